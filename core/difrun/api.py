@@ -1,0 +1,81 @@
+"""What a plugin imports to declare itself: hook markers, `Component` and `option`. No torch, numpy or click.
+
+A plugin is a module named by an entry point of the group ``difrun``. Its hook implementations return lists of
+`Component`, each of which names its implementation by an import string that is loaded only when it is used::
+
+    @hookimpl
+    def difrun_samplers():
+        return [Component("leap", "my_package.leap:Leap", "One step of leapfrog", requires={"gaussian"})]
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+import pluggy
+
+hookspec = pluggy.HookspecMarker("difrun")
+hookimpl = pluggy.HookimplMarker("difrun")
+
+KINDS = {
+    "process": "difrun_processes",
+    "model": "difrun_models",
+    "loss": "difrun_losses",
+    "sampler": "difrun_samplers",
+    "guidance": "difrun_guidances",
+    "grid": "difrun_grids",
+    "dataset": "difrun_datasets",
+    "metric": "difrun_metrics",
+}
+"""Kinds of components, and the hook through which each is offered."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@attrs.frozen
+class NoOptions:
+    """The options of a component that has none."""
+
+
+def option(default: Any, help: str, *validators: Any, metavar: str | None = None) -> Any:
+    """One option of a component: its default, one line of help, and the attrs validators that bound it.
+
+    The field's annotation gives the type: int, float, str, bool, pathlib.Path, Literal[...], tuple[float, ...],
+    unions of these, or `X | None`. A tuple is written on the command line with commas: ``--process.mu 0.5,-1``.
+    """
+    metadata = {"help": help, "metavar": metavar}
+    return attrs.field(default=default, validator=list(validators) or None, kw_only=True, metadata=metadata)
+
+
+def _matches(pattern: re.Pattern[str], example: str) -> Any:
+    def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            raise ValueError(f"component {attribute.name} {value!r} is not of the form {example!r}")
+
+    return check
+
+
+@attrs.frozen
+class Component:
+    """One named thing that a plugin offers.
+
+    name: what a user types, lower-case words joined by hyphens.
+    target: ``"package.module:Class"``, imported on first use and called with the fields of `options` as keywords.
+    summary: one line, shown by ``--help``, completion and ``difrun list``.
+    options: a frozen attrs class whose fields are made with `option`; torch-free.
+    provides: capabilities that others may require (``gaussian``, ``discrete``, ``sde``, ...).
+    requires: capabilities that the other components of a run must provide together.
+    prefers: kind -> name, what a run takes beside this component where the user names nothing.
+
+    Raises ValueError when the name or the target is not of the right form.
+    """
+
+    name: str = attrs.field(validator=_matches(_NAME, "my-sampler"))
+    target: str = attrs.field(validator=_matches(_TARGET, "package.module:Class"))
+    summary: str
+    options: type = NoOptions
+    provides: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
+    requires: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
+    prefers: Mapping[str, str] = attrs.field(factory=dict, converter=dict, kw_only=True)
