@@ -79,3 +79,12 @@ class Component:
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
     requires: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
     prefers: Mapping[str, str] = attrs.field(factory=dict, converter=dict, kw_only=True)
+
+
+@attrs.frozen
+class GaussianOptions:
+    """What every Gaussian process lets its user choose; a plugin's options class may inherit it."""
+
+    noise_floor: float = option(
+        0.002, "Noise-to-signal ratio σ/α at which training and sampling end (the time t_min).", attrs.validators.gt(0)
+    )

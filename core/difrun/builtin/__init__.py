@@ -1,0 +1,95 @@
+"""What every process needs, registered through the same hooks as a stranger's plugin: declarations only."""
+
+from difrun.api import Component, hookimpl
+from difrun.builtin import dataset_options as data
+from difrun.builtin import metric_options as metrics
+from difrun.builtin.options import MLPOptions, RhoOptions
+
+
+@hookimpl
+def difrun_models() -> list[Component]:
+    exact = {"provides": {"exact"}, "requires": {"gaussian", "real"}}
+    return [
+        Component(
+            "mlp",
+            "difrun.builtin.mlp:MLP",
+            "Time-embedded residual MLP, for vectors",
+            MLPOptions,
+            provides={"network"},
+            requires={"real"},
+        ),
+        Component("exact", "difrun.exact:exact_mixture", "The exact model of a dataset that is a mixture", **exact),
+        Component("empirical", "difrun.exact:exact_empirical", "The exact model of the training examples", **exact),
+    ]
+
+
+@hookimpl
+def difrun_samplers() -> list[Component]:
+    flow = {"gaussian", "ode"}
+    return [
+        Component("euler", "difrun.builtin.samplers:Euler", "Euler on the probability flow (DDIM), order 1", requires=flow),
+        Component("heun", "difrun.builtin.samplers:Heun", "Heun on the probability flow, order 2", requires=flow),
+        Component(
+            "ancestral",
+            "difrun.builtin.samplers:Ancestral",
+            "x_s from the bridge q(x_s | x_t, x̂_0), as DDPM; for any process with a bridge",
+        ),
+    ]
+
+
+@hookimpl
+def difrun_grids() -> list[Component]:
+    return [
+        Component("linear", "difrun.builtin.grids:linear", "Equal steps in t"),
+        Component("cosine", "difrun.builtin.grids:cosine", "Steps in t that shrink towards the data"),
+        Component(
+            "rho",
+            "difrun.builtin.grids:rho",
+            "Equal steps in (σ/α)^{1/ρ} (Karras)",
+            RhoOptions,
+            requires={"gaussian"},
+        ),
+        Component("logsnr", "difrun.builtin.grids:logsnr", "Equal steps in log(α/σ)", requires={"gaussian"}),
+    ]
+
+
+@hookimpl
+def difrun_datasets() -> list[Component]:
+    def dataset(name: str, summary: str, options: type, function: str = "") -> Component:
+        target = f"difrun.builtin.datasets:{function or name}"
+        return Component(name, target, summary, options, provides={"real"})
+
+    return [
+        dataset("rings", "Two half-circles in the plane, noise 0.02", data.RingsOptions),
+        dataset("blobs", "Two Gaussian blobs at ±(2, 2), variance 0.1", data.BlobsOptions),
+        dataset("gmm", "Gaussians on a circle", data.GmmOptions),
+        dataset("moons", "Two interleaved half-moons", data.MoonsOptions),
+        dataset("checkerboard", "Uniform on the dark squares of a board", data.CheckerboardOptions),
+        dataset("spiral", "One arm of a spiral", data.SpiralOptions),
+        dataset("bimodal-1d", "Two Gaussians on the line", data.BimodalOptions, "bimodal_1d"),
+        Component(
+            "file",
+            "difrun.builtin.files:file",
+            "Your examples, one per row of a .npy, .npz or .csv file",
+            data.FileOptions,
+            provides={"real"},
+        ),
+    ]
+
+
+@hookimpl
+def difrun_metrics() -> list[Component]:
+    def metric(name: str, summary: str, options: type) -> Component:
+        target = f"difrun.builtin.metrics:{name.replace('-', '_')}"
+        return Component(name, target, summary, options, requires={"real"})
+
+    return [
+        metric("sliced-w2", "Sliced Wasserstein-2 distance", metrics.SlicedW2Options),
+        metric("w2", "Wasserstein-2 distance", metrics.W2Options),
+        metric("energy", "Energy distance", metrics.EnergyOptions),
+        metric(
+            "density-coverage",
+            "Density and coverage, precision and recall, by nearest neighbours",
+            metrics.DensityCoverageOptions,
+        ),
+    ]

@@ -1,0 +1,187 @@
+"""What a dataset is: examples to train on, real examples that were not trained on, and what is known of their law."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.mixture import GaussianMixture
+
+MIN_EXAMPLES = 20
+"""Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
+
+
+@attrs.frozen(eq=False)
+class Scaling:
+    """The affine map between the user's units and the model's, one shift and one scale per coordinate.
+
+    shift, scale: shape of one example, float64; scale is positive.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    @classmethod
+    def standardising(cls, examples: Tensor, columns: Sequence[str] = ()) -> "Scaling":
+        """The scaling after which `examples` (N, *shape) have mean 0 and variance 1 in every coordinate.
+
+        Raises `DifrunError` naming the column when a coordinate is constant.
+        """
+        examples = examples.double()
+        shift, scale = examples.mean(0), examples.std(0, correction=0)
+        constant = (scale <= 1e-12 * examples.abs().amax(0)).nonzero()
+        if len(constant):
+            names = [_coordinate(index.tolist(), columns) for index in constant[:3]]
+            more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
+            raise DifrunError(
+                f"{', '.join(names)}{more}: constant, so it cannot be scaled to variance 1. Remove it from the data, "
+                "or turn scaling off (--dataset.standardise false)."
+            )
+        return cls(shift, scale)
+
+    def encode(self, x: Tensor) -> Tensor:
+        """(x − shift)/scale: user's units → model's; evaluated in float64, returned in the dtype of x."""
+        return ((x.double() - self.shift.to(x.device)) / self.scale.to(x.device)).to(x.dtype)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """shift + scale · x: model's units → user's; evaluated in float64, returned in the dtype of x."""
+        return (self.shift.to(x.device) + self.scale.to(x.device) * x.double()).to(x.dtype)
+
+
+def _examples(value: Any) -> Tensor:
+    return torch.as_tensor(value).detach().to("cpu", torch.float32)
+
+
+@attrs.frozen(eq=False, slots=False, kw_only=True)
+class Dataset:
+    """Examples of a law, in the units that the model sees.
+
+    name: what the user typed, or the file's name.
+    train: the examples to learn from, shape (N, *shape), float32 on the CPU.
+    held_out: real examples that no training sees, shape (M, *shape), float32.
+    fresh: (n, generator) -> n new draws of the true law, where it can be drawn from.
+    law: the law itself, where it is a Gaussian mixture of vectors: exact density and score.
+    columns: names of the coordinates of vectors; empty when they have none.
+    scaling: from the user's units to these; None when they are the same.
+
+    Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and column).
+    """
+
+    name: str
+    train: Tensor = attrs.field(converter=_examples)
+    held_out: Tensor = attrs.field(converter=_examples)
+    fresh: Callable[[int, torch.Generator], Tensor] | None = None
+    law: GaussianMixture | None = None
+    columns: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    scaling: Scaling | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_examples(self.train, f"dataset '{self.name}'", self.columns)
+        if self.held_out.shape[1:] != self.shape or len(self.held_out) == 0:
+            raise DifrunError(
+                f"dataset '{self.name}': held-out examples have shape {tuple(self.held_out.shape)}; expected "
+                f"(M, {', '.join(map(str, self.shape))}) with M at least 1, like the training examples."
+            )
+        check_finite(self.held_out, f"dataset '{self.name}', held-out examples", self.columns)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return tuple(self.train.shape[1:])
+
+    @cached_property
+    def mean(self) -> Tensor:
+        """Mean of the training examples per coordinate, computed in float64, float32."""
+        return self.train.double().mean(0).float()
+
+    @cached_property
+    def var(self) -> Tensor:
+        """Variance of the training examples per coordinate (divided by N), computed in float64, float32."""
+        return self.train.double().var(0, correction=0).float()
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Samples in the user's units."""
+        return x if self.scaling is None else self.scaling.decode(x)
+
+    @property
+    def references(self) -> int | None:
+        """How many real examples not trained on there are; None where the law can be drawn from without end."""
+        return None if self.fresh is not None else len(self.held_out)
+
+    def reference(self, n: int, generator: torch.Generator) -> Tensor:
+        """n real examples that were not trained on: fresh draws where possible, else held-out ones, none twice.
+
+        Raises `DifrunError` when fewer than n are held out.
+        """
+        if self.fresh is not None:
+            return self.fresh(n, generator)
+        return self._subset(self.held_out, n, generator, "held-out")
+
+    def real_pair(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A reference and a second real set of the same size, independent of each other: what a floor is measured on.
+
+        Where the law can be drawn from, two sets of n fresh draws; else n held-out examples and n training examples.
+        Raises `DifrunError` when there are fewer than n of either.
+        """
+        first = self.reference(n, generator)
+        if self.fresh is not None:
+            return first, self.fresh(n, generator)
+        return first, self._subset(self.train, n, generator, "training")
+
+    def _subset(self, examples: Tensor, n: int, generator: torch.Generator, sort: str) -> Tensor:
+        if n > len(examples):
+            raise DifrunError(
+                f"dataset '{self.name}' has {len(examples)} {sort} examples; {n} were asked for. Ask for fewer"
+                + (", or hold out more." if sort == "held-out" else ".")
+            )
+        chosen = torch.randperm(len(examples), generator=generator, device=generator.device)[:n]
+        return examples[chosen.to(examples.device)]
+
+
+def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+    """Raise `DifrunError` unless `examples` are at least 20 finite real examples, shape (N, *shape).
+
+    source: how the message begins, for example ``file 'x.npy'``. columns: names for the message.
+    """
+    if examples.ndim < 2:
+        raise DifrunError(
+            f"{source}: an array of shape {tuple(examples.shape)} is no list of examples; expected (N, columns)."
+        )
+    if 0 in examples.shape:
+        raise DifrunError(f"{source} is empty (shape {tuple(examples.shape)}).")
+    if len(examples) < MIN_EXAMPLES:
+        raise DifrunError(
+            f"{source} has {len(examples)} rows; at least {MIN_EXAMPLES} are needed to train on."
+        )
+    if columns and examples.shape[1:] != (len(columns),):
+        raise DifrunError(
+            f"{source}: {len(columns)} column names for examples of shape {tuple(examples.shape[1:])}."
+        )
+    check_finite(examples, source, columns)
+
+
+def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+    """Raise `DifrunError` naming the first row and column that hold NaN or infinity, and how many rows do."""
+    bad = ~examples.isfinite()
+    if not bool(bad.any()):
+        return
+    rows = bad.flatten(1).any(1)
+    row = int(rows.nonzero()[0, 0])
+    index = bad[row].nonzero()[0].tolist()
+    value = float(examples[(row, *index)])
+    count = int(rows.sum())
+    raise DifrunError(
+        f"{source}: {value:g} in row {row + 1}, {_coordinate(index, columns)} ({count} of {len(examples)} rows hold NaN "
+        "or infinity). Remove or fill those rows."
+    )
+
+
+def _coordinate(index: Sequence[int], columns: Sequence[str]) -> str:
+    """A coordinate in words; rows and columns are counted from 1, as spreadsheets do."""
+    if len(index) == 1:
+        return f"column '{columns[index[0]]}'" if columns else f"column {index[0] + 1}"
+    return f"entry ({', '.join(str(i) for i in index)})"

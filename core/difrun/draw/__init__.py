@@ -1,0 +1,26 @@
+"""Pictures of data, samples, processes and training, as Matplotlib figures and animations.
+
+Every function takes NumPy arrays or tensors and plain callables, and returns a `matplotlib.figure.Figure` or
+a `Film` (an animation). None knows of runs or plugins, and none touches pyplot: figures are not registered
+anywhere and are freed like any object. `save` writes either to a file. Time runs from 0 (data) to T (noise)
+in every picture.
+"""
+
+from difrun.draw.animate import Film, forward_animation, reverse_animation
+from difrun.draw.fields import density_map, probability_flow_lines, score_field
+from difrun.draw.files import save
+from difrun.draw.lines import loss_curve, paths_1d
+from difrun.draw.scatter import data_and_samples
+
+__all__ = [
+    "Film",
+    "data_and_samples",
+    "density_map",
+    "forward_animation",
+    "loss_curve",
+    "paths_1d",
+    "probability_flow_lines",
+    "reverse_animation",
+    "save",
+    "score_field",
+]

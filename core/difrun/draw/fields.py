@@ -1,0 +1,245 @@
+"""Densities, scores and flow lines of a process, as small multiples over time."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from difrun.draw.arrays import (
+    Array,
+    as_array,
+    as_paths,
+    as_points,
+    evenly,
+    robust_limits,
+    square,
+    thin,
+    union,
+)
+from difrun.draw.scatter import dots
+from difrun.draw.style import (
+    DATA,
+    DENSITY,
+    INK,
+    MUTED,
+    SAMPLES,
+    boxed,
+    coordinate,
+    new_figure,
+    note,
+    panels,
+    styled,
+    tidy,
+)
+from difrun.errors import DifrunError
+
+MOST_LINES = 250
+
+
+@styled
+def density_map(
+    densities: Any,
+    extent: Sequence[float],
+    times: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """The density p_t of the noised data at several times.
+
+    densities: (k, rows, columns) on a regular grid, row r at the r-th value of the second coordinate, from
+    low to high; extent: (x_1 min, x_1 max, x_2 min, x_2 max), the outer edges of the grid's cells; times:
+    (k,). Every panel has a scale of its own, from 0 (white) to its largest value, which is written in it: p_t
+    at small t is far more peaked than later. For one dimension: (k, columns) and (x min, x max), one picture
+    of x over time.
+
+    Raises DifrunError when the shapes do not fit together.
+    """
+    values, instants = as_array(densities), as_array(times).reshape(-1)
+    if values.ndim not in (2, 3) or 0 in values.shape or len(values) != len(instants):
+        raise DifrunError(
+            f"draw: density_map needs densities (k, rows, columns) or (k, columns) and k times, "
+            f"not {values.shape} and {len(instants)} times"
+        )
+    if len(extent) != 2 * (values.ndim - 1):
+        raise DifrunError(f"draw: extent must have {2 * (values.ndim - 1)} numbers, not {len(extent)}")
+    if values.ndim == 2:
+        return _density_over_time(values, extent, instants, columns, title)
+    figure, axes = panels(len(values), coordinate(0, columns), coordinate(1, columns), title=title)
+    box = (extent[0], extent[1], extent[2], extent[3])
+    for panel, p, t in zip(axes, values, instants, strict=True):
+        top = float(np.nanmax(p)) or 1.0
+        panel.imshow(
+            p, origin="lower", extent=box, cmap=DENSITY, vmin=0, vmax=top,
+            interpolation="bilinear", aspect="auto",
+        )  # fmt: skip
+        panel.set_title(f"$t$ = {t:.3g}")
+        note(panel, f"max $p_t$ = {top:.2g}")
+    return figure
+
+
+def _density_over_time(
+    values: Array, extent: Sequence[float], times: Array, columns: Sequence[str] | None, title: str | None
+) -> Figure:
+    if len(times) < 2 or not (np.diff(times) > 0).all():
+        raise DifrunError(
+            "draw: the density of one coordinate over time needs at least two times, in increasing order"
+        )
+    figure = new_figure(6.6, 3.4, title)
+    axes = tidy(figure.add_subplot())
+    cell = (extent[1] - extent[0]) / values.shape[1]
+    points = extent[0] + cell * (np.arange(values.shape[1]) + 0.5)
+    mesh = axes.pcolormesh(times, points, values.T, cmap=DENSITY, vmin=0, shading="gouraud", rasterized=True)
+    axes.set(xlabel="$t$", ylabel=coordinate(0, columns))
+    bar = figure.colorbar(mesh, ax=axes, fraction=0.04, pad=0.02, label="$p_t$")
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(width=0.6, length=3, color=MUTED, labelcolor=MUTED, labelsize=9)
+    return figure
+
+
+def arrows(scores: Any) -> Array:
+    """Scores (…, d) as arrows with lengths in [0, 1): s / (|s| + m), m the median of the |s| that are not 0.
+
+    The direction is kept, the length grows with |s| and saturates, so that strong and weak regions can be
+    seen together. A score of zero, or one that is not finite, has no arrow: zero.
+    """
+    s = as_array(scores)
+    s = np.where(np.isfinite(s).all(axis=-1, keepdims=True), s, 0.0)
+    largest = np.abs(s).max(initial=0.0)
+    if largest == 0:
+        return s
+    s = s / largest  # squares of very large or very small scores would leave the range of float64
+    size = np.linalg.norm(s, axis=-1, keepdims=True)
+    return s / (size + np.median(size[size > 0]))
+
+
+@styled
+def score_field(
+    points: Any,
+    scores: Any,
+    times: Any,
+    *,
+    background: Any = None,
+    extent: Sequence[float] | None = None,
+    columns: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Figure:
+    """The score ∇ log p_t at several times, as arrows over the density.
+
+    points: (n, 2), where the score is known; scores: (k, n, 2); times: (k,). background, extent: the
+    densities (k, rows, columns) and their extent, as for `density_map`. The length of an arrow grows with
+    |score| and saturates (see `arrows`), each panel for itself; where the score is zero or not finite there
+    is none. In one dimension, points (n,) and scores (k, n): the score as a curve, one for each time.
+
+    Raises DifrunError when the shapes do not fit together.
+    """
+    where, values, instants = as_points(points, "points"), as_array(scores), as_array(times).reshape(-1)
+    if values.ndim == 2 and where.shape[1] == 1:
+        values = values[:, :, None]
+    if values.shape != (len(instants), *where.shape) or where.shape[1] > 2:
+        raise DifrunError(
+            f"draw: score_field needs points (n, d), scores (k, n, d) and k times with d = 1 or 2, "
+            f"not {where.shape}, {values.shape} and {len(instants)} times"
+        )
+    if (background is None) != (extent is None):
+        raise DifrunError("draw: score_field needs background and extent together, or neither")
+    if where.shape[1] == 1:
+        if background is not None:
+            raise DifrunError("draw: in one dimension score_field draws curves and takes no background")
+        return _score_curves(where[:, 0], values[:, :, 0], instants, columns, title)
+    densities = None if background is None else as_array(background)
+    if densities is not None and (densities.ndim != 3 or len(densities) != len(instants)):
+        raise DifrunError(
+            f"draw: background must have shape ({len(instants)}, rows, columns), not {densities.shape}"
+        )
+    box = (0.0, 1.0, 0.0, 1.0)
+    if extent is not None:
+        if len(extent) != 4:
+            raise DifrunError(f"draw: extent must have 4 numbers, not {len(extent)}")
+        box = (extent[0], extent[1], extent[2], extent[3])
+    figure, axes = panels(len(instants), coordinate(0, columns), coordinate(1, columns), title=title)
+    low, high = where.min(axis=0), where.max(axis=0)
+    # About the distance between neighbouring points, to which the arrows are scaled.
+    spacing = float(np.sqrt(max(np.prod(high - low), 1e-300) / len(where))) or 1.0
+    for k, panel in enumerate(axes):
+        if densities is not None:
+            panel.imshow(
+                densities[k], origin="lower", extent=box, cmap=DENSITY, vmin=0,
+                vmax=2.2 * float(np.nanmax(densities[k])) or 1.0,
+                interpolation="bilinear", aspect="auto",
+            )  # fmt: skip
+        shown = 1.3 * spacing * arrows(values[k])
+        drawn = np.abs(shown).max(axis=1) > 0
+        panel.quiver(
+            *where[drawn].T, *shown[drawn].T, angles="xy", scale_units="xy", scale=1.0, pivot="mid",
+            color=INK, width=0.0045, headwidth=3.6, headlength=4, headaxislength=3.6, minlength=0.3,
+        )  # fmt: skip
+        panel.set(xlim=(low[0] - spacing, high[0] + spacing), ylim=(low[1] - spacing, high[1] + spacing))
+        panel.set_title(f"$t$ = {instants[k]:.3g}")
+    return figure
+
+
+def _score_curves(
+    points: Array, scores: Array, times: Array, columns: Sequence[str] | None, title: str | None
+) -> Figure:
+    order = np.argsort(points)
+    figure = new_figure(6.6, 3.6, title)
+    axes = tidy(figure.add_subplot())
+    axes.axhline(0, color=MUTED, linewidth=0.6)
+    for t, score, shade in zip(times, scores, np.linspace(0.95, 0.25, len(times)), strict=True):
+        axes.plot(points[order], score[order], color=DENSITY(shade), linewidth=1.4, label=f"$t$ = {t:.3g}")
+    axes.set(
+        xlabel=coordinate(0, columns),
+        ylabel=r"score $\partial_x \log p_t$",
+        xlim=(points.min(), points.max()),
+    )
+    # The score of sharp data grows like 1/σ² away from them: show what most of the curves do.
+    axes.set_ylim(union([robust_limits(score) for score in scores[len(scores) // 3 :]]))
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2)
+    return figure
+
+
+@styled
+def probability_flow_lines(
+    paths: Any, data: Any = None, *, columns: Sequence[str] | None = None, title: str | None = None
+) -> Figure:
+    """Trajectories of the probability-flow ODE, from noise (open rings) to samples (filled dots).
+
+    paths: (frames, n, d) with d ≥ 2, in the order of sampling: the first frame is noise; the first two
+    coordinates are drawn, at most 250 trajectories. data: (m, d), drawn behind. In one dimension, use
+    `paths_1d`. Raises DifrunError when the shapes do not fit.
+    """
+    array = as_array(paths)
+    frames, _ = as_paths(array, np.arange(len(array)), "paths")
+    if frames.shape[2] < 2:
+        raise DifrunError("draw: probability_flow_lines needs at least two coordinates; use paths_1d for one")
+    behind = None if data is None else as_points(data, "data")
+    if behind is not None and behind.shape[1] != frames.shape[2]:
+        raise DifrunError(
+            f"draw: paths have {frames.shape[2]} coordinates, data {behind.shape[1]}; they must agree"
+        )
+    lines = frames[:, evenly(frames.shape[1], MOST_LINES), :2]
+    figure = new_figure(5.0, 5.1, title)
+    axes = boxed(figure.add_subplot())
+    if behind is not None:
+        few = thin(behind, 3000)
+        dots(axes, few[:, 0], few[:, 1], DATA, alpha=0.25)
+    axes.add_collection(LineCollection(list(lines.swapaxes(0, 1)), colors=MUTED, linewidths=0.6, alpha=0.45))
+    start, end = lines[0], lines[-1]
+    axes.scatter(
+        start[:, 0],
+        start[:, 1],
+        s=9,
+        facecolors="white",
+        edgecolors=MUTED,
+        linewidths=0.6,
+        zorder=3,
+        label="noise",
+    )
+    axes.scatter(end[:, 0], end[:, 1], s=9, color=SAMPLES, linewidths=0, zorder=4, label="samples")
+    x, y = square(robust_limits(lines[..., 0]), robust_limits(lines[..., 1]))
+    axes.set(xlim=x, ylim=y, xlabel=coordinate(0, columns), ylabel=coordinate(1, columns))
+    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
+    return figure

@@ -1,0 +1,211 @@
+r"""Gaussian processes: x_t = μ + α(t)(x_0 − μ) + σ(t) ε, with everything that follows from α and σ in closed form."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.kinds import conversion
+from difrun.process import ForwardProcess, Randomness, numpy_too
+from difrun.randomness import Generator
+from difrun.schedule import Instant, Schedule
+
+
+@attrs.frozen(eq=False)
+class Normal:
+    """N(mean, std²), independent in every coordinate."""
+
+    mean: Tensor
+    std: Any
+
+    def sample(self, generator: Generator) -> Tensor:
+        return self.mean + self.std * generator.normal(self.mean)
+
+
+class GaussianProcess(Schedule, ForwardProcess):
+    r"""A process with Gaussian transitions, the solution of dx = f (x − μ) dt + g dw (Song et al., 2021, sec. 3).
+
+    A subclass writes `log_alpha(t)` and `variance(t)` and sets `horizon`; all else follows. For s < t, in coordinates
+    centred on μ,
+
+        x_t | x_s ~ N(α_{t|s} x_s, σ²_{t|s}),    α_{t|s} = α_t/α_s,    σ²_{t|s} = σ_t² − α²_{t|s} σ_s².
+    """
+
+    centre: float | Sequence[float] = 0.0
+    """μ, the mean to which the process returns: a number or one per coordinate."""
+
+    def prior(
+        self,
+        shape: tuple[int, ...],
+        *,
+        mean: Any = 0.0,
+        var: Any = 0.0,
+        generator: Randomness = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        r"""The moment-matched x_T ~ N(μ + α_T (m − μ), α_T² v + σ_T²), for data of mean m and variance v.
+
+        With v = 0 it is the law of x_T given x_0 = m; a process that forgets its data has α_T = 0 and needs neither.
+        """
+        at = self.at(self.horizon)
+        like = torch.empty(shape, dtype=dtype, device=device)
+        mean, var = (torch.as_tensor(a, dtype=dtype, device=device) for a in (mean, var))
+        centre = self.centre_like(like)
+        location = centre + at.alpha * (mean - centre)
+        scale = (at.alpha**2 * var + at.var).sqrt()
+        return location + scale * Generator.of(generator, device).normal(like)
+
+    @numpy_too
+    def sample(self, x0: Tensor, t: Any, generator: Randomness = None) -> Tensor:
+        """x_t given x_0 of shape (n, ...), at one time or at one time per example (n,)."""
+        at = t if isinstance(t, Instant) else self.at(t, x0.ndim)
+        return self.diffuse(x0, Generator.of(generator, x0.device).normal(x0), at)
+
+    def diffuse(self, x0: Tensor, noise: Tensor, at: Instant) -> Tensor:
+        """x_t = μ + α(x_0 − μ) + σε for the noise ε that is given."""
+        centre = self.centre_like(x0)
+        return centre + at.alpha * (x0 - centre) + at.sigma * noise
+
+    @numpy_too
+    def path(self, x0: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
+        r"""One exact joint path per example at increasing times t ≥ 0, by composing transitions: (len(times), n, ...).
+
+        The correlation between times is that of the process, Cov(x_s, x_t) = α_t/α_s · Var(x_s).
+        """
+        generator = Generator.of(generator, x0.device)
+        centre = self.centre_like(x0)
+        steps = [0.0, *_increasing(times)]
+        x, path = x0 - centre, []
+        for at, to in _pairs(self.instants(steps)):
+            ratio = to.alpha / at.alpha
+            if to.t > at.t:
+                spread = max(0.0, to.var - ratio**2 * at.var) ** 0.5
+                x = ratio * x + spread * generator.normal(x)
+            path.append(centre + x)
+        return torch.stack(path)
+
+    @numpy_too
+    def euler_maruyama(
+        self, x0: Tensor, times: Sequence[float], generator: Randomness = None, substeps: int = 1
+    ) -> Tensor:
+        r"""Euler–Maruyama paths of dx = f (x − μ) dt + g dw, to compare with `path`: (len(times), n, ...).
+
+        Weak and, the noise being additive, strong order 1 in the step; `substeps` cuts each interval into equal parts.
+        """
+        generator = Generator.of(generator, x0.device)
+        centre = self.centre_like(x0)
+        x, path = x0 - centre, []
+        for start, end in _pairs([0.0, *_increasing(times)]):
+            h = (end - start) / substeps
+            if h > 0:
+                for at in self.instants(start + h * k for k in range(substeps)):
+                    x = x + h * at.f * x + (h * at.g2) ** 0.5 * generator.normal(x)
+            path.append(centre + x)
+        return torch.stack(path)
+
+    def bridge(self, x_t: Tensor, x0: Tensor, at: Instant, to: Instant) -> Normal:
+        r"""q(x_s | x_t, x_0) for s < t, exact (Ho et al., 2020, eq. 6–7, in continuous time):
+
+        mean = α_{t|s} σ_s²/σ_t² x_t + α_s σ²_{t|s}/σ_t² x_0,    variance = σ_s² σ²_{t|s}/σ_t².
+        """
+        centre = self.centre_like(x_t)
+        ratio = at.alpha / to.alpha
+        keep = ratio * to.var / at.var
+        fresh = 1 - ratio * keep  # σ²_{t|s}/σ_t²
+        mean = centre + keep * (x_t - centre) + to.alpha * fresh * (x0 - centre)
+        return Normal(mean, (max(0.0, fresh) ** 0.5 if isinstance(fresh, float) else fresh.clamp_min(0).sqrt()) * to.sigma)
+
+    def convert(
+        self, prediction: Tensor, x: Tensor, at: Instant, source: str, target: str, data_std: float = 1.0
+    ) -> Tensor:
+        """The prediction as another kind (`difrun.kinds`), all through x̂_0 = E[x_0 | x_t]."""
+        if source == target:
+            return prediction
+        p, q = conversion(at, source, target, data_std)
+        centre = self.centre_like(x)
+        shifted = x if isinstance(centre, float) else x - centre
+        if source == "x0" and not isinstance(centre, float):
+            prediction = prediction - centre
+        converted = mix(p, shifted, q, prediction)
+        return converted + centre if target == "x0" and not isinstance(centre, float) else converted
+
+    @numpy_too
+    def density(self, points: Tensor, data: Tensor, t: float) -> Tensor:
+        r"""Marginal density p_t at `points` (m, d) of the process started from the examples `data` (n, d).
+
+        p_t(x) = (1/n) Σ_i N(x; μ + α(x_i − μ), σ² I), a proper density that needs no further normalisation. Raises
+        DifrunError at t = 0, where the law of finitely many examples has no density.
+        """
+        at = self.at(float(t))
+        if not at.sigma > 0:
+            raise DifrunError(f"finitely many examples have no density at t = {t}; choose a time above 0")
+        data = data.to(points.dtype)
+        centre = self.centre_like(points)
+        means = centre + at.alpha * (data - centre)
+        d = points.shape[1]
+        log_norm = -0.5 * d * torch.log(torch.tensor(2 * torch.pi * at.var, dtype=points.dtype)) - torch.log(
+            torch.tensor(float(len(data)), dtype=points.dtype)
+        )
+        rows = max(1, 4_000_000 // len(data))  # bounds the distance matrix to 32 MB
+        log_p = [
+            torch.logsumexp(-torch.cdist(part, means).square() / (2 * at.var), dim=1) for part in points.split(rows)
+        ]
+        return (torch.cat(log_p) + log_norm).exp()
+
+    def centred(self) -> "GaussianProcess":
+        """This process with μ = 0, the coordinates in which samplers work."""
+        return self if isinstance(self._centre_value, float) else _Centred(self)
+
+    @cached_property
+    def _centre_value(self) -> float | Tensor:
+        value = torch.as_tensor(self.centre, dtype=torch.float64)
+        return 0.0 if not value.any() else value
+
+    def centre_like(self, like: Tensor) -> Any:
+        """μ as it combines with `like`: 0.0 where there is none, else a tensor of its dtype and device."""
+        value = self._centre_value
+        return value if isinstance(value, float) else value.to(dtype=like.dtype, device=like.device)
+
+
+class _Centred(GaussianProcess):
+    """A process seen from its own mean."""
+
+    def __init__(self, process: GaussianProcess):
+        self._process = process
+        self.horizon = process.horizon
+        self.noise_floor = process.noise_floor
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return self._process.log_alpha(t)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self._process.alpha(t)
+
+    def variance(self, t: Tensor) -> Tensor:
+        return self._process.variance(t)
+
+    def time_at(self, lam: Any) -> Any:
+        return self._process.time_at(lam)
+
+
+def mix(p: Any, x: Tensor, q: Any, y: Tensor) -> Tensor:
+    """p·x + q·y in as few kernels as the coefficients allow: numbers in sampling, tensors in training."""
+    if isinstance(p, float) and isinstance(q, float):
+        return q * y if p == 0.0 else torch.add(p * x, y, alpha=q)
+    return p * x + q * y
+
+
+def _pairs(items: Sequence[Any]) -> zip:
+    return zip(items[:-1], items[1:], strict=True)
+
+
+def _increasing(times: Sequence[float]) -> list[float]:
+    ts = [float(t) for t in times]
+    if not ts or ts[0] < 0 or any(b < a for a, b in _pairs(ts)):
+        raise DifrunError("the times of a path must increase from a first time of at least 0")
+    return ts

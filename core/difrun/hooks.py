@@ -1,0 +1,76 @@
+"""The hooks that a plugin may implement: one per kind of component, and three events for loggers.
+
+A new piece of information becomes a new optional field of `Component` or a new argument of an event: an
+implementation may always take fewer arguments than its hook offers.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from difrun.api import Component, hookspec
+
+
+@hookspec
+def difrun_processes() -> Iterable[Component]:
+    """Forward (noising) processes."""
+    return []
+
+
+@hookspec
+def difrun_models() -> Iterable[Component]:
+    """Networks, and exact score models."""
+    return []
+
+
+@hookspec
+def difrun_losses() -> Iterable[Component]:
+    """Training losses."""
+    return []
+
+
+@hookspec
+def difrun_samplers() -> Iterable[Component]:
+    """Samplers: one step from time t to s < t."""
+    return []
+
+
+@hookspec
+def difrun_guidances() -> Iterable[Component]:
+    """Models that wrap a model and change its score."""
+    return []
+
+
+@hookspec
+def difrun_grids() -> Iterable[Component]:
+    """Time grids."""
+    return []
+
+
+@hookspec
+def difrun_datasets() -> Iterable[Component]:
+    """Datasets."""
+    return []
+
+
+@hookspec
+def difrun_metrics() -> Iterable[Component]:
+    """Distances between samples and data."""
+    return []
+
+
+@hookspec
+def difrun_train_step(step: int, steps: int, loss: float, rate: float) -> None:
+    """After each report of the training loop; `rate` is in steps per second."""
+
+
+@hookspec
+def difrun_sample_step(step: int, steps: int) -> None:
+    """After each step of the sampling loop."""
+
+
+@hookspec
+def difrun_run_finished(folder: Path, metrics: Mapping[str, Mapping[str, float]]) -> None:
+    """When a run has been trained, sampled and evaluated."""
+
+
+EVENTS = ("difrun_train_step", "difrun_sample_step", "difrun_run_finished")

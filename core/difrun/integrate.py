@@ -1,0 +1,98 @@
+"""The one sampling loop."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.model import Centred, ScoreModel
+from difrun.process import Randomness
+from difrun.randomness import Generator
+from difrun.sampler import Sampler
+
+Watch = Callable[[int, Any, Tensor], None]
+"""Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
+
+
+def integrate(
+    sampler: Sampler,
+    model: ScoreModel,
+    x: Tensor,
+    times: Sequence[float],
+    *,
+    generator: Randomness = None,
+    watch: Watch | None = None,
+) -> Tensor:
+    """Carry x (n, ...) from times[0] to times[-1] by one step of the sampler per interval.
+
+    The instants of the grid are computed once, as Python numbers, and the mean of the process is subtracted once.
+    Raises DifrunError when the times are fewer than two or do not strictly decrease.
+    """
+    times = [float(t) for t in times]
+    if len(times) < 2 or any(not later < t for t, later in zip(times[:-1], times[1:], strict=True)):
+        raise DifrunError(f"sampling times must strictly decrease over at least one step, not {_short(times)}")
+    process = model.process.centred()
+    shift = None
+    if process is not model.process:
+        model = Centred(model, x)
+        shift = model.offset
+        x = x - shift
+    random = Generator.of(generator, x.device)
+    instants = process.instants(times)
+    state = sampler.prepare(process, instants)
+    step = sampler.step
+    with torch.no_grad():
+        for k, to in enumerate(instants[1:], start=1):
+            x, state = step(model, x, instants[k - 1], to, state, random)
+            if watch is not None:
+                watch(k, to, x if shift is None else x + shift)
+    return x if shift is None else x + shift
+
+
+def generate(
+    sampler: Sampler,
+    model: ScoreModel,
+    n: int,
+    times: Sequence[float],
+    *,
+    seed: int = 0,
+    chunk: int = 4096,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    watch: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """n samples (n, *model.shape), from the moment-matched prior at times[0].
+
+    Sample i is made of the same random numbers whatever `chunk` is. `watch` is called with the number of steps done
+    and their total over all chunks. Raises DifrunError when a sample is not finite, naming the first.
+    """
+    parts, done = [], 0
+    total = -(-n // chunk) * (len(times) - 1)
+
+    def tick(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        if watch is not None:
+            watch(done, total)
+
+    for first in range(0, n, chunk):
+        random = Generator(seed, first=first, device=device)
+        shape = (min(chunk, n - first), *model.shape)
+        x = model.process.prior(shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device)
+        parts.append(integrate(sampler, model, x, times, generator=random, watch=tick))
+    samples = torch.cat(parts)
+    finite = samples.isfinite().flatten(1).all(1)
+    if not finite.all() and not samples.is_meta:
+        bad = int((~finite).sum())
+        raise DifrunError(
+            f"{bad} of {n} samples are not finite (the first is number {int((~finite).nonzero()[0])}). "
+            "Take more steps, another grid, or train longer."
+        )
+    return samples
+
+
+def _short(times: list[float]) -> str:
+    shown = ", ".join(f"{t:g}" for t in times[:4])
+    return f"[{shown}{', ...' if len(times) > 4 else ''}]"

@@ -1,0 +1,185 @@
+r"""Score models: whatever can say E[x_0 | x_t].
+
+A network F becomes a model by preconditioning. With y = x − E[x_t], m and σ_d the mean and standard deviation of the
+data, and S² = α²σ_d² + σ²,
+
+    x̂_0 = m + c_skip y + c_out F(c_in y; c_noise),    c_in = 1/S,    c_noise = ¼ ln(σ/α),
+
+and the kind that F predicts decides c_skip and c_out (`difrun.kinds`): "edm" gives those of Karras et al. (2022,
+arXiv 2206.00364, table 1), "noise" those of a noise predictor, and so on.
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from difrun.gaussian import GaussianProcess, mix
+from difrun.kinds import conversion, row
+
+LEVEL_LIMIT = 5.0
+"""Largest |c_noise|: beyond σ/α = e^±20 nothing can be told apart in float32, and α = 0 must stay finite."""
+
+
+class ScoreModel:
+    """Something that predicts one kind and, through x̂_0, all others.
+
+    process: the forward process whose noise it removes.
+    shape: shape of one example.
+    mean, var: moments of the data per coordinate, from which the prior is matched.
+    kind: what `forward` returns, one of `difrun.kinds.KINDS` for Gaussian processes.
+    """
+
+    process: Any
+    shape: tuple[int, ...]
+    mean: Any = 0.0
+    var: Any = 0.0
+    kind: str = "x0"
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        """The prediction of `kind` at x of shape (n, ...)."""
+        raise NotImplementedError
+
+    def __call__(self, x: Tensor, at: Any) -> Tensor:
+        return self.forward(x, at)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        """The prediction as `kind`: x0, noise, score, velocity, v, straight, ..."""
+        return self.process.convert(self(x, at), x, at, self.kind, kind)
+
+    def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
+        """The least-squares problem of predicting `kind` at x = x_t: what `residual` needs, one row per example.
+
+        `gain` is the factor that turns the residual into an error of `kind`.
+        """
+        a, b = row(kind, at)
+        centre = self.process.centre_like(x)
+        target = a * (x0 - centre) + b * noise
+        if kind == "x0":
+            target = target + centre
+        return {"x": x, "t": at.t.reshape(-1), "target": target, "gain": torch.ones_like(at.t)}
+
+    def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
+        """Prediction minus target for the examples made by `regression`."""
+        x = examples["x"]
+        return self.predict(x, self.process.at(examples["t"], x.ndim), kind) - examples["target"]
+
+    def to(self, device: torch.device | str) -> "ScoreModel":
+        """Move what the model holds to a device."""
+        return self
+
+
+class NetworkModel(ScoreModel):
+    """A network F(x, c_noise) with preconditioning.
+
+    network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
+    predicts: the kind that the network is trained to predict.
+    mean, var: data moments per coordinate; σ_d² is the average of `var`.
+    scaled: False feeds x itself (c_in = 1, no centring), for networks trained elsewhere.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        process: GaussianProcess,
+        shape: tuple[int, ...],
+        *,
+        predicts: str = "edm",
+        mean: Tensor | float = 0.0,
+        var: Tensor | float = 1.0,
+        scaled: bool = True,
+    ):
+        self.network = network
+        self.process = process
+        self.shape = tuple(shape)
+        self.kind = predicts
+        self.mean = torch.as_tensor(mean, dtype=torch.float32)
+        self.var = torch.as_tensor(var, dtype=torch.float32)
+        self.data_std = math.sqrt(float(self.var.double().mean())) or 1.0
+        self.scaled = scaled
+
+    def to(self, device: torch.device | str) -> "NetworkModel":
+        self.network.to(device)
+        self.mean, self.var = self.mean.to(device), self.var.to(device)
+        return self
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.predict(x, at, self.kind)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        y = self._centred(x, at)
+        output = self.network(self._input(y, at), self._level(y, at))
+        p, q = conversion(at, self.kind, kind, self.data_std)
+        prediction = mix(p, y, q, output)
+        if not self.scaled or kind == self.kind == "edm":
+            return prediction
+        # The network knows the data by their deviation from the mean; the kind counts x0 from the centre of the process.
+        a, _ = row(kind, at)
+        offset = self.mean if kind == "x0" else self.mean - self.process.centre_like(x)
+        return prediction if isinstance(a, float) and a == 0.0 else prediction + a * offset
+
+    def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
+        y = self._centred(x, at)
+        a, b = row(self.kind, at, self.data_std)
+        _, gain = conversion(at, self.kind, kind, self.data_std)
+        return {
+            "input": self._input(y, at),
+            "level": self._level(y, at),
+            "target": a * (x0 - self.mean if self.scaled else x0) + b * noise,
+            "gain": torch.as_tensor(gain) * torch.ones_like(at.t),
+        }
+
+    def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
+        return self.network(examples["input"], examples["level"]) - examples["target"]
+
+    def _centred(self, x: Tensor, at: Any) -> Tensor:
+        """x − E[x_t]."""
+        if not self.scaled:
+            return x
+        centre = self.process.centre_like(x)
+        return x - (centre + at.alpha * (self.mean - centre))
+
+    def _input(self, y: Tensor, at: Any) -> Tensor:
+        return y * (at.alpha**2 * self.data_std**2 + at.var) ** -0.5 if self.scaled else y
+
+    def _level(self, x: Tensor, at: Any) -> Tensor:
+        """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training."""
+        if isinstance(at.lam, float):
+            return x.new_full((1,), max(-LEVEL_LIMIT, min(LEVEL_LIMIT, -at.lam / 4)))
+        return (at.lam / -4).clamp(-LEVEL_LIMIT, LEVEL_LIMIT).reshape(-1)
+
+
+class Centred(ScoreModel):
+    """A model seen from the mean μ of its process: the coordinates of the sampling loop."""
+
+    def __init__(self, model: ScoreModel, like: Tensor):
+        self.inner = model
+        self.process = model.process.centred()
+        self.offset = model.process.centre_like(like)
+        self.shape, self.kind, self.var = model.shape, model.kind, model.var
+        self.mean = model.mean - self.offset
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.predict(x, at, self.kind)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        prediction = self.inner.predict(x + self.offset, at, kind)
+        return prediction - self.offset if kind == "x0" else prediction
+
+
+class Counted(ScoreModel):
+    """A model that counts how often it is evaluated: `evaluations` batches."""
+
+    def __init__(self, model: ScoreModel):
+        self.inner = model
+        self.process, self.shape, self.kind = model.process, model.shape, model.kind
+        self.mean, self.var = model.mean, model.var
+        self.evaluations = 0
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.predict(x, at, self.kind)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        self.evaluations += 1
+        return self.inner.predict(x, at, kind)

@@ -1,0 +1,80 @@
+"""The contract of a forward process: how data become noise, and the bridge that leads back."""
+
+import functools
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun.randomness import Generator
+
+Randomness = Generator | torch.Generator | int | None
+"""What users may pass where random numbers are drawn: a generator, a seed, or None for a fresh seed."""
+
+
+class Distribution(Protocol):
+    """A law of tensors, as returned by `ForwardProcess.bridge`."""
+
+    @property
+    def mean(self) -> Tensor: ...
+
+    def sample(self, generator: Generator) -> Tensor: ...
+
+
+def numpy_too(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a method whose first argument is a tensor take NumPy arrays too, and answer in kind."""
+
+    @functools.wraps(method)
+    def wrapped(self: Any, first: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(first, Tensor):
+            return method(self, first, *args, **kwargs)
+        tensors = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in args]
+        array = np.asarray(first, dtype=None if isinstance(first, np.ndarray) else float)
+        return method(self, torch.tensor(array), *tensors, **kwargs).numpy()
+
+    return wrapped
+
+
+class ForwardProcess:
+    """A Markov process that turns data (t = 0) into noise (t = T).
+
+    A subclass says what the process is at an instant, draws its prior, its paths and its bridge, and converts between
+    the kinds of prediction that make sense for it. See `difrun.gaussian.GaussianProcess` for the Gaussian family.
+    """
+
+    horizon: float
+    t_min: Any
+
+    def at(self, t: Any, ndim: int | None = None) -> Any:
+        """The instant at t: a number, or a tensor (B,) made ready to broadcast against `ndim` axes."""
+        raise NotImplementedError
+
+    def instants(self, times: Iterable[float]) -> list[Any]:
+        """The instants of a whole grid, as Python numbers."""
+        return [self.at(t) for t in times]
+
+    def centred(self) -> "ForwardProcess":
+        """The same process in coordinates in which its mean is zero; itself where it has none."""
+        return self
+
+    def prior(self, shape: tuple[int, ...], **moments: Any) -> Tensor:
+        """x_T for `shape` = (n, ...)."""
+        raise NotImplementedError
+
+    def sample(self, x0: Any, t: Any, generator: Randomness = None) -> Any:
+        """x_t given x_0."""
+        raise NotImplementedError
+
+    def path(self, x0: Any, times: Any, generator: Randomness = None) -> Any:
+        """One exact joint path per example: (len(times), n, ...)."""
+        raise NotImplementedError
+
+    def bridge(self, x_t: Tensor, x0: Tensor, at: Any, to: Any) -> Distribution:
+        """q(x_s | x_t, x_0) for s < t; with E[x_0 | x_t] in place of x_0 it is one ancestral step."""
+        raise NotImplementedError
+
+    def convert(self, prediction: Tensor, x: Tensor, at: Any, source: str, target: str) -> Tensor:
+        """The prediction as another kind, through x̂_0 = E[x_0 | x_t]."""
+        raise NotImplementedError

@@ -1,0 +1,185 @@
+"""The report of a run: one HTML file that holds its pictures, needs no network and can be sent by mail."""
+
+import base64
+import math
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import attrs
+from jinja2 import Environment, StrictUndefined
+from PIL import Image, UnidentifiedImageError
+
+from difrun.draw.files import write_whole
+from difrun.errors import DifrunError
+
+FILE_NAME = "report.html"
+LOSS = "loss"
+"""Title of the picture that is shown with the training and not among the others."""
+
+_MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+# Widest that a picture is shown, in CSS pixels, when its file does not say its resolution (GIF cannot).
+_WIDTH_WITHOUT_DPI = 440
+
+
+@attrs.frozen
+class Picture:
+    """A picture of the report: a PNG, GIF, JPEG or WebP file and the words that go with it.
+
+    alt: what the picture shows, for those who cannot see it; the caption where it is empty.
+    """
+
+    title: str
+    caption: str
+    path: Path = attrs.field(converter=Path)
+    alt: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ReportContext:
+    """All that a report tells. Empty parts are left out of the page.
+
+    title: the heading. summary: sentences on what was run, one per line, the process first. headline: label
+    -> name, such as process, sampler and dataset. metrics: name -> {"value", "floor", "floor_sd"}, the most
+    important first; floor and floor_sd may be missing or None. metric_notes: name -> what the metric means,
+    in one line. verdict: one sentence; made from the first metric and its floor where it is None. signal:
+    label -> value, what is left of the data at T and what is sampled instead. warnings: sentences that a
+    reader must see. pictures: in the order of the page; a picture whose title is "loss" goes with the
+    training. training, sampling: label -> value. config_text: the text of run.toml. versions: package ->
+    version. commands: shell lines that reproduce the run.
+    """
+
+    title: str
+    summary: Sequence[str] = ()
+    headline: Mapping[str, str] = attrs.field(factory=dict)
+    metrics: Mapping[str, Mapping[str, float | None]] = attrs.field(factory=dict)
+    metric_notes: Mapping[str, str] = attrs.field(factory=dict)
+    verdict: str | None = None
+    signal: Mapping[str, Any] = attrs.field(factory=dict)
+    warnings: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    training: Mapping[str, Any] = attrs.field(factory=dict)
+    sampling: Mapping[str, Any] = attrs.field(factory=dict)
+    config_text: str = ""
+    versions: Mapping[str, str] = attrs.field(factory=dict)
+    commands: Sequence[str] = ()
+
+
+def write(folder: Path | str, context: ReportContext) -> Path:
+    """Write `report.html` into the folder, whole or not at all, and return its path.
+
+    Raises DifrunError when a picture cannot be read or the file cannot be written; an older report then
+    stays.
+    """
+    return write_whole(Path(folder) / FILE_NAME, render(context).encode())
+
+
+def render(context: ReportContext) -> str:
+    """The report as the text of an HTML page, all text escaped. Raises DifrunError as `write` does."""
+    pictures = [_inline(picture) for picture in context.pictures]
+    template = resources.files("difrun").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment.from_string(template).render(
+        run=context,
+        verdict=verdict(context.metrics) if context.verdict is None else context.verdict,
+        rows=[
+            _row(name, metric, context.metric_notes.get(name, "")) for name, metric in context.metrics.items()
+        ],
+        pictures=[picture for picture in pictures if picture["title"] != LOSS],
+        losses=[picture for picture in pictures if picture["title"] == LOSS],
+    )
+
+
+def verdict(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
+    """One sentence on the first metric: its value, in units of its floor where that makes sense.
+
+    The floor is the same metric between two sets of real data; what differs from it by at most two of its
+    standard deviations cannot be told from real data. Empty when there is no metric.
+    """
+    if not metrics:
+        return ""
+    name, metric = next(iter(metrics.items()))
+    value, floor, sd = _three(metric)
+    if value is None or not math.isfinite(value):
+        return f"{name} is not a finite number: look at the samples."
+    times = ratio(value, floor)
+    if floor is None:
+        return f"{name} is {number(value)}."
+    sentence = (
+        f"{name} is {times} its floor" if times else f"{name} is {number(value)}, its floor {number(floor)}"
+    )
+    if sd is not None and abs(value - floor) <= 2 * sd:
+        return f"{sentence}: within what real data differ from real data."
+    return f"{sentence}."
+
+
+def ratio(value: float | None, floor: float | None) -> str:
+    """value / floor as text, "1.2×"; empty where it means nothing (no floor, or not a positive one)."""
+    if value is None or floor is None or not math.isfinite(value) or not (0 < floor < math.inf):
+        return ""
+    quotient = value / floor
+    return f"{quotient:.0f}×" if quotient >= 99.5 else f"{quotient:.2g}×"
+
+
+def number(value: Any) -> str:
+    """A value as text: floats with four digits, whole numbers in groups of three, the rest as it is."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")
+    if not math.isfinite(value):
+        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
+    mantissa, _, exponent = f"{value:.4g}".partition("e")
+    mantissa = mantissa.replace("-", "−")
+    if not exponent:
+        return mantissa
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa}·10{raised}"
+
+
+def _three(metric: Mapping[str, float | None]) -> tuple[float | None, float | None, float | None]:
+    return metric.get("value"), metric.get("floor"), metric.get("floor_sd")
+
+
+def _row(name: str, metric: Mapping[str, float | None], meaning: str) -> dict[str, str]:
+    value, floor, sd = _three(metric)
+    around = "" if floor is None else number(floor) + ("" if sd is None else f" ± {sd:.1g}")
+    return {
+        "name": name,
+        "value": "" if value is None else number(value),
+        "floor": around,
+        "ratio": ratio(value, floor),
+        "meaning": meaning,
+    }
+
+
+def _inline(picture: Picture) -> dict[str, Any]:
+    """A picture for the template: a data URL of the file's bytes, and its size on the page in CSS pixels."""
+    try:
+        content = picture.path.read_bytes()
+        with Image.open(BytesIO(content)) as image:
+            kind, (width, height), dots = image.format, image.size, image.info.get("dpi", (0, 0))[0]
+    except UnidentifiedImageError:
+        kind = None
+    except OSError as error:
+        raise DifrunError(
+            f"report: cannot read the picture {picture.path}: {error.strerror or error}"
+        ) from error
+    if kind not in _MEDIA_TYPES:
+        raise DifrunError(
+            f"report: {picture.path} is not a picture that a browser shows (PNG, GIF, JPEG, WebP)"
+        )
+    shown = width * 96 / dots if dots else min(width, _WIDTH_WITHOUT_DPI)
+    return {
+        "title": picture.title,
+        "caption": picture.caption,
+        "alt": picture.alt or picture.caption or picture.title,
+        "url": f"data:{_MEDIA_TYPES[kind]};base64,{base64.b64encode(content).decode()}",
+        "width": round(shown),
+        "height": round(shown * height / width),
+    }

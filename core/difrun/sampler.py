@@ -1,0 +1,42 @@
+r"""The contract of a sampler: one step from an instant to an earlier one.
+
+Deterministic samplers of the core work in the *straight frame*. Dividing x_t = α x_0 + σ ε by α + σ gives
+
+    y = x/(α + σ) = (1 − τ) x_0 + τ ε,    τ = σ/(α + σ),
+
+so that in (y, τ) the probability flow of every Gaussian process is that of a rectified flow: dy/dτ = ε̂ − x̂_0. Both
+ends are regular, whatever the process, and Euler's method in it is DDIM (Song et al., 2021, arXiv 2010.02502).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from torch import Tensor
+
+from difrun.randomness import Generator
+
+
+class Sampler:
+    """One step of a method. It owns neither grid, device, progress bar nor loop.
+
+    order: order of convergence to the probability-flow endpoint, or the weak order of a stochastic method.
+    evaluations: calls of the model in one step.
+    stochastic: whether the step draws random numbers.
+    """
+
+    order: int
+    evaluations: int = 1
+    stochastic: bool = False
+
+    def prepare(self, process: Any, instants: Sequence[Any]) -> Any:
+        """The state before the first step: what depends on the grid alone. None unless a method needs more."""
+        return None
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        """x at the instant `to`, given x at `at`, and the state for the next step.
+
+        Coordinates are measured from the mean of the process. A corrector is a sampler called with to = at.
+        """
+        raise NotImplementedError

@@ -1,0 +1,183 @@
+r"""Schedules: α(t), σ(t) and everything that follows from them.
+
+A schedule is two functions, log α(t) and σ²(t), with α(0) = 1 and σ(0) = 0. The rest is calculus:
+
+    λ = log(α/σ)                     half log signal-to-noise ratio, strictly decreasing
+    f = α̇/α                          linear drift of the SDE dx = f x dt + g dw
+    g² = d(σ²)/dt − 2 f σ²           its squared diffusion (Kingma et al., 2021, arXiv 2107.00630, eq. 11)
+    σ̇ = (dσ²/dt) / (2σ)
+
+Derivatives are taken by automatic differentiation, so a plugin writes none.
+"""
+
+import math
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Time = float | Tensor
+
+LAM_LIMIT = 10.0
+"""|λ| beyond which nothing of the data is left: α/σ = e^−10."""
+
+
+class Instant:
+    """A time and all that a Gaussian process is there; fields are computed when first read.
+
+    t: time; Python numbers in sampling, a tensor (B, 1, ..., 1) ready to broadcast in training.
+    """
+
+    def __init__(self, schedule: "Schedule", t: Any, **known: Any):
+        self.schedule = schedule
+        self.t = t
+        self.__dict__.update(known)
+
+    @cached_property
+    def log_alpha(self) -> Any:
+        return self.schedule.log_alpha(self.t)
+
+    @cached_property
+    def var(self) -> Any:
+        """σ², the variance of the noise."""
+        return self.schedule.variance(self.t)
+
+    @cached_property
+    def alpha(self) -> Any:
+        return self.schedule.alpha(self.t)
+
+    @cached_property
+    def sigma(self) -> Any:
+        return self.var.sqrt()
+
+    @cached_property
+    def lam(self) -> Any:
+        """λ = log(α/σ)."""
+        return self.log_alpha - 0.5 * self.var.log()
+
+    @cached_property
+    def d_alpha(self) -> Any:
+        """dα/dt."""
+        return self._derivatives[0]
+
+    @cached_property
+    def d_var(self) -> Any:
+        """dσ²/dt."""
+        return self._derivatives[1]
+
+    @cached_property
+    def f(self) -> Any:
+        """α̇/α, the linear drift coefficient."""
+        return self.d_alpha / self.alpha
+
+    @cached_property
+    def d_sigma(self) -> Any:
+        return self.d_var / (2 * self.sigma)
+
+    @cached_property
+    def g2(self) -> Any:
+        """g², the squared diffusion coefficient."""
+        return self.d_var - 2 * self.f * self.var
+
+    @cached_property
+    def _derivatives(self) -> tuple[Tensor, Tensor]:
+        return self.schedule.derivatives(self.t)
+
+    def __repr__(self) -> str:
+        return f"Instant(t={self.t}, alpha={self.alpha}, sigma={self.sigma})"
+
+
+_FIELDS = ("alpha", "sigma", "var", "lam", "f", "g2", "d_alpha", "d_sigma")
+
+
+class Schedule:
+    """α(t) and σ(t) of a Gaussian process. A subclass writes `log_alpha` and `variance` and sets `horizon`."""
+
+    horizon: float
+    """T, the time at which sampling starts."""
+
+    noise_floor: float = 0.002
+    """Noise-to-signal ratio σ/α at which training and sampling end."""
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        """log α(t), by torch operations that can be differentiated."""
+        raise NotImplementedError(f"{type(self).__name__} must define log_alpha(t)")
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """α(t) = exp(log α(t)); a process whose α vanishes at T overrides it."""
+        return self.log_alpha(t).exp()
+
+    def variance(self, t: Tensor) -> Tensor:
+        """σ²(t), by torch operations that can be differentiated and are accurate near t = 0."""
+        raise NotImplementedError(f"{type(self).__name__} must define variance(t)")
+
+    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(dα/dt, dσ²/dt) by automatic differentiation."""
+        with torch.enable_grad():
+            t = t.detach().requires_grad_()
+            return self._slope(self.alpha, t), self._slope(self.variance, t)
+
+    @staticmethod
+    def _slope(function: Any, t: Tensor) -> Tensor:
+        value = function(t)
+        if not value.requires_grad:  # a constant, as α = 1 of the variance-exploding family
+            return torch.zeros_like(t)
+        (slope,) = torch.autograd.grad(value.sum(), t)
+        return slope
+
+    def at(self, t: Time, ndim: int | None = None) -> Instant:
+        """The instant at time t: Python numbers for a number, tensors (B, 1, ..., 1) of `ndim` axes for a tensor (B,)."""
+        if not isinstance(t, Tensor):
+            return self.instants([t])[0]
+        if ndim is not None:
+            t = t.reshape(t.shape + (1,) * (ndim - t.ndim))
+        return Instant(self, t)
+
+    def instants(self, times: Iterable[float]) -> list[Instant]:
+        """The instants of a whole grid at once: float64 arithmetic, Python numbers out."""
+        ts = [float(t) for t in times]
+        grid = Instant(self, torch.tensor(ts, dtype=torch.float64))
+        columns = {name: getattr(grid, name).tolist() for name in _FIELDS}
+        return [Instant(self, t, **{name: columns[name][k] for name in _FIELDS}) for k, t in enumerate(ts)]
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """λ(t) = log(α/σ), half the log signal-to-noise ratio."""
+        return self.log_alpha(t) - 0.5 * self.variance(t).log()
+
+    def time_at(self, lam: Time) -> Any:
+        """The time at which λ(t) = lam, clipped to [0, T]; number in, number out. By bisection unless overridden."""
+        target = torch.as_tensor(lam, dtype=torch.float64)
+        low = torch.zeros_like(target)
+        high = torch.full_like(target, self.horizon)
+        for _ in range(200):
+            middle = 0.5 * (low + high)
+            early = self.log_snr(middle.clamp_min(1e-300)) > target
+            low, high = torch.where(early, middle, low), torch.where(early, high, middle)
+            if torch.equal(low, high) or bool(((high - low) <= 1e-15 * high).all()):
+                break
+        return high if isinstance(lam, Tensor) else high.item()
+
+    @cached_property
+    def t_min(self) -> float:
+        """The time at which σ/α = `noise_floor`: where training and sampling end."""
+        return float(self.time_at(-math.log(self.noise_floor)))
+
+    @cached_property
+    def lam_range(self) -> tuple[float, float]:
+        """λ at T and at t_min; at T no less than −`LAM_LIMIT`, where a process that forgets its data has λ = −∞."""
+        return max(-LAM_LIMIT, self.at(self.horizon).lam), self.at(self.t_min).lam
+
+    def time_near(self, lam: Tensor) -> Tensor:
+        """`time_at` from a table, for many λ within `lam_range` at once; relative error of t below 1e-5."""
+        low, high = self.lam_range
+        table = self._log_times.to(lam.device)
+        place = ((lam - low) / (high - low)).clamp(0, 1) * (len(table) - 1)
+        left = place.floor().clamp_max(len(table) - 2)
+        return torch.lerp(table[left.long()], table[left.long() + 1], place - left).exp()
+
+    @cached_property
+    def _log_times(self) -> Tensor:
+        """log t at equally spaced λ; log t is nearly linear in λ wherever t is small."""
+        return self.time_at(torch.linspace(*self.lam_range, 8193, dtype=torch.float64)).log()

@@ -1,0 +1,78 @@
+r"""Laws of the training time t, each given by its quantile function: t = Q(u), u uniform on [0, 1).
+
+u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ, whose every stretch of consecutive
+terms is spread evenly: a mini-batch cut anywhere from a long draw is stratified over time, which lowers the variance
+of its loss (in the spirit of Kingma et al., 2021, arXiv 2107.00630, app. I.1).
+"""
+
+import math
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun.randomness import Generator
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+class TimeLaw:
+    """A law of t on [t_min, T]."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        """Q(u) for u in [0, 1], float64."""
+        raise NotImplementedError
+
+    def sample(self, process: Any, like: Tensor, generator: Generator) -> Tensor:
+        """One time per example of `like` (n, ...), in its dtype."""
+        start = generator.uniform(like.new_zeros(1, dtype=torch.float64))
+        u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64, device=like.device))
+        return self.quantile(process, u).to(like.dtype)
+
+
+class Uniform(TimeLaw):
+    """t uniform on [t_min, T]."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        return process.t_min + (process.horizon - process.t_min) * u
+
+
+class LogSNR(TimeLaw):
+    """λ = log(α/σ) uniform: every factor of noise gets the same share."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        low, high = process.lam_range
+        return process.time_near(high - (high - low) * u)
+
+
+@attrs.frozen
+class LogNormal(TimeLaw):
+    """ln(σ/α) ~ N(mean, std²), cut to the range of the process (Karras et al., 2022, arXiv 2206.00364, table 1)."""
+
+    mean: float = -1.2
+    std: float = 1.2
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        low, high = process.lam_range
+        start, end = (_normal_cdf((-lam - self.mean) / self.std) for lam in (high, low))
+        normal = torch.special.ndtri((start + (end - start) * u).clamp(1e-12, 1 - 1e-12))
+        return process.time_near(-(self.mean + self.std * normal).clamp(-high, -low))
+
+
+@attrs.frozen
+class LogitNormal(TimeLaw):
+    """logit(t/T) ~ N(mean, std²), cut to [t_min, T] (Esser et al., 2024, arXiv 2403.03206, sec. 3.1)."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        first = process.t_min / process.horizon
+        start = _normal_cdf((math.log(first / (1 - first)) - self.mean) / self.std)
+        normal = torch.special.ndtri((start + (1 - start) * u).clamp(1e-12, 1 - 1e-12))
+        return process.horizon * torch.sigmoid(self.mean + self.std * normal).clamp(first, 1.0)
+
+
+def _normal_cdf(x: float) -> float:
+    return 0.5 * math.erfc(-x / math.sqrt(2))

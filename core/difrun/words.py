@@ -1,0 +1,24 @@
+"""Small pieces of text for messages."""
+
+import difflib
+from collections.abc import Iterable
+
+PLURALS = {"process": "processes", "loss": "losses"}
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`` Did you mean 'ising'?`` for the closest known word; empty if none is close."""
+    plain = {name.lower().replace("_", "-"): name for name in known}
+    close = difflib.get_close_matches(word.lower().replace("_", "-"), plain, n=1, cutoff=0.6)
+    return f" Did you mean '{plain[close[0]]}'?" if close else ""
+
+
+def listed(words: Iterable[str], last: str = ", ") -> str:
+    """``a, b, c``, or ``a, b or c`` with `last` = " or "."""
+    items = list(words)
+    return ", ".join(items) if len(items) < 2 else ", ".join(items[:-1]) + last + items[-1]
+
+
+def plural(kind: str) -> str:
+    """``process`` -> ``processes``."""
+    return PLURALS.get(kind, kind + "s")

@@ -1,0 +1,58 @@
+"""Options of the plugin's components, without torch."""
+
+from typing import Literal
+
+import attrs
+from attrs.validators import ge, gt
+
+from difrun.api import GaussianOptions, option
+
+Numbers = float | tuple[float, ...]
+
+
+@attrs.frozen
+class OUOptions(GaussianOptions):
+    theta: float = option(1.0, "Rate of return to the mean, θ (1/time).", gt(0))
+    mu: Numbers = option(0.0, "Mean to which the process returns, μ: one number, or one per coordinate.")
+    sigma: float = option(2**0.5, "Noise amplitude, σ; the stationary variance is σ²/(2θ).", gt(0))
+    horizon: float = option(4.0, "Time T at which sampling starts.", gt(0))
+
+
+@attrs.frozen
+class VPOptions(GaussianOptions):
+    schedule: Literal["linear", "cosine"] = option("linear", "Form of the noise schedule β(t).")
+    beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", gt(0))
+    beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", gt(0))
+
+
+@attrs.frozen
+class VEOptions(GaussianOptions):
+    sigma_min: float = option(0.01, "Noise scale σ_min from which the geometric growth starts.", gt(0))
+    sigma_max: float = option(50.0, "Noise scale σ_max, nearly σ(T) at T = 1.", gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.sigma_max <= self.sigma_min:
+            raise ValueError(f"sigma_max = {self.sigma_max:g} must be larger than sigma_min = {self.sigma_min:g}")
+
+
+@attrs.frozen
+class ScoreOptions:
+    times: Literal["uniform", "log-snr", "log-normal"] = option(
+        "log-snr", "Law of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α)."
+    )
+    p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")
+    p_std: float = option(1.2, "Standard deviation of ln(σ/α), for log-normal times.", gt(0))
+
+
+@attrs.frozen
+class EulerMaruyamaOptions:
+    a: float = option(
+        1.0, "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, above 1 noisier.", ge(0.5)
+    )
+
+
+@attrs.frozen
+class PCOptions:
+    predictor: str = option("ancestral", "Sampler that takes the step.")
+    corrections: int = option(1, "Langevin corrections after each step.", ge(0))
+    snr: float = option(0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0))
