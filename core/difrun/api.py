@@ -9,7 +9,7 @@ A plugin is a module named by an entry point of the group ``difrun``. Its hook i
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -57,6 +57,14 @@ def _matches(pattern: re.Pattern[str], example: str) -> Any:
     return check
 
 
+def _tokens(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
+
+
+def _by_kind(values: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(values)
+
+
 @attrs.frozen
 class Component:
     """One named thing that a plugin offers.
@@ -76,9 +84,9 @@ class Component:
     target: str = attrs.field(validator=_matches(_TARGET, "package.module:Class"))
     summary: str
     options: type = NoOptions
-    provides: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
-    requires: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset, kw_only=True)
-    prefers: Mapping[str, str] = attrs.field(factory=dict, converter=dict, kw_only=True)
+    provides: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
+    requires: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
+    prefers: Mapping[str, str] = attrs.field(factory=dict, converter=_by_kind, kw_only=True)
 
 
 @attrs.frozen

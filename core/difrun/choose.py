@@ -49,7 +49,7 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
     """The named components, and for every other kind the first that fits.
 
     named: kind -> name (text or `Given`), a sequence of names for guidance and metric. Defaults are tried in
-    this order: what a chosen component prefers (process, then dataset, then the others), `BASE`, then by name.
+    this order: what a chosen component prefers (process, dataset, then the others), `BASE`, then by name.
 
     Raises ConfigError: a name that is not installed, or components that cannot work together.
     """
@@ -81,17 +81,18 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:
             raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
         if kind in MANY:
             names = [wanted] if isinstance(wanted, str | Given) else list(wanted)
-            entries = tuple(_get(registry, kind, name) for name in names)
+            entries = tuple(lookup(registry, kind, name) for name in names)
             for index, entry in enumerate(entries):
                 if entry.name in [other.name for other in entries[:index]]:
                     raise ConfigError(f"{kind} '{entry.name}' is named twice.")
             chosen[kind] = entries
         else:
-            chosen[kind] = _get(registry, kind, wanted)
+            chosen[kind] = lookup(registry, kind, wanted)
     return chosen
 
 
-def _get(registry: Registry, kind: str, wanted: Any) -> Registered:
+def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
+    """The component that a text or a `Given` names. Raises ConfigError, naming the source of a `Given`."""
     if not isinstance(wanted, Given):
         return registry.get(kind, wanted)
     try:

@@ -1,4 +1,4 @@
-"""What a dataset is: examples to train on, real examples that were not trained on, and what is known of their law."""
+"""What a dataset is: examples to train on, others to measure against, and what is known of their law."""
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -38,8 +38,8 @@ class Scaling:
             names = [_coordinate(index.tolist(), columns) for index in constant[:3]]
             more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
             raise DifrunError(
-                f"{', '.join(names)}{more}: constant, so it cannot be scaled to variance 1. Remove it from the data, "
-                "or turn scaling off (--dataset.standardise false)."
+                f"{', '.join(names)}{more}: constant, so it cannot be scaled to variance 1. Remove it from the "
+                "data, or turn scaling off (--dataset.no-standardise)."
             )
         return cls(shift, scale)
 
@@ -68,7 +68,8 @@ class Dataset:
     columns: names of the coordinates of vectors; empty when they have none.
     scaling: from the user's units to these; None when they are the same.
 
-    Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and column).
+    Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and
+    column).
     """
 
     name: str
@@ -76,7 +77,7 @@ class Dataset:
     held_out: Tensor = attrs.field(converter=_examples)
     fresh: Callable[[int, torch.Generator], Tensor] | None = None
     law: GaussianMixture | None = None
-    columns: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -109,11 +110,11 @@ class Dataset:
 
     @property
     def references(self) -> int | None:
-        """How many real examples not trained on there are; None where the law can be drawn from without end."""
+        """How many real examples `reference` can give; None where the law can be drawn from without end."""
         return None if self.fresh is not None else len(self.held_out)
 
     def reference(self, n: int, generator: torch.Generator) -> Tensor:
-        """n real examples that were not trained on: fresh draws where possible, else held-out ones, none twice.
+        """n real examples that were not trained on: fresh draws, or else held-out examples, none twice.
 
         Raises `DifrunError` when fewer than n are held out.
         """
@@ -122,9 +123,10 @@ class Dataset:
         return self._subset(self.held_out, n, generator, "held-out")
 
     def real_pair(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A reference and a second real set of the same size, independent of each other: what a floor is measured on.
+        """A reference and a second, independent real set of the same size: what a floor is measured on.
 
-        Where the law can be drawn from, two sets of n fresh draws; else n held-out examples and n training examples.
+        Where the law can be drawn from, two sets of n fresh draws; else n held-out examples and n training
+        examples.
         Raises `DifrunError` when there are fewer than n of either.
         """
         first = self.reference(n, generator)
@@ -135,8 +137,8 @@ class Dataset:
     def _subset(self, examples: Tensor, n: int, generator: torch.Generator, sort: str) -> Tensor:
         if n > len(examples):
             raise DifrunError(
-                f"dataset '{self.name}' has {len(examples)} {sort} examples; {n} were asked for. Ask for fewer"
-                + (", or hold out more." if sort == "held-out" else ".")
+                f"dataset '{self.name}' has {len(examples)} {sort} examples; {n} were asked for. Ask for "
+                "fewer" + (", or hold out more." if sort == "held-out" else ".")
             )
         chosen = torch.randperm(len(examples), generator=generator, device=generator.device)[:n]
         return examples[chosen.to(examples.device)]
@@ -149,7 +151,8 @@ def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -
     """
     if examples.ndim < 2:
         raise DifrunError(
-            f"{source}: an array of shape {tuple(examples.shape)} is no list of examples; expected (N, columns)."
+            f"{source}: an array of shape {tuple(examples.shape)} is no list of examples; expected "
+            "(N, columns)."
         )
     if 0 in examples.shape:
         raise DifrunError(f"{source} is empty (shape {tuple(examples.shape)}).")
@@ -175,8 +178,8 @@ def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> 
     value = float(examples[(row, *index)])
     count = int(rows.sum())
     raise DifrunError(
-        f"{source}: {value:g} in row {row + 1}, {_coordinate(index, columns)} ({count} of {len(examples)} rows hold NaN "
-        "or infinity). Remove or fill those rows."
+        f"{source}: {value:g} in row {row + 1}, {_coordinate(index, columns)} ({count} of {len(examples)} "
+        "rows hold NaN or infinity). Remove or fill those rows."
     )
 
 

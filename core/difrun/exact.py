@@ -35,7 +35,7 @@ class ExactMixture(ScoreModel):
         self.process = process
         self.shape = (mixture.dim,)
         self.mean, self.var = mixture.mean, mixture.var
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, ...]] = {}
+        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self._posterior(x, at, "x0")

@@ -62,7 +62,11 @@ class GaussianProcess(Schedule, ForwardProcess):
 
     @numpy_too
     def sample(self, x0: Tensor, t: Any, generator: Randomness = None) -> Tensor:
-        """x_t given x_0 of shape (n, ...), at one time or at one time per example (n,)."""
+        """x_t given x_0 of shape (n, ...), at one time or at one time per example (n,). Raises DifrunError for t < 0."""
+        if isinstance(t, Tensor):
+            t = t.to(x0)
+        elif not isinstance(t, Instant) and t < 0:
+            raise DifrunError(f"time runs from 0 (data) to T = {self.horizon:g}; got {t:g}")
         at = t if isinstance(t, Instant) else self.at(t, x0.ndim)
         return self.diffuse(x0, Generator.of(generator, x0.device).normal(x0), at)
 
@@ -152,8 +156,11 @@ class GaussianProcess(Schedule, ForwardProcess):
             torch.tensor(float(len(data)), dtype=points.dtype)
         )
         rows = max(1, 4_000_000 // len(data))  # bounds the distance matrix to 32 MB
+        # Distances by differences: |x|² − 2x·m + |m|² would lose those below 10⁻³|x| in float32.
+        by_difference = "donot_use_mm_for_euclid_dist"
         log_p = [
-            torch.logsumexp(-torch.cdist(part, means).square() / (2 * at.var), dim=1) for part in points.split(rows)
+            torch.logsumexp(-torch.cdist(part, means, compute_mode=by_difference).square() / (2 * at.var), dim=1)
+            for part in points.split(rows)
         ]
         return (torch.cat(log_p) + log_norm).exp()
 
@@ -167,9 +174,19 @@ class GaussianProcess(Schedule, ForwardProcess):
         return 0.0 if not value.any() else value
 
     def centre_like(self, like: Tensor) -> Any:
-        """μ as it combines with `like`: 0.0 where there is none, else a tensor of its dtype and device."""
+        """μ as it combines with `like`: 0.0 where there is none, else a tensor of its dtype and device.
+
+        Raises DifrunError when μ has one number per coordinate and the examples have another number of coordinates.
+        """
         value = self._centre_value
-        return value if isinstance(value, float) else value.to(dtype=like.dtype, device=like.device)
+        if isinstance(value, float):
+            return value
+        if value.ndim and tuple(value.shape) != tuple(like.shape[-value.ndim :]):
+            raise DifrunError(
+                f"the mean μ has {value.numel()} numbers; examples of shape {tuple(like.shape[1:])} need one for each "
+                "coordinate, or a single number for all."
+            )
+        return value.to(dtype=like.dtype, device=like.device)
 
 
 class _Centred(GaussianProcess):

@@ -68,6 +68,8 @@ def generate(
     Sample i is made of the same random numbers whatever `chunk` is. `watch` is called with the number of steps done
     and their total over all chunks. Raises DifrunError when a sample is not finite, naming the first.
     """
+    if n < 1 or chunk < 1:
+        raise DifrunError(f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}")
     parts, done = [], 0
     total = -(-n // chunk) * (len(times) - 1)
 
@@ -83,8 +85,10 @@ def generate(
         x = model.process.prior(shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device)
         parts.append(integrate(sampler, model, x, times, generator=random, watch=tick))
     samples = torch.cat(parts)
+    if samples.is_meta:
+        return samples
     finite = samples.isfinite().flatten(1).all(1)
-    if not finite.all() and not samples.is_meta:
+    if not finite.all():
         bad = int((~finite).sum())
         raise DifrunError(
             f"{bad} of {n} samples are not finite (the first is number {int((~finite).nonzero()[0])}). "

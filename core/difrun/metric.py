@@ -1,4 +1,4 @@
-"""Metrics beside their floors: a distance between samples and data means nothing without the distance of data to data."""
+"""Metrics beside their floors: samples against data means little without data against data."""
 
 import statistics
 from collections.abc import Callable
@@ -14,30 +14,32 @@ from difrun.randomness import torch_generator
 Metric = Callable[..., dict[str, float]]
 """``metric(samples, reference, *, generator, **options) -> {name: number}``.
 
-samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`, for random
-projections and subsets. A metric may return several numbers, each under its own name.
+samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`,
+for random projections and subsets. A metric may return several numbers, each under its own name.
 """
 
 
 def measure(
     metric: Metric, samples: Tensor, dataset: Dataset, *, seed: int, repeats: int = 4, **options: Any
 ) -> dict[str, dict[str, float]]:
-    """A metric of samples, and the same metric of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
+    """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
 
-    For each of `repeats` repetitions two independent sets of real examples A and B are taken, of equal size n, and n of the
-    samples, S, without replacement. With one generator seed for both (the same projections and subsets),
+    For each of `repeats` repetitions two independent sets of real examples A and B are taken, of equal size
+    n, and n of the samples, S, without replacement. With one generator seed for both (the same projections
+    and subsets),
 
         value = metric(S, A),    floor = metric(B, A);
 
     the mean and the standard deviation over the repetitions are returned. What A and B are:
 
-    * where the dataset can be drawn from (`fresh`): fresh draws, new ones in each repetition, and n = len(samples);
-    * else A is from the held-out examples and B from the training examples, random subsets without replacement, and n is
-      the smallest of the three sets. Repetitions then share examples, so the standard deviation is too small.
-      A model that has learnt its training set by heart reaches the floor, not 0.
+    * where the dataset can be drawn from (`fresh`): fresh draws, new ones in each repetition, and n =
+      len(samples);
+    * else A is from the held-out examples and B from the training examples, random subsets without
+      replacement, and n is the smallest of the three sets. Repetitions then share examples, so the standard
+      deviation is too small. A model that has learnt its training set by heart reaches the floor, not 0.
 
-    For distances (sliced-w2, w2, energy) lower is better and samples of the true law give value ≈ floor; the values of
-    density-coverage are best at their floor and fall below it.
+    For distances (sliced-w2, w2, energy) lower is better and samples of the true law give value ≈ floor; the
+    values of density-coverage are best at their floor and fall below it.
 
     samples: (N, *shape) in the model's units. options: the metric's own.
     Raises `DifrunError` when samples have the wrong shape or are not finite, and ValueError for repeats < 2.
@@ -68,11 +70,11 @@ def measure(
 
 
 def comparable(samples: Tensor, dataset: Dataset) -> int:
-    """n, the size of the sets that `measure` compares; raises `DifrunError` when these samples cannot be measured."""
+    """n, the size of the sets that `measure` compares. Raises `DifrunError` when they cannot be."""
     if tuple(samples.shape[1:]) != dataset.shape or len(samples) < 2:
         raise DifrunError(
-            f"samples of shape {tuple(samples.shape)} cannot be measured against dataset '{dataset.name}': expected "
-            f"(n, {', '.join(map(str, dataset.shape))}) with n at least 2."
+            f"samples of shape {tuple(samples.shape)} cannot be measured against dataset '{dataset.name}': "
+            f"expected (n, {', '.join(map(str, dataset.shape))}) with n at least 2."
         )
     check_finite(samples, "samples", dataset.columns)
     if dataset.references is None:

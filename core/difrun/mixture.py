@@ -1,4 +1,4 @@
-"""Gaussian mixtures: exact sampling, log-density and score, and the mixtures that a Gaussian process makes of them."""
+"""Gaussian mixtures: exact draws, log-density and score, before and after a Gaussian process."""
 
 import math
 from functools import cached_property
@@ -24,13 +24,14 @@ class GaussianMixture:
 
     weights: w_k, shape (K,), not negative, with sum 1.
     means: m_k, shape (K, d).
-    covs: C_k, shape (K, d, d), symmetric and positive semi-definite; or shape (K,), the variances of isotropic
-        components C_k = v_k I. An isotropic mixture stays cheap with thousands of components: it never makes an array
-        of K · d · d or n · K · d numbers.
+    covs: C_k, shape (K, d, d), symmetric and positive semi-definite; or shape (K,), the variances of
+        isotropic components C_k = v_k I. An isotropic mixture stays cheap with thousands of components: it
+        never makes an array of K · d · d or n · K · d numbers.
 
-    Parameters are held in float64 on the CPU. Formulas are evaluated in float64 on the device of x (in float32 on MPS,
-    which has no float64), and results have the dtype of x. Raises `DifrunError` when shapes do not match, the weights
-    are not a distribution, or a covariance is not symmetric or has a negative eigenvalue.
+    Parameters are held in float64 on the CPU. Formulas are evaluated in float64 on the device of x (in
+    float32 on MPS, which has no float64), and results have the dtype of x. Raises `DifrunError` when shapes
+    do not match, the weights are not a distribution, or a covariance is not symmetric or has a negative
+    eigenvalue.
     """
 
     weights: Tensor = attrs.field(converter=_float64)
@@ -60,7 +61,7 @@ class GaussianMixture:
 
     @property
     def eigenvectors(self) -> Tensor | None:
-        """V_k with eigenvectors as columns, C_k = V_k diag(eigenvalues_k) V_kᵀ, shape (K, d, d); None when isotropic."""
+        """V_k with C_k = V_k diag(eigenvalues_k) V_kᵀ, shape (K, d, d); None, for I, when isotropic."""
         assert self._eigen is not None
         return self._eigen[1]
 
@@ -85,7 +86,7 @@ class GaussianMixture:
         return self.weights @ (within + (self.means - self.mean) ** 2)
 
     def diffused(self, alpha: float, sigma: float) -> "GaussianMixture":
-        r"""The law of α x + σ ε with ε ~ N(0, I): Σ_k w_k N(α m_k, α² C_k + σ² I). Nothing is decomposed again."""
+        r"""The law of α x + σ ε with ε ~ N(0, I): Σ_k w_k N(α m_k, α² C_k + σ² I)."""
         noise = sigma**2 if self.isotropic else sigma**2 * torch.eye(self.dim, dtype=torch.float64)
         covs = alpha**2 * self.covs + noise
         values = (
@@ -96,7 +97,8 @@ class GaussianMixture:
     def sample(self, n: int, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
         """n draws, shape (n, d), float64, on the generator's device.
 
-        stratified: component k gets n w_k draws (to rounding, in random order) instead of a multinomial number.
+        stratified: component k gets n w_k draws (to rounding, in random order) instead of a multinomial
+            number.
         """
         device = generator.device
         k = choose(n, self.weights, generator, stratified=stratified)
@@ -124,7 +126,7 @@ class GaussianMixture:
         return torch.cat([_log_joint(part, on).logsumexp(1) for part in self._parts(points)]).to(x.dtype)
 
     def score(self, x: Tensor) -> Tensor:
-        r"""∇ log p(x) = Σ_k r_k(x) C_k⁻¹ (m_k − x), r_k the posterior of component k; x and result of shape (n, d).
+        r"""∇ log p(x) = Σ_k r_k(x) C_k⁻¹ (m_k − x), r_k the posterior of component k, for x of shape (n, d).
 
         Raises what `log_prob` raises.
         """
@@ -186,7 +188,8 @@ def _score(x: Tensor, on: _Parameters) -> Tensor:
 def choose(n: int, weights: Tensor, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
     """n component numbers, k with probability w_k; shape (n,), int64, on the generator's device.
 
-    stratified: k is taken n w_k times, to rounding, in random order: the numbers u become (i + ½)/n, permuted.
+    stratified: k is taken n w_k times, to rounding, in random order: the numbers u become (i + ½)/n,
+        permuted.
     """
     device = generator.device
     if stratified:
@@ -199,17 +202,17 @@ def choose(n: int, weights: Tensor, generator: torch.Generator, *, stratified: b
 
 
 def _decompose(weights: Tensor, means: Tensor, covs: Tensor) -> tuple[Tensor, Tensor | None]:
-    """Eigenvalues (K, d) and eigenvectors (K, d, d) or None, after checking that these are a mixture's parameters."""
+    """Eigenvalues (K, d), and eigenvectors (K, d, d) or None, of parameters that are checked first."""
     if weights.ndim != 1 or means.ndim != 2 or len(means) != len(weights) or 0 in means.shape:
         raise DifrunError(
-            f"a mixture needs weights of shape (K,) and means of shape (K, d), not {tuple(weights.shape)} and "
-            f"{tuple(means.shape)}."
+            f"a mixture needs weights of shape (K,) and means of shape (K, d), not {tuple(weights.shape)} "
+            f"and {tuple(means.shape)}."
         )
     components, dim = means.shape
     if covs.shape not in ((components,), (components, dim, dim)):
         raise DifrunError(
-            f"covariances of shape {tuple(covs.shape)} do not fit {components} components in {dim} dimensions: "
-            f"expected ({components}, {dim}, {dim}), or ({components},) for isotropic variances."
+            f"covariances of shape {tuple(covs.shape)} do not fit {components} components in {dim} "
+            f"dimensions: expected ({components}, {dim}, {dim}), or ({components},) for isotropic variances."
         )
     if not all(bool(a.isfinite().all()) for a in (weights, means, covs)):
         raise DifrunError("the parameters of a mixture must be finite numbers.")

@@ -76,7 +76,7 @@ class NetworkModel(ScoreModel):
     network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
     predicts: the kind that the network is trained to predict.
     mean, var: data moments per coordinate; σ_d² is the average of `var`.
-    scaled: False feeds x itself (c_in = 1, no centring), for networks trained elsewhere.
+    scaled: False feeds x − μ itself (c_in = 1, no centring on the data), for networks trained elsewhere.
     """
 
     def __init__(
@@ -112,12 +112,15 @@ class NetworkModel(ScoreModel):
         output = self.network(self._input(y, at), self._level(y, at))
         p, q = conversion(at, self.kind, kind, self.data_std)
         prediction = mix(p, y, q, output)
-        if not self.scaled or kind == self.kind == "edm":
+        if kind == self.kind == "edm":
             return prediction
-        # The network knows the data by their deviation from the mean; the kind counts x0 from the centre of the process.
-        a, _ = row(kind, at)
-        offset = self.mean if kind == "x0" else self.mean - self.process.centre_like(x)
-        return prediction if isinstance(a, float) and a == 0.0 else prediction + a * offset
+        # The network knows the data by their deviation from an origin; the kind counts x0 from the centre of the process.
+        a, _ = row(kind, at, self.data_std)
+        if isinstance(a, float) and a == 0.0:
+            return prediction
+        origin = self._origin(x)
+        offset = origin if kind == "x0" else origin - self.process.centre_like(x)
+        return prediction if isinstance(offset, float) and offset == 0.0 else prediction + a * offset
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
@@ -126,18 +129,22 @@ class NetworkModel(ScoreModel):
         return {
             "input": self._input(y, at),
             "level": self._level(y, at),
-            "target": a * (x0 - self.mean if self.scaled else x0) + b * noise,
+            "target": a * (x0 - self._origin(x)) + b * noise,
             "gain": torch.as_tensor(gain) * torch.ones_like(at.t),
         }
 
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         return self.network(examples["input"], examples["level"]) - examples["target"]
 
+    def _origin(self, x: Tensor) -> Any:
+        """What the network counts x_0 from: the mean of the data, or of the process where it is fed unscaled."""
+        return self.mean if self.scaled else self.process.centre_like(x)
+
     def _centred(self, x: Tensor, at: Any) -> Tensor:
-        """x − E[x_t]."""
-        if not self.scaled:
-            return x
+        """x − E[x_t]; unscaled x − μ."""
         centre = self.process.centre_like(x)
+        if not self.scaled:
+            return x - centre if isinstance(centre, Tensor) else x
         return x - (centre + at.alpha * (self.mean - centre))
 
     def _input(self, y: Tensor, at: Any) -> Tensor:

@@ -28,13 +28,20 @@ def numpy_too(method: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(method)
     def wrapped(self: Any, first: Any, *args: Any, **kwargs: Any) -> Any:
+        tensors = [_tensor(a) for a in args]
+        named = {name: _tensor(a) for name, a in kwargs.items()}
         if isinstance(first, Tensor):
-            return method(self, first, *args, **kwargs)
-        tensors = [torch.tensor(a) if isinstance(a, np.ndarray) else a for a in args]
-        array = np.asarray(first, dtype=None if isinstance(first, np.ndarray) else float)
-        return method(self, torch.tensor(array), *tensors, **kwargs).numpy()
+            return method(self, first, *tensors, **named)
+        return method(self, _tensor(np.asarray(first)), *tensors, **named).numpy()
 
     return wrapped
+
+
+def _tensor(value: Any) -> Any:
+    """A NumPy array as a tensor, whole numbers as float64; anything else as it is."""
+    if not isinstance(value, np.ndarray):
+        return value
+    return torch.tensor(value if value.dtype.kind == "f" else value.astype(np.float64))
 
 
 class ForwardProcess:
@@ -59,8 +66,17 @@ class ForwardProcess:
         """The same process in coordinates in which its mean is zero; itself where it has none."""
         return self
 
-    def prior(self, shape: tuple[int, ...], **moments: Any) -> Tensor:
-        """x_T for `shape` = (n, ...)."""
+    def prior(
+        self,
+        shape: tuple[int, ...],
+        *,
+        mean: Any = 0.0,
+        var: Any = 0.0,
+        generator: Randomness = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """x_T for `shape` = (n, ...), matched to the moments of the data."""
         raise NotImplementedError
 
     def sample(self, x0: Any, t: Any, generator: Randomness = None) -> Any:

@@ -62,7 +62,7 @@ class Generator:
         return self._draw(torch.rand, like)
 
     def _draw(self, law: Callable[..., Tensor], like: Tensor) -> Tensor:
-        if like.is_meta:
+        if like.is_meta or like.numel() == 0:
             return torch.empty_like(like)
         if self._plain is not None:
             drawn = law(like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device)

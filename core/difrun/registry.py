@@ -185,8 +185,8 @@ class Registry:
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.
 
-        chosen: kind -> `Registered` or a sequence of them. What a kind that is not among them could still provide
-        counts as provided.
+        chosen: kind -> `Registered` or a sequence of them. What other kinds could still provide counts as
+        provided.
         """
         others = {other: picked for other, picked in chosen.items() if other != kind}
         return [entry.label for entry in self.entries(kind) if not unmet(self, {**others, kind: entry})]

@@ -16,8 +16,6 @@ from difrun.draw.files import write_whole
 from difrun.errors import DifrunError
 
 FILE_NAME = "report.html"
-LOSS = "loss"
-"""Title of the picture that is shown with the training and not among the others."""
 
 _MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 # Widest that a picture is shown, in CSS pixels, when its file does not say its resolution (GIF cannot).
@@ -41,14 +39,24 @@ class Picture:
 class ReportContext:
     """All that a report tells. Empty parts are left out of the page.
 
-    title: the heading. summary: sentences on what was run, one per line, the process first. headline: label
-    -> name, such as process, sampler and dataset. metrics: name -> {"value", "floor", "floor_sd"}, the most
-    important first; floor and floor_sd may be missing or None. metric_notes: name -> what the metric means,
-    in one line. verdict: one sentence; made from the first metric and its floor where it is None. signal:
-    label -> value, what is left of the data at T and what is sampled instead. warnings: sentences that a
-    reader must see. pictures: in the order of the page; a picture whose title is "loss" goes with the
-    training. training, sampling: label -> value. config_text: the text of run.toml. versions: package ->
-    version. commands: shell lines that reproduce the run.
+    title: the heading. summary: sentences on what was run, the process first.
+
+    headline: label -> name, such as process, sampler and dataset.
+
+    metrics: name -> {"value", "floor", "floor_sd"}, the most important first; a floor or its sd may be
+    missing or None. metric_notes: name -> what the metric means, in one line.
+
+    verdict: one sentence; made from the first metric and its floor where it is None.
+
+    signal: label -> value, what is left of the data at T and what is sampled instead.
+
+    warnings: sentences that a reader must see.
+
+    pictures: in the order of the page. training_pictures: those that belong to the training, the loss curve.
+
+    training, sampling: label -> value. versions: package -> version.
+
+    config_text: the text of run.toml. commands: shell lines that reproduce the run.
     """
 
     title: str
@@ -60,6 +68,7 @@ class ReportContext:
     signal: Mapping[str, Any] = attrs.field(factory=dict)
     warnings: Sequence[str] = ()
     pictures: Sequence[Picture] = ()
+    training_pictures: Sequence[Picture] = ()
     training: Mapping[str, Any] = attrs.field(factory=dict)
     sampling: Mapping[str, Any] = attrs.field(factory=dict)
     config_text: str = ""
@@ -78,7 +87,6 @@ def write(folder: Path | str, context: ReportContext) -> Path:
 
 def render(context: ReportContext) -> str:
     """The report as the text of an HTML page, all text escaped. Raises DifrunError as `write` does."""
-    pictures = [_inline(picture) for picture in context.pictures]
     template = resources.files("difrun").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -90,8 +98,8 @@ def render(context: ReportContext) -> str:
         rows=[
             _row(name, metric, context.metric_notes.get(name, "")) for name, metric in context.metrics.items()
         ],
-        pictures=[picture for picture in pictures if picture["title"] != LOSS],
-        losses=[picture for picture in pictures if picture["title"] == LOSS],
+        pictures=[_inline(picture) for picture in context.pictures],
+        training_pictures=[_inline(picture) for picture in context.training_pictures],
     )
 
 
@@ -114,7 +122,7 @@ def verdict(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
         f"{name} is {times} its floor" if times else f"{name} is {number(value)}, its floor {number(floor)}"
     )
     if sd is not None and abs(value - floor) <= 2 * sd:
-        return f"{sentence}: within what real data differ from real data."
+        return f"{sentence}, within two standard deviations of it."
     return f"{sentence}."
 
 
@@ -148,7 +156,9 @@ def _three(metric: Mapping[str, float | None]) -> tuple[float | None, float | No
 
 def _row(name: str, metric: Mapping[str, float | None], meaning: str) -> dict[str, str]:
     value, floor, sd = _three(metric)
-    around = "" if floor is None else number(floor) + ("" if sd is None else f" ± {sd:.1g}")
+    around = (
+        "" if floor is None else number(floor) + ("" if sd is None else f" ± {number(float(f'{sd:.2g}'))}")
+    )
     return {
         "name": name,
         "value": "" if value is None else number(value),

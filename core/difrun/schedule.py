@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
+
 Time = float | Tensor
 
 LAM_LIMIT = 10.0
@@ -115,8 +117,9 @@ class Schedule:
 
     def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """(dα/dt, dσ²/dt) by automatic differentiation."""
-        with torch.enable_grad():
-            t = t.detach().requires_grad_()
+        # Under inference mode nothing would be recorded, and every derivative would be 0.
+        with torch.inference_mode(False), torch.enable_grad():
+            t = t.clone().detach().requires_grad_()
             return self._slope(self.alpha, t), self._slope(self.variance, t)
 
     @staticmethod
@@ -161,7 +164,16 @@ class Schedule:
 
     @cached_property
     def t_min(self) -> float:
-        """The time at which σ/α = `noise_floor`: where training and sampling end."""
+        """The time at which σ/α = `noise_floor`: where training and sampling end.
+
+        Raises DifrunError when σ/α stays below it up to the horizon.
+        """
+        last = self.at(self.horizon).lam
+        if last >= -math.log(self.noise_floor):
+            raise DifrunError(
+                f"noise_floor = {self.noise_floor:g} is never reached: at the horizon T = {self.horizon:g} the ratio σ/α "
+                f"is {math.exp(-last):g}. Choose a smaller noise_floor, or more noise."
+            )
         return float(self.time_at(-math.log(self.noise_floor)))
 
     @cached_property
@@ -173,9 +185,9 @@ class Schedule:
         """`time_at` from a table, for many λ within `lam_range` at once; relative error of t below 1e-5."""
         low, high = self.lam_range
         table = self._log_times.to(lam.device)
-        place = ((lam - low) / (high - low)).clamp(0, 1) * (len(table) - 1)
+        place = ((lam.to(table.dtype) - low) / (high - low)).clamp(0, 1) * (len(table) - 1)
         left = place.floor().clamp_max(len(table) - 2)
-        return torch.lerp(table[left.long()], table[left.long() + 1], place - left).exp()
+        return torch.lerp(table[left.long()], table[left.long() + 1], place - left).exp().to(lam.dtype)
 
     @cached_property
     def _log_times(self) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import attrs
 
 from difrun.api import KINDS
-from difrun.choose import MANY, ORDER
+from difrun.choose import MANY, ORDER, lookup
 from difrun.errors import ConfigError
 from difrun.options import Field, Given, Section, variable
 from difrun.registry import Registry
@@ -108,7 +108,7 @@ def _guidances(settings: Settings, registry: Registry, tables: Any, source: str)
         place = f"guidance.{{}} in {source} (table {index})"
         name = _name(Given(table["name"], place.format("name"), "file"))
         names.append(name)
-        section = f"guidance.{registry.get('guidance', name.value).label}"
+        section = f"guidance.{lookup(registry, 'guidance', name).label}"
         for option, value in table.items():
             if option != "name":
                 settings.give(section, option, Given(value, place.format(option), "file"))
@@ -202,17 +202,17 @@ def merge(registry: Registry, lower: Settings, upper: Settings) -> Settings:
         before, after = lower.named.get(kind), upper.named.get(kind)
         if before is None or after is None or before.value == after.value:
             continue
-        if registry.get(kind, after.value) != registry.get(kind, before.value) and kept.pop(kind, {}):
+        if lookup(registry, kind, after) != lookup(registry, kind, before) and kept.pop(kind, {}):
             notes.append(f"options of {kind} '{before.value}' ({before.source}) are not used: {after.source}")
     for kind in MANY:
         if kind in upper.named:
-            wanted = {registry.get(kind, name.value).label for name in upper.named[kind]}
+            wanted = {lookup(registry, kind, name).label for name in upper.named[kind]}
             kept = {
                 n: o for n, o in kept.items() if not n.startswith(f"{kind}.") or n.partition(".")[2] in wanted
             }
     # An exact model has no loss: one that only a lower source names is not wanted any more.
     model = upper.named.get("model")
-    exact = model is not None and "exact" in registry.get("model", model.value).component.provides
+    exact = model is not None and "exact" in lookup(registry, "model", model).component.provides
     if exact and "loss" not in upper.named:
         named.pop("loss", None)
         kept.pop("loss", None)

@@ -1,8 +1,7 @@
 """What every process needs, registered through the same hooks as a stranger's plugin: declarations only."""
 
 from difrun.api import Component, hookimpl
-from difrun.builtin import dataset_options as data
-from difrun.builtin import metric_options as metrics
+from difrun.builtin import dataset_options, metric_options
 from difrun.builtin.options import MLPOptions, RhoOptions
 
 
@@ -18,8 +17,12 @@ def difrun_models() -> list[Component]:
             provides={"network"},
             requires={"real"},
         ),
-        Component("exact", "difrun.exact:exact_mixture", "The exact model of a dataset that is a mixture", **exact),
-        Component("empirical", "difrun.exact:exact_empirical", "The exact model of the training examples", **exact),
+        Component(
+            "exact", "difrun.exact:exact_mixture", "The exact model of a dataset that is a mixture", **exact
+        ),
+        Component(
+            "empirical", "difrun.exact:exact_empirical", "The exact model of the training examples", **exact
+        ),
     ]
 
 
@@ -27,8 +30,15 @@ def difrun_models() -> list[Component]:
 def difrun_samplers() -> list[Component]:
     flow = {"gaussian", "ode"}
     return [
-        Component("euler", "difrun.builtin.samplers:Euler", "Euler on the probability flow (DDIM), order 1", requires=flow),
-        Component("heun", "difrun.builtin.samplers:Heun", "Heun on the probability flow, order 2", requires=flow),
+        Component(
+            "euler",
+            "difrun.builtin.samplers:Euler",
+            "Euler on the probability flow (DDIM), order 1",
+            requires=flow,
+        ),
+        Component(
+            "heun", "difrun.builtin.samplers:Heun", "Heun on the probability flow, order 2", requires=flow
+        ),
         Component(
             "ancestral",
             "difrun.builtin.samplers:Ancestral",
@@ -60,18 +70,20 @@ def difrun_datasets() -> list[Component]:
         return Component(name, target, summary, options, provides={"real"})
 
     return [
-        dataset("rings", "Two half-circles in the plane, noise 0.02", data.RingsOptions),
-        dataset("blobs", "Two Gaussian blobs at ±(2, 2), variance 0.1", data.BlobsOptions),
-        dataset("gmm", "Gaussians on a circle", data.GmmOptions),
-        dataset("moons", "Two interleaved half-moons", data.MoonsOptions),
-        dataset("checkerboard", "Uniform on the dark squares of a board", data.CheckerboardOptions),
-        dataset("spiral", "One arm of a spiral", data.SpiralOptions),
-        dataset("bimodal-1d", "Two Gaussians on the line", data.BimodalOptions, "bimodal_1d"),
+        dataset("rings", "Two half-circles in the plane, noise 0.02", dataset_options.RingsOptions),
+        dataset("blobs", "Two Gaussian blobs at ±(2, 2), variance 0.1", dataset_options.BlobsOptions),
+        dataset("gmm", "Gaussians on a circle", dataset_options.GmmOptions),
+        dataset("moons", "Two interleaved half-moons", dataset_options.MoonsOptions),
+        dataset(
+            "checkerboard", "Uniform on the dark squares of a board", dataset_options.CheckerboardOptions
+        ),
+        dataset("spiral", "One arm of a spiral", dataset_options.SpiralOptions),
+        dataset("bimodal-1d", "Two Gaussians on the line", dataset_options.BimodalOptions, "bimodal_1d"),
         Component(
             "file",
             "difrun.builtin.files:file",
             "Your examples, one per row of a .npy, .npz or .csv file",
-            data.FileOptions,
+            dataset_options.FileOptions,
             provides={"real"},
         ),
     ]
@@ -84,12 +96,12 @@ def difrun_metrics() -> list[Component]:
         return Component(name, target, summary, options, requires={"real"})
 
     return [
-        metric("sliced-w2", "Sliced Wasserstein-2 distance", metrics.SlicedW2Options),
-        metric("w2", "Wasserstein-2 distance", metrics.W2Options),
-        metric("energy", "Energy distance", metrics.EnergyOptions),
+        metric("sliced-w2", "Sliced Wasserstein-2 distance", metric_options.SlicedW2Options),
+        metric("w2", "Wasserstein-2 distance", metric_options.W2Options),
+        metric("energy", "Energy distance", metric_options.EnergyOptions),
         metric(
             "density-coverage",
             "Density and coverage, precision and recall, by nearest neighbours",
-            metrics.DensityCoverageOptions,
+            metric_options.DensityCoverageOptions,
         ),
     ]

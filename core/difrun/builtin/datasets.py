@@ -1,8 +1,10 @@
 r"""Synthetic data in one and two dimensions, most of it with an exact law.
 
-A curve with noise, x = c(v) + s ε with v of density ρ on [0, 1], is not a Gaussian mixture, but the midpoint rule makes it
-one: weights ρ(v_j)/K and means c(v_j) at v_j = (j + ½)/K. With neighbours half a noise width apart the mixture
-differs from the law by less than 10⁻³ nats anywhere that samples fall. Draws (`train`, `fresh`) come from the law itself.
+A curve with noise, x = c(v) + s ε with v of density ρ on [0, 1], is not a Gaussian mixture, but the midpoint
+rule makes it
+one: weights ρ(v_j)/K and means c(v_j) at v_j = (j + ½)/K. With neighbours half a noise width apart the
+mixture differs from the law by less than 10⁻³ nats anywhere that samples fall. Draws (`train`, `fresh`) come
+from the law itself.
 """
 
 import math
@@ -17,7 +19,7 @@ from difrun.mixture import GaussianMixture, choose
 from difrun.randomness import torch_generator
 
 Draw = Callable[[int, torch.Generator, bool], Tensor]
-"""(n, generator, stratified) -> n draws of a law, with each of its parts in exact proportion when stratified."""
+"""(n, generator, stratified) -> n draws of a law; stratified: each part of it in exact proportion."""
 
 LARGEST_HELD_OUT = 10000
 
@@ -25,7 +27,8 @@ LARGEST_HELD_OUT = 10000
 def rings(*, seed: int, n: int = 10000, noise: float = 0.02) -> Dataset:
     r"""Two half-circles with noise s: x = c + r (cos φ, ± sin φ) + s ε, half of the points on each.
 
-    The upper has r = 1.4, c = (0.6, 0.2) and φ uniform in [0, π]; the lower r = 0.5, c = (−0.5, −1), mirrored down.
+    The upper has r = 1.4, c = (0.6, 0.2) and φ uniform in [0, π]; the lower r = 0.5, c = (−0.5, −1), mirrored
+    down.
     """
     upper = arc(1.4, (0.6, 0.2), upwards=True)
     lower = arc(0.5, (-0.5, -1.0), upwards=False)
@@ -43,7 +46,7 @@ def moons(*, seed: int, n: int = 10000, noise: float = 0.05) -> Dataset:
 
 
 def spiral(*, seed: int, n: int = 10000, turns: float = 2.0, noise: float = 0.05) -> Dataset:
-    r"""One spiral arm with noise s: x = 2v (cos φ, sin φ) + s ε, φ = 2π · turns · v, with v = √u, u uniform in [0, 1]."""
+    r"""One spiral arm with noise s: x = 2v (cos φ, sin φ) + s ε, φ = 2π · turns · v, v = √u, u ~ U[0, 1]."""
     sweep = 2 * math.pi * turns
 
     def at(v: Tensor) -> Tensor:
@@ -71,13 +74,13 @@ def gmm(*, seed: int, n: int = 10000, modes: int = 8, radius: float = 2.0, std: 
 def bimodal_1d(
     *, seed: int, n: int = 10000, distance: float = 1.0, std: float = 0.25, weight: float = 0.5
 ) -> Dataset:
-    """Two Gaussians on the line, at −a with probability `weight` and at a, a = `distance`; examples of shape (1,)."""
+    """Two Gaussians on the line: at −a with probability `weight`, and at a; a = `distance`. Shape (1,)."""
     law = GaussianMixture([weight, 1 - weight], [[-distance], [distance]], [std**2, std**2])
     return _of_mixture("bimodal-1d", law, seed, n)
 
 
 def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
-    """Uniform on every second square of a board of `squares` x `squares` over [−2, 2]²; the lower left one is taken."""
+    """Uniform on every second square of a board over [−2, 2]², `squares` a side, the lower left one taken."""
     taken = torch.tensor([(i, j) for i in range(squares) for j in range(squares) if (i + j) % 2 == 0])
     shares = torch.full((len(taken),), 1 / len(taken), dtype=torch.float64)
 
@@ -116,7 +119,7 @@ def arc(radius: float, centre: tuple[float, float], *, upwards: bool) -> Curve:
 
 
 def curve_mixture(curves: Sequence[Curve], noise: float, spacing: float = 0.5) -> GaussianMixture:
-    """The mixture that stands for curves of equal weight with noise: means at most `spacing` noise widths apart."""
+    """The mixture for curves of equal weight with noise: means at most `spacing` noise widths apart."""
     means, weights = [], []
     for curve in curves:
         k = max(32, math.ceil(curve.speed / (spacing * noise)))

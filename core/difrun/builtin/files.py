@@ -28,13 +28,13 @@ def file(
 ) -> Dataset:
     """Examples from a file, one per row; `held_out` of the rows, chosen by `seed`, are kept from training.
 
-    path: .npy (one array), .npz (the array `key`; without it the only one, or 'x'), or .csv (comma, semicolon or tab; with
-        or without a first line of column names; lines that start with # are comments). An array (N,) is one column;
-        (N, …) with more axes is N examples of that shape.
+    path: .npy (one array), .npz (the array `key`; without it the only one, or 'x'), or .csv (comma, semicolon
+        or tab; with or without a first line of column names; lines that start with # are comments). An array
+        (N,) is one column; (N, …) with more axes is N examples of that shape.
     standardise: scale each coordinate to mean 0 and variance 1, measured on the training rows.
 
-    Raises `DifrunError`, with the file and where in it, when it is missing, unreadable, not numeric, not finite, has fewer
-    than 20 rows, or when a column to be scaled is constant.
+    Raises `DifrunError`, with the file and where in it, when it is missing, unreadable, not numeric, not
+    finite, has fewer than 20 rows, or when a column to be scaled is constant.
     """
     if path is None:
         raise DifrunError("dataset 'file' needs a file: --dataset.path FILE, or --dataset FILE for short.")
@@ -47,8 +47,8 @@ def file(
     kept = min(max(1, round(held_out * len(examples))), len(examples) - 1)
     if len(examples) - kept < MIN_EXAMPLES:
         raise DifrunError(
-            f"{source}: of {len(examples)} rows, holding out {held_out:g} leaves {len(examples) - kept} to train on; at "
-            f"least {MIN_EXAMPLES} are needed. Lower --dataset.held-out, or bring more rows."
+            f"{source}: of {len(examples)} rows, holding out {held_out:g} leaves {len(examples) - kept} to "
+            f"train on; at least {MIN_EXAMPLES} are needed. Lower --dataset.held-out, or bring more rows."
         )
     train, rest = examples[order[kept:]], examples[order[:kept]]
     scaling = None
@@ -60,15 +60,14 @@ def file(
         train, rest = scaling.encode(train), scaling.encode(rest)
     elif bool((examples.abs() > torch.finfo(torch.float32).max).any()):
         check_finite(examples.float(), f"{source}, too large for 32-bit numbers", columns)
-    return Dataset(
-        name=Path(path).name, train=train, held_out=rest, columns=columns, scaling=scaling
-    )  # fresh draws and the law are unknown
+    return Dataset(name=Path(path).name, train=train, held_out=rest, columns=columns, scaling=scaling)
 
 
 def read(path: Path, key: str | None = None) -> tuple[NDArray[np.float64], tuple[str, ...]]:
-    """The array in a file as float64, (N, columns) or (N, *shape), and the names of its columns (empty: none).
+    """The array in a file as float64, shape (N, *shape), and the names of its columns, where it has them.
 
-    Raises `DifrunError` when the file cannot be read as numbers; rows are not counted and NaN is not looked for.
+    Raises `DifrunError` when the file cannot be read as numbers; rows are not counted and NaN is not looked
+    for.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
@@ -108,12 +107,14 @@ def _load(path: Path, key: str | None) -> NDArray:
         with loaded:
             return loaded[_choose_key(loaded.files, key, path)]
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        if "pickle" in str(error) and _is_numpy(path):
+        if not _is_numpy(path):
+            raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
+        if "pickle" in str(error) or "Object arrays" in str(error):
             raise DifrunError(
                 f"file '{path}' holds Python objects, not numbers; difrun never unpickles data. Save it with "
                 "numpy.save(path, numpy.asarray(data, dtype=float))."
             ) from None
-        raise DifrunError(f"file '{path}' is damaged or no {path.suffix} file; numpy says: {error}") from None
+        raise DifrunError(f"file '{path}' is damaged; numpy says: {error}") from None
 
 
 def _is_numpy(path: Path) -> bool:
@@ -167,13 +168,14 @@ def _read_csv(path: Path) -> tuple[NDArray[np.float64], tuple[str, ...]]:
         if not np.isfinite(values[i]).all():
             j = int(np.flatnonzero(~np.isfinite(values[i]))[0])
             raise DifrunError(
-                f"file '{path}', line {line}, {_column(j, columns)}: {values[i, j]:g}. Remove or fill that row."
+                f"file '{path}', line {line}, {_column(j, columns)}: {values[i, j]:g}. Remove "
+                "or fill that row."
             )
     return values, columns
 
 
 def _rows(lines: list[str]) -> Iterator[tuple[int, list[str]]]:
-    """(line number, cells) of each line that holds data; the delimiter is the commonest one in the first of them."""
+    """(line number, cells) of each line with data; the delimiter is the commonest one in the first."""
     kept = [
         (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")
     ]

@@ -30,7 +30,8 @@ def rho(process: Any, steps: int, *, rho: float = 7.0) -> list[float]:
 
 def logsnr(process: Any, steps: int) -> list[float]:
     """λ_k = log(α/σ) equally spaced: each step divides the noise by the same factor."""
-    lam = torch.linspace(*process.lam_range, max(1, steps) + 1, dtype=torch.float64)
+    low, high = process.lam_range
+    lam = torch.linspace(low, high, max(1, steps) + 1, dtype=torch.float64)
     return check(from_lam(process, lam), process, steps)
 
 

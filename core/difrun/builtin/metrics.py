@@ -1,4 +1,4 @@
-"""Distances between two sets of points. Each is compared with its floor (`difrun.metric.measure`) before it means anything."""
+"""Distances between two sets of points. `difrun.metric.measure` puts each beside its floor."""
 
 import math
 import warnings
@@ -23,9 +23,9 @@ def sliced_w2(
 
         SW₂² = mean over directions θ of (1/n) Σ_i (a_(i) − b_(i))²,
 
-    with a and b the sorted projections of the two sets on θ and θ drawn uniformly from the unit sphere (Bonneel et al., 2015,
-    eq. 7; Monte-Carlo mean over `projections` directions). In one dimension it is W₂ itself.
-    It is blind to local blur, and for separated modes it mostly measures the noise of the counts.
+    with a and b the sorted projections of the two sets on θ and θ drawn uniformly from the unit sphere
+    (Bonneel et al., 2015; `projections` of them). In one dimension it is W₂
+    itself. It is blind to local blur, and for separated modes it mostly measures the noise of the counts.
     """
     a, b = _vectors(samples, reference)
     count = 1 if a.shape[1] == 1 else projections
@@ -42,10 +42,11 @@ def sliced_w2(
 def w2(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 1000
 ) -> dict[str, float]:
-    r"""2-Wasserstein distance W₂ = (min over matchings π of (1/n) Σ_i |x_i − y_π(i)|²)^½, in units of the data.
+    r"""2-Wasserstein distance, in units of the data: W₂² = min over matchings π of (1/n) Σ_i |x_i − y_π(i)|².
 
-    The optimal transport is exact (network simplex of POT; Bonneel et al., 2011), between random subsets of at most
-    `max_points` of each set. Its floor falls with n and rises with the dimension: compare at equal n only.
+    The optimal transport is exact (network simplex of POT; Bonneel et al., 2011), between random subsets of
+    at most `max_points` of each set. Its floor falls with n and rises with the dimension: compare at equal n
+    only.
     Raises `DifrunError` when the solver does not finish.
     """
     import ot  # a second to import, for this metric alone
@@ -67,9 +68,9 @@ def energy(
 
         E = 2 E|X − Y| − E|X − X'| − E|Y − Y'|,
 
-    each mean over pairs of different points (Székely and Rizzo, 2013, eq. 2.1, as a U-statistic): its mean is 0 for equal
-    laws, so that it may be negative. This is the squared distance; scipy.stats.energy_distance is the root of
-    the biased form, in which a point is also paired with itself.
+    each mean over pairs of different points (Székely and Rizzo, 2013, as a U-statistic): its mean is
+    0 for equal laws, so that it may be negative. This is the squared distance; scipy.stats.energy_distance is
+    the root of the biased form, in which a point is also paired with itself.
     """
     a, b = _subsets(samples, reference, max_points, generator)
     n = len(a)
@@ -81,14 +82,16 @@ def energy(
 def density_coverage(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, k: int = 5, max_points: int = 2000
 ) -> dict[str, float]:
-    r"""Density and coverage (Naeem et al., 2020, eqs. 4 and 7), precision and recall (Kynkäänniemi et al., 2019, eq. 1).
+    r"""Density and coverage (Naeem et al., 2020), precision and recall (Kynkäänniemi et al., 2019).
 
-    With B(z) the closed ball around z that reaches to its k-th nearest other point of z's own set, real points x and samples y,
+    With B(z) the closed ball around z that reaches to its k-th nearest other point of z's own set, real
+    points x and samples y,
 
         density = mean over y of (1/k) #{x : y ∈ B(x)},    coverage = share of x with some y ∈ B(x),
         precision = share of y in some B(x),                recall = share of x in some B(y).
 
-    Equal laws give density 1 and coverage about 1 − 2^−k; all four fall as samples get worse, and see local blur.
+    Equal laws give density 1 and coverage about 1 − 2^−k; all four fall as samples get worse, and see local
+    blur.
     Raises `DifrunError` when the sets have no more than k points.
     """
     y, x = _subsets(samples, reference, max_points, generator)
@@ -114,10 +117,11 @@ def _radii(points: Tensor, k: int) -> Tensor:
 
 
 def _vectors(samples: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets as rows of float32 on the CPU; raises `DifrunError` unless they have one shape and at least two rows."""
+    """Both sets as rows of float32 on the CPU. Raises `DifrunError` unless they have one shape."""
     if samples.shape != reference.shape or samples.ndim < 2 or len(samples) < 2:
         raise DifrunError(
-            f"a metric compares two sets of equal size; got shapes {tuple(samples.shape)} and {tuple(reference.shape)}."
+            f"a metric compares two sets of equal size; got shapes {tuple(samples.shape)} and "
+            f"{tuple(reference.shape)}."
         )
     a, b = (z.detach().to("cpu", torch.float32).flatten(1) for z in (samples, reference))
     return a, b

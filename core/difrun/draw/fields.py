@@ -221,7 +221,7 @@ def probability_flow_lines(
             f"draw: paths have {frames.shape[2]} coordinates, data {behind.shape[1]}; they must agree"
         )
     lines = frames[:, evenly(frames.shape[1], MOST_LINES), :2]
-    figure = new_figure(5.0, 5.1, title)
+    figure = new_figure(4.6, 4.9, title)
     axes = boxed(figure.add_subplot())
     if behind is not None:
         few = thin(behind, 3000)

@@ -37,7 +37,7 @@ class VariancePreserving(GaussianProcess, VPOptions):
 
     linear:  β(t) = β_min + (β_max − β_min) t on [0, 1], log α = −¼ t²(β_max − β_min) − ½ t β_min
              (Song et al., 2021, arXiv 2011.13456, eq. 32–33).
-    cosine:  α(t) = cos(π/2 · (t + s)/(1 + s)) / cos(π/2 · s/(1 + s)), s = 0.008, t up to 0.9946, where λ = −4.6
+    cosine:  α(t) = cos(π/2 · (t + s)/(1 + s)) / cos(π/2 · s/(1 + s)), s = 0.008, t up to 0.9946, where λ = −4.8
              (Nichol and Dhariwal, 2021, arXiv 2102.09672, eq. 17, whose ᾱ is α²; they clip β instead).
     """
 

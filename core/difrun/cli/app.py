@@ -1,0 +1,90 @@
+"""The group of commands. `difrun --process ou` is `difrun run --process ou`."""
+
+from typing import Any
+
+import click
+
+from difrun import __version__
+from difrun.cli import after, completion, doctor, inspect, run
+from difrun.errors import DifrunError
+from difrun.registry import get_registry
+from difrun.words import did_you_mean, listed
+
+OWN_FLAGS = ("--help", "--version")
+
+
+class App(click.Group):
+    """A group whose first argument may be an option of `run`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name in self.commands or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        text = f"No such command '{name}'.{did_you_mean(name, self.commands)}"
+        if name in get_registry().names("process"):
+            text += f" To run this process: difrun --process {name}"
+        raise click.UsageError(text, ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        items = super().shell_complete(ctx, incomplete)
+        if incomplete.startswith("-"):
+            command = self.commands["run"]
+            with command.make_context("run", [], parent=ctx, resilient_parsing=True) as inner:
+                offered = {item.value for item in items}
+                more = command.shell_complete(inner, incomplete)
+                items += [item for item in more if item.value not in offered]
+        return items
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        warn_of_plugins()
+        super().format_help(ctx, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)  # in the order of use, not of the alphabet
+
+
+def warn_of_plugins() -> None:
+    """One line on stderr for each broken plugin and each name that two plugins offer."""
+    try:
+        registry = get_registry()
+    except DifrunError as error:
+        click.echo(f"Error: {error}", err=True)
+        return
+    for plugin in registry.broken:
+        first = plugin.error.splitlines()[0]
+        click.echo(f"Plugin {plugin.dist} is broken: {first} (see 'difrun doctor')", err=True)
+    for (kind, name), choices in registry.clashes.items():
+        which = listed(choices, last=" or ")
+        click.echo(f"Several plugins offer {kind} '{name}': write {which}.", err=True)
+
+
+@click.group(
+    cls=App,
+    invoke_without_command=True,
+    epilog="'difrun --process ou' is short for 'difrun run --process ou'; with --help it lists the options of "
+    "that run. 'difrun list' shows what is installed.",
+)
+@click.version_option(__version__, prog_name="difrun", message="%(prog)s %(version)s")
+@click.pass_context
+def app(ctx: click.Context) -> None:
+    """Diffusion models from plugins: train, sample and measure any process with any sampler."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        return
+    if ctx.invoked_subcommand == "doctor":  # it tells all of it, at length
+        return
+    get_registry()  # raises if DIFRUN_STRICT or DIFRUN_PLUGINS ask for what is not there
+    warn_of_plugins()
+
+
+for command in (run.run, run.resume, after.sample, after.evaluate, after.report):
+    app.add_command(command)
+for command in (inspect.list_components, inspect.show, inspect.plugins, doctor.doctor, completion.completion):
+    app.add_command(command)

@@ -1,0 +1,236 @@
+"""A command whose flags depend on the components that it is given."""
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from difrun.choose import Choice, choose, find
+from difrun.cli.flags import KindFlag, OptionFlag, every_flag, named_by_flags, option_flags, stray_variables
+from difrun.config import Part, Plan, assemble
+from difrun.errors import ConfigError, DifrunError
+from difrun.options import Given
+from difrun.registry import Registry, get_registry
+from difrun.settings import (
+    Settings,
+    from_dict,
+    from_environ,
+    merge,
+    option_from_environ,
+    read_file,
+)
+from difrun.words import did_you_mean, plural
+
+TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
+
+
+@attrs.frozen
+class Request:
+    """What a command line asks for.
+
+    plan: everything resolved. named: the kinds that a flag or the environment names. given: (section, option) of the
+    options that a flag or the environment sets.
+    """
+
+    plan: Plan
+    named: frozenset[str]
+    given: frozenset[tuple[str, str]]
+
+    def only_given(self, section: str, option: str, value: Any) -> Any:
+        """`value` if a flag or the environment set that option, else None."""
+        return value if (section, option) in self.given else None
+
+
+class PlanCommand(click.Command):
+    """A command that works on a `Plan`; its callback gets it as `request`.
+
+    kinds: the components that its flags name. sections: the parts besides them whose options it offers, each with
+    the names of the options, or None for all. The plan starts from ``--config``, or from the run.toml of the folder
+    that the argument RUN names.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        kinds: Iterable[str] = (),
+        sections: Mapping[str, Iterable[str] | None] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.kinds = tuple(kinds)
+        self.offered = {**dict.fromkeys(self.kinds), **(sections or {})}
+        self.params = [*(KindFlag(kind) for kind in self.kinds), *self.params]
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        registry = get_registry()
+        union = every_flag(registry, self.kinds)
+        # Help and completion go on as far as they can; help says what is wrong.
+        loosely = ctx.resilient_parsing or "--help" in args
+        reading = None
+        try:
+            params = self._probe(ctx, args, [flag for flag, _ in union.values()])
+            reading = _Reading(self, registry, params, loosely)
+            trouble = reading.trouble
+        except DifrunError as error:
+            if not loosely:
+                raise
+            trouble = str(error)
+        if trouble and not ctx.resilient_parsing:
+            click.echo(f"Error: {trouble}", err=True)
+        ctx.meta["difrun.flags"] = reading.flags if reading else []
+        ctx.meta["difrun.choice"] = reading.choice if reading else Choice({})
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            if error.option_name not in union or reading is None:
+                raise
+            _, owner = union[error.option_name]
+            kind = owner.split()[0]
+            used = (
+                ", ".join(part.owner for part, _ in reading.flags if part.owner.startswith(kind))
+                or "no " + kind
+            )
+            text = f"{error.option_name} is an option of {owner}; this run uses {used}."
+            raise click.UsageError(text, ctx) from None
+        values = {param: ctx.params.pop(param.name or "") for param in self._option_flags(ctx)}
+        for param in self.params:
+            if isinstance(param, KindFlag):
+                ctx.params.pop(param.name or "", None)
+        if not ctx.resilient_parsing and reading is not None:
+            ctx.params["request"] = reading.request(
+                {flag: value for flag, value in values.items() if value is not None}
+            )
+        return rest
+
+    def _probe(self, ctx: click.Context, args: list[str], flags: list[OptionFlag]) -> dict[str, Any]:
+        """The first reading, for names and files alone."""
+        # The parts without components are the same in every run.
+        plain = [flag for _, part in option_flags(Choice({}), self.offered, {}) for flag in part]
+        help_flag = click.Option(["--help"], is_flag=True, expose_value=False)
+        relaxed = [_relaxed(param) for param in self.params]
+        settings = {"ignore_unknown_options": True, "allow_extra_args": True}
+        probe = click.Command(
+            self.name,
+            params=[*relaxed, *plain, *flags, help_flag],
+            add_help_option=False,
+            context_settings=settings,
+        )
+        try:
+            resilient = ctx.resilient_parsing
+            with probe.make_context(
+                ctx.info_name, list(args), parent=ctx.parent, resilient_parsing=resilient
+            ) as first:
+                return dict(first.params)
+        except click.UsageError as error:
+            error.ctx = ctx
+            raise
+
+    def _option_flags(self, ctx: click.Context) -> list[OptionFlag]:
+        return [flag for _, flags in ctx.meta.get("difrun.flags", ()) for flag in flags]
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *self._option_flags(ctx)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One section for the names of components, one for the options of each part, one for the rest."""
+        choice: Choice = ctx.meta["difrun.choice"]
+        rows: dict[str, list[tuple[str, str]]] = {"Components": []}
+        for param in self.params:
+            if isinstance(param, KindFlag):
+                name, text = param.get_help_record(ctx) or ("", "")
+                rows["Components"].append((name, text + _chosen_note(choice, param.kind)))
+        for part, flags in ctx.meta["difrun.flags"]:
+            title = TITLES.get(part.section.name, part.owner)
+            if part.entry is not None:
+                title = f"{part.owner[0].upper()}{part.owner[1:]} ({part.entry.plugin.dist})"
+            rows.setdefault(title, []).extend(filter(None, (flag.get_help_record(ctx) for flag in flags)))
+        own = [param for param in super().get_params(ctx) if not isinstance(param, KindFlag)]
+        rows.setdefault("Run", []).extend(filter(None, (param.get_help_record(ctx) for param in own)))
+        for title, records in rows.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records, col_max=36)
+
+
+class _Reading:
+    """What the names on a command line lead to: components, their flags, and in the end the plan."""
+
+    def __init__(
+        self, command: PlanCommand, registry: Registry, params: Mapping[str, Any], loosely: bool
+    ) -> None:
+        self.command, self.registry = command, registry
+        self.trouble = ""
+        file = _file_settings(registry, params)
+        environ = from_environ()
+        environ.named = {kind: name for kind, name in environ.named.items() if kind in command.kinds}
+        self.upper = merge(registry, environ, named_by_flags(params, command.kinds))
+        self.settings = merge(registry, file, self.upper)
+        try:
+            self.choice = choose(registry, self.settings.named)
+        except ConfigError as error:
+            if not loosely:
+                raise
+            self.trouble = str(error)
+            self.choice = Choice(find(registry, self.settings.named))
+        self.flags: list[tuple[Part, list[OptionFlag]]] = option_flags(self.choice, command.offered, {})
+        self.from_environ: dict[str, dict[str, Given]] = {}
+        for part, flags in self.flags:
+            for flag in flags:
+                given = option_from_environ(part.section, flag.field, os.environ)
+                if given is not None:
+                    self.from_environ.setdefault(part.section.name, {})[flag.field.name] = given
+        lower = {name: {**self.settings.options.get(name, {})} for name in self.settings.options}
+        for name, options in self.from_environ.items():
+            lower.setdefault(name, {}).update(options)
+        self.lower = lower
+        self.flags = option_flags(self.choice, command.offered, lower)
+
+    def request(self, values: Mapping[OptionFlag, Any]) -> Request:
+        """The plan, with the flags' values above all others."""
+        options = {name: dict(given) for name, given in self.lower.items()}
+        by_user = {(name, option) for name, given in self.from_environ.items() for option in given}
+        by_user |= {(name, option) for name, given in self.upper.options.items() for option in given}
+        for flag, value in values.items():
+            options.setdefault(flag.section.name, {})[flag.field.name] = flag.given(value)
+            by_user.add((flag.section.name, flag.field.name))
+        plan = assemble(self.choice, options)
+        notes = [*self.settings.notes]
+        if "process" in self.command.kinds:
+            known = [flag.section.variable(flag.field.name) for _, flags in self.flags for flag in flags]
+            for name in stray_variables(self.registry, known, os.environ):
+                notes.append(f"{name} is set, but no component has that option.{did_you_mean(name, known)}")
+        plan = attrs.evolve(plan, notes=tuple(notes))
+        return Request(plan, frozenset(self.upper.named), frozenset(by_user))
+
+
+def _file_settings(registry: Registry, params: Mapping[str, Any]) -> Settings:
+    if params.get("config"):
+        path = Path(params["config"])
+    elif params.get("folder"):
+        path = Path(params["folder"]) / "run.toml"
+        if not path.exists():
+            raise ConfigError(f"There is no run in {params['folder']}: {path} does not exist.")
+    else:
+        return Settings()
+    return from_dict(read_file(path), registry, source=str(path))
+
+
+def _relaxed(param: click.Parameter) -> click.Parameter:
+    """A copy of an argument that may be absent, so that the second reading tells what is missing."""
+    if isinstance(param, click.Argument):
+        return click.Argument([param.name or ""], required=False, type=click.STRING)
+    return param
+
+
+def _chosen_note(choice: Choice, kind: str) -> str:
+    picked = choice.entries.get(kind)
+    if not picked:
+        return ""
+    entries = picked if isinstance(picked, tuple) else (picked,)
+    names = ", ".join(entry.label for entry in entries)
+    if kind in choice.defaulted and kind == "metric":
+        return f"  [default: all {plural(kind)} that fit: {names}]"
+    return f"  [{'default' if kind in choice.defaulted else 'chosen'}: {names}]"

@@ -1,0 +1,172 @@
+"""`difrun doctor`: what is wrong with the installation, and what to do about it."""
+
+import inspect
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import click
+
+from difrun.cli.flags import stray_variables
+from difrun.errors import DifrunError
+from difrun.options import Section, fields, values
+from difrun.registry import Registered, Registry
+from difrun.settings import SAMPLE, TRAIN
+from difrun.words import did_you_mean, listed
+
+VOCABULARY = {"real", "spins", "gaussian", "discrete", "continuous", "sde", "ode", "network", "exact"}
+
+# What the target of each kind is called with besides its options.
+CONTEXT = {
+    "guidance": ("model",),
+    "grid": ("process", "steps"),
+    "dataset": ("seed",),
+    "metric": ("samples", "reference", "generator"),
+}
+
+
+@attrs.frozen
+class Problem:
+    what: str
+    remedy: str
+    trace: str = ""
+
+
+@click.command()
+@click.option(
+    "--load", is_flag=True, help="Also import every implementation, and look at torch and the devices."
+)
+@click.pass_context
+def doctor(ctx: click.Context, load: bool) -> None:
+    """Check the installation: plugins, names, options. Exit code 1 if anything is wrong."""
+    registry = Registry.discover(strict=False)
+    click.echo(f"Python {platform.python_version()} ({sys.executable})")
+    for plugin in registry.plugins:
+        click.echo(f"{plugin.dist} {plugin.version}: {plugin.status}")
+    if load:
+        click.echo(_devices())
+    problems = [
+        *_plugins(registry),
+        *_clashes(registry),
+        *_options(registry),
+        *_tokens(registry),
+        *_variables(registry),
+    ]
+    if load:
+        problems += _targets(registry)
+    for number, problem in enumerate(problems, start=1):
+        click.echo(f"\n{number}. {problem.what}")
+        if problem.trace:
+            click.echo("   " + problem.trace.rstrip().replace("\n", "\n   "))
+        click.echo(f"   To do: {problem.remedy}")
+    if problems:
+        click.echo(f"\n{len(problems)} problem{'s' if len(problems) > 1 else ''} found.")
+        ctx.exit(1)
+    click.echo("No problem found." + ("" if load else " 'difrun doctor --load' looks deeper."))
+
+
+def _plugins(registry: Registry) -> Iterator[Problem]:
+    for plugin in registry.broken:
+        yield Problem(
+            f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) is broken: {plugin.error}",
+            f"pip install --upgrade {plugin.dist}, or contact its author, or pip uninstall {plugin.dist}",
+            plugin.trace,
+        )
+    for plugin in registry.plugins:
+        listens = any(plugin is listener for pairs in registry._listeners.values() for listener, _ in pairs)
+        if plugin.status == "ok" and not listens and not any(e.plugin is plugin for e in registry.entries()):
+            yield Problem(
+                f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) offers nothing.",
+                "if you wrote it: mark its hooks with @hookimpl and let them return a list",
+            )
+
+
+def _clashes(registry: Registry) -> Iterator[Problem]:
+    for (kind, name), choices in registry.clashes.items():
+        yield Problem(
+            f"Several plugins offer {kind} '{name}'.",
+            f"write {listed(choices, last=' or ')}, uninstall one, or limit what is loaded with DIFRUN_PLUGINS",
+        )
+
+
+def _options(registry: Registry) -> Iterator[Problem]:
+    for entry in registry.entries():
+        try:
+            described = fields(entry.component.options)
+        except Exception as error:
+            yield Problem(f"The options of {entry} cannot be read: {error}", _contact(entry))
+            continue
+        if not all(field.help for field in described):
+            names = listed(field.name for field in described if not field.help)
+            yield Problem(f"Options of {entry} have no help: {names}", _contact(entry))
+
+
+def _tokens(registry: Registry) -> Iterator[Problem]:
+    offered = {token for entry in registry.entries() for token in entry.component.provides}
+    wanted = {token for entry in registry.entries() for token in entry.component.requires}
+    for entry in registry.entries():
+        for token in sorted(entry.component.requires - offered - VOCABULARY):
+            guess = did_you_mean(token, sorted(offered | VOCABULARY))
+            yield Problem(f"{entry} requires '{token}', which nothing provides.{guess}", _contact(entry))
+        for token in sorted(entry.component.provides - wanted - VOCABULARY):
+            guess = did_you_mean(token, sorted(wanted | VOCABULARY))
+            if guess:
+                yield Problem(f"{entry} provides '{token}', which nothing requires.{guess}", _contact(entry))
+
+
+def _variables(registry: Registry) -> Iterator[Problem]:
+    known = [section.variable(name) for section, name in _plain_options()]
+    for name in stray_variables(registry, known, os.environ):
+        yield Problem(
+            f"{name} is set, but no component has that option.{did_you_mean(name, known)}", f"unset {name}"
+        )
+
+
+def _plain_options() -> Iterator[tuple[Section, str]]:
+    from difrun.config import SampleOptions, TrainOptions
+
+    for section, cls in ((TRAIN, TrainOptions), (SAMPLE, SampleOptions)):
+        for field in fields(cls):
+            yield section, field.name
+
+
+def _targets(registry: Registry) -> Iterator[Problem]:
+    for entry in registry.entries():
+        try:
+            target = entry.load()
+            options = values(entry.component.options())
+            if entry.kind in CONTEXT or entry.kind == "model":
+                _bind(target, entry, options)
+            else:
+                target(**options)
+        except DifrunError as error:
+            yield Problem(str(error), _contact(entry))
+        except (Exception, SystemExit) as error:
+            yield Problem(f"{entry} cannot be made: {type(error).__name__}: {error}", _contact(entry))
+
+
+def _bind(target: Any, entry: Registered, options: dict[str, Any]) -> None:
+    """Check that a target takes its context and its options, without data to call it with."""
+    context = CONTEXT.get(entry.kind, ("shape",))
+    if "exact" in entry.component.provides:
+        context = ("process", "dataset")
+    inspect.signature(target).bind(**dict.fromkeys(context), **options)
+
+
+def _contact(entry: Registered) -> str:
+    return f"contact the author of {entry.plugin.dist}, or pip install --upgrade {entry.plugin.dist}"
+
+
+def _devices() -> str:
+    import torch
+
+    lines = [f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads"]
+    if torch.cuda.is_available():
+        lines += [f"cuda:{k}: {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
+    else:
+        lines.append("cuda: not available")
+    lines.append(f"mps: {'available' if torch.backends.mps.is_available() else 'not available'}")
+    return "\n".join(lines)

@@ -1,0 +1,175 @@
+"""Flags for the components of a run and for their options.
+
+Which options there are depends on the components, so a command line is read twice: first for the names of the
+components (with every flag of every installed component, so that no value is mistaken for an argument), then
+with exactly the flags of the chosen ones. Click carries the texts; `difrun.options` reads and checks them.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from difrun.choose import MANY, Choice, find
+from difrun.config import Part, PredictionOptions, parts
+from difrun.errors import DifrunError
+from difrun.options import Field, Given, Section, fields, variable
+from difrun.registry import Registry, get_registry
+from difrun.settings import Settings, section_of, with_file_dataset
+from difrun.values import shown
+
+HELP = {
+    "process": "Forward process.",
+    "dataset": "Dataset, or a file: .npy, .npz or .csv.",
+    "model": "Network, or exact model.",
+    "loss": "Training loss.",
+    "sampler": "Sampler.",
+    "grid": "Time grid of the sampler.",
+    "guidance": "Guidance; may be repeated.",
+    "metric": "Metric; may be repeated.",
+}
+
+
+class KindFlag(click.Option):
+    """``--process NAME``."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__(
+            [f"--{kind}", f"named_{kind}"],
+            metavar="NAME",
+            help=HELP[kind],
+            multiple=kind in MANY,
+            shell_complete=_complete_names,
+        )
+        self.kind = kind
+
+
+class OptionFlag(click.Option):
+    """``--process.theta NUMBER``, the flag of one option of one part of a run."""
+
+    def __init__(self, section: Section, field: Field, default: Given | None = None) -> None:
+        flag = section.flag(field.name)
+        note = field.note
+        if default is not None:
+            note = f"now: {shown(default.value)}, from {default.source}" + (
+                f"; {field.range}" if field.range else ""
+            )
+        super().__init__(
+            [
+                f"{flag}/{section.negative(field.name)}" if field.is_flag else flag,
+                section.variable(field.name).lower(),
+            ],
+            default=None,
+            type=click.BOOL if field.is_flag else click.STRING,
+            metavar=None if field.is_flag else field.metavar,
+            help=f"{field.help}  [{note}]",
+            shell_complete=None if field.is_flag else _completer(field),
+        )
+        self.section, self.field = section, field
+
+    def given(self, value: Any) -> Given:
+        """The value as the user gave it."""
+        if isinstance(value, bool):
+            flag = self.section.flag if value else self.section.negative
+            return Given("yes" if value else "no", flag(self.field.name), "flag")
+        return Given(value, self.section.flag(self.field.name), "flag")
+
+
+def _completer(field: Field) -> Any:
+    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        if "PATH" in field.metavar or "FILE" in field.metavar:
+            return [CompletionItem(incomplete, type="file")]
+        return [CompletionItem(choice) for choice in field.choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Names that fit with the components named so far, each with its summary."""
+    assert isinstance(param, KindFlag)
+    if param.kind == "dataset" and ("/" in incomplete or "." in incomplete):
+        return [CompletionItem(incomplete, type="file")]
+    registry = get_registry()
+    chosen = {}
+    for kind in HELP:
+        try:
+            chosen |= find(
+                registry, {kind: ctx.params[f"named_{kind}"]} if ctx.params.get(f"named_{kind}") else {}
+            )
+        except DifrunError:
+            continue
+    labels = registry.compatible(param.kind, chosen) or registry.names(param.kind)
+    return [
+        CompletionItem(label, help=registry.get(param.kind, label).component.summary)
+        for label in labels
+        if label.startswith(incomplete)
+    ]
+
+
+def option_flags(
+    choice: Choice, offered: Mapping[str, Iterable[str] | None], set_by: Mapping[str, Mapping[str, Given]]
+) -> list[tuple[Part, list[OptionFlag]]]:
+    """The flags of each offered part of a run, with what already sets them.
+
+    offered: kind or section -> names of the options on offer, or None for all of them.
+    """
+    found = []
+    for part in parts(choice):
+        key = part.entry.kind if part.entry is not None else part.section.name
+        if key not in offered:
+            continue
+        wanted = offered[key]
+        given = set_by.get(part.section.name, {})
+        flags = [
+            OptionFlag(part.section, field, given.get(field.name))
+            for cls in part.classes
+            for field in fields(cls)
+            if wanted is None or field.name in wanted
+        ]
+        found.append((part, flags))
+    return found
+
+
+def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[OptionFlag, str]]:
+    """Flag -> (its option, whose it is) for all installed components of some kinds."""
+    found: dict[str, tuple[OptionFlag, str]] = {}
+    for kind in kinds:
+        for entry in registry.entries(kind):
+            choice = Choice({"process": (), kind: (entry,) if kind in MANY else entry})
+            for part in parts(choice):
+                if part.entry is None:
+                    continue
+                try:
+                    flags = [OptionFlag(part.section, field) for cls in part.classes for field in fields(cls)]
+                except (
+                    Exception
+                ):  # a plugin's options class that cannot be read is for `difrun doctor` to tell
+                    continue
+                for flag in flags:
+                    found.setdefault(flag.opts[0], (flag, part.owner))
+        if kind == "model":
+            for field in fields(PredictionOptions):
+                flag = OptionFlag(section_of("model", ""), field)
+                found.setdefault(flag.opts[0], (flag, "networks under a gaussian process"))
+    return found
+
+
+def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
+    """The components that the command line names."""
+    settings = Settings()
+    for kind in kinds:
+        value = params.get(f"named_{kind}")
+        if kind in MANY and value:
+            settings.named[kind] = [Given(name, f"--{kind}", "flag") for name in value]
+        elif kind not in MANY and value is not None:
+            settings.named[kind] = Given(value, f"--{kind}", "flag")
+    return with_file_dataset(settings)
+
+
+def stray_variables(registry: Registry, known: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """Variables of the environment that look like options but belong to no installed component."""
+    variables = {flag.section.variable(flag.field.name) for flag, _ in every_flag(registry, HELP).values()}
+    variables |= {*known, *(variable(kind) for kind in HELP)}
+    prefixes = tuple(variable(part, "") for part in (*HELP, "train", "sample"))
+    return sorted(name for name in environ if name.startswith(prefixes) and name not in variables)

@@ -1,0 +1,121 @@
+"""What a run tells while it works, and how it is stopped."""
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import click
+
+LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal
+
+_last_signal: int = signal.SIGINT
+
+
+def last_signal() -> int:
+    """The number of the signal that asked to stop: SIGINT unless another came."""
+    return int(_last_signal)
+
+
+class Listener:
+    """Progress on stderr: one live line on a terminal, a plain line every few seconds elsewhere, nothing if quiet."""
+
+    def __init__(self, quiet: bool = False, live: bool | None = None) -> None:
+        self.quiet = quiet
+        self.live = sys.stderr.isatty() if live is None else live
+        self._bar: Any = None
+        self._name = ""
+        self._told = time.monotonic()
+        self._asked_to_stop = False
+
+    def stage(self, name: str) -> None:
+        """A new part of the work begins."""
+        self.close()
+        self._name = name
+        self._told = time.monotonic()
+        self._say(f"{name[:1].upper()}{name[1:]} ...")
+
+    def note(self, text: str) -> None:
+        """Something that the user should know."""
+        self._say(f"Note: {text}")
+
+    def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
+        """rate: steps per second; eta: seconds that training will still take."""
+        self._progress(step, steps, f"loss {loss:.4g}, {_rate(rate)} steps/s, {_duration(eta)} left")
+
+    def sample(self, done: int, total: int) -> None:
+        self._progress(done, total, "")
+
+    def stopping(self) -> bool:
+        """Whether the user has asked to stop."""
+        return self._asked_to_stop
+
+    def close(self) -> None:
+        """End the live line."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _progress(self, done: int, total: int, more: str) -> None:
+        if self.quiet:
+            return
+        if self.live:
+            self._live(done, total, more)
+            return
+        now = time.monotonic()
+        if now - self._told >= LINE_EVERY or done >= total:
+            self._told = now
+            self._say(f"  {done}/{total}" + (f"  {more}" if more else ""))
+
+    def _live(self, done: int, total: int, more: str) -> None:
+        if self._bar is None or self._bar.total != total:
+            from tqdm import tqdm
+
+            self.close()
+            layout = "  {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt}{postfix}"
+            self._bar = tqdm(total=total, bar_format=layout, file=sys.stderr, dynamic_ncols=True)
+        self._bar.n = done
+        self._bar.set_postfix_str(more, refresh=False)
+        self._bar.refresh()
+
+    def _say(self, text: str) -> None:
+        if self.quiet:
+            return
+        if self._bar is not None:
+            self._bar.clear()
+        click.echo(text, err=True)
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """SIGINT and SIGTERM: the first asks to save and stop (`stopping`), the second raises KeyboardInterrupt."""
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            global _last_signal
+            _last_signal = number
+            if self._asked_to_stop:
+                raise KeyboardInterrupt
+            self._asked_to_stop = True
+            self._say("Stopping: saving first. Once more stops at once.")
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self.close()
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:.0f}" if rate >= 10 else f"{rate:.2g}"
+
+
+def _duration(seconds: float) -> str:
+    if not 0 <= seconds < 1e9:  # not known yet
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,106 @@
+"""`difrun run` and `difrun resume`: train, sample, measure, draw."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from difrun.api import KINDS
+from difrun.cli.command import PlanCommand, Request
+from difrun.cli.output import metrics_table
+from difrun.cli.progress import Listener
+from difrun.registry import get_registry
+from difrun.words import listed
+
+QUIET = click.Option(["--quiet"], is_flag=True, help="Print results and errors only.")
+FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=False))
+
+
+def _run(request: Request, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
+    listener = Listener(quiet)
+    _tell(request, listener)
+    with listener.signals():
+        from difrun.run import start
+
+        running = start(request.plan, Path(out) if out else None, force=force, listener=listener)
+        listener.note(f"the run folder is {running.folder}")
+        _finish(running.execute(), running.folder, listener)
+
+
+def _resume(request: Request, folder: str, quiet: bool) -> None:
+    listener = Listener(quiet)
+    with listener.signals():
+        running = reopened(request, folder, listener)
+        _finish(running.resume(), running.folder, listener)
+
+
+def reopened(request: Request, folder: str, listener: Listener) -> Any:
+    """The run in a folder, on the device and threads that the user named, if any."""
+    listener_notes(request, listener)
+    from difrun.run import reopen
+
+    plan = request.plan
+    return reopen(
+        Path(folder),
+        listener,
+        device=request.only_given("", "device", plan.device),
+        threads=request.only_given("", "threads", plan.threads),
+    )
+
+
+def listener_notes(request: Request, listener: Listener) -> None:
+    """Pass on what the plan has to say, and what loggers that fail say later."""
+    get_registry().report = listener.note
+    for note in request.plan.notes:
+        listener.note(note)
+
+
+def _tell(request: Request, listener: Listener) -> None:
+    listener_notes(request, listener)
+    plan = request.plan
+    taken = [
+        f"{kind} {getattr(plan, kind).name}" for kind in plan.defaulted if kind in KINDS and kind != "metric"
+    ]
+    if taken:
+        listener.note(f"chosen by default: {listed(taken)}")
+
+
+def _finish(metrics: Mapping[str, Mapping[str, float]], folder: Path, listener: Listener) -> None:
+    listener.close()
+    click.echo(metrics_table(metrics))
+    click.echo(f"Report: {folder / 'report.html'}")
+
+
+run = PlanCommand(
+    "run",
+    callback=_run,
+    params=[
+        click.Option(
+            ["--out"],
+            metavar="FOLDER",
+            type=click.Path(),
+            help="Run folder.  [default: runs/PROCESS-DATASET-K]",
+        ),
+        click.Option(
+            ["--config"], metavar="FILE.toml", type=click.Path(), help="Read names and options from a file."
+        ),
+        QUIET,
+        click.Option(["--force"], is_flag=True, help="Overwrite the run in --out."),
+    ],
+    kinds=KINDS,
+    sections={"train": None, "sample": None, "": None},
+    help="Train a model, draw samples, measure them and write a report.\n\n"
+    "What is not named is chosen to fit. Below are the options of the components of this run.",
+    short_help="Train, sample, measure, report.",
+    epilog="An option may also come from the environment (DIFRUN_PROCESS_THETA for --process.theta) or from a "
+    "file (--config: table [process], key theta). A flag wins over the environment, the environment over the file.",
+)
+
+resume = PlanCommand(
+    "resume",
+    callback=_resume,
+    params=[FOLDER, QUIET],
+    sections={"": ("device", "threads")},
+    help="Continue an interrupted run; it ends as if it had never stopped.",
+)

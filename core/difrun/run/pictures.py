@@ -1,0 +1,170 @@
+"""The pictures of a run, each a file in its folder."""
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun import draw
+from difrun.builtin.samplers import Heun
+from difrun.integrate import integrate
+from difrun.randomness import Generator, seed_of, torch_generator
+from difrun.report import Picture
+from difrun.run.parts import made
+
+POINTS = 1000
+FRAMES = 48
+LINES = 60
+PANELS = 6
+
+
+def draw_all(run: Any) -> list[Picture]:
+    """Draw and save every picture that the data allow; in the order of the report, the loss curve last."""
+    pictures = []
+    for name, make in _drawings(run):
+        title, caption, alt, drawing = make()
+        pictures.append(Picture(title, caption, draw.save(drawing, run.folder.picture(name)), alt))
+    return pictures
+
+
+def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], tuple[str, str, str, Any]]]]:
+    scene = Scene(run)
+    yield "samples", scene.samples
+    yield "forward", scene.forward
+    yield "reverse", scene.reverse
+    if scene.size == 1:
+        yield "paths", scene.paths
+    if scene.size <= 2:
+        yield "density", scene.density
+        yield "score", scene.score
+    if scene.size >= 2:
+        yield "flow", scene.flow
+    if run.trainer is not None and len(run.trainer.history[0]):
+        yield "loss", scene.loss
+
+
+class Scene:
+    """What the pictures of one run share: its data, its model, and times at which to look."""
+
+    def __init__(self, run: Any):
+        self.run = run
+        self.dataset, self.process = run.parts.dataset, run.parts.process
+        self.size = math.prod(self.dataset.shape)
+        self.columns = self.dataset.columns or None
+        self.data = self.dataset.train[:POINTS]
+        self.device = run.device
+        self.unit = "" if self.dataset.scaling is None else " In standardised units."
+
+    def samples(self) -> tuple[str, str, str, Any]:
+        samples = self.run.samples[: 5 * POINTS]
+        figure = draw.data_and_samples(
+            self._shown(self.dataset.train[: 5 * POINTS]), self._shown(samples), self.columns, density=self._density_1d()
+        )
+        return "Data and samples", "Training examples and samples of the model, under the same limits.", "", figure
+
+    def forward(self) -> tuple[str, str, str, Any]:
+        times = [0.0, *self._times(FRAMES)]
+        path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
+        film = draw.forward_animation(self._shown_path(path), times, columns=self.columns)
+        caption = "The forward process: one exact joint path per example, from t = 0 to T."
+        return "Data become noise", caption, "Animation of points that spread from the data into noise.", film
+
+    def reverse(self) -> tuple[str, str, str, Any]:
+        plan = self.run.plan
+        path, times = self._trajectory(made(plan.sampler), made(plan.grid, self.process, plan.sample.steps), POINTS)
+        film = draw.reverse_animation(self._shown_path(path), times, data=self._shown(self.data), columns=self.columns)
+        caption = f"{plan.sampler.name} on the {plan.grid.name} grid, {plan.sample.steps} steps, from T to t_min."
+        return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", film
+
+    def density(self) -> tuple[str, str, str, Any]:
+        points, shape, extent = self._lattice(120)
+        times = self._times(PANELS)
+        values = [self._density(points, t).reshape(shape).numpy() for t in times]
+        if self.size == 1:
+            times = self._times(80)
+            values = [self._density(points, t).numpy() for t in times]
+        figure = draw.density_map(np.stack(values), extent, times, columns=self.columns)
+        caption = f"The density p_t of the noised training examples, exact at every point.{self.unit}"
+        return "Density over time", caption, "Maps of the density at increasing times.", figure
+
+    def score(self) -> tuple[str, str, str, Any]:
+        times = self._times(PANELS)
+        coarse, _, _ = self._lattice(15 if self.size == 2 else 200)
+        model, scores = self.run.model, []
+        for t in times:
+            at = self.process.at(t)
+            with torch.no_grad():
+                scores.append(model.predict(coarse.to(self.device), at, "score").cpu().numpy())
+        background = extent = None
+        if self.size == 2:
+            points, shape, extent = self._lattice(100)
+            background = np.stack([self._density(points, t).reshape(shape).numpy() for t in times])
+        figure = draw.score_field(
+            coarse.numpy(), np.stack(scores), times, background=background, extent=extent, columns=self.columns
+        )
+        caption = f"The model's score ∇ log p_t, over the exact density of the noised data.{self.unit}"
+        return "Score field", caption, "Arrows of the score at increasing times.", figure
+
+    def flow(self) -> tuple[str, str, str, Any]:
+        paths, _ = self._trajectory(Heun(), self._times(40)[::-1], LINES)
+        figure = draw.probability_flow_lines(self._shown_path(paths), self._shown(self.data), columns=self.columns)
+        caption = f"Trajectories of the probability-flow ODE from {LINES} draws of the prior."
+        return "Probability flow", caption, "Lines from noise to samples.", figure
+
+    def paths(self) -> tuple[str, str, str, Any]:
+        times = [0.0, *self._times(120)]
+        path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
+        figure = draw.paths_1d(times, self._shown_path(path)[..., 0], density=self._density_1d())
+        return "Paths", "Paths of the forward process and histograms at both ends.", "", figure
+
+    def loss(self) -> tuple[str, str, str, Any]:
+        steps, losses = self.run.trainer.history
+        return "Loss", "The training loss, and its moving average.", "", draw.loss_curve(steps, losses)
+
+    def _trajectory(self, sampler: Any, times: list[float], n: int) -> tuple[Tensor, list[float]]:
+        """Frames (steps + 1, n, ...) of a sampler from the prior, and their times."""
+        model, run = self.run.model, self.run
+        generator = Generator(seed_of(run.plan.seed, "samples"), device=self.device)
+        shape = (n, *self.dataset.shape)
+        x = self.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=self.device)
+        frames = [x.cpu()]
+        integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
+        return torch.stack(frames), list(times)
+
+    def _times(self, count: int) -> list[float]:
+        """Increasing times from near the data to T, evenly spaced in log-SNR where something can be seen."""
+        low, high = self.process.lam_range
+        lam = torch.linspace(min(high, 3.5), low, count, dtype=torch.float64)
+        return [*self.process.time_at(lam).tolist()[:-1], self.process.horizon]
+
+    def _lattice(self, count: int) -> tuple[Tensor, tuple[int, ...], list[float]]:
+        """A regular lattice around the data, (count^d, d), its shape, and its extent."""
+        data = self.dataset.train
+        low, high = data.quantile(0.002, dim=0), data.quantile(0.998, dim=0)
+        centre, half = (low + high) / 2, 0.75 * (high - low).max()
+        axes = [torch.linspace(float(c - half), float(c + half), count) for c in centre]
+        extent = [float(v) for axis in axes for v in (axis[0], axis[-1])]
+        if self.size == 1:
+            return axes[0][:, None], (count,), extent
+        across, up = torch.meshgrid(axes[0], axes[1], indexing="xy")
+        return torch.stack([across.flatten(), up.flatten()], 1), (count, count), extent
+
+    def _density(self, points: Tensor, t: float) -> Tensor:
+        return self.process.density(points, self.dataset.train[: 4 * POINTS].flatten(1), t)
+
+    def _density_1d(self) -> Callable[[np.ndarray], np.ndarray] | None:
+        """The true density of one-dimensional data, where it is known."""
+        law = self.dataset.law
+        if law is None or self.size != 1:
+            return None
+        return lambda x: law.log_prob(torch.as_tensor(x)[:, None].double()).exp().numpy()
+
+    def _shown(self, x: Tensor) -> np.ndarray:
+        """Examples as vectors, in the user's units."""
+        return self.dataset.decode(x.cpu()).flatten(1).numpy()
+
+    def _shown_path(self, path: Tensor) -> np.ndarray:
+        return np.stack([self._shown(frame) for frame in path])

@@ -1,0 +1,42 @@
+"""How much of the data is left at T: whether sampling may start from noise."""
+
+import math
+from typing import Any
+
+import attrs
+from torch import Tensor
+
+
+@attrs.frozen
+class Signal:
+    r"""What x_T still knows of x_0, for data of standard deviation s (root mean square over coordinates).
+
+    alpha, sigma: of the process at T. snr: α²s²/σ². correlation: αs/√(α²s² + σ²), between x_0 and x_T.
+    """
+
+    horizon: float
+    alpha: float
+    sigma: float
+    snr: float
+    correlation: float
+
+    def sentence(self) -> str:
+        """The finding in words, and what it means for the prior."""
+        left = f"At T = {self.horizon:g} the correlation of x_T with the data is {self.correlation:.2g}"
+        prior = "Sampling starts from the moment-matched prior N(α_T m, α_T² v + σ_T²)"
+        if self.correlation < 0.05:
+            return f"{left}: nearly all of the signal is gone. {prior}."
+        if self.correlation < 0.3:
+            return f"{left}: some of the signal is left. {prior}, which has the right mean and variance."
+        return (
+            f"{left}: much of the signal is left, and the prior does not have the shape of x_T. {prior}; a larger T "
+            "(or stronger noise) makes it exact."
+        )
+
+
+def signal_at_horizon(process: Any, var: Tensor) -> Signal:
+    """The signal left at T for data of variance `var` per coordinate."""
+    at = process.at(process.horizon)
+    spread = at.alpha * math.sqrt(float(var.double().mean()))
+    total = math.hypot(spread, at.sigma)
+    return Signal(process.horizon, at.alpha, at.sigma, (spread / at.sigma) ** 2, spread / total)

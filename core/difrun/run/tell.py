@@ -1,0 +1,60 @@
+"""What the report of a run says, besides its pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from difrun import report
+from difrun.report import Picture, ReportContext
+
+
+def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
+    """Write report.html of a run that has been evaluated; return its path."""
+    plan, signal = run.plan, run.signal
+    content = run.facts
+    process = plan.process.entry
+    context = ReportContext(
+        title=f"{process.name} on {plan.dataset.name}",
+        summary=[f"{process.name}: {process.component.summary}.", signal.sentence()],
+        headline={
+            "process": plan.process.name,
+            "model": plan.model.name,
+            "sampler": f"{plan.sampler.name}, {plan.sample.steps} steps",
+            "dataset": plan.dataset.name,
+        },
+        metrics=content.get("metrics", {}),
+        metric_notes=_notes(run),
+        signal={
+            "T": signal.horizon,
+            "α at T": signal.alpha,
+            "σ at T": signal.sigma,
+            "signal-to-noise ratio at T": signal.snr,
+            "correlation of x_T with the data": signal.correlation,
+            "prior": "moment-matched normal",
+        },
+        warnings=[signal.sentence()] if signal.correlation >= 0.3 else [],
+        pictures=[picture for picture in pictures if picture.title != "Loss"],
+        training_pictures=[picture for picture in pictures if picture.title == "Loss"],
+        training=_spaced(content.get("training", {})),
+        sampling=_spaced(content.get("samples", {})),
+        config_text=run.folder.config.read_text(encoding="utf-8"),
+        versions=plan.versions(torch.__version__),
+        commands=[
+            f"difrun run --config {run.folder.config} --out ANOTHER_FOLDER",
+            f"difrun sample {run.path} --n 10000 --sampler euler --steps 20",
+            f"difrun evaluate {run.path}",
+        ],
+    )
+    return report.write(run.path, context)
+
+
+def _notes(run: Any) -> dict[str, str]:
+    """Metric -> its summary; a number of a metric with several carries the metric's."""
+    summaries = {chosen.entry.name: chosen.entry.component.summary for chosen in run.plan.metrics}
+    return {name: summaries.get(name.split(".")[0], "") for name in run.metrics}
+
+
+def _spaced(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name.replace("_", " "): value for name, value in facts.items()}
