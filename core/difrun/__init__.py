@@ -1,3 +1,38 @@
-"""difrun: diffusion models from plugins that any command or notebook wires together by name."""
+"""difrun: diffusion models from plugins that any command or notebook wires together by name.
+
+A run from Python::
+
+    import difrun
+
+    run = difrun.start(difrun.resolve({"process": "ou", "sampler": "heun"}), "runs/first")
+    run.execute()
+    run.samples, run.metrics
+
+The names below are imported when they are first used, so that ``import difrun`` costs nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "resolve": "difrun.config",
+    "get_registry": "difrun.registry",
+    "refresh": "difrun.registry",
+    "start": "difrun.run",
+    "reopen": "difrun.run",
+}
+
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+
+if TYPE_CHECKING:
+    from difrun.config import resolve
+    from difrun.registry import get_registry, refresh
+    from difrun.run import reopen, start
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'difrun' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

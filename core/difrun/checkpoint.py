@@ -1,7 +1,8 @@
 """Files that are written whole or not at all, and tensors in them without pickle.
 
-Every file is written beside its place under the name ``.NAME.part``, flushed to the disk, and then renamed: whatever
-happens, a reader finds the old file or the new one. What a killed process leaves behind, the next write replaces.
+Every file is written beside its place under the name ``.NAME.part``, flushed to the disk, and then renamed:
+whatever happens, a reader finds the old file or the new one. What a killed process leaves behind, the next
+write replaces.
 """
 
 import contextlib
@@ -23,8 +24,8 @@ from difrun.errors import DifrunError
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Write a file, whole or not at all.
 
-    Raises DifrunError naming the file, its size and the reason when it cannot be written; a file that was there is then
-    untouched.
+    Raises DifrunError naming the file, its size and the reason when it cannot be written; a file that was
+    there is then untouched.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
@@ -56,7 +57,8 @@ def write_text(path: Path | str, text: str) -> None:
 def write_npz(path: Path | str, **arrays: Any) -> None:
     """Write arrays or tensors by name to a compressed .npz file, as `write_bytes` does."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{name: np.asarray(array) for name, array in arrays.items()})
+    own: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez_compressed(buffer, allow_pickle=False, **own)
     write_bytes(path, buffer.getvalue())
 
 
@@ -78,7 +80,7 @@ def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            # Clones, as the file's own memory would change under a reader when something writes into the file.
+            # Clones: the tensors given are the file itself, mapped into memory.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
     except OSError as error:

@@ -42,7 +42,7 @@ class Choice:
     defaulted: tuple[str, ...] = ()
 
     def all(self) -> list[Registered]:
-        return flat(self.entries)
+        return flat(_by_priority(self.entries))
 
 
 def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
@@ -165,7 +165,7 @@ def _candidates(registry: Registry, kind: str, chosen: Chosen) -> Iterator[Regis
             yield entry
 
 
-def _by_priority(chosen: Chosen) -> Chosen:
+def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> Chosen:
     return {kind: chosen[kind] for kind in (*ORDER, *MANY) if kind in chosen}
 
 

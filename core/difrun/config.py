@@ -239,7 +239,7 @@ def resolve(
     named: kind -> name (a list of names for guidance and metric), for example ``{"process": "ou"}``; the rest
         is chosen to fit (see `difrun.choose.choose`).
     options: section -> option -> value, for example
-        ``{"process": {"theta": 0.5}, "metric.w2": {"max_points": 500}, "train": {"steps": 9}, "": {"seed": 1}}``.
+        ``{"process": {"theta": 0.5}, "metric.w2": {"max_points": 500}, "": {"seed": 1}}``.
 
     Raises ConfigError for names, combinations, options and values that do not work.
     """

@@ -38,8 +38,8 @@ class Scaling:
             names = [_coordinate(index.tolist(), columns) for index in constant[:3]]
             more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
             raise DifrunError(
-                f"{', '.join(names)}{more}: constant, so it cannot be scaled to variance 1. Remove it from the "
-                "data, or turn scaling off (--dataset.no-standardise)."
+                f"{', '.join(names)}{more}: constant, so it cannot be scaled to variance 1. Remove it from "
+                "the data, or turn scaling off (--dataset.no-standardise)."
             )
         return cls(shift, scale)
 

@@ -122,7 +122,7 @@ class ExactEmpirical(ExactMixture):
     def __init__(self, data: Tensor, process: GaussianProcess):
         flat = data.reshape(len(data), -1).double()
         n = len(flat)
-        mixture = GaussianMixture(torch.full((n,), 1 / n), flat, torch.zeros(n))
+        mixture = GaussianMixture(torch.full((n,), 1 / n, dtype=torch.float64), flat, torch.zeros(n))
         super().__init__(mixture, process)
         self.shape = tuple(data.shape[1:])
         self.mean, self.var = self.mean.reshape(self.shape), self.var.reshape(self.shape)

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import attrs
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,7 +16,9 @@ CHUNK = 2**22
 
 
 def _float64(value: Any) -> Tensor:
-    return torch.as_tensor(value).detach().to("cpu", torch.float64)
+    if isinstance(value, Tensor):
+        return value.detach().to("cpu", torch.float64)
+    return torch.from_numpy(np.array(value, dtype=np.float64))  # torch would read a list as float32
 
 
 @attrs.frozen(eq=False, slots=False)

@@ -20,6 +20,7 @@ from difrun import hooks
 from difrun.api import KINDS, Component
 from difrun.distributions import GROUP, Plugin, entry_points, names_of, plugin_of, wanted_names, where_from
 from difrun.errors import ConfigError, DifrunError
+from difrun.options import fields
 from difrun.words import did_you_mean, listed
 
 
@@ -256,7 +257,7 @@ def _components(plugin: Plugin, kind: str, hook: str, items: Any) -> list[Regist
             raise TypeError(f"the options of {kind} '{item.name}' are {item.options!r}, not an attrs class")
         # These two keys of a component's TOML table are the core's.
         for reserved in ("name", "predicts") if kind == "model" else ("name",):
-            if reserved in attrs.fields_dict(item.options):
+            if reserved in [field.name for field in fields(item.options)]:
                 raise ValueError(
                     f"{kind} '{item.name}' has an option called '{reserved}', which the core reserves"
                 )

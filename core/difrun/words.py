@@ -9,7 +9,9 @@ PLURALS = {"process": "processes", "loss": "losses"}
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`` Did you mean 'ising'?`` for the closest known word; empty if none is close."""
     plain = {name.lower().replace("_", "-"): name for name in known}
-    close = difflib.get_close_matches(word.lower().replace("_", "-"), plain, n=1, cutoff=0.6)
+    # Two swapped letters of a short word: half of it still matches.
+    cutoff = 0.5 if len(word) <= 3 else 0.6
+    close = difflib.get_close_matches(word.lower().replace("_", "-"), plain, n=1, cutoff=cutoff)
     return f" Did you mean '{plain[close[0]]}'?" if close else ""
 
 

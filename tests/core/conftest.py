@@ -6,12 +6,14 @@ import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 TOY = '''
 """Two small worlds: Gaussian (toy) and spins (coin)."""
 from pathlib import Path
+from types import ModuleType
 from typing import Literal
 
 import attrs
@@ -55,7 +57,13 @@ def component(name, options=None, **more):
 @hookimpl
 def difrun_processes():
     return [
-        component("toy", ToyOptions, provides={"gaussian", "sde", "ode"}, requires={"real"}, prefers={"loss": "plain"}),
+        component(
+            "toy",
+            ToyOptions,
+            provides={"gaussian", "sde", "ode"},
+            requires={"real"},
+            prefers={"loss": "plain"},
+        ),
         component("coin", PairOptions, provides={"discrete"}, requires={"spins"}),
     ]
 
@@ -70,12 +78,18 @@ def difrun_models():
 
 @hookimpl
 def difrun_losses():
-    return [component("plain", requires={"network", "gaussian"}), component("coin-loss", requires={"network", "discrete"})]
+    return [
+        component("plain", requires={"network", "gaussian"}),
+        component("coin-loss", requires={"network", "discrete"}),
+    ]
 
 
 @hookimpl
 def difrun_samplers():
-    return [component("toy-step", PullOptions, requires={"gaussian"}), component("leap", PairOptions, requires={"discrete"})]
+    return [
+        component("toy-step", PullOptions, requires={"gaussian"}),
+        component("leap", PairOptions, requires={"discrete"}),
+    ]
 
 
 @hookimpl
@@ -190,3 +204,74 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str,
         return path
 
     return write
+
+
+@pytest.fixture
+def call(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[int, str, str]]:
+    """Run the command in this process; returns exit code, stdout and stderr."""
+    from difrun import registry
+    from difrun.cli import main
+
+    monkeypatch.setattr(registry, "_cached", None)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stopped:
+            main(arguments)
+        captured = capsys.readouterr()
+        return int(stopped.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+class FakeRun:
+    """Stands for floor 5: keeps what the command asks of it."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple] = []
+        self.path = Path("runs/toy-1")
+        self.metrics = {"sliced-w2": {"value": 0.05, "floor": 0.04, "floor_sd": 0.01}}
+        self.raises: BaseException | None = None
+
+    def start(self, plan, folder=None, *, force=False, listener=None):
+        self.calls.append(("start", plan, folder, force))
+        return self
+
+    def reopen(self, folder, listener=None, *, device=None, threads=None):
+        self.calls.append(("reopen", folder, device, threads))
+        return self
+
+    def execute(self):
+        if self.raises:
+            raise self.raises
+
+    resume = execute
+
+    def draw_samples(self, *arguments):
+        self.calls.append(("draw_samples", *arguments))
+        return Path("samples.npz")
+
+    def evaluate(self, metrics, n):
+        self.calls.append(("evaluate", metrics, n))
+        return self.metrics
+
+    def report(self):
+        return self.path / "report.html"
+
+    @property
+    def plan(self):
+        """The plan with which the last run was started."""
+        return self.calls[-1][1]
+
+
+@pytest.fixture
+def work(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
+    """Floor 5, replaced; nothing is trained."""
+    fake = FakeRun()
+    module = ModuleType("difrun.run")
+    module.start, module.reopen = fake.start, fake.reopen  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "difrun.run", module)
+    return fake

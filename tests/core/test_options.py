@@ -16,7 +16,7 @@ from difrun.options import Given, Section, build, fields, record, variable
 @attrs.frozen
 class Options:
     rate: float = option(1.0, "Rate.", gt(0), le(2))
-    mu: "float | tuple[float, ...]" = option(0.0, "Centre.")
+    mu: float | tuple[float, ...] = option(0.0, "Centre.")
     form: Literal["x0", "noise"] = option("x0", "Form.")
     depth: int | None = option(None, "Depth.", optional(ge(1)))
     deep: bool = option(False, "Whether.")

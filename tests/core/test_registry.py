@@ -130,7 +130,7 @@ def test_plugins_are_limited_by_entry_point_or_distribution(toy, only):
 
 
 def test_a_limit_that_names_nothing_installed_is_refused(toy):
-    with pytest.raises(ConfigError, match="DIFRUN_PLUGINS names 'difrun-toi'.* Did you mean 'difrun-toy'"):
+    with pytest.raises(ConfigError, match=r"DIFRUN_PLUGINS names 'difrun-toi'.* Did you mean 'difrun-toy'"):
         Registry.discover(only="difrun-toi")
 
 

@@ -1,10 +1,9 @@
 r"""Synthetic data in one and two dimensions, most of it with an exact law.
 
 A curve with noise, x = c(v) + s ε with v of density ρ on [0, 1], is not a Gaussian mixture, but the midpoint
-rule makes it
-one: weights ρ(v_j)/K and means c(v_j) at v_j = (j + ½)/K. With neighbours half a noise width apart the
-mixture differs from the law by less than 10⁻³ nats anywhere that samples fall. Draws (`train`, `fresh`) come
-from the law itself.
+rule makes it one: weights ρ(v_j)/K and means c(v_j) at v_j = (j + ½)/K. With neighbours half a noise width
+apart the log-density of that mixture, `law`, is right to 10⁻⁵ nats on average and to 0.1 nats in the tails
+beyond the ends of the curve. Draws (`train`, `fresh`) come from the law itself.
 """
 
 import math
@@ -47,14 +46,7 @@ def moons(*, seed: int, n: int = 10000, noise: float = 0.05) -> Dataset:
 
 def spiral(*, seed: int, n: int = 10000, turns: float = 2.0, noise: float = 0.05) -> Dataset:
     r"""One spiral arm with noise s: x = 2v (cos φ, sin φ) + s ε, φ = 2π · turns · v, v = √u, u ~ U[0, 1]."""
-    sweep = 2 * math.pi * turns
-
-    def at(v: Tensor) -> Tensor:
-        return 2 * v[:, None] * torch.stack([(sweep * v).cos(), (sweep * v).sin()], dim=1)
-
-    # |c'(v)| = 2 √(1 + (φ_max v)²) is largest at v = 1.
-    arm = Curve(at, speed=2 * math.sqrt(1 + sweep**2), quantile=torch.sqrt, density=lambda v: 2 * v)
-    return _of_curves("spiral", (arm,), seed, n, noise)
+    return _of_curves("spiral", (spiral_arm(turns),), seed, n, noise)
 
 
 def blobs(*, seed: int, n: int = 10000, distance: float = 2.0, variance: float = 0.1) -> Dataset:
@@ -116,6 +108,17 @@ def arc(radius: float, centre: tuple[float, float], *, upwards: bool) -> Curve:
         return torch.tensor(centre, dtype=v.dtype) + around
 
     return Curve(at, speed=math.pi * radius)
+
+
+def spiral_arm(turns: float) -> Curve:
+    """c(v) = 2v (cos φ, sin φ), φ = 2π · turns · v, from the origin to radius 2; v² is uniform."""
+    sweep = 2 * math.pi * turns
+
+    def at(v: Tensor) -> Tensor:
+        return 2 * v[:, None] * torch.stack([(sweep * v).cos(), (sweep * v).sin()], dim=1)
+
+    # |c'(v)| = 2 √(1 + (2π · turns · v)²) is largest at v = 1.
+    return Curve(at, speed=2 * math.sqrt(1 + sweep**2), quantile=torch.sqrt, density=lambda v: 2 * v)
 
 
 def curve_mixture(curves: Sequence[Curve], noise: float, spacing: float = 0.5) -> GaussianMixture:

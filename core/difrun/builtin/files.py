@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from difrun.builtin.dataset_options import FILE_SUFFIXES as SUFFIXES
 from difrun.data import MIN_EXAMPLES, Dataset, Scaling, check_examples, check_finite
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
 
-SUFFIXES = (".npy", ".npz", ".csv")
 DELIMITERS = ",;\t"
 
 
@@ -101,11 +101,10 @@ def _similar(path: Path) -> str:
 
 def _load(path: Path, key: str | None) -> NDArray:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
-            return loaded[_choose_key(loaded.files, key, path)]
+        # Opened here, because numpy leaves a damaged archive open.
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            return loaded if isinstance(loaded, np.ndarray) else loaded[_choose_key(loaded.files, key, path)]
     except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         if not _is_numpy(path):
             raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
@@ -123,7 +122,9 @@ def _is_numpy(path: Path) -> bool:
 
 
 def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
-    listed = ", ".join(keys) or "none"
+    if not keys:
+        raise DifrunError(f"file '{path}' holds no arrays.")
+    listed = ", ".join(keys)
     if key is not None and key not in keys:
         raise DifrunError(f"file '{path}' has no array '{key}'. Its arrays: {listed}.")
     if key is not None or len(keys) == 1:

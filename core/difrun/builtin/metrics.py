@@ -9,8 +9,8 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 
-_PAIRS = 2**22
-"""Distances held at once by a metric that sums over all pairs (32 MB)."""
+_PAIRS = 2**18
+"""Distances held at once by a metric that sums over all pairs (2 MB, which a cache holds)."""
 
 _SORTED = 2**23
 """Projected coordinates held at once by sliced-w2 (32 MB for each set)."""

@@ -7,7 +7,7 @@ import click
 from difrun.cli.command import PlanCommand, Request
 from difrun.cli.output import metrics_table
 from difrun.cli.progress import Listener
-from difrun.cli.run import FOLDER, QUIET, reopened
+from difrun.cli.run import FOLDER, QUIET, as_heard, reopened
 
 WHERE = ("device", "threads")
 
@@ -56,7 +56,7 @@ def report(folder: str, quiet: bool) -> None:
     with listener.signals():
         from difrun.run import reopen
 
-        path = reopen(Path(folder), listener).report()
+        path = reopen(Path(folder), as_heard(listener)).report()
     click.echo(f"Report: {path}")
 
 

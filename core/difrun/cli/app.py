@@ -68,8 +68,8 @@ def warn_of_plugins() -> None:
 @click.group(
     cls=App,
     invoke_without_command=True,
-    epilog="'difrun --process ou' is short for 'difrun run --process ou'; with --help it lists the options of "
-    "that run. 'difrun list' shows what is installed.",
+    epilog="'difrun --process ou' is short for 'difrun run --process ou'; with --help it lists the options "
+    "of that run. 'difrun list' shows what is installed.",
 )
 @click.version_option(__version__, prog_name="difrun", message="%(prog)s %(version)s")
 @click.pass_context

@@ -31,8 +31,9 @@ TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 class Request:
     """What a command line asks for.
 
-    plan: everything resolved. named: the kinds that a flag or the environment names. given: (section, option) of the
-    options that a flag or the environment sets.
+    plan: everything resolved.
+    named: the kinds that a flag or the environment names.
+    given: (section, option) of the options that a flag or the environment sets.
     """
 
     plan: Plan
@@ -47,9 +48,9 @@ class Request:
 class PlanCommand(click.Command):
     """A command that works on a `Plan`; its callback gets it as `request`.
 
-    kinds: the components that its flags name. sections: the parts besides them whose options it offers, each with
-    the names of the options, or None for all. The plan starts from ``--config``, or from the run.toml of the folder
-    that the argument RUN names.
+    kinds: the components that its flags name.
+    sections: the other parts whose options it offers, each with the names of the options, None for all.
+    The plan starts from ``--config``, or from the run.toml of the folder that the argument RUN names.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class PlanCommand(click.Command):
         reading = None
         try:
             params = self._probe(ctx, args, [flag for flag, _ in union.values()])
+            ctx.meta["difrun.named"] = named_by_flags(params, self.kinds).named
             reading = _Reading(self, registry, params, loosely)
             trouble = reading.trouble
         except DifrunError as error:
@@ -147,7 +149,9 @@ class PlanCommand(click.Command):
             if part.entry is not None:
                 title = f"{part.owner[0].upper()}{part.owner[1:]} ({part.entry.plugin.dist})"
             rows.setdefault(title, []).extend(filter(None, (flag.get_help_record(ctx) for flag in flags)))
-        own = [param for param in super().get_params(ctx) if not isinstance(param, KindFlag)]
+        own = [
+            p for p in super().get_params(ctx) if isinstance(p, click.Option) and not isinstance(p, KindFlag)
+        ]
         rows.setdefault("Run", []).extend(filter(None, (param.get_help_record(ctx) for param in own)))
         for title, records in rows.items():
             if records:
@@ -166,10 +170,14 @@ class _Reading:
         file = _file_settings(registry, params)
         environ = from_environ()
         environ.named = {kind: name for kind, name in environ.named.items() if kind in command.kinds}
+        environ.options = {kind: given for kind, given in environ.options.items() if kind in command.kinds}
         self.upper = merge(registry, environ, named_by_flags(params, command.kinds))
         self.settings = merge(registry, file, self.upper)
+        # Without its argument RUN a command can tell no more than what is named.
+        unknown_run = "folder" in params and not params["folder"]
         try:
-            self.choice = choose(registry, self.settings.named)
+            named = self.settings.named
+            self.choice = Choice(find(registry, named)) if unknown_run else choose(registry, named)
         except ConfigError as error:
             if not loosely:
                 raise
@@ -186,7 +194,7 @@ class _Reading:
         for name, options in self.from_environ.items():
             lower.setdefault(name, {}).update(options)
         self.lower = lower
-        self.flags = option_flags(self.choice, command.offered, lower)
+        self.flags = option_flags(self.choice, command.offered, lower, "as in the run" if unknown_run else "")
 
     def request(self, values: Mapping[OptionFlag, Any]) -> Request:
         """The plan, with the flags' values above all others."""

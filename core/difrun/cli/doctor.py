@@ -88,20 +88,15 @@ def _clashes(registry: Registry) -> Iterator[Problem]:
     for (kind, name), choices in registry.clashes.items():
         yield Problem(
             f"Several plugins offer {kind} '{name}'.",
-            f"write {listed(choices, last=' or ')}, uninstall one, or limit what is loaded with DIFRUN_PLUGINS",
+            f"write {listed(choices, last=' or ')}, uninstall one, or limit loading with DIFRUN_PLUGINS",
         )
 
 
 def _options(registry: Registry) -> Iterator[Problem]:
     for entry in registry.entries():
-        try:
-            described = fields(entry.component.options)
-        except Exception as error:
-            yield Problem(f"The options of {entry} cannot be read: {error}", _contact(entry))
-            continue
-        if not all(field.help for field in described):
-            names = listed(field.name for field in described if not field.help)
-            yield Problem(f"Options of {entry} have no help: {names}", _contact(entry))
+        silent = [field.name for field in fields(entry.component.options) if not field.help]
+        if silent:
+            yield Problem(f"Options of {entry} have no help: {listed(silent)}", _contact(entry))
 
 
 def _tokens(registry: Registry) -> Iterator[Problem]:

@@ -48,13 +48,12 @@ class KindFlag(click.Option):
 class OptionFlag(click.Option):
     """``--process.theta NUMBER``, the flag of one option of one part of a run."""
 
-    def __init__(self, section: Section, field: Field, default: Given | None = None) -> None:
+    def __init__(self, section: Section, field: Field, default: Given | None = None, unset: str = "") -> None:
         flag = section.flag(field.name)
         note = field.note
-        if default is not None:
-            note = f"now: {shown(default.value)}, from {default.source}" + (
-                f"; {field.range}" if field.range else ""
-            )
+        if default is not None or unset:
+            now = f"now: {shown(default.value)}, from {default.source}" if default else f"default: {unset}"
+            note = "; ".join(filter(None, (now, field.range)))
         super().__init__(
             [
                 f"{flag}/{section.negative(field.name)}" if field.is_flag else flag,
@@ -91,12 +90,10 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
     if param.kind == "dataset" and ("/" in incomplete or "." in incomplete):
         return [CompletionItem(incomplete, type="file")]
     registry = get_registry()
-    chosen = {}
-    for kind in HELP:
+    chosen: dict[str, Any] = {}
+    for kind, name in ctx.meta.get("difrun.named", {}).items():
         try:
-            chosen |= find(
-                registry, {kind: ctx.params[f"named_{kind}"]} if ctx.params.get(f"named_{kind}") else {}
-            )
+            chosen |= find(registry, {kind: name})
         except DifrunError:
             continue
     labels = registry.compatible(param.kind, chosen) or registry.names(param.kind)
@@ -108,11 +105,16 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def option_flags(
-    choice: Choice, offered: Mapping[str, Iterable[str] | None], set_by: Mapping[str, Mapping[str, Given]]
+    choice: Choice,
+    offered: Mapping[str, Iterable[str] | None],
+    set_by: Mapping[str, Mapping[str, Given]],
+    unset: str = "",
 ) -> list[tuple[Part, list[OptionFlag]]]:
     """The flags of each offered part of a run, with what already sets them.
 
     offered: kind or section -> names of the options on offer, or None for all of them.
+    set_by: section -> option -> its value so far.
+    unset: what the help says of the others instead of the default.
     """
     found = []
     for part in parts(choice):
@@ -122,7 +124,7 @@ def option_flags(
         wanted = offered[key]
         given = set_by.get(part.section.name, {})
         flags = [
-            OptionFlag(part.section, field, given.get(field.name))
+            OptionFlag(part.section, field, given.get(field.name), unset)
             for cls in part.classes
             for field in fields(cls)
             if wanted is None or field.name in wanted
@@ -140,13 +142,8 @@ def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[Opti
             for part in parts(choice):
                 if part.entry is None:
                     continue
-                try:
-                    flags = [OptionFlag(part.section, field) for cls in part.classes for field in fields(cls)]
-                except (
-                    Exception
-                ):  # a plugin's options class that cannot be read is for `difrun doctor` to tell
-                    continue
-                for flag in flags:
+                for field in (field for cls in part.classes for field in fields(cls)):
+                    flag = OptionFlag(part.section, field)
                     found.setdefault(flag.opts[0], (flag, part.owner))
         if kind == "model":
             for field in fields(PredictionOptions):

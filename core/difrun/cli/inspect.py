@@ -1,4 +1,4 @@
-"""`difrun list`, `show` and `plugins`: what is installed and how it fits together. Nothing heavy is imported."""
+"""`difrun list`, `show` and `plugins`: what is installed and how it fits together, without importing it."""
 
 import json
 from typing import Any
@@ -21,11 +21,10 @@ class _KindType(click.ParamType):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         singular = {plural(kind): kind for kind in KINDS}
-        if value in KINDS or value in singular:
-            return singular.get(value, value)
-        self.fail(
-            f"there is no kind '{value}'.{did_you_mean(value, KINDS)} Kinds: {listed(KINDS)}.", param, ctx
-        )
+        if value not in KINDS and value not in singular:
+            known = listed(KINDS)
+            self.fail(f"there is no kind '{value}'.{did_you_mean(value, KINDS)} Kinds: {known}.", param, ctx)
+        return singular.get(value, value)
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
         return [click.shell_completion.CompletionItem(kind) for kind in KINDS if kind.startswith(incomplete)]

@@ -24,7 +24,8 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     rows = [("metric", "value", "floor", "value / floor")]
     for name, numbers in metrics.items():
         value, floor = numbers.get("value", math.nan), numbers.get("floor", math.nan)
-        ratio = value / floor if floor else math.nan
+        # A floor of an unbiased estimate may fall below zero; a ratio to it would say nothing.
+        ratio = value / floor if floor > 0 else math.nan
         rows.append((name, _number(value), _number(floor, numbers.get("floor_sd")), _number(ratio)))
     return table(rows, right=(1, 3))
 

@@ -1,5 +1,6 @@
 """What a run tells while it works, and how it is stopped."""
 
+import shutil
 import signal
 import sys
 import time
@@ -11,6 +12,9 @@ from typing import Any
 import click
 
 LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal
+REDRAW_EVERY = 0.1  # and between two states of the live line
+
+STAGES = {"train": "Training", "sample": "Sampling", "evaluate": "Measuring", "draw": "Drawing"}
 
 _last_signal: int = signal.SIGINT
 
@@ -21,7 +25,7 @@ def last_signal() -> int:
 
 
 class Listener:
-    """Progress on stderr: one live line on a terminal, a plain line every few seconds elsewhere, nothing if quiet."""
+    """Progress on stderr: a live line on a terminal, else a line every few seconds; nothing if quiet."""
 
     def __init__(self, quiet: bool = False, live: bool | None = None) -> None:
         self.quiet = quiet
@@ -36,7 +40,7 @@ class Listener:
         self.close()
         self._name = name
         self._told = time.monotonic()
-        self._say(f"{name[:1].upper()}{name[1:]} ...")
+        self._say(f"{STAGES.get(name, name)} ...")
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
@@ -47,6 +51,7 @@ class Listener:
         self._progress(step, steps, f"loss {loss:.4g}, {_rate(rate)} steps/s, {_duration(eta)} left")
 
     def sample(self, done: int, total: int) -> None:
+        """done, total: sampling steps."""
         self._progress(done, total, "")
 
     def stopping(self) -> bool:
@@ -76,7 +81,13 @@ class Listener:
 
             self.close()
             layout = "  {percentage:3.0f}% |{bar:24}| {n_fmt}/{total_fmt}{postfix}"
-            self._bar = tqdm(total=total, bar_format=layout, file=sys.stderr, dynamic_ncols=True)
+            # A terminal of unknown width says 0; get_terminal_size then says 80.
+            width = min(shutil.get_terminal_size().columns, 100)
+            self._bar = tqdm(total=total, bar_format=layout, file=sys.stderr, ncols=width)
+        now = time.monotonic()
+        if now - self._told < REDRAW_EVERY and done < total:
+            return
+        self._told = now
         self._bar.n = done
         self._bar.set_postfix_str(more, refresh=False)
         self._bar.refresh()
@@ -90,7 +101,7 @@ class Listener:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """SIGINT and SIGTERM: the first asks to save and stop (`stopping`), the second raises KeyboardInterrupt."""
+        """The first SIGINT or SIGTERM asks to save and stop (`stopping`), the second stops at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
             global _last_signal

@@ -1,6 +1,5 @@
 """`difrun run` and `difrun resume`: train, sample, measure, draw."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,42 +22,46 @@ def _run(request: Request, out: str | None, config: str | None, quiet: bool, for
     with listener.signals():
         from difrun.run import start
 
-        running = start(request.plan, Path(out) if out else None, force=force, listener=listener)
-        listener.note(f"the run folder is {running.folder}")
-        _finish(running.execute(), running.folder, listener)
+        folder = Path(out) if out else None
+        running = start(request.plan, folder, force=force, listener=as_heard(listener))
+        listener.note(f"the run folder is {running.path}")
+        running.execute()
+    _finish(running)
 
 
 def _resume(request: Request, folder: str, quiet: bool) -> None:
     listener = Listener(quiet)
     with listener.signals():
         running = reopened(request, folder, listener)
-        _finish(running.resume(), running.folder, listener)
+        running.resume()
+    _finish(running)
 
 
 def reopened(request: Request, folder: str, listener: Listener) -> Any:
     """The run in a folder, on the device and threads that the user named, if any."""
-    listener_notes(request, listener)
     from difrun.run import reopen
 
     plan = request.plan
+    get_registry().report = listener.note
     return reopen(
         Path(folder),
-        listener,
+        as_heard(listener),
         device=request.only_given("", "device", plan.device),
         threads=request.only_given("", "threads", plan.threads),
     )
 
 
-def listener_notes(request: Request, listener: Listener) -> None:
-    """Pass on what the plan has to say, and what loggers that fail say later."""
-    get_registry().report = listener.note
-    for note in request.plan.notes:
-        listener.note(note)
+def as_heard(listener: Listener) -> Any:
+    """The listener as floor 5 takes it. Its base class there is torch's neighbour, and not imported here."""
+    return listener
 
 
 def _tell(request: Request, listener: Listener) -> None:
-    listener_notes(request, listener)
+    """What the plan has to say, and where loggers that fail say so later."""
     plan = request.plan
+    get_registry().report = listener.note
+    for note in plan.notes:
+        listener.note(note)
     taken = [
         f"{kind} {getattr(plan, kind).name}" for kind in plan.defaulted if kind in KINDS and kind != "metric"
     ]
@@ -66,10 +69,9 @@ def _tell(request: Request, listener: Listener) -> None:
         listener.note(f"chosen by default: {listed(taken)}")
 
 
-def _finish(metrics: Mapping[str, Mapping[str, float]], folder: Path, listener: Listener) -> None:
-    listener.close()
-    click.echo(metrics_table(metrics))
-    click.echo(f"Report: {folder / 'report.html'}")
+def _finish(running: Any) -> None:
+    click.echo(metrics_table(running.metrics))
+    click.echo(f"Report: {running.path / 'report.html'}")
 
 
 run = PlanCommand(
@@ -93,8 +95,8 @@ run = PlanCommand(
     help="Train a model, draw samples, measure them and write a report.\n\n"
     "What is not named is chosen to fit. Below are the options of the components of this run.",
     short_help="Train, sample, measure, report.",
-    epilog="An option may also come from the environment (DIFRUN_PROCESS_THETA for --process.theta) or from a "
-    "file (--config: table [process], key theta). A flag wins over the environment, the environment over the file.",
+    epilog="An option may also come from the environment (DIFRUN_PROCESS_THETA for --process.theta) or from "
+    "a file (--config: table [process], key theta). A flag wins over the environment, that over the file.",
 )
 
 resume = PlanCommand(

@@ -137,7 +137,7 @@ class Scene:
     def _times(self, count: int) -> list[float]:
         """Increasing times from near the data to T, evenly spaced in log-SNR where something can be seen."""
         low, high = self.process.lam_range
-        lam = torch.linspace(min(high, 3.5), low, count, dtype=torch.float64)
+        lam = torch.linspace(min(high, 3.0), max(low, -2.0), count, dtype=torch.float64)
         return [*self.process.time_at(lam).tolist()[:-1], self.process.horizon]
 
     def _lattice(self, count: int) -> tuple[Tensor, tuple[int, ...], list[float]]:

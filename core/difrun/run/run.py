@@ -102,7 +102,7 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether the model is ready to be sampled."""
-        return self.parts.loss is None or (self.trainer is not None and self.trainer.done)
+        return self.parts.loss is None or (self.trainer is not None and _done(self.trainer))
 
     @property
     def signal(self) -> Signal:
@@ -133,7 +133,7 @@ class Run:
         tensors, _ = checkpoint.read(self.folder.weights)
         self.trainer = self._new_trainer()
         self.trainer.load(tensors)
-        if self.trainer.done:
+        if _done(self.trainer):
             self.trainer.finish()
 
     def train(self) -> None:
@@ -330,6 +330,12 @@ class Run:
     def _need_model(self) -> None:
         if not self.trained:
             raise DifrunError(f"{self.path} has not been trained to the end. Run 'difrun resume {self.path}' first.")
+
+
+def _done(trainer: Trainer) -> bool:
+    """Whether training has come to its end: all steps done, or all minutes spent."""
+    minutes = trainer.options.minutes
+    return trainer.step >= trainer.options.steps or (minutes is not None and trainer.seconds >= 60 * minutes)
 
 
 def _options(chosen: Chosen) -> dict[str, Any]:

@@ -1,0 +1,35 @@
+"""The conformance kit: one line in a plugin's tests checks all that it offers against exact references.
+
+    # tests/test_conformance.py
+    from difrun.testing import conformance
+
+    test_conformance = conformance("difrun-ou")
+
+Every component of the distribution becomes one test per rule, ``process:ou-marginals_start_at_the_data``. Rules are
+chosen by the kind of a component and by the capabilities that it declares, and by nothing else. A plugin is tested
+alone with the core: where a component needs others, the kit brings them (`difrun.testing.references`).
+"""
+
+import pytest
+
+pytest.register_assert_rewrite("difrun.testing.checks", "difrun.testing.select", "difrun.testing.references")
+
+from difrun.testing.cases import conformance  # noqa: E402 (assertions are rewritten at import)
+from difrun.testing.references import (  # noqa: E402
+    ReferenceVE,
+    ReferenceVP,
+    affine_moments,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
+
+__all__ = [
+    "ReferenceVE",
+    "ReferenceVP",
+    "affine_moments",
+    "conformance",
+    "observed_order",
+    "probability_flow_endpoint",
+    "two_gaussians",
+]

@@ -1,0 +1,136 @@
+"""Rules for components of every kind."""
+
+import inspect
+import re
+from typing import Any, Literal, get_origin
+
+import pytest
+
+from difrun.errors import ConfigError, DifrunError
+from difrun.options import Field, Given, build, fields, read
+from difrun.testing.select import Subject, check
+from difrun.values import members
+
+NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
+
+CONTRACT = {
+    "process": (),
+    "model": ("shape",),
+    "loss": (),
+    "sampler": (),
+    "guidance": ("model",),
+    "grid": ("process", "steps"),
+    "dataset": ("seed",),
+    "metric": ("samples", "reference", "generator"),
+}
+"""Kind -> what its target is called with beside the options."""
+
+DIRECTIONS = {">": -1.0, ">=": -1.0, "<": 1.0, "<=": 1.0}
+
+
+def contract(subject: Subject) -> tuple[str, ...]:
+    if subject.entry.kind == "model" and "exact" in subject.entry.component.provides:
+        return ("process", "dataset")
+    return CONTRACT[subject.entry.kind]
+
+
+@check("any")
+def has_a_summary_of_one_line(subject: Subject) -> None:
+    """The summary is one line of at most 110 characters that says something."""
+    summary = subject.entry.component.summary
+    assert summary.strip() == summary
+    assert "\n" not in summary
+    assert 8 <= len(summary) <= 110, summary
+
+
+@check("any")
+def is_documented(subject: Subject) -> None:
+    """The target has a docstring of its own."""
+    text = subject.target.__doc__
+    inherited = [base.__doc__ for base in getattr(subject.target, "__mro__", ())[1:]]
+    assert text, f"{subject.entry.component.target} has no docstring"
+    assert text.strip(), f"{subject.entry.component.target} has no docstring"
+    assert text not in inherited, f"{subject.entry.component.target} only inherits its docstring"
+
+
+@check("any")
+def takes_exactly_its_options(subject: Subject) -> None:
+    """The target takes its kind's arguments and its options, all of them and no others, as keywords."""
+    parameters = inspect.signature(subject.target).parameters
+    catch_all = [p.name for p in parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    assert not catch_all, f"*args and **kwargs hide what the target takes: {catch_all}"
+    options = {field.name for field in fields(subject.entry.component.options)}
+    assert set(parameters) == options | set(contract(subject))
+    positional_only = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    assert not positional_only
+
+
+@check("any")
+def has_the_same_defaults_in_both_places(subject: Subject) -> None:
+    """A default in the signature of the target, where it has one, is that of the option."""
+    parameters = inspect.signature(subject.target).parameters
+    for field in fields(subject.entry.component.options):
+        given = parameters[field.name].default
+        if given is not inspect.Parameter.empty and not repr(given).startswith("NOTHING"):
+            assert given == field.default, f"{field.name}: {given!r} in the target, {field.default!r} in the options"
+
+
+@check("any")
+def explains_every_option(subject: Subject) -> None:
+    """Every option has a plain name, one line of help, a supported type and a default."""
+    for field in fields(subject.entry.component.options):  # raises for a type that options cannot have
+        assert NAME.fullmatch(field.name), field.name
+        assert field.help.strip(), f"option {field.name} has no help"
+        assert "\n" not in field.help
+
+
+@check("any")
+def defaults_are_valid(subject: Subject) -> None:
+    """Every default passes its option's own type and validators, as a value that a user writes must."""
+    cls = subject.entry.component.options
+    for field in fields(cls):
+        assert read(field, Given(field.default, field.name)) == field.default
+    assert build(cls, {}, subject.label) == cls()
+
+
+@check("any")
+def refuses_values_out_of_range(subject: Subject) -> None:
+    """A value beyond a bound, or none of the choices, is refused by name; so is an option that does not exist."""
+    cls, owner = subject.entry.component.options, subject.label
+    for field in fields(cls):
+        for value in _outside(field):
+            with pytest.raises(ConfigError, match=re.escape(field.name)):
+                build(cls, {field.name: value}, owner)
+    with pytest.raises(ConfigError, match="no_such_option"):
+        build(cls, {"no_such_option": 1}, owner)
+
+
+def _outside(field: Field) -> list[Any]:
+    """Values that an option must not take."""
+    beyond: list[Any] = []
+    for operator, bound in _bounds(field.attribute.validator):
+        step = DIRECTIONS[operator] * max(1.0, abs(bound))
+        beyond.append(type(bound)(bound + step))
+        if operator in (">", "<"):
+            beyond.append(bound)
+    kinds = members(field.type)
+    if all(get_origin(member) is Literal for member in kinds):
+        beyond.append("no-such-choice")
+    if set(kinds) <= {int, float}:
+        beyond.append("no number")
+    return beyond
+
+
+def _bounds(validator: Any) -> list[tuple[str, Any]]:
+    inner = [bound for part in getattr(validator, "_validators", ()) for bound in _bounds(part)]
+    if hasattr(validator, "compare_op") and hasattr(validator, "bound"):
+        inner.append((validator.compare_op, validator.bound))
+    return inner
+
+
+def made_or_skipped(subject: Subject, **more: Any) -> Any:
+    """The component with its defaults; the test is skipped where one of its options has to be given."""
+    try:
+        return subject.make(**more)
+    except DifrunError as error:
+        pytest.skip(f"{subject.label} needs an option: {error}")

@@ -1,0 +1,105 @@
+"""Rules for datasets and metrics."""
+
+import math
+from typing import Any
+
+import torch
+
+from difrun.data import Dataset
+from difrun.testing.checks.component import made_or_skipped
+from difrun.testing.references import two_gaussians
+from difrun.testing.select import Subject, check, global_randomness_untouched
+
+
+@check("dataset")
+def is_decided_by_its_seed(subject: Subject) -> None:
+    """One seed gives one dataset; global random states are untouched."""
+    with global_randomness_untouched():
+        first = made_or_skipped(subject, seed=1)
+        again = subject.make(seed=1)
+    assert isinstance(first, Dataset)
+    assert torch.equal(first.train, again.train)
+    assert torch.equal(first.held_out, again.held_out)
+
+
+@check("dataset")
+def has_moments(subject: Subject) -> None:
+    """Examples are finite float32 with finite mean and a positive variance; held-out ones have the same mean.
+
+    Within 5 standard errors of the difference per coordinate.
+    """
+    data = made_or_skipped(subject, seed=1)
+    assert data.train.dtype == torch.float32
+    assert data.train.isfinite().all()
+    assert (data.var >= 0).all()
+    assert data.var.max() > 0
+    error = (data.var / len(data.train) + data.var / len(data.held_out)).sqrt()
+    gap = (data.held_out.double().mean(0) - data.train.double().mean(0)).abs()
+    assert (gap <= 5 * error + 1e-6).all(), gap / error
+
+
+@check("dataset")
+def holds_out_what_it_does_not_train_on(subject: Subject) -> None:
+    """No held-out example of a continuous law is among the training examples."""
+    data = made_or_skipped(subject, seed=1)
+    if "real" not in subject.entry.component.provides:
+        return
+    train = {tuple(row) for row in data.train.flatten(1).tolist()}
+    held_out = [tuple(row) for row in data.held_out.flatten(1).tolist()]
+    assert not train.intersection(held_out)
+
+
+@check("dataset")
+def draws_fresh_examples_of_its_law(subject: Subject) -> None:
+    """Where it can be drawn from, 20 000 fresh examples have the moments of the training data, and of its law.
+
+    Means and variances within 5 standard errors (and 1e-3 of the variance, for a law that stands for a curve).
+    """
+    data = made_or_skipped(subject, seed=1)
+    if data.fresh is None:
+        assert data.references == len(data.held_out)
+        return
+    n = 20000
+    fresh = data.fresh(n, torch.Generator().manual_seed(2)).double()
+    assert torch.equal(fresh, data.fresh(n, torch.Generator().manual_seed(2)).double())
+    assert fresh.shape == (n, *data.shape)
+    references = [(data.train.double().mean(0), data.train.double().var(0), 1 / n + 1 / len(data.train))]
+    if data.law is not None:
+        references.append((data.law.mean, data.law.var, 1 / n))
+    fourth = (fresh - fresh.mean(0)).pow(4).mean(0)
+    for mean, var, share in references:
+        assert ((fresh.mean(0) - mean).abs() <= 5 * (var * share).sqrt() + 1e-3 * var.sqrt()).all()
+        assert ((fresh.var(0) - var).abs() <= 5 * ((fourth - var**2).clamp_min(0) * share).sqrt() + 1e-3 * var).all()
+
+
+@check("metric", alone_in={"real", "continuous"})
+def tells_equal_laws_from_unequal(subject: Subject) -> None:
+    """Two sets of one law are closer than a shifted set: some number moves by 5 of its standard deviations."""
+    n = 400
+    sets = [two_gaussians().sample(n, torch.Generator().manual_seed(seed)).float() for seed in range(6)]
+    same = [_measure(subject, sets[k], sets[k + 1]) for k in range(5)]
+    shifted = _measure(subject, sets[0] + 3.0, sets[1])
+    assert shifted.keys() == same[0].keys()
+    moved = []
+    for name, value in shifted.items():
+        values = torch.tensor([numbers[name] for numbers in same], dtype=torch.float64)
+        moved.append(abs(value - values.mean().item()) > 5 * values.std().item() + 1e-9)
+    assert any(moved), (same, shifted)
+
+
+@check("metric", alone_in={"real", "continuous"})
+def measures_without_side_effects(subject: Subject) -> None:
+    """Finite Python numbers by name; one seed gives one answer; inputs and global random states are left alone."""
+    a, b = (two_gaussians().sample(300, torch.Generator().manual_seed(seed)).float() for seed in (1, 2))
+    before = a.clone(), b.clone()
+    with global_randomness_untouched():
+        first, again = _measure(subject, a, b), _measure(subject, a, b)
+    assert first
+    assert all(isinstance(value, float) and math.isfinite(value) for value in first.values()), first
+    assert first == again
+    assert torch.equal(a, before[0])
+    assert torch.equal(b, before[1])
+
+
+def _measure(subject: Subject, samples: Any, reference: Any) -> dict[str, float]:
+    return subject.make(samples=samples, reference=reference, generator=torch.Generator().manual_seed(3))

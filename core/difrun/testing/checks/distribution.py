@@ -1,0 +1,57 @@
+"""Rules for a distribution as a whole."""
+
+import importlib.metadata
+import subprocess
+import sys
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from difrun.registry import Registry
+from difrun.testing.select import check
+
+HEAVY = ("torch", "numpy", "matplotlib", "scipy")
+
+
+@check("distribution")
+def declares_itself_without_torch(dist: Any) -> None:
+    """Importing an entry module and calling its hooks imports neither torch, NumPy, SciPy nor Matplotlib."""
+    modules = sorted({entry.plugin.module for entry in dist.entries})
+    code = (
+        "import importlib, sys\n"
+        f"for name in {modules!r}:\n"
+        "    module = importlib.import_module(name.partition(':')[0])\n"
+        "    for hook in [value for key, value in vars(module).items() if hasattr(value, 'difrun_impl')]:\n"
+        "        hook() if not hook.__code__.co_argcount else None\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]", f"importing {modules} imports {result.stdout.strip()}"
+
+
+@check("distribution")
+def clashes_with_no_name_of_the_core(dist: Any) -> None:
+    """No component has the name of one of the core's own, or of another of the distribution."""
+    own = {entry.qualified for entry in dist.entries}
+    clashing = {pair: names for pair, names in dist.registry.clashes.items() if own & set(names)}
+    assert not clashing
+
+
+@check("distribution")
+def depends_on_a_range_of_difrun(dist: Any) -> None:
+    """The metadata require difrun with an upper bound, so that a later core cannot break the plugin unseen."""
+    requirements = [Requirement(text) for text in importlib.metadata.requires(dist.name) or []]
+    core = [requirement for requirement in requirements if requirement.name == "difrun" and requirement.marker is None]
+    assert core, f"{dist.name} does not require difrun; add 'difrun>=X,<Y' to its dependencies"
+    operators = {specifier.operator for requirement in core for specifier in requirement.specifier}
+    assert operators & {"<", "<=", "==", "~="}, f"'{core[0]}' has no upper bound"
+    version = importlib.metadata.version("difrun")
+    assert core[0].specifier.contains(version, prereleases=True), f"'{core[0]}' excludes difrun {version}"
+
+
+@check("distribution")
+def is_the_only_plugin_installed(dist: Any) -> None:
+    """Under DIFRUN_ISOLATED=1 no other plugin is installed: the plugin is tested alone with the core."""
+    installed = {plugin.dist for plugin in Registry.discover(only=dist.name).plugins} - {"difrun"}
+    assert installed == {dist.name}

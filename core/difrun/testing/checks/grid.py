@@ -1,0 +1,35 @@
+"""Rules for time grids."""
+
+import math
+
+import pytest
+
+from difrun.errors import DifrunError
+from difrun.testing.select import GAUSSIAN_RUN, Subject, check
+
+
+@check("grid", alone_in=GAUSSIAN_RUN)
+def runs_from_the_horizon_to_t_min(subject: Subject) -> None:
+    """steps + 1 strictly decreasing Python numbers, from T to t_min, for 1, 2, 7 and 50 steps on every process."""
+    for process in subject.partners:
+        for steps in (1, 2, 7, 50):
+            times = subject.make(process=process, steps=steps)
+            assert len(times) == steps + 1, process
+            assert all(isinstance(t, float) for t in times)
+            assert all(b < a for a, b in zip(times[:-1], times[1:], strict=True)), (process, times)
+            assert math.isclose(times[0], process.horizon, rel_tol=1e-12), process
+            assert math.isclose(times[-1], process.t_min, rel_tol=1e-9), process
+
+
+@check("grid", alone_in=GAUSSIAN_RUN)
+def is_the_same_every_time(subject: Subject) -> None:
+    """Two calls give the same times."""
+    process = subject.partners[0]
+    assert subject.make(process=process, steps=9) == subject.make(process=process, steps=9)
+
+
+@check("grid", alone_in=GAUSSIAN_RUN)
+def refuses_zero_steps(subject: Subject) -> None:
+    """No step at all is an error in words."""
+    with pytest.raises(DifrunError, match="step"):
+        subject.make(process=subject.partners[0], steps=0)

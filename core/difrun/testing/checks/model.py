@@ -1,0 +1,144 @@
+"""Rules for networks, and for exact models of Gaussian processes."""
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from difrun.data import Dataset
+from difrun.errors import DifrunError
+from difrun.kinds import KINDS
+from difrun.testing.checks.process import spread
+from difrun.testing.references import two_gaussians
+from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
+
+NETWORK = {"network"}
+EXACT = {"exact"}
+SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
+
+
+def networks(subject: Subject) -> list[tuple[nn.Module, Tensor]]:
+    """The network for every shape that it takes, with no weight at zero, and 4 inputs; a refusal must be in words."""
+    found = []
+    for shape in SHAPES:
+        try:
+            with torch.random.fork_rng(devices=[]):
+                network = subject.make(shape=shape)
+        except DifrunError:
+            continue
+        draw = torch.Generator().manual_seed(0)
+        for parameter in network.parameters():
+            parameter.data += 0.1 * torch.randn(parameter.shape, generator=draw)
+        found.append((network.eval(), torch.randn((4, *shape), generator=draw)))
+    assert found, f"{subject.label} takes none of the shapes {SHAPES}"
+    return found
+
+
+@check("model", provides=NETWORK)
+def gives_what_it_gets(subject: Subject) -> None:
+    """F(x, c) is finite, of the shape and dtype of x, in float32 and after .double(), for c from −5 to 5."""
+    for network, x in networks(subject):
+        for level in (-5.0, -0.5, 0.0, 5.0):
+            output = network(x, torch.full((4,), level))
+            assert output.shape == x.shape
+            assert output.dtype == x.dtype
+            assert output.isfinite().all()
+        assert network.double()(x.double(), torch.zeros(4).double()).dtype == torch.float64
+
+
+@check("model", provides=NETWORK)
+def uses_its_noise_level(subject: Subject) -> None:
+    """One level (1,) for all is the same as equal levels (n,); another level gives another output."""
+    for network, x in networks(subject):
+        together = network(x, torch.full((4,), 0.3))
+        torch.testing.assert_close(network(x, torch.full((1,), 0.3)), together, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(network(x, torch.full((4,), -0.3)), together, rtol=1e-4, atol=1e-5)
+
+
+@check("model", provides=NETWORK)
+def keeps_examples_apart(subject: Subject) -> None:
+    """Output i depends on example i and level i alone."""
+    for network, x in networks(subject):
+        level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
+        alone = torch.cat([network(x[i : i + 1], level[i : i + 1]) for i in range(4)])
+        torch.testing.assert_close(network(x, level), alone, rtol=1e-4, atol=1e-5)
+
+
+@check("model", provides=NETWORK)
+def gives_every_parameter_a_gradient(subject: Subject) -> None:
+    """Once no weight is zero, every parameter has a finite gradient that is not zero."""
+    for network, x in networks(subject):
+        network(x, torch.tensor([-1.0, 0.0, 0.5, 1.0])).square().sum().backward()
+        for name, parameter in network.named_parameters():
+            assert parameter.grad is not None, name
+            assert parameter.grad.isfinite().all(), name
+            assert parameter.grad.abs().sum() > 0, name
+
+
+@check("model", provides=NETWORK)
+def is_restored_by_its_state(subject: Subject) -> None:
+    """load_state_dict of a fresh network gives the same outputs; a deep copy (for EMA) does too."""
+    for network, x in networks(subject):
+        level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
+        with torch.random.fork_rng(devices=[]):
+            fresh = subject.make(shape=tuple(x.shape[1:])).eval()
+        fresh.load_state_dict(network.state_dict())
+        assert torch.equal(fresh(x, level), network(x, level))
+        assert torch.equal(copy.deepcopy(network)(x, level), network(x, level))
+
+
+@check("model", provides=NETWORK)
+def evaluates_without_randomness(subject: Subject) -> None:
+    """In evaluation mode two calls agree and no global random state is used."""
+    for network, x in networks(subject):
+        with global_randomness_untouched():
+            first = network(x, torch.zeros(4))
+            assert torch.equal(first, network(x, torch.zeros(4)))
+
+
+def exact_model(subject: Subject, process: Any) -> Any:
+    mixture = two_gaussians()
+    draw = torch.Generator().manual_seed(1)
+    data = Dataset(name="two", train=mixture.sample(50, draw), held_out=mixture.sample(20, draw), law=mixture)
+    return subject.make(process=process, dataset=data)
+
+
+@check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
+def predicts_one_answer_in_every_kind(subject: Subject) -> None:
+    """x = μ + α(x̂_0 − μ) + σε̂ and all kinds come from that pair, from t_min to T, for numbers and batches of times."""
+    for process in subject.partners:
+        model = exact_model(subject, process)
+        data = two_gaussians().sample(6, torch.Generator().manual_seed(2))
+        for t in spread(process, 5):
+            x = process.sample(data, t, 3)
+            at = process.at(t)
+            batch = process.at(torch.full((6,), t, dtype=torch.float64), 2)
+            centre = process.centre_like(x)
+            x0, noise = model.predict(x, at, "x0") - centre, model.predict(x, at, "noise")
+            assert x0.dtype == torch.float64
+            torch.testing.assert_close(at.alpha * x0 + at.sigma * noise, x - centre, rtol=1e-9, atol=1e-9)
+            for kind, row in KINDS.items():
+                a, b = row(at, 1.0)
+                expected = a * x0 + b * noise + (centre if kind == "x0" else 0)
+                scale = abs(a) + abs(b) + 1
+                got = model.predict(x, at, kind)
+                torch.testing.assert_close(got / scale, expected / scale, rtol=1e-7, atol=1e-7)
+                torch.testing.assert_close(model.predict(x, batch, kind) / scale, got / scale, rtol=1e-7, atol=1e-7)
+
+
+@check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
+def is_finite_in_float32_at_both_ends(subject: Subject) -> None:
+    """At t_min and at T the score and x̂_0 of float32 points are finite float32, and x̂_0 is right to 1e-3."""
+    for process in subject.partners:
+        model = exact_model(subject, process)
+        for t in (process.t_min, process.horizon):
+            at = process.at(t)
+            x = process.sample(two_gaussians().sample(6, torch.Generator().manual_seed(2)), t, 3)
+            for kind in ("x0", "score"):
+                got = model.predict(x.float(), at, kind)
+                assert got.dtype == torch.float32
+                assert got.isfinite().all()
+            truth = model.predict(x.float().double(), at, "x0")
+            assert model.predict(x.float(), at, "x0").double() == pytest.approx(truth, abs=1e-3)

@@ -1,0 +1,104 @@
+"""Rules for Gaussian processes: what they draw, judged by statistics with stated error bars."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from difrun.gaussian import GaussianProcess
+from difrun.mixture import GaussianMixture
+from difrun.testing.checks.process import spread
+from difrun.testing.references import two_gaussians
+from difrun.testing.select import Subject, check
+
+GAUSSIAN = {"gaussian"}
+N = 20000
+P_VALUE = 1e-6
+"""About 5 standard errors, two-sided."""
+
+
+def standardised(process: GaussianProcess, x: Tensor, x0: Tensor, t: float) -> Tensor:
+    """ε of x = μ + α(x_0 − μ) + σε."""
+    at = process.at(t)
+    centre = process.centre_like(x)
+    return (x - centre - at.alpha * (x0 - centre)) / at.sigma
+
+
+def assert_standard_normal(z: Tensor, what: str) -> None:
+    assert stats.kstest(z.double().numpy().reshape(-1), "norm").pvalue > P_VALUE, what
+
+
+@check("process", provides=GAUSSIAN)
+def samples_follow_the_marginals(subject: Subject) -> None:
+    """(x_t − μ − α(x_0 − μ))/σ is N(0, 1): Kolmogorov–Smirnov with 20 000 draws, at one time and at one per example."""
+    process = subject.make()
+    x0 = torch.linspace(-2, 2, N, dtype=torch.float64)[:, None]
+    times = spread(process, 4)
+    for k, t in enumerate(times):
+        assert_standard_normal(standardised(process, process.sample(x0, t, k), x0, t), f"t = {t}")
+    each = torch.tensor(times, dtype=torch.float64).repeat(N // 4)
+    together = process.sample(x0, each, 7)
+    for k, t in enumerate(times):
+        torch.testing.assert_close(together[k::4], process.sample(x0, t, 7)[k::4], rtol=1e-12, atol=1e-12)
+
+
+@check("process", provides=GAUSSIAN)
+def paths_have_the_joint_law(subject: Subject) -> None:
+    """Along a path Cov(x_s, x_t) = (α_t/α_s) Var x_s, within 5 standard errors of 20 000 paths."""
+    process = subject.make()
+    x0 = 0.8 * torch.from_numpy(np.random.default_rng(1).standard_normal((N, 1))) + 0.5
+    times = [0.0, *spread(process, 5)[1:]]
+    path = process.path(x0, times, 3)[:, :, 0]
+    instants = process.instants(times)
+    for k in range(1, len(times)):
+        residual = standardised(process, path[k][:, None], x0, times[k])
+        assert_standard_normal(residual, f"t = {times[k]}")
+    var = [at.alpha**2 * 0.64 + at.var for at in instants]
+    seen = torch.cov(path)
+    for s in range(len(times)):
+        for t in range(s, len(times)):
+            true = instants[t].alpha / instants[s].alpha * var[s]
+            error = ((var[s] * var[t] + true**2) / N) ** 0.5
+            assert seen[s, t].item() == pytest.approx(true, abs=5 * error), (times[s], times[t])
+
+
+@check("process", provides=GAUSSIAN)
+def prior_matches_the_noised_data(subject: Subject) -> None:
+    """The prior is N(μ + α_T(m − μ), α_T² v + σ_T²), and has the mean and variance of data simulated up to T."""
+    process = subject.make()
+    mixture = two_gaussians()
+    at = process.at(process.horizon)
+    prior = process.prior((N, 2), mean=mixture.mean, var=mixture.var, generator=5, dtype=torch.float64)
+    centre = process.centre_like(prior)
+    std = (at.alpha**2 * mixture.var + at.var).sqrt()
+    assert_standard_normal((prior - centre - at.alpha * (mixture.mean - centre)) / std, "prior")
+    data = mixture.sample(N, torch.Generator().manual_seed(6))
+    noised = process.sample(data, process.horizon, 7)
+    difference = (noised.mean(0) - prior.mean(0)).abs()
+    assert (difference < 5 * std * (2 / N) ** 0.5).all(), difference
+    fourth = (noised - noised.mean(0)).pow(4).mean(0)
+    error = ((fourth - std**4) / N + 2 * std**4 / N).sqrt()
+    assert ((noised.var(0) - prior.var(0)).abs() < 5 * error).all()
+
+
+@check("process", provides=GAUSSIAN)
+def density_is_that_of_the_noised_data(subject: Subject) -> None:
+    """p_t integrates to 1 on the line (to 1e-6) and is the mixture of its kernels in the plane (to 1e-9; float32 to 1 %)."""
+    process = subject.make()
+    data = torch.tensor([[-1.3], [0.2], [0.25], [2.0]], dtype=torch.float64)
+    plane = two_gaussians().sample(60, torch.Generator().manual_seed(2))
+    for t in spread(process, 4):
+        at = process.at(t)
+        centre = process.centre_like(data)
+        means = centre + at.alpha * (data - centre)
+        points = torch.linspace(float(means.min() - 9 * at.sigma), float(means.max() + 9 * at.sigma), 20001).double()
+        total = torch.trapezoid(process.density(points[:, None], data, t), points).item()
+        assert total == pytest.approx(1, abs=1e-6), f"t = {t}"
+        kernels = centre + at.alpha * (plane - centre)
+        equal = torch.full((60,), 1 / 60, dtype=torch.float64)
+        truth = GaussianMixture(equal, kernels, torch.full_like(equal, at.var))
+        near = process.sample(plane, t, 3).float()
+        exact = truth.log_prob(near.double()).exp()
+        torch.testing.assert_close(process.density(near.double(), plane, t), exact, rtol=1e-9, atol=0)
+        torch.testing.assert_close(process.density(near, plane, t).double(), exact, rtol=1e-2, atol=0)

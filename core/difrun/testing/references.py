@@ -1,0 +1,155 @@
+"""Exact references: a mixture and processes in closed form, an ODE solution, and generators that answer a question."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.integrate import solve_ivp
+from torch import Tensor
+
+from difrun.gaussian import GaussianProcess
+from difrun.mixture import GaussianMixture
+from difrun.model import ScoreModel
+from difrun.randomness import Generator
+
+
+class ReferenceVP(GaussianProcess):
+    """Variance preserving in closed form, dX = −X dt + √2 dW: α = e^−t, σ² = 1 − e^−2t, g² = 2, on [0, 4]."""
+
+    horizon = 4.0
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return -t
+
+    def variance(self, t: Tensor) -> Tensor:
+        return -torch.expm1(-2 * t)
+
+
+class ReferenceVE(GaussianProcess):
+    """Variance exploding in closed form, dX = √(2t) dW: α = 1, σ = t, g² = 2t, on [0, 20]."""
+
+    horizon = 20.0
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return torch.zeros_like(t)
+
+    def variance(self, t: Tensor) -> Tensor:
+        return t**2
+
+
+def two_gaussians() -> GaussianMixture:
+    """Two correlated Gaussians in the plane, of unequal weight: the data of the kit."""
+    covs = [[[0.2, 0.1], [0.1, 0.4]], [[0.5, -0.2], [-0.2, 0.3]]]
+    return GaussianMixture([0.3, 0.7], [[-1.0, 0.0], [1.5, 1.0]], covs)
+
+
+def probability_flow_endpoint(
+    model: ScoreModel, x: Tensor, *, times: tuple[float, float] | None = None, rtol: float = 1e-10
+) -> Tensor:
+    r"""Where the probability flow carries x (n, ...) from T to t_min (or from times[0] to times[1]), in float64.
+
+    SciPy's DOP853, an eighth-order Runge–Kutta method with error control, integrates dy/du for y = (x − μ)/(α + σ) and
+    u = log t, in which the flow of every Gaussian process is smooth down to t_min:
+
+        dy/du = t · dτ/dt · (ε̂ − x̂_0),    dτ/dt = (α σ̇ − α̇ σ)/(α + σ)².
+    """
+    process = model.process
+    start, end = times or (process.horizon, process.t_min)
+    centre = process.centre_like(x.double())
+
+    def scale(t: float) -> float:
+        at = process.at(t)
+        return at.alpha + at.sigma
+
+    def slope(u: float, y: np.ndarray) -> np.ndarray:
+        t = math.exp(u)
+        at = process.at(t)
+        total = at.alpha + at.sigma
+        here = centre + total * torch.from_numpy(y).reshape(x.shape)
+        turn = t * (at.alpha * at.d_sigma - at.d_alpha * at.sigma) / total**2
+        return (turn * model.predict(here, at, "straight")).reshape(-1).numpy()
+
+    first = ((x.double() - centre) / scale(start)).reshape(-1).numpy()
+    span = (math.log(start), math.log(end))
+    solution = solve_ivp(slope, span, first, method="DOP853", rtol=rtol, atol=rtol / 100, t_eval=span[1:])
+    if not solution.success:
+        raise RuntimeError(f"the reference solution of the probability flow failed: {solution.message}")
+    return centre + scale(end) * torch.from_numpy(solution.y[:, -1]).reshape(x.shape)
+
+
+def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
+    """The p of error ≈ C · steps^−p, by least squares on logarithms."""
+    return -float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
+
+
+class UnitNoise(Generator):
+    """Deals, in place of random numbers, row k of the k-th draw = 1 and all other rows 0.
+
+    A map that is affine in its noise thereby shows its exact law: row k is the answer to the k-th number alone, and a
+    last row that no draw reaches is the mean. See `affine_moments`.
+    """
+
+    def __init__(self, draws: int):
+        super().__init__(0)
+        self.draws = draws
+        self.dealt = 0
+
+    def normal(self, like: Tensor) -> Tensor:
+        if len(like) != self.draws + 1 or self.dealt >= self.draws:
+            raise ValueError(f"{self.draws} draws of {self.draws + 1} rows were promised, not more and no others")
+        unit = torch.zeros_like(like)
+        unit[self.dealt] = 1
+        self.dealt += 1
+        return unit
+
+    def uniform(self, like: Tensor) -> Tensor:
+        raise ValueError("a map that draws uniform numbers is not affine in Gaussian ones")
+
+
+def affine_moments(run: Callable[[Generator, int], Tensor], draws: int) -> tuple[Tensor, Tensor]:
+    """Exact mean and variance, per coordinate, of run(generator, rows), a map affine in at most `draws` normal draws.
+
+    `run` must give rows that differ by their noise only.
+    """
+    rows = run(UnitNoise(draws), draws + 1)
+    return rows[-1], (rows[:-1] - rows[-1]).square().sum(0)
+
+
+class NoNoise(Generator):
+    """A generator that fails the test when it is asked for a number."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+    def normal(self, like: Tensor) -> Tensor:
+        raise AssertionError("a deterministic method drew random numbers")
+
+    uniform = normal
+
+
+class CountedNoise(Generator):
+    """A generator that counts its draws."""
+
+    draws = 0
+
+    def normal(self, like: Tensor) -> Tensor:
+        self.draws += 1
+        return super().normal(like)
+
+    def uniform(self, like: Tensor) -> Tensor:
+        self.draws += 1
+        return super().uniform(like)
+
+
+class Disturbed(ScoreModel):
+    """A model whose noise prediction is off by δ · h(x, t)."""
+
+    def __init__(self, model: ScoreModel, size: Any, shape: Callable[[Tensor, Any], Any]):
+        self.inner, self.size, self.error = model, size, shape
+        self.process, self.shape, self.kind = model.process, model.shape, "noise"
+        self.mean, self.var = model.mean, model.var
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.inner.predict(x, at, "noise") + self.size * self.error(x, at)

@@ -1,0 +1,104 @@
+"""Nothing heavy is imported before there is work to do, and answers come fast."""
+
+import statistics
+import time
+
+import pytest
+
+HEAVY = ("torch", "numpy", "matplotlib", "scipy", "ot", "jinja2", "tqdm", "tomli_w", "safetensors")
+
+PROBE = f"""
+    import sys
+    from difrun.cli import main
+    try:
+        main(sys.argv[1:])
+    finally:
+        loaded = [name for name in {HEAVY!r} if name in sys.modules]
+        print("LOADED", *loaded, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "line"),
+    [
+        (0, ""),
+        (0, "--help"),
+        (0, "--version"),
+        (0, "run --process toy --help"),
+        (0, "sample --help"),
+        (0, "list"),
+        (0, "show heun"),
+        (0, "plugins"),
+        (0, "plugins --json"),
+        (0, "plugins --matrix"),
+        (0, "doctor"),
+        (0, "completion bash"),
+        (2, "--process toi"),
+        (2, "--process coin --sampler heun"),
+        (2, "--process toy --process.theta -1"),
+        (2, "--process toy --device gpu"),
+        (2, "--config gone.toml"),
+        (2, "sample gone"),
+        (2, "evaluate gone"),
+        (2, "resume gone"),
+        (2, "report gone"),
+        (2, "nonsense"),
+    ],
+)
+def test_answers_without_work_import_nothing_heavy(toy, code, line):
+    done = toy.python(PROBE, *line.split(), DIFRUN_PLUGINS="toy")
+    assert done.returncode == code, done.stderr
+    assert done.stderr.splitlines()[-1] == "LOADED"
+
+
+def test_completion_imports_nothing_heavy(toy):
+    environ = {
+        "_DIFRUN_COMPLETE": "bash_complete",
+        "COMP_WORDS": "difrun --process toy --process.",
+        "COMP_CWORD": "3",
+    }
+    done = toy.python(PROBE, DIFRUN_PLUGINS="toy", **environ)
+    assert "plain,--process.theta" in done.stdout
+    assert done.stderr.splitlines()[-1] == "LOADED"
+
+
+def test_import_of_every_light_module_is_light(toy):
+    modules = [
+        "",
+        ".api",
+        ".registry",
+        ".hooks",
+        ".options",
+        ".choose",
+        ".settings",
+        ".config",
+        ".errors",
+        ".builtin",
+        ".cli.app",
+    ]
+    imports = "; ".join(f"import difrun{module}" for module in modules)
+    heavy = f"{imports}; import sys; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert toy.python(heavy).stdout == "[]\n"
+
+
+def test_floor_two_does_not_need_click(toy):
+    code = "import sys; sys.modules['click'] = None\n"
+    code += "from difrun.config import resolve\nfrom difrun.registry import get_registry\n"
+    done = toy.python(
+        code + "print(resolve(get_registry(), {'process': 'toy'}).sampler.name)", DIFRUN_PLUGINS="toy"
+    )
+    assert done.stdout == "heun\n", done.stderr
+
+
+@pytest.mark.parametrize("line", ["--help", "--process coin --sampler heun"])
+def test_answers_come_within_half_a_second(toy, line):
+    """The median of five, beside what the interpreter alone takes on this machine at this time."""
+    bare, whole = [], []
+    for _ in range(5):
+        start = time.perf_counter()
+        toy.python("pass")
+        middle = time.perf_counter()
+        toy.difrun(*line.split(), DIFRUN_PLUGINS="toy")
+        bare.append(middle - start)
+        whole.append(time.perf_counter() - middle)
+    assert statistics.median(whole) < max(0.5, 20 * statistics.median(bare)), (whole, bare)
