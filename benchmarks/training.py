@@ -28,6 +28,7 @@ from difrun.model import NetworkModel
 from difrun.train import Trainer
 
 EXAMPLES = 8000
+PROCESS = OrnsteinUhlenbeck()
 
 
 @attrs.frozen
@@ -91,7 +92,7 @@ def tutorial(variant: Variant, data: Tensor, steps: int) -> float:
 
 def ours(variant: Variant, data: Tensor, steps: int) -> float:
     """Seconds that difrun's loop takes, with clipping and averaged weights."""
-    process = OrnsteinUhlenbeck()
+    process = PROCESS
     model = NetworkModel(Network(variant), process, (2,), predicts="noise", scaled=False)
     options = TrainOptions(steps=steps, batch=variant.batch, lr=1e-3, ema=0.999, clip=1.0)
     trainer = Trainer(model, Regression("noise"), data, options, seed=0)

@@ -24,7 +24,7 @@ _HOME = {
     "reopen": "difrun.run",
 }
 
-__all__ = [*_HOME, "__version__"]  # noqa: PLE0604
+__all__ = ["__version__", "get_registry", "refresh", "reopen", "resolve", "start"]
 
 if TYPE_CHECKING:
     from difrun.config import resolve

@@ -94,5 +94,7 @@ class GaussianOptions:
     """What every Gaussian process lets its user choose; a plugin's options class may inherit it."""
 
     noise_floor: float = option(
-        0.002, "Noise-to-signal ratio σ/α at which training and sampling end (the time t_min).", attrs.validators.gt(0)
+        0.002,
+        "Noise-to-signal ratio σ/α at which training and sampling end (the time t_min).",
+        attrs.validators.gt(0),
     )

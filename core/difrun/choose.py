@@ -65,7 +65,8 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
     if not metrics_named:
         base = {kind: picked for kind, picked in filled.items() if kind != "metric"}
         # Of two metrics with one name none is taken: which is meant is for the user to say.
-        fitting = [registry.get("metric", name) for name in registry.compatible("metric", base)]
+        names = registry.compatible("metric", base)
+        fitting = [entry for entry in registry.declared("metric") if entry.label in names]
         filled["metric"] = tuple(
             entry for entry in fitting if not entry.ambiguous or entry.plugin.dist == "difrun"
         )

@@ -12,7 +12,7 @@ from difrun.api import option
 from difrun.choose import ORDER, Choice, choose
 from difrun.errors import ConfigError
 from difrun.options import Section, build, build_all, record, values
-from difrun.registry import Registered, Registry
+from difrun.registry import Registered, Registry, get_registry
 from difrun.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
 from difrun.words import did_you_mean
 
@@ -230,9 +230,10 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
 
 
 def resolve(
-    registry: Registry,
     named: Mapping[str, Any] | None = None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    registry: Registry | None = None,
 ) -> Plan:
     """The plan of a run, from Python.
 
@@ -246,4 +247,4 @@ def resolve(
     settings = with_file_dataset(
         Settings(dict(named or {}), {name: dict(o) for name, o in (options or {}).items()})
     )
-    return assemble(choose(registry, settings.named), settings.options)
+    return assemble(choose(registry or get_registry(), settings.named), settings.options)

@@ -47,7 +47,9 @@ class ExactMixture(ScoreModel):
             return -at.sigma * self._posterior(x, at, "score")
         if isinstance(at.lam, float):
             return self._converted(x, at, "x0" if at.lam < 0 else "score", kind)
-        return torch.where(at.lam < 0, self._converted(x, at, "x0", kind), self._converted(x, at, "score", kind))
+        return torch.where(
+            at.lam < 0, self._converted(x, at, "x0", kind), self._converted(x, at, "score", kind)
+        )
 
     def log_prob(self, x: Tensor, at: Any) -> Tensor:
         """log p_t(x) in nats, of shape (n,); `at` as in `predict`."""
@@ -109,7 +111,9 @@ class ExactMixture(ScoreModel):
             means = mixture.means - self.process.centre_like(mixture.means)
             axes = mixture.eigenvectors
             parts = (mixture.weights.log(), means, mixture.eigenvalues, axes)
-            self._cast[key] = tuple(None if part is None else part.to(like.device, like.dtype) for part in parts)
+            self._cast[key] = tuple(
+                None if part is None else part.to(like.device, like.dtype) for part in parts
+            )
         return self._cast[key]
 
 

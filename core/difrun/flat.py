@@ -94,7 +94,6 @@ class Adam:
         kept = {"adam.mean": self.mean, "adam.square": self.square}
         return kept if self.average is None else {**kept, "ema": self.average}
 
-    @torch.no_grad()
     def update(self, k: int, lr: float) -> None:
         """Update number k = 1, 2, ... with the gradient that is there."""
         if self.clip:

@@ -2,6 +2,7 @@ r"""Gaussian processes: x_t = μ + α(t)(x_0 − μ) + σ(t) ε, with everything
 
 from collections.abc import Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -62,7 +63,7 @@ class GaussianProcess(Schedule, ForwardProcess):
 
     @numpy_too
     def sample(self, x0: Tensor, t: Any, generator: Randomness = None) -> Tensor:
-        """x_t given x_0 of shape (n, ...), at one time or at one time per example (n,). Raises DifrunError for t < 0."""
+        """x_t given x_0 of shape (n, ...), at one time or one per example (n,). Raises DifrunError for t < 0."""
         if isinstance(t, Tensor):
             t = t.to(x0)
         elif not isinstance(t, Instant) and t < 0:
@@ -85,7 +86,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         centre = self.centre_like(x0)
         steps = [0.0, *_increasing(times)]
         x, path = x0 - centre, []
-        for at, to in _pairs(self.instants(steps)):
+        for at, to in pairwise(self.instants(steps)):
             ratio = to.alpha / at.alpha
             if to.t > at.t:
                 spread = max(0.0, to.var - ratio**2 * at.var) ** 0.5
@@ -104,7 +105,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         generator = Generator.of(generator, x0.device)
         centre = self.centre_like(x0)
         x, path = x0 - centre, []
-        for start, end in _pairs([0.0, *_increasing(times)]):
+        for start, end in pairwise([0.0, *_increasing(times)]):
             h = (end - start) / substeps
             if h > 0:
                 for at in self.instants(start + h * k for k in range(substeps)):
@@ -122,7 +123,10 @@ class GaussianProcess(Schedule, ForwardProcess):
         keep = ratio * to.var / at.var
         fresh = 1 - ratio * keep  # σ²_{t|s}/σ_t²
         mean = centre + keep * (x_t - centre) + to.alpha * fresh * (x0 - centre)
-        return Normal(mean, (max(0.0, fresh) ** 0.5 if isinstance(fresh, float) else fresh.clamp_min(0).sqrt()) * to.sigma)
+        return Normal(
+            mean,
+            (max(0.0, fresh) ** 0.5 if isinstance(fresh, float) else fresh.clamp_min(0).sqrt()) * to.sigma,
+        )
 
     def convert(
         self, prediction: Tensor, x: Tensor, at: Instant, source: str, target: str, data_std: float = 1.0
@@ -159,7 +163,9 @@ class GaussianProcess(Schedule, ForwardProcess):
         # Distances by differences: |x|² − 2x·m + |m|² would lose those below 10⁻³|x| in float32.
         by_difference = "donot_use_mm_for_euclid_dist"
         log_p = [
-            torch.logsumexp(-torch.cdist(part, means, compute_mode=by_difference).square() / (2 * at.var), dim=1)
+            torch.logsumexp(
+                -torch.cdist(part, means, compute_mode=by_difference).square() / (2 * at.var), dim=1
+            )
             for part in points.split(rows)
         ]
         return (torch.cat(log_p) + log_norm).exp()
@@ -217,12 +223,8 @@ def mix(p: Any, x: Tensor, q: Any, y: Tensor) -> Tensor:
     return p * x + q * y
 
 
-def _pairs(items: Sequence[Any]) -> zip:
-    return zip(items[:-1], items[1:], strict=True)
-
-
 def _increasing(times: Sequence[float]) -> list[float]:
     ts = [float(t) for t in times]
-    if not ts or ts[0] < 0 or any(b < a for a, b in _pairs(ts)):
+    if not ts or ts[0] < 0 or any(b < a for a, b in pairwise(ts)):
         raise DifrunError("the times of a path must increase from a first time of at least 0")
     return ts

@@ -1,6 +1,7 @@
 """The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,12 +13,16 @@ def check(times: list[float], process: Any, steps: int) -> list[float]:
     """The times, if they are strictly decreasing from the horizon to t_min in `steps` steps; DifrunError otherwise."""
     if steps < 1:
         raise DifrunError(f"a grid needs at least 1 step, not {steps}")
-    decreasing = all(b < a for a, b in zip(times[:-1], times[1:], strict=True))
+    decreasing = all(b < a for a, b in pairwise(times))
     if len(times) != steps + 1 or not decreasing:
-        raise DifrunError(f"the grid did not give {steps + 1} strictly decreasing times for {process!r}: {times[:4]} ...")
+        raise DifrunError(
+            f"the grid did not give {steps + 1} strictly decreasing times for {process!r}: {times[:4]} ..."
+        )
     if not (math.isclose(times[0], process.horizon) and math.isclose(times[-1], process.t_min, rel_tol=1e-6)):
-        raise DifrunError(f"the grid runs from {times[0]:g} to {times[-1]:g}, not from T = {process.horizon:g} to "
-                          f"t_min = {process.t_min:g}")
+        raise DifrunError(
+            f"the grid runs from {times[0]:g} to {times[-1]:g}, not from T = {process.horizon:g} to "
+            f"t_min = {process.t_min:g}"
+        )
     return times
 
 

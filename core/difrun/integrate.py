@@ -1,6 +1,7 @@
 """The one sampling loop."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -31,8 +32,10 @@ def integrate(
     Raises DifrunError when the times are fewer than two or do not strictly decrease.
     """
     times = [float(t) for t in times]
-    if len(times) < 2 or any(not later < t for t, later in zip(times[:-1], times[1:], strict=True)):
-        raise DifrunError(f"sampling times must strictly decrease over at least one step, not {_short(times)}")
+    if len(times) < 2 or any(not later < t for t, later in pairwise(times)):
+        raise DifrunError(
+            f"sampling times must strictly decrease over at least one step, not {_short(times)}"
+        )
     process = model.process.centred()
     shift = None
     if process is not model.process:
@@ -69,7 +72,9 @@ def generate(
     and their total over all chunks. Raises DifrunError when a sample is not finite, naming the first.
     """
     if n < 1 or chunk < 1:
-        raise DifrunError(f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}")
+        raise DifrunError(
+            f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}"
+        )
     parts, done = [], 0
     total = -(-n // chunk) * (len(times) - 1)
 
@@ -82,7 +87,9 @@ def generate(
     for first in range(0, n, chunk):
         random = Generator(seed, first=first, device=device)
         shape = (min(chunk, n - first), *model.shape)
-        x = model.process.prior(shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device)
+        x = model.process.prior(
+            shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device
+        )
         parts.append(integrate(sampler, model, x, times, generator=random, watch=tick))
     samples = torch.cat(parts)
     if samples.is_meta:

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from difrun.randomness import Generator
 from difrun.times import TimeLaw, Uniform
@@ -33,6 +34,10 @@ class Loss:
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
         """The loss of each example, shape (n,)."""
         raise NotImplementedError
+
+    def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        """The mean of `evaluate`, which training differentiates; a loss may override it with fewer kernels."""
+        return self.evaluate(model, examples).mean()
 
     def __call__(self, model: Any, x0: Tensor, generator: Generator) -> Tensor:
         return self.evaluate(model, self.draw(model, x0, generator))
@@ -65,9 +70,12 @@ class Regression(Loss):
         noise = generator.normal(x0)
         x = process.diffuse(x0, noise, at)
         examples = model.regression(x, x0, noise, at, self.kind)
-        examples["weight"] = self.weight(at) * examples.pop("gain") ** 2
+        examples["root"] = examples.pop("gain") * torch.as_tensor(self.weight(at)).sqrt()
         return examples
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        residual = model.residual(examples, self.kind)
-        return (examples["weight"] * residual.square()).flatten(1).mean(1)
+        return (examples["root"] * model.residual(examples, self.kind)).square().flatten(1).mean(1)
+
+    def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        error = examples["root"] * model.residual(examples, self.kind)
+        return functional.mse_loss(error, torch.zeros_like(error))

@@ -20,7 +20,7 @@ for random projections and subsets. A metric may return several numbers, each un
 
 
 def measure(
-    metric: Metric, samples: Tensor, dataset: Dataset, *, seed: int, repeats: int = 4, **options: Any
+    metric: Metric, samples: Tensor, dataset: Dataset, *, seed: int, repeats: int = 6, **options: Any
 ) -> dict[str, dict[str, float]]:
     """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
 

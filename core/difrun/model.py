@@ -74,7 +74,7 @@ class NetworkModel(ScoreModel):
     """A network F(x, c_noise) with preconditioning.
 
     network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
-    predicts: the kind that the network is trained to predict.
+    predicts: the kind that the network is trained to predict; the model itself answers x̂_0 unless asked for another.
     mean, var: data moments per coordinate; σ_d² is the average of `var`.
     scaled: False feeds x − μ itself (c_in = 1, no centring on the data), for networks trained elsewhere.
     """
@@ -93,7 +93,7 @@ class NetworkModel(ScoreModel):
         self.network = network
         self.process = process
         self.shape = tuple(shape)
-        self.kind = predicts
+        self.predicts = predicts
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.var = torch.as_tensor(var, dtype=torch.float32)
         self.data_std = math.sqrt(float(self.var.double().mean())) or 1.0
@@ -110,11 +110,11 @@ class NetworkModel(ScoreModel):
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         y = self._centred(x, at)
         output = self.network(self._input(y, at), self._level(y, at))
-        p, q = conversion(at, self.kind, kind, self.data_std)
+        p, q = conversion(at, self.predicts, kind, self.data_std)
         prediction = mix(p, y, q, output)
-        if kind == self.kind == "edm":
+        if kind == self.predicts == "edm":
             return prediction
-        # The network knows the data by their deviation from an origin; the kind counts x0 from the centre of the process.
+        # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
         a, _ = row(kind, at, self.data_std)
         if isinstance(a, float) and a == 0.0:
             return prediction
@@ -124,8 +124,8 @@ class NetworkModel(ScoreModel):
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
-        a, b = row(self.kind, at, self.data_std)
-        _, gain = conversion(at, self.kind, kind, self.data_std)
+        a, b = row(self.predicts, at, self.data_std)
+        _, gain = conversion(at, self.predicts, kind, self.data_std)
         return {
             "input": self._input(y, at),
             "level": self._level(y, at),

@@ -43,7 +43,9 @@ class Generator:
         self._lanes: dict[tuple[int, int], torch.Generator] = {}
 
     @classmethod
-    def of(cls, source: "Generator | torch.Generator | int | None", device: torch.device | str = "cpu") -> "Generator":
+    def of(
+        cls, source: "Generator | torch.Generator | int | None", device: torch.device | str = "cpu"
+    ) -> "Generator":
         """Take what users pass: a generator of either sort, a seed, or None for a fresh seed."""
         if isinstance(source, Generator):
             return source

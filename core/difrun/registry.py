@@ -164,6 +164,10 @@ class Registry:
         found = [entry for entry in self._entries if kind in (None, entry.kind)]
         return sorted(found, key=lambda entry: (list(KINDS).index(entry.kind), entry.name, entry.plugin.dist))
 
+    def declared(self, kind: str) -> list[Registered]:
+        """The components of one kind as they were declared, the core's first: the order in which a run reports them."""
+        return [entry for entry in self._entries if entry.kind == kind]
+
     def names(self, kind: str) -> list[str]:
         """What `get` accepts for one kind: a name, or ``dist:name`` where two plugins offer the name."""
         return [entry.label for entry in self.entries(kind)]

@@ -91,7 +91,7 @@ class Instant:
         return f"Instant(t={self.t}, alpha={self.alpha}, sigma={self.sigma})"
 
 
-_FIELDS = ("alpha", "sigma", "var", "lam", "f", "g2", "d_alpha", "d_sigma")
+_FIELDS = ("log_alpha", "alpha", "sigma", "var", "lam", "f", "g2", "d_alpha", "d_sigma", "d_var")
 
 
 class Schedule:
@@ -131,7 +131,7 @@ class Schedule:
         return slope
 
     def at(self, t: Time, ndim: int | None = None) -> Instant:
-        """The instant at time t: Python numbers for a number, tensors (B, 1, ..., 1) of `ndim` axes for a tensor (B,)."""
+        """The instant at time t: numbers for a number, tensors (B, 1, ..., 1) of `ndim` axes for a tensor (B,)."""
         if not isinstance(t, Tensor):
             return self.instants([t])[0]
         if ndim is not None:
@@ -171,8 +171,8 @@ class Schedule:
         last = self.at(self.horizon).lam
         if last >= -math.log(self.noise_floor):
             raise DifrunError(
-                f"noise_floor = {self.noise_floor:g} is never reached: at the horizon T = {self.horizon:g} the ratio σ/α "
-                f"is {math.exp(-last):g}. Choose a smaller noise_floor, or more noise."
+                f"noise_floor = {self.noise_floor:g} is never reached: at the horizon T = {self.horizon:g} the ratio "
+                f"σ/α is {math.exp(-last):g}. Choose a smaller noise_floor, or more noise."
             )
         return float(self.time_at(-math.log(self.noise_floor)))
 

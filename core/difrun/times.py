@@ -25,10 +25,13 @@ class TimeLaw:
         raise NotImplementedError
 
     def sample(self, process: Any, like: Tensor, generator: Generator) -> Tensor:
-        """One time per example of `like` (n, ...), in its dtype."""
-        start = generator.uniform(like.new_zeros(1, dtype=torch.float64))
-        u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64, device=like.device))
-        return self.quantile(process, u).to(like.dtype)
+        """One time per example of `like` (n, ...), in its dtype and on its device.
+
+        The quantiles are computed on the CPU, in float64, which some devices do not have.
+        """
+        start = generator.uniform(like.new_zeros(1)).double().cpu()
+        u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64))
+        return self.quantile(process, u).to(like.device, like.dtype)
 
 
 class Uniform(TimeLaw):

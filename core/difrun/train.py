@@ -74,7 +74,6 @@ class Trainer:
         self.stopped = False
         self.losses = torch.empty(0)
         self._device = data.device
-        self._share = self.flat.weights.new_full((options.batch,), 1 / options.batch)
         self._seed_network = seeder(data.device, seed)
         # The weights of training, while the averaged ones stand in the network; the losses since the last check.
         self._raw: Tensor | None = None
@@ -139,12 +138,11 @@ class Trainer:
     def _advance(self) -> None:
         """One step."""
         self._seed_network(self.step)
-        # Gradients are added where they lie, so that they stay views into the flat vector. The gradient of the mean
-        # is handed to `backward`, and the mean itself taken when somebody looks: fewer kernels in the step.
+        # Gradients are added where they lie, so that they stay views into the flat vector.
         self.flat.gradient.zero_()
-        losses = self.loss.evaluate(self.model, self.batches[self.step])
-        losses.backward(self._share)
-        self._window.append(losses.detach())
+        loss = self.loss.mean(self.model, self.batches[self.step])
+        loss.backward()
+        self._window.append(loss.detach())
         lr = self._learning_rate(self.step)
         self.step += 1
         self.adam.update(self.step, lr)
@@ -180,7 +178,7 @@ class Trainer:
         and raise."""
         if not self._window:
             return
-        losses = torch.stack(self._window).mean(1).float().cpu()
+        losses = torch.stack(self._window).float().cpu()
         first = self.step - len(losses)
         self._window.clear()
         bad = (~losses.isfinite()).nonzero()

@@ -267,9 +267,9 @@ def made(toy, in_folder):
     Path("r").mkdir()
     options = {"sampler": {"scale": 2.0}, "sample": {"n": 50, "steps": 9, "chunk": 10}, "": {"seed": 5}}
     plan = resolve(
-        Registry.discover(),
         {"process": "toy", "sampler": "toy-step", "grid": "even", "metric": ["gap"]},
         options,
+        registry=Registry.discover(),
     )
     in_folder("r/run.toml", plan.to_toml())
     return plan

@@ -22,7 +22,7 @@ def names(plan):
 
 
 def test_what_is_not_named_is_what_the_issue_promises(registry):
-    plan = resolve(registry, {"process": "toy"})
+    plan = resolve({"process": "toy"}, registry=registry)
     assert names(plan) == {
         "process": "toy",
         "dataset": "rings",
@@ -36,34 +36,34 @@ def test_what_is_not_named_is_what_the_issue_promises(registry):
 
 
 def test_defaults_fit_with_what_is_named(registry):
-    plan = resolve(registry, {"sampler": "leap", "model": "toy-net"})
+    plan = resolve({"sampler": "leap", "model": "toy-net"}, registry=registry)
     assert (plan.process.name, plan.dataset.name, plan.loss.name) == ("coin", "lattice", "coin-loss")
     assert {"process", "dataset", "loss"} <= set(plan.defaulted)
 
 
 def test_metrics_that_fit_are_taken(registry):
-    real = {metric.name for metric in resolve(registry, {"process": "toy"}).metrics}
+    real = {metric.name for metric in resolve({"process": "toy"}, registry=registry).metrics}
     assert {"sliced-w2", "w2", "energy", "density-coverage", "gap"} <= real
     assert "magnet" not in real
-    assert "magnet" in {metric.name for metric in resolve(registry, SPINS).metrics}
-    assert [metric.name for metric in resolve(registry, {"process": "toy", "metric": ["gap"]}).metrics] == [
-        "gap"
-    ]
+    assert "magnet" in {metric.name for metric in resolve(SPINS, registry=registry).metrics}
+    assert [
+        metric.name for metric in resolve({"process": "toy", "metric": ["gap"]}, registry=registry).metrics
+    ] == ["gap"]
 
 
 def test_an_exact_model_has_no_loss(registry):
-    plan = resolve(registry, {"process": "toy", "model": "toy-exact"})
+    plan = resolve({"process": "toy", "model": "toy-exact"}, registry=registry)
     assert plan.loss is None
     assert "loss" not in plan.to_dict()
     with pytest.raises(
         ConfigError, match=r"loss 'plain' \(difrun-toy\) needs network, which model 'toy-exact'"
     ):
-        resolve(registry, {"process": "toy", "model": "toy-exact", "loss": "plain"})
+        resolve({"process": "toy", "model": "toy-exact", "loss": "plain"}, registry=registry)
 
 
 def test_an_incompatible_pair_is_refused_with_what_works_in_both_directions(registry):
     with pytest.raises(ConfigError) as error:
-        resolve(registry, {"process": "coin", "sampler": "toy-step"})
+        resolve({"process": "coin", "sampler": "toy-step"}, registry=registry)
     first, samplers, processes = str(error.value).splitlines()
     assert first == (
         "sampler 'toy-step' (difrun-toy) needs gaussian, which process 'coin' (difrun-toy) does not offer "
@@ -76,11 +76,11 @@ def test_an_incompatible_pair_is_refused_with_what_works_in_both_directions(regi
 
 
 def test_guidance_that_does_not_fit_is_refused(registry):
-    assert [g.name for g in resolve(registry, {**SPINS, "guidance": ["push"]}).guidance] == ["push"]
+    assert [g.name for g in resolve({**SPINS, "guidance": ["push"]}, registry=registry).guidance] == ["push"]
     with pytest.raises(ConfigError, match=r"guidance 'pull' \(difrun-toy\) needs gaussian"):
-        resolve(registry, {**SPINS, "guidance": ["push", "pull"]})
+        resolve({**SPINS, "guidance": ["push", "pull"]}, registry=registry)
     with pytest.raises(ConfigError, match="guidance 'push' is named twice"):
-        resolve(registry, {"guidance": ["push", "push"]})
+        resolve({"guidance": ["push", "push"]}, registry=registry)
 
 
 def test_a_need_that_nothing_meets_gets_a_suggestion(site):
@@ -99,12 +99,12 @@ def test_a_need_that_nothing_meets_gets_a_suggestion(site):
     with pytest.raises(
         ConfigError, match=r"needs gausian, which no installed component offers\. Did you mean 'gaussian'"
     ):
-        resolve(Registry.discover(only="odd"), {"sampler": "odd"})
+        resolve({"sampler": "odd"}, registry=Registry.discover(only="odd"))
 
 
 def test_without_a_process_the_message_says_what_to_install(site):
     with pytest.raises(ConfigError, match=r"No process is installed\. .* pip install difrun-ou"):
-        resolve(Registry.discover(only="difrun"))
+        resolve(registry=Registry.discover(only="difrun"))
 
 
 def test_where_nothing_fits_the_message_gives_each_reason(registry):
@@ -113,7 +113,7 @@ def test_where_nothing_fits_the_message_gives_each_reason(registry):
     with pytest.raises(
         ConfigError, match=r"process 'coin' \(difrun-toy\) needs spins, which no installed component"
     ):
-        resolve(registry, {"process": "coin"})
+        resolve({"process": "coin"}, registry=registry)
 
 
 def test_preferred_names_are_those_beside_the_component_that_prefers_them(site):
@@ -137,7 +137,7 @@ def test_preferred_names_are_those_beside_the_component_that_prefers_them(site):
         site.add(f"difrun-{name}", code.format(name))
     registry = Registry.discover(only="one,two")
     for name in ("one", "two"):
-        plan = resolve(registry, {"process": name})
+        plan = resolve({"process": name}, registry=registry)
         assert plan.sampler.name == f"difrun-{name}:heun"
         assert Plan.from_dict(plan.to_dict(), registry) == plan
     with pytest.raises(ConfigError, match="write difrun:heun, difrun-one:heun or difrun-two:heun"):
@@ -151,28 +151,30 @@ def test_options_reach_their_component_and_wrong_sections_are_refused(registry):
         "": {"seed": 3},
         "model": {"predicts": "noise"},
     }
-    plan = resolve(registry, {"process": "toy"}, options)
+    plan = resolve({"process": "toy"}, options, registry=registry)
     gap = next(metric for metric in plan.metrics if metric.name == "gap")
     assert (plan.process.options.theta, gap.options.high, plan.seed) == (0.5, 9, 3)
     assert plan.model.prediction.predicts == "noise"
     with pytest.raises(ConfigError, match=r"no options of 'procces' in this run\. Did you mean 'process'"):
-        resolve(registry, {"process": "toy"}, {"procces": {"theta": 0.5}})
+        resolve({"process": "toy"}, {"procces": {"theta": 0.5}}, registry=registry)
     with pytest.raises(ConfigError, match=r"process 'toy' has no 'teta'\. Did you mean 'theta'"):
-        resolve(registry, {"process": "toy"}, {"process": {"teta": 0.5}})
+        resolve({"process": "toy"}, {"process": {"teta": 0.5}}, registry=registry)
     with pytest.raises(ConfigError, match=r"model 'toy-net' has no 'predict'\. Did you mean 'predicts'"):
-        resolve(registry, {"process": "toy", "model": "toy-net"}, {"model": {"predict": "x0"}})
+        resolve({"process": "toy", "model": "toy-net"}, {"model": {"predict": "x0"}}, registry=registry)
 
 
 def test_prediction_is_an_option_of_networks_under_gaussian_processes_only(registry):
-    assert resolve(registry, SPINS).model.prediction is None
-    assert resolve(registry, {"process": "toy", "model": "toy-exact"}).model.prediction is None
+    assert resolve(SPINS, registry=registry).model.prediction is None
+    assert resolve({"process": "toy", "model": "toy-exact"}, registry=registry).model.prediction is None
     with pytest.raises(ConfigError, match="has no 'predicts'"):
-        resolve(registry, SPINS, {"model": {"predicts": "x0"}})
+        resolve(SPINS, {"model": {"predicts": "x0"}}, registry=registry)
 
 
 def test_make_calls_the_target_with_arguments_context_and_options(toy, registry):
     toy.module("toy_parts", "def Toy(*args, **named): return args, named")
-    made = resolve(registry, {"process": "toy"}, {"process": {"theta": 2}}).process.make(1, extra="e")
+    made = resolve({"process": "toy"}, {"process": {"theta": 2}}, registry=registry).process.make(
+        1, extra="e"
+    )
     assert made[0] == (1,)
     assert made[1] == {
         "extra": "e",
@@ -205,7 +207,7 @@ def test_make_calls_the_target_with_arguments_context_and_options(toy, registry)
     ],
 )
 def test_a_plan_survives_the_way_through_toml(registry, named, options):
-    plan = resolve(registry, named, options)
+    plan = resolve(named, options, registry=registry)
     read = Plan.from_dict(tomllib.loads(plan.to_toml(torch="2.13.0")), registry)
     assert read == plan
     assert read.defaulted in ((), ("loss",))
@@ -214,7 +216,7 @@ def test_a_plan_survives_the_way_through_toml(registry, named, options):
 
 
 def test_every_resolved_value_is_written(registry):
-    data = resolve(registry, {"process": "toy"}).to_dict(torch="2.13.0")
+    data = resolve({"process": "toy"}, registry=registry).to_dict(torch="2.13.0")
     assert data["process"] == {
         "name": "toy",
         "theta": 1.0,
@@ -288,7 +290,7 @@ def test_an_import_path_is_no_name(registry):
 
 def test_another_version_of_a_plugin_is_a_note(registry):
     data = {
-        **resolve(registry, {"process": "toy"}).to_dict(),
+        **resolve({"process": "toy"}, registry=registry).to_dict(),
         "versions": {"python": "2.7", "difrun-toy": "0.0.9"},
     }
     assert Plan.from_dict(data, registry).notes == (
@@ -297,11 +299,13 @@ def test_another_version_of_a_plugin_is_a_note(registry):
 
 
 def test_a_file_may_leave_everything_out(registry):
-    assert Plan.from_dict({"process": {"name": "toy"}}, registry) == resolve(registry, {"process": "toy"})
+    assert Plan.from_dict({"process": {"name": "toy"}}, registry) == resolve(
+        {"process": "toy"}, registry=registry
+    )
 
 
 def test_a_path_as_the_dataset_means_the_file_dataset(registry, in_folder):
     path = in_folder("points.csv", "1,2\n")
-    plan = resolve(registry, {"process": "toy", "dataset": "points.csv"})
+    plan = resolve({"process": "toy", "dataset": "points.csv"}, registry=registry)
     assert plan.dataset.name == "file"
     assert plan.dataset.options.path == path

@@ -35,6 +35,7 @@ def models(process):
 
 CASES = [(name, sort) for name in PROCESSES for sort in ("full", "isotropic", "empirical")]
 TIMES = (0.01, 0.5, 3.0)
+EYE = torch.eye(2, dtype=torch.float64)
 
 
 def points(process, t):
@@ -52,9 +53,9 @@ def test_log_prob_is_that_of_scipy(name, sort):
         at, x = process.at(t), points(process, t)
         density = 0
         for k, weight in enumerate(mixture.weights.tolist()):
-            cov = mixture.covs[k] if not mixture.isotropic else mixture.covs[k] * torch.eye(2)
+            cov = mixture.covs[k] if not mixture.isotropic else mixture.covs[k] * EYE
             mean = centre + at.alpha * (mixture.means[k] - centre)
-            law = stats.multivariate_normal(mean.numpy(), (at.alpha**2 * cov + at.var * torch.eye(2)).numpy())
+            law = stats.multivariate_normal(mean.numpy(), (at.alpha**2 * cov + at.var * EYE).numpy())
             density = density + weight * law.pdf(x.numpy())
         np.testing.assert_allclose(model.log_prob(x, at).numpy(), np.log(density), rtol=0, atol=1e-9)
 
@@ -97,15 +98,13 @@ def test_posterior_mean_is_its_integral(t):
     process = ReferenceVP()
     model, at = ExactMixture(mixture, process), process.at(t)
 
-    def joint(x0, x):
+    def joint(x0, x, power):
         prior = 0.4 * stats.norm.pdf(x0, -1, 0.3) + 0.6 * stats.norm.pdf(x0, 0.8, 0.5)
-        return prior * stats.norm.pdf(x, at.alpha * x0, at.sigma)
+        return x0**power * prior * stats.norm.pdf(x, at.alpha * x0, at.sigma)
 
     for x in (-1.4, 0.1, 0.9):
         hints = {"points": [-1, 0.8, x / at.alpha], "limit": 300, "epsabs": 1e-13}
-        top, bottom = (
-            integrate.quad(lambda x0, p=power: x0**p * joint(x0, x), -8, 8, **hints)[0] for power in (1, 0)
-        )
+        top, bottom = (integrate.quad(joint, -8, 8, args=(x, power), **hints)[0] for power in (1, 0))
         got = model.predict(torch.tensor([[x]], dtype=torch.float64), at, "x0").item()
         assert got == pytest.approx(top / bottom, abs=1e-7)
 
@@ -169,10 +168,11 @@ def test_components_of_a_run():
     dataset = SimpleNamespace(law=mixture, name="two", train=DATA)
     at, x = process.at(0.5), points(process, 0.5)
     torch.testing.assert_close(
-        exact_mixture(process=process, dataset=dataset).log_prob(x, at), mixture.diffused(at.alpha, at.sigma).log_prob(x)
+        exact_mixture(process=process, dataset=dataset).log_prob(x, at),
+        mixture.diffused(at.alpha, at.sigma).log_prob(x),
     )
     expected = torch.logsumexp(-(x[:, None] - at.alpha * DATA).square().sum(2) / (2 * at.var), 1)
     expected = expected - math.log(len(DATA) * 2 * math.pi * at.var)
     torch.testing.assert_close(exact_empirical(process=process, dataset=dataset).log_prob(x, at), expected)
-    with pytest.raises(DifrunError, match="'moons' is not. Use --model empirical"):
+    with pytest.raises(DifrunError, match=r"'moons' is not. Use --model empirical"):
         exact_mixture(process=process, dataset=SimpleNamespace(law=None, name="moons"))

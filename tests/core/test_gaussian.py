@@ -44,7 +44,9 @@ def test_paths_of_scaled_brownian_motion():
     """α = 1, σ = t: Cov(x_s, x_t) = min(s, t)²."""
     times = [0.1, 1.0, 3.0, 20.0]
     _, cov = moments_along(ReferenceVE(), 0.0, times)
-    expected = torch.minimum(*torch.meshgrid(*[torch.tensor(times, dtype=torch.float64)] * 2, indexing="ij")) ** 2
+    expected = (
+        torch.minimum(*torch.meshgrid(*[torch.tensor(times, dtype=torch.float64)] * 2, indexing="ij")) ** 2
+    )
     torch.testing.assert_close(cov, expected, rtol=1e-12, atol=1e-12)
 
 
@@ -96,7 +98,8 @@ def test_a_centre_shifts_everything_and_nothing_else():
     simulated = process.euler_maruyama(x0, [0.1, 2.0], 1, 3)
     assert_close(simulated, MU + plain.euler_maruyama(x0 - MU, [0.1, 2.0], 1, 3), **close)
     priors = [
-        p.prior((3, 2), mean=m, var=2.0, generator=1, dtype=torch.float64) for p, m in ((process, x0[0]), (plain, x0[0] - MU))
+        p.prior((3, 2), mean=m, var=2.0, generator=1, dtype=torch.float64)
+        for p, m in ((process, x0[0]), (plain, x0[0] - MU))
     ]
     assert_close(priors[0], MU + priors[1], **close)
     at, to = plain.instants([1.0, 0.5])
@@ -121,12 +124,16 @@ def test_prior_has_the_moments_of_the_noised_data():
     alpha2 = math.exp(-8)
 
     def run(generator, n):
-        return process.prior((n, 2), mean=[2.0, 1.0], var=[0.5, 3.0], generator=generator, dtype=torch.float64)
+        return process.prior(
+            (n, 2), mean=[2.0, 1.0], var=[0.5, 3.0], generator=generator, dtype=torch.float64
+        )
 
     mean, var = affine_moments(run, 1)
     expected = MU + math.exp(-4) * (torch.tensor([2.0, 1.0]) - MU)
     torch.testing.assert_close(mean, expected, rtol=1e-14, atol=1e-14)
-    torch.testing.assert_close(var, alpha2 * torch.tensor([0.5, 3.0]).double() + 1 - alpha2, rtol=1e-14, atol=0)
+    torch.testing.assert_close(
+        var, alpha2 * torch.tensor([0.5, 3.0]).double() + 1 - alpha2, rtol=1e-14, atol=0
+    )
     _, var = affine_moments(lambda g, n: process.prior((n, 2), mean=1.0, generator=g, dtype=torch.float64), 1)
     torch.testing.assert_close(var, torch.full((2,), 1 - alpha2, dtype=torch.float64), rtol=1e-14, atol=0)
 
@@ -146,7 +153,9 @@ def test_density_in_float32_keeps_small_distances():
     process = ReferenceVE()
     points = process.sample(data, process.t_min, 1)
     truth = process.density(points.double(), data.double(), process.t_min)
-    torch.testing.assert_close(process.density(points, data, process.t_min).double(), truth, rtol=2e-3, atol=0)
+    torch.testing.assert_close(
+        process.density(points, data, process.t_min).double(), truth, rtol=2e-3, atol=0
+    )
 
 
 def test_arrays_of_every_sort():

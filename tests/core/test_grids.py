@@ -32,9 +32,9 @@ def test_logsnr_divides_the_noise_by_equal_factors():
 def test_linear_and_cosine_times():
     process = ReferenceVP()
     span, k = 4 - process.t_min, np.arange(11) / 10
-    np.testing.assert_allclose(grids.linear(process, 10), 4 - span * k, rtol=1e-12)
+    np.testing.assert_allclose(grids.linear(process, 10), 4 - span * k, rtol=1e-12, atol=1e-15)
     expected = process.t_min + span * (1 - np.sin(np.pi / 2 * k))
-    np.testing.assert_allclose(grids.cosine(process, 10), expected, rtol=1e-12)
+    np.testing.assert_allclose(grids.cosine(process, 10), expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("grid", ALL)

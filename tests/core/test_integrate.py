@@ -30,7 +30,9 @@ def start(n=5):
     return torch.randn((n, 2), generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("sampler", [Euler(), Heun(), Ancestral()], ids=lambda sampler: type(sampler).__name__)
+@pytest.mark.parametrize(
+    "sampler", [Euler(), Heun(), Ancestral()], ids=lambda sampler: type(sampler).__name__
+)
 def test_a_centre_only_shifts(sampler):
     """Data shifted by μ under a process with mean μ give samples shifted by μ."""
     plain = two_gaussians()
@@ -63,7 +65,9 @@ def test_one_seed_one_result():
 
 def test_the_start_is_the_moment_matched_prior():
     """x_T of sample i is what the prior draws for it with the same generator."""
-    prior = MODEL.process.prior((4, 2), mean=MODEL.mean, var=MODEL.var, generator=Generator(3), dtype=torch.float64)
+    prior = MODEL.process.prior(
+        (4, 2), mean=MODEL.mean, var=MODEL.var, generator=Generator(3), dtype=torch.float64
+    )
     expected = integrate(Euler(), MODEL, prior, TIMES)
     assert torch.equal(generate(Euler(), MODEL, 4, TIMES, seed=3, dtype=torch.float64), expected)
 
@@ -88,7 +92,9 @@ class Recorder(Sampler):
 def test_what_a_sampler_is_given():
     """Instants of neighbouring times, the state of the step before, no gradients; every step is watched."""
     recorder, watched = Recorder(), []
-    x = integrate(recorder, MODEL, start(), [2.0, 1.0, 0.5], watch=lambda k, at, x: watched.append((k, at.t, x)))
+    x = integrate(
+        recorder, MODEL, start(), [2.0, 1.0, 0.5], watch=lambda k, at, x: watched.append((k, at.t, x))
+    )
     assert recorder.prepared == (MODEL.process, [2.0, 1.0, 0.5])
     assert recorder.seen == [(2.0, 1.0, 0, False), (1.0, 0.5, 1, False)]
     assert torch.equal(x, start() + 2)
@@ -120,7 +126,9 @@ def test_samples_that_are_not_finite_are_named():
 
 @pytest.mark.parametrize("times", [[1.0], [], [0.5, 1.0], [1.0, 1.0], [1.0, float("nan")]])
 def test_times_that_do_not_decrease_are_an_error(times):
-    with pytest.raises(DifrunError, match="sampling times must strictly decrease over at least one step, not \\["):
+    with pytest.raises(
+        DifrunError, match="sampling times must strictly decrease over at least one step, not \\["
+    ):
         integrate(Euler(), MODEL, start(), times)
 
 

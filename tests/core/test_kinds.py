@@ -25,7 +25,9 @@ def definitions(at, x0, noise, data_std):
     """Every kind written out from its definition."""
     x = at.alpha * x0 + at.sigma * noise
     total = math.sqrt(at.alpha**2 * data_std**2 + at.sigma**2)
-    skip = at.alpha * data_std**2 / total**2  # E[x0 | x] for Gaussian data; c_skip of Karras et al. where α = 1
+    skip = (
+        at.alpha * data_std**2 / total**2
+    )  # E[x0 | x] for Gaussian data; c_skip of Karras et al. where α = 1
     return {
         "x0": x0,
         "noise": noise,
@@ -100,7 +102,9 @@ def test_all_kinds_of_a_network_come_from_one_pair(name, predicts, scaled):
         centre = process.centre_like(X0)
         x = process.diffuse(X0, NOISE, at)
         x0, noise = model.predict(x, at, "x0"), model.predict(x, at, "noise")
-        torch.testing.assert_close(centre + at.alpha * (x0 - centre) + at.sigma * noise, x, rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(
+            centre + at.alpha * (x0 - centre) + at.sigma * noise, x, rtol=1e-6, atol=1e-6
+        )
         batch = process.at(torch.tensor([t, t], dtype=torch.float64), 2)
         for kind in ("score", "velocity", "v", "straight", "x0", "noise"):
             got = model.predict(x, at, kind)

@@ -104,7 +104,9 @@ def test_gradients_do_not_reach_what_was_drawn():
     loss = Regression("score", score_matching, LogSNR())
     drawn = loss.draw(model, x0, Generator(1))
     assert not any(tensor.requires_grad for tensor in drawn.values())
-    halves = [loss.evaluate(model, {k: v[part] for k, v in drawn.items()}) for part in (slice(0, 20), slice(20, 40))]
+    halves = [
+        loss.evaluate(model, {k: v[part] for k, v in drawn.items()}) for part in (slice(0, 20), slice(20, 40))
+    ]
     (by_halves,) = torch.autograd.grad(torch.cat(halves).mean(), network.weight)
     (whole,) = torch.autograd.grad(loss(model, x0, Generator(1)).mean(), network.weight)
     torch.testing.assert_close(by_halves, whole, rtol=1e-12, atol=1e-14)
@@ -136,7 +138,11 @@ def test_times_follow_their_laws(process):
         (LogSNR(), lam, stats.uniform(low, high - low).cdf),
         (LogNormal(-0.5, 0.9), lambda t: -lam(t), cut(stats.norm(-0.5, 0.9), -high, -low)),
         (LogNormal(3.0, 2.0), lambda t: -lam(t), cut(stats.norm(3.0, 2.0), -high, -low)),
-        (LogitNormal(0.3, 1.5), lambda t: np.log(t / end) - np.log1p(-t / end), cut(stats.norm(0.3, 1.5), first, np.inf)),
+        (
+            LogitNormal(0.3, 1.5),
+            lambda t: np.log(t / end) - np.log1p(-t / end),
+            cut(stats.norm(0.3, 1.5), first, np.inf),
+        ),
     ]
     for law, transform, cdf in cases:
         t = quantiles(law, process)

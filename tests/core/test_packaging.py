@@ -1,6 +1,7 @@
 """The distributions of the repository: versions, pins, what is shipped; and every command is written once."""
 
 import configparser
+import importlib.metadata
 import os
 import re
 import subprocess
@@ -10,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import difrun
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
@@ -54,6 +57,10 @@ def test_there_are_plugins_to_check():
     folders = sorted(path.name for path in (ROOT / "plugins").iterdir() if path.is_dir())
     assert folders == NAMES
     assert "ou" in NAMES
+
+
+def test_the_core_knows_its_version():
+    assert difrun.__version__ == CORE["version"] == importlib.metadata.version("difrun")
 
 
 @pytest.mark.parametrize("folder", PLUGINS, ids=NAMES)

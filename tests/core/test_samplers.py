@@ -62,7 +62,10 @@ def test_observed_order_is_the_declared_one(sampler, name):
     """Doubling the steps divides the distance to the exact probability-flow endpoint by 2^order, to ±0.15 in order."""
     model, noise, exact = endpoint(name)
     errors = [
-        (integrate(sampler, model, noise, logsnr(model.process, n), generator=NoNoise()) - exact).square().mean().sqrt()
+        (integrate(sampler, model, noise, logsnr(model.process, n), generator=NoNoise()) - exact)
+        .square()
+        .mean()
+        .sqrt()
         for n in STEPS
     ]
     assert observed_order(STEPS, [e.item() for e in errors]) == pytest.approx(sampler.order, abs=0.15), errors
@@ -155,7 +158,9 @@ def test_ancestral_sampling_has_weak_order_one(name):
     for steps in STEPS:
 
         def run(generator, n, steps=steps):
-            x = process.prior((n, 2), mean=model.mean, var=model.var, generator=generator, dtype=torch.float64)
+            x = process.prior(
+                (n, 2), mean=model.mean, var=model.var, generator=generator, dtype=torch.float64
+            )
             return integrate(Ancestral(), model, x, logsnr(process, steps), generator=generator)
 
         mean, var = affine_moments(run, steps + 1)

@@ -114,7 +114,10 @@ def test_time_at_inverts_and_clips():
 def test_the_table_of_times_is_accurate(process):
     """time_near is within 1e-5, relative, of time_at, and keeps the dtype."""
     low, high = process.lam_range
-    lam = torch.rand(20000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * (high - low) + low
+    lam = (
+        torch.rand(20000, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * (high - low)
+        + low
+    )
     torch.testing.assert_close(process.time_near(lam), process.time_at(lam), rtol=1e-5, atol=0)
     near = process.time_near(lam.float())
     assert near.dtype == torch.float32
@@ -124,7 +127,7 @@ def test_the_table_of_times_is_accurate(process):
 def test_a_noise_floor_that_is_never_reached_is_an_error():
     process = ReferenceVP()
     process.noise_floor = 100.0
-    with pytest.raises(DifrunError, match="noise_floor = 100 is never reached.*54"):
+    with pytest.raises(DifrunError, match=r"noise_floor = 100 is never reached.*54"):
         _ = process.t_min
 
 

@@ -85,7 +85,8 @@ def test_floor_two_does_not_need_click(toy):
     code = "import sys; sys.modules['click'] = None\n"
     code += "from difrun.config import resolve\nfrom difrun.registry import get_registry\n"
     done = toy.python(
-        code + "print(resolve(get_registry(), {'process': 'toy'}).sampler.name)", DIFRUN_PLUGINS="toy"
+        code + "print(resolve({'process': 'toy'}, registry=get_registry()).sampler.name)",
+        DIFRUN_PLUGINS="toy",
     )
     assert done.stdout == "heun\n", done.stderr
 

@@ -15,7 +15,9 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def python() -> Run:
     """Run ``python ARGUMENTS`` in a folder; `path` comes first on the module path."""
 
-    def run(*arguments: str, cwd: Path, path: Path | None = None, **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: str, cwd: Path, path: Path | None = None, **environ: str
+    ) -> subprocess.CompletedProcess[str]:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DIFRUN_")}
         if path is not None:
             # What is on the path already stays there: under tox it holds torch and the rest.

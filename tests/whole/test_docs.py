@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +22,17 @@ def tour(tmp_path_factory, python):
     for name, text in BLOCK.findall(read("docs/plugins.md")):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(text, encoding="utf-8")
-    pip = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site))
+    pip = (
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+    )
     done = python(*pip, str(project), cwd=project)
     assert done.returncode == 0, done.stderr
     return project, site
@@ -47,7 +58,9 @@ def test_every_component_of_the_tour_works_in_one_run(tour, python, tmp_path):
     assert done.returncode == 0, done.stderr
     # Coordinates have mean (0, −1/3) and variance near 0.7 and 0.9. An untrained model, or one sampled from wrongly,
     # misses the mean by far more than the distance allowed here, a tenth of the triangle's side.
-    found = json.loads((tmp_path / "tour" / "metrics.json").read_text(encoding="utf-8"))["metrics"]["mean-gap"]
+    found = json.loads((tmp_path / "tour" / "metrics.json").read_text(encoding="utf-8"))["metrics"][
+        "mean-gap"
+    ]
     assert found["value"] < 0.2
     assert 0 < found["floor"] < 0.1
     assert (tmp_path / "finished.txt").read_text(encoding="utf-8") == "tour ['mean-gap']\n"
@@ -69,11 +82,60 @@ def test_the_python_of_the_readme_runs(python, tmp_path):
         "assert tuple(samples.shape) == (5000, 2)\n"
         "right = (samples[:, 0] > 0).double().mean()\n"
         "assert abs(right - 0.7) < 5 * (0.7 * 0.3 / 5000) ** 0.5 + 0.01, right\n"
+        'w2 = run.metrics["sliced-w2"]\n'
+        'assert w2["value"] < 2 * w2["floor"], w2\n'
     )
     (tmp_path / "tour.py").write_text("\n".join([*blocks, checks]), encoding="utf-8")
     done = python("tour.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "moons" / "report.html").is_file()
+
+
+def test_the_python_of_the_ou_plugin_runs(python, tmp_path):
+    (block,) = re.findall(r"```python\n(.*?)```", read("plugins/ou/README.md"), re.DOTALL)
+    check = "assert path.shape == (101, 1000, 1) and abs(p.sum() * 6 / 199 - 1) < 0.01, p.sum() * 6 / 199\n"
+    done = python("-c", block + check, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def commands():
+    """The `difrun` command lines of the README, without the install command before them and without comments."""
+    text = "\n".join(re.findall(r"```sh\n(.*?)```", read("README.md"), re.DOTALL))
+    lines = [line.split("#")[0].split("&&")[-1].split() for line in text.splitlines()]
+    return [words[1:] for words in lines if words and words[0] == "difrun" and "ab2" not in words]
+
+
+def test_the_commands_of_the_readme_run(python, tmp_path):
+    """In the order of the README, literally; the environment makes them short."""
+    short = {
+        "DIFRUN_TRAIN_STEPS": "20",
+        "DIFRUN_DATASET_N": "300",
+        "DIFRUN_SAMPLE_N": "200",
+        "DIFRUN_SAMPLE_STEPS": "5",
+        "DIFRUN_METRIC": "energy",
+    }
+    rows = np.random.default_rng(0).normal(size=(300, 3)).round(3)
+    (tmp_path / "points.csv").write_text("\n".join(["a,b,c", *[",".join(map(str, row)) for row in rows]]))
+    ran = commands()
+    assert len(ran) >= 13
+    for words in ran:
+        extra = {
+            name: value for name, value in short.items() if not ("points.csv" in words and "DATASET" in name)
+        }
+        done = python("-c", "from difrun.cli import main; main()", *words, cwd=tmp_path, **extra)
+        assert done.returncode == 0, (words, done.stderr)
+        assert "Warning" not in done.stderr, (words, done.stderr)
+    written = {path.name for path in (tmp_path / "cosine").iterdir()}
+    table = set(re.findall(r"^\| `([\w.]+)` \|", read("README.md"), re.MULTILINE))
+    assert table == {"run.toml", "model.safetensors", "samples.npz", "metrics.json", "report.html"}
+    assert table <= written
+    # The last command repeats the second run from its run.toml: the same samples, bit for bit.
+    with (
+        np.load(tmp_path / "cosine" / "samples.npz") as first,
+        np.load(tmp_path / "again" / "samples.npz") as second,
+    ):
+        np.testing.assert_array_equal(first["x"], second["x"])
+        assert first["x"].shape == (200, 2)
 
 
 def test_every_hook_is_in_the_documents():
@@ -92,18 +154,3 @@ def test_links_between_the_documents_lead_somewhere():
         links = re.findall(r"\]\((?!https?:|#)([^)#]+)", read(name))
         missing = [link for link in links if not (ROOT / name).parent.joinpath(link).exists()]
         assert not missing, (name, missing)
-
-
-def test_the_commands_of_the_readme_exist():
-    """Every `difrun` command line of README parses: its options belong to the components that it names."""
-    import click
-
-    from difrun.cli.app import app
-
-    text = "\n".join(re.findall(r"```sh\n(.*?)```", read("README.md"), re.DOTALL))
-    lines = [line.split("#")[0].split("&&")[-1].split() for line in text.splitlines() if "difrun " in line]
-    commands = [words[1:] for words in lines if words[0] == "difrun" and "ab2" not in words]
-    assert len(commands) >= 12
-    for words in commands:
-        with app.make_context("difrun", [w for w in words if w != "--help"], resilient_parsing=False) as context:
-            assert isinstance(context, click.Context)

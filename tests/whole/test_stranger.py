@@ -24,7 +24,17 @@ def stranger(tmp_path_factory, python):
         (project / name).parent.mkdir(exist_ok=True)
         (project / name).write_text(text, encoding="utf-8")
     site = tmp_path_factory.mktemp("site")
-    pip = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site))
+    pip = (
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+    )
     installed = python(*pip, str(project), cwd=project)
     assert installed.returncode == 0, installed.stderr
 
@@ -49,7 +59,12 @@ def difrun(stranger):
 
 def test_the_recipe_is_whole_and_short():
     files = recipe()
-    assert sorted(files) == ["difrun_ab2/__init__.py", "difrun_ab2/sampler.py", "pyproject.toml", "test_ab2.py"]
+    assert sorted(files) == [
+        "difrun_ab2/__init__.py",
+        "difrun_ab2/sampler.py",
+        "pyproject.toml",
+        "test_ab2.py",
+    ]
     code = "".join(text for name, text in files.items() if name.startswith("difrun_ab2/"))
     assert 20 < len([line for line in code.splitlines() if line.strip()]) <= 30
 
@@ -89,7 +104,18 @@ def test_it_samples_from_a_network_and_from_an_earlier_run(difrun, tmp_path):
     short = ("--train.steps", "30", "--steps", "4", "--n", "50", "--metric", "energy", "--quiet")
     difrun("--process", "vp", "--sampler", "ab2", *short, "--out", "run", cwd=tmp_path)
     assert 'name = "ab2"' in (tmp_path / "run" / "run.toml").read_text(encoding="utf-8")
-    difrun("sample", "run", "--sampler", "difrun-ab2:ab2", "--steps", "6", "--out", "more.npz", "--quiet", cwd=tmp_path)
+    difrun(
+        "sample",
+        "run",
+        "--sampler",
+        "difrun-ab2:ab2",
+        "--steps",
+        "6",
+        "--out",
+        "more.npz",
+        "--quiet",
+        cwd=tmp_path,
+    )
     with np.load(tmp_path / "run" / "samples.npz") as first, np.load(tmp_path / "more.npz") as second:
         assert first["x"].shape == second["x"].shape == (50, 2)
         assert not np.array_equal(first["x"], second["x"])
@@ -110,7 +136,17 @@ def test_the_conformance_test_fails_when_the_order_is_wrong(stranger, python, tm
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text.replace("order = 2", "order = 3"), encoding="utf-8")
     site = tmp_path / "site"
-    pip = ("-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site))
+    pip = (
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--target",
+        str(site),
+    )
     assert python(*pip, ".", cwd=tmp_path).returncode == 0
     done = python("-m", "pytest", "-v", "-p", "no:cacheprovider", "test_ab2.py", cwd=tmp_path, path=site)
     assert done.returncode == 1, done.stdout + done.stderr

@@ -7,7 +7,10 @@ from difrun.builtin.options import MLPOptions, RhoOptions
 
 @hookimpl
 def difrun_models() -> list[Component]:
-    exact = {"provides": {"exact"}, "requires": {"gaussian", "real"}}
+    def exact(name: str, summary: str) -> Component:
+        target = f"difrun.exact:exact_{'mixture' if name == 'exact' else name}"
+        return Component(name, target, summary, provides={"exact"}, requires={"gaussian", "real"})
+
     return [
         Component(
             "mlp",
@@ -17,12 +20,8 @@ def difrun_models() -> list[Component]:
             provides={"network"},
             requires={"real"},
         ),
-        Component(
-            "exact", "difrun.exact:exact_mixture", "The exact model of a dataset that is a mixture", **exact
-        ),
-        Component(
-            "empirical", "difrun.exact:exact_empirical", "The exact model of the training examples", **exact
-        ),
+        exact("exact", "The exact model of a dataset whose law is a mixture"),
+        exact("empirical", "The exact model of the training examples"),
     ]
 
 

@@ -11,7 +11,9 @@ from difrun.grid import check, from_lam
 def linear(process: Any, steps: int) -> list[float]:
     """t_k equally spaced."""
     span = process.horizon - process.t_min
-    return check([process.horizon - span * k / max(1, steps) for k in range(steps)] + [process.t_min], process, steps)
+    return check(
+        [process.horizon - span * k / max(1, steps) for k in range(steps)] + [process.t_min], process, steps
+    )
 
 
 def cosine(process: Any, steps: int) -> list[float]:
@@ -33,5 +35,3 @@ def logsnr(process: Any, steps: int) -> list[float]:
     low, high = process.lam_range
     lam = torch.linspace(low, high, max(1, steps) + 1, dtype=torch.float64)
     return check(from_lam(process, lam), process, steps)
-
-

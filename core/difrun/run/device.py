@@ -10,9 +10,15 @@ def choose_device(name: str) -> torch.device:
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    here = ["cpu"] + [f"cuda:{k}" for k in range(torch.cuda.device_count() if cuda else 0)] + (["mps"] if mps else [])
+    here = (
+        ["cpu"]
+        + [f"cuda:{k}" for k in range(torch.cuda.device_count() if cuda else 0)]
+        + (["mps"] if mps else [])
+    )
     device = torch.device(name)
     wanted = f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
     if wanted not in here:
-        raise DifrunError(f"--device {name}: this machine has {', '.join(here)}. Choose one of them, or auto.")
+        raise DifrunError(
+            f"--device {name}: this machine has {', '.join(here)}. Choose one of them, or auto."
+        )
     return device

@@ -1,9 +1,16 @@
 """The folder of a run: what lies in it, and how it comes to be."""
 
+import json
 import tomllib
+import zipfile
+import zlib
 from pathlib import Path
+from typing import Any
 
 import attrs
+import numpy as np
+import torch
+from torch import Tensor
 
 from difrun import checkpoint
 from difrun.config import Plan
@@ -29,6 +36,21 @@ class Folder:
         """Where the picture `name` (without its ending) is written."""
         return self.path / f"{name}.{'gif' if name in ('forward', 'reverse') else 'png'}"
 
+    def files(self) -> list[Path]:
+        """Every file that a run may write, whether it is there or not."""
+        own = [self.config, self.weights, self.samples, self.metrics, self.report]
+        return own + [self.picture(name) for name in PICTURES]
+
+    def leftovers(self) -> list[Path]:
+        """What a killed process left behind of files that it was writing."""
+        kept = [(f".{file.name}.part", f".{file.name}.*.tmp") for file in self.files()]
+        return [part for patterns in kept for pattern in patterns for part in self.path.glob(pattern)]
+
+    def clean(self) -> None:
+        """Remove the leftovers."""
+        for part in self.leftovers():
+            part.unlink(missing_ok=True)
+
     @classmethod
     def create(cls, path: Path | None, plan: Plan, *, force: bool, torch_version: str) -> "Folder":
         """Make the folder and write run.toml into it.
@@ -38,8 +60,11 @@ class Folder:
         """
         try:
             folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
-            for old in (folder.weights, folder.samples, folder.metrics, folder.report, *map(folder.picture, PICTURES)):
-                old.unlink(missing_ok=True)
+            folder.clean()
+            # Samples that the earlier model gave to 'difrun sample' go with it.
+            for old in (*folder.files(), *folder.path.glob("samples-*-n*-seed*.npz")):
+                if old != folder.config:
+                    old.unlink(missing_ok=True)
         except OSError as error:
             raise DifrunError(
                 f"cannot make the run folder {path or 'runs'}: {error.strerror}. Choose another place with --out."
@@ -65,6 +90,37 @@ class Folder:
             raise DifrunError(f"cannot read {self.config}: {error}") from error
         return Plan.from_dict(data, registry, str(self.config))
 
+    def read_samples(self, shape: tuple[int, ...]) -> Tensor:
+        """samples.npz, (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
+        try:
+            with np.load(self.samples, allow_pickle=False) as file:
+                x = torch.from_numpy(file["x"])
+        except PermissionError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+            x = None
+        if x is None or tuple(x.shape[1:]) != shape or not x.is_floating_point():
+            raise DifrunError(
+                f"{self.samples} is damaged: expected an .npz file with an array x of shape (n, "
+                f"{', '.join(map(str, shape))}). Remove it; 'difrun resume {self.path}' draws the samples again."
+            )
+        return x
+
+    def read_metrics(self) -> dict[str, Any]:
+        """metrics.json; empty before it is written. Raises DifrunError when it is damaged."""
+        if not self.metrics.is_file():
+            return {}
+        try:
+            content = json.loads(self.metrics.read_text(encoding="utf-8"))
+        except ValueError:
+            content = None
+        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
+            raise DifrunError(
+                f"{self.metrics} is damaged: expected a JSON object of objects. Remove it; "
+                f"'difrun evaluate {self.path}' writes it again."
+            )
+        return content
+
     @staticmethod
     def _next_free(plan: Plan) -> Path:
         stem = f"{plan.process.entry.name}-{plan.dataset.entry.name}"
@@ -79,11 +135,11 @@ class Folder:
             else:
                 return root / f"{stem}-{number}"
 
-    @staticmethod
-    def _taken(path: Path, force: bool) -> Path:
+    @classmethod
+    def _taken(cls, path: Path, force: bool) -> Path:
         if path.exists() and not path.is_dir():
             raise DifrunError(f"--out {path} is a file; a run needs a folder of its own.")
-        if path.is_dir() and any(path.iterdir()):
+        if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
             if not (path / "run.toml").is_file():
                 raise DifrunError(f"--out {path} holds other files and no run. Choose a new or empty folder.")
             if not force:

@@ -41,12 +41,17 @@ def build(plan: Plan, device: torch.device) -> Parts:
     if plan.loss is None:
         return Parts(process, dataset, made(plan.model, process=process, dataset=dataset).to(device), None)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed_of(plan.seed, "weights"))
+        # Not torch.manual_seed: that would seed the generators of the GPUs as well, which nobody gives back.
+        torch.default_generator.manual_seed(seed_of(plan.seed, "weights"))
         network = made(plan.model, dataset.shape)
     if not isinstance(network, nn.Module):
-        raise DifrunError(f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must.")
+        raise DifrunError(
+            f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."
+        )
     predicts = plan.model.prediction.predicts if plan.model.prediction else "edm"
-    model = NetworkModel(network, process, dataset.shape, predicts=predicts, mean=dataset.mean, var=dataset.var)
+    model = NetworkModel(
+        network, process, dataset.shape, predicts=predicts, mean=dataset.mean, var=dataset.var
+    )
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 

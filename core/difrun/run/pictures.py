@@ -25,6 +25,7 @@ def draw_all(run: Any) -> list[Picture]:
     """Draw and save every picture that the data allow; in the order of the report, the loss curve last."""
     pictures = []
     for name, make in _drawings(run):
+        run.stop_if_asked()
         title, caption, alt, drawing = make()
         pictures.append(Picture(title, caption, draw.save(drawing, run.folder.picture(name)), alt))
     return pictures
@@ -61,9 +62,17 @@ class Scene:
     def samples(self) -> tuple[str, str, str, Any]:
         samples = self.run.samples[: 5 * POINTS]
         figure = draw.data_and_samples(
-            self._shown(self.dataset.train[: 5 * POINTS]), self._shown(samples), self.columns, density=self._density_1d()
+            self._shown(self.dataset.train[: 5 * POINTS]),
+            self._shown(samples),
+            self.columns,
+            density=self._density_1d(),
         )
-        return "Data and samples", "Training examples and samples of the model, under the same limits.", "", figure
+        return (
+            "Data and samples",
+            "Training examples and samples of the model, under the same limits.",
+            "",
+            figure,
+        )
 
     def forward(self) -> tuple[str, str, str, Any]:
         times = [0.0, *self._times(FRAMES)]
@@ -74,9 +83,15 @@ class Scene:
 
     def reverse(self) -> tuple[str, str, str, Any]:
         plan = self.run.plan
-        path, times = self._trajectory(made(plan.sampler), made(plan.grid, self.process, plan.sample.steps), POINTS)
-        film = draw.reverse_animation(self._shown_path(path), times, data=self._shown(self.data), columns=self.columns)
-        caption = f"{plan.sampler.name} on the {plan.grid.name} grid, {plan.sample.steps} steps, from T to t_min."
+        path, times = self._trajectory(
+            made(plan.sampler), made(plan.grid, self.process, plan.sample.steps), POINTS
+        )
+        film = draw.reverse_animation(
+            self._shown_path(path), times, data=self._shown(self.data), columns=self.columns
+        )
+        caption = (
+            f"{plan.sampler.name} on the {plan.grid.name} grid, {plan.sample.steps} steps, from T to t_min."
+        )
         return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", film
 
     def density(self) -> tuple[str, str, str, Any]:
@@ -103,14 +118,21 @@ class Scene:
             points, shape, extent = self._lattice(100)
             background = np.stack([self._density(points, t).reshape(shape).numpy() for t in times])
         figure = draw.score_field(
-            coarse.numpy(), np.stack(scores), times, background=background, extent=extent, columns=self.columns
+            coarse.numpy(),
+            np.stack(scores),
+            times,
+            background=background,
+            extent=extent,
+            columns=self.columns,
         )
         caption = f"The model's score ∇ log p_t, over the exact density of the noised data.{self.unit}"
         return "Score field", caption, "Arrows of the score at increasing times.", figure
 
     def flow(self) -> tuple[str, str, str, Any]:
         paths, _ = self._trajectory(Heun(), self._times(40)[::-1], LINES)
-        figure = draw.probability_flow_lines(self._shown_path(paths), self._shown(self.data), columns=self.columns)
+        figure = draw.probability_flow_lines(
+            self._shown_path(paths), self._shown(self.data), columns=self.columns
+        )
         caption = f"Trajectories of the probability-flow ODE from {LINES} draws of the prior."
         return "Probability flow", caption, "Lines from noise to samples.", figure
 
@@ -131,7 +153,9 @@ class Scene:
         shape = (n, *self.dataset.shape)
         x = self.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=self.device)
         frames = [x.cpu()]
-        integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
+        integrate(
+            sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu())
+        )
         return torch.stack(frames), list(times)
 
     def _times(self, count: int) -> list[float]:

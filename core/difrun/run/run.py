@@ -111,11 +111,14 @@ class Run:
 
     def execute(self) -> "Run":
         """Train, sample, evaluate, draw and report; what is already there is not done again."""
+        self.folder.clean()
         self.train()
         if not self.folder.samples.is_file():
             self.sample()
-        if not self.folder.metrics.is_file():
+        self.stop_if_asked()
+        if not self._measured():
             self.evaluate()
+        self.stop_if_asked()
         self.report()
         get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self
@@ -152,17 +155,21 @@ class Run:
                 save_minutes=options.checkpoint_minutes,
             )
         except DifrunError as error:
-            self._save(trainer)
+            self._save_or_tell(trainer)
             raise DifrunError(f"{error}\nThe last good weights are in {self.folder.weights}.") from error
-        self._save(trainer)
+        self._save_or_tell(trainer)
         if trainer.stopped:
-            raise Interrupted(self.path, f"Stopped at training step {trainer.step} of {options.steps}; the state is saved.")
+            raise Interrupted(
+                self.path, f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
+            )
         trainer.finish()
 
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         plan = self.plan
-        samples = self._draw(plan.sample.n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk)
+        samples, self._facts = self._draw(
+            plan.sample.n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk
+        )
         self._write_samples(self.folder.samples, samples)
         return samples
 
@@ -185,31 +192,39 @@ class Run:
         name = f"samples-{sampler.entry.name}-{steps}-n{n}-seed{seed}.npz"
         path = self.path / name if out is None else Path(out)
         if out is not None and path.exists() and not force:
-            raise DifrunError(f"--out {path} already exists. Choose another name, or replace it with --force.")
+            raise DifrunError(
+                f"--out {path} already exists. Choose another name, or replace it with --force."
+            )
         if path.suffix != ".npz":
             raise DifrunError(f"--out {path}: samples are written as .npz; give a name that ends so.")
-        self._write_samples(path, self._draw(n, sampler, grid, steps, seed, chunk))
+        self._write_samples(path, self._draw(n, sampler, grid, steps, seed, chunk)[0])
         return path
 
-    def evaluate(self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None) -> dict[str, dict[str, float]]:
+    def evaluate(
+        self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
+    ) -> dict[str, dict[str, float]]:
         """Every metric of the run's samples beside its floor; written to metrics.json.
 
         metrics: those to compute, None for the run's own; earlier ones stay in the file. n: compare so many samples,
         drawn anew if the run has fewer.
         """
         self._need_model()
-        samples = self._samples(n)
+        samples, facts = self._samples(n)
         self.listener.stage("evaluate")
         found: dict[str, dict[str, float]] = {}
         for chosen in self.plan.metrics if metrics is None else metrics:
             numbers = measure(
-                chosen.entry.load(), samples, self.parts.dataset, seed=seed_of(self.plan.seed, "metrics"), **_options(chosen)
+                chosen.entry.load(),
+                samples,
+                self.parts.dataset,
+                seed=seed_of(self.plan.seed, "metrics"),
+                **_options(chosen),
             )
             prefix = "" if list(numbers) == [chosen.entry.name] else f"{chosen.entry.name}."
             found |= {prefix + name: number for name, number in numbers.items()}
-        content = self._read_metrics()
+        content = self.folder.read_metrics()
         content["metrics"] = {**content.get("metrics", {}), **found} if metrics is not None else found
-        content["samples"] = {"n": len(samples)} | self._facts
+        content["samples"] = {"n": len(samples)} | facts
         content["signal"] = attrs.asdict(self.signal)
         if self.trainer is not None:
             content["training"] = {
@@ -223,17 +238,17 @@ class Run:
     @property
     def metrics(self) -> dict[str, dict[str, float]]:
         """The metrics in metrics.json; empty before `evaluate`."""
-        return self._read_metrics().get("metrics", {})
+        return self.folder.read_metrics().get("metrics", {})
 
     @property
     def facts(self) -> dict[str, Any]:
         """All of metrics.json: metrics, samples, signal, training; empty before `evaluate`."""
-        return self._read_metrics()
+        return self.folder.read_metrics()
 
     @property
     def samples(self) -> Tensor:
         """The run's samples in the units of the model."""
-        return self._samples(None)
+        return self._samples(None)[0]
 
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
@@ -249,7 +264,18 @@ class Run:
         """The model, inside its guidances."""
         return guided(self.parts.model, self.plan.guidance)
 
+    def stop_if_asked(self) -> None:
+        """Raise Interrupted when the user has asked to stop; for what comes after training."""
+        if self.listener.stopping():
+            raise Interrupted(self.path, "Stopped after training; the trained model is saved.")
+
+    def _measured(self) -> bool:
+        """Whether metrics.json is there and holds every metric of the run."""
+        found = {name.split(".")[0] for name in self.metrics}
+        return self.folder.metrics.is_file() and all(m.entry.name in found for m in self.plan.metrics)
+
     def _new_trainer(self) -> Trainer:
+        assert self.parts.loss is not None  # an exact model counts as trained and comes nowhere near
         data = self.parts.dataset.train.to(self.device)
         seed = seed_of(self.plan.seed, "train")
         return Trainer(
@@ -263,13 +289,27 @@ class Run:
     def _sample_report(self, done: int, total: int) -> None:
         self.listener.sample(done, total)
         get_registry().emit("difrun_sample_step", step=done, steps=total)
-        if self.listener.stopping():
-            raise Interrupted(self.path, "Stopped while sampling; the trained model is saved.")
+        self.stop_if_asked()
 
     def _save(self, trainer: Trainer) -> None:
-        checkpoint.write(self.folder.weights, trainer.state(), {"difrun": "run", "process": self.plan.process.name})
+        checkpoint.write(
+            self.folder.weights, trainer.state(), {"difrun": "run", "process": self.plan.process.name}
+        )
 
-    def _draw(self, n: int, sampler: Chosen, grid: Chosen, steps: int, seed: int, chunk: int) -> Tensor:
+    def _save_or_tell(self, trainer: Trainer) -> None:
+        """Save at the end of a session of training. What cannot be saved is lost: say from where it goes on."""
+        try:
+            self._save(trainer)
+        except DifrunError as error:
+            raise DifrunError(
+                f"{error}\nTraining had come to step {trainer.step}, which is not saved. Once there is room, "
+                f"'difrun resume {self.path}' goes on from the last state that is."
+            ) from error
+
+    def _draw(
+        self, n: int, sampler: Chosen, grid: Chosen, steps: int, seed: int, chunk: int
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """n samples in the units of the model, and what metrics.json says of how they were drawn."""
         self.listener.stage("sample")
         method = made(sampler)
         times = made(grid, self.parts.process, steps)
@@ -284,14 +324,17 @@ class Run:
             device=self.device,
             watch=self._sample_report,
         )
-        self._facts = {
+        seconds = round(time.perf_counter() - began, 3)
+        return samples, self._how(sampler, grid, steps) | {"seconds": seconds}
+
+    @staticmethod
+    def _how(sampler: Chosen, grid: Chosen, steps: int) -> dict[str, Any]:
+        return {
             "sampler": sampler.name,
             "grid": grid.name,
             "steps": steps,
-            "evaluations": steps * method.evaluations,
-            "seconds": round(time.perf_counter() - began, 3),
+            "evaluations": steps * made(sampler).evaluations,
         }
-        return samples
 
     def _write_samples(self, path: Path, samples: Tensor) -> None:
         dataset = self.parts.dataset
@@ -300,36 +343,28 @@ class Run:
             arrays["columns"] = np.array(dataset.columns)
         checkpoint.write_npz(path, **arrays)
 
-    def _samples(self, n: int | None) -> Tensor:
-        """The run's samples, read from its folder; drawn if there are none, or fewer than n."""
+    def _samples(self, n: int | None) -> tuple[Tensor, dict[str, Any]]:
+        """The run's samples and how they were drawn: read from its folder; drawn if there are none, or fewer than n."""
+        plan = self.plan
         if self.folder.samples.is_file():
-            try:
-                with np.load(self.folder.samples, allow_pickle=False) as file:
-                    x = torch.from_numpy(file["x"])
-            except (OSError, ValueError, KeyError) as error:
-                raise DifrunError(f"cannot read {self.folder.samples}: {error}. Remove it and run 'difrun resume'.") from error
+            x = self.folder.read_samples(self.parts.dataset.shape)
             scaling = self.parts.dataset.scaling
             x = x if scaling is None else scaling.encode(x)
             if n is None or n <= len(x):
-                if not self._facts:
-                    self._facts = {k: v for k, v in self._read_metrics().get("samples", {}).items() if k != "n"}
-                return x[:n]
-        plan = self.plan
+                told = {k: v for k, v in self.folder.read_metrics().get("samples", {}).items() if k != "n"}
+                return x[:n], self._facts or told or self._how(plan.sampler, plan.grid, plan.sample.steps)
         if n is None:
-            return self.sample().cpu()
-        return self._draw(n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk).cpu()
-
-    def _read_metrics(self) -> dict[str, Any]:
-        if not self.folder.metrics.is_file():
-            return {}
-        try:
-            return json.loads(self.folder.metrics.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DifrunError(f"cannot read {self.folder.metrics}: {error}. Remove it and run 'difrun evaluate'.") from error
+            return self.sample().cpu(), self._facts
+        samples, facts = self._draw(
+            n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk
+        )
+        return samples.cpu(), facts
 
     def _need_model(self) -> None:
         if not self.trained:
-            raise DifrunError(f"{self.path} has not been trained to the end. Run 'difrun resume {self.path}' first.")
+            raise DifrunError(
+                f"{self.path} has not been trained to the end. Run 'difrun resume {self.path}' first."
+            )
 
 
 def _done(trainer: Trainer) -> bool:

@@ -58,7 +58,9 @@ def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -
     expected = dict(expected_failures or {})
     unknown = sorted(set(expected) - {case.id for case in cases})
     if unknown:
-        raise pytest.UsageError(f"expected_failures of {dist} names tests that do not exist: {', '.join(unknown)}")
+        raise pytest.UsageError(
+            f"expected_failures of {dist} names tests that do not exist: {', '.join(unknown)}"
+        )
 
     def params() -> list[Any]:
         marked = []

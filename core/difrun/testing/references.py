@@ -98,7 +98,9 @@ class UnitNoise(Generator):
 
     def normal(self, like: Tensor) -> Tensor:
         if len(like) != self.draws + 1 or self.dealt >= self.draws:
-            raise ValueError(f"{self.draws} draws of {self.draws + 1} rows were promised, not more and no others")
+            raise ValueError(
+                f"{self.draws} draws of {self.draws + 1} rows were promised, not more and no others"
+            )
         unit = torch.zeros_like(like)
         unit[self.dealt] = 1
         self.dealt += 1

@@ -4,8 +4,8 @@ from typing import Any
 
 from torch import Tensor
 
-from difrun.registry import get_registry
 from difrun.randomness import Generator
+from difrun.registry import get_registry
 from difrun.sampler import Sampler
 from difrun_ou.options import EulerMaruyamaOptions
 

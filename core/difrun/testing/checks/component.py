@@ -72,7 +72,9 @@ def has_the_same_defaults_in_both_places(subject: Subject) -> None:
     for field in fields(subject.entry.component.options):
         given = parameters[field.name].default
         if given is not inspect.Parameter.empty and not repr(given).startswith("NOTHING"):
-            assert given == field.default, f"{field.name}: {given!r} in the target, {field.default!r} in the options"
+            assert given == field.default, (
+                f"{field.name}: {given!r} in the target, {field.default!r} in the options"
+            )
 
 
 @check("any")

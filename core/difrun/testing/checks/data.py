@@ -40,13 +40,13 @@ def has_moments(subject: Subject) -> None:
 
 @check("dataset")
 def holds_out_what_it_does_not_train_on(subject: Subject) -> None:
-    """No held-out example of a continuous law is among the training examples."""
+    """Less than 1 % of the held-out examples of a continuous law are, by chance, among the training examples."""
     data = made_or_skipped(subject, seed=1)
     if "real" not in subject.entry.component.provides:
         return
     train = {tuple(row) for row in data.train.flatten(1).tolist()}
     held_out = [tuple(row) for row in data.held_out.flatten(1).tolist()]
-    assert not train.intersection(held_out)
+    assert sum(row in train for row in held_out) < 0.01 * len(held_out)
 
 
 @check("dataset")
@@ -69,7 +69,9 @@ def draws_fresh_examples_of_its_law(subject: Subject) -> None:
     fourth = (fresh - fresh.mean(0)).pow(4).mean(0)
     for mean, var, share in references:
         assert ((fresh.mean(0) - mean).abs() <= 5 * (var * share).sqrt() + 1e-3 * var.sqrt()).all()
-        assert ((fresh.var(0) - var).abs() <= 5 * ((fourth - var**2).clamp_min(0) * share).sqrt() + 1e-3 * var).all()
+        assert (
+            (fresh.var(0) - var).abs() <= 5 * ((fourth - var**2).clamp_min(0) * share).sqrt() + 1e-3 * var
+        ).all()
 
 
 @check("metric", alone_in={"real", "continuous"})

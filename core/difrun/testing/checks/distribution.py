@@ -42,7 +42,11 @@ def clashes_with_no_name_of_the_core(dist: Any) -> None:
 def depends_on_a_range_of_difrun(dist: Any) -> None:
     """The metadata require difrun with an upper bound, so that a later core cannot break the plugin unseen."""
     requirements = [Requirement(text) for text in importlib.metadata.requires(dist.name) or []]
-    core = [requirement for requirement in requirements if requirement.name == "difrun" and requirement.marker is None]
+    core = [
+        requirement
+        for requirement in requirements
+        if requirement.name == "difrun" and requirement.marker is None
+    ]
     assert core, f"{dist.name} does not require difrun; add 'difrun>=X,<Y' to its dependencies"
     operators = {specifier.operator for requirement in core for specifier in requirement.specifier}
     assert operators & {"<", "<=", "==", "~="}, f"'{core[0]}' has no upper bound"

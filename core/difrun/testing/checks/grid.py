@@ -1,5 +1,6 @@
 """Rules for time grids."""
 
+import itertools
 import math
 
 import pytest
@@ -16,7 +17,7 @@ def runs_from_the_horizon_to_t_min(subject: Subject) -> None:
             times = subject.make(process=process, steps=steps)
             assert len(times) == steps + 1, process
             assert all(isinstance(t, float) for t in times)
-            assert all(b < a for a, b in zip(times[:-1], times[1:], strict=True)), (process, times)
+            assert all(b < a for a, b in itertools.pairwise(times)), (process, times)
             assert math.isclose(times[0], process.horizon, rel_tol=1e-12), process
             assert math.isclose(times[-1], process.t_min, rel_tol=1e-9), process
 

@@ -43,7 +43,9 @@ def is_one_finite_number_per_example(subject: Subject) -> None:
         model = network_model(process)
         drawn = loss.draw(model, x0, Generator(2))
         assert all(len(value) == 64 for value in drawn.values())
-        assert not any(value.requires_grad for value in drawn.values()), "what is drawn depends on the weights"
+        assert not any(value.requires_grad for value in drawn.values()), (
+            "what is drawn depends on the weights"
+        )
         each = loss.evaluate(model, drawn)
         assert each.shape == (64,)
         assert each.isfinite().all(), process

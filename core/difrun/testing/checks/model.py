@@ -50,20 +50,22 @@ def gives_what_it_gets(subject: Subject) -> None:
 
 @check("model", provides=NETWORK)
 def uses_its_noise_level(subject: Subject) -> None:
-    """One level (1,) for all is the same as equal levels (n,); another level gives another output."""
+    """One level (1,) for all is the same as equal levels (n,), to 1e-9 in float64; another gives another output."""
     for network, x in networks(subject):
-        together = network(x, torch.full((4,), 0.3))
-        torch.testing.assert_close(network(x, torch.full((1,), 0.3)), together, rtol=1e-4, atol=1e-5)
-        assert not torch.allclose(network(x, torch.full((4,), -0.3)), together, rtol=1e-4, atol=1e-5)
+        network, x = network.double(), x.double()
+        together = network(x, torch.full((4,), 0.3).double())
+        torch.testing.assert_close(network(x, torch.full((1,), 0.3).double()), together, rtol=1e-9, atol=1e-9)
+        assert not torch.allclose(network(x, torch.full((4,), -0.3).double()), together, rtol=1e-3, atol=1e-4)
 
 
 @check("model", provides=NETWORK)
 def keeps_examples_apart(subject: Subject) -> None:
-    """Output i depends on example i and level i alone."""
+    """Output i depends on example i and level i alone, in float64 to 1e-9."""
     for network, x in networks(subject):
-        level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
+        network, x = network.double(), x.double()
+        level = torch.tensor([-1.0, 0.0, 0.5, 1.0], dtype=torch.float64)
         alone = torch.cat([network(x[i : i + 1], level[i : i + 1]) for i in range(4)])
-        torch.testing.assert_close(network(x, level), alone, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(network(x, level), alone, rtol=1e-9, atol=1e-9)
 
 
 @check("model", provides=NETWORK)
@@ -125,7 +127,9 @@ def predicts_one_answer_in_every_kind(subject: Subject) -> None:
                 scale = abs(a) + abs(b) + 1
                 got = model.predict(x, at, kind)
                 torch.testing.assert_close(got / scale, expected / scale, rtol=1e-7, atol=1e-7)
-                torch.testing.assert_close(model.predict(x, batch, kind) / scale, got / scale, rtol=1e-7, atol=1e-7)
+                torch.testing.assert_close(
+                    model.predict(x, batch, kind) / scale, got / scale, rtol=1e-7, atol=1e-7
+                )
 
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)

@@ -60,7 +60,9 @@ def fields_of_an_instant_agree(subject: Subject) -> None:
         for name in ("alpha", "sigma", "var", "lam", "f", "g2", "d_alpha", "d_sigma"):
             number = getattr(at, name)
             assert isinstance(number, float), name
-            assert getattr(alone, name) == pytest.approx(number, rel=1e-9, abs=1e-12), f"{name} in inference mode"
+            assert getattr(alone, name) == pytest.approx(number, rel=1e-9, abs=1e-12), (
+                f"{name} in inference mode"
+            )
             field = getattr(batch, name)
             assert field.shape == (len(times), 1, 1), name
             assert field[k].item() == pytest.approx(number, rel=1e-9, abs=1e-12), f"{name} of a batch"
@@ -121,9 +123,7 @@ def bridges_compose(subject: Subject) -> None:
     process = subject.make().centred()
     times = spread(process, 7)
     for s, u, t in (times[:3], times[::3], times[-3:], (times[0], times[1], times[-1])):
-        (a, b, v), (a1, b1, v1), (a2, b2, v2) = (
-            probe(process, *pair) for pair in ((t, s), (t, u), (u, s))
-        )
+        (a, b, v), (a1, b1, v1), (a2, b2, v2) = (probe(process, *pair) for pair in ((t, s), (t, u), (u, s)))
         assert a2 * a1 == pytest.approx(a, rel=1e-9)
         assert b2 + a2 * b1 == pytest.approx(b, rel=1e-9)
         assert v2 + a2**2 * v1 == pytest.approx(v, rel=1e-9)

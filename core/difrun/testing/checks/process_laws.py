@@ -84,7 +84,7 @@ def prior_matches_the_noised_data(subject: Subject) -> None:
 
 @check("process", provides=GAUSSIAN)
 def density_is_that_of_the_noised_data(subject: Subject) -> None:
-    """p_t integrates to 1 on the line (to 1e-6) and is the mixture of its kernels in the plane (to 1e-9; float32 to 1 %)."""
+    """p_t has integral 1 on the line, to 1e-6; in the plane it is the sum of its kernels, to 1e-9 (float32: 1 %)."""
     process = subject.make()
     data = torch.tensor([[-1.3], [0.2], [0.25], [2.0]], dtype=torch.float64)
     plane = two_gaussians().sample(60, torch.Generator().manual_seed(2))
@@ -92,7 +92,9 @@ def density_is_that_of_the_noised_data(subject: Subject) -> None:
         at = process.at(t)
         centre = process.centre_like(data)
         means = centre + at.alpha * (data - centre)
-        points = torch.linspace(float(means.min() - 9 * at.sigma), float(means.max() + 9 * at.sigma), 20001).double()
+        points = torch.linspace(
+            float(means.min() - 9 * at.sigma), float(means.max() + 9 * at.sigma), 20001
+        ).double()
         total = torch.trapezoid(process.density(points[:, None], data, t), points).item()
         assert total == pytest.approx(1, abs=1e-6), f"t = {t}"
         kernels = centre + at.alpha * (plane - centre)

@@ -50,7 +50,9 @@ def conversions_are_right_in_float32(subject: Subject) -> None:
                     got = process.convert(given.float(), x.float(), instant, source, target)
                     assert got.dtype == torch.float32
                     error = (got.double() - truth(target, at, x0, noise)).abs()
-                    assert (error <= allowed * size).all(), f"{source} to {target} at t = {t}: {error.max():.2g}"
+                    assert (error <= allowed * size).all(), (
+                        f"{source} to {target} at t = {t}: {error.max():.2g}"
+                    )
 
 
 @check("process", provides=GAUSSIAN)
@@ -142,13 +144,15 @@ def is_random_only_through_its_generator(subject: Subject) -> None:
         process.sample(x0, 0.5 * process.horizon)
         first = process.sample(x0, 0.5 * process.horizon, 1)
         assert not torch.equal(first, process.sample(x0, 0.5 * process.horizon, 2))
-        by_torch = [process.sample(x0, 0.5 * process.horizon, torch.Generator().manual_seed(3)) for _ in range(2)]
+        by_torch = [
+            process.sample(x0, 0.5 * process.horizon, torch.Generator().manual_seed(3)) for _ in range(2)
+        ]
         assert torch.equal(*by_torch)
 
 
 @check("process", provides=GAUSSIAN)
 def runs_where_its_tensors_are(subject: Subject) -> None:
-    """On the device "meta", where a tensor made on the CPU by mistake raises, every call gives a tensor of that device."""
+    """Every call stays on the device "meta", where a tensor made on the CPU by mistake raises."""
     process = subject.make()
     x0 = torch.empty(4, 2, device="meta")
     for name, call in calls(process).items():

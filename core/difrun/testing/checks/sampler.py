@@ -47,13 +47,15 @@ def endpoint(process: GaussianProcess) -> Tensor:
 def draws_from_the_law_of_the_data(subject: Subject) -> None:
     """With the exact score of two Gaussians, samples have their mean and covariance.
 
-    Allowed: 5 standard errors of 4000 samples, and twice the change that doubling the steps (75 to 150) makes, which
+    Allowed: 5 standard errors of 3000 samples, and twice the change that doubling the steps (75 to 150) makes, which
     bounds what remains of an error of order 1; that change must itself be below a tenth of the standard deviation.
     """
-    truth, n = two_gaussians(), 4000
+    truth, n = two_gaussians(), 3000
     for process in subject.partners:
         sampler, model = subject.make(), exact(process)
-        coarse, fine = (integrate(sampler, model, start(model, n), logsnr(process, k), generator=1) for k in (75, 150))
+        coarse, fine = (
+            integrate(sampler, model, start(model, n), logsnr(process, k), generator=1) for k in (75, 150)
+        )
         scale = truth.var.sqrt()
         change = (fine.mean(0) - coarse.mean(0)).abs()
         assert (change < 0.1 * scale).all(), f"{process!r}: the mean changes by {change}"
@@ -62,14 +64,18 @@ def draws_from_the_law_of_the_data(subject: Subject) -> None:
         centred = fine - fine.mean(0)
         products = centred[:, :, None] * centred[:, None, :]
         change = (products.mean(0) - torch.cov(coarse.T)).abs()
-        assert (change < 0.1 * scale[:, None] * scale).all(), f"{process!r}: the covariance changes by {change}"
+        assert (change < 0.1 * scale[:, None] * scale).all(), (
+            f"{process!r}: the covariance changes by {change}"
+        )
         error = 5 * products.std(0) / n**0.5 + 2 * change
-        assert ((products.mean(0) - truth.cov).abs() < error).all(), f"{process!r}: covariance {products.mean(0)}"
+        assert ((products.mean(0) - truth.cov).abs() < error).all(), (
+            f"{process!r}: covariance {products.mean(0)}"
+        )
 
 
 @check("sampler", alone_in=USABLE)
 def converges_at_its_declared_order(subject: Subject) -> None:
-    """A deterministic sampler nears the exact probability-flow endpoint as steps^−order, to ±0.25, between 40 and 160."""
+    """A deterministic sampler nears the exact end of the probability flow as steps^−order, ±0.25, from 40 to 160."""
     sampler = subject.make()
     assert isinstance(sampler.order, int | float)
     assert sampler.order >= 1
@@ -78,7 +84,11 @@ def converges_at_its_declared_order(subject: Subject) -> None:
     for process in subject.partners:
         model, truth = exact(process), endpoint(process)
         errors = [
-            (integrate(sampler, model, start(model, 32), logsnr(process, k)) - truth).square().mean().sqrt().item()
+            (integrate(sampler, model, start(model, 32), logsnr(process, k)) - truth)
+            .square()
+            .mean()
+            .sqrt()
+            .item()
             for k in STEPS
         ]
         assert observed_order(STEPS, errors) == pytest.approx(sampler.order, abs=0.25), (process, errors)
@@ -96,7 +106,7 @@ def evaluates_the_model_as_often_as_declared(subject: Subject) -> None:
 
 @check("sampler", alone_in=USABLE)
 def draws_random_numbers_only_if_stochastic(subject: Subject) -> None:
-    """A deterministic sampler asks for no random number; a stochastic one does, and other numbers give other samples."""
+    """A deterministic sampler asks for no random number; a stochastic one does, and its seed matters."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 4)
     if not sampler.stochastic:
@@ -110,7 +120,7 @@ def draws_random_numbers_only_if_stochastic(subject: Subject) -> None:
 
 @check("sampler", alone_in=USABLE)
 def repeats_itself(subject: Subject) -> None:
-    """One seed gives one result, also after another run; nothing is kept in the sampler; global states are untouched."""
+    """One seed gives one result, also after another run: a sampler keeps nothing. Global states are untouched."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 6)
     x = start(model, 5)

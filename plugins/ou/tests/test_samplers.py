@@ -1,0 +1,226 @@
+"""Samplers on the processes of the plugin: measured orders, exact laws of affine steps, Langevin's stationary law."""
+
+import math
+from functools import cache
+
+import pytest
+import torch
+
+from difrun.builtin.grids import logsnr, rho
+from difrun.builtin.samplers import Ancestral, Euler, Heun
+from difrun.errors import DifrunError
+from difrun.exact import ExactMixture
+from difrun.integrate import generate, integrate
+from difrun.mixture import GaussianMixture
+from difrun.model import Counted
+from difrun.randomness import Generator
+from difrun.testing import affine_moments, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing.references import NoNoise
+from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
+from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
+
+PROCESSES = {
+    "ou": OrnsteinUhlenbeck(mu=(0.5, -1.0)),
+    "ou-short": OrnsteinUhlenbeck(theta=0.5, sigma=0.5, horizon=1.0),
+    "vp-linear": VariancePreserving(),
+    "vp-cosine": VariancePreserving(schedule="cosine"),
+    "ve": VarianceExploding(),
+}
+STEPS = (40, 80, 160)
+GAUSSIAN = GaussianMixture([1.0], [[1.0, -0.5]], [0.3])
+
+
+def start(model, n=32):
+    return model.process.prior((n, 2), mean=model.mean, var=model.var, generator=0, dtype=torch.float64)
+
+
+@cache
+def endpoint(name):
+    model = ExactMixture(two_gaussians(), PROCESSES[name])
+    return model, start(model), probability_flow_endpoint(model, start(model))
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+@pytest.mark.parametrize("sampler", [Euler(), Heun()], ids=["euler", "heun"])
+def test_observed_order_is_the_declared_one(sampler, name):
+    """Distance to the exact probability-flow endpoint falls as steps^−order between 40 and 160 steps, to ±0.15."""
+    model, noise, exact = endpoint(name)
+    errors = [
+        (integrate(sampler, model, noise, logsnr(model.process, n), generator=NoNoise()) - exact)
+        .square()
+        .mean()
+        .sqrt()
+        for n in STEPS
+    ]
+    assert observed_order(STEPS, [e.item() for e in errors]) == pytest.approx(sampler.order, abs=0.15), errors
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+def test_half_is_the_probability_flow(name):
+    """a = ½ draws nothing, and nears the endpoint of the flow with order 1 (±0.2, between 160 and 640 steps)."""
+    model, noise, exact = endpoint(name)
+    sampler, steps = EulerMaruyama(a=0.5), (160, 320, 640)
+    assert not sampler.stochastic
+    errors = [
+        (integrate(sampler, model, noise, rho(model.process, n), generator=NoNoise()) - exact)
+        .square()
+        .mean()
+        .sqrt()
+        for n in steps
+    ]
+    assert observed_order(steps, [e.item() for e in errors]) == pytest.approx(1, abs=0.2), errors
+
+
+def law(sampler, process, steps, noise_draws):
+    """Exact mean and variance of samples of one Gaussian: every step is affine in x and in its noise."""
+    model = ExactMixture(GAUSSIAN, process)
+
+    def run(generator, n):
+        x = process.prior((n, 2), mean=model.mean, var=model.var, generator=generator, dtype=torch.float64)
+        return integrate(sampler, model, x, rho(process, steps), generator=generator)
+
+    return affine_moments(run, noise_draws)
+
+
+def truth(process):
+    end = process.at(process.t_min)
+    centre = process.centre_like(GAUSSIAN.mean)
+    return centre + end.alpha * (GAUSSIAN.mean - centre), end.alpha**2 * 0.3 + end.var
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+@pytest.mark.parametrize("a", [0.5, 0.75, 1.0, 2.0])
+def test_every_member_of_the_family_has_the_exact_variance(a, name):
+    """The variance of samples of a Gaussian converges to the true one: the relative error halves with the step (±20 %).
+
+    Extrapolated to no step at all, from 300 and 600 steps, the variance is exact to 1 %.
+    """
+    process = PROCESSES[name]
+    mean, var = truth(process)
+    errors = []
+    for steps in (300, 600):
+        got_mean, got_var = law(EulerMaruyama(a=a), process, steps, steps + 1)
+        torch.testing.assert_close(got_mean, mean, rtol=0, atol=0.05)
+        errors.append(float(got_var[0]) / var - 1)
+    assert errors[1] == pytest.approx(errors[0] / 2, rel=0.2), errors
+    assert 2 * errors[1] - errors[0] == pytest.approx(0, abs=0.01), errors
+
+
+@pytest.mark.parametrize("a", [0.5, 0.75, 1.0, 2.0])
+def test_every_member_of_the_family_draws_from_a_mixture(a):
+    """Two Gaussians under OU with 500 steps: mean and variance within 5 standard errors of 4000 samples and 2 %."""
+    model, n = ExactMixture(two_gaussians(), PROCESSES["ou"]), 4000
+    x = generate(EulerMaruyama(a=a), model, n, rho(model.process, 500), seed=1, dtype=torch.float64)
+    true = two_gaussians()
+    std = true.var.sqrt()
+    assert ((x.mean(0) - true.mean).abs() < 5 * std / n**0.5 + 0.02 * std).all()
+    fourth = (x - x.mean(0)).pow(4).mean(0)
+    error = ((fourth - true.var**2).clamp_min(0) / n).sqrt()
+    assert ((x.var(0) - true.var).abs() < 5 * error + 0.02 * true.var).all()
+
+
+def test_one_step_is_the_formula():
+    """x_s = x_t − h (f x_t − a g² s) + √((2a − 1) g² h) z, about μ, with f = −θ and g² = σ²."""
+    process = OrnsteinUhlenbeck(theta=0.7, mu=0.5, sigma=1.3)
+    model = ExactMixture(two_gaussians(), process)
+    x, t, h = start(model), 1.0, 0.4
+    score = model.predict(x, process.at(t), "score")
+
+    def run(generator, n):
+        return integrate(EulerMaruyama(a=0.8), model, x[:1].expand(n, 2), [t, t - h], generator=generator)
+
+    mean, var = affine_moments(run, 1)
+    torch.testing.assert_close(
+        mean, (x + h * 0.7 * (x - 0.5) + h * 0.8 * 1.69 * score)[0], rtol=1e-12, atol=1e-12
+    )
+    torch.testing.assert_close(var, torch.full((2,), 0.6 * 1.69 * h, dtype=torch.float64), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("snr", [0.05, 0.16, 0.5])
+def test_langevin_keeps_the_law(snr):
+    """Stationary variance V/(1 − ε/(2V)) with ε = 2(rσ)², the closed form of the discretised equation; mean kept.
+
+    Iterated until it has converged, from the law itself, on a Gaussian whose p_t has variance V = α² v + σ².
+    """
+    process = PROCESSES["ou"].centred()
+    model = ExactMixture(GAUSSIAN, process)
+    at = process.at(0.8)
+    v = at.alpha**2 * 0.3 + at.var
+    size = 2 * snr**2 * at.var
+    steps = math.ceil(12 * v / size)
+    corrector = Langevin(snr)
+
+    def run(generator, n):
+        x = at.alpha * GAUSSIAN.mean + v**0.5 * generator.normal(torch.empty(n, 2, dtype=torch.float64))
+        for _ in range(steps):
+            x, _ = corrector.step(model, x, at, at, None, generator)
+        return x
+
+    mean, var = affine_moments(run, steps + 1)
+    torch.testing.assert_close(mean, at.alpha * GAUSSIAN.mean, rtol=1e-12, atol=1e-12)
+    stationary = torch.full((2,), v / (1 - size / (2 * v)), dtype=torch.float64)
+    torch.testing.assert_close(var, stationary, rtol=1e-9, atol=0)
+
+
+def test_langevin_mixes_towards_a_mixture():
+    """From N(0, I) to two Gaussians at t = 0.5: mean and variance within 5 standard errors of 4000 samples and 3 %."""
+    process = OrnsteinUhlenbeck()
+    model, at, n = ExactMixture(two_gaussians(), process), process.at(0.5), 4000
+    generator, corrector = Generator(1), Langevin(0.25)
+    x = generator.normal(torch.empty(n, 2, dtype=torch.float64))
+    for _ in range(400):
+        x, _ = corrector.step(model, x, at, at, None, generator)
+    true = two_gaussians().diffused(at.alpha, at.sigma)
+    std = true.var.sqrt()
+    assert ((x.mean(0) - true.mean).abs() < 5 * std / n**0.5 + 0.03 * std).all()
+    fourth = (x - x.mean(0)).pow(4).mean(0)
+    assert ((x.var(0) - true.var).abs() < 5 * ((fourth - true.var**2) / n).sqrt() + 0.03 * true.var).all()
+
+
+@pytest.mark.parametrize("name", list(PROCESSES))
+def test_the_corrector_repairs_the_variance(name):
+    """Ancestral steps are under-dispersed; corrections bring the exact variance of their samples nearer the truth."""
+    process = PROCESSES[name]
+    _, var = truth(process)
+    errors = []
+    for corrections, snr in ((0, 0.16), (1, 0.16), (4, 0.16), (4, 0.5)):
+        sampler = PredictorCorrector(predictor=Ancestral(), corrections=corrections, snr=snr)
+        _, got = law(sampler, process, 20, 1 + 20 * (1 + corrections))
+        errors.append(1 - float(got[0]) / var)
+    assert all(error > 0 for error in errors), errors
+    assert errors == sorted(errors, reverse=True), errors
+    assert errors[-1] < 0.7 * errors[0], errors
+
+
+def test_corrections_act_at_the_time_reached():
+    """One step is the predictor's, then Langevin steps at s: the composition, to rounding."""
+    process = PROCESSES["vp-linear"]
+    model = ExactMixture(two_gaussians(), process)
+    x = start(model)
+    at, to = process.instants([0.6, 0.4])
+    one, two = Generator(3), Generator(3)
+    got, _ = PredictorCorrector(predictor=Heun(), corrections=2, snr=0.3).step(model, x, at, to, None, one)
+    expected, _ = Heun().step(model, x, at, to, None, two)
+    for _ in range(2):
+        score = model.predict(expected, to, "score")
+        size = 2 * (0.3 * to.sigma) ** 2
+        expected = expected + size * score + math.sqrt(2 * size) * two.normal(expected)
+    torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_any_sampler_is_a_predictor():
+    model = Counted(ExactMixture(two_gaussians(), PROCESSES["ve"]))
+    for predictor, evaluations in (("ancestral", 1), (Euler(), 1), (Heun(), 2), (EulerMaruyama(a=0.5), 1)):
+        model.evaluations = 0
+        sampler = PredictorCorrector(predictor=predictor, corrections=3)
+        assert sampler.stochastic
+        x = integrate(sampler, model, start(model, 4), logsnr(model.process, 5), generator=1)
+        assert x.isfinite().all()
+        assert model.evaluations == 5 * (evaluations + 3) == 5 * sampler.evaluations
+    with pytest.raises(DifrunError, match=r"No sampler is called 'ancestrel'. Did you mean 'ancestral'"):
+        PredictorCorrector(predictor="ancestrel")
+
+
+def test_misuse_is_refused():
+    with pytest.raises(ValueError, match=r"'a' must be >= 0.5"):
+        EulerMaruyama(a=0.3)

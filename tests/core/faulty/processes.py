@@ -1,0 +1,58 @@
+"""Gaussian processes with one known fault each, for the tests of the conformance kit."""
+
+import torch
+
+from difrun.process import numpy_too
+from difrun.randomness import Generator
+from difrun.testing import ReferenceVP
+
+
+class Fine(ReferenceVP):
+    """α = e^−t."""
+
+
+class NoGradient(ReferenceVP):
+    """Its variance leaves the graph."""
+
+    def variance(self, t):
+        return super().variance(t.detach())
+
+
+class WrongBridge(ReferenceVP):
+    """A bridge of twice the variance."""
+
+    def bridge(self, x_t, x0, at, to):
+        law = super().bridge(x_t, x0, at, to)
+        return type(law)(law.mean, 2**0.5 * law.std)
+
+
+class Growing(ReferenceVP):
+    """Its signal comes back after t = 2."""
+
+    def log_alpha(self, t):
+        return -t * (4 - t) / 2
+
+
+class SharedNoise(ReferenceVP):
+    """Marginals are right, but one ε serves the whole path."""
+
+    @numpy_too
+    def path(self, x0, times, generator=None):
+        seed = Generator.of(generator).seed
+        super().path(x0, times, generator)
+        return torch.stack([self.sample(x0, float(t), seed) for t in times])
+
+
+class Late(ReferenceVP):
+    """At t = 0 there is noise already."""
+
+    def variance(self, t):
+        return super().variance(t + 0.001)
+
+
+class WideDensity(ReferenceVP):
+    """A density that integrates to less than 1."""
+
+    @numpy_too
+    def density(self, points, data, t):
+        return 0.99 * super().density(points, data, t)

@@ -1,0 +1,129 @@
+"""Samplers, grids and a loss with one known fault each, for the tests of the conformance kit."""
+
+import torch
+
+from difrun.builtin.grids import linear
+from difrun.builtin.samplers import Ancestral, Euler
+from difrun.loss import Regression
+
+
+class Fine(Euler):
+    """Euler's method."""
+
+
+class OverDeclared(Euler):
+    """Euler's method, said to be of order 2."""
+
+    order = 2
+
+
+class Greedy(Euler):
+    """One evaluation more than declared."""
+
+    def step(self, model, x, at, to, state, generator):
+        model.predict(x, at, "x0")
+        return super().step(model, x, at, to, state, generator)
+
+
+class SecretlyRandom(Ancestral):
+    """Stochastic, said to be deterministic."""
+
+    stochastic = False
+
+
+class Silent(Euler):
+    """Deterministic, said to be stochastic."""
+
+    stochastic = True
+
+
+class Global(Ancestral):
+    """Draws from the global random state."""
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        return x + 1e-9 * torch.randn(x.shape).to(x), state
+
+
+class Remembering(Euler):
+    """Keeps the last slope in itself."""
+
+    last = 0.0
+
+    def step(self, model, x, at, to, state, generator):
+        x, _ = super().step(model, x + 1e-3 * self.last, at, to, state, generator)
+        self.last = x.mean()
+        return x, None
+
+
+class InPlace(Euler):
+    """Overwrites its start."""
+
+    def step(self, model, x, at, to, state, generator):
+        y, state = super().step(model, x, at, to, state, generator)
+        return x.copy_(y), state
+
+
+class Quiet(Ancestral):
+    """Half of the noise that it needs."""
+
+    def step(self, model, x, at, to, state, generator):
+        law = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
+        return law.mean + 0.5 * (law.sample(generator) - law.mean), None
+
+
+class OnCpu(Euler):
+    """Makes a tensor on the CPU."""
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        return x + torch.zeros(1), state
+
+
+class OneFormat(Euler):
+    """Works in float32 only."""
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        return x.float(), state
+
+
+class OtherDefault(Euler):
+    """Another default than its option's."""
+
+    def __init__(self, scale=2.0):
+        pass
+
+
+class CatchAll(Euler):
+    """Takes anything."""
+
+    def __init__(self, **options):
+        pass
+
+
+class Unexplained(Euler):
+    def __init__(self, *, scale=1.0):
+        pass
+
+
+def upward(process, steps):
+    """From t_min to T."""
+    return linear(process, steps)[::-1]
+
+
+def short(process, steps):
+    """One time too few."""
+    return linear(process, steps)[:-1]
+
+
+def shrunk():
+    """Regression on 0.9 times the noise."""
+
+    class Shrunk(Regression):
+        def draw(self, model, x0, generator):
+            examples = super().draw(model, x0, generator)
+            examples["target"] = 0.9 * examples["target"]
+            return examples
+
+    return Shrunk("noise")

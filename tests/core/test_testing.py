@@ -1,0 +1,183 @@
+"""The conformance kit finds what is wrong: plugins with one known fault per component."""
+
+from pathlib import Path
+
+import pytest
+
+from difrun.testing import conformance
+from difrun.testing.cases import collect
+
+PARTS, PROCESS_PARTS = (
+    (Path(__file__).parent / "faulty" / name).read_text("utf-8") for name in ("samplers.py", "processes.py")
+)
+
+DECLARATION = """
+import attrs
+{imports}
+from attrs.validators import gt
+
+from difrun.api import Component, hookimpl, option
+
+
+@attrs.frozen
+class Scaled:
+    scale: float = option(1.0, "Scale of the step.", gt(0))
+
+
+@attrs.frozen
+class Unexplained:
+    scale: float = option(1.0, "")
+
+
+def component(name, target, options=None, **more):
+    more = {{"provides": (), "requires": (), **more}}
+    extra = () if options is None else (options,)
+    return Component(name, "{parts}:" + target, "One component with a known fault.", *extra, **more)
+
+"""
+
+SAMPLERS = """
+@hookimpl
+def difrun_samplers():
+    names = ["Fine", "OverDeclared", "Greedy", "SecretlyRandom", "Global", "Silent", "Remembering", "InPlace",
+             "Quiet", "OnCpu", "OneFormat"]
+    return [component(name.lower(), name, requires={"gaussian", "ode"}) for name in names] + [
+        component("other-default", "OtherDefault", Scaled, requires={"gaussian"}),
+        component("catch-all", "CatchAll", Scaled, requires={"gaussian"}),
+        component("unexplained", "Unexplained", Unexplained, requires={"gaussian"}),
+        component("for-spins", "Missing", requires={"discrete"}),
+    ]
+
+
+@hookimpl
+def difrun_grids():
+    return [component("upward", "upward"), component("short", "short")]
+
+
+@hookimpl
+def difrun_losses():
+    return [component("shrunk", "shrunk", requires={"gaussian", "network"})]
+"""
+
+FAULTS = {
+    "sampler:fine": set(),
+    "sampler:overdeclared": {"converges_at_its_declared_order"},
+    "sampler:greedy": {"evaluates_the_model_as_often_as_declared"},
+    "sampler:secretlyrandom": {"draws_random_numbers_only_if_stochastic", "converges_at_its_declared_order"},
+    "sampler:silent": {"draws_random_numbers_only_if_stochastic"},
+    "sampler:global": {"repeats_itself", "gives_samples_that_do_not_depend_on_their_chunk", "takes_images"},
+    "sampler:quiet": {"draws_from_the_law_of_the_data"},
+    "sampler:oncpu": {"runs_where_its_tensors_are"},
+    "sampler:other-default": {"has_the_same_defaults_in_both_places"},
+    "sampler:catch-all": {"takes_exactly_its_options", "has_the_same_defaults_in_both_places"},
+    "sampler:unexplained": {"explains_every_option", "is_documented"},
+    "grid:upward": {"runs_from_the_horizon_to_t_min"},
+    "grid:short": {"runs_from_the_horizon_to_t_min"},
+    "loss:shrunk": {"is_least_for_the_exact_model"},
+}
+"""Component -> the rules that it breaks, and no others."""
+
+AT_LEAST = {
+    "sampler:remembering": {"repeats_itself"},
+    "sampler:inplace": {"repeats_itself"},
+    "sampler:oneformat": {"takes_one_step_and_one_example"},
+    "sampler:for-spins": {"is_documented"},
+}
+"""Component -> rules that it breaks among others."""
+
+
+def declare(site, dist, hooks, parts, imports=""):
+    module = dist.replace("-", "_")
+    site.module(f"{module}_parts", parts)
+    site.add(dist, DECLARATION.format(imports=imports, parts=f"{module}_parts") + hooks)
+
+
+def failures(dist):
+    """Component or "distribution" -> names of the checks that fail."""
+    found = {}
+    for case in collect(dist)[0]:
+        subject, _, name = case.id.rpartition("-")
+        found.setdefault(subject, set())
+        try:
+            case.check.run(case.subject)
+        except (Exception, pytest.fail.Exception):
+            found[subject].add(name)
+    return found
+
+
+def test_each_fault_breaks_its_rule_and_no_other(site):
+    declare(site, "difrun-faulty", SAMPLERS, PARTS, imports="import numpy")
+    seen = failures("difrun-faulty")
+    assert {name: seen[name] for name in FAULTS} == FAULTS
+    for name, rules in AT_LEAST.items():
+        assert rules <= seen[name], name
+    assert seen["distribution"] == {"declares_itself_without_torch", "depends_on_a_range_of_difrun"}
+    only_general = [
+        case.id for case in collect("difrun-faulty")[0] if case.id.startswith("sampler:for-spins-")
+    ]
+    assert "sampler:for-spins-converges_at_its_declared_order" not in only_general
+
+
+PROCESSES = """
+@hookimpl
+def difrun_processes():
+    names = ["Fine", "NoGradient", "WrongBridge", "Growing", "SharedNoise", "Late", "WideDensity"]
+    return [component(name.lower(), name, provides={"gaussian", "sde", "ode"}) for name in names]
+"""
+
+
+def test_wrong_processes_are_found(site):
+    declare(site, "difrun-skewed", PROCESSES, PROCESS_PARTS)
+    seen = failures("difrun-skewed")
+    assert seen["process:fine"] == set()
+    assert {"moments_obey_the_sde", "fields_of_an_instant_agree"} & seen["process:nogradient"]
+    assert seen["process:wrongbridge"] == {"bridges_belong_to_the_marginals"}
+    assert {"log_snr_strictly_decreases", "moments_obey_the_sde"} <= seen["process:growing"]
+    assert "paths_have_the_joint_law" in seen["process:sharednoise"]
+    assert "samples_follow_the_marginals" not in seen["process:sharednoise"]
+    assert "marginals_start_at_the_data" in seen["process:late"]
+    assert seen["process:widedensity"] == {"density_is_that_of_the_noised_data"}
+
+
+def test_there_must_be_something_to_check(site):
+    """No component, a broken plugin, an unknown distribution or expected failure: an error while collecting."""
+    declare(site, "difrun-empty", "", "")
+    site.add("difrun-torn", "import not_installed_anywhere")
+    declare(
+        site,
+        "difrun-grids",
+        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
+        PARTS,
+    )
+    for dist, message in (
+        ("difrun-empty", "offers no component"),
+        ("difrun-torn", "not_installed_anywhere"),
+        ("difrun-nowhere", "not installed"),
+    ):
+        with pytest.raises(pytest.UsageError, match=message):
+            conformance(dist)
+    with pytest.raises(pytest.UsageError, match="tests that do not exist: grid:short-no_such_rule"):
+        conformance("difrun-grids", {"grid:short-no_such_rule": "why"})
+
+
+def test_one_line_makes_named_tests_and_strict_xfails(site):
+    """The parametrised test has one readable, unique id per rule and component, and says how many there are."""
+    declare(
+        site,
+        "difrun-grids",
+        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
+        PARTS,
+    )
+    expected = {"grid:short-runs_from_the_horizon_to_t_min": "one time is missing"}
+    (site.folder / "test_it.py").write_text(
+        "from difrun.testing import conformance\n"
+        f"test_conformance = conformance('difrun_grids', expected_failures={expected!r})\n"
+    )
+    result = site.python(
+        "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
+    )
+    assert "difrun-grids 0.1.0: 13 checks of 1 components" in result.stdout, result.stdout + result.stderr
+    assert "1 failed, 12 passed, 1 xfailed" in result.stdout, result.stdout
+    assert "depends_on_a_range_of_difrun" in result.stdout
+    ids = [case.id for case in collect("difrun-grids")[0]]
+    assert len(set(ids)) == len(ids) == 13
