@@ -17,7 +17,6 @@ import time
 
 import attrs
 import torch
-from difrun_ou.process import OrnsteinUhlenbeck
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
@@ -26,9 +25,11 @@ from difrun.config import TrainOptions
 from difrun.loss import Regression
 from difrun.model import NetworkModel
 from difrun.train import Trainer
+from difrun_ou.process import OrnsteinUhlenbeck
 
 EXAMPLES = 8000
 PROCESS = OrnsteinUhlenbeck()
+SILENT = open(os.devnull, "w")  # noqa: SIM115
 
 
 @attrs.frozen
@@ -68,10 +69,9 @@ def tutorial(variant: Variant, data: Tensor, steps: int) -> float:
     loader = DataLoader(TensorDataset(data), batch_size=variant.batch, shuffle=True)
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3)
     losses: list[float] = []
-    silent = open(os.devnull, "w")
     start = time.process_time()
     while True:
-        batches = tqdm(loader, file=silent) if variant.bar else loader
+        batches = tqdm(loader, file=SILENT) if variant.bar else loader
         for (x0,) in batches:
             t = 0.001 + 3.999 * torch.rand(len(x0))
             alpha = torch.exp(-t)[:, None]
@@ -86,7 +86,6 @@ def tutorial(variant: Variant, data: Tensor, steps: int) -> float:
             if variant.bar:
                 batches.set_postfix(loss=losses[-1])
             if len(losses) == steps:
-                silent.close()
                 return time.process_time() - start
 
 

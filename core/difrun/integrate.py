@@ -44,7 +44,7 @@ def integrate(
         x = x - shift
     random = Generator.of(generator, x.device)
     instants = process.instants(times)
-    state = sampler.prepare(process, instants)
+    state = sampler.prepare(model, instants)
     step = sampler.step
     with torch.no_grad():
         for k, to in enumerate(instants[1:], start=1):

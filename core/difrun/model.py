@@ -48,6 +48,10 @@ class ScoreModel:
         """The prediction as `kind`: x0, noise, score, velocity, v, straight, ..."""
         return self.process.convert(self(x, at), x, at, self.kind, kind)
 
+    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+        """a·x + b·prediction, what most steps of a sampler are; a model may override it with fewer kernels."""
+        return torch.add(a * x, self.predict(x, at, kind), alpha=b)
+
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         """The least-squares problem of predicting `kind` at x = x_t: what `residual` needs, one row per example.
 
@@ -121,6 +125,12 @@ class NetworkModel(ScoreModel):
         origin = self._origin(x)
         offset = origin if kind == "x0" else origin - self.process.centre_like(x)
         return prediction if isinstance(offset, float) and offset == 0.0 else prediction + a * offset
+
+    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+        if self.scaled or isinstance(self.process.centre_like(x), Tensor):
+            return super().carry(x, at, kind, a, b)
+        p, q = conversion(at, self.predicts, kind, self.data_std)
+        return mix(a + b * p, x, b * q, self.network(x, self._level(x, at)))
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)

@@ -28,7 +28,7 @@ class Sampler:
     evaluations: int = 1
     stochastic: bool = False
 
-    def prepare(self, process: Any, instants: Sequence[Any]) -> Any:
+    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The state before the first step: what depends on the grid alone. None unless a method needs more."""
         return None
 

@@ -91,7 +91,27 @@ class Instant:
         return f"Instant(t={self.t}, alpha={self.alpha}, sigma={self.sigma})"
 
 
-_FIELDS = ("log_alpha", "alpha", "sigma", "var", "lam", "f", "g2", "d_alpha", "d_sigma", "d_var")
+def _column(name: str) -> Any:
+    return cached_property(lambda at: at.read(name))
+
+
+class GridInstant(Instant):
+    """One instant of a grid, in Python numbers; a field is computed for the whole grid when one of it is first read.
+
+    grid: the instant whose t is the grid. lists: its fields as far as they are known. k: place in the grid.
+    """
+
+    def __init__(self, grid: Instant, lists: dict[str, list[float]], k: int):
+        self.schedule, self.t = grid.schedule, lists["t"][k]
+        self._grid, self._lists, self._k = grid, lists, k
+
+    def read(self, name: str) -> float:
+        if name not in self._lists:
+            self._lists[name] = getattr(self._grid, name).tolist()
+        return self._lists[name][self._k]
+
+    log_alpha, alpha, sigma, var, lam = map(_column, ("log_alpha", "alpha", "sigma", "var", "lam"))
+    f, g2, d_alpha, d_sigma, d_var = map(_column, ("f", "g2", "d_alpha", "d_sigma", "d_var"))
 
 
 class Schedule:
@@ -142,8 +162,8 @@ class Schedule:
         """The instants of a whole grid at once: float64 arithmetic, Python numbers out."""
         ts = [float(t) for t in times]
         grid = Instant(self, torch.tensor(ts, dtype=torch.float64))
-        columns = {name: getattr(grid, name).tolist() for name in _FIELDS}
-        return [Instant(self, t, **{name: columns[name][k] for name in _FIELDS}) for k, t in enumerate(ts)]
+        lists = {"t": ts}
+        return [GridInstant(grid, lists, k) for k in range(len(ts))]
 
     def log_snr(self, t: Tensor) -> Tensor:
         """λ(t) = log(α/σ), half the log signal-to-noise ratio."""

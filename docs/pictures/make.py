@@ -1,4 +1,4 @@
-"""Draw rings.png from a finished run: python docs/pictures/make.py RUN (made by `difrun --process ou --sampler heun`)."""
+"""Draw rings.png: python docs/pictures/make.py RUN, the folder of `difrun --process ou --sampler heun`."""
 
 import sys
 from pathlib import Path

@@ -80,8 +80,8 @@ class Recorder(Sampler):
     def __init__(self):
         self.seen = []
 
-    def prepare(self, process, instants):
-        self.prepared = (process, [at.t for at in instants])
+    def prepare(self, model, instants):
+        self.prepared = (model.process, [at.t for at in instants])
         return 0
 
     def step(self, model, x, at, to, state, generator):

@@ -1,6 +1,7 @@
-"""Subprocesses that run as a user's shell would: the installed command, without variables of the caller."""
+"""Subprocesses that run as a user's shell would, and packages taken from the code blocks of the documents."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,16 +9,17 @@ from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[str]]
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = ("-c", "from difrun.cli import main; main()")
+
+Done = subprocess.CompletedProcess[str]
 
 
 @pytest.fixture(scope="session")
-def python() -> Run:
-    """Run ``python ARGUMENTS`` in a folder; `path` comes first on the module path."""
+def python() -> Callable[..., Done]:
+    """Run ``python ARGUMENTS`` in a folder, without DIFRUN_* of the caller; `path` comes first on the module path."""
 
-    def run(
-        *arguments: str, cwd: Path, path: Path | None = None, **environ: str
-    ) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, cwd: Path, path: Path | None = None, **environ: str) -> Done:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DIFRUN_")}
         if path is not None:
             # What is on the path already stays there: under tox it holds torch and the rest.
@@ -32,3 +34,45 @@ def python() -> Run:
         )
 
     return run
+
+
+@pytest.fixture(scope="session")
+def difrun(python) -> Callable[..., Done]:
+    """Run the command `difrun`; fails the test unless its exit code is `code`."""
+
+    def run(*arguments: str, code: int = 0, **where) -> Done:
+        done = python(*COMMAND, *arguments, **where)
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def files_of() -> Callable[..., dict[str, str]]:
+    """File name -> text, from a document: a line that starts with the name, then its block."""
+
+    def read(document: str, section: str | None = None) -> dict[str, str]:
+        text = (ROOT / document).read_text(encoding="utf-8")
+        if section is not None:
+            text = text.split(f"\n## {section}\n", 1)[1].split("\n## ", 1)[0]
+        return dict(re.findall(r"^`([\w/.]+)`[^`]*?```\w+\n(.*?)^```", text, re.MULTILINE | re.DOTALL))
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def installed(python) -> Callable[..., Path]:
+    """Write a project and install it by pip into a folder of its own, so that this environment stays as it is."""
+
+    def install(project: Path, files: dict[str, str]) -> Path:
+        for name, text in files.items():
+            (project / name).parent.mkdir(parents=True, exist_ok=True)
+            (project / name).write_text(text, encoding="utf-8")
+        site = project.with_name(f"{project.name}-site")
+        options = ("--quiet", "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site))
+        done = python("-m", "pip", "install", *options, str(project), cwd=project)
+        assert done.returncode == 0, done.stderr
+        return site
+
+    return install

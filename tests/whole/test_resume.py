@@ -130,7 +130,9 @@ def test_a_second_signal_stops_at_once(undisturbed, tmp_path):
         child.send_signal(signal.SIGINT)
         _, err = child.communicate(timeout=60)
     assert child.returncode == 130
-    assert err == "Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.\n"
+    assert (
+        err.strip() == "Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there."
+    )
     assert saved_step(run) == 20
     with without_pictures():
         difrun("resume", run)

@@ -25,8 +25,8 @@ class Euler(Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        slope = model.predict(x, at, "straight")
-        return _advance(x, slope, at, to), None
+        ratio, h = _straight(at, to)
+        return model.carry(x, at, "straight", ratio, h), None
 
 
 class Heun(Sampler):
@@ -34,7 +34,8 @@ class Heun(Sampler):
 
     With dy/dτ = u(y, τ) = ε̂ − x̂_0, an Euler step to s is corrected by the trapezoidal rule,
 
-        y' = y_t + (τ_s − τ_t) u(y_t, τ_t),    y_s = y_t + (τ_s − τ_t)·½[u(y_t, τ_t) + u(y', τ_s)],
+        y' = y_t + (τ_s − τ_t) u(y_t, τ_t),
+        y_s = y_t + (τ_s − τ_t)·½[u(y_t, τ_t) + u(y', τ_s)] = ½ y_t + ½[y' + (τ_s − τ_t) u(y', τ_s)],
 
     as in Karras et al. (2022, arXiv 2206.00364, Algorithm 1), whose frame is x/α against σ/α; this one is regular at
     both ends of time. Order 2, two network evaluations per step.
@@ -46,15 +47,15 @@ class Heun(Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        slope = model.predict(x, at, "straight")
-        there = model.predict(_advance(x, slope, at, to), to, "straight")
-        return _advance(x, slope + there, at, to, 0.5), None
+        ratio, h = _straight(at, to)
+        ahead = model.carry(x, at, "straight", ratio, h)
+        return torch.add(model.carry(ahead, to, "straight", 0.5, 0.5 * h), x, alpha=0.5 * ratio), None
 
 
-def _advance(x: Tensor, slope: Tensor, at: Any, to: Any, weight: float = 1.0) -> Tensor:
-    """y_s = y_t + (τ_s − τ_t)·weight·slope, written for x = (α + σ) y."""
+def _straight(at: Any, to: Any) -> tuple[float, float]:
+    """r and h of a step y_s = y_t + (τ_s − τ_t) u written for x = (α + σ) y: x_s = r x_t + h u."""
     ratio = (to.alpha + to.sigma) / (at.alpha + at.sigma)
-    return torch.add(ratio * x, slope, alpha=weight * (to.sigma - ratio * at.sigma))
+    return ratio, to.sigma - ratio * at.sigma
 
 
 class Ancestral(Sampler):

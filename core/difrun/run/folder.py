@@ -93,7 +93,8 @@ class Folder:
     def read_samples(self, shape: tuple[int, ...]) -> Tensor:
         """samples.npz, (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
         try:
-            with np.load(self.samples, allow_pickle=False) as file:
+            # Opened here, because numpy leaves a damaged archive open.
+            with self.samples.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 x = torch.from_numpy(file["x"])
         except PermissionError:
             raise

@@ -81,8 +81,8 @@ class PredictorCorrector(Sampler):
         self.order = self.predictor.order
         self.evaluations = self.predictor.evaluations + corrections
 
-    def prepare(self, process: Any, instants: Any) -> Any:
-        return self.predictor.prepare(process, instants)
+    def prepare(self, model: Any, instants: Any) -> Any:
+        return self.predictor.prepare(model, instants)
 
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator

@@ -1,0 +1,159 @@
+"""The same run from Python: `resolve`, `start`, `reopen`."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+import difrun as api
+from difrun.errors import ConfigError, DifrunError, Interrupted
+
+from .support import SMALL, assert_same_result, difrun, facts, hidden, samples, saved_step, without_pictures
+
+NAMED = {"process": "ou", "sampler": "heun", "metric": ["sliced-w2"]}
+OPTIONS = {
+    "train": {"steps": 120, "batch": 64, "checkpoint_steps": 20},
+    "model": {"width": 16},
+    "sample": {"n": 400, "steps": 5},
+    "": {"threads": 1},
+}
+
+
+def plan(**more):
+    return api.resolve(NAMED, {**OPTIONS, **more})
+
+
+@pytest.fixture(scope="module")
+def by_command(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("command") / "run"
+    with without_pictures():
+        difrun("run", *SMALL, "--out", folder)
+    return folder
+
+
+class Stopping:
+    """A listener that asks to stop once a stage has begun; it counts what it hears."""
+
+    def __init__(self, at=None):
+        self.at, self.stages, self.steps, self.notes = at, [], [], []
+
+    def stage(self, name):
+        self.stages.append(name)
+
+    def train(self, step, steps, loss, rate, eta):
+        self.steps.append((step, steps))
+
+    def sample(self, done, total):
+        self.steps.append((done, total))
+
+    def note(self, text):
+        self.notes.append(text)
+
+    def stopping(self):
+        return self.at in self.stages
+
+
+def test_the_same_run_from_python(by_command, tmp_path):
+    listener = Stopping()
+    run = api.start(plan(), tmp_path / "run", listener=listener)
+    assert not run.trained
+    assert run.metrics == {}
+    with without_pictures():
+        assert run.execute() is run
+    assert run.trained
+    assert_same_result(tmp_path / "run", by_command)
+    assert (tmp_path / "run" / "run.toml").read_bytes() == (by_command / "run.toml").read_bytes()
+    assert listener.stages == ["train", "sample", "evaluate", "draw"]
+    assert listener.steps[-5:] == [(k, 5) for k in range(1, 6)]
+    assert (120, 120) in listener.steps
+    # rings have no scaling: the samples of the model are those of the file
+    np.testing.assert_array_equal(run.samples.numpy(), samples(tmp_path / "run"))
+    assert run.metrics == facts(tmp_path / "run")["metrics"]
+
+
+def test_reopen_gives_the_model_of_the_run(by_command, tmp_path):
+    run = api.reopen(by_command)
+    assert run.trained
+    np.testing.assert_array_equal(run.samples.numpy(), samples(by_command))
+    assert run.facts["training"]["steps"] == 120
+    # Its own samples again, bit for bit: the averaged weights are in the network.
+    p = run.plan
+    path = run.draw_samples(400, p.sampler, p.grid, 5, 0, 4096, tmp_path / "again.npz")
+    np.testing.assert_array_equal(samples(tmp_path, path.name), samples(by_command))
+
+
+def test_more_samples_do_not_change_what_is_told_of_the_first(by_command, tmp_path):
+    run = api.reopen(by_command)
+    other = api.resolve({"process": "ou", "sampler": "euler", "grid": "linear"})
+    run.draw_samples(10, other.sampler, other.grid, 3, 0, 4096, tmp_path / "more.npz")
+    before = facts(by_command)
+    run.evaluate()
+    assert facts(by_command) == before
+
+
+def test_the_global_random_state_is_left_alone(tmp_path, monkeypatch):
+    """Those of torch, numpy and Python; and nobody seeds the generators of the GPUs."""
+
+    def refuse(seed):
+        raise AssertionError("the generators of the GPUs were seeded")
+
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", refuse)
+    torch.default_generator.manual_seed(11)
+    np.random.seed(12)  # noqa: NPY002
+    random.seed(13)
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    # With a picture of every sort, for they draw numbers too.
+    small = plan(train={"steps": 3, "batch": 64}, sample={"n": 50, "steps": 2})
+    run = api.start(small, tmp_path / "run")
+    run.execute()
+    api.reopen(tmp_path / "run").evaluate()
+    after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    assert torch.equal(after[0], before[0])
+    np.testing.assert_array_equal(after[1][1], before[1][1])
+    assert after[1][2:] == before[1][2:]
+    assert after[2] == before[2]
+
+
+def test_the_result_does_not_depend_on_the_global_random_state(by_command, tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(987)
+        with without_pictures():
+            api.start(plan(), tmp_path / "run").execute()
+    assert_same_result(tmp_path / "run", by_command)
+
+
+@pytest.mark.parametrize(
+    ("stage", "step", "written"),
+    [
+        ("train", 0, set()),
+        ("sample", 120, set()),
+        ("evaluate", 120, {"samples.npz", "metrics.json"}),
+        ("draw", 120, {"samples.npz", "metrics.json"}),
+    ],
+)
+def test_a_listener_stops_the_run_at_every_stage(by_command, tmp_path, stage, step, written):
+    run = tmp_path / "run"
+    with pytest.raises(Interrupted) as stopped:
+        api.start(plan(), run, listener=Stopping(stage)).execute()
+    assert stopped.value.folder == run
+    assert saved_step(run) == step
+    assert {path.name for path in run.iterdir()} == {"run.toml", "model.safetensors", *written}
+    with without_pictures():
+        api.reopen(run).resume()
+    assert_same_result(run, by_command)
+    assert hidden(run) == []
+
+
+def test_what_fails_is_an_ordinary_exception(by_command, tmp_path):
+    with pytest.raises(ConfigError, match="Did you mean 'ou'"):
+        api.resolve({"process": "uo"})
+    with pytest.raises(DifrunError, match="already holds a run"):
+        api.start(plan(), by_command)
+    with pytest.raises(DifrunError, match="there is no run folder"):
+        api.reopen(tmp_path / "gone")
+    run = api.start(plan(), tmp_path / "run")
+    for use in (run.evaluate, run.report):
+        with pytest.raises(DifrunError, match="has not been trained to the end"):
+            use()
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.toml"}
