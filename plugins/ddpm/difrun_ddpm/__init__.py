@@ -1,0 +1,1 @@
+"""Discrete-time denoising diffusion (DDPM and DDIM) for difrun."""
