@@ -31,13 +31,17 @@ Examples = dict[str, Tensor]
 class Batches:
     """The examples of every step: what `Loss.evaluate` takes.
 
-    data: (N, *shape), on the device of training. batch: examples per step.
+    data: (N, *shape), on the device of training. batch: examples per step. noise: what each example is paired with,
+    of the shape of `data`; None lets the loss draw it.
     Every epoch is a permutation of the data; an example left over at its end stands in a batch with the
     next epoch's.
     """
 
-    def __init__(self, model: Any, loss: Loss, data: Tensor, batch: int, seed: int):
+    def __init__(
+        self, model: Any, loss: Loss, data: Tensor, batch: int, seed: int, noise: Tensor | None = None
+    ):
         self.model, self.loss, self.data, self.batch, self.seed = model, loss, data, batch, seed
+        self.noise = noise
         # The size of a block may depend on nothing that differs between a run and its continuation.
         numbers = batch * max(1, data[:1].numel())
         self.steps = max(1, min(BLOCK_STEPS, BLOCK_NUMBERS // numbers))
@@ -54,9 +58,10 @@ class Batches:
     @torch.no_grad()
     def _draw(self, block: int) -> list[Examples]:
         rows, device = self.steps * self.batch, self.data.device
-        x0 = self.data[self.order(block * rows, (block + 1) * rows).to(device)]
+        order = self.order(block * rows, (block + 1) * rows).to(device)
         random = Generator.of(torch_generator(self.seed, "train", block, device=device))
-        drawn = self.loss.draw(self.model, x0, random)
+        couples = {} if self.noise is None else {"noise": self.noise[order]}
+        drawn = self.loss.draw(self.model, self.data[order], random, **couples)
         parts = zip(*(tensor.split(self.batch) for tensor in drawn.values()), strict=True)
         return [dict(zip(drawn, part, strict=True)) for part in parts]
 

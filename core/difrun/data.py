@@ -67,9 +67,11 @@ class Dataset:
     law: the law itself, where it is a Gaussian mixture of vectors: exact density and score.
     columns: names of the coordinates of vectors; empty when they have none.
     scaling: from the user's units to these; None when they are the same.
+    noise: the standard normal noise ε that each training example is paired with, of the shape of `train`; training
+        then makes x_t of such a couple. None pairs every example with noise drawn anew.
 
     Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and
-    column).
+    column), or the noise is not of their shape.
     """
 
     name: str
@@ -79,6 +81,7 @@ class Dataset:
     law: GaussianMixture | None = None
     columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
+    noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_examples))
 
     def __attrs_post_init__(self) -> None:
         check_examples(self.train, f"dataset '{self.name}'", self.columns)
@@ -88,6 +91,11 @@ class Dataset:
                 f"(M, {', '.join(map(str, self.shape))}) with M at least 1, like the training examples."
             )
         check_finite(self.held_out, f"dataset '{self.name}', held-out examples", self.columns)
+        if self.noise is not None and self.noise.shape != self.train.shape:
+            raise DifrunError(
+                f"dataset '{self.name}': noise of shape {tuple(self.noise.shape)} for training examples of shape "
+                f"{tuple(self.train.shape)}; each needs its own."
+            )
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -15,9 +15,9 @@ GROUP = "difrun"
 # Where to get what is not installed: the components by which a user may know each plugin.
 KNOWN_PLUGINS: dict[str, tuple[str, ...]] = {
     "difrun-ou": ("ou", "vp", "ve", "score", "euler-maruyama", "pc"),
-    "difrun-ddpm": ("ddpm", "ddim"),
+    "difrun-ddpm": ("ddpm", "ddim", "noise", "vlb", "integer"),
     "difrun-edm": ("edm",),
-    "difrun-flow": ("flow",),
+    "difrun-flow": ("flow", "sde", "reflow"),
     "difrun-ising": ("ising", "tau-leap", "heat-bath"),
     "difrun-guidance": ("guidance", "cfg", "classifier"),
     "difrun-images": ("images", "unet"),

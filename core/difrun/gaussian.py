@@ -87,7 +87,8 @@ class GaussianProcess(Schedule, ForwardProcess):
         steps = [0.0, *_increasing(times)]
         x, path = x0 - centre, []
         for at, to in pairwise(self.instants(steps)):
-            ratio = to.alpha / at.alpha
+            # Past a T at which α = 0 there is nowhere to go: x stays what it is.
+            ratio = to.alpha / at.alpha if at.alpha > 0 else 1.0
             if to.t > at.t:
                 spread = max(0.0, to.var - ratio**2 * at.var) ** 0.5
                 x = ratio * x + spread * generator.normal(x)
@@ -101,6 +102,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         r"""Euler–Maruyama paths of dx = f (x − μ) dt + g dw, to compare with `path`: (len(times), n, ...).
 
         Weak and, the noise being additive, strong order 1 in the step; `substeps` cuts each interval into equal parts.
+        A step into α = 0, where f is infinite, is the exact one, x = σz.
         """
         generator = Generator.of(generator, x0.device)
         centre = self.centre_like(x0)
@@ -108,8 +110,12 @@ class GaussianProcess(Schedule, ForwardProcess):
         for start, end in pairwise([0.0, *_increasing(times)]):
             h = (end - start) / substeps
             if h > 0:
-                for at in self.instants(start + h * k for k in range(substeps)):
-                    x = x + h * at.f * x + (h * at.g2) ** 0.5 * generator.normal(x)
+                grid = self.instants([*(start + h * k for k in range(substeps)), end])
+                for at, to in pairwise(grid):
+                    if to.alpha > 0:
+                        x = x + h * at.f * x + (h * at.g2) ** 0.5 * generator.normal(x)
+                    elif at.alpha > 0:
+                        x = to.sigma * generator.normal(x)
             path.append(centre + x)
         return torch.stack(path)
 

@@ -16,7 +16,8 @@ B = c·x̂_0 + d·ε̂:
 
     B = [(c b − d a) x + (α d − σ c) A] / (α b − σ a).
 
-No term cancels for the pairs in use, so the conversion keeps float32 accuracy at both ends of time.
+No term cancels for the pairs in use, so the conversion keeps float32 accuracy at both ends of time. Where α = 0, all
+kinds follow from a prediction of x̂_0, whichever form it has, but x̂_0 does not follow from one of the noise.
 """
 
 from collections.abc import Callable
@@ -53,8 +54,27 @@ def row(kind: str, at: Any, data_std: float = 1.0) -> tuple[Any, Any]:
 
 
 def conversion(at: Any, source: str, target: str, data_std: float = 1.0) -> tuple[Any, Any]:
-    """Coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are."""
+    """Coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are.
+
+    Raises DifrunError where they do not exist: the source speaks of the noise alone and α = 0, or of x_0 alone and
+    σ = 0 (for tensors they are not finite there).
+    """
+    if source == target:
+        return 0.0, 1.0
     a, b = row(source, at, data_std)
     c, d = row(target, at, data_std)
+    if is_zero(a) and is_zero(c):  # both are multiples of ε̂, whatever α is
+        return 0.0, d / b
     determinant = at.alpha * b - at.sigma * a
+    if isinstance(determinant, float) and determinant == 0.0:
+        why = "nothing of the data is left (α = 0)" if at.alpha == 0 else "there is no noise (σ = 0)"
+        raise DifrunError(
+            f"at t = {at.t:g} {why}, and {target} does not follow from {source}. A prediction of edm, v or velocity "
+            "says both."
+        )
     return (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
+
+
+def is_zero(coefficient: Any) -> bool:
+    """Whether a coefficient is the number 0, at every time: the kind has no such part."""
+    return isinstance(coefficient, float) and coefficient == 0.0

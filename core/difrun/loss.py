@@ -27,8 +27,14 @@ class Loss:
     `draw` may be called once for many steps; `evaluate` takes any slice of what it returned.
     """
 
-    def draw(self, model: Any, x0: Tensor, generator: Generator) -> dict[str, Tensor]:
-        """Times, noise, inputs and targets for the examples x0 (n, ...): tensors with n rows."""
+    def draw(
+        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Times, noise, inputs and targets for the examples x0 (n, ...): tensors with n rows.
+
+        noise: the noise with which each example is paired (`Dataset.noise`); None draws it. Training on couples is
+        refused for a loss whose `draw` has no such argument.
+        """
         raise NotImplementedError
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
@@ -43,34 +49,81 @@ class Loss:
         return self.evaluate(model, self.draw(model, x0, generator))
 
 
-def score_matching(at: Any) -> Any:
-    """w = σ², which on the score makes every noise level count alike (Song and Ermon, 2019, arXiv 1907.05600, eq. 6)."""
-    return at.var
+Weight = Callable[[Any, float], Any]
+"""w at an instant, for data of standard deviation σ_d: a number, or one per example as the instant's fields are."""
 
 
-def uniform(at: Any) -> Any:
+def uniform(at: Any, data_std: float) -> Any:
     """w = 1."""
     return torch.ones_like(at.alpha) if isinstance(at.alpha, Tensor) else 1.0
 
 
+def score_matching(at: Any, data_std: float) -> Any:
+    """w = σ²: on the score it makes every noise level count alike (Song and Ermon, 2019, arXiv 1907.05600, eq. 6)."""
+    return at.var
+
+
+def snr(at: Any, data_std: float) -> Any:
+    """w = α²/σ², which on x_0 is the plain loss of the noise (Salimans and Ho, 2022, arXiv 2202.00512, sec. 4)."""
+    return at.alpha**2 / at.var
+
+
+def min_snr(gamma: float = 5.0) -> Weight:
+    """w = min(α²/σ², γ), on x_0 (Hang et al., 2023, arXiv 2303.09556, eq. 6, where γ = 5): the noise loss, bounded."""
+
+    def weight(at: Any, data_std: float) -> Any:
+        ratio = snr(at, data_std)
+        return ratio.clamp(max=gamma) if isinstance(ratio, Tensor) else min(ratio, gamma)
+
+    return weight
+
+
+def edm(at: Any, data_std: float) -> Any:
+    r"""w = α²/σ² + 1/σ_d², on x_0 (Karras et al., 2022, arXiv 2206.00364, table 1).
+
+    With α = 1 it is their (σ² + σ_d²)/(σ σ_d)²; otherwise that of the ratio σ/α. As w = 1/c_out² it is the plain loss
+    of a network that predicts `edm`.
+    """
+    return snr(at, data_std) + data_std**-2
+
+
+WEIGHTS: dict[str, Weight] = {"uniform": uniform, "snr": snr, "min-snr": min_snr(), "edm": edm}
+"""The weightings by name, as they are meant on x_0."""
+
+
 @attrs.frozen
 class Regression(Loss):
-    """E_t w(t) ‖k_θ − k‖²/d for the kind `kind`, the weight `weight` and the law of times `times`.
+    r"""E_t w(t) ‖k_θ − k‖²/d for the kind `kind`, the weight `weight` and the law of times `times`.
 
-    d is the number of coordinates of an example.
+    d is the number of coordinates of an example. data_std: the σ_d that the weight gets; None takes the model's, which
+    is measured from the data. The published losses are combinations:
+
+        loss     | kind      | weight          | times
+        score    | score     | σ²              |
+        noise    | noise     | 1               | uniform (Ho et al., 2020)
+        x0       | x0        | 1, SNR, ...     |
+        min-snr  | x0        | min(SNR, γ)     | uniform (Hang et al., 2023)
+        flow     | velocity  | 1               | uniform, or logit-normal (Esser et al., 2024)
+        edm      | x0        | SNR + 1/σ_d²    | log-normal (Karras et al., 2022)
+
+    With one law of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are one loss.
     """
 
     kind: str
-    weight: Callable[[Any], Any] = uniform
+    weight: Weight = uniform
     times: TimeLaw = attrs.field(factory=Uniform)
+    data_std: float | None = None
 
-    def draw(self, model: Any, x0: Tensor, generator: Generator) -> dict[str, Tensor]:
+    def draw(
+        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+    ) -> dict[str, Tensor]:
         process = model.process
         at = process.at(self.times.sample(process, x0, generator), x0.ndim)
-        noise = generator.normal(x0)
+        noise = generator.normal(x0) if noise is None else noise
         x = process.diffuse(x0, noise, at)
         examples = model.regression(x, x0, noise, at, self.kind)
-        examples["root"] = examples.pop("gain") * torch.as_tensor(self.weight(at)).sqrt()
+        weight = self.weight(at, self.data_std or model.data_std)
+        examples["root"] = examples.pop("gain") * torch.as_tensor(weight).sqrt()
         return examples
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:

@@ -10,16 +10,14 @@ arXiv 2206.00364, table 1), "noise" those of a noise predictor, and so on.
 """
 
 import math
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from difrun.gaussian import GaussianProcess, mix
-from difrun.kinds import conversion, row
-
-LEVEL_LIMIT = 5.0
-"""Largest |c_noise|: beyond σ/α = e^±20 nothing can be told apart in float32, and α = 0 must stay finite."""
+from difrun.kinds import conversion, is_zero, row
 
 
 class ScoreModel:
@@ -36,6 +34,11 @@ class ScoreModel:
     mean: Any = 0.0
     var: Any = 0.0
     kind: str = "x0"
+
+    @cached_property
+    def data_std(self) -> float:
+        """σ_d, with σ_d² the average of `var`; 1 where the data do not vary."""
+        return _std(torch.as_tensor(self.var))
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         """The prediction of `kind` at x of shape (n, ...)."""
@@ -100,7 +103,7 @@ class NetworkModel(ScoreModel):
         self.predicts = predicts
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.var = torch.as_tensor(var, dtype=torch.float32)
-        self.data_std = math.sqrt(float(self.var.double().mean())) or 1.0
+        self.data_std = _std(self.var)
         self.scaled = scaled
 
     def to(self, device: torch.device | str) -> "NetworkModel":
@@ -114,13 +117,13 @@ class NetworkModel(ScoreModel):
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         y = self._centred(x, at)
         output = self.network(self._input(y, at), self._level(y, at))
-        p, q = conversion(at, self.predicts, kind, self.data_std)
+        p, q = self._conversion(at, kind)
         prediction = mix(p, y, q, output)
         if kind == self.predicts == "edm":
             return prediction
         # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
         a, _ = row(kind, at, self.data_std)
-        if isinstance(a, float) and a == 0.0:
+        if is_zero(a):
             return prediction
         origin = self._origin(x)
         offset = origin if kind == "x0" else origin - self.process.centre_like(x)
@@ -129,13 +132,13 @@ class NetworkModel(ScoreModel):
     def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
         if self.scaled or isinstance(self.process.centre_like(x), Tensor):
             return super().carry(x, at, kind, a, b)
-        p, q = conversion(at, self.predicts, kind, self.data_std)
+        p, q = self._conversion(at, kind)
         return mix(a + b * p, x, b * q, self.network(x, self._level(x, at)))
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
         a, b = row(self.predicts, at, self.data_std)
-        _, gain = conversion(at, self.predicts, kind, self.data_std)
+        _, gain = self._conversion(at, kind)
         return {
             "input": self._input(y, at),
             "level": self._level(y, at),
@@ -145,6 +148,22 @@ class NetworkModel(ScoreModel):
 
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         return self.network(examples["input"], examples["level"]) - examples["target"]
+
+    def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:
+        """(p, q) with kind = p·y + q·output.
+
+        x̂_0 cannot be told from a prediction of the noise where nothing of the data is left. There it is what it must
+        be, the mean of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
+        """
+        a, _ = row(self.predicts, at, self.data_std)
+        c, d = row(kind, at, self.data_std)
+        if not is_zero(a) or is_zero(c) or not self.process.forgets:
+            return conversion(at, self.predicts, kind, self.data_std)
+        blind = at.lam < self.process.lam_range[0]
+        if isinstance(blind, bool):
+            return (d / at.sigma, 0.0) if blind else conversion(at, self.predicts, kind, self.data_std)
+        p, q = conversion(at, self.predicts, kind, self.data_std)
+        return torch.where(blind, d / at.sigma, p), torch.where(blind, 0.0, q)
 
     def _origin(self, x: Tensor) -> Any:
         """What the network counts x_0 from: the mean of the data, or of the process where it is fed unscaled."""
@@ -161,10 +180,14 @@ class NetworkModel(ScoreModel):
         return y * (at.alpha**2 * self.data_std**2 + at.var) ** -0.5 if self.scaled else y
 
     def _level(self, x: Tensor, at: Any) -> Tensor:
-        """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training."""
+        """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training.
+
+        It stays within the range of the process, which training covers: at α = 0 it would be infinite.
+        """
+        low, high = self.process.lam_range
         if isinstance(at.lam, float):
-            return x.new_full((1,), max(-LEVEL_LIMIT, min(LEVEL_LIMIT, -at.lam / 4)))
-        return (at.lam / -4).clamp(-LEVEL_LIMIT, LEVEL_LIMIT).reshape(-1)
+            return x.new_full((1,), -max(low, min(high, at.lam)) / 4)
+        return (at.lam.clamp(low, high) / -4).reshape(-1)
 
 
 class Centred(ScoreModel):
@@ -200,3 +223,7 @@ class Counted(ScoreModel):
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         self.evaluations += 1
         return self.inner.predict(x, at, kind)
+
+
+def _std(var: Tensor) -> float:
+    return math.sqrt(float(var.double().mean())) or 1.0

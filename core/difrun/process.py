@@ -66,6 +66,10 @@ class ForwardProcess:
         """The same process in coordinates in which its mean is zero; itself where it has none."""
         return self
 
+    def advice(self) -> list[str]:
+        """What a user of these options should know before a run, in one or two sentences each; usually nothing."""
+        return []
+
     def prior(
         self,
         shape: tuple[int, ...],

@@ -22,8 +22,15 @@ from difrun.errors import DifrunError
 
 Time = float | Tensor
 
-LAM_LIMIT = 10.0
-"""|λ| beyond which nothing of the data is left: α/σ = e^−10."""
+FORGOTTEN = -10.0
+"""λ below which nothing of the data is left: α/σ = e^−10."""
+
+LAM_FORGOTTEN = -5.0
+"""Where λ counts as ending for a process that forgets its data: σ/α = 148.
+
+From there to λ(T) = −∞ x̂_0 hardly moves, and the whole stretch is one step. A grid that went on to λ = −10 would spend
+17 of 30 steps (`rho`) or 10 (`logsnr`) on it.
+"""
 
 
 class Instant:
@@ -197,9 +204,17 @@ class Schedule:
         return float(self.time_at(-math.log(self.noise_floor)))
 
     @cached_property
+    def forgets(self) -> bool:
+        """Whether nothing of the data is left at T: λ(T) < `FORGOTTEN`, or even α(T) = 0."""
+        return self.at(self.horizon).lam < FORGOTTEN
+
+    @cached_property
     def lam_range(self) -> tuple[float, float]:
-        """λ at T and at t_min; at T no less than −`LAM_LIMIT`, where a process that forgets its data has λ = −∞."""
-        return max(-LAM_LIMIT, self.at(self.horizon).lam), self.at(self.t_min).lam
+        """λ at T and at t_min, over which grids, training times and noise levels are spread.
+
+        For a process that forgets its data λ(T) may be −∞: `LAM_FORGOTTEN` stands in its place.
+        """
+        return LAM_FORGOTTEN if self.forgets else self.at(self.horizon).lam, self.at(self.t_min).lam
 
     def time_near(self, lam: Tensor) -> Tensor:
         """`time_at` from a table, for many λ within `lam_range` at once; relative error of t below 1e-5."""

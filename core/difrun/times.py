@@ -12,6 +12,7 @@ import attrs
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.randomness import Generator
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -34,6 +35,7 @@ class TimeLaw:
         return self.quantile(process, u).to(like.device, like.dtype)
 
 
+@attrs.frozen
 class Uniform(TimeLaw):
     """t uniform on [t_min, T]."""
 
@@ -41,6 +43,7 @@ class Uniform(TimeLaw):
         return process.t_min + (process.horizon - process.t_min) * u
 
 
+@attrs.frozen
 class LogSNR(TimeLaw):
     """λ = log(α/σ) uniform: every factor of noise gets the same share."""
 
@@ -51,31 +54,52 @@ class LogSNR(TimeLaw):
 
 @attrs.frozen
 class LogNormal(TimeLaw):
-    """ln(σ/α) ~ N(mean, std²), cut to the range of the process (Karras et al., 2022, arXiv 2206.00364, table 1)."""
+    """ln(σ/α) ~ N(mean, std²), cut to the range of the process (Karras et al., 2022, arXiv 2206.00364, table 1).
+
+    Raises DifrunError when less than a millionth of the law lies in that range.
+    """
 
     mean: float = -1.2
     std: float = 1.2
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         low, high = process.lam_range
-        start, end = (_normal_cdf((-lam - self.mean) / self.std) for lam in (high, low))
-        normal = torch.special.ndtri((start + (end - start) * u).clamp(1e-12, 1 - 1e-12))
-        return process.time_near(-(self.mean + self.std * normal).clamp(-high, -low))
+        return process.time_near(-_cut_normal(u, self.mean, self.std, -high, -low, "ln(σ/α)"))
 
 
 @attrs.frozen
 class LogitNormal(TimeLaw):
-    """logit(t/T) ~ N(mean, std²), cut to [t_min, T] (Esser et al., 2024, arXiv 2403.03206, sec. 3.1)."""
+    """logit(t/T) ~ N(mean, std²), cut to [t_min, T] (Esser et al., 2024, arXiv 2403.03206, sec. 3.1).
+
+    Raises DifrunError when less than a millionth of the law lies in that range.
+    """
 
     mean: float = 0.0
     std: float = 1.0
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         first = process.t_min / process.horizon
-        start = _normal_cdf((math.log(first / (1 - first)) - self.mean) / self.std)
-        normal = torch.special.ndtri((start + (1 - start) * u).clamp(1e-12, 1 - 1e-12))
-        return process.horizon * torch.sigmoid(self.mean + self.std * normal).clamp(first, 1.0)
+        low = math.log(first / (1 - first))
+        logit = _cut_normal(u, self.mean, self.std, low, math.inf, "logit(t/T)")
+        return process.horizon * torch.sigmoid(logit).clamp(first, 1.0)
 
 
-def _normal_cdf(x: float) -> float:
-    return 0.5 * math.erfc(-x / math.sqrt(2))
+LAWS: dict[str, type[TimeLaw]] = {
+    "uniform": Uniform,
+    "log-snr": LogSNR,
+    "log-normal": LogNormal,
+    "logit-normal": LogitNormal,
+}
+"""The laws by name."""
+
+
+def _cut_normal(u: Tensor, mean: float, std: float, low: float, high: float, named: str) -> Tensor:
+    """Quantiles of N(mean, std²) given that it lies in [low, high]."""
+    start, end = (0.5 * math.erfc((mean - x) / std / math.sqrt(2)) for x in (low, high))
+    if end - start < 1e-6:
+        raise DifrunError(
+            f"the training times, normal in {named} with mean {mean:g} and standard deviation {std:g}, miss the "
+            f"process, where {named} runs from {low:.3g} to {high:.3g}. Choose a mean in that range."
+        )
+    normal = torch.special.ndtri((start + (end - start) * u).clamp(1e-12, 1 - 1e-12))
+    return (mean + std * normal).clamp(low, high)

@@ -4,6 +4,7 @@ Training is a pure function of the seed (`difrun.batches`) and of the tensors th
 (`difrun.flat`). The loss is not read at every step, as that would hold up the device: it is read at checks.
 """
 
+import inspect
 import math
 import time
 import warnings
@@ -42,11 +43,13 @@ class Trainer:
     data: examples (N, *shape), on the device.
     options: steps, minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
     note: called with a sentence for the user; `warnings.warn` unless given.
+    noise: the noise that each example is paired with, of the shape of `data`; None draws it anew.
 
     step: steps done. seconds: time spent in `run`, over all sessions. losses: the loss of every step that
     is known to be sound. stopped: whether the last `run` was asked to stop.
 
-    Raises DifrunError when the data are not of the shape of the model, or nothing is trainable.
+    Raises DifrunError when the data are not of the shape of the model, nothing is trainable, or the loss cannot take
+    the noise of couples.
     """
 
     def __init__(
@@ -58,15 +61,21 @@ class Trainer:
         *,
         seed: int,
         note: Callable[[str], Any] | None = None,
+        noise: Tensor | None = None,
     ):
         if len(data) == 0 or tuple(data.shape[1:]) != tuple(model.shape):
             wanted = ", ".join(str(size) for size in ("N", *model.shape))
             raise DifrunError(f"Training needs examples of shape ({wanted}), not {tuple(data.shape)}.")
+        if noise is not None and "noise" not in inspect.signature(loss.draw).parameters:
+            raise DifrunError(
+                f"The examples are couples with their own noise, and the loss {type(loss).__name__} draws another. "
+                "Choose a loss that takes couples: --loss flow."
+            )
         model.to(data.device)
         self.model, self.loss, self.options = model, loss, options
         self.network: nn.Module = model.network
         self.note = note or (lambda text: warnings.warn(text, stacklevel=3))
-        self.batches = Batches(model, loss, data, options.batch, seed)
+        self.batches = Batches(model, loss, data, options.batch, seed, noise)
         self.flat = FlatParameters(self.network)
         self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
         self.step = 0

@@ -177,6 +177,38 @@ def test_arrays_of_every_sort():
     assert process.sample(np.zeros((0, 2)), 0.5, 1).shape == (0, 2)
 
 
+class Forgetful(ReferenceVP):
+    """Rectified flow, α = 1 − t, σ = t, held at T = 1: nothing of the data is left, and f is infinite."""
+
+    horizon = 1.0
+
+    def log_alpha(self, t):
+        return torch.log1p(-t.clamp_max(1))
+
+    def alpha(self, t):
+        return 1 - t.clamp_max(1)
+
+    def variance(self, t):
+        return t.clamp_max(1) ** 2
+
+
+def test_where_nothing_of_the_data_is_left():
+    """At α = 0 paths are N(0, 1) and stay where they are; the bridge from there is the marginal of x_s given x_0."""
+    process, times = Forgetful(), [0.4, 1.0, 1.0, 1.5]
+    mean, cov = moments_along(process, 3.0, times)
+    assert mean.tolist() == pytest.approx([1.8, 0, 0, 0])
+    assert cov[1:, 1:].flatten().tolist() == pytest.approx([1.0] * 9, rel=1e-12)
+    assert cov[0].tolist() == pytest.approx([0.16, 0, 0, 0], abs=1e-15)
+    rows = torch.full((12, 1), 3.0, dtype=torch.float64)
+    simulated = process.euler_maruyama(rows, times, UnitNoise(11), 3)
+    assert torch.equal(simulated[1], simulated[3])
+    assert simulated[1, -1] == 0
+    assert (simulated[1] - simulated[1, -1]).square().sum() == pytest.approx(1, rel=1e-12)
+    one = torch.ones(1, 1, dtype=torch.float64)
+    law = process.bridge(5 * one, 3 * one, *process.instants([1.0, 0.7]))
+    assert (law.mean.item(), law.std) == pytest.approx((0.9, 0.7))
+
+
 def test_misuse_is_an_error_in_words():
     process = ReferenceVP()
     x0 = torch.zeros(3, 2)

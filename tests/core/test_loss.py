@@ -7,8 +7,13 @@ import pytest
 import torch
 from scipy import stats
 
+from difrun.builtin.losses import min_snr_loss
+from difrun.builtin.losses import x0 as x0_loss
+from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
-from difrun.loss import Regression, score_matching, uniform
+from difrun.gaussian import GaussianProcess
+from difrun.kinds import conversion
+from difrun.loss import WEIGHTS, Regression, edm, min_snr, score_matching, snr, uniform
 from difrun.mixture import GaussianMixture
 from difrun.model import NetworkModel, ScoreModel
 from difrun.randomness import Generator
@@ -72,9 +77,6 @@ def test_one_loss_in_several_coordinates():
     process = ReferenceVP()
     x0 = two_gaussians().sample(50, torch.Generator().manual_seed(1))
 
-    def snr(at):
-        return at.alpha**2 / at.var
-
     for predicts in ("edm", "noise", "v", "x0"):
         network = _Wave().double()
         model = NetworkModel(network, process, (2,), predicts=predicts, mean=x0.mean(0), var=x0.var(0))
@@ -84,6 +86,117 @@ def test_one_loss_in_several_coordinates():
         ]
         torch.testing.assert_close(losses[1], losses[0], rtol=1e-9, atol=1e-12)
         torch.testing.assert_close(losses[2], losses[0], rtol=1e-9, atol=1e-12)
+
+
+RATIOS = [0.002, 0.3, 0.5, 1.0, 7.0, 15.0]
+
+
+@pytest.mark.parametrize("data_std", [0.5, 1.6])
+@pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE()], ids=["vp", "ve"])
+def test_weights_are_their_formulas(process, data_std):
+    """In terms of ς = σ/α: 1/ς², min(1/ς², γ), (ς² + σ_d²)/(ς σ_d)² = 1/c_out²; for numbers and for tensors."""
+    times = process.time_at(-torch.tensor(RATIOS, dtype=torch.float64).log())
+    batch = process.at(times, 2)
+    for k, at in enumerate(process.instants(times.tolist())):
+        ratio = at.sigma / at.alpha
+        _, out = conversion(at, "edm", "x0", data_std)
+        expected = {
+            "uniform": 1.0,
+            "snr": ratio**-2,
+            "min-snr": min(ratio**-2, 5.0),
+            "edm": (ratio**2 + data_std**2) / (ratio * data_std) ** 2,
+        }
+        assert set(expected) == set(WEIGHTS)
+        for name, weight in WEIGHTS.items():
+            assert weight(at, data_std) == pytest.approx(expected[name], rel=1e-12), name
+            assert weight(batch, data_std)[k].item() == pytest.approx(expected[name], rel=1e-12), name
+        assert edm(at, data_std) == pytest.approx(out**-2, rel=1e-12)
+        assert score_matching(at, data_std) == at.var
+
+
+def test_weights_are_finite_where_nothing_of_the_data_is_left():
+    """α = 0: SNR and min-SNR are 0, edm is 1/σ_d²."""
+
+    class Straight(GaussianProcess):
+        horizon = 1.0
+
+        def log_alpha(self, t):
+            return torch.log1p(-t)
+
+        def alpha(self, t):
+            return 1 - t
+
+        def variance(self, t):
+            return t**2
+
+    at = Straight().at(1.0)
+    assert [WEIGHTS[name](at, 0.5) for name in ("uniform", "snr", "min-snr", "edm")] == [1.0, 0.0, 0.0, 4.0]
+
+
+@pytest.mark.parametrize("gamma", [0.5, 5.0, 40.0])
+def test_min_snr_is_the_snr_loss_up_to_its_bound(gamma):
+    """For each example: the loss of the noise where SNR ≤ γ, and γ/SNR of it elsewhere; both happen."""
+    process = ReferenceVP()
+    x0 = two_gaussians().sample(400, torch.Generator().manual_seed(1))
+    model = NetworkModel(_Wave().double(), process, (2,), mean=x0.mean(0), var=x0.var(0))
+    drawn = min_snr_loss(gamma=gamma).draw(model, x0, Generator(4))
+    # 1/SNR from the level ¼ ln(σ/α) that the network is given.
+    inverse = torch.exp(8 * drawn["level"].double()).flatten()
+    noise = Regression("noise", uniform, LogSNR())(model, x0, Generator(4))
+    bounded = min_snr_loss(gamma=gamma)(model, x0, Generator(4))
+    above = gamma * inverse < 1
+    assert 50 < above.sum() < 350
+    torch.testing.assert_close(bounded[~above], noise[~above], rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(bounded[above], (gamma * inverse * noise)[above], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("weighting", list(WEIGHTS))
+def test_the_loss_of_x0_is_weighted_by_name(weighting):
+    """Per example, w times the plain loss of x_0, with σ_d that of the model."""
+    process = ReferenceVE()
+    x0 = two_gaussians().sample(60, torch.Generator().manual_seed(1))
+    model = NetworkModel(_Wave().double(), process, (2,), mean=x0.mean(0), var=x0.var(0))
+    plain = x0_loss(times="log-normal")
+    drawn = plain.draw(model, x0, Generator(4))
+    snr_ = torch.exp(-8 * drawn["level"].double()).flatten()
+    data_var = x0.var(0).mean()
+    weight = {
+        "uniform": torch.ones_like(snr_),
+        "snr": snr_,
+        "min-snr": snr_.clamp(max=5),
+        "edm": snr_ + 1 / data_var,
+    }
+    weighted = x0_loss(weighting=weighting, times="log-normal")(model, x0, Generator(4))
+    torch.testing.assert_close(
+        weighted, weight[weighting] * plain(model, x0, Generator(4)), rtol=1e-5, atol=1e-9
+    )
+
+
+def test_the_weight_gets_the_standard_deviation_of_the_data():
+    """σ_d² is the mean variance of the data, for a network and for an exact model; what is given goes first."""
+    seen = []
+
+    def spy(at, data_std):
+        seen.append(data_std)
+        return uniform(at, data_std)
+
+    mixture, process = two_gaussians(), ReferenceVP()
+    x0 = mixture.sample(4, torch.Generator().manual_seed(1))
+    network = NetworkModel(_Wave().double(), process, (2,), mean=mixture.mean, var=mixture.var)
+    for model in (network, ExactMixture(mixture, process)):
+        Regression("x0", spy)(model, x0, Generator(1))
+    Regression("x0", spy, data_std=0.25)(network, x0, Generator(1))
+    expected = math.sqrt(mixture.var.mean())
+    assert seen == [pytest.approx(expected, rel=1e-6), pytest.approx(expected, rel=1e-12), 0.25]
+
+
+def test_the_named_losses_are_combinations():
+    assert x0_loss(weighting="edm", times="uniform") == Regression("x0", edm, Uniform())
+    assert x0_loss() == Regression("x0", uniform, LogSNR())
+    built = min_snr_loss(gamma=2.0, times="logit-normal")
+    assert (built.kind, built.times) == ("x0", LogitNormal())
+    at = ReferenceVE().at(0.1)
+    assert built.weight(at, 1.0) == 2.0 == min_snr(2.0)(at, 1.0)
 
 
 class _Wave(torch.nn.Module):
@@ -151,6 +264,18 @@ def test_times_follow_their_laws(process):
         inside = t[t < end]  # logit(1) = ∞
         assert len(inside) > 0.999 * N
         assert stats.kstest(transform(inside), cdf).pvalue > P_VALUE, law
+
+
+def test_times_that_miss_the_process_are_refused():
+    """Less than a millionth of the law in the range: an error that names the range."""
+    process, u = ReferenceVE(), torch.rand(3, dtype=torch.float64)
+    with pytest.raises(
+        DifrunError, match=r"normal in ln\(σ/α\) with mean 9 .* from -6.21 to 3\. Choose a mean in"
+    ):
+        LogNormal(9.0, 0.5).quantile(process, u)
+    with pytest.raises(DifrunError, match=r"normal in logit\(t/T\) with mean -20 .* from -9.21 to inf"):
+        LogitNormal(-20.0, 1.0).quantile(process, u)
+    assert LogNormal(9.0, 2.0).quantile(process, u).isfinite().all()
 
 
 def test_times_of_every_stretch_are_stratified():

@@ -7,7 +7,7 @@ import torch
 
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
-from difrun.schedule import LAM_LIMIT, Schedule
+from difrun.schedule import LAM_FORGOTTEN, Schedule
 from difrun.testing import ReferenceVE, ReferenceVP
 
 
@@ -92,13 +92,17 @@ def test_derivatives_do_not_depend_on_the_grad_mode(process, forms):
 
 
 def test_ends_of_time():
-    """σ/α = noise_floor at t_min; λ is cut at −10 where a process forgets its data."""
+    """σ/α = noise_floor at t_min; λ is cut at −5 where a process forgets its data, and nowhere else."""
     assert ReferenceVE().t_min == pytest.approx(0.002, rel=1e-12)
     assert ReferenceVP().t_min == pytest.approx(0.5 * math.log1p(0.002**2), rel=1e-9)
     assert Straight().t_min == pytest.approx(0.002 / 1.002, rel=1e-12)
     assert ReferenceVE().lam_range == pytest.approx((-math.log(20), -math.log(0.002)))
-    assert Straight().lam_range == pytest.approx((-LAM_LIMIT, -math.log(0.002)))
+    assert Straight().lam_range == pytest.approx((LAM_FORGOTTEN, -math.log(0.002)))
     assert Straight().at(1.0).lam == -math.inf
+    far = ReferenceVE()
+    far.horizon = 20000.0  # λ(T) = −9.9
+    assert far.lam_range == pytest.approx((-math.log(20000), -math.log(0.002)))
+    assert (Straight().forgets, far.forgets) == (True, False)
 
 
 def test_time_at_inverts_and_clips():

@@ -56,7 +56,7 @@ def difrun_grids():
 
 @hookimpl
 def difrun_losses():
-    return [component("shrunk", "shrunk", requires={"gaussian", "network"})]
+    return [component(name, name, requires={"gaussian", "network"}) for name in ("shrunk", "heavy")]
 """
 
 FAULTS = {
@@ -74,6 +74,7 @@ FAULTS = {
     "grid:upward": {"runs_from_the_horizon_to_t_min"},
     "grid:short": {"runs_from_the_horizon_to_t_min"},
     "loss:shrunk": {"is_least_for_the_exact_model"},
+    "loss:heavy": {"weighs_errors_as_declared"},
 }
 """Component -> the rules that it breaks, and no others."""
 

@@ -184,7 +184,7 @@ def test_equals_adamw_with_clipping_and_averaging_per_parameter():
 @pytest.mark.parametrize("weighted", [False, True])
 def test_gradient_is_that_of_the_mean_loss(weighted):
     """The flat gradient of a step against autograd on every parameter of an untouched network."""
-    loss = Regression("score", lambda at: at.var**2) if weighted else Regression("noise")
+    loss = Regression("score", lambda at, data_std: at.var**2) if weighted else Regression("noise")
     ours = trainer(Net(), loss=loss, clip=0.0)
     network = copy.deepcopy(ours.network)
     model = NetworkModel(network, OU(), (2,), predicts="noise", scaled=False)

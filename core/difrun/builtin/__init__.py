@@ -2,7 +2,7 @@
 
 from difrun.api import Component, hookimpl
 from difrun.builtin import dataset_options, metric_options
-from difrun.builtin.options import MLPOptions, RhoOptions
+from difrun.builtin.options import MinSNROptions, MLPOptions, RhoOptions, X0Options
 
 
 @hookimpl
@@ -22,6 +22,19 @@ def difrun_models() -> list[Component]:
         ),
         exact("exact", "The exact model of a dataset whose law is a mixture"),
         exact("empirical", "The exact model of the training examples"),
+    ]
+
+
+@hookimpl
+def difrun_losses() -> list[Component]:
+    # Here, and not in a plugin, so that every Gaussian process can be trained with the core alone.
+    def loss(name: str, target: str, summary: str, options: type) -> Component:
+        target = f"difrun.builtin.losses:{target}"
+        return Component(name, target, summary, options, requires={"gaussian", "network"})
+
+    return [
+        loss("x0", "x0", "Squared error of x̂_0, plain or weighted", X0Options),
+        loss("min-snr", "min_snr_loss", "Squared error of x̂_0 with the weight min(SNR, γ)", MinSNROptions),
     ]
 
 

@@ -1,7 +1,9 @@
-"""Options of the core's own models and grids, without torch."""
+"""Options of the core's own models, losses, samplers and grids, without torch."""
+
+from typing import Literal
 
 import attrs
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, in_, optional
 
 from difrun.api import option
 
@@ -16,3 +18,33 @@ class MLPOptions:
 @attrs.frozen
 class RhoOptions:
     rho: float = option(7.0, "Exponent ρ: larger values put more steps at small noise.", gt(0))
+
+
+@attrs.frozen
+class AdamsOptions:
+    fixed_order: int | None = option(
+        None, "Order, 1 to 6; none: chosen by the number of steps.", optional(in_(range(1, 7)))
+    )
+
+
+@attrs.frozen
+class ExponentialOptions:
+    predictor_order: int = option(3, "Order of the predictor, 1 to 4.", in_(range(1, 5)))
+    corrected: bool = option(False, "Correct every step with the slope at its end, which raises the order by 1.")
+
+
+Times = Literal["uniform", "log-snr", "log-normal", "logit-normal"]
+
+
+@attrs.frozen
+class X0Options:
+    weighting: Literal["uniform", "snr", "min-snr", "edm"] = option(
+        "uniform", "Weight of the squared error of x̂_0: 1, α²/σ², min(α²/σ², 5), or α²/σ² + 1/σ_d²."
+    )
+    times: Times = option("log-snr", "Law of the training time.")
+
+
+@attrs.frozen
+class MinSNROptions:
+    gamma: float = option(5.0, "Bound γ of the weight, min(α²/σ², γ).", gt(0))
+    times: Times = option("log-snr", "Law of the training time.")

@@ -59,7 +59,10 @@ def start(
     made(plan.sampler)
     path = None if folder is None else Path(folder)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
-    return Run(plan, home, parts, device, listener or Listener())
+    run = Run(plan, home, parts, device, listener or Listener())
+    for text in parts.process.advice():
+        run.listener.note(text)
+    return run
 
 
 def reopen(
@@ -276,10 +279,15 @@ class Run:
 
     def _new_trainer(self) -> Trainer:
         assert self.parts.loss is not None  # an exact model counts as trained and comes nowhere near
-        data = self.parts.dataset.train.to(self.device)
-        seed = seed_of(self.plan.seed, "train")
+        dataset = self.parts.dataset
         return Trainer(
-            self.parts.model, self.parts.loss, data, self.plan.train, seed=seed, note=self.listener.note
+            self.parts.model,
+            self.parts.loss,
+            dataset.train.to(self.device),
+            self.plan.train,
+            seed=seed_of(self.plan.seed, "train"),
+            note=self.listener.note,
+            noise=None if dataset.noise is None else dataset.noise.to(self.device),
         )
 
     def _train_report(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:

@@ -34,7 +34,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
             "correlation of x_T with the data": signal.correlation,
             "prior": "moment-matched normal",
         },
-        warnings=[signal.sentence()] if signal.correlation >= 0.3 else [],
+        warnings=[*([signal.sentence()] if signal.correlation >= 0.3 else []), *run.parts.process.advice()],
         pictures=[picture for picture in pictures if picture.title != "Loss"],
         training_pictures=[picture for picture in pictures if picture.title == "Loss"],
         training=_spaced(content.get("training", {})),

@@ -22,6 +22,10 @@ class EulerMaruyama(EulerMaruyamaOptions, Sampler):
 
         x_s = x_t − h (f x_t − a g² ∇ log p_t) + √((2a − 1) g² h) z.
 
+    Where α_t = 0, at the T of a process that forgets its data, f and g² are infinite and there is no such step. The
+    SDE is then solved exactly for an x̂_0 that stands still: x_s = α_s x̂_0 + σ_s ν, where ν is fresh noise, and for
+    a = ½ the noise x_t/σ_t that is there.
+
     Weak order 1, one network evaluation per step.
     """
 
@@ -34,6 +38,9 @@ class EulerMaruyama(EulerMaruyamaOptions, Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
+        if at.alpha == 0:
+            noise = generator.normal(x) if self.stochastic else x / at.sigma
+            return to.alpha * model.predict(x, at, "x0") + to.sigma * noise, None
         h = at.t - to.t
         score = model.predict(x, at, "score")
         x = (1 - h * at.f) * x + h * self.a * at.g2 * score

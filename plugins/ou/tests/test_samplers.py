@@ -10,6 +10,7 @@ from difrun.builtin.grids import logsnr, rho
 from difrun.builtin.samplers import Ancestral, Euler, Heun
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
+from difrun.gaussian import GaussianProcess
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
 from difrun.model import Counted
@@ -19,12 +20,29 @@ from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
 
+
+class Straight(GaussianProcess):
+    """α = 1 − t, σ = t: at T = 1 the data are forgotten, λ = −∞, and f and g² are infinite."""
+
+    horizon = 1.0
+
+    def log_alpha(self, t):
+        return torch.log1p(-t)
+
+    def alpha(self, t):
+        return 1 - t
+
+    def variance(self, t):
+        return t**2
+
+
 PROCESSES = {
     "ou": OrnsteinUhlenbeck(mu=(0.5, -1.0)),
     "ou-short": OrnsteinUhlenbeck(theta=0.5, sigma=0.5, horizon=1.0),
     "vp-linear": VariancePreserving(),
     "vp-cosine": VariancePreserving(schedule="cosine"),
     "ve": VarianceExploding(),
+    "straight": Straight(),
 }
 STEPS = (40, 80, 160)
 GAUSSIAN = GaussianMixture([1.0], [[1.0, -0.5]], [0.3])
@@ -117,6 +135,22 @@ def test_every_member_of_the_family_draws_from_a_mixture(a):
     fourth = (x - x.mean(0)).pow(4).mean(0)
     error = ((fourth - true.var**2).clamp_min(0) / n).sqrt()
     assert ((x.var(0) - true.var).abs() < 5 * error + 0.02 * true.var).all()
+
+
+@pytest.mark.parametrize("a", [0.5, 0.75, 1.0, 2.0])
+def test_the_step_from_infinite_noise_is_solved_exactly(a):
+    """From λ = −∞: x_s = α_s E[x_0] + σ_s ν, with ν = x_T for a = ½ and fresh noise otherwise."""
+    process = PROCESSES["straight"]
+    model = ExactMixture(GAUSSIAN, process)
+    x = torch.tensor([[0.3, -1.2]], dtype=torch.float64)
+
+    def run(generator, n):
+        return integrate(EulerMaruyama(a=a), model, x.expand(n, 2), [1.0, 0.8], generator=generator)
+
+    mean, var = affine_moments(run, 1)
+    kept, fresh = (0.8, 0.0) if a == 0.5 else (0.0, 0.8)
+    torch.testing.assert_close(mean, 0.2 * GAUSSIAN.mean + kept * x[0], rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(var, torch.full((2,), fresh**2, dtype=torch.float64), rtol=1e-12, atol=1e-12)
 
 
 def test_one_step_is_the_formula():

@@ -127,3 +127,15 @@ def shrunk():
             return examples
 
     return Shrunk("noise")
+
+
+def heavy():
+    """Its weight, which is 1, counts double."""
+
+    class Heavy(Regression):
+        def draw(self, model, x0, generator):
+            examples = super().draw(model, x0, generator)
+            examples["root"] = 2**0.5 * examples["root"]
+            return examples
+
+    return Heavy("noise")

@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from difrun.builtin.mlp import MLP
 from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
+from difrun.kinds import conversion
+from difrun.loss import Regression
 from difrun.model import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing.references import Disturbed, two_gaussians
@@ -16,10 +18,15 @@ from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomnes
 USABLE = GAUSSIAN_RUN | {"network"}
 
 ERRORS = {
-    "everywhere": lambda x, at: torch.ones_like(x),
-    "in proportion to x": lambda x, at: x * (at.alpha**2 + at.var) ** -0.5,
-    "where noise prevails": lambda x, at: torch.tanh(x) * at.var / (at.alpha**2 + at.var),
+    "everywhere": lambda x, at: _signal(at) * torch.ones_like(x),
+    "in proportion to x": lambda x, at: _signal(at) * x * (at.alpha**2 + at.var) ** -0.5,
+    "where noise prevails": lambda x, at: _signal(at) * torch.tanh(x) * at.var / (at.alpha**2 + at.var),
 }
+"""Errors of the noise prediction. They vanish with α, so that the error of x̂_0, σ/α times as large, is bounded."""
+
+
+def _signal(at: Any) -> Any:
+    return at.alpha * (at.alpha**2 + at.var) ** -0.5
 
 
 def network_model(process: GaussianProcess) -> NetworkModel:
@@ -84,6 +91,30 @@ def is_least_for_the_exact_model(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
+def weighs_errors_as_declared(subject: Subject) -> None:
+    """An error δh of the noise prediction adds w(t) (q δ)² ‖h‖²/d to the loss of its example, to 1e-6.
+
+    For a `Regression` on a kind, with the weight w that it declares and the factor q from the noise to that kind; a
+    loss of another form declares no weight. The errors ±δh are averaged: what is not known of x_0 drops out.
+    """
+    loss, x0 = subject.make(), data(200, torch.float64)
+    if not isinstance(loss, Regression):
+        return
+    for process in subject.partners:
+        model = ExactMixture(two_gaussians(), process)
+        drawn = loss.draw(model, x0, Generator(2))
+        at = process.at(drawn["t"], x0.ndim)
+        weight = torch.as_tensor(loss.weight(at, loss.data_std or model.data_std))
+        factor = torch.as_tensor(conversion(at, "noise", loss.kind)[1])
+        best, *others = _losses(loss, model, x0, seed=2)
+        for (name, error), (plus, minus) in zip(ERRORS.items(), others, strict=True):
+            added = weight * (0.3 * factor * error(drawn["x"], at)).square()
+            scale = best + 0.5 * (plus + minus)  # of what is subtracted
+            gap = 0.5 * (plus + minus) - best - added.flatten(1).mean(1)
+            assert (gap.abs() <= 1e-6 * scale).all(), (process, name)
+
+
+@check("loss", alone_in=USABLE)
 def is_random_only_through_its_generator(subject: Subject) -> None:
     """One seed gives one loss, another another; inputs are left alone and global random states untouched."""
     loss, x0 = subject.make(), data(32)
@@ -96,11 +127,11 @@ def is_random_only_through_its_generator(subject: Subject) -> None:
     assert torch.equal(x0, before)
 
 
-def _losses(loss: Any, model: ExactMixture, x0: Tensor) -> list[Any]:
+def _losses(loss: Any, model: ExactMixture, x0: Tensor, seed: int = 5) -> list[Any]:
     """The loss per example of the exact model, then (plus, minus) of each disturbance, all with one seed."""
-    found: list[Any] = [loss(model, x0, Generator(5))]
+    found: list[Any] = [loss(model, x0, Generator(seed))]
     for error in ERRORS.values():
-        found.append([loss(Disturbed(model, size, error), x0, Generator(5)) for size in (0.3, -0.3)])
+        found.append([loss(Disturbed(model, size, error), x0, Generator(seed)) for size in (0.3, -0.3)])
     return found
 
 

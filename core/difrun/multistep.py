@@ -1,0 +1,125 @@
+r"""Multistep methods: one engine, one routine for coefficients, any frame.
+
+A *frame* turns the probability flow into dy/dc = k(c) q(y, c): a clock c that grows along the way, a known kernel k, and
+a slope q that costs one network evaluation. The step from c_i to c_{i+1} integrates the kernel exactly against the
+polynomial through the last slopes,
+
+    y_{i+1} = y_i + Σ_j w_j q_j,    w_j = ∫ k(c) ℓ_j(c) dc   over [c_i, c_{i+1}],
+
+with ℓ_j the Lagrange polynomials of the nodes used: p nodes give the predictor, of order p. When q_{i+1} is known, the
+same step can be taken again with the new node among p + 1, at no further evaluation: the corrector, which raises the
+order to p + 1 (Adams; Zhao et al., 2023, arXiv 2302.04867, for the exponential case). The next step starts from there.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from difrun.randomness import Generator
+from difrun.sampler import Sampler
+
+KEPT = 8
+"""Slopes of earlier steps that are kept; more than any order in use needs."""
+
+_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+
+
+def coefficients(
+    nodes: Sequence[float], start: float, end: float, kernel: Callable[[Any], Any] | None = None
+) -> list[float]:
+    r"""w_j = ∫ k(c) ℓ_j(c) dc over [start, end], ℓ_j the Lagrange polynomials of `nodes` (distinct); k = 1 by default.
+
+    Gauss–Legendre quadrature of 24 points: exact to rounding for the polynomials and kernels in use.
+    """
+    half = 0.5 * (end - start)
+    points = start + half * (_POINTS + 1)
+    measure = half * _WEIGHTS * (1.0 if kernel is None else kernel(points))
+    places = np.asarray(nodes, dtype=float)
+    weights = []
+    for j, node in enumerate(places):
+        others = np.delete(places, j)
+        basis = np.prod((points[:, None] - others) / (node - others), axis=1)
+        weights.append(float(measure @ basis))
+    return weights
+
+
+class Frame:
+    """The coordinates in which a multistep method works, for one model: dy/dc = k(c) q."""
+
+    def __init__(self, model: Any):
+        self.model = model
+
+    def clock(self, at: Any) -> float:
+        """c at an instant, strictly increasing along the way; −inf at T where nothing is left of the data, if need be."""
+        raise NotImplementedError
+
+    def kernel(self, clock: Any) -> Any:
+        """k at an array of clocks; 1 unless overridden."""
+        return np.ones_like(clock)
+
+    def from_infinity(self, clock: float) -> float:
+        """∫ k(c) dc from −∞; only for a clock that can be −inf."""
+        raise NotImplementedError
+
+    def enter(self, x: Tensor, at: Any) -> Tensor:
+        """y of x."""
+        raise NotImplementedError
+
+    def leave(self, y: Tensor, at: Any) -> Tensor:
+        """x of y."""
+        raise NotImplementedError
+
+    def slope(self, x: Tensor, at: Any) -> Tensor:
+        """q at x: one evaluation of the model."""
+        raise NotImplementedError
+
+
+class Multistep(Sampler):
+    """A multistep predictor, with or without corrector, in the frame that a subclass gives."""
+
+    evaluations = 1
+
+    def frame(self, model: Any) -> Frame:
+        """The frame for a model."""
+        raise NotImplementedError
+
+    def scheme(self, steps: int) -> tuple[int, bool]:
+        """The order of the predictor and whether it is corrected, on a grid of so many steps."""
+        raise NotImplementedError
+
+    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+        """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
+        frame = self.frame(model)
+        order, corrected = self.scheme(len(instants) - 1)
+        clocks = [frame.clock(at) for at in instants]
+        # A node at −inf serves the first step alone: no polynomial passes through it.
+        first = 0 if math.isfinite(clocks[0]) else 1
+        rows = []
+        for i in range(len(clocks) - 1):
+            corrector: list[float] = []
+            # The first steps are always corrected: left to themselves, their low order would be that of the method.
+            if i > first and (corrected or i < first + order):
+                corrector = coefficients(clocks[max(first, i - order) : i + 1], clocks[i - 1], clocks[i], frame.kernel)
+            if i < first:
+                predictor = [frame.from_infinity(clocks[1])]
+            else:
+                predictor = coefficients(clocks[max(first, i + 1 - order) : i + 1], clocks[i], clocks[i + 1], frame.kernel)
+            rows.append((corrector, predictor))
+        return frame, iter(rows), [], None
+
+    def step(self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator) -> tuple[Tensor, Any]:
+        frame, rows, slopes, before = state
+        corrector, predictor = next(rows)
+        slopes = [*slopes[-KEPT:], frame.slope(x, at)]
+        y = _combined(before, corrector, slopes) if corrector else frame.enter(x, at)
+        return frame.leave(_combined(y, predictor, slopes), to), (frame, rows, slopes, y)
+
+
+def _combined(y: Tensor, weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
+    """y + Σ w_j q_j, the last weight with the last slope."""
+    for weight, slope in zip(weights, slopes[-len(weights) :], strict=True):
+        y = y.add(slope, alpha=weight)
+    return y

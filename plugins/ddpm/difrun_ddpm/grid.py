@@ -1,0 +1,35 @@
+"""Sub-sequences of the chain's integer times."""
+
+import math
+from typing import Any
+
+from difrun.errors import DifrunError
+from difrun.grid import check
+
+
+def integer(process: Any, steps: int, *, spacing: str = "trailing") -> list[float]:
+    r"""`steps` different integers of 1 ... N, the first of them N, then t_min in the place of 0.
+
+    Counted from the data (i = 1 ... K for K steps), up to rounding,
+
+        trailing:   n_i = N i/K       equal strides (Lin et al., 2024, arXiv 2305.08891, sec. 3.3);
+        quadratic:  n_i = N (i/K)²    shorter ones near the data (Song et al., 2021, arXiv 2010.02502, app. D.2).
+
+    Integers that rounding makes equal move up to the next one that is free. K = N is the whole chain. Only integers
+    above t_min count, which lies between 0 and 1 unless the noise floor is high. Raises DifrunError when there are
+    fewer than `steps`.
+    """
+    last = round(process.horizon)
+    below = math.floor(process.t_min)
+    if steps > last - below:
+        raise DifrunError(
+            f"grid 'integer' has {last - below} times between t_min = {process.t_min:g} and N = {last}, one for each "
+            f"step; {steps} steps need more. Take fewer steps, a longer chain (--process.steps), or another grid."
+        )
+    power = 2 if spacing == "quadratic" else 1
+    times: list[int] = []
+    for i in range(1, steps + 1):
+        # Half up, in whole numbers: round() would send halves to the even neighbour and make strides uneven.
+        place = below + ((last - below) * 2 * i**power + steps**power) // (2 * steps**power)
+        times.append(max(place, times[-1] + 1 if times else below + 1))
+    return check([*(float(n) for n in reversed(times)), process.t_min], process, steps)

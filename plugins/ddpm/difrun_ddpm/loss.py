@@ -1,0 +1,91 @@
+r"""The simple loss of DDPM, and the variational bound that it simplifies."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.loss import Regression, uniform
+from difrun.times import LogSNR, TimeLaw, Uniform
+from difrun_ddpm.process import DDPM
+
+
+class SimpleTimes(TimeLaw):
+    """t uniform on [t_min, T]; on the chain n uniform on 1 ... N."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        if isinstance(process, DDPM):
+            return (process.steps * u).floor().clamp_max(process.steps - 1) + 1
+        return Uniform().quantile(process, u)
+
+
+class BoundTimes(TimeLaw):
+    """λ uniform over `lam_range`; on the chain n in 2 ... N with probability `bound_law`."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        if not isinstance(process, DDPM):
+            return LogSNR().quantile(process, u)
+        below = bound_law(process).cumsum(0)
+        return (torch.searchsorted(below, u, right=True) + 2).clamp_max(process.steps).double()
+
+
+def bound_law(process: DDPM) -> Tensor:
+    r"""p_n of n = 2 ... N, of shape (N − 1,), in proportion to h_n + ½(SNR_{n−1} − SNR_n)/(1 + SNR_n).
+
+    h_n = λ_{n−1} − λ_n is the length of the step, the other part the term that data N(0, 1) would have: it keeps the
+    variance of the bound finite where a short chain takes steps that are long in λ. Raises DifrunError for N = 1.
+    """
+    if process.steps < 2:
+        raise DifrunError("loss 'vlb' needs a chain of at least 2 steps; --process.steps is 1.")
+    lam = process.log_snrs[1:]
+    h = lam[:-1] - lam[1:]
+    share = h + 0.5 * torch.expm1(2 * h) * torch.sigmoid(2 * lam[1:])
+    return share / share.sum()
+
+
+def bound_weight(at: Any, data_std: float) -> Any:
+    r"""The weight of ‖ε̂ − ε‖² in the bound, divided by the density of `BoundTimes`.
+
+    On the chain it is ½(SNR_{n−1}/SNR_n − 1)/p_n; in continuous time λ_min − λ_T.
+    """
+    process = at.schedule
+    if not isinstance(process, DDPM):
+        low, high = process.lam_range
+        return high - low
+    lam = process.log_snrs
+    n = at.t.round().long().cpu()
+    weight = 0.5 * torch.expm1(2 * (lam[n - 1] - lam[n])) / bound_law(process)[n - 2]
+    return weight.to(at.t.dtype).to(at.t.device)
+
+
+def noise(*, times: str = "uniform") -> Regression:
+    r"""The simple loss, E_t E ‖ε_θ(x_t, t) − ε‖²/d (Ho et al., 2020, arXiv 2006.11239, eq. 14).
+
+    `times` is the law of t. "uniform": n = 1 ... N on the chain `ddpm`, and t on [t_min, T] on any other process.
+    "log-snr": uniform in log(α/σ) from t_min to T, which spends more of the training on small noise.
+    """
+    laws: dict[str, TimeLaw] = {"uniform": SimpleTimes(), "log-snr": LogSNR()}
+    return Regression("noise", uniform, laws[times])
+
+
+def vlb() -> Regression:
+    r"""The variational bound on −log p(x_0), in nats per coordinate, without its reconstruction and prior terms.
+
+    On the chain, for a reverse kernel with the variance of the posterior (Ho et al., 2020, arXiv 2006.11239, eq. 5; in
+    this form Kingma et al., 2021, arXiv 2107.00630, eq. 13),
+
+        L = Σ_{n=2}^N KL(q(x_{n−1} | x_n, x_0) ‖ p_θ(x_{n−1} | x_n)) = Σ_{n=2}^N ½(SNR_{n−1} − SNR_n) E‖x_0 − x̂_0‖²,
+
+    where SNR = α²/σ² and SNR_n ‖x_0 − x̂_0‖² = ‖ε̂ − ε‖². On any other process it is the limit of infinitely many steps
+    from t_min to T (to λ = −5 where a process forgets its data), with λ = log(α/σ) (their eq. 18, whose γ is −2λ):
+
+        L = ½ ∫ (−dSNR/dt) E‖x_0 − x̂_0‖² dt = ∫ E‖ε̂ − ε‖² dλ.
+
+    An example draws one n with probability p_n (`bound_law`; in continuous time λ uniformly) and its term is divided by
+    p_n: its expectation is L/d exactly, and as what is left of the weights is nearly equal its variance is small.
+
+    Left out: the reconstruction term −log p(x_0 | x_1) (−log p(x_0 | x_{t_min}) in continuous time), and
+    KL(q(x_T | x_0) ‖ p(x_T)), which does not depend on the weights.
+    """
+    return Regression("noise", bound_weight, BoundTimes())

@@ -1,0 +1,134 @@
+r"""DPM-Solver++: exponential integrators for x̂_0 (Lu et al., 2022, arXiv 2211.01095).
+
+With λ = log(α/σ) the probability flow from t to s has the exact solution (their eq. 8)
+
+    x_s = (σ_s/σ_t) x_t + σ_s ∫ e^λ x̂_0(λ) dλ,    λ from λ_t to λ_s = λ_t + h.
+
+If x̂_0 is c_0 + c_1 u + c_2 u², with u = (λ − λ_t)/h from 0 to 1, it is
+
+    x_s = (σ_s/σ_t) x_t + α_s (c_0 φ_1 + c_1 φ_2 + c_2 φ_3),    φ_{k+1} = h ∫ e^{h(u − 1)} u^k du,
+
+so φ_1 = 1 − e^−h, φ_2 = 1 − φ_1/h, φ_3 = 1 − 2φ_2/h. Where α_T = 0, the first step has λ_t = −∞ and h = ∞; all formulas
+keep their limits, in which a step that looks back to T has the order of one that does not.
+"""
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.randomness import Generator
+from difrun.sampler import Sampler
+
+
+class SingleStep2(Sampler):
+    r"""DPM-Solver++(2S), the single-step method of order 2 (Lu et al., 2022, Algorithm 1 with r = ½).
+
+    A step of DDIM leads to the instant m in the middle, λ_m = ½(λ_t + λ_s), and x̂_0 there to s:
+
+        x_m = (σ_m/σ_t) x_t + α_m (1 − e^{−h/2}) x̂_0(x_t, t),
+        x_s = (σ_s/σ_t) x_t + α_s (1 − e^{−h}) x̂_0(x_m, m).
+
+    From λ_t = −∞ the middle is that of α/σ, λ_m = λ_s − log 2. Two network evaluations per step.
+    """
+
+    order = 2
+    evaluations = 2
+
+    def prepare(self, model: Any, instants: Sequence[Any]) -> dict[float, Any]:
+        """t -> the instant in the middle of the step from t."""
+        process = model.process
+        middles = process.instants(process.time_at(_middle(at, to)) for at, to in pairwise(instants))
+        return {at.t: middle for at, middle in zip(instants, middles, strict=False)}
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        middle = state[at.t]
+        half = model.carry(x, at, "x0", middle.sigma / at.sigma, middle.alpha * _phi1(middle.lam - at.lam))
+        x0 = model.predict(half, middle, "x0")
+        return torch.add(to.sigma / at.sigma * x, x0, alpha=to.alpha * _phi1(to.lam - at.lam)), state
+
+
+def _middle(at: Any, to: Any) -> float:
+    return 0.5 * (at.lam + to.lam) if at.lam > -math.inf else to.lam - math.log(2)
+
+
+class Multistep2(Sampler):
+    r"""DPM-Solver++(2M), the multistep method of order 2 (Lu et al., 2022, Algorithm 2).
+
+    x̂_0 is extrapolated linearly in λ through the last two evaluations, h_1 apart, and taken in the middle:
+
+        D = x̂_0 + h/(2 h_1) · (x̂_0 − last x̂_0),    x_s = (σ_s/σ_t) x_t + α_s (1 − e^{−h}) D.
+
+    The first step is DDIM. One network evaluation per step.
+    """
+
+    order = 2
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        x0 = model.predict(x, at, "x0")
+        h = to.lam - at.lam
+        if state is None:
+            slope = x0
+        else:
+            last_x0, last_h = state
+            slope = torch.lerp(last_x0, x0, 1 + h / (2 * last_h))
+        return torch.add(to.sigma / at.sigma * x, slope, alpha=to.alpha * _phi1(h)), (x0, h)
+
+
+class Multistep3(Sampler):
+    r"""DPM-Solver++(3M), the multistep method of order 3: that of order 2 with one more term of the same derivation.
+
+    x̂_0 is the parabola in λ through the last three evaluations, h_1 and h_2 apart. With the divided differences
+    Δ = (x̂_0 − x̂_0^(1))/h_1 and Δ² = (Δ − Δ^(1))/(h_1 + h_2),
+
+        c_0 = x̂_0,    c_1 = h (Δ + h_1 Δ²),    c_2 = h² Δ².
+
+    The start keeps the order: the first step is DDIM; the second, when x̂_0 at the end of the first is known, adds to
+    that α φ_2 (x̂_0 − x̂_0^(1)), which makes it of order 2, and goes on with the line through both. As polynomials are
+    not to be trusted far outside of their nodes, a step that is longer than 1.25 times the last looks back on
+    two evaluations only, and longer than 1.5 times on none (`REACH`); no step is, on grids that are smooth in λ.
+    One network evaluation per step.
+    """
+
+    order = 3
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        x0 = model.predict(x, at, "x0")
+        h = to.lam - at.lam
+        phi1, phi2 = _phi1(h), _phi2(h)
+        ratio = to.sigma / at.sigma
+        if state is None:
+            return torch.add(ratio * x, x0, alpha=to.alpha * phi1), (x0, h, None, 0.0)
+        last_x0, h1, last_slope, h2 = state
+        slope = (x0 - last_x0) / h1
+        if last_slope is None:
+            x = torch.add(x, x0 - last_x0, alpha=at.alpha * _phi2(h1))
+        x = torch.add(ratio * x, x0, alpha=to.alpha * phi1)
+        if h <= REACH[0] * h1:
+            x = torch.add(x, slope, alpha=to.alpha * phi2 * h)
+        if h <= REACH[1] * h1 and last_slope is not None:
+            phi3 = 1 - 2 * phi2 / h
+            x = torch.add(x, slope - last_slope, alpha=to.alpha * h * (phi2 * h1 + phi3 * h) / (h1 + h2))
+        return x, (x0, h, slope, h1)
+
+
+REACH = (1.5, 1.25)
+"""How long a step may be, over the last one, for a line and for a parabola through the evaluations before it."""
+
+
+def _phi1(h: float) -> float:
+    return -math.expm1(-h)
+
+
+def _phi2(h: float) -> float:
+    """φ_2; ½ for h = ∞: from α = 0, x̂_0 is a line in α/σ and none in λ."""
+    return 0.5 if h == math.inf else 1 - _phi1(h) / h

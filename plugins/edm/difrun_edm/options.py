@@ -1,0 +1,38 @@
+"""Options of the plugin's components, without torch."""
+
+import attrs
+from attrs.validators import ge, gt, optional
+
+from difrun.api import GaussianOptions, option
+
+
+@attrs.frozen
+class EDMOptions(GaussianOptions):
+    sigma_max: float = option(80.0, "Largest noise level, σ_max = T; the smallest is noise_floor.", gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.sigma_max <= self.noise_floor:
+            raise ValueError(
+                f"sigma_max = {self.sigma_max:g} must be larger than noise_floor = {self.noise_floor:g}"
+            )
+
+
+@attrs.frozen
+class LossOptions:
+    p_mean: float = option(-1.2, "Mean of ln(σ/α) in training.")
+    p_std: float = option(1.2, "Standard deviation of ln(σ/α) in training.", gt(0))
+    data_std: float | None = option(
+        None, "σ_d of the weight; none: the standard deviation of the data.", optional(gt(0))
+    )
+
+
+@attrs.frozen
+class HeunOptions:
+    s_churn: float = option(40.0, "Churn of a whole run; 0 makes the sampler deterministic.", ge(0))
+    s_tmin: float = option(0.05, "Smallest noise-to-signal ratio σ/α at which noise is added.", ge(0))
+    s_tmax: float = option(50.0, "Largest noise-to-signal ratio σ/α at which noise is added.", gt(0))
+    s_noise: float = option(1.0, "Standard deviation of the added noise, over the right one.", ge(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.s_tmin >= self.s_tmax:
+            raise ValueError(f"s_tmin = {self.s_tmin:g} must be less than s_tmax = {self.s_tmax:g}")

@@ -1,0 +1,33 @@
+"""The process of the plugin: noise of standard deviation t."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.gaussian import GaussianProcess
+from difrun_edm.options import EDMOptions
+
+
+class EDM(GaussianProcess, EDMOptions):
+    r"""The variance-exploding process whose time is its noise level, dX = √(2t) dW, so that
+
+        α(t) = 1,    σ(t) = t,    t in [σ_min, σ_max]
+
+    (Karras et al., 2022, arXiv 2206.00364, table 1, column EDM). σ_max is the horizon; σ_min is `noise_floor`.
+    """
+
+    @property
+    def horizon(self) -> float:  # type: ignore[override]
+        return self.sigma_max
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return torch.zeros_like(t)
+
+    def variance(self, t: Tensor) -> Tensor:
+        return t**2
+
+    def time_at(self, lam: Any) -> Any:
+        """The time e^−λ, clipped to [0, T]; number in, number out."""
+        t = torch.as_tensor(lam, dtype=torch.float64).neg().exp().clamp(max=self.horizon)
+        return t if isinstance(lam, Tensor) else t.item()

@@ -1,0 +1,44 @@
+"""Options of the plugin's components, without torch."""
+
+from pathlib import Path
+from typing import Literal
+
+import attrs
+from attrs.validators import ge, gt, optional
+
+from difrun.api import GaussianOptions, option
+
+MIN_COUPLES = 20
+
+
+@attrs.frozen
+class FlowOptions(GaussianOptions):
+    """The process has none of its own."""
+
+
+@attrs.frozen
+class FlowLossOptions:
+    times: Literal["uniform", "logit-normal"] = option(
+        "uniform", "Law of the training time: uniform in t, or normal in logit(t/T)."
+    )
+    mean: float = option(0.0, "Mean of logit(t/T), for logit-normal times; below 0: nearer to the data.")
+    std: float = option(1.0, "Standard deviation of logit(t/T), for logit-normal times.", gt(0))
+
+
+@attrs.frozen
+class SDEOptions:
+    a: float = option(
+        1.0,
+        "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, above 1 noisier.",
+        ge(0.5),
+    )
+
+
+@attrs.frozen
+class ReflowOptions:
+    run: Path | None = option(
+        None, "Folder of the trained run whose flow is to be straightened.", metavar="RUN"
+    )
+    n: int = option(20000, "Number of couples (noise, sample) to make and to train on.", ge(MIN_COUPLES))
+    sampler: str | None = option(None, "Deterministic sampler that makes them; without it the run's own.")
+    steps: int | None = option(None, "Its number of steps; without it the run's own.", optional(ge(1)))

@@ -1,0 +1,38 @@
+"""The process of the plugin: rectified flow."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.gaussian import GaussianProcess
+from difrun_flow.options import FlowOptions
+
+
+class RectifiedFlow(GaussianProcess, FlowOptions):
+    r"""Rectified flow, x_t = (1 − t) x_0 + t ε for t in [0, 1]; beyond 1 the process stays where it is.
+
+    Liu et al. (2023, arXiv 2209.03003, eq. 1) and Lipman et al. (2023, arXiv 2210.02747, example II), both with time
+    the other way round. With α = 1 − t and σ = t it solves dx = f x dt + g dw,
+
+        f = −1/(1 − t),    g² = 2t/(1 − t),    λ = log((1 − t)/t),
+
+    and its probability flow is dx/dt = E[ε − x_0 | x_t]. At T = 1 nothing of the data is left: α = 0, λ = −∞, and f
+    and g² are infinite, while the flow is regular.
+    """
+
+    horizon = 1.0
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return torch.log1p(-t.clamp_max(1))
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t.clamp_max(1)
+
+    def variance(self, t: Tensor) -> Tensor:
+        return t.clamp_max(1) ** 2
+
+    def time_at(self, lam: float | Tensor) -> Any:
+        """t = 1/(1 + e^λ); number in, number out."""
+        t = torch.sigmoid(-torch.as_tensor(lam, dtype=torch.float64))
+        return t if isinstance(lam, Tensor) else t.item()
