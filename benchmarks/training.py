@@ -14,6 +14,7 @@ import argparse
 import os
 import statistics
 import time
+from typing import Any
 
 import attrs
 import torch
@@ -34,6 +35,8 @@ SILENT = open(os.devnull, "w")  # noqa: SIM115
 
 @attrs.frozen
 class Variant:
+    """What is trained, and whether the tutorial loop has a tqdm bar."""
+
     name: str
     width: int
     features: int
@@ -71,7 +74,7 @@ def tutorial(variant: Variant, data: Tensor, steps: int) -> float:
     losses: list[float] = []
     start = time.process_time()
     while True:
-        batches = tqdm(loader, file=SILENT) if variant.bar else loader
+        batches: Any = tqdm(loader, file=SILENT) if variant.bar else loader
         for (x0,) in batches:
             t = 0.001 + 3.999 * torch.rand(len(x0))
             alpha = torch.exp(-t)[:, None]

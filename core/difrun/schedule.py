@@ -96,14 +96,14 @@ def _column(name: str) -> Any:
 
 
 class GridInstant(Instant):
-    """One instant of a grid, in Python numbers; a field is computed for the whole grid when one of it is first read.
+    """One instant of a grid, in Python numbers; what is not known is computed for the whole grid when first read.
 
-    grid: the instant whose t is the grid. lists: its fields as far as they are known. k: place in the grid.
+    grid: the instant whose t is the grid. k: place in it. lists: fields of the grid that were read already.
     """
 
-    def __init__(self, grid: Instant, lists: dict[str, list[float]], k: int):
-        self.schedule, self.t = grid.schedule, lists["t"][k]
-        self._grid, self._lists, self._k = grid, lists, k
+    def __init__(self, grid: Instant, k: int, lists: dict[str, list[float]], t: float, **known: float):
+        super().__init__(grid.schedule, t, **known)
+        self._grid, self._k, self._lists = grid, k, lists
 
     def read(self, name: str) -> float:
         if name not in self._lists:
@@ -162,8 +162,14 @@ class Schedule:
         """The instants of a whole grid at once: float64 arithmetic, Python numbers out."""
         ts = [float(t) for t in times]
         grid = Instant(self, torch.tensor(ts, dtype=torch.float64))
-        lists = {"t": ts}
-        return [GridInstant(grid, lists, k) for k in range(len(ts))]
+        rows = zip(
+            ts, *(getattr(grid, name).tolist() for name in ("alpha", "sigma", "var", "lam")), strict=True
+        )
+        lists: dict[str, list[float]] = {}
+        return [
+            GridInstant(grid, k, lists, t, alpha=alpha, sigma=sigma, var=var, lam=lam)
+            for k, (t, alpha, sigma, var, lam) in enumerate(rows)
+        ]
 
     def log_snr(self, t: Tensor) -> Tensor:
         """λ(t) = log(α/σ), half the log signal-to-noise ratio."""

@@ -118,7 +118,6 @@ class Run:
         self.stop_if_asked()
         if not self._measured():
             self.evaluate()
-        self.stop_if_asked()
         self.report()
         get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self
