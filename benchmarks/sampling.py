@@ -23,7 +23,7 @@ from difrun.integrate import integrate
 from difrun.model import NetworkModel
 from difrun_ou.process import OrnsteinUhlenbeck
 
-MUST = {2048: 1.05, 16: 1.15}
+AIM = {2048: 1.05, 16: 1.15}
 
 
 class Network(nn.Module):
@@ -97,11 +97,11 @@ def main() -> None:
     process = OrnsteinUhlenbeck()
     model = NetworkModel(network, process, (2,), predicts="noise", scaled=False)
     times = rho(process, arguments.steps)
-    print("| sampler | batch | bare loop | difrun | ratio: median (quartiles) | must |")
+    print("| sampler | batch | bare loop | difrun | ratio: median (quartiles) | aim |")
     print("|---|---|---|---|---|---|")
     for name, bare in BARE.items():
         sampler = OURS[name]()
-        for batch, must in MUST.items():
+        for batch, aim in AIM.items():
             x = torch.randn(batch, 2)
             theirs, mine = bare(network, x, times), integrate(sampler, model, x, times)
             assert torch.allclose(theirs, mine, rtol=1e-4, atol=1e-4 * theirs.abs().max()), (
@@ -121,7 +121,7 @@ def main() -> None:
             low, middle, high = statistics.quantiles([b / a for a, b in pairs], n=4)
             print(
                 f"| {name} | {batch} | {1e6 * theirs:.0f} µs/step | {1e6 * mine:.0f} µs/step | "
-                f"**{middle:.2f}** ({low:.2f} to {high:.2f}) | ≤ {must} |"
+                f"**{middle:.2f}** ({low:.2f} to {high:.2f}) | ≤ {aim} |"
             )
 
 

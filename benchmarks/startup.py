@@ -17,7 +17,7 @@ COMMANDS = {
     "difrun --process ou --steps none (a usage error)": ["--process", "ou", "--steps", "none"],
 }
 HEAVY = ("torch", "numpy", "matplotlib")
-MUST = 0.3
+AIM = 0.3
 
 RUN = "from difrun.cli import main; main()"
 WATCHED = f"""
@@ -57,12 +57,12 @@ def main() -> None:
         for name, (code, arguments) in codes.items():
             if "torch" not in name or repeat < 3:  # slow, and only there to compare with
                 took[name].append(seconds(code, arguments))
-    print("| command | seconds: median (range) | must | torch, numpy, matplotlib in the process |")
+    print("| command | seconds: median (range) | aim | torch, numpy, matplotlib in the process |")
     print("|---|---|---|---|")
     for name, times in took.items():
-        must, heavy = (f"< {MUST}", loaded(COMMANDS[name])) if name in COMMANDS else ("", "")
+        aim, heavy = (f"< {AIM}", loaded(COMMANDS[name])) if name in COMMANDS else ("", "")
         median = statistics.median(times)
-        print(f"| `{name}` | **{median:.2f}** ({min(times):.2f} to {max(times):.2f}) | {must} | {heavy} |")
+        print(f"| `{name}` | **{median:.2f}** ({min(times):.2f} to {max(times):.2f}) | {aim} | {heavy} |")
 
 
 if __name__ == "__main__":

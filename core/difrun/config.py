@@ -57,7 +57,9 @@ class SampleOptions:
 
     n: int = option(10000, "Samples to draw.", ge(1))
     steps: int = option(30, "Sampling steps.", ge(1))
-    chunk: int = option(4096, "Samples drawn at a time; the result does not depend on it.", ge(1))
+    chunk: int = option(
+        4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
+    )
 
 
 @attrs.frozen

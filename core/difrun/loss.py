@@ -66,7 +66,7 @@ class Regression(Loss):
 
     def draw(self, model: Any, x0: Tensor, generator: Generator) -> dict[str, Tensor]:
         process = model.process
-        at = process.at(self.times.sample(process, x0, generator), x0.ndim)
+        at = process.instant(self.times.sample(process, x0, generator), x0.ndim)
         noise = generator.normal(x0)
         x = process.diffuse(x0, noise, at)
         examples = model.regression(x, x0, noise, at, self.kind)

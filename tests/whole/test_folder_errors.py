@@ -58,7 +58,7 @@ def test_a_folder_that_cannot_be_made(here, place):
 
 @pytest.mark.parametrize("failing", ["mkdir", "open"])
 def test_no_permission_to_write(here, monkeypatch, failing):
-    from difrun import checkpoint
+    from difrun import files
 
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -66,7 +66,7 @@ def test_no_permission_to_write(here, monkeypatch, failing):
     if failing == "mkdir":
         monkeypatch.setattr(Path, "mkdir", refuse)
     else:
-        monkeypatch.setattr(checkpoint, "open", refuse, raising=False)
+        monkeypatch.setattr(files, "open", refuse, raising=False)
     said = difrun(*SMALL, "--out", "x", code=1)
     assert "Permission denied" in said
     assert "with --out" in said
@@ -198,7 +198,7 @@ DAMAGES = {
         ("metrics.json", "report", 1),
         ("metrics.json", "resume", 1),
         ("run.toml", "sample", 2),
-        ("run.toml", "report", 1),
+        ("run.toml", "report", 2),
     ],
 )
 @pytest.mark.parametrize("how", DAMAGES)
@@ -241,7 +241,7 @@ def test_samples_of_another_run(run, finished):
         (
             'difrun-ou = "',
             'difrun-gone = "',
-            "was made with difrun-gone 0.1.0, which is not installed: pip install difrun-gone==0.1.0",
+            "Error: run/run.toml names plugin difrun-gone 0.1.0, which is not installed.",
         ),
         (
             'name = "ou"',

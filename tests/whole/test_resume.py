@@ -110,9 +110,10 @@ def test_a_signal_saves_and_says_how_to_resume(undisturbed, tmp_path, number, co
         out, err = child.communicate(timeout=60)
     assert child.returncode == code
     assert out == ""
-    assert err.splitlines()[-2:] == [
+    assert err.splitlines()[-3:] == [
         "Stopping: saving first. Once more stops at once.",
-        f"Interrupted. Continue with: difrun resume {run}",
+        "Stopped at training step 31 of 120; the state is saved.",
+        f"Continue with: difrun resume {run}",
     ]
     assert saved_step(run) == 31
     with without_pictures():

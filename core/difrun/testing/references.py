@@ -85,15 +85,16 @@ def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
 
 
 class UnitNoise(Generator):
-    """Deals, in place of random numbers, row k of the k-th draw = 1 and all other rows 0.
+    """Deals, in place of random numbers, row k of the k-th draw = `size` and all other rows 0.
 
     A map that is affine in its noise thereby shows its exact law: row k is the answer to the k-th number alone, and a
     last row that no draw reaches is the mean. See `affine_moments`.
     """
 
-    def __init__(self, draws: int):
+    def __init__(self, draws: int, size: float = 1.0):
         super().__init__(0)
         self.draws = draws
+        self.size = size
         self.dealt = 0
 
     def normal(self, like: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class UnitNoise(Generator):
                 f"{self.draws} draws of {self.draws + 1} rows were promised, not more and no others"
             )
         unit = torch.zeros_like(like)
-        unit[self.dealt] = 1
+        unit[self.dealt] = self.size
         self.dealt += 1
         return unit
 
@@ -110,12 +111,15 @@ class UnitNoise(Generator):
         raise ValueError("a map that draws uniform numbers is not affine in Gaussian ones")
 
 
-def affine_moments(run: Callable[[Generator, int], Tensor], draws: int) -> tuple[Tensor, Tensor]:
+def affine_moments(
+    run: Callable[[Generator, int], Tensor], draws: int, size: float = 1.0
+) -> tuple[Tensor, Tensor]:
     """Exact mean and variance, per coordinate, of run(generator, rows), a map affine in at most `draws` normal draws.
 
-    `run` must give rows that differ by their noise only.
+    `run` must give rows that differ by their noise only. size: standard deviation of the draws; where the map is
+    affine, the variance goes as its square. Raises ValueError when `run` draws more, or numbers that are not normal.
     """
-    rows = run(UnitNoise(draws), draws + 1)
+    rows = run(UnitNoise(draws, size), draws + 1)
     return rows[-1], (rows[:-1] - rows[-1]).square().sum(0)
 
 

@@ -1,6 +1,6 @@
 """Options of the plugin's components, without torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from attrs.validators import ge, gt
@@ -8,6 +8,14 @@ from attrs.validators import ge, gt
 from difrun.api import GaussianOptions, option
 
 Numbers = float | tuple[float, ...]
+
+
+def _unused(options: Any, names: tuple[str, ...], why: str, instead: str) -> None:
+    """Refuse options that differ from their defaults although the choice made has no use for them."""
+    fields = attrs.fields_dict(type(options))
+    given = [name for name in names if getattr(options, name) != fields[name].default]
+    if given:
+        raise ValueError(f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}")
 
 
 @attrs.frozen
@@ -23,6 +31,10 @@ class VPOptions(GaussianOptions):
     schedule: Literal["linear", "cosine"] = option("linear", "Form of the noise schedule β(t).")
     beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", gt(0))
     beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.schedule == "cosine":
+            _unused(self, ("beta_min", "beta_max"), "only the linear schedule has", "choose schedule linear")
 
 
 @attrs.frozen
@@ -43,6 +55,10 @@ class ScoreOptions:
     p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")
     p_std: float = option(1.2, "Standard deviation of ln(σ/α), for log-normal times.", gt(0))
 
+    def __attrs_post_init__(self) -> None:
+        if self.times != "log-normal":
+            _unused(self, ("p_mean", "p_std"), "only log-normal times have", "choose times log-normal")
+
 
 @attrs.frozen
 class EulerMaruyamaOptions:
@@ -56,3 +72,7 @@ class PCOptions:
     predictor: str = option("ancestral", "Sampler that takes the step.")
     corrections: int = option(1, "Langevin corrections after each step.", ge(0))
     snr: float = option(0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.corrections == 0:
+            _unused(self, ("snr",), "only a correction has an", "choose corrections 1 or more")
