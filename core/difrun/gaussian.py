@@ -107,8 +107,10 @@ class GaussianProcess(Schedule, ForwardProcess):
         """
         generator = Generator.of(generator, x0.device)
         centre = self.centre_like(x0)
+        times = _increasing(times)
+        self._refuse_outside(times[0], times[-1], 1e-9)
         x, path = x0 - centre, []
-        for start, end in pairwise([0.0, *_increasing(times)]):
+        for start, end in pairwise([0.0, *times]):
             h = (end - start) / substeps
             if h > 0:
                 for at in self.instants(start + h * k for k in range(substeps)):
@@ -171,7 +173,9 @@ class GaussianProcess(Schedule, ForwardProcess):
         ]
         return (torch.cat(log_p) + log_norm).exp()
 
-    def denoiser(self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any) -> Any:
+    def denoiser(
+        self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
+    ) -> Any:
         """A `NetworkModel` with preconditioning; option `predicts`: what the network is trained to predict."""
         from difrun.model import NetworkModel  # which builds on this module
 

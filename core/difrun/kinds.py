@@ -60,7 +60,8 @@ def row(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
         known = ", ".join(KINDS)
         if kind == "edm":
             raise DifrunError(
-                f"edm is what a network predicts inside its model, and no kind to ask a model for; ask for one of {known}"
+                "edm is what a network predicts inside its model, and no kind to ask a model for; "
+                f"ask for one of {known}"
             ) from None
         raise DifrunError(f"no prediction kind {kind!r}; there are {known}") from None
 

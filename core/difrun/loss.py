@@ -44,7 +44,7 @@ class Loss:
 
 
 def score_matching(at: Any) -> Any:
-    """w = σ², which on the score makes every noise level count alike (Song and Ermon, 2019, arXiv 1907.05600, eq. 6)."""
+    """w = σ², by which every noise level counts alike on the score (Song and Ermon, 2019, arXiv 1907.05600, eq. 6)."""
     return at.var
 
 

@@ -98,7 +98,9 @@ class NetworkModel(ScoreModel):
         scaled: bool = True,
     ):
         if predicts not in PARAMETERISATIONS:
-            raise DifrunError(f"a network cannot predict {predicts!r}; choose one of {', '.join(PARAMETERISATIONS)}")
+            raise DifrunError(
+                f"a network cannot predict {predicts!r}; choose one of {', '.join(PARAMETERISATIONS)}"
+            )
         self.network = network
         self.process = process
         self.shape = tuple(shape)

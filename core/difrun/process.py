@@ -95,7 +95,9 @@ class ForwardProcess:
         """The prediction as another kind, through x̂_0 = E[x_0 | x_t]."""
         raise NotImplementedError
 
-    def denoiser(self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any) -> Any:
+    def denoiser(
+        self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
+    ) -> Any:
         """The score model around a network F(x, level), for data of these moments: what training improves.
 
         options: those of the parameterisation, such as `predicts` for Gaussian processes.

@@ -19,9 +19,9 @@ from difrun.randomness import Generator
 class Sampler:
     """One step of a method. It owns neither grid, device, progress bar nor loop.
 
-    order: of convergence to the endpoint of the probability flow. For a stochastic method the weak order p: with the exact
-        model, expectations such as means and variances of the samples are off by O(h^p) in the step h. None for a
-        stochastic method without one, whose error does not vanish with the step; its docstring says how large it is.
+    order: of convergence to the endpoint of the probability flow. For a stochastic method the weak order p: with the
+        exact model, means, variances and other expectations of the samples are off by O(h^p) in the step h. None for
+        a stochastic method without one, whose error is no power of the step; its docstring says how large it is.
     evaluations: calls of the model in one step.
     stochastic: whether the step draws random numbers.
     """

@@ -166,7 +166,8 @@ class Schedule:
         if not isinstance(t, Tensor):
             return self.instants([t])[0]
         if t.numel() and not t.is_meta:
-            self._refuse_outside(t.min().item(), t.max().item(), 1e-6)  # T itself, rounded to float32, may be above T
+            # T itself, rounded to float32, may be above T.
+            self._refuse_outside(t.min().item(), t.max().item(), 1e-6)
         return self.instant(t, ndim)
 
     def instant(self, t: Tensor, ndim: int | None = None) -> Instant:

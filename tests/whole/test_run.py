@@ -246,7 +246,11 @@ def test_evaluate_finds_the_same_numbers_again(finished):
     # A metric of fewer samples says so beside those of all.
     difrun("evaluate", run, "--metric", "energy", "--n", 50)
     found = facts(run)
-    assert (found["metrics"]["energy"]["n"], found["metrics"]["w2"]["n"], found["samples"]["n"]) == (50, 400, 400)
+    assert (found["metrics"]["energy"]["n"], found["metrics"]["w2"]["n"], found["samples"]["n"]) == (
+        50,
+        400,
+        400,
+    )
     # More samples than the run has: drawn anew.
     difrun("evaluate", run, "--n", 700)
     assert facts(run)["samples"] == {**before["samples"], "n": 700}

@@ -41,13 +41,19 @@ def one(run: Any, samples: Tensor, chosen: Chosen) -> Numbers:
     dataset = run.parts.dataset
     with speaking_for(chosen.entry):
         numbers = measure(
-            chosen.entry.load(), samples, dataset, seed=seed_of(run.plan.seed, "metrics"), **values(chosen.options)
+            chosen.entry.load(),
+            samples,
+            dataset,
+            seed=seed_of(run.plan.seed, "metrics"),
+            **values(chosen.options),
         )
     n = comparable(samples, dataset)
     return {name: {**number, "n": n} for name, number in numbers.items()}
 
 
-def content(run: Any, found: Numbers, samples: Tensor, facts: dict[str, Any], *, added: bool) -> dict[str, Any]:
+def content(
+    run: Any, found: Numbers, samples: Tensor, facts: dict[str, Any], *, added: bool
+) -> dict[str, Any]:
     """What metrics.json holds: metrics, samples, signal, training. added: metrics found earlier stay."""
     old = run.folder.read_metrics()
     told: dict[str, Any] = {"metrics": {**old.get("metrics", {}), **found} if added else found}

@@ -45,7 +45,8 @@ class Folder:
     def leftovers(self) -> list[Path]:
         """What a killed process left behind of files that it was writing."""
         own = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
-        return [file for file in self.path.iterdir() if files.is_leftover(file) and file.name in own]
+        left = filter(files.is_leftover, self.path.iterdir())
+        return [file for file in left if file.name in own or file.name.startswith(".samples-")]
 
     def clean(self) -> None:
         """Remove the leftovers."""
@@ -64,7 +65,11 @@ class Folder:
             folder.clean()
             text, trial = plan.to_toml(torch_version), folder.path / ".run.toml.new.part"
             # Samples that the earlier model gave to 'difrun sample' go with it.
-            old = [file for file in (*folder.files(), *folder.path.glob("samples-*-n*-seed*-*.npz")) if file.exists()]
+            old = [
+                file
+                for file in (*folder.files(), *folder.path.glob("samples-*-n*-seed*-*.npz"))
+                if file.exists()
+            ]
             if old:
                 files.write_text(trial, text)  # no room for it: the old run stays whole
             for file in old:

@@ -30,7 +30,8 @@ class Parts:
 def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> Parts:
     """Make the process, the data, the model and the loss that a plan names.
 
-    dataset: the data, if they are at hand already. Weights are drawn under a seed of the run, whatever torch's global generator holds, and leave it as it was.
+    dataset: the data, if they are at hand already. Weights are drawn under a seed of the run, whatever torch's global
+    generator holds, and leave it as it was.
     Raises DifrunError for values that a component refuses.
     """
     if dataset is None:

@@ -237,7 +237,7 @@ class Run:
     def stop_if_asked(self) -> None:
         """Raise Interrupted when the user has asked to stop; for what comes after training."""
         if self.listener.stopping():
-            raise Interrupted(self.path, "Stopped after training; the trained model is saved.")
+            raise Interrupted(self.path, "Stopped; the trained model is saved.")
 
     def sample_report(self, done: int, total: int) -> None:
         """Tell how far sampling has come, and stop it when asked to."""

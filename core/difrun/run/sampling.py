@@ -51,9 +51,19 @@ class Order:
 
         The digest is of the options of sampler and grid.
         """
-        options = json.dumps([c.entry.qualified for c in (self.sampler, self.grid)] + [self.sampler.record(), self.grid.record()])
+        options = json.dumps(
+            [c.entry.qualified for c in (self.sampler, self.grid)]
+            + [self.sampler.record(), self.grid.record()]
+        )
         digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
-        parts = (self.sampler.entry.name, self.grid.entry.name, self.steps, f"n{self.n}", f"seed{self.seed}", digest)
+        parts = (
+            self.sampler.entry.name,
+            self.grid.entry.name,
+            self.steps,
+            f"n{self.n}",
+            f"seed{self.seed}",
+            digest,
+        )
         return f"samples-{'-'.join(map(str, parts))}.npz"
 
 

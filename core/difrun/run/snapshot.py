@@ -39,4 +39,6 @@ def kept(folder: Folder) -> Dataset | None:
             scaling=scaling,
         )
     except (KeyError, ValueError) as error:
-        raise DifrunError(f"{folder.data} does not hold the examples of a run: {error} is missing or wrong.") from error
+        raise DifrunError(
+            f"{folder.data} does not hold the examples of a run: {error} is missing or wrong."
+        ) from error

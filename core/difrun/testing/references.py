@@ -85,16 +85,15 @@ def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
 
 
 class UnitNoise(Generator):
-    """Deals, in place of random numbers, row k of the k-th draw = `size` and all other rows 0.
+    """Deals, in place of random numbers, row k of the k-th draw = 1 and all other rows 0.
 
     A map that is affine in its noise thereby shows its exact law: row k is the answer to the k-th number alone, and a
     last row that no draw reaches is the mean. See `affine_moments`.
     """
 
-    def __init__(self, draws: int, size: float = 1.0):
+    def __init__(self, draws: int):
         super().__init__(0)
         self.draws = draws
-        self.size = size
         self.dealt = 0
 
     def normal(self, like: Tensor) -> Tensor:
@@ -103,7 +102,7 @@ class UnitNoise(Generator):
                 f"{self.draws} draws of {self.draws + 1} rows were promised, not more and no others"
             )
         unit = torch.zeros_like(like)
-        unit[self.dealt] = self.size
+        unit[self.dealt] = 1
         self.dealt += 1
         return unit
 
@@ -111,16 +110,33 @@ class UnitNoise(Generator):
         raise ValueError("a map that draws uniform numbers is not affine in Gaussian ones")
 
 
-def affine_moments(
-    run: Callable[[Generator, int], Tensor], draws: int, size: float = 1.0
-) -> tuple[Tensor, Tensor]:
+class EqualNoise(Generator):
+    """Deals, in place of random numbers, the k-th of the given numbers in every place of the k-th draw."""
+
+    def __init__(self, numbers: Sequence[float]):
+        super().__init__(0)
+        self.left = iter(numbers)
+
+    def normal(self, like: Tensor) -> Tensor:
+        return torch.full_like(like, next(self.left))
+
+
+def affine_moments(run: Callable[[Generator, int], Tensor], draws: int) -> tuple[Tensor, Tensor]:
     """Exact mean and variance, per coordinate, of run(generator, rows), a map affine in at most `draws` normal draws.
 
-    `run` must give rows that differ by their noise only. size: standard deviation of the draws; where the map is
-    affine, the variance goes as its square. Raises ValueError when `run` draws more, or numbers that are not normal.
+    `run` must give rows that differ by their noise only.
+
+    Raises ValueError when it draws more, or numbers that are not normal, or is not affine: its answer to one set of
+    numbers is not the sum of those to each of them, to 1e-6.
     """
-    rows = run(UnitNoise(draws, size), draws + 1)
-    return rows[-1], (rows[:-1] - rows[-1]).square().sum(0)
+    rows = run(UnitNoise(draws), draws + 1)
+    mean, responses = rows[-1], rows[:-1] - rows[-1]
+    numbers = [math.cos(k) for k in range(draws)]
+    answer = run(EqualNoise(numbers), 1)[0] - mean
+    expected = torch.tensordot(torch.tensor(numbers).to(responses), responses, 1)
+    if not torch.allclose(answer, expected, rtol=1e-6, atol=1e-6 * float(responses.abs().max())):
+        raise ValueError("the map is not affine in its noise")
+    return mean, responses.square().sum(0)
 
 
 class NoNoise(Generator):

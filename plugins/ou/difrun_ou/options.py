@@ -7,6 +7,7 @@ from attrs.validators import ge, gt
 
 from difrun.api import GaussianOptions, option
 
+Times = Literal["uniform", "log-snr", "log-normal"]
 Numbers = float | tuple[float, ...]
 
 
@@ -15,7 +16,9 @@ def _unused(options: Any, names: tuple[str, ...], why: str, instead: str) -> Non
     fields = attrs.fields_dict(type(options))
     given = [name for name in names if getattr(options, name) != fields[name].default]
     if given:
-        raise ValueError(f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}")
+        raise ValueError(
+            f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}"
+        )
 
 
 @attrs.frozen
@@ -44,12 +47,14 @@ class VEOptions(GaussianOptions):
 
     def __attrs_post_init__(self) -> None:
         if self.sigma_max <= self.sigma_min:
-            raise ValueError(f"sigma_max = {self.sigma_max:g} must be larger than sigma_min = {self.sigma_min:g}")
+            raise ValueError(
+                f"sigma_max = {self.sigma_max:g} must be larger than sigma_min = {self.sigma_min:g}"
+            )
 
 
 @attrs.frozen
 class ScoreOptions:
-    times: Literal["uniform", "log-snr", "log-normal"] = option(
+    times: Times = option(
         "log-snr", "Law of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α)."
     )
     p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")
@@ -63,7 +68,9 @@ class ScoreOptions:
 @attrs.frozen
 class EulerMaruyamaOptions:
     a: float = option(
-        1.0, "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, above 1 noisier.", ge(0.5)
+        1.0,
+        "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, more is noisier.",
+        ge(0.5),
     )
 
 
@@ -71,7 +78,9 @@ class EulerMaruyamaOptions:
 class PCOptions:
     predictor: str = option("ancestral", "Sampler that takes the step.")
     corrections: int = option(1, "Langevin corrections after each step.", ge(0))
-    snr: float = option(0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0))
+    snr: float = option(
+        0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0)
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.corrections == 0:

@@ -75,13 +75,17 @@ class PredictorCorrector(Sampler):
     corrections: Langevin steps after each step. snr: their signal-to-noise ratio r.
 
     With corrections it has no order (None): those of `Langevin` keep the same length however many steps there are. With
-    Heun's method as predictor and r = 0.16 the variance of samples of one Gaussian (its own 0.3) under `ou` is too large by 2.2 % at 40 steps, 1.5 % at 160 and 0.7 % at 640; smaller r means less bias and less correction.
+    Heun's method as predictor and r = 0.16 the variance of samples of one Gaussian (variance 0.3, process `ou`) is too
+    large by 2.2 % at 40 steps, 1.5 % at 160 and 0.7 % at 640; a smaller r means less bias and less correction.
+    Without corrections it is its predictor.
     Raises DifrunError when no sampler has that name, ValueError for an snr that no correction uses.
     """
 
     def __init__(self, *, predictor: str | Sampler = "ancestral", corrections: int = 1, snr: float = 0.16):
         PCOptions(corrections=corrections, snr=snr)
-        self.predictor = get_registry().get("sampler", predictor).load()() if isinstance(predictor, str) else predictor
+        self.predictor = (
+            get_registry().get("sampler", predictor).load()() if isinstance(predictor, str) else predictor
+        )
         self.corrector = Langevin(snr)
         self.corrections = corrections
         self.order = None if corrections else self.predictor.order

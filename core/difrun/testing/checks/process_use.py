@@ -170,17 +170,16 @@ def refuses_times_that_are_none(subject: Subject) -> None:
     x0 = torch.zeros(2, 1)
     late = 1.01 * process.horizon
     for t in (-0.1, late, float("nan")):
-        asked: list[Callable[[], Any]] = [
-            lambda t=t: process.at(t),
-            lambda t=t: process.at(torch.tensor([0.0, t])),
-            lambda t=t: process.instants([0.0, t]),
-            lambda t=t: process.sample(x0, t),
-            lambda t=t: process.sample(x0, torch.tensor([t, 0.0])),
-            lambda t=t: process.density(x0, x0, t),
-        ]
-        for call in asked:
+        for call, *given in (
+            (process.at, t),
+            (process.at, torch.tensor([0.0, t])),
+            (process.instants, [0.0, t]),
+            (process.sample, x0, t),
+            (process.sample, x0, torch.tensor([t, 0.0])),
+            (process.density, x0, x0, t),
+        ):
             with pytest.raises(DifrunError, match="time runs from 0"):
-                call()
+                call(*given)
     for path in (process.path, process.euler_maruyama):
         with pytest.raises(DifrunError, match="time runs from 0"):
             path(x0, [0.1 * process.horizon, late])
