@@ -15,18 +15,20 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
-from difrun_ou.process import OrnsteinUhlenbeck
 from torch import Tensor, nn
 
 from difrun.builtin.grids import rho
 from difrun.builtin.samplers import Euler, Heun
 from difrun.integrate import integrate
 from difrun.model import NetworkModel
+from difrun_ou.process import OrnsteinUhlenbeck
 
-MUST = {2048: 1.05, 16: 1.15}
+AIM = {2048: 1.05, 16: 1.15}
 
 
 class Network(nn.Module):
+    frequencies: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("frequencies", torch.logspace(-0.3, 1.5, 16))
@@ -44,7 +46,11 @@ def levels(times: Sequence[float]) -> tuple[list[float], list[float], list[float
     """α, σ and the noise level ¼ ln(σ/α) of dx = −x dt + √2 dw at the times."""
     alphas = [math.exp(-t) for t in times]
     sigmas = [math.sqrt(-math.expm1(-2 * t)) for t in times]
-    return alphas, sigmas, [max(-5.0, min(5.0, math.log(s / a) / 4)) for a, s in zip(alphas, sigmas, strict=True)]
+    return (
+        alphas,
+        sigmas,
+        [max(-5.0, min(5.0, math.log(s / a) / 4)) for a, s in zip(alphas, sigmas, strict=True)],
+    )
 
 
 @torch.no_grad()
@@ -69,7 +75,9 @@ def bare_heun(network: nn.Module, x: Tensor, times: Sequence[float]) -> Tensor:
         noise = network(x, torch.full((1,), cs[k]))
         ahead = torch.add((ratio - h / alphas[k]) * x, noise, alpha=h * here / alphas[k])
         noise = network(ahead, torch.full((1,), cs[k + 1]))
-        half = torch.add((0.5 - 0.5 * h / alphas[k + 1]) * ahead, noise, alpha=0.5 * h * there / alphas[k + 1])
+        half = torch.add(
+            (0.5 - 0.5 * h / alphas[k + 1]) * ahead, noise, alpha=0.5 * h * there / alphas[k + 1]
+        )
         x = torch.add(half, x, alpha=0.5 * ratio)
     return x
 
@@ -89,14 +97,16 @@ def main() -> None:
     process = OrnsteinUhlenbeck()
     model = NetworkModel(network, process, (2,), predicts="noise", scaled=False)
     times = rho(process, arguments.steps)
-    print("| sampler | batch | bare loop | difrun | ratio: median (quartiles) | must |")
+    print("| sampler | batch | bare loop | difrun | ratio: median (quartiles) | aim |")
     print("|---|---|---|---|---|---|")
     for name, bare in BARE.items():
         sampler = OURS[name]()
-        for batch, must in MUST.items():
+        for batch, aim in AIM.items():
             x = torch.randn(batch, 2)
             theirs, mine = bare(network, x, times), integrate(sampler, model, x, times)
-            assert torch.allclose(theirs, mine, rtol=1e-4, atol=1e-4 * theirs.abs().max()), f"{name}: the loops differ"
+            assert torch.allclose(theirs, mine, rtol=1e-4, atol=1e-4 * theirs.abs().max()), (
+                f"{name}: the loops differ"
+            )
             loops = [partial(bare, network, x, times), partial(integrate, sampler, model, x, times)]
             pairs = []
             for repeat in range(arguments.repeats):
@@ -111,7 +121,7 @@ def main() -> None:
             low, middle, high = statistics.quantiles([b / a for a, b in pairs], n=4)
             print(
                 f"| {name} | {batch} | {1e6 * theirs:.0f} µs/step | {1e6 * mine:.0f} µs/step | "
-                f"**{middle:.2f}** ({low:.2f} to {high:.2f}) | ≤ {must} |"
+                f"**{middle:.2f}** ({low:.2f} to {high:.2f}) | ≤ {aim} |"
             )
 
 

@@ -1,71 +1,21 @@
-"""Files that are written whole or not at all, and tensors in them without pickle.
+"""Tensors and text in safetensors files: written whole or not at all, read without pickle."""
 
-Every file is written beside its place under the name ``.NAME.part``, flushed to the disk, and then renamed:
-whatever happens, a reader finds the old file or the new one. What a killed process leaves behind, the next
-write replaces.
-"""
-
-import contextlib
-import io
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import safetensors.torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from difrun import files
 from difrun.errors import DifrunError
 
 
-def write_bytes(path: Path | str, data: bytes) -> None:
-    """Write a file, whole or not at all.
-
-    Raises DifrunError naming the file, its size and the reason when it cannot be written; a file that was
-    there is then untouched.
-    """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        try:
-            with open(part, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                part.unlink()
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
-        kept = " The earlier file is intact." if path.is_file() else ""
-        raise DifrunError(
-            f"Cannot write {path} ({len(data) / 1e6:.1f} MB): {error.strerror or error}.{kept} "
-            "Free some space on that disk, or choose another folder with --out."
-        ) from error
-
-
-def write_text(path: Path | str, text: str) -> None:
-    """Write a text file in UTF-8, as `write_bytes` does."""
-    write_bytes(path, text.encode())
-
-
-def write_npz(path: Path | str, **arrays: Any) -> None:
-    """Write arrays or tensors by name to a compressed .npz file, as `write_bytes` does."""
-    buffer = io.BytesIO()
-    own: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
-    np.savez_compressed(buffer, allow_pickle=False, **own)
-    write_bytes(path, buffer.getvalue())
-
-
 def write(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
-    """Write tensors and text by name to a safetensors file, as `write_bytes` does."""
+    """Write tensors and text by name to a safetensors file, as `difrun.files.write_bytes` does."""
     own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, safetensors.torch.save(own, dict(metadata or {})))
+    files.write_bytes(path, safetensors.torch.save(own, dict(metadata or {})))
 
 
 def read(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -110,13 +60,3 @@ def _is_cut_short(path: Path) -> bool:
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return False
     return len(data) < 8 + length + max(places, default=0)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Flush the renaming itself; not every system can open a folder, and the file is whole either way."""
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

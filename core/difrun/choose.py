@@ -1,6 +1,6 @@
 """Which component each kind of a run uses: what the user named, and defaults that fit with it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -81,7 +81,7 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:
         if kind not in KINDS:
             raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
         if kind in MANY:
-            names = [wanted] if isinstance(wanted, str | Given) else list(wanted)
+            names = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
             entries = tuple(lookup(registry, kind, name) for name in names)
             for index, entry in enumerate(entries):
                 if entry.name in [other.name for other in entries[:index]]:
@@ -95,6 +95,8 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:
 def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
     """The component that a text or a `Given` names. Raises ConfigError, naming the source of a `Given`."""
     if not isinstance(wanted, Given):
+        if not isinstance(wanted, str):
+            raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")
         return registry.get(kind, wanted)
     try:
         return registry.get(kind, wanted.value)
@@ -173,9 +175,8 @@ def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> C
 def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Chosen) -> ConfigError:
     for kind in absent:
         if not registry.entries(kind):
-            known = {"process": "difrun-ou", "loss": "difrun-ou"}.get(kind)
-            where = f" Install a plugin that offers one: pip install {known}" if known else ""
-            return ConfigError(f"No {kind} is installed.{where}")
+            known = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
+            return ConfigError(f"No {kind} is installed.{known.get(kind, '')}")
     named = listed(str(entry) for entry in flat(chosen))
     for kind in absent:
         for candidate in registry.entries(kind):

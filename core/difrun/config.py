@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, lt, optional
+from attrs.validators import ge, gt, le, lt, optional
 
 from difrun.api import option
 from difrun.choose import ORDER, Choice, choose
@@ -40,7 +40,7 @@ class TrainOptions:
 
     steps: int = option(4000, "Training steps.", ge(0))
     minutes: float | None = option(None, "Stop training after this many minutes.", optional(gt(0)))
-    batch: int = option(512, "Examples per step.", ge(1))
+    batch: int = option(512, "Examples per step.", ge(1), le(2**24))
     lr: float = option(2e-3, "Peak learning rate.", gt(0))
     warmup: int = option(100, "Steps over which the learning rate rises to its peak.", ge(0))
     ema: float = option(
@@ -57,7 +57,9 @@ class SampleOptions:
 
     n: int = option(10000, "Samples to draw.", ge(1))
     steps: int = option(30, "Sampling steps.", ge(1))
-    chunk: int = option(4096, "Samples drawn at a time; the result does not depend on it.", ge(1))
+    chunk: int = option(
+        4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
+    )
 
 
 @attrs.frozen

@@ -8,18 +8,16 @@ import attrs
 import torch
 from torch import Tensor
 
+from difrun.contract import MIN_EXAMPLES
 from difrun.errors import DifrunError
 from difrun.mixture import GaussianMixture
-
-MIN_EXAMPLES = 20
-"""Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
 
 
 @attrs.frozen(eq=False)
 class Scaling:
     """The affine map between the user's units and the model's, one shift and one scale per coordinate.
 
-    shift, scale: shape of one example, float64; scale is positive.
+    shift, scale: shape of one example, float64 on the CPU (not every device has float64); scale is positive.
     """
 
     shift: Tensor
@@ -31,7 +29,7 @@ class Scaling:
 
         Raises `DifrunError` naming the column when a coordinate is constant.
         """
-        examples = examples.double()
+        examples = examples.cpu().double()
         shift, scale = examples.mean(0), examples.std(0, correction=0)
         constant = (scale <= 1e-12 * examples.abs().amax(0)).nonzero()
         if len(constant):
@@ -44,12 +42,12 @@ class Scaling:
         return cls(shift, scale)
 
     def encode(self, x: Tensor) -> Tensor:
-        """(x − shift)/scale: user's units → model's; evaluated in float64, returned in the dtype of x."""
-        return ((x.double() - self.shift.to(x.device)) / self.scale.to(x.device)).to(x.dtype)
+        """(x − shift)/scale: user's units → model's; evaluated in float64 on the CPU, returned as x is."""
+        return ((x.cpu().double() - self.shift) / self.scale).to(x.dtype).to(x.device)
 
     def decode(self, x: Tensor) -> Tensor:
-        """shift + scale · x: model's units → user's; evaluated in float64, returned in the dtype of x."""
-        return (self.shift.to(x.device) + self.scale.to(x.device) * x.double()).to(x.dtype)
+        """shift + scale · x: model's units → user's; evaluated in float64 on the CPU, returned as x is."""
+        return (self.shift + self.scale * x.cpu().double()).to(x.dtype).to(x.device)
 
 
 def _examples(value: Any) -> Tensor:

@@ -12,7 +12,8 @@ from difrun.words import did_you_mean, listed
 
 GROUP = "difrun"
 
-# Where to get what is not installed: the components by which a user may know each plugin.
+# What is not installed, and who would offer it: the components by which a user may know each plugin of difrun's own.
+# No message tells how to install one: nobody but its author can promise what a package index holds under its name.
 KNOWN_PLUGINS: dict[str, tuple[str, ...]] = {
     "difrun-ou": ("ou", "vp", "ve", "score", "euler-maruyama", "pc"),
     "difrun-ddpm": ("ddpm", "ddim", "noise", "vlb", "integer"),
@@ -89,5 +90,5 @@ def where_from(name: str, plugins: Iterable[Plugin]) -> str:
     installed = {plugin.dist for plugin in plugins}
     for dist, names in KNOWN_PLUGINS.items():
         if dist not in installed and (name in names or name.partition(":")[0] == dist):
-            return f"\nThe plugin {dist} may offer it: pip install {dist}"
+            return f"\nIt is offered by the plugin {dist}, which is not installed."
     return ""

@@ -15,8 +15,12 @@ class ConfigError(DifrunError):
 
 
 class Interrupted(DifrunError):
-    """A run was asked to stop, saved its state in `folder` and can be resumed."""
+    """The work on the run in `folder` was asked to stop, and stopped where nothing is lost.
 
-    def __init__(self, folder: Path | str, text: str = "") -> None:
+    text: where it stopped. outcome: what that leaves, where it is not a run that can be resumed.
+    """
+
+    def __init__(self, folder: Path | str, text: str = "Interrupted.", outcome: str = "") -> None:
         self.folder = Path(folder)
-        super().__init__(text or f"Interrupted. Continue with: difrun resume {self.folder}")
+        self.outcome = outcome
+        super().__init__(text)

@@ -71,7 +71,7 @@ class ExactMixture(ScoreModel):
         if isinstance(at.lam, float):
             return [(part, at) for part in x.split(rows)]
         times = at.t.expand(len(x), 1).split(rows)
-        return [(part, self.process.at(t, 2)) for part, t in zip(x.split(rows), times, strict=True)]
+        return [(part, self.process.instant(t, 2)) for part, t in zip(x.split(rows), times, strict=True)]
 
     def _terms(self, x: Tensor, at: Any) -> tuple[Tensor, Tensor, Tensor]:
         """log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, each (n, K, d) or broadcast to it."""
@@ -137,7 +137,7 @@ class ExactEmpirical(ExactMixture):
 
 def _flat(at: Any) -> Any:
     """The instant for examples flattened to vectors."""
-    return at if isinstance(at.lam, float) else at.schedule.at(at.t.reshape(-1), 2)
+    return at if isinstance(at.lam, float) else at.schedule.instant(at.t.reshape(-1), 2)
 
 
 def _per_component(value: Any) -> Any:

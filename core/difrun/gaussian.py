@@ -1,5 +1,6 @@
 r"""Gaussian processes: x_t = μ + α(t)(x_0 − μ) + σ(t) ε, with everything that follows from α and σ in closed form."""
 
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.kinds import conversion
+from difrun.kinds import KINDS, conversion
 from difrun.process import ForwardProcess, Randomness, numpy_too
 from difrun.randomness import Generator
 from difrun.schedule import Instant, Schedule
@@ -63,11 +64,12 @@ class GaussianProcess(Schedule, ForwardProcess):
 
     @numpy_too
     def sample(self, x0: Tensor, t: Any, generator: Randomness = None) -> Tensor:
-        """x_t given x_0 of shape (n, ...), at one time or one per example (n,). Raises DifrunError for t < 0."""
+        """x_t given x_0 of shape (n, ...), at one time or one per example (n,).
+
+        Raises DifrunError for a time outside [0, T].
+        """
         if isinstance(t, Tensor):
             t = t.to(x0)
-        elif not isinstance(t, Instant) and t < 0:
-            raise DifrunError(f"time runs from 0 (data) to T = {self.horizon:g}; got {t:g}")
         at = t if isinstance(t, Instant) else self.at(t, x0.ndim)
         return self.diffuse(x0, Generator.of(generator, x0.device).normal(x0), at)
 
@@ -78,18 +80,18 @@ class GaussianProcess(Schedule, ForwardProcess):
 
     @numpy_too
     def path(self, x0: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
-        r"""One exact joint path per example at increasing times t ≥ 0, by composing transitions: (len(times), n, ...).
+        r"""One exact joint path per example at increasing times in [0, T], by composing transitions.
 
-        The correlation between times is that of the process, Cov(x_s, x_t) = α_t/α_s · Var(x_s).
+        (len(times), n, ...). The correlation between times is that of the process, Cov(x_s, x_t) = α_t/α_s · Var(x_s).
+        Raises DifrunError for times that do not increase or lie outside [0, T].
         """
         generator = Generator.of(generator, x0.device)
         centre = self.centre_like(x0)
         steps = [0.0, *_increasing(times)]
         x, path = x0 - centre, []
         for at, to in pairwise(self.instants(steps)):
-            # Past a T at which α = 0 there is nowhere to go: x stays what it is.
-            ratio = to.alpha / at.alpha if at.alpha > 0 else 1.0
             if to.t > at.t:
+                ratio = _ratio(to, at)
                 spread = max(0.0, to.var - ratio**2 * at.var) ** 0.5
                 x = ratio * x + spread * generator.normal(x)
             path.append(centre + x)
@@ -106,8 +108,10 @@ class GaussianProcess(Schedule, ForwardProcess):
         """
         generator = Generator.of(generator, x0.device)
         centre = self.centre_like(x0)
+        times = _increasing(times)
+        self._refuse_outside(times[0], times[-1], 1e-9)
         x, path = x0 - centre, []
-        for start, end in pairwise([0.0, *_increasing(times)]):
+        for start, end in pairwise([0.0, *times]):
             h = (end - start) / substeps
             if h > 0:
                 grid = self.instants([*(start + h * k for k in range(substeps)), end])
@@ -125,7 +129,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         mean = α_{t|s} σ_s²/σ_t² x_t + α_s σ²_{t|s}/σ_t² x_0,    variance = σ_s² σ²_{t|s}/σ_t².
         """
         centre = self.centre_like(x_t)
-        ratio = at.alpha / to.alpha
+        ratio = _ratio(at, to)
         keep = ratio * to.var / at.var
         fresh = 1 - ratio * keep  # σ²_{t|s}/σ_t²
         mean = centre + keep * (x_t - centre) + to.alpha * fresh * (x0 - centre)
@@ -134,13 +138,11 @@ class GaussianProcess(Schedule, ForwardProcess):
             (max(0.0, fresh) ** 0.5 if isinstance(fresh, float) else fresh.clamp_min(0).sqrt()) * to.sigma,
         )
 
-    def convert(
-        self, prediction: Tensor, x: Tensor, at: Instant, source: str, target: str, data_std: float = 1.0
-    ) -> Tensor:
+    def convert(self, prediction: Tensor, x: Tensor, at: Instant, source: str, target: str) -> Tensor:
         """The prediction as another kind (`difrun.kinds`), all through x̂_0 = E[x_0 | x_t]."""
-        if source == target:
+        if source == target and source in KINDS:
             return prediction
-        p, q = conversion(at, source, target, data_std)
+        p, q = conversion(at, source, target)
         centre = self.centre_like(x)
         shifted = x if isinstance(centre, float) else x - centre
         if source == "x0" and not isinstance(centre, float):
@@ -153,7 +155,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         r"""Marginal density p_t at `points` (m, d) of the process started from the examples `data` (n, d).
 
         p_t(x) = (1/n) Σ_i N(x; μ + α(x_i − μ), σ² I), a proper density that needs no further normalisation. Raises
-        DifrunError at t = 0, where the law of finitely many examples has no density.
+        DifrunError outside [0, T] and at t = 0, where the law of finitely many examples has no density.
         """
         at = self.at(float(t))
         if not at.sigma > 0:
@@ -175,6 +177,14 @@ class GaussianProcess(Schedule, ForwardProcess):
             for part in points.split(rows)
         ]
         return (torch.cat(log_p) + log_norm).exp()
+
+    def denoiser(
+        self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
+    ) -> Any:
+        """A `NetworkModel` with preconditioning; option `predicts`: what the network is trained to predict."""
+        from difrun.model import NetworkModel  # which builds on this module
+
+        return NetworkModel(network, self, shape, mean=mean, var=var, **options)
 
     def centred(self) -> "GaussianProcess":
         """This process with μ = 0, the coordinates in which samplers work."""
@@ -212,6 +222,12 @@ class _Centred(GaussianProcess):
     def log_alpha(self, t: Tensor) -> Tensor:
         return self._process.log_alpha(t)
 
+    def log_slope(self, t: Tensor) -> Tensor:
+        return self._process.log_slope(t)
+
+    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return self._process.derivatives(t)
+
     def alpha(self, t: Tensor) -> Tensor:
         return self._process.alpha(t)
 
@@ -227,6 +243,12 @@ def mix(p: Any, x: Tensor, q: Any, y: Tensor) -> Tensor:
     if isinstance(p, float) and isinstance(q, float):
         return q * y if p == 0.0 else torch.add(p * x, y, alpha=q)
     return p * x + q * y
+
+
+def _ratio(later: Instant, earlier: Instant) -> Any:
+    """α_t/α_s for s < t, from logarithms: both may be too small for their format."""
+    log = later.log_alpha - earlier.log_alpha
+    return math.exp(log) if isinstance(log, float) else log.exp()
 
 
 def _increasing(times: Sequence[float]) -> list[float]:

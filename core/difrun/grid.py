@@ -1,6 +1,7 @@
 """The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last."""
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,8 +12,7 @@ from difrun.errors import DifrunError
 
 def check(times: list[float], process: Any, steps: int) -> list[float]:
     """The times, if they are strictly decreasing from the horizon to t_min in `steps` steps; DifrunError otherwise."""
-    if steps < 1:
-        raise DifrunError(f"a grid needs at least 1 step, not {steps}")
+    _at_least_one(steps)
     decreasing = all(b < a for a, b in pairwise(times))
     if len(times) != steps + 1 or not decreasing:
         raise DifrunError(
@@ -26,8 +26,19 @@ def check(times: list[float], process: Any, steps: int) -> list[float]:
     return times
 
 
-def from_lam(process: Any, lam: torch.Tensor) -> list[float]:
+def fractions(steps: int) -> list[float]:
+    """k/n for k = 0, ..., n, where n = `steps`: what a grid maps to its times. Raises DifrunError when n < 1."""
+    _at_least_one(steps)
+    return [k / steps for k in range(steps + 1)]
+
+
+def _at_least_one(steps: int) -> None:
+    if steps < 1:
+        raise DifrunError(f"a grid needs at least 1 step, not {steps}")
+
+
+def from_lam(process: Any, lam: Sequence[float]) -> list[float]:
     """Times of increasing λ (steps + 1,), with both ends set to T and t_min exactly."""
-    times = process.time_at(lam.double()).tolist()
+    times = process.time_at(torch.as_tensor(lam, dtype=torch.float64)).tolist()
     times[0], times[-1] = process.horizon, process.t_min
     return times

@@ -9,7 +9,13 @@ Every kind is a linear function of the clean data and the noise that x_t = α x_
     velocity  | (α̇, σ̇)                        probability flow dx/dt
     straight  | (−1, 1)                        velocity in the frame of a rectified flow (`difrun.sampler`)
     v         | (−σ, α)                        Salimans and Ho, 2022, arXiv 2202.00512
+
+What a network predicts may also be
+
     edm       | (σ/(σ_d S), −α σ_d/S)          Karras et al., 2022, arXiv 2206.00364, S² = α²σ_d² + σ²
+
+whose meaning depends on the data: x̂_0 is counted from their mean, σ_d is their standard deviation. It is therefore no
+kind that a model can be asked for, but a parameterisation of a network (`difrun.model.NetworkModel`).
 
 Given x and a prediction A = a·x̂_0 + b·ε̂ the pair (x̂_0, ε̂) follows from two equations, and with it any other kind
 B = c·x̂_0 + d·ε̂:
@@ -25,44 +31,52 @@ from typing import Any
 
 from difrun.errors import DifrunError
 
-Row = Callable[[Any, float], tuple[Any, Any]]
-
-
-def _edm(at: Any, data_std: float) -> tuple[Any, Any]:
-    total = (at.alpha**2 * data_std**2 + at.var) ** 0.5
-    return at.sigma / (data_std * total), -at.alpha * data_std / total
-
+Row = Callable[[Any], tuple[Any, Any]]
 
 KINDS: dict[str, Row] = {
-    "x0": lambda at, data_std: (1.0, 0.0),
-    "noise": lambda at, data_std: (0.0, 1.0),
-    "score": lambda at, data_std: (0.0, -1 / at.sigma),
-    "velocity": lambda at, data_std: (at.d_alpha, at.d_sigma),
-    "straight": lambda at, data_std: (-1.0, 1.0),
-    "v": lambda at, data_std: (-at.sigma, at.alpha),
-    "edm": _edm,
+    "x0": lambda at: (1.0, 0.0),
+    "noise": lambda at: (0.0, 1.0),
+    "score": lambda at: (0.0, -1 / at.sigma),
+    "velocity": lambda at: (at.d_alpha, at.d_sigma),
+    "straight": lambda at: (-1.0, 1.0),
+    "v": lambda at: (-at.sigma, at.alpha),
 }
-"""Kind -> its row (a, b) at an instant, for data of standard deviation σ_d."""
+"""Kind -> its row (a, b) at an instant: what a model can be asked for."""
+
+PARAMETERISATIONS = (*KINDS, "edm")
+"""What a network can be trained to predict."""
 
 
-def row(kind: str, at: Any, data_std: float = 1.0) -> tuple[Any, Any]:
-    """The coefficients (a, b) of a kind at an instant. Raises DifrunError for a kind that does not exist."""
+def row(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
+    """The coefficients (a, b) of a kind at an instant; given σ_d, of what a network predicts.
+
+    Raises DifrunError for a kind that does not exist, and for edm where no σ_d is given.
+    """
+    if kind == "edm" and data_std is not None:
+        total = (at.alpha**2 * data_std**2 + at.var) ** 0.5
+        return at.sigma / (data_std * total), -at.alpha * data_std / total
     try:
-        return KINDS[kind](at, data_std)
+        return KINDS[kind](at)
     except KeyError:
-        raise DifrunError(f"no prediction kind {kind!r}; there are {', '.join(KINDS)}") from None
+        known = ", ".join(KINDS)
+        if kind == "edm":
+            raise DifrunError(
+                "edm is what a network predicts inside its model, and no kind to ask a model for; "
+                f"ask for one of {known}"
+            ) from None
+        raise DifrunError(f"no prediction kind {kind!r}; there are {known}") from None
 
 
-def conversion(at: Any, source: str, target: str, data_std: float = 1.0) -> tuple[Any, Any]:
+def conversion(at: Any, source: str, target: str, data_std: float | None = None) -> tuple[Any, Any]:
     """Coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are.
 
-    Raises DifrunError where they do not exist: the source speaks of the noise alone and α = 0, or of x_0 alone and
-    σ = 0 (for tensors they are not finite there).
+    data_std: σ_d, where the source is what a network predicts. Raises DifrunError where there are none: the source
+    speaks of the noise alone and α = 0, or of x_0 alone and σ = 0 (for tensors they are not finite there).
     """
-    if source == target:
+    if source == target and target in KINDS:
         return 0.0, 1.0
+    c, d = row(target, at)
     a, b = row(source, at, data_std)
-    c, d = row(target, at, data_std)
     if is_zero(a) and is_zero(c):  # both are multiples of ε̂, whatever α is
         return 0.0, d / b
     determinant = at.alpha * b - at.sigma * a

@@ -118,7 +118,7 @@ class Regression(Loss):
         self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
         process = model.process
-        at = process.at(self.times.sample(process, x0, generator), x0.ndim)
+        at = process.instant(self.times.sample(process, x0, generator), x0.ndim)
         noise = generator.normal(x0) if noise is None else noise
         x = process.diffuse(x0, noise, at)
         examples = model.regression(x, x0, noise, at, self.kind)

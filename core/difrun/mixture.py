@@ -111,14 +111,6 @@ class GaussianMixture:
             noise = torch.einsum("nij,nj->ni", self.eigenvectors.to(device)[k], noise)
         return self.means.to(device)[k] + noise
 
-    def log_joint(self, x: Tensor) -> Tensor:
-        r"""log w_k + log N(x; m_k, C_k) for points x of shape (n, d): shape (n, K), all at once.
-
-        Its softmax over k is the posterior probability of each component.
-        """
-        points = self._points(x)
-        return _log_joint(points, self._on(points)).to(x.dtype)
-
     def log_prob(self, x: Tensor) -> Tensor:
         r"""log p(x) in nats for points x of shape (n, d): shape (n,).
 
@@ -171,6 +163,7 @@ def _whitened(x: Tensor, on: _Parameters) -> Tensor:
 
 
 def _log_joint(x: Tensor, on: _Parameters) -> Tensor:
+    """log w_k + log N(x; m_k, C_k), shape (n, K); its softmax over k is the posterior of each component."""
     if on.vectors is None:
         distances = torch.cdist(x, on.means).square() / on.values[:, 0]
     else:

@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess, mix
-from difrun.kinds import conversion, is_zero, row
+from difrun.kinds import PARAMETERISATIONS, conversion, is_zero, row
 
 
 class ScoreModel:
@@ -70,7 +71,7 @@ class ScoreModel:
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         """Prediction minus target for the examples made by `regression`."""
         x = examples["x"]
-        return self.predict(x, self.process.at(examples["t"], x.ndim), kind) - examples["target"]
+        return self.predict(x, self.process.instant(examples["t"], x.ndim), kind) - examples["target"]
 
     def to(self, device: torch.device | str) -> "ScoreModel":
         """Move what the model holds to a device."""
@@ -81,9 +82,11 @@ class NetworkModel(ScoreModel):
     """A network F(x, c_noise) with preconditioning.
 
     network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
-    predicts: the kind that the network is trained to predict; the model itself answers x̂_0 unless asked for another.
+    predicts: what the network is trained to predict, one of `difrun.kinds.PARAMETERISATIONS`; the model itself answers
+        x̂_0 unless asked for another kind.
     mean, var: data moments per coordinate; σ_d² is the average of `var`.
     scaled: False feeds x − μ itself (c_in = 1, no centring on the data), for networks trained elsewhere.
+    Raises DifrunError when `predicts` is none of them.
     """
 
     def __init__(
@@ -97,6 +100,10 @@ class NetworkModel(ScoreModel):
         var: Tensor | float = 1.0,
         scaled: bool = True,
     ):
+        if predicts not in PARAMETERISATIONS:
+            raise DifrunError(
+                f"a network cannot predict {predicts!r}; choose one of {', '.join(PARAMETERISATIONS)}"
+            )
         self.network = network
         self.process = process
         self.shape = tuple(shape)
@@ -119,10 +126,8 @@ class NetworkModel(ScoreModel):
         output = self.network(self._input(y, at), self._level(y, at))
         p, q = self._conversion(at, kind)
         prediction = mix(p, y, q, output)
-        if kind == self.predicts == "edm":
-            return prediction
         # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
-        a, _ = row(kind, at, self.data_std)
+        a, _ = row(kind, at)
         if is_zero(a):
             return prediction
         origin = self._origin(x)
@@ -156,7 +161,7 @@ class NetworkModel(ScoreModel):
         be, the mean of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
         """
         a, _ = row(self.predicts, at, self.data_std)
-        c, d = row(kind, at, self.data_std)
+        c, d = row(kind, at)
         if not is_zero(a) or is_zero(c) or not self.process.forgets:
             return conversion(at, self.predicts, kind, self.data_std)
         blind = at.lam < self.process.lam_range[0]
@@ -198,7 +203,8 @@ class Centred(ScoreModel):
         self.process = model.process.centred()
         self.offset = model.process.centre_like(like)
         self.shape, self.kind, self.var = model.shape, model.kind, model.var
-        self.mean = model.mean - self.offset
+        mean = torch.as_tensor(model.mean)
+        self.mean = mean.to(self.offset) - self.offset if isinstance(self.offset, Tensor) else mean
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self.predict(x, at, self.kind)
@@ -226,4 +232,4 @@ class Counted(ScoreModel):
 
 
 def _std(var: Tensor) -> float:
-    return math.sqrt(float(var.double().mean())) or 1.0
+    return math.sqrt(float(var.cpu().double().mean())) or 1.0

@@ -1,7 +1,7 @@
 r"""Multistep methods: one engine, one routine for coefficients, any frame.
 
-A *frame* turns the probability flow into dy/dc = k(c) q(y, c): a clock c that grows along the way, a known kernel k, and
-a slope q that costs one network evaluation. The step from c_i to c_{i+1} integrates the kernel exactly against the
+A *frame* turns the probability flow into dy/dc = k(c) q(y, c): a clock c that grows along the way, a kernel k, and a
+slope q that costs one network evaluation. The step from c_i to c_{i+1} integrates the kernel exactly against the
 polynomial through the last slopes,
 
     y_{i+1} = y_i + Σ_j w_j q_j,    w_j = ∫ k(c) ℓ_j(c) dc   over [c_i, c_{i+1}],
@@ -53,7 +53,7 @@ class Frame:
         self.model = model
 
     def clock(self, at: Any) -> float:
-        """c at an instant, strictly increasing along the way; −inf at T where nothing is left of the data, if need be."""
+        """c at an instant, strictly increasing along the way; −inf at a T where nothing of the data is left."""
         raise NotImplementedError
 
     def kernel(self, clock: Any) -> Any:
@@ -102,15 +102,21 @@ class Multistep(Sampler):
             corrector: list[float] = []
             # The first steps are always corrected: left to themselves, their low order would be that of the method.
             if i > first and (corrected or i < first + order):
-                corrector = coefficients(clocks[max(first, i - order) : i + 1], clocks[i - 1], clocks[i], frame.kernel)
+                corrector = coefficients(
+                    clocks[max(first, i - order) : i + 1], clocks[i - 1], clocks[i], frame.kernel
+                )
             if i < first:
                 predictor = [frame.from_infinity(clocks[1])]
             else:
-                predictor = coefficients(clocks[max(first, i + 1 - order) : i + 1], clocks[i], clocks[i + 1], frame.kernel)
+                predictor = coefficients(
+                    clocks[max(first, i + 1 - order) : i + 1], clocks[i], clocks[i + 1], frame.kernel
+                )
             rows.append((corrector, predictor))
         return frame, iter(rows), [], None
 
-    def step(self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator) -> tuple[Tensor, Any]:
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
         frame, rows, slopes, before = state
         corrector, predictor = next(rows)
         slopes = [*slopes[-KEPT:], frame.slope(x, at)]

@@ -98,3 +98,12 @@ class ForwardProcess:
     def convert(self, prediction: Tensor, x: Tensor, at: Any, source: str, target: str) -> Tensor:
         """The prediction as another kind, through x̂_0 = E[x_0 | x_t]."""
         raise NotImplementedError
+
+    def denoiser(
+        self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
+    ) -> Any:
+        """The score model around a network F(x, level), for data of these moments: what training improves.
+
+        options: those of the parameterisation, such as `predicts` for Gaussian processes.
+        """
+        raise NotImplementedError

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 LANE_NUMBERS = 4096
-"""Numbers in one draw of a lane: 2048 samples in two dimensions, one image of 64 x 64."""
+"""Numbers in one draw of a lane of small samples: 2048 samples in two dimensions."""
+
+LANE_SAMPLES = 16
+"""Samples in a lane of large ones, such as images: each lane is one kernel on a GPU, and few should do for a chunk."""
+
+LANE_LIMIT = 2**20
+"""Numbers beyond which a lane of large samples is worth its kernel, and would waste more than it saves."""
 
 
 def seed_of(seed: int, *path: int | str) -> int:
@@ -25,6 +31,11 @@ def seed_of(seed: int, *path: int | str) -> int:
 def torch_generator(seed: int, *path: int | str, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator for the stream named by `path`."""
     return torch.Generator(device).manual_seed(seed_of(seed, *path))
+
+
+def lane_size(numbers: int) -> int:
+    """Samples per lane, for samples of so many numbers each."""
+    return max(1, LANE_NUMBERS // numbers, min(LANE_SAMPLES, LANE_LIMIT // numbers))
 
 
 class Generator:
@@ -70,7 +81,7 @@ class Generator:
             drawn = law(like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device)
             return drawn.to(like.device)
         n, *shape = like.shape
-        size = max(1, LANE_NUMBERS // max(1, like[:1].numel()))
+        size = lane_size(like[:1].numel())
         lanes = range(self.first // size, (self.first + n - 1) // size + 1)
         blocks = [
             law((size, *shape), generator=self._lane(size, lane), dtype=like.dtype, device=self.device)

@@ -12,8 +12,8 @@ import attrs
 from jinja2 import Environment, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
-from difrun.draw.files import write_whole
 from difrun.errors import DifrunError
+from difrun.files import write_text
 
 FILE_NAME = "report.html"
 
@@ -43,8 +43,9 @@ class ReportContext:
 
     headline: label -> name, such as process, sampler and dataset.
 
-    metrics: name -> {"value", "floor", "floor_sd"}, the most important first; a floor or its sd may be
-    missing or None. metric_notes: name -> what the metric means, in one line.
+    metrics: name -> {"value", "value_sd", "floor", "floor_sd", "n"}, the most important first; n is how many
+    samples were compared; all but the value may be missing or None. metric_notes: name -> what the metric
+    means, in one line.
 
     verdict: one sentence; made from the first metric and its floor where it is None.
 
@@ -82,7 +83,7 @@ def write(folder: Path | str, context: ReportContext) -> Path:
     Raises DifrunError when a picture cannot be read or the file cannot be written; an older report then
     stays.
     """
-    return write_whole(Path(folder) / FILE_NAME, render(context).encode())
+    return write_text(Path(folder) / FILE_NAME, render(context))
 
 
 def render(context: ReportContext) -> str:
@@ -98,6 +99,7 @@ def render(context: ReportContext) -> str:
         rows=[
             _row(name, metric, context.metric_notes.get(name, "")) for name, metric in context.metrics.items()
         ],
+        counted=any(metric.get("n") is not None for metric in context.metrics.values()),
         pictures=[_inline(picture) for picture in context.pictures],
         training_pictures=[_inline(picture) for picture in context.training_pictures],
     )
@@ -106,13 +108,15 @@ def render(context: ReportContext) -> str:
 def verdict(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
     """One sentence on the first metric: its value, in units of its floor where that makes sense.
 
-    The floor is the same metric between two sets of real data; what differs from it by at most two of its
-    standard deviations cannot be told from real data. Empty when there is no metric.
+    The floor is the same metric between two sets of real data. With s_v and s_f the standard deviations of value
+    and floor, what differs from the floor by at most 2 √(s_v² + s_f²) is called equal to it within two standard
+    deviations. Empty when there is no metric.
     """
     if not metrics:
         return ""
     name, metric = next(iter(metrics.items()))
-    value, floor, sd = _three(metric)
+    value, floor = metric.get("value"), metric.get("floor")
+    spreads = [sd for sd in (metric.get("value_sd"), metric.get("floor_sd")) if sd is not None]
     if value is None or not math.isfinite(value):
         return f"{name} is not a finite number: look at the samples."
     times = ratio(value, floor)
@@ -121,7 +125,7 @@ def verdict(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
     sentence = (
         f"{name} is {times} its floor" if times else f"{name} is {number(value)}, its floor {number(floor)}"
     )
-    if sd is not None and abs(value - floor) <= 2 * sd:
+    if spreads and abs(value - floor) <= 2 * math.hypot(*spreads):
         return f"{sentence}, within two standard deviations of it."
     return f"{sentence}."
 
@@ -150,22 +154,22 @@ def number(value: Any) -> str:
     return f"{mantissa}·10{raised}"
 
 
-def _three(metric: Mapping[str, float | None]) -> tuple[float | None, float | None, float | None]:
-    return metric.get("value"), metric.get("floor"), metric.get("floor_sd")
-
-
 def _row(name: str, metric: Mapping[str, float | None], meaning: str) -> dict[str, str]:
-    value, floor, sd = _three(metric)
-    around = (
-        "" if floor is None else number(floor) + ("" if sd is None else f" ± {number(float(f'{sd:.2g}'))}")
-    )
+    value, floor, n = metric.get("value"), metric.get("floor"), metric.get("n")
     return {
         "name": name,
-        "value": "" if value is None else number(value),
-        "floor": around,
+        "value": _with_spread(value, metric.get("value_sd")),
+        "floor": _with_spread(floor, metric.get("floor_sd")),
         "ratio": ratio(value, floor),
+        "n": "" if n is None else number(n),
         "meaning": meaning,
     }
+
+
+def _with_spread(value: float | None, sd: float | None) -> str:
+    if value is None:
+        return ""
+    return number(value) + ("" if sd is None else f" ± {number(float(f'{sd:.2g}'))}")
 
 
 def _inline(picture: Picture) -> dict[str, Any]:

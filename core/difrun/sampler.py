@@ -19,14 +19,20 @@ from difrun.randomness import Generator
 class Sampler:
     """One step of a method. It owns neither grid, device, progress bar nor loop.
 
-    order: order of convergence to the probability-flow endpoint, or the weak order of a stochastic method.
+    order: of convergence to the endpoint of the probability flow. For a stochastic method the weak order p: with the
+        exact model, means, variances and other expectations of the samples are off by O(h^p) in the step h. None for
+        a stochastic method without one, whose error is no power of the step; its docstring says how large it is.
     evaluations: calls of the model in one step.
     stochastic: whether the step draws random numbers.
     """
 
-    order: int
+    order: int | None
     evaluations: int = 1
     stochastic: bool = False
+
+    def evaluations_in(self, steps: int) -> int:
+        """Calls of the model on a grid of so many steps; a method whose steps differ overrides it."""
+        return steps * self.evaluations
 
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The state before the first step: what depends on the grid alone. None unless a method needs more."""

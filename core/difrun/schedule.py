@@ -4,8 +4,11 @@ A schedule is two functions, log α(t) and σ²(t), with α(0) = 1 and σ(0) = 0
 
     λ = log(α/σ)                     half log signal-to-noise ratio, strictly decreasing
     f = α̇/α                          linear drift of the SDE dx = f x dt + g dw
-    g² = d(σ²)/dt − 2 f σ²           its squared diffusion (Kingma et al., 2021, arXiv 2107.00630, eq. 11)
+    g² = d(σ²)/dt − 2 f σ²           its squared diffusion
     σ̇ = (dσ²/dt) / (2σ)
+
+f and g² are those of the SDE with these marginals (Kingma et al., 2021, arXiv 2107.00630; Lu et al., 2022,
+arXiv 2206.00927, sec. 2.1).
 
 Derivatives are taken by automatic differentiation, so a plugin writes none.
 """
@@ -78,8 +81,8 @@ class Instant:
 
     @cached_property
     def f(self) -> Any:
-        """α̇/α, the linear drift coefficient."""
-        return self.d_alpha / self.alpha
+        """α̇/α = d log α/dt, the linear drift coefficient; finite also where α itself is too small for its format."""
+        return self.schedule.log_slope(self.t)
 
     @cached_property
     def d_sigma(self) -> Any:
@@ -103,14 +106,14 @@ def _column(name: str) -> Any:
 
 
 class GridInstant(Instant):
-    """One instant of a grid, in Python numbers; a field is computed for the whole grid when one of it is first read.
+    """One instant of a grid, in Python numbers; what is not known is computed for the whole grid when first read.
 
-    grid: the instant whose t is the grid. lists: its fields as far as they are known. k: place in the grid.
+    grid: the instant whose t is the grid. k: place in it. lists: fields of the grid that were read already.
     """
 
-    def __init__(self, grid: Instant, lists: dict[str, list[float]], k: int):
-        self.schedule, self.t = grid.schedule, lists["t"][k]
-        self._grid, self._lists, self._k = grid, lists, k
+    def __init__(self, grid: Instant, k: int, lists: dict[str, list[float]], t: float, **known: float):
+        super().__init__(grid.schedule, t, **known)
+        self._grid, self._k, self._lists = grid, k, lists
 
     def read(self, name: str) -> float:
         if name not in self._lists:
@@ -149,6 +152,11 @@ class Schedule:
             t = t.clone().detach().requires_grad_()
             return self._slope(self.alpha, t), self._slope(self.variance, t)
 
+    def log_slope(self, t: Tensor) -> Tensor:
+        """d log α/dt by automatic differentiation."""
+        with torch.inference_mode(False), torch.enable_grad():
+            return self._slope(self.log_alpha, t.clone().detach().requires_grad_())
+
     @staticmethod
     def _slope(function: Any, t: Tensor) -> Tensor:
         value = function(t)
@@ -158,27 +166,63 @@ class Schedule:
         return slope
 
     def at(self, t: Time, ndim: int | None = None) -> Instant:
-        """The instant at time t: numbers for a number, tensors (B, 1, ..., 1) of `ndim` axes for a tensor (B,)."""
+        """The instant at time t: numbers for a number, tensors (B, 1, ..., 1) of `ndim` axes for a tensor (B,).
+
+        Raises DifrunError for a time outside [0, T]; on a GPU the test of a tensor waits for the device.
+        """
         if not isinstance(t, Tensor):
             return self.instants([t])[0]
+        if t.numel() and not t.is_meta:
+            # T itself, rounded to float32, may be above T.
+            self._refuse_outside(t.min().item(), t.max().item(), 1e-6)
+        return self.instant(t, ndim)
+
+    def instant(self, t: Tensor, ndim: int | None = None) -> Instant:
+        """`at` for a tensor of times that are known to lie in [0, T], without the test: what training uses."""
         if ndim is not None:
             t = t.reshape(t.shape + (1,) * (ndim - t.ndim))
         return Instant(self, t)
 
     def instants(self, times: Iterable[float]) -> list[Instant]:
-        """The instants of a whole grid at once: float64 arithmetic, Python numbers out."""
+        """The instants of a whole grid at once: float64 arithmetic, Python numbers out.
+
+        Raises DifrunError for a time outside [0, T].
+        """
         ts = [float(t) for t in times]
+        for t in ts:
+            self._refuse_outside(t, t, 1e-9)
         grid = Instant(self, torch.tensor(ts, dtype=torch.float64))
-        lists = {"t": ts}
-        return [GridInstant(grid, lists, k) for k in range(len(ts))]
+        rows = zip(
+            ts, *(getattr(grid, name).tolist() for name in ("alpha", "sigma", "var", "lam")), strict=True
+        )
+        lists: dict[str, list[float]] = {}
+        return [
+            GridInstant(grid, k, lists, t, alpha=alpha, sigma=sigma, var=var, lam=lam)
+            for k, (t, alpha, sigma, var, lam) in enumerate(rows)
+        ]
+
+    def _refuse_outside(self, first: float, last: float, rounding: float) -> None:
+        """Raise DifrunError unless 0 ≤ first ≤ last ≤ T; `rounding` is what T may be exceeded by, relative to it."""
+        if not (first >= 0 and last <= self.horizon * (1 + rounding)):
+            raise DifrunError(
+                f"time runs from 0 (data) to T = {self.horizon:g}; got {last if first >= 0 else first:g}"
+            )
 
     def log_snr(self, t: Tensor) -> Tensor:
         """λ(t) = log(α/σ), half the log signal-to-noise ratio."""
         return self.log_alpha(t) - 0.5 * self.variance(t).log()
 
     def time_at(self, lam: Time) -> Any:
-        """The time at which λ(t) = lam, clipped to [0, T]; number in, number out. By bisection unless overridden."""
-        target = torch.as_tensor(lam, dtype=torch.float64)
+        """The time at which λ(t) = lam, clipped to [0, T]; number in, number out. By bisection unless overridden.
+
+        A tensor is answered in its dtype and on its device; in between it is in float64 on the CPU, as some devices
+        have no float64.
+        """
+        if isinstance(lam, Tensor):
+            return self._time_at(lam.cpu().double()).to(lam.dtype).to(lam.device)
+        return self._time_at(torch.tensor(lam, dtype=torch.float64)).item()
+
+    def _time_at(self, target: Tensor) -> Tensor:
         low = torch.zeros_like(target)
         high = torch.full_like(target, self.horizon)
         for _ in range(200):
@@ -187,7 +231,7 @@ class Schedule:
             low, high = torch.where(early, middle, low), torch.where(early, high, middle)
             if torch.equal(low, high) or bool(((high - low) <= 1e-15 * high).all()):
                 break
-        return high if isinstance(lam, Tensor) else high.item()
+        return high
 
     @cached_property
     def t_min(self) -> float:
@@ -219,10 +263,11 @@ class Schedule:
     def time_near(self, lam: Tensor) -> Tensor:
         """`time_at` from a table, for many λ within `lam_range` at once; relative error of t below 1e-5."""
         low, high = self.lam_range
-        table = self._log_times.to(lam.device)
-        place = ((lam.to(table.dtype) - low) / (high - low)).clamp(0, 1) * (len(table) - 1)
+        table = self._log_times
+        place = ((lam.cpu().double() - low) / (high - low)).clamp(0, 1) * (len(table) - 1)
         left = place.floor().clamp_max(len(table) - 2)
-        return torch.lerp(table[left.long()], table[left.long() + 1], place - left).exp().to(lam.dtype)
+        times = torch.lerp(table[left.long()], table[left.long() + 1], place - left).exp()
+        return times.to(lam.dtype).to(lam.device)
 
     @cached_property
     def _log_times(self) -> Tensor:

@@ -87,7 +87,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
                     settings.named[key] = _name(given)
                 else:
                     settings.give(key, option, given)
-    return settings
+    return with_file_dataset(settings)
 
 
 def _name(given: Given) -> Given:
@@ -150,8 +150,7 @@ def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str)
             continue
         plugin = installed.get(dist)
         if plugin is None:
-            text = f"{source} was made with {dist} {version}, which is not installed"
-            raise ConfigError(f"{text}: pip install {dist}=={version}")
+            raise ConfigError(f"{source} names plugin {dist} {version}, which is not installed.")
         if plugin.status != "ok":
             why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
             raise ConfigError(f"{source} was made with {dist} {version}, which is {why}.")
@@ -181,13 +180,13 @@ def option_from_environ(section: Section, field: Field, environ: Mapping[str, st
 
 
 def with_file_dataset(settings: Settings) -> Settings:
-    """``--dataset points.csv`` means the dataset 'file' with that path."""
+    """``--dataset points.csv`` means the dataset 'file' with that path; so does a `Path`, whatever its ending."""
     from difrun.builtin.dataset_options import looks_like_file
 
     named = settings.named.get("dataset")
-    text = named.value if isinstance(named, Given) else named
-    if text is not None and looks_like_file(text):
-        given = named if isinstance(named, Given) else Given(text, "dataset")
+    value = named.value if isinstance(named, Given) else named
+    if isinstance(value, Path) or (isinstance(value, str) and looks_like_file(value)):
+        given = named if isinstance(named, Given) else Given(value, "dataset")
         settings.named["dataset"] = attrs.evolve(given, value="file")
         settings.give("dataset", "path", given)
     return settings

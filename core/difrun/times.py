@@ -30,9 +30,9 @@ class TimeLaw:
 
         The quantiles are computed on the CPU, in float64, which some devices do not have.
         """
-        start = generator.uniform(like.new_zeros(1)).double().cpu()
+        start = generator.uniform(torch.zeros(1, dtype=like.dtype)).double()
         u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64))
-        return self.quantile(process, u).to(like.device, like.dtype)
+        return self.quantile(process, u).to(like.dtype).to(like.device)
 
 
 @attrs.frozen

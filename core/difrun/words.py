@@ -1,7 +1,9 @@
 """Small pieces of text for messages."""
 
 import difflib
+import shlex
 from collections.abc import Iterable
+from pathlib import Path
 
 PLURALS = {"process": "processes", "loss": "losses"}
 
@@ -24,3 +26,8 @@ def listed(words: Iterable[str], last: str = ", ") -> str:
 def plural(kind: str) -> str:
     """``process`` -> ``processes``."""
     return PLURALS.get(kind, kind + "s")
+
+
+def quoted(path: Path | str) -> str:
+    """A path as a shell takes it: quoted where it holds a space or another sign that the shell would read."""
+    return shlex.quote(str(path))

@@ -172,14 +172,26 @@ def test_what_was_chosen_by_default_is_told(toy, call, work):
 
 
 def test_the_end_is_a_table_and_the_report(toy, call, work):
+    work.metrics["sliced-w2"]["value_sd"] = 0.00234
     work.metrics["density-coverage.density"] = {"value": 0.9, "floor": 1.0}
     _, out, _ = call(*TOY, "--quiet")
+    note = [
+        "floor: the same metric between two sets of real data (± standard deviation). Best is a value equal "
+        "to its floor:",
+        "distances come down to it, density and coverage up to it.",
+    ]
     assert out.splitlines() == [
-        "metric                    value  floor        value / floor",
-        "sliced-w2                  0.05  0.04 ± 0.01           1.25",
-        "density-coverage.density    0.9  1                      0.9",
+        "metric                    value          floor        value / floor",
+        "sliced-w2                 0.05 ± 0.0023  0.04 ± 0.01           1.25",
+        "density-coverage.density  0.9            1                      0.9",
+        *note,
         f"Report: {Path('runs/toy-1/report.html')}",
     ]
+    work.metrics["sliced-w2"]["n"] = 512
+    _, out, _ = call(*TOY, "--quiet")
+    assert [line.split()[-1] for line in out.splitlines()[:3]] == ["n", "512", "-"]
+    work.metrics = {}
+    assert call(*TOY, "--quiet")[1].startswith("No metric was computed.\nReport: ")
 
 
 def test_out_and_force_reach_the_run(toy, call, work):
@@ -195,7 +207,10 @@ def test_out_and_force_reach_the_run(toy, call, work):
         (("--process", "toi"), "--process: no process is called 'toi'. Did you mean 'toy'?"),
         ((*TOY, "--sampler", "huen"), "--sampler: no sampler is called 'huen'. Did you mean 'heun'?"),
         ((*TOY, "--metric", "gpa"), "--metric: no metric is called 'gpa'. Did you mean 'gap'?"),
-        (("--process", "ising"), "pip install difrun-ising"),
+        (
+            ("--process", "ising"),
+            "Installed: coin, toy.\nIt is offered by the plugin difrun-ising, which is not installed.\n",
+        ),
         (("--process", "coin", "--sampler", "heun"), "which process 'coin' (difrun-toy) does not offer"),
         ((*TOY, "--process.teta", "1"), "'--process.theta'"),
         ((*TOY, "--sead", "1"), "--seed"),
@@ -332,19 +347,48 @@ def test_resume_and_report(made, call, work):
     assert work.calls == [("reopen", Path("r"), None, 2)]
     assert "sliced-w2" in out
     assert call("report", "r")[1] == f"Report: {Path('runs/toy-1/report.html')}\n"
+    assert work.calls[-1] == ("reopen", Path("r"), None, None)
+
+
+def test_a_report_is_drawn_on_the_device_that_is_named(made, call, work, monkeypatch):
+    """A run made on a GPU can be reported where there is none."""
+    assert call("report", "r", "--device", "cpu", "--threads", "1")[0] == 0
+    assert work.calls[-1] == ("reopen", Path("r"), "cpu", 1)
+    monkeypatch.setenv("DIFRUN_DEVICE", "cpu")
+    assert call("report", "r")[0] == 0
+    assert work.calls[-1] == ("reopen", Path("r"), "cpu", None)
+    code, _, err = call("report", "r", "--device", "gpu")
+    assert (code, len(work.calls)) == (2, 2)
+    assert "--device: expected auto, cpu, cuda, cuda:N or mps; got gpu" in err
 
 
 @pytest.mark.parametrize(
     ("error", "code", "message"),
     [
         (DifrunError("The loss is not finite."), 1, "Error: The loss is not finite.\n"),
-        (Interrupted("runs/a b"), 130, "Interrupted. Continue with: difrun resume 'runs/a b'\n"),
+        (Interrupted("runs/a b"), 130, "\nInterrupted.\nContinue with: difrun resume 'runs/a b'\n"),
+        (
+            Interrupted("r", "Stopped at training step 120 of 4000; the state is saved."),
+            130,
+            "\nStopped at training step 120 of 4000; the state is saved.\nContinue with: difrun resume r\n",
+        ),
         (KeyboardInterrupt(), 130, "Stopped at once."),
-        (OSError(errno.ENOSPC, "No space left", "r/x.npz"), 1, "Error: r/x.npz: The disk is full."),
+        (
+            OSError(errno.ENOSPC, "No space left", "r/x.npz"),
+            1,
+            "Error: r/x.npz: No space left. Free some space",
+        ),
         (
             PermissionError(errno.EACCES, "Permission denied", "/r"),
             1,
-            "Error: /r: No permission. Choose another",
+            "Error: /r: Permission denied. Choose another folder with --out, or change its permissions.",
+        ),
+        (OSError(errno.EIO, "Input/output error", "/r"), 1, "Error: /r: Input/output error.\n"),
+        (MemoryError(), 1, "Error: there is not enough memory for this."),
+        (
+            RuntimeError("[enforce fail] CUBLAS_STATUS_ALLOC_FAILED"),
+            1,
+            "there is not enough memory for this.",
         ),
     ],
 )
@@ -354,6 +398,51 @@ def test_errors_of_the_work_have_one_message_and_an_exit_code(toy, call, work, e
     assert got == code
     assert message in err
     assert "Traceback" not in err
+
+
+def test_torch_s_own_ways_to_run_out_of_memory_are_known(toy, call, work):
+    """The class that CUDA raises, and the RuntimeError of the CPU's allocator, from the allocator itself."""
+    import torch
+
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert type(caught.value) is RuntimeError
+    for error in (caught.value, torch.OutOfMemoryError("CUDA says no\nand more")):
+        work.raises = error
+        code, _, err = call(*TOY)
+        assert code == 1
+        for flag in ("--chunk", "--n", "--train.batch"):
+            assert flag in err
+        assert err.splitlines()[-1] == f"The system said: {str(error).splitlines()[0]}"
+
+
+def test_a_fault_of_the_program_is_not_called_lack_of_memory(toy, work):
+    from difrun.cli import main
+
+    work.raises = RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+    with pytest.raises(RuntimeError, match="mat1"):
+        main(list(TOY))
+
+
+@pytest.mark.parametrize(
+    ("command", "method", "outcome"),
+    [
+        ("sample", "draw_samples", "No samples were written."),
+        ("evaluate", "evaluate", "No metrics were written."),
+        ("report", "report", "No new report was written."),
+    ],
+)
+def test_what_is_interrupted_on_a_finished_run_is_not_to_be_resumed(
+    made, call, work, monkeypatch, command, method, outcome
+):
+    def stop(*_):
+        raise Interrupted("r", "Stopped at sampling step 3 of 30.")
+
+    monkeypatch.setattr(work, method, stop)
+    code, out, err = call(command, "r")
+    assert (code, out) == (130, "")
+    assert err.endswith(f"Stopped at sampling step 3 of 30.\n{outcome}\n")
+    assert "resume" not in err
 
 
 def test_debug_shows_the_traceback(toy, work, monkeypatch):
@@ -379,3 +468,28 @@ def test_the_plan_of_a_file_is_the_plan_of_its_flags(toy, call, work, in_folder)
     call("--process", "coin", "--process.high", "7", "--model", "toy-net")
     assert work.plan == from_file
     assert Plan.from_dict(from_file.to_dict(), Registry.discover()) == from_file
+
+
+def test_the_help_of_run_tells_the_variables_of_the_environment(toy, call):
+    _, out, _ = call("run", "--help")
+    said = " ".join(out.split())
+    assert "DIFRUN_SAMPLER for --sampler, DIFRUN_PROCESS_THETA for --process.theta" in said
+    assert "DIFRUN_PLUGINS=a,b loads no plugins but a and b" in said
+    assert "DIFRUN_STRICT=1 stops where a plugin is broken" in said
+    assert "DIFRUN_DEBUG=1 shows the traceback" in said
+
+
+def test_a_file_of_data_in_a_file_of_options_is_what_it_is_as_a_flag(toy, call, work, in_folder):
+    path = in_folder("pts.csv", "1,2\n")
+    in_folder("a.toml", '[dataset]\nname = "pts.csv"\nheld_out = 0.5')
+    assert call(*TOY, "--config", "a.toml")[0] == 0
+    from_file = work.plan
+    assert (from_file.dataset.name, from_file.dataset.options.path) == ("file", path)
+    assert call(*TOY, "--dataset", "pts.csv", "--dataset.held-out", "0.5")[0] == 0
+    assert work.plan == from_file
+    in_folder("other.csv", "1,2\n")
+    assert call(*TOY, "--config", "a.toml", "--dataset", "other.csv")[0] == 0
+    assert work.plan.dataset.options.path == path.with_name("other.csv")
+    code, _, err = call(*TOY, "--config", "a.toml", "--dataset", "rings")
+    assert (code, work.plan.dataset.name) == (0, "rings")
+    assert "options of dataset 'file' (dataset.name in a.toml) are not used: --dataset" in err

@@ -133,3 +133,14 @@ def test_the_first_value_that_is_not_finite_is_named(value):
     held_out[3, 1, 0] = float(value)
     with pytest.raises(DifrunError, match=rf"held-out examples: {value} in row 4, entry \(1, 0\)"):
         dataset(train=torch.ones(25, 2, 2), held_out=held_out, columns=())
+
+
+def test_scaling_answers_in_the_format_it_is_given():
+    """Evaluated in float64, whatever the format: a shift of 10⁶ does not cost float32 its digits."""
+    scaling = Scaling(torch.tensor([1e6]).double(), torch.tensor([0.5]).double())
+    x = torch.tensor([[1e6 + 0.5], [1e6 - 0.25]])
+    coded = scaling.encode(x)
+    assert coded.dtype == torch.float32
+    assert torch.equal(coded, torch.tensor([[1.0], [-0.5]]))
+    assert scaling.decode(coded).dtype == torch.float32
+    assert torch.equal(scaling.decode(coded), x)

@@ -14,8 +14,7 @@ from scipy import stats
 
 from difrun import builtin
 from difrun.builtin import datasets
-from difrun.builtin.dataset_options import MIN_EXAMPLES, looks_like_file
-from difrun.data import MIN_EXAMPLES as FEWEST
+from difrun.builtin.dataset_options import looks_like_file
 from difrun.data import Dataset
 
 NAMES = ("rings", "blobs", "gmm", "moons", "checkerboard", "spiral", "bimodal_1d")
@@ -198,7 +197,6 @@ def test_files_are_told_from_names_without_torch():
         map(looks_like_file, ("my.csv", "data/points", "a.b/c.npz", "..\\x.npy", "DATA.CSV", "points.txt"))
     )
     assert not any(map(looks_like_file, ("rings", "bimodal-1d", "difrun:rings", "my.dist:rings")))
-    assert MIN_EXAMPLES == FEWEST
     code = (
         "import sys, difrun.builtin.dataset_options, difrun.builtin.metric_options\n"
         "sys.exit(bool({'torch', 'numpy', 'scipy'} & set(sys.modules)))"

@@ -393,7 +393,7 @@ ones = np.ones
         (lambda: draw.loss_curve([1], [np.nan]), "no finite loss"),
         (lambda: draw.loss_curve([1], [1.0], smooth=3), "0 to 1"),
         (lambda: draw.save(draw.loss_curve([1], [1.0]), "x.gif"), "saved as *.png"),
-        (lambda: draw.save(draw.loss_curve([1], [1.0]), "/no/such/folder/x.png"), "cannot write /no/such"),
+        (lambda: draw.save(draw.loss_curve([1], [1.0]), "/no/such/folder/x.png"), "Cannot write /no/such"),
     ],
 )
 def test_bad_input_is_refused_in_plain_words(call, words):

@@ -83,7 +83,7 @@ def test_kinds_agree_and_batches_of_times_are_numbers_of_times(name, sort):
         torch.testing.assert_close(at.alpha * x0 + at.sigma * noise, x - centre, rtol=1e-9, atol=1e-9)
         batch = process.at(torch.full((len(x),), t, dtype=torch.float64), 2)
         for kind, row in KINDS.items():
-            a, b = row(at, 1.0)
+            a, b = row(at)
             expected = a * x0 + b * noise + (centre if kind == "x0" else 0)
             size = float(expected.abs().max()) + abs(a) + abs(b)
             got = model.predict(x, at, kind)

@@ -112,7 +112,7 @@ def test_a_centre_shifts_everything_and_nothing_else():
     assert centred.at(0.7).g2 == process.at(0.7).g2
     assert centred.t_min == process.t_min
     assert plain.centred() is plain
-    for kind in ("noise", "score", "velocity", "v", "straight", "edm"):
+    for kind in ("noise", "score", "velocity", "v", "straight"):
         there = process.convert(x0, points, at, "x0", kind)
         assert_close(there, plain.convert(x0 - MU, points - MU, at, "x0", kind), **close)
         assert_close(process.convert(there, points, at, kind, "x0"), x0, rtol=1e-12, atol=1e-12)
@@ -194,7 +194,7 @@ class Forgetful(ReferenceVP):
 
 def test_where_nothing_of_the_data_is_left():
     """At α = 0 paths are N(0, 1) and stay where they are; the bridge from there is the marginal of x_s given x_0."""
-    process, times = Forgetful(), [0.4, 1.0, 1.0, 1.5]
+    process, times = Forgetful(), [0.4, 1.0, 1.0, 1.0]
     mean, cov = moments_along(process, 3.0, times)
     assert mean.tolist() == pytest.approx([1.8, 0, 0, 0])
     assert cov[1:, 1:].flatten().tolist() == pytest.approx([1.0] * 9, rel=1e-12)
@@ -216,8 +216,13 @@ def test_misuse_is_an_error_in_words():
         for path in (process.path, process.euler_maruyama):
             with pytest.raises(DifrunError, match="times of a path must increase"):
                 path(x0, times)
-    with pytest.raises(DifrunError, match="time runs from 0"):
-        process.sample(x0, -0.5)
+    for t in (-0.5, 4.1, math.nan, torch.tensor([0.1, 0.2, 4.1])):
+        with pytest.raises(DifrunError, match=r"time runs from 0 \(data\) to T = 4; got (-0.5|4.1|nan)"):
+            process.sample(x0, t)
+    with pytest.raises(DifrunError, match="T = 4; got 5"):
+        process.path(x0, [0.5, 5.0])
+    with pytest.raises(DifrunError, match="T = 4; got 5"):
+        process.density(x0, x0, 5.0)
     with pytest.raises(DifrunError, match="no density at t = 0"):
         process.density(x0, x0, 0.0)
     with pytest.raises(DifrunError, match="μ has 2 numbers; examples of shape \\(3,\\)"):
@@ -225,4 +230,29 @@ def test_misuse_is_an_error_in_words():
     with pytest.raises(DifrunError, match="μ has 2 numbers"):
         Centred().sample(torch.zeros(5, 1), 0.5)
     with pytest.raises(NotImplementedError, match="GaussianProcess must define log_alpha"):
-        GaussianProcess().at(torch.tensor([0.5])).alpha  # noqa: B018
+        GaussianProcess().log_alpha(torch.tensor([0.5]))
+
+
+def test_paths_and_bridges_where_the_signal_underflows():
+    """dX = −X dt + √2 dW up to T = 2000, where e^−2000 is 0 in float64: paths and bridges stay exact.
+
+    Cov(x_s, x_t | x_0) = e^−|t−s| − e^−(t+s); from x_t the bridge to s keeps e^−(t−s) of x_t, to 1e-11.
+    """
+
+    class Long(ReferenceVP):
+        horizon = 2000.0
+
+    process, times = Long(), [1.0, 1500.0, 1500.5, 2000.0]
+    mean, cov = moments_along(process, 1.7, times)
+    for i, s in enumerate(times):
+        assert mean[i].item() == pytest.approx(1.7 * math.exp(-s), rel=1e-12)
+        for j, t in enumerate(times):
+            true = math.exp(-abs(t - s)) - math.exp(-(s + t))
+            assert cov[i, j].item() == pytest.approx(true, rel=1e-11, abs=1e-200)
+    at, to = process.instants([1500.5, 1500.0])
+    x, x0 = torch.ones(2, 1, dtype=torch.float64), torch.full((2, 1), 3.0, dtype=torch.float64)
+    mean, var = affine_moments(lambda g, n: process.bridge(x[:n], x0[:n], at, to).sample(g), 1)
+    assert mean.item() == pytest.approx(math.exp(-0.5), rel=1e-11)
+    assert var.item() == pytest.approx(1 - math.exp(-1.0), rel=1e-11)
+    simulated = process.euler_maruyama(x, [1500.0, 2000.0], 1, substeps=2000)
+    assert simulated.isfinite().all()

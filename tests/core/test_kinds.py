@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from difrun.errors import DifrunError
-from difrun.kinds import KINDS, conversion
+from difrun.exact import ExactMixture
+from difrun.kinds import KINDS, PARAMETERISATIONS, conversion
 from difrun.model import NetworkModel, ScoreModel
-from difrun.testing import ReferenceVE, ReferenceVP
+from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 
 
 class Centred(ReferenceVP):
@@ -47,10 +48,13 @@ def test_every_kind_converts_to_every_other(name, t, data_std):
     at = process.at(t)
     x = at.alpha * X0 + at.sigma * NOISE
     truth = definitions(at, X0, NOISE, data_std)
-    assert set(truth) == set(KINDS)
+    assert set(truth) == set(PARAMETERISATIONS)
     for source, target in itertools.product(KINDS, KINDS):
-        got = process.convert(truth[source], x, at, source, target, data_std)
+        got = process.convert(truth[source], x, at, source, target)
         torch.testing.assert_close(got, truth[target], rtol=1e-9, atol=1e-9, msg=f"{source} to {target}")
+    for target in KINDS:
+        p, q = conversion(at, "edm", target, data_std)
+        torch.testing.assert_close(p * x + q * truth["edm"], truth[target], rtol=1e-9, atol=1e-9, msg=target)
 
 
 def test_velocity_is_the_time_derivative_along_a_path():
@@ -131,6 +135,26 @@ def test_an_unknown_kind_is_an_error_that_lists_them():
         process.convert(X0, X0, process.at(0.5), "x0", "nose")
 
 
+@pytest.mark.parametrize("predicts", PARAMETERISATIONS)
+def test_no_model_can_be_asked_for_edm(predicts):
+    """It would mean one thing for a network that predicts it, and another elsewhere."""
+    process = ReferenceVP()
+    at = process.at(0.5)
+    model = network_model(process, predicts, True)
+    for ask in (
+        lambda: model.predict(X0, at, "edm"),
+        lambda: process.convert(X0, X0, at, "edm", "x0"),
+        lambda: process.convert(X0, X0, at, "x0", "edm"),
+        lambda: process.convert(X0, X0, at, "edm", "edm"),
+        lambda: ExactMixture(two_gaussians(), process).predict(X0, at, "edm"),
+        lambda: ScoreModel.regression(model, X0, X0, NOISE, at, "edm"),
+    ):
+        with pytest.raises(DifrunError, match=r"edm is what a network predicts.*ask for one of x0, noise"):
+            ask()
+    with pytest.raises(DifrunError, match=r"a network cannot predict 'nose'; choose one of x0, .*edm"):
+        network_model(process, "nose", True)
+
+
 class Probe(torch.nn.Module):
     """A fixed function of input and level, which keeps what it was given."""
 
@@ -145,7 +169,7 @@ def network_model(process, predicts, scaled):
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@pytest.mark.parametrize("predicts", list(KINDS))
+@pytest.mark.parametrize("predicts", PARAMETERISATIONS)
 @pytest.mark.parametrize("name", list(PROCESSES))
 def test_all_kinds_of_a_network_come_from_one_pair(name, predicts, scaled):
     """x = μ + α(x̂_0 − μ) + σε̂, and every kind is that of the pair; for a number and for a batch of times."""
@@ -168,7 +192,7 @@ def test_all_kinds_of_a_network_come_from_one_pair(name, predicts, scaled):
             torch.testing.assert_close(model.predict(x, batch, kind), got, rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize("predicts", list(KINDS))
+@pytest.mark.parametrize("predicts", PARAMETERISATIONS)
 def test_a_scaled_network_sees_unit_variance_and_a_level(predicts):
     """c_in y has variance 1 for Gaussian data of the declared moments, and c_noise = ¼ ln(σ/α)."""
     process = Centred()
@@ -184,7 +208,7 @@ def test_a_scaled_network_sees_unit_variance_and_a_level(predicts):
 
 
 @pytest.mark.parametrize("scaled", [True, False])
-@pytest.mark.parametrize("predicts", list(KINDS))
+@pytest.mark.parametrize("predicts", PARAMETERISATIONS)
 @pytest.mark.parametrize("kind", ["x0", "noise", "score", "velocity", "v", "straight"])
 def test_regression_is_the_error_of_the_kind(kind, predicts, scaled):
     """gain · residual = prediction of the kind − its truth, for training examples at their own times."""
@@ -194,7 +218,7 @@ def test_regression_is_the_error_of_the_kind(kind, predicts, scaled):
     x = process.diffuse(X0, NOISE, at)
     examples = model.regression(x, X0, NOISE, at, kind)
     error = examples["gain"] * model.residual(examples, kind)
-    a, b = KINDS[kind](at, 1.0)
+    a, b = KINDS[kind](at)
     truth = X0 if kind == "x0" else a * (X0 - process.centre_like(X0)) + b * NOISE
     torch.testing.assert_close(error, model.predict(x, at, kind) - truth, rtol=1e-6, atol=1e-6)
 
@@ -212,7 +236,7 @@ def test_regression_of_any_model_is_the_error_of_the_kind():
     x = process.diffuse(X0, NOISE, at)
     for kind in KINDS:
         examples = model.regression(x, X0, NOISE, at, kind)
-        a, b = KINDS[kind](at, 1.0)
+        a, b = KINDS[kind](at)
         truth = X0 if kind == "x0" else a * (X0 - process.centre_like(X0)) + b * NOISE
         torch.testing.assert_close(model.residual(examples, kind), model.predict(x, at, kind) - truth)
         assert torch.equal(examples["gain"], torch.ones(2, 1, dtype=torch.float64))

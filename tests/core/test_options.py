@@ -1,6 +1,7 @@
 """Options classes as text, TOML, help and record."""
 
 import math
+import shlex
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from attrs.validators import ge, gt, in_, le, lt, optional
 from difrun.api import option
 from difrun.errors import ConfigError
 from difrun.options import Given, Section, build, fields, record, variable
+from difrun.words import quoted
 
 
 @attrs.frozen
@@ -188,3 +190,17 @@ def test_types_that_cannot_be_written_are_refused():
         fields(Wrong)
     with pytest.raises(TypeError, match="option 'rate' of NoDefault has no default"):
         fields(NoDefault)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (Path("runs/ou-rings-1"), "runs/ou-rings-1"),
+        ("runs/a b", "'runs/a b'"),
+        ("x; rm y", "'x; rm y'"),
+        ("it's", "'it'\"'\"'s'"),
+    ],
+)
+def test_paths_in_commands_are_quoted_for_the_shell(path, text):
+    assert quoted(path) == text
+    assert shlex.split(f"difrun resume {quoted(path)}") == ["difrun", "resume", str(path)]

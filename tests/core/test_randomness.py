@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy import stats
 
-from difrun.randomness import LANE_NUMBERS, Generator, seed_of, torch_generator
+from difrun.randomness import LANE_NUMBERS, Generator, lane_size, seed_of, torch_generator
 from difrun.testing.select import global_randomness_untouched
 
 SHAPES = [(1,), (2,), (3, 5), (1, 64, 64), (3, 64, 64)]
@@ -30,6 +30,18 @@ def test_rows_are_bitwise_those_of_any_other_cut(law, shape):
         for first, last in itertools.pairwise(cuts):
             for part, full in zip(draws(law, shape, first, last - first), whole, strict=True):
                 assert torch.equal(part, full[first:last])
+
+
+def test_lanes_are_few_for_large_samples():
+    """At least 4096 numbers, and at least 16 samples unless these are more than 2^20 numbers; always one."""
+    sizes = {1: 4096, 2: 2048, 256: 16, 784: 16, 3 * 64 * 64: 16, 2**17: 8, 3 * 512 * 512: 1, 2**24: 1}
+    assert {numbers: lane_size(numbers) for numbers in sizes} == sizes
+
+
+def test_chunks_of_images_cut_lanes_without_changing_them():
+    whole = draws("normal", (3, 16, 16), 0, 40)[0]
+    for first, last in ((0, 16), (15, 17), (16, 40), (3, 37)):
+        assert torch.equal(draws("normal", (3, 16, 16), first, last - first)[0], whole[first:last])
 
 
 def test_cuts_across_lanes_agree():

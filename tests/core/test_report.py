@@ -72,7 +72,13 @@ def context(pictures):
         headline={"process": "ou", "sampler": "heun"},
         summary=["dX = θ(μ − X) dt + σ dW"],
         metrics={
-            "sliced-w2": {"value": 0.0246, "floor": 0.0205, "floor_sd": 0.001},
+            "sliced-w2": {
+                "value": 0.0246,
+                "value_sd": 0.00123,
+                "floor": 0.0205,
+                "floor_sd": 0.001,
+                "n": 10000,
+            },
             "energy": {"value": 3.1e-5, "floor": -2e-6, "floor_sd": 4e-5},
             "plain": {"value": 0.5},
         },
@@ -140,8 +146,14 @@ def test_text_is_escaped(context):
 def test_the_page_says_what_it_was_given(context):
     page = Page(report.render(context))
     assert "sliced-w2 is 1.2× its floor." in page.text
-    assert "sliced-w2 0.0246 0.0205 ± 0.001 1.2× Distance between the samples & the data" in page.text
+    assert (
+        "sliced-w2 0.0246 ± 0.0012 0.0205 ± 0.001 1.2× 10 000 Distance between the samples & the data"
+        in page.text
+    )
     assert "energy 3.1·10⁻⁵ −2·10⁻⁶ ± 4·10⁻⁵" in page.text
+    assert "metric value floor value / floor n meaning" in page.text
+    assert "distances come down to it, density and coverage up to it" in page.text
+    assert "n: how many samples were compared." in page.text
     assert "signal-to-noise ratio at T 1.455" in page.text
     assert "20\u202f000" in page.texts
     headings = [
@@ -150,6 +162,12 @@ def test_the_page_says_what_it_was_given(context):
     assert headings == ["Warnings", "Metrics", "The process", "Pictures", "Training"]
     assert {"name": "viewport", "content": "width=device-width, initial-scale=1"} in page.all("meta")
     assert {"name": "color-scheme", "content": "light dark"} in page.all("meta")
+
+
+def test_where_no_metric_says_how_many_samples_there_is_no_such_column():
+    page = Page(report.render(ReportContext(title="x", metrics={"m": {"value": 0.5, "floor": 0.25}})))
+    assert "metric value floor value / floor meaning m 0.5 0.25 2×" in page.text
+    assert "n:" not in page.text
 
 
 def test_empty_parts_are_left_out():
@@ -166,6 +184,15 @@ def test_empty_parts_are_left_out():
         (
             {"value": 0.0219, "floor": 0.02, "floor_sd": 0.001},
             "m is 1.1× its floor, within two standard deviations of it.",
+        ),
+        (
+            {"value": 0.024, "value_sd": 0.0018, "floor": 0.02, "floor_sd": 0.001},  # 2 hypot = 0.00412
+            "m is 1.2× its floor, within two standard deviations of it.",
+        ),
+        ({"value": 0.024, "value_sd": 0.0017, "floor": 0.02, "floor_sd": 0.001}, "m is 1.2× its floor."),
+        (
+            {"value": 0.024, "value_sd": 0.0021, "floor": 0.02},
+            "m is 1.2× its floor, within two standard deviations of it.",
         ),
         ({"value": 0.024, "floor": 0.02}, "m is 1.2× its floor."),
         ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, "m is 250× its floor."),
@@ -206,7 +233,7 @@ def test_the_file_is_written_whole_or_the_old_one_stays(context, tmp_path, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(DifrunError, match=r"cannot write .*report\.html: No space left on device"):
+    with pytest.raises(DifrunError, match=r"Cannot write .*report\.html .*No space.*earlier file is intact"):
         report.write(tmp_path, ReportContext(title="new"))
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]

@@ -5,7 +5,7 @@ from functools import cache
 import pytest
 import torch
 
-from difrun.builtin.grids import logsnr
+from difrun.builtin.grids import cosine, linear, logsnr, rho
 from difrun.builtin.samplers import Ancestral, Euler, Heun
 from difrun.exact import ExactEmpirical, ExactMixture
 from difrun.gaussian import GaussianProcess
@@ -172,9 +172,37 @@ def test_ancestral_sampling_has_weak_order_one(name):
     assert observed_order(STEPS, errors) == pytest.approx(1, abs=0.15), errors
 
 
+@pytest.mark.parametrize("grid", [linear, cosine, rho, logsnr])
+@pytest.mark.parametrize(
+    "sampler", [Euler(), Heun(), Ancestral()], ids=lambda sampler: type(sampler).__name__
+)
+def test_a_horizon_at_which_the_signal_underflows(sampler, grid):
+    """α = e^−2000 is 0 in float64: no step divides by it, and one point is still reached with the exact law.
+
+    Deterministic samplers end at μ_s + σ_s ε̂, ancestral sampling within 6 σ of it.
+    """
+
+    class Long(ReferenceVP):
+        horizon = 2000.0
+
+    process = Long()
+    point = torch.tensor([[0.7, -1.1]], dtype=torch.float64)
+    model = ExactEmpirical(point, process)
+    end = process.at(process.t_min)
+    x = start(model, 200)
+    got = integrate(sampler, model, x, grid(process, 30), generator=1)
+    standard = (got - end.alpha * point) / end.sigma
+    if sampler.stochastic:
+        assert standard.abs().max() < 6
+        assert standard.std().item() == pytest.approx(1, abs=5 / 800**0.5)
+    else:
+        torch.testing.assert_close(standard, x, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize(("sampler", "count"), [(Euler(), 1), (Heun(), 2), (Ancestral(), 1)])
 def test_declared_evaluations_are_made(sampler, count):
     model = Counted(ExactMixture(two_gaussians(), ReferenceVP()))
     integrate(sampler, model, start(model, 3), logsnr(model.process, 7), generator=1)
     assert sampler.evaluations == count
+    assert sampler.evaluations_in(7) == 7 * count
     assert model.evaluations == 7 * count

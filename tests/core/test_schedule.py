@@ -136,7 +136,54 @@ def test_a_noise_floor_that_is_never_reached_is_an_error():
 
 
 def test_a_schedule_says_what_it_lacks():
-    with pytest.raises(NotImplementedError, match="Schedule must define log_alpha"):
-        Schedule().at(torch.tensor([0.5])).alpha  # noqa: B018
-    with pytest.raises(NotImplementedError, match="Schedule must define variance"):
-        Schedule().at(torch.tensor([0.5])).var  # noqa: B018
+    class Bare(Schedule):
+        horizon = 1.0
+
+    at = Bare().at(torch.tensor([0.5]))
+    with pytest.raises(NotImplementedError, match="Bare must define log_alpha"):
+        at.alpha  # noqa: B018
+    with pytest.raises(NotImplementedError, match="Bare must define variance"):
+        at.var  # noqa: B018
+
+
+@pytest.mark.parametrize("t", [-1e-3, 1.01, math.nan, math.inf])
+def test_times_outside_are_refused(t):
+    """Numbers, grids and tensors; T rounded to float32 is T, and `instant` does not look."""
+    process = Straight()
+    for ask in (
+        lambda: process.at(t),
+        lambda: process.instants([0.5, t, 0.2]),
+        lambda: process.at(torch.tensor([0.5, t, 0.2]), 2),
+    ):
+        with pytest.raises(DifrunError, match=r"time runs from 0 \(data\) to T = 1; got"):
+            ask()
+    process.horizon = 0.9946
+    rounded = torch.tensor([0.9946])
+    assert process.at(rounded).t is rounded
+    assert process.at(torch.empty(0), 2).t.shape == (0, 1)
+    assert process.instant(torch.tensor([t]), 2).t.shape == (1, 1)
+
+
+class LongOU(GaussianProcess):
+    """dx = −θx dt + √(2θ) dw with θ = 1 up to T = 2000, where α = e^−2000 is 0 in float64."""
+
+    horizon = 2000.0
+
+    def log_alpha(self, t):
+        return -t
+
+    def variance(self, t):
+        return -torch.expm1(-2 * t)
+
+
+def test_a_signal_too_small_for_its_format():
+    """f = −1 and g² = 2 wherever α underflows, in float64 (t > 745) and in float32 (t > 87)."""
+    process = LongOU()
+    for at in process.instants([2000.0, 1500.0, 800.0, 1.0]):
+        assert at.f == pytest.approx(-1.0, rel=1e-12)
+        assert at.g2 == pytest.approx(2.0, rel=1e-12)
+        assert at.lam == pytest.approx(-at.t - 0.5 * math.log(at.var), rel=1e-12)
+    assert process.at(2000.0).alpha == 0.0
+    batch = process.at(torch.tensor([2000.0, 100.0, 1.0]), 2)
+    torch.testing.assert_close(batch.f, torch.full((3, 1), -1.0), rtol=1e-6, atol=0)
+    torch.testing.assert_close(batch.g2, torch.full((3, 1), 2.0), rtol=1e-6, atol=0)

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
+import torch
 
-from difrun.testing import conformance
+from difrun.testing import affine_moments, conformance
 from difrun.testing.cases import collect
 
 PARTS, PROCESS_PARTS = (
@@ -39,8 +40,8 @@ def component(name, target, options=None, **more):
 SAMPLERS = """
 @hookimpl
 def difrun_samplers():
-    names = ["Fine", "OverDeclared", "Greedy", "SecretlyRandom", "Global", "Silent", "Remembering", "InPlace",
-             "Quiet", "OnCpu", "OneFormat"]
+    names = ["Fine", "OverDeclared", "Hasty", "Rough", "Greedy", "SecretlyRandom", "Global", "Silent", "Remembering",
+             "InPlace", "Quiet", "OnCpu", "OneFormat"]
     return [component(name.lower(), name, requires={"gaussian", "ode"}) for name in names] + [
         component("other-default", "OtherDefault", Scaled, requires={"gaussian"}),
         component("catch-all", "CatchAll", Scaled, requires={"gaussian"}),
@@ -62,11 +63,13 @@ def difrun_losses():
 FAULTS = {
     "sampler:fine": set(),
     "sampler:overdeclared": {"converges_at_its_declared_order"},
+    "sampler:hasty": {"converges_at_its_declared_order"},
+    "sampler:rough": {"converges_at_its_declared_order"},
     "sampler:greedy": {"evaluates_the_model_as_often_as_declared"},
     "sampler:secretlyrandom": {"draws_random_numbers_only_if_stochastic", "converges_at_its_declared_order"},
     "sampler:silent": {"draws_random_numbers_only_if_stochastic"},
     "sampler:global": {"repeats_itself", "gives_samples_that_do_not_depend_on_their_chunk", "takes_images"},
-    "sampler:quiet": {"draws_from_the_law_of_the_data"},
+    "sampler:quiet": {"draws_from_the_law_of_the_data", "converges_at_its_declared_order"},
     "sampler:oncpu": {"runs_where_its_tensors_are"},
     "sampler:other-default": {"has_the_same_defaults_in_both_places"},
     "sampler:catch-all": {"takes_exactly_its_options", "has_the_same_defaults_in_both_places"},
@@ -101,6 +104,8 @@ def failures(dist):
         found.setdefault(subject, set())
         try:
             case.check.run(case.subject)
+        except pytest.skip.Exception as skip:
+            found[subject].add(f"skipped: {name}: {skip}")
         except (Exception, pytest.fail.Exception):
             found[subject].add(name)
     return found
@@ -178,7 +183,35 @@ def test_one_line_makes_named_tests_and_strict_xfails(site):
         "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
     )
     assert "difrun-grids 0.1.0: 13 checks of 1 components" in result.stdout, result.stdout + result.stderr
-    assert "1 failed, 12 passed, 1 xfailed" in result.stdout, result.stdout
+    assert "1 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
     assert "depends_on_a_range_of_difrun" in result.stdout
     ids = [case.id for case in collect("difrun-grids")[0]]
     assert len(set(ids)) == len(ids) == 13
+
+
+def test_exact_moments_need_a_map_that_is_affine():
+    """Mean and variance of 3 + 2z_1 − z_2 are 3 and 5; products, squares and norms of noise are refused."""
+
+    def draws(generator, n, count=2):
+        return [generator.normal(torch.zeros(n, 1, dtype=torch.float64)) for _ in range(count)]
+
+    def affine(generator, n):
+        first, second = draws(generator, n)
+        return 3 + 2 * first - second
+
+    mean, var = affine_moments(affine, 2)
+    assert (mean.item(), var.item()) == (3.0, 5.0)
+
+    def product(generator, n):
+        first, second = draws(generator, n)
+        return first + second + 0.1 * first * second
+
+    def square(generator, n):
+        first, second = draws(generator, n)
+        return first + 0.1 * second**2
+
+    for other in (product, square):
+        with pytest.raises(ValueError, match="not affine in its noise"):
+            affine_moments(other, 2)
+    with pytest.raises(ValueError, match="2 draws of 3 rows were promised"):
+        affine_moments(lambda generator, n: sum(draws(generator, n, 3)), 2)

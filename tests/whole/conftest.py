@@ -30,7 +30,7 @@ def python() -> Callable[..., Done]:
             env={**clean, **environ},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,  # a machine may be slow or busy; a test that hangs must still end
         )
 
     return run

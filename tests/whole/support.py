@@ -49,9 +49,9 @@ main(arguments)
 
 
 def environ() -> dict[str, str]:
-    """The environment of the caller without its DIFRUN_*, and with one thread."""
+    """The environment of the caller without its DIFRUN_*, and with one thread of the CPU, where bits are equal."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("DIFRUN_")}
-    return {**kept, "OMP_NUM_THREADS": "1", "COLUMNS": "200"}
+    return {**kept, "OMP_NUM_THREADS": "1", "DIFRUN_DEVICE": "cpu", "COLUMNS": "200"}
 
 
 def difrun(*arguments: object, code: int = 0) -> str:

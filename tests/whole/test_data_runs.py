@@ -194,3 +194,23 @@ def test_the_exact_model_is_at_the_floor_of_its_metric(tmp_path):
     assert all(found["floor"] == numbers["sliced-w2"]["floor"] for numbers in real)
     values = [numbers["sliced-w2"]["value"] for numbers in real]
     assert found["value"] < statistics.fmean(values) + 4 * statistics.stdev(values), (found, values)
+
+
+def test_a_run_keeps_the_examples_of_a_file_that_changes(tmp_path, monkeypatch):
+    """Moved or edited, the file no longer matters: samples, metrics and pictures come from the folder alone."""
+    monkeypatch.chdir(tmp_path)
+    rows = np.random.default_rng(0).normal(3, 2, (300, 2))
+    np.save("points.npy", rows)
+    difrun("--dataset", "points.npy", *SMALL[2:], "--out", "run")
+    before = facts(tmp_path / "run")
+    np.save("points.npy", 10 * rows)
+    difrun("sample", "run", "--n", 50, "--steps", 5, "--out", "edited.npz")
+    (tmp_path / "points.npy").unlink()
+    difrun("sample", "run", "--n", 50, "--steps", 5, "--out", "gone.npz")
+    np.testing.assert_array_equal(samples(tmp_path, "edited.npz"), samples(tmp_path, "gone.npz"))
+    np.testing.assert_array_equal(samples(tmp_path, "gone.npz"), samples(tmp_path / "run")[:50])
+    difrun("evaluate", "run")
+    assert facts(tmp_path / "run") == before
+    (tmp_path / "run" / "report.html").unlink()
+    difrun("report", "run")
+    assert (tmp_path / "run" / "report.html").is_file()

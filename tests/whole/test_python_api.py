@@ -16,7 +16,7 @@ OPTIONS = {
     "train": {"steps": 120, "batch": 64, "checkpoint_steps": 20},
     "model": {"width": 16},
     "sample": {"n": 400, "steps": 5},
-    "": {"threads": 1},
+    "": {"threads": 1, "device": "cpu"},
 }
 
 

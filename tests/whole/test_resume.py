@@ -49,10 +49,10 @@ def undisturbed(tmp_path_factory):
         ),
         # After training.
         pytest.param(
-            "difrun.run.run:Run._sample_report", 2, 120, "model.safetensors", "samples.npz", id="sampling"
+            "difrun.run.run:Run.sample_report", 2, 120, "model.safetensors", "samples.npz", id="sampling"
         ),
         pytest.param("os:replace", 9, 120, ".samples.npz.part", "samples.npz", id="writing-samples"),
-        pytest.param("difrun.run.run:measure", 1, 120, "samples.npz", "metrics.json", id="measuring"),
+        pytest.param("difrun.run.evaluation:measure", 1, 120, "samples.npz", "metrics.json", id="measuring"),
     ],
 )
 def test_killed_runs_resume_to_the_same_bits(undisturbed, tmp_path, place, call, step, there, absent):
@@ -110,9 +110,10 @@ def test_a_signal_saves_and_says_how_to_resume(undisturbed, tmp_path, number, co
         out, err = child.communicate(timeout=60)
     assert child.returncode == code
     assert out == ""
-    assert err.splitlines()[-2:] == [
+    assert err.splitlines()[-3:] == [
         "Stopping: saving first. Once more stops at once.",
-        f"Interrupted. Continue with: difrun resume {run}",
+        "Stopped at training step 31 of 120; the state is saved.",
+        f"Continue with: difrun resume {run}",
     ]
     assert saved_step(run) == 31
     with without_pictures():
@@ -156,7 +157,7 @@ def test_resuming_a_finished_run_changes_nothing(undisturbed, tmp_path):
 def test_resume_measures_what_is_missing(undisturbed, tmp_path):
     """Metrics that someone measured on the way do not stand for those of the run."""
     run = tmp_path / "run"
-    with paused(tmp_path, "difrun.run.run:measure", 1, "run", *SMALL, "--out", run) as child:
+    with paused(tmp_path, "difrun.run.evaluation:measure", 1, "run", *SMALL, "--out", run) as child:
         child.kill()
     difrun("evaluate", run, "--metric", "energy")
     assert list(facts(run)["metrics"]) == ["energy"]

@@ -28,7 +28,7 @@ PICTURES = {
     "loss.png",
 }
 FILES = {"run.toml", "model.safetensors", "samples.npz", "metrics.json", "report.html", *PICTURES}
-FULL = (*SMALL[: SMALL.index("--metric")], "--threads", "1")
+FULL = (*SMALL[: SMALL.index("--metric")], "--threads", "1", "--device", "cpu")
 """The small run with every metric that fits."""
 
 
@@ -56,11 +56,12 @@ def test_the_table_shows_every_metric_beside_its_floor(finished):
         f"density-coverage.{part}" for part in ("density", "coverage", "precision", "recall")
     ]
     assert list(found) == names
-    rows = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:-1]}
+    shown = [line.split() for line in done.stdout.splitlines() if " ± " in line]
+    rows = {line[0]: line[1:] for line in shown if line[0] in names}  # value ± sd floor ± sd ...
     assert list(rows) == names
     for name, cells in rows.items():
         assert float(cells[0]) == pytest.approx(found[name]["value"], rel=1e-3)
-        assert float(cells[1]) == pytest.approx(found[name]["floor"], rel=1e-3)
+        assert float(cells[3]) == pytest.approx(found[name]["floor"], rel=1e-3)
 
 
 def test_weights_and_samples_are_read_without_pickle(finished):
@@ -148,8 +149,7 @@ def test_run_toml_has_every_value_and_version(finished):
     assert data["train"] == {k: "none" if v is None else v for k, v in train.items()}
     assert data["sample"] == {**attrs.asdict(SampleOptions()), "n": 400, "steps": 5}
     assert data["metrics"]["names"] == ["sliced-w2", "w2", "energy", "density-coverage"]
-    assert (data["seed"], data["threads"]) == (0, 1)
-    assert data["device"] == ("cuda:0" if torch.cuda.is_available() else data["device"]) != "auto"
+    assert (data["seed"], data["threads"], data["device"]) == (0, 1, "cpu")
     assert data["versions"] == {
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -174,8 +174,9 @@ def test_sample_draws_more_with_another_sampler(finished):
     run, _ = finished
     before = (run / "samples.npz").read_bytes()
     said = difrun("sample", run, "--n", 1000, "--sampler", "euler", "--steps", 20)
-    name = "samples-euler-20-n1000-seed0.npz"
-    assert said.splitlines()[-1] == f"Samples: {run / name}"
+    (path,) = run.glob("samples-euler-rho-20-n1000-seed0-*.npz")
+    name = path.name
+    assert said.splitlines()[-1] == f"Samples: {path}"
     x = samples(run, name)
     assert x.shape == (1000, 2)
     assert (run / "samples.npz").read_bytes() == before
@@ -237,13 +238,19 @@ def test_evaluate_finds_the_same_numbers_again(finished):
     assert facts(run) == before
     # Other options of one metric: that one alone is measured anew, the others stay in the file.
     said = difrun("evaluate", run, "--metric", "sliced-w2", "--metric.sliced-w2.projections", 16)
-    assert (
-        len(said.splitlines()) - said.splitlines().index(next(r for r in said.splitlines() if "floor" in r))
-        == 2
-    )
+    assert [row.split()[0] for row in said.splitlines() if " ± " in row] == ["sliced-w2"]
     after = facts(run)
     assert after["metrics"].pop("sliced-w2") != before["metrics"]["sliced-w2"]
     assert after["metrics"] == {k: v for k, v in before["metrics"].items() if k != "sliced-w2"}
+    assert {numbers["n"] for numbers in after["metrics"].values()} == {400}
+    # A metric of fewer samples says so beside those of all.
+    difrun("evaluate", run, "--metric", "energy", "--n", 50)
+    found = facts(run)
+    assert (found["metrics"]["energy"]["n"], found["metrics"]["w2"]["n"], found["samples"]["n"]) == (
+        50,
+        400,
+        400,
+    )
     # More samples than the run has: drawn anew.
     difrun("evaluate", run, "--n", 700)
     assert facts(run)["samples"] == {**before["samples"], "n": 700}
@@ -278,7 +285,7 @@ def test_force_replaces_a_run(finished, tmp_path):
     run.mkdir()
     for path in finished[0].iterdir():
         (run / path.name).write_bytes(path.read_bytes())
-    (run / "samples-euler-20-n1000-seed0.npz").write_bytes(b"of the old model")
+    (run / "samples-euler-rho-20-n1000-seed0-abc123.npz").write_bytes(b"of the old model")
     (run / ".model.safetensors.part").write_bytes(b"half")
     (run / "notes.txt").write_text("mine", encoding="utf-8")
     with without_pictures():

@@ -136,7 +136,6 @@ def test_a_run_and_what_follows_it_work_beside_two_broken_plugins(difrun, troubl
         ("sample", "run", "--sampler", "euler", "--steps", "2"),
         ("evaluate", "run", "--metric", "sliced-w2"),
         ("report", "run"),
-        ("resume", "run"),
     ):
         done = difrun(*arguments, cwd=tmp_path, path=troubled)
         for told in (

@@ -2,7 +2,14 @@
 
 from difrun.api import Component, hookimpl
 from difrun.builtin import dataset_options, metric_options
-from difrun.builtin.options import MinSNROptions, MLPOptions, RhoOptions, X0Options
+from difrun.builtin.options import (
+    AdamsOptions,
+    ExponentialOptions,
+    MinSNROptions,
+    MLPOptions,
+    RhoOptions,
+    X0Options,
+)
 
 
 @hookimpl
@@ -50,6 +57,20 @@ def difrun_samplers() -> list[Component]:
         ),
         Component(
             "heun", "difrun.builtin.samplers:Heun", "Heun on the probability flow, order 2", requires=flow
+        ),
+        Component(
+            "adams",
+            "difrun.builtin.multistep:Adams",
+            "Adams predictor–corrector in the frame of the data's Gaussian, order by number of steps",
+            AdamsOptions,
+            requires=flow,
+        ),
+        Component(
+            "exponential",
+            "difrun.builtin.multistep:Exponential",
+            "Exponential multistep in log-SNR, order 1 to 4, with or without corrector",
+            ExponentialOptions,
+            requires=flow,
         ),
         Component(
             "ancestral",

@@ -7,8 +7,8 @@ import attrs
 from attrs.validators import ge, gt, lt
 
 from difrun.api import option
+from difrun.contract import MIN_EXAMPLES
 
-MIN_EXAMPLES = 20
 FILE_SUFFIXES = (".npy", ".npz", ".csv")
 
 

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from difrun.builtin.dataset_options import FILE_SUFFIXES as SUFFIXES
-from difrun.data import MIN_EXAMPLES, Dataset, Scaling, check_examples, check_finite
+from difrun.contract import MIN_EXAMPLES
+from difrun.data import Dataset, Scaling, check_examples, check_finite
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
 

@@ -19,13 +19,13 @@ class GaussianFrame(Frame):
         y = (x − α m)/S,    φ = atan(σ/(α σ_d)),    −dy/dφ = q = [σ (x̂_0 − m)/σ_d − α σ_d ε̂]/S
 
     is the probability flow of every Gaussian process. q is what a network with the preconditioning of Karras et al.
-    (2022, arXiv 2206.00364) puts out; it vanishes for N(m, σ_d² I), and is bounded at both ends of time. The clock is −φ.
+    (2022, arXiv 2206.00364) puts out; it vanishes for N(m, σ_d² I), and is bounded at both ends. The clock is −φ.
     """
 
     def __init__(self, model: Any):
         super().__init__(model)
         self.mean = model.mean
-        self.std = math.sqrt(float(torch.as_tensor(model.var).double().mean())) or 1.0
+        self.std = model.data_std
 
     def clock(self, at: Any) -> float:
         return -math.atan2(at.sigma, at.alpha * self.std)
@@ -33,11 +33,14 @@ class GaussianFrame(Frame):
     def _total(self, at: Any) -> float:
         return math.hypot(at.alpha * self.std, at.sigma)
 
+    def _mean(self, like: Tensor) -> Tensor:
+        return torch.as_tensor(self.mean).to(like)
+
     def enter(self, x: Tensor, at: Any) -> Tensor:
-        return (x - (at.alpha * self.mean)) / self._total(at)
+        return (x - at.alpha * self._mean(x)) / self._total(at)
 
     def leave(self, y: Tensor, at: Any) -> Tensor:
-        return self._total(at) * y + at.alpha * self.mean
+        return self._total(at) * y + at.alpha * self._mean(y)
 
     def slope(self, x: Tensor, at: Any) -> Tensor:
         total, std = self._total(at), self.std
@@ -45,7 +48,9 @@ class GaussianFrame(Frame):
         # Two forms of one number: each is well conditioned at its end of time.
         if at.lam > 0:
             return (at.sigma * y - total * self.model.predict(x, at, "noise")) / (at.alpha * std)
-        return (total * (self.model.predict(x, at, "x0") - self.mean) - at.alpha * std**2 * y) / (at.sigma * std)
+        return (total * (self.model.predict(x, at, "x0") - self._mean(x)) - at.alpha * std**2 * y) / (
+            at.sigma * std
+        )
 
 
 class LogSNRFrame(Frame):

@@ -1,6 +1,6 @@
 """Options of the core's own models, losses, samplers and grids, without torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from attrs.validators import ge, gt, in_, optional
@@ -8,11 +8,18 @@ from attrs.validators import ge, gt, in_, optional
 from difrun.api import option
 
 
+def _even(_: Any, attribute: attrs.Attribute, value: int) -> None:
+    if value < 2 or value % 2:
+        raise ValueError(
+            f"'{attribute.name}' must be an even number, at least 2 (one cosine for each sine); got {value}"
+        )
+
+
 @attrs.frozen
 class MLPOptions:
     width: int = option(128, "Width of the hidden layers.", ge(1))
     depth: int = option(3, "Number of residual blocks.", ge(0))
-    features: int = option(32, "Sinusoidal features of the noise level.", ge(2))
+    features: int = option(32, "Sinusoidal features of the noise level, an even number.", _even)
 
 
 @attrs.frozen
@@ -30,7 +37,9 @@ class AdamsOptions:
 @attrs.frozen
 class ExponentialOptions:
     predictor_order: int = option(3, "Order of the predictor, 1 to 4.", in_(range(1, 5)))
-    corrected: bool = option(False, "Correct every step with the slope at its end, which raises the order by 1.")
+    corrected: bool = option(
+        False, "Correct every step with the slope at its end, which raises the order by 1."
+    )
 
 
 Times = Literal["uniform", "log-snr", "log-normal", "logit-normal"]

@@ -1,5 +1,7 @@
 """Commands on a finished run: more samples, other metrics, the report again."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -7,17 +9,26 @@ import click
 from difrun.cli.command import PlanCommand, Request
 from difrun.cli.output import metrics_table
 from difrun.cli.progress import Listener
-from difrun.cli.run import FOLDER, QUIET, as_heard, reopened
+from difrun.cli.run import FOLDER, QUIET, WHERE, reopened
+from difrun.errors import Interrupted
 
-WHERE = ("device", "threads")
+
+@contextmanager
+def _work(quiet: bool, outcome: str) -> Iterator[Listener]:
+    """A listener, and signals that stop the work; `outcome` is what an interrupted command then says."""
+    listener = Listener(quiet, saves=False)
+    with listener.signals():
+        try:
+            yield listener
+        except Interrupted as error:
+            error.outcome = outcome  # the run itself is finished: there is nothing to resume
+            raise
 
 
 def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: bool) -> None:
-    listener = Listener(quiet)
     plan = request.plan
-    with listener.signals():
-        run = reopened(request, folder, listener)
-        path = run.draw_samples(
+    with _work(quiet, "No samples were written.") as listener:
+        path = reopened(request, folder, listener).draw_samples(
             plan.sample.n,
             plan.sampler,
             plan.grid,
@@ -31,32 +42,19 @@ def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: 
 
 
 def _evaluate(request: Request, folder: str, quiet: bool) -> None:
-    listener = Listener(quiet)
     plan = request.plan
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
-    with listener.signals():
-        run = reopened(request, folder, listener)
-        metrics = run.evaluate(
+    with _work(quiet, "No metrics were written.") as listener:
+        metrics = reopened(request, folder, listener).evaluate(
             plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
         )
     click.echo(metrics_table(metrics))
 
 
-@click.command()
-@click.argument("folder", metavar="RUN", type=click.Path(file_okay=False))
-@click.option("--quiet", is_flag=True, help="Print the path only.")
-def report(folder: str, quiet: bool) -> None:
-    """Draw the pictures and the report of a run again."""
-    from difrun.errors import ConfigError
-
-    if not (Path(folder) / "run.toml").exists():
-        raise ConfigError(f"There is no run in {folder}: {Path(folder) / 'run.toml'} does not exist.")
-    listener = Listener(quiet)
-    with listener.signals():
-        from difrun.run import reopen
-
-        path = reopen(Path(folder), as_heard(listener)).report()
+def _report(request: Request, folder: str, quiet: bool) -> None:
+    with _work(quiet, "No new report was written.") as listener:
+        path = reopened(request, folder, listener).report()
     click.echo(f"Report: {path}")
 
 
@@ -83,4 +81,12 @@ evaluate = PlanCommand(
     sections={"sample": ("n",), "": WHERE},
     help="Measure the samples of a run against real data. What is not named is as in the run.",
     short_help="Measure the samples of a run.",
+)
+
+report = PlanCommand(
+    "report",
+    callback=_report,
+    params=[FOLDER, QUIET],
+    sections={"": WHERE},
+    help="Draw the pictures and the report of a run again.",
 )

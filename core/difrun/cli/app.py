@@ -84,7 +84,9 @@ def app(ctx: click.Context) -> None:
     warn_of_plugins()
 
 
-for command in (run.run, run.resume, after.sample, after.evaluate, after.report):
-    app.add_command(command)
-for command in (inspect.list_components, inspect.show, inspect.plugins, doctor.doctor, completion.completion):
+COMMANDS: tuple[click.Command, ...] = (
+    *(run.run, run.resume, after.sample, after.evaluate, after.report),
+    *(inspect.list_components, inspect.show, inspect.plugins, doctor.doctor, completion.completion),
+)
+for command in COMMANDS:
     app.add_command(command)

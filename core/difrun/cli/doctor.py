@@ -5,12 +5,12 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import attrs
 import click
 
 from difrun.cli.flags import stray_variables
+from difrun.contract import context
 from difrun.errors import DifrunError
 from difrun.options import Section, fields, values
 from difrun.registry import Registered, Registry
@@ -18,14 +18,6 @@ from difrun.settings import SAMPLE, TRAIN
 from difrun.words import did_you_mean, listed
 
 VOCABULARY = {"real", "spins", "gaussian", "discrete", "continuous", "sde", "ode", "network", "exact"}
-
-# What the target of each kind is called with besides its options.
-CONTEXT = {
-    "guidance": ("model",),
-    "grid": ("process", "steps"),
-    "dataset": ("seed",),
-    "metric": ("samples", "reference", "generator"),
-}
 
 
 @attrs.frozen
@@ -72,7 +64,7 @@ def _plugins(registry: Registry) -> Iterator[Problem]:
     for plugin in registry.broken:
         yield Problem(
             f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) is broken: {plugin.error}",
-            f"pip install --upgrade {plugin.dist}, or contact its author, or pip uninstall {plugin.dist}",
+            f"update it from where you have it, or contact its author, or pip uninstall {plugin.dist}",
             plugin.trace,
         )
     for plugin in registry.plugins:
@@ -133,8 +125,9 @@ def _targets(registry: Registry) -> Iterator[Problem]:
         try:
             target = entry.load()
             options = values(entry.component.options())
-            if entry.kind in CONTEXT or entry.kind == "model":
-                _bind(target, entry, options)
+            needed = context(entry.kind, entry.component)
+            if needed:  # without data to call it with, look whether it would take them
+                inspect.signature(target).bind(**dict.fromkeys(needed), **options)
             else:
                 target(**options)
         except DifrunError as error:
@@ -143,16 +136,8 @@ def _targets(registry: Registry) -> Iterator[Problem]:
             yield Problem(f"{entry} cannot be made: {type(error).__name__}: {error}", _contact(entry))
 
 
-def _bind(target: Any, entry: Registered, options: dict[str, Any]) -> None:
-    """Check that a target takes its context and its options, without data to call it with."""
-    context = CONTEXT.get(entry.kind, ("shape",))
-    if "exact" in entry.component.provides:
-        context = ("process", "dataset")
-    inspect.signature(target).bind(**dict.fromkeys(context), **options)
-
-
 def _contact(entry: Registered) -> str:
-    return f"contact the author of {entry.plugin.dist}, or pip install --upgrade {entry.plugin.dist}"
+    return f"contact the author of {entry.plugin.dist}, or update it from where you have it"
 
 
 def _devices() -> str:

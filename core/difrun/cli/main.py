@@ -1,18 +1,22 @@
 """The entry point of the command: exit codes, and errors as one message without a traceback.
 
-0: done. 1: a DifrunError or a file that cannot be read or written. 2: wrong names, options or values.
-130 and 143: stopped by Ctrl-C (SIGINT) or by SIGTERM.
+0: done. 1: a DifrunError, no memory left, or a file that cannot be read or written. 2: wrong names, options or
+values. 130 and 143: stopped by Ctrl-C (SIGINT) or by SIGTERM.
 """
 
 import errno
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from difrun.errors import ConfigError, DifrunError, Interrupted
+from difrun.files import advice
+from difrun.words import quoted
+
+# How torch says, in a plain RuntimeError, that there is no memory left (CPU on Linux and Windows, MPS, cuBLAS).
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -25,7 +29,7 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = _invoke(args)
     except Interrupted as error:
-        _say(f"Interrupted. Continue with: difrun resume {_quoted(error.folder)}")
+        _say(f"{error}\n{error.outcome or f'Continue with: difrun resume {quoted(error.folder)}'}")
         code = _stopped_by()
     except ConfigError as error:
         _say(f"Error: {error}")
@@ -42,6 +46,15 @@ def main(args: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, click.Abort):
         _say("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
         code = _stopped_by()
+    except (MemoryError, RuntimeError) as error:
+        if not _out_of_memory(error):
+            raise
+        _say(
+            "Error: there is not enough memory for this. Use less at a time: a smaller --chunk (sampling), "
+            "--n (measuring) or --train.batch (training).\n"
+            f"The system said: {_first_line(error)}"
+        )
+        code = 1
     sys.exit(code)
 
 
@@ -64,18 +77,21 @@ def _stopped_by() -> int:
 
 def _os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    advice = {
-        errno.ENOSPC: "The disk is full. Free some space, or choose another folder with --out.",
-        errno.EDQUOT: "The disk quota is used up. Free some space, or choose another folder with --out.",
-        errno.EACCES: "No permission. Choose another folder with --out, or change its permissions.",
-        errno.EPERM: "No permission. Choose another folder with --out, or change its permissions.",
-        errno.EROFS: "The file system is read-only. Choose another folder with --out.",
-    }
-    return where + advice.get(error.errno or 0, (error.strerror or str(error)) + ".")
+    return f"{where}{error.strerror or error}. {advice(error)}".rstrip()
 
 
-def _quoted(folder: Path) -> str:
-    return f"'{folder}'" if " " in str(folder) else str(folder)
+def _out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out: torch is not imported to ask for its class, which says so by its name."""
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(words in text for words in NO_MEMORY)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from difrun import listener
+
 LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal
 REDRAW_EVERY = 0.1  # and between two states of the live line
 
@@ -24,11 +26,13 @@ def last_signal() -> int:
     return int(_last_signal)
 
 
-class Listener:
+class Listener(listener.Listener):
     """Progress on stderr: a live line on a terminal, else a line every few seconds; nothing if quiet."""
 
-    def __init__(self, quiet: bool = False, live: bool | None = None) -> None:
+    def __init__(self, quiet: bool = False, live: bool | None = None, saves: bool = True) -> None:
+        """live: whether stderr is a terminal; None: look. saves: whether work that is stopped saves its state."""
         self.quiet = quiet
+        self.saves = saves
         self.live = sys.stderr.isatty() if live is None else live
         self._bar: Any = None
         self._name = ""
@@ -109,7 +113,7 @@ class Listener:
             if self._asked_to_stop:
                 raise KeyboardInterrupt
             self._asked_to_stop = True
-            self._say("Stopping: saving first. Once more stops at once.")
+            self._say(f"Stopping{': saving first' if self.saves else ''}. Once more stops at once.")
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -1,7 +1,7 @@
 """`difrun run` and `difrun resume`: train, sample, measure, draw."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +12,10 @@ from difrun.cli.progress import Listener
 from difrun.registry import get_registry
 from difrun.words import listed
 
+if TYPE_CHECKING:
+    from difrun.run import Run
+
+WHERE = ("device", "threads")
 QUIET = click.Option(["--quiet"], is_flag=True, help="Print results and errors only.")
 FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=False))
 
@@ -23,7 +27,7 @@ def _run(request: Request, out: str | None, config: str | None, quiet: bool, for
         from difrun.run import start
 
         folder = Path(out) if out else None
-        running = start(request.plan, folder, force=force, listener=as_heard(listener))
+        running = start(request.plan, folder, force=force, listener=listener)
         listener.note(f"the run folder is {running.path}")
         running.execute()
     _finish(running)
@@ -37,7 +41,7 @@ def _resume(request: Request, folder: str, quiet: bool) -> None:
     _finish(running)
 
 
-def reopened(request: Request, folder: str, listener: Listener) -> Any:
+def reopened(request: Request, folder: str, listener: Listener) -> "Run":
     """The run in a folder, on the device and threads that the user named, if any."""
     from difrun.run import reopen
 
@@ -45,15 +49,10 @@ def reopened(request: Request, folder: str, listener: Listener) -> Any:
     get_registry().report = listener.note
     return reopen(
         Path(folder),
-        as_heard(listener),
+        listener,
         device=request.only_given("", "device", plan.device),
         threads=request.only_given("", "threads", plan.threads),
     )
-
-
-def as_heard(listener: Listener) -> Any:
-    """The listener as floor 5 takes it. Its base class there is torch's neighbour, and not imported here."""
-    return listener
 
 
 def _tell(request: Request, listener: Listener) -> None:
@@ -69,7 +68,7 @@ def _tell(request: Request, listener: Listener) -> None:
         listener.note(f"chosen by default: {listed(taken)}")
 
 
-def _finish(running: Any) -> None:
+def _finish(running: "Run") -> None:
     click.echo(metrics_table(running.metrics))
     click.echo(f"Report: {running.path / 'report.html'}")
 
@@ -95,14 +94,17 @@ run = PlanCommand(
     help="Train a model, draw samples, measure them and write a report.\n\n"
     "What is not named is chosen to fit. Below are the options of the components of this run.",
     short_help="Train, sample, measure, report.",
-    epilog="An option may also come from the environment (DIFRUN_PROCESS_THETA for --process.theta) or from "
-    "a file (--config: table [process], key theta). A flag wins over the environment, that over the file.",
+    epilog="A name or an option may also come from the environment (DIFRUN_SAMPLER for --sampler, "
+    "DIFRUN_PROCESS_THETA for --process.theta) or from a file (--config: table [process], key theta). A flag "
+    "wins over the environment, that over the file.\n\n"
+    "DIFRUN_PLUGINS=a,b loads no plugins but a and b; DIFRUN_STRICT=1 stops where a plugin is broken; "
+    "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )
 
 resume = PlanCommand(
     "resume",
     callback=_resume,
     params=[FOLDER, QUIET],
-    sections={"": ("device", "threads")},
+    sections={"": WHERE},
     help="Continue an interrupted run; it ends as if it had never stopped.",
 )

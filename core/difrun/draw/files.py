@@ -1,7 +1,6 @@
-"""Write a picture, or any bytes, whole or not at all."""
+"""Write a picture, whole or not at all."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 
 from difrun.draw.animate import Film
 from difrun.errors import DifrunError
+from difrun.files import write_bytes
 
 
 def save(drawing: Figure | Film, path: Any, dpi: int = 160) -> Path:
@@ -23,25 +23,7 @@ def save(drawing: Figure | Film, path: Any, dpi: int = 160) -> Path:
     if path.suffix.lower() != expected:
         raise DifrunError(f"draw: a {type(drawing).__name__} is saved as *{expected}, not as {path.name!r}")
     if isinstance(drawing, Film):
-        return write_whole(path, drawing.gif())
+        return write_bytes(path, drawing.gif())
     buffer = io.BytesIO()
     drawing.savefig(buffer, format="png", dpi=dpi, facecolor="white", bbox_inches="tight", pad_inches=0.08)
-    return write_whole(path, buffer.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> Path:
-    """Write a file through a temporary one in the same folder. Raises DifrunError when that fails."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise DifrunError(
-            f"cannot write {path}: {error.strerror or error}. The old file, if any, is unchanged."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return path
+    return write_bytes(path, buffer.getvalue())

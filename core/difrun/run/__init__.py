@@ -1,5 +1,6 @@
 """Runs: compose, train, sample, evaluate, draw, save, resume. The same from Python as from the command line."""
 
-from difrun.run.run import Listener, Run, reopen, start
+from difrun.listener import Listener
+from difrun.run.run import Run, reopen, start
 
 __all__ = ["Listener", "Run", "reopen", "start"]

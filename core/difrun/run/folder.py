@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun import checkpoint
+from difrun import files
 from difrun.config import Plan
 from difrun.errors import DifrunError
 from difrun.registry import Registry
@@ -27,6 +27,7 @@ class Folder:
     path: Path
 
     config = property(lambda self: self.path / "run.toml")
+    data = property(lambda self: self.path / "data.safetensors")
     weights = property(lambda self: self.path / "model.safetensors")
     samples = property(lambda self: self.path / "samples.npz")
     metrics = property(lambda self: self.path / "metrics.json")
@@ -38,13 +39,14 @@ class Folder:
 
     def files(self) -> list[Path]:
         """Every file that a run may write, whether it is there or not."""
-        own = [self.config, self.weights, self.samples, self.metrics, self.report]
+        own = [self.config, self.data, self.weights, self.samples, self.metrics, self.report]
         return own + [self.picture(name) for name in PICTURES]
 
     def leftovers(self) -> list[Path]:
         """What a killed process left behind of files that it was writing."""
-        kept = [(f".{file.name}.part", f".{file.name}.*.tmp") for file in self.files()]
-        return [part for patterns in kept for pattern in patterns for part in self.path.glob(pattern)]
+        own = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
+        left = filter(files.is_leftover, self.path.iterdir())
+        return [file for file in left if file.name in own or file.name.startswith(".samples-")]
 
     def clean(self) -> None:
         """Remove the leftovers."""
@@ -61,15 +63,23 @@ class Folder:
         try:
             folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
             folder.clean()
+            text, trial = plan.to_toml(torch_version), folder.path / ".run.toml.new.part"
             # Samples that the earlier model gave to 'difrun sample' go with it.
-            for old in (*folder.files(), *folder.path.glob("samples-*-n*-seed*.npz")):
-                if old != folder.config:
-                    old.unlink(missing_ok=True)
+            old = [
+                file
+                for file in (*folder.files(), *folder.path.glob("samples-*-n*-seed*-*.npz"))
+                if file.exists()
+            ]
+            if old:
+                files.write_text(trial, text)  # no room for it: the old run stays whole
+            for file in old:
+                file.unlink()
         except OSError as error:
             raise DifrunError(
                 f"cannot make the run folder {path or 'runs'}: {error.strerror}. Choose another place with --out."
             ) from error
-        checkpoint.write_text(folder.config, plan.to_toml(torch_version))
+        files.write_text(folder.config, text)
+        trial.unlink(missing_ok=True)
         return folder
 
     @classmethod

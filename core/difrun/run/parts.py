@@ -1,5 +1,7 @@
 """From a plan to the objects that it names."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import attrs
@@ -10,8 +12,9 @@ from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.loss import Loss
-from difrun.model import NetworkModel, ScoreModel
+from difrun.model import ScoreModel
 from difrun.randomness import seed_of
+from difrun.registry import Registered
 
 
 @attrs.frozen(eq=False)
@@ -24,13 +27,15 @@ class Parts:
     loss: Loss | None
 
 
-def build(plan: Plan, device: torch.device) -> Parts:
+def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> Parts:
     """Make the process, the data, the model and the loss that a plan names.
 
-    Weights are drawn under a seed of the run, whatever torch's global generator holds, and leave it as it was.
+    dataset: the data, if they are at hand already. Weights are drawn under a seed of the run, whatever torch's global
+    generator holds, and leave it as it was.
     Raises DifrunError for values that a component refuses.
     """
-    dataset = made(plan.dataset, seed=seed_of(plan.seed, "dataset"))
+    if dataset is None:
+        dataset = made(plan.dataset, seed=seed_of(plan.seed, "dataset"))
     process = made(plan.process)
     centre = torch.as_tensor(getattr(process, "centre", 0.0))
     if centre.ndim and tuple(centre.shape) != dataset.shape:
@@ -48,10 +53,9 @@ def build(plan: Plan, device: torch.device) -> Parts:
         raise DifrunError(
             f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."
         )
-    predicts = plan.model.prediction.predicts if plan.model.prediction else "edm"
-    model = NetworkModel(
-        network, process, dataset.shape, predicts=predicts, mean=dataset.mean, var=dataset.var
-    )
+    options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
+    with speaking_for(plan.process.entry):
+        model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 
@@ -63,8 +67,15 @@ def guided(model: ScoreModel, guidance: tuple[Chosen, ...]) -> ScoreModel:
 
 
 def made(chosen: Chosen, *args: Any, **context: Any) -> Any:
-    """Call a component's target; a ValueError or TypeError of the component itself becomes a message that names it."""
-    try:
+    """Call a component's target with its options. Raises DifrunError, naming the component, when it refuses them."""
+    with speaking_for(chosen.entry):
         return chosen.make(*args, **context)
+
+
+@contextmanager
+def speaking_for(entry: Registered) -> Iterator[None]:
+    """Turn a ValueError or TypeError of a component into a message that names it."""
+    try:
+        yield
     except (ValueError, TypeError) as error:
-        raise DifrunError(f"{chosen.entry} refused its options: {error}") from error
+        raise DifrunError(f"{entry} failed: {error}") from error

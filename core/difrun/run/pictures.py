@@ -10,6 +10,7 @@ from torch import Tensor
 
 from difrun import draw
 from difrun.builtin.samplers import Heun
+from difrun.gaussian import GaussianProcess
 from difrun.integrate import integrate
 from difrun.randomness import Generator, seed_of, torch_generator
 from difrun.report import Picture
@@ -34,15 +35,16 @@ def draw_all(run: Any) -> list[Picture]:
 def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], tuple[str, str, str, Any]]]]:
     scene = Scene(run)
     yield "samples", scene.samples
-    yield "forward", scene.forward
-    yield "reverse", scene.reverse
-    if scene.size == 1:
-        yield "paths", scene.paths
-    if scene.size <= 2:
-        yield "density", scene.density
-        yield "score", scene.score
-    if scene.size >= 2:
-        yield "flow", scene.flow
+    if isinstance(scene.process, GaussianProcess):
+        yield "forward", scene.forward
+        yield "reverse", scene.reverse
+        if scene.size == 1:
+            yield "paths", scene.paths
+        if scene.size <= 2:
+            yield "density", scene.density
+            yield "score", scene.score
+        if scene.size >= 2:
+            yield "flow", scene.flow
     if run.trainer is not None and len(run.trainer.history[0]):
         yield "loss", scene.loss
 

@@ -6,6 +6,8 @@ from typing import Any
 import attrs
 from torch import Tensor
 
+from difrun.gaussian import GaussianProcess
+
 
 @attrs.frozen
 class Signal:
@@ -34,8 +36,10 @@ class Signal:
         )
 
 
-def signal_at_horizon(process: Any, var: Tensor) -> Signal:
-    """The signal left at T for data of variance `var` per coordinate."""
+def signal_at_horizon(process: Any, var: Tensor) -> Signal | None:
+    """The signal left at T for data of variance `var` per coordinate; None where the process is not Gaussian."""
+    if not isinstance(process, GaussianProcess):
+        return None
     at = process.at(process.horizon)
     spread = at.alpha * math.sqrt(float(var.double().mean()))
     total = math.hypot(spread, at.sigma)

@@ -8,6 +8,8 @@ import torch
 
 from difrun import report
 from difrun.report import Picture, ReportContext
+from difrun.run.signal import Signal
+from difrun.words import quoted
 
 
 def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
@@ -17,7 +19,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
     process = plan.process.entry
     context = ReportContext(
         title=f"{process.name} on {plan.dataset.name}",
-        summary=[f"{process.name}: {process.component.summary}.", signal.sentence()],
+        summary=[f"{process.name}: {process.component.summary}.", *([signal.sentence()] if signal else [])],
         headline={
             "process": plan.process.name,
             "model": plan.model.name,
@@ -26,15 +28,11 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
         },
         metrics=content.get("metrics", {}),
         metric_notes=_notes(run),
-        signal={
-            "T": signal.horizon,
-            "α at T": signal.alpha,
-            "σ at T": signal.sigma,
-            "signal-to-noise ratio at T": signal.snr,
-            "correlation of x_T with the data": signal.correlation,
-            "prior": "moment-matched normal",
-        },
-        warnings=[*([signal.sentence()] if signal.correlation >= 0.3 else []), *run.parts.process.advice()],
+        signal=_signal(signal) if signal else {},
+        warnings=[
+            *([signal.sentence()] if signal and signal.correlation >= 0.3 else []),
+            *run.parts.process.advice(),
+        ],
         pictures=[picture for picture in pictures if picture.title != "Loss"],
         training_pictures=[picture for picture in pictures if picture.title == "Loss"],
         training=_spaced(content.get("training", {})),
@@ -42,12 +40,23 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
         config_text=run.folder.config.read_text(encoding="utf-8"),
         versions=plan.versions(torch.__version__),
         commands=[
-            f"difrun run --config {run.folder.config} --out ANOTHER_FOLDER",
-            f"difrun sample {run.path} --n 10000 --sampler euler --steps 20",
-            f"difrun evaluate {run.path}",
+            f"difrun run --config {quoted(run.folder.config)} --out ANOTHER_FOLDER",
+            f"difrun sample {quoted(run.path)} --n 10000 --steps 50",
+            f"difrun evaluate {quoted(run.path)}",
         ],
     )
     return report.write(run.path, context)
+
+
+def _signal(signal: Signal) -> dict[str, Any]:
+    return {
+        "T": signal.horizon,
+        "α at T": signal.alpha,
+        "σ at T": signal.sigma,
+        "signal-to-noise ratio at T": signal.snr,
+        "correlation of x_T with the data": signal.correlation,
+        "prior": "moment-matched normal",
+    }
 
 
 def _notes(run: Any) -> dict[str, str]:

@@ -110,13 +110,34 @@ class UnitNoise(Generator):
         raise ValueError("a map that draws uniform numbers is not affine in Gaussian ones")
 
 
+class EqualNoise(Generator):
+    """Deals, in place of random numbers, the k-th of the given numbers in every place of the k-th draw."""
+
+    def __init__(self, numbers: Sequence[float]):
+        super().__init__(0)
+        self.left = iter(numbers)
+
+    def normal(self, like: Tensor) -> Tensor:
+        return torch.full_like(like, next(self.left))
+
+
 def affine_moments(run: Callable[[Generator, int], Tensor], draws: int) -> tuple[Tensor, Tensor]:
     """Exact mean and variance, per coordinate, of run(generator, rows), a map affine in at most `draws` normal draws.
 
     `run` must give rows that differ by their noise only.
+
+    Raises ValueError when it draws more, or numbers that are not normal, or is not affine: its answer to one set of
+    numbers is not the sum of those to each of them, to 1e-4 of its standard deviation.
     """
     rows = run(UnitNoise(draws), draws + 1)
-    return rows[-1], (rows[:-1] - rows[-1]).square().sum(0)
+    mean, responses = rows[-1], rows[:-1] - rows[-1]
+    numbers = [math.cos(k) for k in range(draws)]
+    answer = run(EqualNoise(numbers), 1)[0] - mean
+    expected = torch.tensordot(torch.tensor(numbers).to(responses), responses, 1)
+    var = responses.square().sum(0)
+    if bool(((answer - expected).abs() > 1e-4 * var.sqrt() + 1e-12).any()):
+        raise ValueError("the map is not affine in its noise")
+    return mean, var
 
 
 class NoNoise(Generator):

@@ -26,11 +26,16 @@ class ChurnedHeun(HeunOptions, Sampler):
     Where α_T = 0 and ς is infinite, the step from T is taken in the straight frame (`difrun.sampler`). As the runs
     end at t_min > 0, the last step is of second order as well.
 
-    s_churn = 0 is deterministic. Order 2, as a weak order with churn: adding the noise is exact, and γ falls as 1/N.
+    s_churn = 0 is deterministic, of order 2. With churn the weak order is 2 as well once the grid is so fine that γ
+    falls as 1/N, for adding the noise is exact; on coarser grids, where γ is at its bound, it lies between 1 and 2, and
+    1 is declared.
     Two network evaluations per step.
     """
 
-    order = 2
+    @property
+    def order(self) -> int:  # type: ignore[override]
+        return 1 if self.stochastic else 2
+
     evaluations = 2
 
     @property

@@ -11,7 +11,9 @@ _PREFERS = {"loss": "score", "sampler": "heun", "grid": "rho"}
 def difrun_processes() -> list[Component]:
     def process(name: str, target: str, summary: str, options: type) -> Component:
         target = f"difrun_ou.process:{target}"
-        return Component(name, target, summary, options, provides=_DIFFUSION, requires={"real"}, prefers=_PREFERS)
+        return Component(
+            name, target, summary, options, provides=_DIFFUSION, requires={"real"}, prefers=_PREFERS
+        )
 
     return [
         process("ou", "OrnsteinUhlenbeck", "Ornstein–Uhlenbeck, dX = θ(μ − X)dt + σ dW", OUOptions),

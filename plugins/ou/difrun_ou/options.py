@@ -1,13 +1,24 @@
 """Options of the plugin's components, without torch."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import attrs
 from attrs.validators import ge, gt
 
 from difrun.api import GaussianOptions, option
 
+Times = Literal["uniform", "log-snr", "log-normal"]
 Numbers = float | tuple[float, ...]
+
+
+def _unused(options: Any, names: tuple[str, ...], why: str, instead: str) -> None:
+    """Refuse options that differ from their defaults although the choice made has no use for them."""
+    fields = attrs.fields_dict(type(options))
+    given = [name for name in names if getattr(options, name) != fields[name].default]
+    if given:
+        raise ValueError(
+            f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}"
+        )
 
 
 @attrs.frozen
@@ -24,6 +35,10 @@ class VPOptions(GaussianOptions):
     beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", gt(0))
     beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", gt(0))
 
+    def __attrs_post_init__(self) -> None:
+        if self.schedule == "cosine":
+            _unused(self, ("beta_min", "beta_max"), "only the linear schedule has", "choose schedule linear")
+
 
 @attrs.frozen
 class VEOptions(GaussianOptions):
@@ -32,22 +47,30 @@ class VEOptions(GaussianOptions):
 
     def __attrs_post_init__(self) -> None:
         if self.sigma_max <= self.sigma_min:
-            raise ValueError(f"sigma_max = {self.sigma_max:g} must be larger than sigma_min = {self.sigma_min:g}")
+            raise ValueError(
+                f"sigma_max = {self.sigma_max:g} must be larger than sigma_min = {self.sigma_min:g}"
+            )
 
 
 @attrs.frozen
 class ScoreOptions:
-    times: Literal["uniform", "log-snr", "log-normal"] = option(
+    times: Times = option(
         "log-snr", "Law of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α)."
     )
     p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")
     p_std: float = option(1.2, "Standard deviation of ln(σ/α), for log-normal times.", gt(0))
 
+    def __attrs_post_init__(self) -> None:
+        if self.times != "log-normal":
+            _unused(self, ("p_mean", "p_std"), "only log-normal times have", "choose times log-normal")
+
 
 @attrs.frozen
 class EulerMaruyamaOptions:
     a: float = option(
-        1.0, "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, above 1 noisier.", ge(0.5)
+        1.0,
+        "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, more is noisier.",
+        ge(0.5),
     )
 
 
@@ -55,4 +78,10 @@ class EulerMaruyamaOptions:
 class PCOptions:
     predictor: str = option("ancestral", "Sampler that takes the step.")
     corrections: int = option(1, "Langevin corrections after each step.", ge(0))
-    snr: float = option(0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0))
+    snr: float = option(
+        0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0)
+    )
+
+    def __attrs_post_init__(self) -> None:
+        if self.corrections == 0:
+            _unused(self, ("snr",), "only a correction has an", "choose corrections 1 or more")

@@ -16,8 +16,8 @@ class OrnsteinUhlenbeck(GaussianProcess, OUOptions):
 
         α(t) = exp(−θt),    s(t)² = σ²/(2θ) · (1 − exp(−2θt)),
 
-    the exact solution of the linear SDE (Uhlenbeck and Ornstein, 1930; Song et al., 2021, arXiv 2011.13456, eq. 29
-    for the general linear case). θ = 1, σ = √(2D) is diffusion with constant D in the potential x²/2.
+    the exact solution of the linear SDE (Uhlenbeck and Ornstein, 1930; Särkkä and Solin, 2019, sec. 5.5, for linear
+    SDEs in general). θ = 1, σ = √(2D) is diffusion with constant D in the potential x²/2.
     """
 
     @property
@@ -37,7 +37,7 @@ class VariancePreserving(GaussianProcess, VPOptions):
 
     linear:  β(t) = β_min + (β_max − β_min) t on [0, 1], log α = −¼ t²(β_max − β_min) − ½ t β_min
              (Song et al., 2021, arXiv 2011.13456, eq. 32–33).
-    cosine:  α(t) = cos(π/2 · (t + s)/(1 + s)) / cos(π/2 · s/(1 + s)), s = 0.008, t up to 0.9946, where λ = −4.8
+    cosine:  α(t) = cos(π/2 · (t + s)/(1 + s)) / cos(π/2 · s/(1 + s)), s = 0.008, t up to 0.9946, where λ = −4.78
              (Nichol and Dhariwal, 2021, arXiv 2102.09672, eq. 17, whose ᾱ is α²; they clip β instead).
     """
 

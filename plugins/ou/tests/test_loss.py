@@ -53,11 +53,10 @@ def test_the_exact_score_leaves_what_cannot_be_known(process):
 @pytest.mark.parametrize("process", PROCESSES, ids=IDS)
 def test_times_follow_the_law_that_is_named(process):
     """Kolmogorov–Smirnov of ln(σ/α) or t, over [t_min, T]."""
+    given = {"uniform": {}, "log-snr": {}, "log-normal": {"p_mean": -0.5, "p_std": 0.8}}
     drawn = {
-        times: score(times=times, p_mean=-0.5, p_std=0.8).draw(
-            Zero(process), torch.zeros(N, 1).double(), Generator(2)
-        )["t"]
-        for times in ("uniform", "log-snr", "log-normal")
+        times: score(times=times, **more).draw(Zero(process), torch.zeros(N, 1).double(), Generator(2))["t"]
+        for times, more in given.items()
     }
     low, high = process.lam_range
     normal = stats.norm(-0.5, 0.8)
@@ -72,3 +71,12 @@ def test_times_follow_the_law_that_is_named(process):
     }
     for name, (values, cdf) in laws.items():
         assert stats.kstest(values.numpy(), cdf).pvalue > 1e-6, name
+
+
+def test_options_that_would_be_ignored_are_refused():
+    for given, named in (
+        ({"p_mean": 0.0}, "p_mean; leave it"),
+        ({"p_mean": 0.0, "p_std": 2.0}, "p_mean and p_std"),
+    ):
+        with pytest.raises(ValueError, match=f"only log-normal times have {named}"):
+            score(times="uniform", **given)

@@ -8,11 +8,17 @@ import torch
 from scipy import integrate, stats
 
 from difrun.builtin.datasets import rings
+from difrun.builtin.grids import cosine, linear, logsnr, rho
+from difrun.builtin.samplers import Ancestral
 from difrun.errors import ConfigError, DifrunError
+from difrun.exact import ExactMixture
+from difrun.integrate import integrate as integrate_sampler
+from difrun.mixture import GaussianMixture
 from difrun.options import build
 from difrun.testing.references import UnitNoise, affine_moments
-from difrun_ou.options import OUOptions, VEOptions, VPOptions
+from difrun_ou.options import OUOptions, PCOptions, ScoreOptions, VEOptions, VPOptions
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
+from difrun_ou.samplers import EulerMaruyama, PredictorCorrector
 
 OU = OrnsteinUhlenbeck(theta=0.7, mu=(0.5, -1.0), sigma=1.3, horizon=3.0)
 MU = torch.tensor([0.5, -1.0], dtype=torch.float64)
@@ -31,7 +37,7 @@ def path_moments(process, x0, times):
 
 def test_ou_paths_have_its_covariance():
     """Cov(x_s, x_t | x_0) = σ²/(2θ) (e^−θ|t−s| − e^−θ(t+s)) and E x_t = μ + e^−θt (x_0 − μ), to 1e-14."""
-    process = OrnsteinUhlenbeck(theta=0.7, mu=0.5, sigma=1.3, horizon=3.0)
+    process = OrnsteinUhlenbeck(theta=0.7, mu=0.5, sigma=1.3, horizon=10.0)
     times = [1e-6, 0.1, 0.9, 3.0, 10.0]
     mean, cov = path_moments(process, 2.0, times)
     for i, s in enumerate(times):
@@ -123,7 +129,7 @@ def test_linear_vp_integrates_its_rate(process):
 
 
 def test_cosine_vp():
-    """α = cos(π/2 (t + s)/(1 + s))/cos(π/2 s/(1 + s)), s = 0.008; α² + σ² = 1 and g² = −2f; λ = −4.8 at the end."""
+    """α = cos(π/2 (t + s)/(1 + s))/cos(π/2 s/(1 + s)), s = 0.008; α² + σ² = 1 and g² = −2f; λ = −4.78 at the end."""
     process = VariancePreserving(schedule="cosine")
 
     def angle(t):
@@ -138,7 +144,29 @@ def test_cosine_vp():
     # Near 0, α² = 1 − 2 tan(a) b + O(b²) with b = π/2 t/1.008: the variance keeps its relative accuracy.
     b = math.pi / 2 * 1e-9 / 1.008
     assert process.at(1e-9).var == pytest.approx(2 * math.tan(angle(0)) * b, rel=1e-6)
-    assert process.at(process.horizon).lam == pytest.approx(-4.8, abs=0.05)
+    assert process.at(process.horizon).lam == pytest.approx(-4.78, abs=0.005)
+
+
+def test_a_long_horizon_underflows_nowhere():
+    """θT = 2000: α = 0 in float64. Instants, paths, bridges, and stochastic samplers on every grid give numbers."""
+    process = OrnsteinUhlenbeck(horizon=2000.0)
+    for at in process.instants([2000.0, 900.0, 1.0]):
+        assert at.f == pytest.approx(-1.0, rel=1e-12)
+        assert at.g2 == pytest.approx(2.0, rel=1e-12)
+    mean, cov = path_moments(process, 2.0, [1000.0, 1000.5, 2000.0])
+    assert mean.abs().max() < 1e-300
+    assert cov[0, 1].item() == pytest.approx(math.exp(-0.5), rel=1e-11)
+    assert cov[0, 2].item() < 1e-300
+    model = ExactMixture(GaussianMixture([1.0], [[1.0, -0.5]], [0.3]), process)
+    x = process.prior((50, 2), mean=model.mean, var=model.var, generator=0, dtype=torch.float64)
+    for grid in (linear, cosine, rho, logsnr):
+        for sampler in (
+            Ancestral(),
+            EulerMaruyama(),
+            EulerMaruyama(a=0.5),
+            PredictorCorrector(predictor="heun"),
+        ):
+            assert integrate_sampler(sampler, model, x, grid(process, 40), generator=1).isfinite().all()
 
 
 def test_ve_grows_geometrically():
@@ -181,6 +209,17 @@ def test_simulated_paths_converge_to_exact_ones():
         (OUOptions, {"teta": 1.0}, "no 'teta'. Did you mean 'theta'"),
         (VPOptions, {"schedule": "quadratic"}, "schedule"),
         (VPOptions, {"beta_min": 0.0}, "beta_min.*must be > 0"),
+        (
+            VPOptions,
+            {"schedule": "cosine", "beta_max": 5.0},
+            "only the linear schedule has beta_max; leave it out, or",
+        ),
+        (
+            ScoreOptions,
+            {"p_std": 2.0},
+            "only log-normal times have p_std; leave it out, or choose times log-normal",
+        ),
+        (PCOptions, {"corrections": 0, "snr": 0.3}, "only a correction has an snr; leave it out, or"),
         (VEOptions, {"sigma_min": 2.0, "sigma_max": 1.0}, "sigma_max = 1 must be larger than sigma_min = 2"),
     ],
 )

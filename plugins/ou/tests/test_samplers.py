@@ -226,6 +226,32 @@ def test_the_corrector_repairs_the_variance(name):
     assert errors[-1] < 0.7 * errors[0], errors
 
 
+def test_without_corrections_it_is_its_predictor():
+    """Then it has the order of the predictor, and draws what that draws; with them it has none."""
+    model = ExactMixture(two_gaussians(), PROCESSES["ou"])
+    plain = PredictorCorrector(predictor=Heun(), corrections=0)
+    assert (plain.order, plain.stochastic) == (2, False)
+    times = logsnr(model.process, 5)
+    got = integrate(plain, model, start(model), times, generator=NoNoise())
+    assert torch.equal(got, integrate(Heun(), model, start(model), times))
+    corrected = PredictorCorrector(predictor=Heun(), corrections=1)
+    assert (corrected.order, corrected.stochastic) == (None, True)
+    with pytest.raises(ValueError, match="only a correction has an snr"):
+        PredictorCorrector(corrections=0, snr=0.5)
+
+
+def test_the_bias_of_the_corrections_is_as_documented():
+    """The excess of variance with Heun's method falls far more slowly than its own error would, and is at most r²."""
+    _, var = truth(PROCESSES["ou"])
+    excess = []
+    for steps in (40, 160):
+        sampler = PredictorCorrector(predictor=Heun(), corrections=1)
+        _, got = law(sampler, PROCESSES["ou"], steps, 1 + steps)
+        excess.append(float(got[0]) / var - 1)
+    assert excess == pytest.approx([0.022, 0.015], abs=5e-4)
+    assert max(excess) < 0.16**2
+
+
 def test_corrections_act_at_the_time_reached():
     """One step is the predictor's, then Langevin steps at s: the composition, to rounding."""
     process = PROCESSES["vp-linear"]
@@ -250,7 +276,9 @@ def test_any_sampler_is_a_predictor():
         assert sampler.stochastic
         x = integrate(sampler, model, start(model, 4), logsnr(model.process, 5), generator=1)
         assert x.isfinite().all()
-        assert model.evaluations == 5 * (evaluations + 3) == 5 * sampler.evaluations
+        assert (
+            model.evaluations == 5 * (evaluations + 3) == 5 * sampler.evaluations == sampler.evaluations_in(5)
+        )
     with pytest.raises(DifrunError, match=r"No sampler is called 'ancestrel'. Did you mean 'ancestral'"):
         PredictorCorrector(predictor="ancestrel")
 

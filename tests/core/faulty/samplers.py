@@ -17,6 +17,18 @@ class OverDeclared(Euler):
     order = 2
 
 
+class Hasty(Ancestral):
+    """Ancestral sampling, of weak order 1, said to be of order 2."""
+
+    order = 2
+
+
+class Rough(Euler):
+    """Deterministic, said to have no order."""
+
+    order = None
+
+
 class Greedy(Euler):
     """One evaluation more than declared."""
 

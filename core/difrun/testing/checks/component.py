@@ -6,6 +6,7 @@ from typing import Any, Literal, get_origin
 
 import pytest
 
+from difrun.contract import context
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import Field, Given, build, fields, read
 from difrun.testing.select import Subject, check
@@ -13,25 +14,7 @@ from difrun.values import members
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
-CONTRACT = {
-    "process": (),
-    "model": ("shape",),
-    "loss": (),
-    "sampler": (),
-    "guidance": ("model",),
-    "grid": ("process", "steps"),
-    "dataset": ("seed",),
-    "metric": ("samples", "reference", "generator"),
-}
-"""Kind -> what its target is called with beside the options."""
-
 DIRECTIONS = {">": -1.0, ">=": -1.0, "<": 1.0, "<=": 1.0}
-
-
-def contract(subject: Subject) -> tuple[str, ...]:
-    if subject.entry.kind == "model" and "exact" in subject.entry.component.provides:
-        return ("process", "dataset")
-    return CONTRACT[subject.entry.kind]
 
 
 @check("any")
@@ -60,7 +43,7 @@ def takes_exactly_its_options(subject: Subject) -> None:
     catch_all = [p.name for p in parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     assert not catch_all, f"*args and **kwargs hide what the target takes: {catch_all}"
     options = {field.name for field in fields(subject.entry.component.options)}
-    assert set(parameters) == options | set(contract(subject))
+    assert set(parameters) == options | set(context(subject.entry.kind, subject.entry.component))
     positional_only = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
     assert not positional_only
 

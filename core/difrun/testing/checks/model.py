@@ -122,7 +122,7 @@ def predicts_one_answer_in_every_kind(subject: Subject) -> None:
             assert x0.dtype == torch.float64
             torch.testing.assert_close(at.alpha * x0 + at.sigma * noise, x - centre, rtol=1e-9, atol=1e-9)
             for kind, row in KINDS.items():
-                a, b = row(at, 1.0)
+                a, b = row(at)
                 expected = a * x0 + b * noise + (centre if kind == "x0" else 0)
                 scale = abs(a) + abs(b) + 1
                 got = model.predict(x, at, kind)

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
 from difrun.kinds import KINDS
 from difrun.testing.checks.process import spread
@@ -20,7 +21,7 @@ EPS = 2.0**-24
 
 def truth(kind: str, at: Any, x0: Tensor, noise: Tensor) -> Tensor:
     """The kind by its definition, a x_0 + b ε."""
-    a, b = KINDS[kind](at, 1.0)
+    a, b = KINDS[kind](at)
     return a * x0 + b * noise
 
 
@@ -39,10 +40,10 @@ def conversions_are_right_in_float32(subject: Subject) -> None:
         batch = process.at(torch.full((2,), t32, dtype=torch.float32), 2)
         x = at.alpha * x0 + at.sigma * noise
         for source, row in KINDS.items():
-            a, b = row(at, 1.0)
+            a, b = row(at)
             given = a * x0 + b * noise
             for target in KINDS:
-                c, d = KINDS[target](at, 1.0)
+                c, d = KINDS[target](at)
                 determinant = at.alpha * b - at.sigma * a
                 p, q = (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
                 size = (p * x).abs() + (q * given).abs() + truth(target, at, x0, noise).abs()
@@ -164,13 +165,24 @@ def runs_where_its_tensors_are(subject: Subject) -> None:
 
 @check("process", provides=GAUSSIAN)
 def refuses_times_that_are_none(subject: Subject) -> None:
-    """A time before the data, and the times of a path that do not increase, are errors in words."""
-    from difrun.errors import DifrunError
-
+    """A time outside [0, T], number or tensor, and the times of a path that do not increase, are errors in words."""
     process = subject.make()
     x0 = torch.zeros(2, 1)
-    with pytest.raises(DifrunError, match="time"):
-        process.sample(x0, -0.1)
+    late = 1.01 * process.horizon
+    for t in (-0.1, late, float("nan")):
+        for call, *given in (
+            (process.at, t),
+            (process.at, torch.tensor([0.0, t])),
+            (process.instants, [0.0, t]),
+            (process.sample, x0, t),
+            (process.sample, x0, torch.tensor([t, 0.0])),
+            (process.density, x0, x0, t),
+        ):
+            with pytest.raises(DifrunError, match="time runs from 0"):
+                call(*given)
+    for path in (process.path, process.euler_maruyama):
+        with pytest.raises(DifrunError, match="time runs from 0"):
+            path(x0, [0.1 * process.horizon, late])
     for times in ([0.5, 0.2], [-0.1, 0.2], []):
         with pytest.raises(DifrunError, match="times of a path"):
             process.path(x0, times)

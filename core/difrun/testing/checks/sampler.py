@@ -1,5 +1,6 @@
 """Rules for samplers of Gaussian processes."""
 
+import math
 from functools import cache
 from typing import Any
 
@@ -11,6 +12,7 @@ from difrun.builtin.grids import logsnr
 from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.integrate import generate, integrate
+from difrun.mixture import GaussianMixture
 from difrun.model import Counted, ScoreModel
 from difrun.randomness import Generator
 from difrun.testing.references import (
@@ -18,6 +20,7 @@ from difrun.testing.references import (
     Disturbed,
     NoNoise,
     ReferenceVP,
+    affine_moments,
     observed_order,
     probability_flow_endpoint,
     two_gaussians,
@@ -26,6 +29,8 @@ from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomnes
 
 USABLE = GAUSSIAN_RUN | {"exact"}
 STEPS = (40, 80, 160)
+FINE_STEPS = (160, 320, 640)
+"""For orders above 3, which show on fine grids only."""
 
 
 def exact(process: GaussianProcess) -> ExactMixture:
@@ -47,40 +52,63 @@ def endpoint(process: GaussianProcess) -> Tensor:
 def draws_from_the_law_of_the_data(subject: Subject) -> None:
     """With the exact score of two Gaussians, samples have their mean and covariance.
 
-    Allowed: 5 standard errors of 3000 samples, and twice the change that doubling the steps (75 to 150) makes, which
-    bounds what remains of an error of order 1; that change must itself be below a tenth of the standard deviation.
+    Allowed: 5 standard errors of 3000 samples, and 1.2 times the change that doubling the steps (150 to 300) makes,
+    which is what remains of an error of order 1. That change must itself be below a twentieth of the standard
+    deviation (of the product of two); as the difference of two estimates it may be 5 of its standard errors larger
+    where the sampler is stochastic.
     """
     truth, n = two_gaussians(), 3000
     for process in subject.partners:
         sampler, model = subject.make(), exact(process)
         coarse, fine = (
-            integrate(sampler, model, start(model, n), logsnr(process, k), generator=1) for k in (75, 150)
+            integrate(sampler, model, start(model, n), logsnr(process, k), generator=1) for k in (150, 300)
         )
         scale = truth.var.sqrt()
-        change = (fine.mean(0) - coarse.mean(0)).abs()
-        assert (change < 0.1 * scale).all(), f"{process!r}: the mean changes by {change}"
-        error = 5 * scale / n**0.5 + 2 * change
-        assert ((fine.mean(0) - truth.mean).abs() < error).all(), f"{process!r}: mean {fine.mean(0)}"
-        centred = fine - fine.mean(0)
-        products = centred[:, :, None] * centred[:, None, :]
-        change = (products.mean(0) - torch.cov(coarse.T)).abs()
-        assert (change < 0.1 * scale[:, None] * scale).all(), (
-            f"{process!r}: the covariance changes by {change}"
-        )
-        error = 5 * products.std(0) / n**0.5 + 2 * change
-        assert ((products.mean(0) - truth.cov).abs() < error).all(), (
-            f"{process!r}: covariance {products.mean(0)}"
-        )
+        for name, of, true, unit in (
+            ("mean", _identity, truth.mean, scale),
+            ("covariance", _products, truth.cov, scale[:, None] * scale),
+        ):
+            before, after = of(coarse), of(fine)
+            change = (after.mean(0) - before.mean(0)).abs()
+            error = after.std(0) / n**0.5
+            noise = 5 * 2**0.5 * error if sampler.stochastic else 0.0
+            assert (change < 0.05 * unit + noise).all(), f"{process!r}: the {name} changes by {change}"
+            off = (after.mean(0) - true).abs()
+            assert (off < 5 * error + 1.2 * change).all(), f"{process!r}: the {name} is off by {off}"
+
+
+def _identity(x: Tensor) -> Tensor:
+    return x
+
+
+def _products(x: Tensor) -> Tensor:
+    """The terms whose mean is the covariance."""
+    centred = x - x.mean(0)
+    return centred[:, :, None] * centred[:, None, :]
 
 
 @check("sampler", alone_in=USABLE)
 def converges_at_its_declared_order(subject: Subject) -> None:
-    """A deterministic sampler nears the exact end of the probability flow as steps^−order, ±0.25, from 40 to 160."""
+    """A deterministic sampler nears the exact end of the probability flow as steps^−order, ±0.25, from 40 to 160
+    steps (from 160 to 640 if the order is above 3).
+
+    Of a stochastic one the mean and variance of samples of one Gaussian near the true ones at least as fast, to 0.25
+    (one Gaussian may flatter it). They are computed exactly, where the step is affine in its noise; the test is skipped
+    where it is not. An order of None, for a method without one, is for stochastic samplers alone.
+    """
     sampler = subject.make()
+    if sampler.order is None:
+        assert sampler.stochastic, "a deterministic sampler has an order"
+        return  # `draws_from_the_law_of_the_data` bounds what it is off by
     assert isinstance(sampler.order, int | float)
     assert sampler.order >= 1
     if sampler.stochastic:
-        return  # its endpoint is no function of its start; `draws_from_the_law_of_the_data` judges it
+        for process in subject.partners:
+            errors = [weak_error(sampler, process, steps) for steps in STEPS]
+            observed = observed_order(STEPS, errors) if max(errors) > 1e-9 else math.inf  # exact at any step
+            assert observed > sampler.order - 0.25, (process, errors)
+        return
+    counts = STEPS if sampler.order <= 3 else FINE_STEPS
     for process in subject.partners:
         model, truth = exact(process), endpoint(process)
         errors = [
@@ -89,19 +117,44 @@ def converges_at_its_declared_order(subject: Subject) -> None:
             .mean()
             .sqrt()
             .item()
-            for k in STEPS
+            for k in counts
         ]
-        assert observed_order(STEPS, errors) == pytest.approx(sampler.order, abs=0.25), (process, errors)
+        assert observed_order(counts, errors) == pytest.approx(sampler.order, abs=0.25), (process, errors)
+
+
+def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
+    """How far mean and variance of samples of N(m, diag v) are off, relative to the true ones; exactly.
+
+    Skips the test where the sampler is not affine in its noise.
+    """
+    model = ExactMixture(GaussianMixture([1.0], [[1.0, -0.5]], [[[0.2, 0.0], [0.0, 0.5]]]), process)
+    times = logsnr(process, steps)
+
+    def run(generator: Generator, n: int) -> Tensor:
+        shape = (n, *model.shape)
+        x = process.prior(shape, mean=model.mean, var=model.var, generator=generator, dtype=torch.float64)
+        return integrate(sampler, model, x, times, generator=generator)
+
+    counted = CountedNoise(1)
+    run(counted, 1)
+    try:
+        got_mean, got_var = affine_moments(run, counted.draws)
+    except ValueError as error:
+        pytest.skip(f"{error}: there is no exact law to measure the weak order on")
+    end = process.at(process.t_min)
+    centre = process.centre_like(got_mean)
+    mean, var = centre + end.alpha * (model.mean - centre), end.alpha**2 * model.var + end.var
+    return float(torch.cat([(got_mean - mean) / var.sqrt(), got_var / var - 1]).norm())
 
 
 @check("sampler", alone_in=USABLE)
 def evaluates_the_model_as_often_as_declared(subject: Subject) -> None:
-    """Each step calls the model `evaluations` times."""
+    """A grid of n steps calls the model `evaluations_in(n)` times: `evaluations` in each, unless it says otherwise."""
     sampler = subject.make()
     for steps in (1, 5):
         model = Counted(exact(ReferenceVP()))
         integrate(sampler, model, start(model, 3), logsnr(model.process, steps), generator=1)
-        assert model.evaluations == steps * sampler.evaluations
+        assert model.evaluations == sampler.evaluations_in(steps)
 
 
 @check("sampler", alone_in=USABLE)
@@ -169,9 +222,16 @@ def keeps_no_autograd_graph(subject: Subject) -> None:
 
 @check("sampler", alone_in=USABLE)
 def runs_where_its_tensors_are(subject: Subject) -> None:
-    """On the device "meta" no tensor is made on the CPU by mistake."""
-    model = exact(ReferenceVP())
-    assert generate(subject.make(), model, 3, logsnr(model.process, 2), device="meta").is_meta
+    """On the device "meta" no tensor is made on the CPU by mistake; also where the process has a mean μ."""
+    for process in (ReferenceVP(), _Shifted()):
+        model = exact(process)
+        assert generate(subject.make(), model, 3, logsnr(process, 2), device="meta").is_meta
+
+
+class _Shifted(ReferenceVP):
+    """The reference process about μ = (0.5, −2)."""
+
+    centre = (0.5, -2.0)
 
 
 @check("sampler", alone_in=USABLE)

@@ -32,7 +32,7 @@ _pilots: "WeakKeyDictionary[Any, tuple[np.ndarray, Tensor]]" = WeakKeyDictionary
 def pilot(model: Any, steps: int) -> list[float]:
     """Times (steps + 1) from T to t_min, denser where the trajectories of `model` bend.
 
-    The pilot costs 160 evaluations of 64 trajectories, once per model object; its noise is its own, not that of any run.
+    The pilot costs 160 evaluations of 64 trajectories, once per model object; its noise is its own.
     """
     clocks, y = _solved(model)
     monitor = _monitor(clocks, y, 2 if steps < 13 else 4)
@@ -61,7 +61,9 @@ def _solved(model: Any) -> tuple[np.ndarray, Tensor]:
         times = process.time_at(torch.from_numpy(-np.log(KNEE * np.sinh(clocks) * frame.std))).tolist()
         times[0], times[-1] = process.horizon, process.t_min
         path = [frame.enter(x, process.at(times[0]))]
-        integrate(Adams(fixed_order=3), centred, x, times, watch=lambda k, at, x: path.append(frame.enter(x, at)))
+        integrate(
+            Adams(fixed_order=3), centred, x, times, watch=lambda k, at, x: path.append(frame.enter(x, at))
+        )
         _pilots[model] = clocks, torch.stack(path).flatten(2).double().cpu()
     return _pilots[model]
 

@@ -1,0 +1,25 @@
+"""What the core promises to a component, and asks of one, where several floors must know it. No torch."""
+
+from difrun.api import Component
+
+CONTEXT: dict[str, tuple[str, ...]] = {
+    "process": (),
+    "model": ("shape",),
+    "loss": (),
+    "sampler": (),
+    "guidance": ("model",),
+    "grid": ("process", "steps"),
+    "dataset": ("seed",),
+    "metric": ("samples", "reference", "generator"),
+}
+"""Kind -> what its target is called with beside the options. An exact model differs: see `context`."""
+
+MIN_EXAMPLES = 20
+"""Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
+
+
+def context(kind: str, component: Component) -> tuple[str, ...]:
+    """What the target of a component is called with beside its options."""
+    if kind == "model" and "exact" in component.provides:
+        return ("process", "dataset")
+    return CONTEXT[kind]

@@ -1,0 +1,113 @@
+"""Samples of a run: drawing them, and the files that hold them."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun import files
+from difrun.config import Chosen, Plan
+from difrun.data import Dataset
+from difrun.errors import DifrunError
+from difrun.integrate import generate
+from difrun.randomness import seed_of
+from difrun.run.parts import made
+
+
+@attrs.frozen
+class Order:
+    """What to draw: n samples by a sampler on a grid of so many steps, under a seed, so many at a time."""
+
+    n: int
+    sampler: Chosen
+    grid: Chosen
+    steps: int
+    seed: int
+    chunk: int
+
+    @classmethod
+    def of(cls, plan: Plan, **changes: Any) -> "Order":
+        """The order of a run's own samples, with changes."""
+        order = cls(plan.sample.n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk)
+        return attrs.evolve(order, **changes)
+
+    def facts(self) -> dict[str, Any]:
+        """How the samples are drawn, for metrics.json."""
+        return {
+            "sampler": self.sampler.name,
+            "grid": self.grid.name,
+            "steps": self.steps,
+            "evaluations": made(self.sampler).evaluations_in(self.steps),
+        }
+
+    def file_name(self) -> str:
+        """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
+
+        The digest is of the options of sampler and grid.
+        """
+        options = json.dumps(
+            [c.entry.qualified for c in (self.sampler, self.grid)]
+            + [self.sampler.record(), self.grid.record()]
+        )
+        digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
+        parts = (
+            self.sampler.entry.name,
+            self.grid.entry.name,
+            self.steps,
+            f"n{self.n}",
+            f"seed{self.seed}",
+            digest,
+        )
+        return f"samples-{'-'.join(map(str, parts))}.npz"
+
+
+def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
+    """Samples (n, ...) in the units of the model, and what metrics.json says of them."""
+    run.listener.stage("sample")
+    began = time.perf_counter()
+    samples = generate(
+        made(order.sampler),
+        run.model,
+        order.n,
+        made(order.grid, run.parts.process, order.steps),
+        seed=seed_of(order.seed, "samples"),
+        chunk=order.chunk,
+        device=run.device,
+        watch=run.sample_report,
+    )
+    return samples.cpu(), order.facts() | {"seconds": round(time.perf_counter() - began, 3)}
+
+
+def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
+    """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
+    if out is None:
+        return run.path / order.file_name()
+    if out.suffix != ".npz":
+        raise DifrunError(f"--out {out}: samples are written as .npz; give a name that ends so.")
+    if not out.parent.is_dir():
+        raise DifrunError(f"--out {out}: there is no folder {out.parent}. Make it first.")
+    if out.exists() and not force:
+        raise DifrunError(f"--out {out} already exists. Choose another name, or replace it with --force.")
+    return out
+
+
+def write(path: Path, samples: Tensor, dataset: Dataset, order: Order) -> None:
+    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn."""
+    arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
+    if dataset.columns:
+        arrays["columns"] = np.array(dataset.columns)
+    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **order.facts()}))
+    files.write_npz(path, **arrays)
+
+
+def read(run: Any) -> Tensor:
+    """The run's own samples, from its folder, in the units of the model."""
+    dataset = run.parts.dataset
+    x = run.folder.read_samples(dataset.shape)
+    return torch.as_tensor(x) if dataset.scaling is None else dataset.scaling.encode(x)

@@ -1,0 +1,33 @@
+"""The multilayer perceptron: its embedding in closed form, and what it refuses."""
+
+import math
+
+import pytest
+import torch
+
+from difrun.builtin.mlp import MLP, LevelEmbedding
+from difrun.builtin.options import MLPOptions
+from difrun.errors import ConfigError
+from difrun.options import build
+
+
+@pytest.mark.parametrize("features", [2, 6, 32])
+def test_features_are_cosines_and_sines_of_a_geometric_ladder(features):
+    """[cos ω_j c, sin ω_j c] with ω_j from ½, by equal factors, to 32."""
+    count = features // 2
+    ladder = [0.5 * 64 ** (j / max(1, count - 1)) for j in range(count)]
+    levels = [-1.3, 0.0, 0.7]
+    expected = [[math.cos(w * c) for w in ladder] + [math.sin(w * c) for w in ladder] for c in levels]
+    got = LevelEmbedding(features)(torch.tensor(levels))
+    torch.testing.assert_close(got, torch.tensor(expected), rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("features", [3, 1, 0, -2])
+def test_features_that_are_no_pairs_are_refused(features):
+    with pytest.raises(ConfigError, match=rf"features.*an even number, at least 2 .*; got {features}"):
+        build(MLPOptions, {"features": features}, "model 'mlp'")
+
+
+def test_the_fewest_features_make_a_network():
+    network = MLP((2,), width=4, depth=0, features=build(MLPOptions, {"features": 2}, "mlp").features)
+    assert torch.equal(network(torch.ones(3, 2), torch.zeros(1)), torch.zeros(3, 2))

@@ -1,0 +1,123 @@
+"""Multistep methods: coefficients against exact integrals, orders against the exact flow, the pilot grid."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from difrun.builtin.grids import logsnr, rho
+from difrun.builtin.multistep import Adams, Exponential, GaussianFrame
+from difrun.builtin.samplers import Euler, Heun
+from difrun.exact import ExactMixture
+from difrun.integrate import integrate
+from difrun.mixture import GaussianMixture
+from difrun.multistep import coefficients
+from difrun.pilot import pilot
+from difrun.testing import ReferenceVE, ReferenceVP, observed_order, probability_flow_endpoint, two_gaussians
+
+NODES = [-1.3, -0.7, -0.4, 0.1]
+
+
+def ring() -> GaussianMixture:
+    """Eight modes on a circle."""
+    angles = torch.arange(8) * math.pi / 4
+    means = 1.4 * torch.stack([angles.cos(), angles.sin()], 1)
+    return GaussianMixture(torch.full((8,), 1 / 8), means, torch.full((8,), 0.08**2))
+
+
+def noise(model, n=64, seed=0):
+    process = model.process
+    return process.prior((n, 2), mean=model.mean, var=model.var, generator=seed, dtype=torch.float64)
+
+
+def rms(x):
+    return x.square().sum(1).mean().sqrt().item()
+
+
+@pytest.mark.parametrize("degree", range(4))
+def test_coefficients_integrate_polynomials_exactly(degree):
+    """Σ w_j c_j^k = ∫ c^k dc for k below the number of nodes, to rounding."""
+    weights = coefficients(NODES, 0.1, 0.9)
+    exact = (0.9 ** (degree + 1) - 0.1 ** (degree + 1)) / (degree + 1)
+    assert np.dot(weights, np.power(NODES, degree)) == pytest.approx(exact, rel=1e-12, abs=1e-13)
+
+
+def test_coefficients_integrate_the_kernel_exactly():
+    """∫ e^c c dc = [(c − 1) e^c]: the kernel costs no accuracy, however steep."""
+    weights = coefficients(NODES, 0.1, 4.0, np.exp)
+    exact = (4.0 - 1) * math.exp(4) - (0.1 - 1) * math.exp(0.1)
+    assert np.dot(weights, NODES) == pytest.approx(exact, rel=1e-12)
+
+
+def test_exponential_of_order_one_is_ddim():
+    """The first-order method of the log-SNR frame is Euler in the straight frame, to rounding."""
+    model = ExactMixture(two_gaussians(), ReferenceVP())
+    times, x = logsnr(model.process, 12), noise(model)
+    one, two = (integrate(s, model, x, times) for s in (Exponential(predictor_order=1), Euler()))
+    torch.testing.assert_close(one, two, rtol=1e-10, atol=1e-12)
+
+
+def test_adams_is_exact_on_the_gaussian_of_its_frame():
+    """Data N(m, σ_d² I): the slope vanishes, and one step from T to t_min is exact to rounding."""
+    law = GaussianMixture([1.0], [[3.0, -1.0]], [0.49])
+    model = ExactMixture(law, ReferenceVE())
+    process, x = model.process, noise(model)
+    start, end = process.at(process.horizon), process.at(process.t_min)
+    frame = GaussianFrame(model)
+    exact = frame.leave(frame.enter(x, start), end)
+    torch.testing.assert_close(integrate(Adams(), model, x, logsnr(process, 1)), exact, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE()], ids=["vp", "ve"])
+@pytest.mark.parametrize(
+    "sampler",
+    [Adams(fixed_order=k) for k in (1, 2, 3, 4, 5)]
+    + [Exponential(predictor_order=k) for k in (1, 2, 3, 4)]
+    + [Exponential(predictor_order=k, corrected=True) for k in (1, 2, 3)],
+    ids=str,
+)
+def test_every_order_is_reached(sampler, process):
+    """Distance to the exact end of the flow as steps^−order, ±0.25; orders above 3 from 160 to 640 steps."""
+    model = ExactMixture(two_gaussians(), process)
+    x = noise(model, 16)
+    truth = probability_flow_endpoint(model, x, rtol=1e-12)
+    counts = (40, 80, 160) if sampler.order <= 3 else (160, 320, 640)
+    errors = [rms(integrate(sampler, model, x, logsnr(process, n)) - truth) for n in counts]
+    assert observed_order(counts, errors) == pytest.approx(sampler.order, abs=0.25), errors
+
+
+@pytest.mark.parametrize(("evaluations", "bound"), [(10, 8e-3), (20, 4e-3)])
+def test_adams_on_a_pilot_grid_beats_heun_at_equal_evaluations(evaluations, bound):
+    """Eight modes, variance exploding from 80: relative error below `bound`, and a fifth of Heun's on the ρ grid."""
+    process = ReferenceVE()
+    model = ExactMixture(ring(), process)
+    x = noise(model, 128, seed=3)
+    truth = probability_flow_endpoint(model, x, rtol=1e-9)
+    error = rms(integrate(Adams(), model, x, pilot(model, evaluations)) - truth) / 1.4
+    heun = rms(integrate(Heun(), model, x, rho(process, evaluations // 2)) - truth) / 1.4
+    assert error < bound
+    assert error < heun / 5
+
+
+def test_the_pilot_puts_steps_where_trajectories_bend():
+    """Two far blobs of width 0.05: the densest steps lie between the noise of the distance and that of the width."""
+    law = GaussianMixture([0.5, 0.5], [[2.0, 2.0], [-2.0, -2.0]], [0.0025, 0.0025])
+    model = ExactMixture(law, ReferenceVE())
+    times = pilot(model, 40)
+    noise_levels = np.array([at.sigma / at.alpha for at in model.process.instants(times)])
+    widths = -np.diff(np.log(noise_levels))
+    densest = noise_levels[1:][widths.argmin()]
+    assert 0.05 < densest < 10
+    assert pilot(model, 40) == times  # the pilot is run once, and draws nothing that a run draws
+
+
+def test_the_pilot_works_around_a_centre():
+    """A process with a mean gives the grid of the same process without one, for data moved with it, to 1e-3."""
+
+    class Moved(ReferenceVP):
+        centre = (5.0, -3.0)
+
+    still = ExactMixture(ring(), ReferenceVP())
+    shifted = GaussianMixture(ring().weights, ring().means + torch.tensor([5.0, -3.0]), ring().covs)
+    np.testing.assert_allclose(pilot(ExactMixture(shifted, Moved()), 12), pilot(still, 12), rtol=1e-3)

@@ -1,0 +1,185 @@
+"""The walls hold a process that is not Gaussian: a stranger's spins, from training to the report."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from .support import facts, plugin, samples
+
+DECLARED = """
+from difrun.api import Component, hookimpl
+
+
+@hookimpl
+def difrun_processes():
+    prefers = {"dataset": "coins", "model": "coin-net", "loss": "cross-entropy", "grid": "linear"}
+    provides = {"discrete"}
+    return [Component("flip", "coin_parts:Flip", "Flips", provides=provides, requires={"spins"}, prefers=prefers)]
+
+
+@hookimpl
+def difrun_models():
+    return [Component("coin-net", "coin_parts:Net", "Net", provides={"network"}, requires={"spins"})]
+
+
+@hookimpl
+def difrun_losses():
+    return [Component("cross-entropy", "coin_parts:CrossEntropy", "On x_0", requires={"discrete", "network"})]
+
+
+@hookimpl
+def difrun_datasets():
+    return [Component("coins", "coin_parts:coins", "Coins", provides={"spins"})]
+
+
+@hookimpl
+def difrun_metrics():
+    return [Component("tails", "coin_parts:tails", "Mean of the spins", requires={"spins"})]
+"""
+
+PARTS = '''
+import math
+
+import attrs
+import torch
+from torch import nn
+
+from difrun.data import Dataset
+from difrun.loss import Loss
+from difrun.model import ScoreModel
+from difrun.process import ForwardProcess
+from difrun.randomness import Generator
+
+
+@attrs.frozen
+class At:
+    t: object
+    rho: object
+
+
+@attrs.frozen
+class Bernoulli:
+    """Independent spins of a given mean."""
+
+    mean: torch.Tensor
+
+    def sample(self, generator):
+        return torch.where(2 * generator.uniform(self.mean) - 1 < self.mean, 1.0, -1.0)
+
+
+class Flip(ForwardProcess):
+    """Every spin flips at rate 1: E[x_t | x_0] = exp(-2t) x_0."""
+
+    horizon, t_min = 3.0, 1e-3
+
+    def at(self, t, ndim=None):
+        if isinstance(t, torch.Tensor):
+            t = t.reshape(t.shape + (1,) * (ndim - t.ndim))
+            return At(t, torch.exp(-2 * t))
+        return At(t, math.exp(-2 * t))
+
+    def prior(self, shape, *, mean, var, generator, dtype=torch.float32, device="cpu"):
+        return Bernoulli(torch.zeros(shape, dtype=dtype, device=device)).sample(Generator.of(generator))
+
+    def bridge(self, x_t, x0, at, to):
+        """q(x_s | x_t, x_0 = its mean): Bayes for each value of x_0, weighted by p(x_0 | x_t)."""
+        kept, rest = at.rho / to.rho, to.rho
+        given = [(kept * x_t + rest * v) / (1 + kept * x_t * rest * v) for v in (1.0, -1.0)]
+        return Bernoulli((1 + x0) / 2 * given[0] + (1 - x0) / 2 * given[1])
+
+    def denoiser(self, network, *, shape, mean, var, **options):
+        return Denoiser(network, self, shape, mean, var)
+
+
+class Denoiser(ScoreModel):
+    def __init__(self, network, process, shape, mean, var):
+        self.network, self.process, self.shape, self.mean, self.var = network, process, shape, mean, var
+
+    def forward(self, x, at):
+        rho = at.rho if isinstance(at.rho, torch.Tensor) else torch.full_like(x[:, :1], at.rho)
+        return torch.tanh(self.network(x, rho))
+
+    def predict(self, x, at, kind):
+        return self(x, at)
+
+    def to(self, device):
+        self.network.to(device)
+        return self
+
+
+class Net(nn.Module):
+    """The exact form of the answer for independent spins: atanh of the mean is field + atanh(rho) x."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.field = nn.Parameter(torch.zeros(shape))
+
+    def forward(self, x, rho):
+        return self.field + torch.atanh(rho) * x
+
+
+class CrossEntropy(Loss):
+    def draw(self, model, x0, generator):
+        t = model.process.horizon * generator.uniform(x0[:, :1]).clamp_min(0.01)
+        rho = torch.exp(-2 * t)
+        return {"x0": x0, "rho": rho, "x": Bernoulli(rho * x0).sample(generator)}
+
+    def evaluate(self, model, examples):
+        logits = 2 * model.network(examples["x"], examples["rho"]) * examples["x0"]
+        return nn.functional.softplus(-logits).mean(1)
+
+
+def coins(*, seed):
+    def fresh(n, generator):
+        return Bernoulli(torch.tensor([0.6, -0.2, 0.0]).expand(n, 3)).sample(Generator.of(generator))
+
+    generator = torch.Generator().manual_seed(seed)
+    return Dataset(name="coins", train=fresh(4000, generator), held_out=fresh(100, generator), fresh=fresh)
+
+
+def tails(samples, reference, *, generator):
+    return {f"spin-{k}": float(samples[:, k].mean()) for k in range(samples.shape[1])}
+'''
+
+
+@pytest.fixture(scope="module")
+def spins(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("spins")
+    site = folder / "site"
+    site.mkdir()
+    plugin(site, "difrun-coin", DECLARED)
+    (site / "coin_parts.py").write_text(PARTS, encoding="utf-8")
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); from difrun.cli import main; main()"
+    flags = [
+        "--process",
+        "flip",
+        "--train.steps",
+        "400",
+        "--train.lr",
+        "0.02",
+        "--n",
+        "20000",
+        "--steps",
+        "40",
+    ]
+    command = [sys.executable, "-c", code, *flags, "--out", "run"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    return folder / "run"
+
+
+def test_spins_run_from_training_to_the_report(spins):
+    promised = {"run.toml", "model.safetensors", "samples.npz", "metrics.json", "report.html"}
+    assert promised <= {p.name for p in spins.iterdir()}
+    assert "signal" not in facts(spins)
+
+
+def test_their_samples_have_the_law_of_the_data(spins):
+    """Independent spins: means (0.6, −0.2, 0) within five standard errors; no correlation."""
+    x = samples(spins)
+    assert set(np.unique(x)) == {-1.0, 1.0}
+    error = 5 * (1 / len(x) + 1 / 4000) ** 0.5
+    np.testing.assert_allclose(x.mean(0), [0.6, -0.2, 0.0], atol=error)
+    np.testing.assert_allclose(np.cov(x.T)[np.triu_indices(3, 1)], 0, atol=5 / len(x) ** 0.5)
