@@ -133,7 +133,7 @@ def difrun_samplers():
             ("--process", "flips", "--sampler", "heun"),
             "sampler 'heun' (difrun) needs gaussian, which process 'flips' (difrun-magnet) does not offer "
             "(it offers discrete).\nSamplers that work with process 'flips': ancestral, tau-leap.\n"
-            "Processes that work with sampler 'heun': ou, ve, vp.",
+            "Processes that work with sampler 'heun': ddpm, edm, flow, ou, ve, vp.",
         ),
         (
             ("--process", "ou", "--dataset", "lattice"),
