@@ -7,9 +7,10 @@ The tutorial loop is what a reader of a blog post writes: DataLoader, Adam, one 
 does more: it clips gradients, averages weights, decays the learning rate, reports and looks out for NaN. CPU time
 is measured, as the machine may be shared.
 
-    A         4 → 512 → 512 → 2 (two features of time), batch 32; the tutorial shows the loss in a tqdm bar
-    B         3 → 64 → 64 → 2 (time itself), batch 128; no bar
-    B, bar    the same with the bar of A
+    A              4 → 512 → 512 → 2 (two features of time), batch 32; the tutorial shows the loss in a tqdm bar
+    B              3 → 64 → 64 → 2 (time itself), batch 128; no bar
+    B, bar         the same with the bar of A
+    ..., autograd  difrun trains the tutorial's very module; else one with its own reverse pass, as `mlp` has
 """
 
 import argparse
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
+from difrun import reverse
 from difrun.config import TrainOptions
 from difrun.loss import Regression
 from difrun.model import NetworkModel
@@ -44,12 +46,15 @@ class Variant:
     features: int
     batch: int
     bar: bool
+    reverse: bool = True
 
 
 VARIANTS = [
     Variant("A", 512, 2, 32, True),
     Variant("B", 64, 1, 128, False),
     Variant("B, bar", 64, 1, 128, True),
+    Variant("A, autograd", 512, 2, 32, True, reverse=False),
+    Variant("B, autograd", 64, 1, 128, False, reverse=False),
 ]
 
 
@@ -68,8 +73,31 @@ class Network(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        return self.layers(self.join(x, t))
+
+    def join(self, x: Tensor, t: Tensor) -> Tensor:
         time_features = t[:, None] if self.features == 1 else torch.stack((t.sin(), t.cos()), dim=1)
-        return self.layers(torch.cat((x, time_features), dim=1))
+        return torch.cat((x, time_features), dim=1)
+
+
+class Reversible(Network):
+    """The same network with a reverse pass of its own, as difrun's `mlp` has."""
+
+    @torch.no_grad()
+    def pullback(self, x: Tensor, t: Tensor) -> tuple[Tensor, reverse.Pull]:
+        first, _, second, _, last = self.layers
+        rows = self.join(x, t)
+        h = first(rows).relu_()
+        k = second(h).relu_()
+
+        @torch.no_grad()
+        def pull(gradient: Tensor) -> None:
+            reverse.linear(last, k, gradient)
+            at_k = reverse.relu(gradient @ last.weight, k)
+            reverse.linear(second, h, at_k)
+            reverse.linear(first, rows, reverse.relu(at_k @ second.weight, h))
+
+        return last(k), pull
 
 
 def tutorial(variant: Variant, data: Tensor, steps: int) -> float:
@@ -100,7 +128,8 @@ def tutorial(variant: Variant, data: Tensor, steps: int) -> float:
 
 def ours(variant: Variant, data: Tensor, steps: int) -> float:
     """Seconds that difrun's loop takes, with clipping and averaged weights."""
-    model = NetworkModel(Network(variant), PROCESS, (2,), predicts="noise", scaled=False)
+    network = Reversible(variant) if variant.reverse else Network(variant)
+    model = NetworkModel(network, PROCESS, (2,), predicts="noise", scaled=False)
     options = TrainOptions(steps=steps, batch=variant.batch, lr=1e-3, ema=0.999, clip=1.0)
     trainer = Trainer(model, Regression("noise"), data, options, seed=0)
     start = time.process_time()
@@ -130,7 +159,7 @@ def main() -> None:
     torch.manual_seed(0)
     print("| variant | tutorial loop | difrun | ratio of speeds: median (range) | aim |")
     print("|---|---|---|---|---|")
-    for variant, aim in zip(VARIANTS, ("≥ 2.0", "≥ 3.0", ""), strict=True):
+    for variant, aim in zip(VARIANTS, ("≥ 2.0", "≥ 3.0", "", "", ""), strict=True):
         theirs, mine, ratios = measure(variant, arguments.repeats, arguments.seconds)
         print(
             f"| {variant.name} | {1e6 * theirs:.0f} µs/step | {1e6 * mine:.0f} µs/step | "

@@ -45,6 +45,16 @@ class Loss:
         """The mean of `evaluate`, which training differentiates; a loss may override it with fewer kernels."""
         return self.evaluate(model, examples).mean()
 
+    def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        """Add the gradient of `mean` to the parameters' `.grad`; returns the mean, detached.
+
+        The trainer calls it with gradients that are zero. A loss may override it for networks that know their own
+        reverse pass (`difrun.reverse`).
+        """
+        loss = self.mean(model, examples)
+        loss.backward()
+        return loss.detach()
+
     def __call__(self, model: Any, x0: Tensor, generator: Generator) -> Tensor:
         return self.evaluate(model, self.draw(model, x0, generator))
 
@@ -55,7 +65,7 @@ Weight = Callable[[Any, float], Any]
 
 def uniform(at: Any, data_std: float) -> Any:
     """w = 1."""
-    return torch.ones_like(at.alpha) if isinstance(at.alpha, Tensor) else 1.0
+    return 1.0
 
 
 def score_matching(at: Any, data_std: float) -> Any:
@@ -122,13 +132,30 @@ class Regression(Loss):
         noise = generator.normal(x0) if noise is None else noise
         x = process.diffuse(x0, noise, at)
         examples = model.regression(x, x0, noise, at, self.kind)
-        weight = self.weight(at, self.data_std or model.data_std)
-        examples["root"] = examples.pop("gain") * torch.as_tensor(weight).sqrt()
+        gain = examples.pop("gain")
+        weight = torch.as_tensor(self.weight(at, self.data_std or model.data_std), dtype=gain.dtype)
+        root = gain * weight.sqrt()
+        if root.ndim or abs(root) != 1:  # else the plain error of the network is the loss, at every time
+            examples["root"] = root.to(at.t.device).expand(at.t.shape)
         return examples
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        return (examples["root"] * model.residual(examples, self.kind)).square().flatten(1).mean(1)
+        return self._error(examples, model.residual(examples, self.kind)).square().flatten(1).mean(1)
 
     def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        error = examples["root"] * model.residual(examples, self.kind)
+        error = self._error(examples, model.residual(examples, self.kind))
         return functional.mse_loss(error, torch.zeros_like(error))
+
+    def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        explicit = model.pullback(examples)
+        if explicit is None:
+            return super().backward(model, examples)
+        residual, pull = explicit
+        # d/dr of the mean of (root·r)², over the n numbers of r, is 2 root² r / n
+        error = self._error(examples, residual)
+        pull(self._error(examples, error) * (2 / error.numel()))
+        return error.square().mean()
+
+    @staticmethod
+    def _error(examples: dict[str, Tensor], residual: Tensor) -> Tensor:
+        return examples["root"] * residual if "root" in examples else residual

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess, mix
 from difrun.kinds import PARAMETERISATIONS, conversion, is_zero, row
+from difrun.reverse import Pull
 
 
 class ScoreModel:
@@ -59,19 +60,23 @@ class ScoreModel:
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         """The least-squares problem of predicting `kind` at x = x_t: what `residual` needs, one row per example.
 
-        `gain` is the factor that turns the residual into an error of `kind`.
+        `gain` is the factor that turns the residual into an error of `kind`: () where it is the same at every time.
         """
         a, b = row(kind, at)
         centre = self.process.centre_like(x)
         target = a * (x0 - centre) + b * noise
         if kind == "x0":
             target = target + centre
-        return {"x": x, "t": at.t.reshape(-1), "target": target, "gain": torch.ones_like(at.t)}
+        return {"x": x, "t": at.t.reshape(-1), "target": target, "gain": torch.ones((), dtype=at.t.dtype)}
 
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         """Prediction minus target for the examples made by `regression`."""
         x = examples["x"]
         return self.predict(x, self.process.instant(examples["t"], x.ndim), kind) - examples["target"]
+
+    def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
+        """The residual and its reverse pass, of a network that has one (`difrun.reverse`); else None."""
+        return None
 
     def to(self, device: torch.device | str) -> "ScoreModel":
         """Move what the model holds to a device."""
@@ -148,11 +153,18 @@ class NetworkModel(ScoreModel):
             "input": self._input(y, at),
             "level": self._level(y, at),
             "target": a * (x0 - self._origin(x)) + b * noise,
-            "gain": torch.as_tensor(gain) * torch.ones_like(at.t),
+            "gain": torch.as_tensor(gain, dtype=at.t.dtype),
         }
 
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         return self.network(examples["input"], examples["level"]) - examples["target"]
+
+    def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
+        explicit = getattr(self.network, "pullback", None)
+        if explicit is None:
+            return None
+        output, pull = explicit(examples["input"], examples["level"])
+        return output - examples["target"], pull
 
     def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:
         """(p, q) with kind = p·y + q·output.

@@ -149,9 +149,7 @@ class Trainer:
         self._seed_network(self.step)
         # Gradients are added where they lie, so that they stay views into the flat vector.
         self.flat.gradient.zero_()
-        loss = self.loss.mean(self.model, self.batches[self.step])
-        loss.backward()
-        self._window.append(loss.detach())
+        self._window.append(self.loss.backward(self.model, self.batches[self.step]))
         lr = self._learning_rate(self.step)
         self.step += 1
         self.adam.update(self.step, lr)

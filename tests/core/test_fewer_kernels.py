@@ -4,13 +4,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from difrun.builtin.mlp import MLP
 from difrun.builtin.samplers import Euler, Heun
+from difrun.config import TrainOptions
 from difrun.gaussian import GaussianProcess
 from difrun.kinds import KINDS
 from difrun.loss import Loss, Regression
 from difrun.model import Counted, NetworkModel, ScoreModel
 from difrun.randomness import Generator
 from difrun.schedule import Instant
+from difrun.train import Trainer
 
 
 class OU(GaussianProcess):
@@ -121,3 +124,28 @@ def test_plain_models_carry_by_their_prediction():
             return torch.full_like(x, 3.0)
 
     assert torch.equal(Constant().carry(X, None, "x0", 2.0, -1.0), 2 * X - 3)
+
+
+@pytest.mark.parametrize("weight", [lambda at, data_std: at.var, lambda at, data_std: 1.0])
+@pytest.mark.parametrize("kind", ["noise", "x0"])
+def test_a_network_with_a_reverse_pass_trains_like_one_without(kind, weight):
+    """Ten steps of training in float64: the same losses and the same weights."""
+    data = torch.randn((64, 2), generator=torch.Generator().manual_seed(2)).double()
+    options = TrainOptions(steps=10, batch=16)
+
+    def trained(sort: type[nn.Module]) -> Trainer:
+        network = sort((2,), width=8, depth=2, features=4).double()
+        generator = torch.Generator().manual_seed(3)
+        for parameter in network.parameters():
+            parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        model = NetworkModel(network, OU(), (2,), predicts="noise")
+        trainer = Trainer(model, Regression(kind, weight), data, options, seed=4)
+        trainer.run()
+        return trainer
+
+    class Plain(MLP):
+        pullback = None
+
+    fast, plain = trained(MLP), trained(Plain)
+    torch.testing.assert_close(fast.losses, plain.losses, rtol=1e-6, atol=0)
+    torch.testing.assert_close(fast.flat.weights, plain.flat.weights, rtol=1e-9, atol=1e-9)

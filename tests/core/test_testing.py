@@ -57,7 +57,12 @@ def difrun_grids():
 
 @hookimpl
 def difrun_losses():
-    return [component(name, name, requires={"gaussian", "network"}) for name in ("shrunk", "heavy")]
+    return [component(name, name, requires={"gaussian", "network"}) for name in ("shrunk", "heavy", "deaf")]
+
+
+@hookimpl
+def difrun_models():
+    return [component("bad-reverse", "bad_reverse", provides={"network"})]
 """
 
 FAULTS = {
@@ -78,6 +83,8 @@ FAULTS = {
     "grid:short": {"runs_from_the_horizon_to_t_min"},
     "loss:shrunk": {"is_least_for_the_exact_model"},
     "loss:heavy": {"weighs_errors_as_declared"},
+    "loss:deaf": {"trains_on_the_mean_of_its_values", "weighs_errors_as_declared"},
+    "model:bad-reverse": {"reverses_as_autograd_does"},
 }
 """Component -> the rules that it breaks, and no others."""
 

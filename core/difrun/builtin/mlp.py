@@ -6,6 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from difrun import reverse
+from difrun.reverse import Pull
+
 
 class LevelEmbedding(nn.Module):
     r"""Sinusoidal features of the noise level c: [cos(ω_j c), sin(ω_j c)], ω_j geometric from ½ to 32.
@@ -51,3 +54,36 @@ class MLP(nn.Module):
         for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
             h = h + outer(functional.silu(inner(h) + shift))
         return self.last(h).reshape(x.shape)
+
+    @torch.no_grad()
+    def pullback(self, x: Tensor, level: Tensor) -> tuple[Tensor, Pull]:
+        """F(x, c) and its reverse pass (`difrun.reverse`). Of every block z = W h + E c and a = silu(z) are kept."""
+        rows = x.flatten(1)
+        features = self.embed(level)
+        shifts = self.levels(features).chunk(len(self.inner) + 1, dim=1)
+        start = self.first(rows) + shifts[0]
+        h = functional.silu(start)
+        kept = []
+        for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
+            z = inner(h) + shift
+            a = functional.silu(z)
+            kept.append((inner, outer, h, z, a))
+            h = h + outer(a)
+
+        @torch.no_grad()
+        def pull(gradient: Tensor) -> None:
+            g = gradient.flatten(1)
+            reverse.linear(self.last, h, g)
+            g = g @ self.last.weight
+            at_shifts = []
+            for inner, outer, before, z, a in reversed(kept):
+                reverse.linear(outer, a, g)
+                at_z = reverse.silu(g @ outer.weight, z)
+                reverse.linear(inner, before, at_z)
+                at_shifts.append(at_z)
+                g = g + at_z @ inner.weight
+            at_start = reverse.silu(g, start)
+            reverse.linear(self.first, rows, at_start)
+            reverse.linear(self.levels, features, torch.cat([at_start, *reversed(at_shifts)], dim=1))
+
+        return self.last(h).reshape(x.shape), pull

@@ -3,6 +3,7 @@
 import torch
 
 from difrun.builtin.grids import linear
+from difrun.builtin.mlp import MLP
 from difrun.builtin.samplers import Ancestral, Euler
 from difrun.loss import Regression
 
@@ -147,7 +148,38 @@ def heavy():
     class Heavy(Regression):
         def draw(self, model, x0, generator):
             examples = super().draw(model, x0, generator)
-            examples["root"] = 2**0.5 * examples["root"]
+            examples["root"] = torch.full_like(examples["target"], 2**0.5)
             return examples
 
     return Heavy("noise")
+
+
+def deaf():
+    """It evaluates one loss, and trains on another."""
+
+    class Deaf(Regression):
+        def evaluate(self, model, examples):
+            return 2 * super().evaluate(model, examples)
+
+        def mean(self, model, examples):
+            return self.evaluate(model, examples).mean()
+
+    return Deaf("noise", lambda at, data_std: 0.5)
+
+
+class BadReverse(MLP):
+    """The gradient of its last layer comes out doubled."""
+
+    def pullback(self, x, level):
+        output, pull = super().pullback(x, level)
+
+        def twice(gradient):
+            pull(gradient)
+            self.last.weight.grad += self.last.weight.grad - 1
+
+        return output, twice
+
+
+def bad_reverse(*, shape):
+    """A network with a wrong reverse pass."""
+    return BadReverse(shape, width=8, depth=1, features=4)

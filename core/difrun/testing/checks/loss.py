@@ -74,6 +74,25 @@ def reaches_every_parameter(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
+def trains_on_the_mean_of_its_values(subject: Subject) -> None:
+    """`mean` is the mean of `evaluate`, and `backward` adds its gradient to what is there, in float64 to 1e-8."""
+    loss, x0 = subject.make(), data(64, torch.float64)
+    for process in subject.partners:
+        model = network_model(process)
+        parameters = list(model.network.double().parameters())
+        drawn = loss.draw(model, x0, Generator(2))
+        expected = loss.evaluate(model, drawn).mean()
+        gradients = torch.autograd.grad(expected, parameters)
+        torch.testing.assert_close(loss.mean(model, drawn), expected, rtol=1e-10, atol=0)
+        size = sum(float(gradient.square().sum()) for gradient in gradients) ** 0.5
+        for parameter in parameters:
+            parameter.grad = torch.full_like(parameter, size)
+        torch.testing.assert_close(loss.backward(model, drawn), expected.detach(), rtol=1e-10, atol=0)
+        for parameter, gradient in zip(parameters, gradients, strict=True):
+            torch.testing.assert_close(parameter.grad - size, gradient, rtol=1e-8, atol=1e-8 * size)
+
+
+@check("loss", alone_in=USABLE)
 def is_least_for_the_exact_model(subject: Subject) -> None:
     """L(exact + δh) is L + δ² k with k > 0: larger by 5 standard errors, and no first-order term beyond 5 of them.
 

@@ -80,6 +80,28 @@ def gives_every_parameter_a_gradient(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
+def reverses_as_autograd_does(subject: Subject) -> None:
+    """A `pullback` (`difrun.reverse`) gives the output and, added to what is there, the gradients of autograd: in
+    float64, to 1e-8."""
+    for network, x in networks(subject):
+        pullback: Any = getattr(network, "pullback", None)
+        if pullback is None:
+            continue
+        network, x = network.double(), x.double()
+        level = torch.tensor([-1.0, 0.0, 0.5, 1.0], dtype=torch.float64)
+        output = network(x, level)
+        gradients = torch.autograd.grad(output.square().sum(), list(network.parameters()))
+        for parameter in network.parameters():
+            parameter.grad = torch.ones_like(parameter)
+        explicit, pull = pullback(x, level)
+        pull(2 * explicit)
+        torch.testing.assert_close(explicit, output, rtol=1e-10, atol=1e-10)
+        for (name, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):
+            assert parameter.grad is not None, name
+            torch.testing.assert_close(parameter.grad - 1, gradient, rtol=1e-8, atol=1e-8)
+
+
+@check("model", provides=NETWORK)
 def is_restored_by_its_state(subject: Subject) -> None:
     """load_state_dict of a fresh network gives the same outputs; a deep copy (for EMA) does too."""
     for network, x in networks(subject):
