@@ -22,8 +22,8 @@ BASE = {
     "dataset": "rings",
     "model": "mlp",
     "loss": "score",
-    "sampler": "heun",
-    "grid": "rho",
+    "sampler": "adams",
+    "grid": "pilot",
 }
 """What a run takes where neither the user nor a chosen component names anything."""
 

@@ -12,7 +12,7 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "dataset": ("seed",),
     "metric": ("samples", "reference", "generator"),
 }
-"""Kind -> what its target is called with beside the options. An exact model differs: see `context`."""
+"""Kind -> what its target is called with beside the options. An exact model and a fitted grid differ: see `context`."""
 
 MIN_EXAMPLES = 20
 """Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
@@ -22,4 +22,6 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
     """What the target of a component is called with beside its options."""
     if kind == "model" and "exact" in component.provides:
         return ("process", "dataset")
+    if kind == "grid" and "fitted" in component.provides:
+        return ("model", "steps")
     return CONTEXT[kind]

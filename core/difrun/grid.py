@@ -1,4 +1,7 @@
-"""The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last."""
+"""The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last.
+
+One that provides `fitted` is made for a model, and called with it in place of the process.
+"""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +15,7 @@ from difrun.errors import DifrunError
 
 def check(times: list[float], process: Any, steps: int) -> list[float]:
     """The times, if they are strictly decreasing from the horizon to t_min in `steps` steps; DifrunError otherwise."""
-    _at_least_one(steps)
+    at_least_one(steps)
     decreasing = all(b < a for a, b in pairwise(times))
     if len(times) != steps + 1 or not decreasing:
         raise DifrunError(
@@ -28,11 +31,12 @@ def check(times: list[float], process: Any, steps: int) -> list[float]:
 
 def fractions(steps: int) -> list[float]:
     """k/n for k = 0, ..., n, where n = `steps`: what a grid maps to its times. Raises DifrunError when n < 1."""
-    _at_least_one(steps)
+    at_least_one(steps)
     return [k / steps for k in range(steps + 1)]
 
 
-def _at_least_one(steps: int) -> None:
+def at_least_one(steps: int) -> None:
+    """Raise DifrunError when a grid is asked for no step."""
     if steps < 1:
         raise DifrunError(f"a grid needs at least 1 step, not {steps}")
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from difrun.builtin.multistep import Adams, GaussianFrame
-from difrun.grid import check
+from difrun.grid import at_least_one, check
 from difrun.integrate import integrate
 from difrun.model import Centred
 from difrun.randomness import Generator, seed_of
@@ -26,14 +26,16 @@ KNEE = 0.03
 FLOOR = 0.05
 """Least density of steps, as a fraction of the largest: no stretch is left without any."""
 
-_pilots: "WeakKeyDictionary[Any, tuple[np.ndarray, Tensor]]" = WeakKeyDictionary()
+_pilots: "WeakKeyDictionary[Any, tuple[list[float], np.ndarray, Tensor]]" = WeakKeyDictionary()
 
 
 def pilot(model: Any, steps: int) -> list[float]:
     """Times (steps + 1) from T to t_min, denser where the trajectories of `model` bend.
 
-    The pilot costs 160 evaluations of 64 trajectories, once per model object; its noise is its own.
+    The pilot costs 160 evaluations of 64 trajectories, once per model and its weights; its noise is its own.
+    Raises DifrunError for less than one step.
     """
+    at_least_one(steps)
     clocks, y = _solved(model)
     monitor = _monitor(clocks, y, 2 if steps < 13 else 4)
     share = np.concatenate([[0.0], np.cumsum(0.5 * (monitor[1:] + monitor[:-1]))])
@@ -47,7 +49,8 @@ def pilot(model: Any, steps: int) -> list[float]:
 
 def _solved(model: Any) -> tuple[np.ndarray, Tensor]:
     """Clocks v (STEPS + 1,), decreasing and evenly spaced, and y there (STEPS + 1, trajectories, d)."""
-    if model not in _pilots:
+    weights = _fingerprint(model)
+    if model not in _pilots or _pilots[model][0] != weights:
         place = torch.as_tensor(model.mean).device
         random = Generator(seed_of(0, "pilot"), device=place)
         x = model.process.prior(
@@ -64,8 +67,16 @@ def _solved(model: Any) -> tuple[np.ndarray, Tensor]:
         integrate(
             Adams(fixed_order=3), centred, x, times, watch=lambda k, at, x: path.append(frame.enter(x, at))
         )
-        _pilots[model] = clocks, torch.stack(path).flatten(2).double().cpu()
-    return _pilots[model]
+        _pilots[model] = weights, clocks, torch.stack(path).flatten(2).double().cpu()
+    return _pilots[model][1:]
+
+
+def _fingerprint(model: Any) -> list[float]:
+    """A number per tensor of the model's network, by which a change of its weights is seen."""
+    network = getattr(model, "network", None)
+    if network is None:
+        return []
+    return [float(tensor.double().sum()) for tensor in network.state_dict().values()]
 
 
 def _monitor(clocks: np.ndarray, y: Tensor, k: int) -> np.ndarray:

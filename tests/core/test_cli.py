@@ -43,7 +43,7 @@ def test_options_without_a_command_are_those_of_run(toy, call, work):
     first = work.plan
     assert call("run", *TOY, "--seed", "4")[0] == 0
     assert work.plan == first
-    assert (first.process.name, first.seed, first.sampler.name) == ("toy", 4, "heun")
+    assert (first.process.name, first.seed, first.sampler.name) == ("toy", 4, "adams")
 
 
 def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
@@ -167,7 +167,7 @@ def test_a_recorded_run_gives_the_same_plan_again(toy, call, work, in_folder):
 
 def test_what_was_chosen_by_default_is_told(toy, call, work):
     _, _, err = call(*TOY, "--grid", "even")
-    assert "chosen by default: dataset rings, model mlp, loss plain, sampler heun\n" in err
+    assert "chosen by default: dataset rings, model mlp, loss plain, sampler adams\n" in err
     assert call(*TOY, "--quiet")[2] == ""
 
 

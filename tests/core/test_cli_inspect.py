@@ -13,7 +13,7 @@ CLASH = """
 
     @hookimpl
     def difrun_samplers():
-        return [Component("heun", "clash_parts:Heun", "Not the Heun you think of.")]
+        return [Component("adams", "clash_parts:Heun", "Not the Heun you think of.")]
 """
 MISSPELT = """
     from difrun.api import hookimpl
@@ -120,17 +120,17 @@ def test_every_command_works_beside_broken_plugins_and_says_what_is_wrong(troubl
         "(see 'difrun doctor')",
         "Plugin difrun-typo is broken: NameError: there is no hook difrun_samplerz. "
         "Did you mean 'difrun_samplers'? (see 'difrun doctor')",
-        "Several plugins offer sampler 'heun': write difrun-clash:heun or difrun:heun.",
+        "Several plugins offer sampler 'adams': write difrun-clash:adams or difrun:adams.",
     ]
 
 
 def test_a_default_is_not_lost_to_a_plugin_that_takes_its_name(troubled, call, work):
     call("--process", "toy")
-    assert work.plan.sampler.entry.qualified == "difrun:heun"
-    code, _, err = call("--process", "toy", "--sampler", "heun")
+    assert work.plan.sampler.entry.qualified == "difrun:adams"
+    code, _, err = call("--process", "toy", "--sampler", "adams")
     assert code == 2
-    assert "write difrun-clash:heun or difrun:heun" in err
-    assert call("--process", "toy", "--sampler", "difrun-clash:heun")[0] == 0
+    assert "write difrun-clash:adams or difrun:adams" in err
+    assert call("--process", "toy", "--sampler", "difrun-clash:adams")[0] == 0
     assert work.plan.sampler.entry.plugin.dist == "difrun-clash"
 
 
@@ -144,7 +144,7 @@ def test_doctor_tells_each_problem_with_its_traceback_and_remedy(troubled, call)
     assert "pip uninstall difrun-gone" in out
     assert "pip install" not in out  # whoever holds that name on an index need not be its author
     assert "there is no hook difrun_samplerz. Did you mean 'difrun_samplers'?" in out
-    assert "Several plugins offer sampler 'heun'." in out
+    assert "Several plugins offer sampler 'adams'." in out
     assert out.rstrip().endswith("3 problems found.")
 
 

@@ -27,8 +27,8 @@ def test_what_is_not_named_is_what_the_issue_promises(registry):
     assert names(plan) == {
         "process": "toy",
         "dataset": "rings",
-        "sampler": "heun",
-        "grid": "rho",
+        "sampler": "adams",
+        "grid": "pilot",
         "model": "mlp",
     }
     assert plan.defaulted == ("dataset", "model", "loss", "sampler", "grid", "metric")

@@ -7,13 +7,18 @@ import pytest
 import torch
 
 from difrun.builtin.grids import logsnr, rho
+from difrun.builtin.mlp import MLP
 from difrun.builtin.multistep import Adams, Exponential, GaussianFrame
 from difrun.builtin.samplers import Euler, Heun
+from difrun.config import Chosen
 from difrun.exact import ExactMixture
 from difrun.integrate import integrate
 from difrun.mixture import GaussianMixture
+from difrun.model import NetworkModel
 from difrun.multistep import coefficients
 from difrun.pilot import pilot
+from difrun.registry import get_registry
+from difrun.run.parts import grid_times
 from difrun.testing import ReferenceVE, ReferenceVP, observed_order, probability_flow_endpoint, two_gaussians
 
 NODES = [-1.3, -0.7, -0.4, 0.1]
@@ -121,3 +126,25 @@ def test_the_pilot_works_around_a_centre():
     still = ExactMixture(ring(), ReferenceVP())
     shifted = GaussianMixture(ring().weights, ring().means + torch.tensor([5.0, -3.0]), ring().covs)
     np.testing.assert_allclose(pilot(ExactMixture(shifted, Moved()), 12), pilot(still, 12), rtol=1e-3)
+
+
+def test_the_pilot_is_run_again_when_the_weights_change():
+    """The grid of a network is that of its weights: the same again for the same, another for others."""
+    network = MLP((2,), width=8, depth=1, features=4)
+    model = NetworkModel(network, ReferenceVP(), (2,), mean=torch.zeros(2), var=torch.ones(2))
+    flat = pilot(model, 8)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
+    bent = pilot(model, 8)
+    assert bent == pilot(model, 8)
+    assert max(abs(a / b - 1) for a, b in zip(flat[1:-1], bent[1:-1], strict=True)) > 0.01
+
+
+@pytest.mark.parametrize(("name", "alone"), [("pilot", pilot), ("logsnr", logsnr)])
+def test_a_fitted_grid_gets_the_model_and_any_other_its_process(name, alone):
+    model = ExactMixture(ring(), ReferenceVE())
+    entry = get_registry().get("grid", name)
+    times = grid_times(Chosen("grid", entry, entry.component.options()), model, 9)
+    assert times == alone(model if alone is pilot else model.process, 9)

@@ -138,7 +138,7 @@ def test_run_toml_has_every_value_and_version(finished):
         "model": "mlp",
         "loss": "score",
         "sampler": "heun",
-        "grid": "rho",
+        "grid": "pilot",
     }
     extra = {"model": {"predicts": "edm"}}
     for kind, name in names.items():

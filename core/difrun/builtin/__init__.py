@@ -93,6 +93,13 @@ def difrun_grids() -> list[Component]:
             requires={"gaussian"},
         ),
         Component("logsnr", "difrun.builtin.grids:logsnr", "Equal steps in log(α/σ)", requires={"gaussian"}),
+        Component(
+            "pilot",
+            "difrun.pilot:pilot",
+            "Steps where the trajectories of this very model bend",
+            provides={"fitted"},
+            requires={"gaussian", "ode"},
+        ),
     ]
 
 

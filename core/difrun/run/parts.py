@@ -66,6 +66,11 @@ def guided(model: ScoreModel, guidance: tuple[Chosen, ...]) -> ScoreModel:
     return model
 
 
+def grid_times(grid: Chosen, model: ScoreModel, steps: int) -> list[float]:
+    """The times of a grid; one that is fitted gets the model, any other its process."""
+    return made(grid, model if "fitted" in grid.entry.component.provides else model.process, steps)
+
+
 def made(chosen: Chosen, *args: Any, **context: Any) -> Any:
     """Call a component's target with its options. Raises DifrunError, naming the component, when it refuses them."""
     with speaking_for(chosen.entry):

@@ -14,7 +14,7 @@ from difrun.gaussian import GaussianProcess
 from difrun.integrate import integrate
 from difrun.randomness import Generator, seed_of, torch_generator
 from difrun.report import Picture
-from difrun.run.parts import made
+from difrun.run.parts import grid_times, made
 
 POINTS = 1000
 FRAMES = 48
@@ -86,7 +86,7 @@ class Scene:
     def reverse(self) -> tuple[str, str, str, Any]:
         plan = self.run.plan
         path, times = self._trajectory(
-            made(plan.sampler), made(plan.grid, self.process, plan.sample.steps), POINTS
+            made(plan.sampler), grid_times(plan.grid, self.run.model, plan.sample.steps), POINTS
         )
         film = draw.reverse_animation(
             self._shown_path(path), times, data=self._shown(self.data), columns=self.columns

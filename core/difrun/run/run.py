@@ -19,7 +19,7 @@ from difrun.registry import get_registry
 from difrun.run import evaluation, sampling, snapshot
 from difrun.run.device import choose_device, threads
 from difrun.run.folder import Folder
-from difrun.run.parts import Parts, build, guided, made
+from difrun.run.parts import Parts, build, grid_times, guided, made
 from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
 from difrun.train import Trainer
@@ -38,7 +38,8 @@ def start(
     device = choose_device(plan.device)
     plan = attrs.evolve(plan, device=str(device))
     parts = build(plan, device)
-    made(plan.grid, parts.process, plan.sample.steps)
+    if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
+        grid_times(plan.grid, parts.model, plan.sample.steps)
     made(plan.sampler)
     path = None if folder is None else Path(folder)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)

@@ -17,7 +17,7 @@ from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
 from difrun.randomness import seed_of
-from difrun.run.parts import made
+from difrun.run.parts import grid_times, made
 
 
 @attrs.frozen
@@ -71,11 +71,12 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
     """Samples (n, ...) in the units of the model, and what metrics.json says of them."""
     run.listener.stage("sample")
     began = time.perf_counter()
+    model = run.model
     samples = generate(
         made(order.sampler),
-        run.model,
+        model,
         order.n,
-        made(order.grid, run.parts.process, order.steps),
+        grid_times(order.grid, model, order.steps),
         seed=seed_of(order.seed, "samples"),
         chunk=order.chunk,
         device=run.device,

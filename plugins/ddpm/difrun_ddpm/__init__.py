@@ -14,7 +14,7 @@ def difrun_processes() -> list[Component]:
             DDPMOptions,
             provides={"continuous", "gaussian", "ode", "sde", "chain"},
             requires={"real"},
-            prefers={"loss": "noise", "sampler": "heun", "grid": "rho"},
+            prefers={"loss": "noise"},
         )
     ]
 

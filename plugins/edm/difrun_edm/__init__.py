@@ -14,7 +14,7 @@ def difrun_processes() -> list[Component]:
             EDMOptions,
             provides={"continuous", "gaussian", "ode", "sde"},
             requires={"real"},
-            prefers={"loss": "edm", "sampler": "heun", "grid": "rho"},
+            prefers={"loss": "edm"},
         )
     ]
 

@@ -14,7 +14,7 @@ def difrun_processes() -> list[Component]:
             FlowOptions,
             provides={"continuous", "gaussian", "ode", "sde"},
             requires={"real"},
-            prefers={"loss": "flow", "sampler": "heun", "grid": "cosine"},
+            prefers={"loss": "flow"},
         )
     ]
 

@@ -4,7 +4,7 @@ from difrun.api import Component, hookimpl
 from difrun_ou.options import EulerMaruyamaOptions, OUOptions, PCOptions, ScoreOptions, VEOptions, VPOptions
 
 _DIFFUSION = {"continuous", "gaussian", "ode", "sde"}
-_PREFERS = {"loss": "score", "sampler": "heun", "grid": "rho"}
+_PREFERS = {"loss": "score"}
 
 
 @hookimpl

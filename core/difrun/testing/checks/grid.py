@@ -2,11 +2,21 @@
 
 import itertools
 import math
+from typing import Any
 
 import pytest
 
 from difrun.errors import DifrunError
+from difrun.exact import ExactMixture
+from difrun.testing.references import two_gaussians
 from difrun.testing.select import GAUSSIAN_RUN, Subject, check
+
+
+def made(subject: Subject, process: Any, steps: int) -> list[float]:
+    """The times; a grid that is fitted to a model gets the exact one of two Gaussians."""
+    if "fitted" in subject.entry.component.provides:
+        return subject.make(model=ExactMixture(two_gaussians(), process), steps=steps)
+    return subject.make(process=process, steps=steps)
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
@@ -14,7 +24,7 @@ def runs_from_the_horizon_to_t_min(subject: Subject) -> None:
     """steps + 1 strictly decreasing Python numbers, from T to t_min, for 1, 2, 7 and 50 steps on every process."""
     for process in subject.partners:
         for steps in (1, 2, 7, 50):
-            times = subject.make(process=process, steps=steps)
+            times = made(subject, process, steps)
             assert len(times) == steps + 1, process
             assert all(isinstance(t, float) for t in times)
             assert all(b < a for a, b in itertools.pairwise(times)), (process, times)
@@ -26,11 +36,11 @@ def runs_from_the_horizon_to_t_min(subject: Subject) -> None:
 def is_the_same_every_time(subject: Subject) -> None:
     """Two calls give the same times."""
     process = subject.partners[0]
-    assert subject.make(process=process, steps=9) == subject.make(process=process, steps=9)
+    assert made(subject, process, 9) == made(subject, process, 9)
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def refuses_zero_steps(subject: Subject) -> None:
     """No step at all is an error in words."""
     with pytest.raises(DifrunError, match="step"):
-        subject.make(process=subject.partners[0], steps=0)
+        made(subject, subject.partners[0], 0)
