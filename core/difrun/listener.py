@@ -5,13 +5,13 @@ class Listener:
     """Hears what a run does. This base class is silent; the command line has one that shows progress."""
 
     def stage(self, name: str) -> None:
-        """A stage begins: train, sample, evaluate, draw."""
+        """A stage begins: train, sample, evaluate, draw, tune."""
 
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
         """Training has come to `step`; `rate` in steps per second, `eta` in seconds."""
 
     def sample(self, done: int, total: int) -> None:
-        """Sampling has done so many steps of all."""
+        """Sampling, or tuning, has done so many steps of all."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""

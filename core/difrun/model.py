@@ -10,7 +10,9 @@ arXiv 2206.00364, table 1), "noise" those of a noise predictor, and so on.
 """
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -29,6 +31,7 @@ class ScoreModel:
     shape: shape of one example.
     mean, var: moments of the data per coordinate, from which the prior is matched.
     kind: what `forward` returns, one of `difrun.kinds.KINDS` for Gaussian processes.
+    tunings: number of steps -> `difrun.tune.Tuning` that was found for this model.
     """
 
     process: Any
@@ -36,6 +39,7 @@ class ScoreModel:
     mean: Any = 0.0
     var: Any = 0.0
     kind: str = "x0"
+    tunings: Mapping[int, Any] = MappingProxyType({})
 
     @cached_property
     def data_std(self) -> float:
@@ -214,7 +218,7 @@ class Centred(ScoreModel):
         self.inner = model
         self.process = model.process.centred()
         self.offset = model.process.centre_like(like)
-        self.shape, self.kind, self.var = model.shape, model.kind, model.var
+        self.shape, self.kind, self.var, self.tunings = model.shape, model.kind, model.var, model.tunings
         mean = torch.as_tensor(model.mean)
         self.mean = mean.to(self.offset) - self.offset if isinstance(self.offset, Tensor) else mean
 

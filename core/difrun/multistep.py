@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from difrun.randomness import Generator
@@ -24,26 +25,29 @@ from difrun.sampler import Sampler
 KEPT = 8
 """Slopes of earlier steps that are kept; more than any order in use needs."""
 
-_POINTS, _WEIGHTS = np.polynomial.legendre.leggauss(24)
+_POINTS, _WEIGHTS = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(24))
 
 
 def coefficients(
-    nodes: Sequence[float], start: float, end: float, kernel: Callable[[Any], Any] | None = None
-) -> list[float]:
+    nodes: Tensor | Sequence[float],
+    start: Tensor | float,
+    end: Tensor | float,
+    kernel: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
     r"""w_j = ∫ k(c) ℓ_j(c) dc over [start, end], ℓ_j the Lagrange polynomials of `nodes` (distinct); k = 1 by default.
 
-    Gauss–Legendre quadrature of 24 points: exact to rounding for the polynomials and kernels in use.
+    Gauss–Legendre quadrature of 24 points, in float64: exact to rounding for the polynomials and kernels in use.
+    Differentiable in nodes, start and end.
     """
+    places = torch.as_tensor(nodes, dtype=torch.float64)
     half = 0.5 * (end - start)
     points = start + half * (_POINTS + 1)
     measure = half * _WEIGHTS * (1.0 if kernel is None else kernel(points))
-    places = np.asarray(nodes, dtype=float)
-    weights = []
-    for j, node in enumerate(places):
-        others = np.delete(places, j)
-        basis = np.prod((points[:, None] - others) / (node - others), axis=1)
-        weights.append(float(measure @ basis))
-    return weights
+    # basis[j, k] = Π over i ≠ j of (c_k − c_i)/(c_j − c_i); where i = j the factor is 1
+    same = torch.eye(len(places), dtype=torch.bool)
+    above = torch.where(same[:, :, None], 1.0, points - places[:, None])
+    below = torch.where(same, 1.0, places[:, None] - places)
+    return (above / below[:, :, None]).prod(1) @ measure
 
 
 class Frame:
@@ -56,9 +60,9 @@ class Frame:
         """c at an instant, strictly increasing along the way; −inf at a T where nothing of the data is left."""
         raise NotImplementedError
 
-    def kernel(self, clock: Any) -> Any:
-        """k at an array of clocks; 1 unless overridden."""
-        return np.ones_like(clock)
+    def kernel(self, clocks: Tensor) -> Tensor:
+        """k at some clocks; 1 unless overridden."""
+        return torch.ones_like(clocks)
 
     def from_infinity(self, clock: float) -> float:
         """∫ k(c) dc from −∞; only for a clock that can be −inf."""
@@ -77,6 +81,32 @@ class Frame:
         raise NotImplementedError
 
 
+Row = tuple[list[float], list[float]]
+"""Weights of a step: of the corrector of the step before it (none: empty), and of its own predictor."""
+
+
+def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) -> list[tuple[Tensor, Tensor]]:
+    """(corrector, predictor) of every step between the clocks, numbers or tensors, from their polynomials."""
+    # A node at −inf serves the first step alone: no polynomial passes through it.
+    first = 0 if math.isfinite(clocks[0]) else 1
+
+    def over(low: int, high: int, step: int) -> Tensor:
+        nodes = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks[low:high]])
+        return coefficients(nodes, clocks[step], clocks[step + 1], frame.kernel)
+
+    rows = []
+    for i in range(len(clocks) - 1):
+        # The first steps are always corrected: left to themselves, their low order would be that of the method.
+        needed = i > first and (corrected or i < first + order)
+        corrector = over(max(first, i - order), i + 1, i - 1) if needed else torch.empty(0)
+        if i < first:
+            predictor = torch.tensor([frame.from_infinity(clocks[1])])
+        else:
+            predictor = over(max(first, i + 1 - order), i + 1, i)
+        rows.append((corrector, predictor))
+    return rows
+
+
 class Multistep(Sampler):
     """A multistep predictor, with or without corrector, in the frame that a subclass gives."""
 
@@ -93,26 +123,15 @@ class Multistep(Sampler):
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
         frame = self.frame(model)
-        order, corrected = self.scheme(len(instants) - 1)
+        return frame, iter(self.rows(frame, instants)), [], None
+
+    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
+        """The weights of every step."""
         clocks = [frame.clock(at) for at in instants]
-        # A node at −inf serves the first step alone: no polynomial passes through it.
-        first = 0 if math.isfinite(clocks[0]) else 1
-        rows = []
-        for i in range(len(clocks) - 1):
-            corrector: list[float] = []
-            # The first steps are always corrected: left to themselves, their low order would be that of the method.
-            if i > first and (corrected or i < first + order):
-                corrector = coefficients(
-                    clocks[max(first, i - order) : i + 1], clocks[i - 1], clocks[i], frame.kernel
-                )
-            if i < first:
-                predictor = [frame.from_infinity(clocks[1])]
-            else:
-                predictor = coefficients(
-                    clocks[max(first, i + 1 - order) : i + 1], clocks[i], clocks[i + 1], frame.kernel
-                )
-            rows.append((corrector, predictor))
-        return frame, iter(rows), [], None
+        return [
+            (corrector.tolist(), predictor.tolist())
+            for corrector, predictor in weights(frame, clocks, *self.scheme(len(clocks) - 1))
+        ]
 
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
@@ -120,12 +139,12 @@ class Multistep(Sampler):
         frame, rows, slopes, before = state
         corrector, predictor = next(rows)
         slopes = [*slopes[-KEPT:], frame.slope(x, at)]
-        y = _combined(before, corrector, slopes) if corrector else frame.enter(x, at)
-        return frame.leave(_combined(y, predictor, slopes), to), (frame, rows, slopes, y)
+        y = combined(before, corrector, slopes) if corrector else frame.enter(x, at)
+        return frame.leave(combined(y, predictor, slopes), to), (frame, rows, slopes, y)
 
 
-def _combined(y: Tensor, weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:
+def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:
     """y + Σ w_j q_j, the last weight with the last slope."""
-    for weight, slope in zip(weights, slopes[-len(weights) :], strict=True):
-        y = y.add(slope, alpha=weight)
+    for weight, slope in zip(row, slopes[-len(row) :], strict=True):
+        y = y + weight * slope if isinstance(weight, Tensor) else y.add(slope, alpha=weight)
     return y

@@ -73,6 +73,13 @@ def difrun_samplers() -> list[Component]:
             requires=flow,
         ),
         Component(
+            "tuned",
+            "difrun.builtin.tuned:Tuned",
+            "The weights that 'difrun tune' found for this model",
+            requires=flow | {"tuned"},
+            prefers={"grid": "tuned"},
+        ),
+        Component(
             "ancestral",
             "difrun.builtin.samplers:Ancestral",
             "x_s from the bridge q(x_s | x_t, x̂_0), as DDPM; for any process with a bridge",
@@ -93,6 +100,13 @@ def difrun_grids() -> list[Component]:
             requires={"gaussian"},
         ),
         Component("logsnr", "difrun.builtin.grids:logsnr", "Equal steps in log(α/σ)", requires={"gaussian"}),
+        Component(
+            "tuned",
+            "difrun.builtin.tuned:tuned",
+            "The steps that 'difrun tune' found for this model",
+            provides={"fitted", "tuned"},
+            requires={"gaussian", "ode", "tuned"},
+        ),
         Component(
             "pilot",
             "difrun.pilot:pilot",

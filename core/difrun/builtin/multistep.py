@@ -3,7 +3,6 @@ r"""Multistep samplers: Adams in the frame of the data's Gaussian, and exponenti
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,8 +29,8 @@ class GaussianFrame(Frame):
     def clock(self, at: Any) -> float:
         return -math.atan2(at.sigma, at.alpha * self.std)
 
-    def _total(self, at: Any) -> float:
-        return math.hypot(at.alpha * self.std, at.sigma)
+    def _total(self, at: Any) -> Any:
+        return (at.alpha**2 * self.std**2 + at.var) ** 0.5
 
     def _mean(self, like: Tensor) -> Tensor:
         return torch.as_tensor(self.mean).to(like)
@@ -46,7 +45,7 @@ class GaussianFrame(Frame):
         total, std = self._total(at), self.std
         y = self.enter(x, at)
         # Two forms of one number: each is well conditioned at its end of time.
-        if at.lam > 0:
+        if (at.lam if isinstance(at.lam, float) else at.lam.mean()) > 0:  # one time for all
             return (at.sigma * y - total * self.model.predict(x, at, "noise")) / (at.alpha * std)
         return (total * (self.model.predict(x, at, "x0") - self._mean(x)) - at.alpha * std**2 * y) / (
             at.sigma * std
@@ -59,8 +58,8 @@ class LogSNRFrame(Frame):
     def clock(self, at: Any) -> float:
         return at.lam
 
-    def kernel(self, clock: Any) -> Any:
-        return np.exp(clock)
+    def kernel(self, clocks: Tensor) -> Tensor:
+        return clocks.exp()
 
     def from_infinity(self, clock: float) -> float:
         return math.exp(clock)

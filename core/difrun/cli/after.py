@@ -14,7 +14,7 @@ from difrun.errors import Interrupted
 
 
 @contextmanager
-def _work(quiet: bool, outcome: str) -> Iterator[Listener]:
+def work(quiet: bool, outcome: str) -> Iterator[Listener]:
     """A listener, and signals that stop the work; `outcome` is what an interrupted command then says."""
     listener = Listener(quiet, saves=False)
     with listener.signals():
@@ -27,7 +27,7 @@ def _work(quiet: bool, outcome: str) -> Iterator[Listener]:
 
 def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: bool) -> None:
     plan = request.plan
-    with _work(quiet, "No samples were written.") as listener:
+    with work(quiet, "No samples were written.") as listener:
         path = reopened(request, folder, listener).draw_samples(
             plan.sample.n,
             plan.sampler,
@@ -45,7 +45,7 @@ def _evaluate(request: Request, folder: str, quiet: bool) -> None:
     plan = request.plan
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
-    with _work(quiet, "No metrics were written.") as listener:
+    with work(quiet, "No metrics were written.") as listener:
         metrics = reopened(request, folder, listener).evaluate(
             plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
         )
@@ -53,7 +53,7 @@ def _evaluate(request: Request, folder: str, quiet: bool) -> None:
 
 
 def _report(request: Request, folder: str, quiet: bool) -> None:
-    with _work(quiet, "No new report was written.") as listener:
+    with work(quiet, "No new report was written.") as listener:
         path = reopened(request, folder, listener).report()
     click.echo(f"Report: {path}")
 

@@ -13,7 +13,7 @@ from difrun.cli.flags import KindFlag, OptionFlag, every_flag, named_by_flags, o
 from difrun.config import Part, Plan, assemble
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import Given
-from difrun.registry import Registry, get_registry
+from difrun.registry import Registered, Registry, get_registry
 from difrun.settings import (
     Settings,
     from_dict,
@@ -172,6 +172,7 @@ class _Reading:
         environ.named = {kind: name for kind, name in environ.named.items() if kind in command.kinds}
         environ.options = {kind: given for kind, given in environ.options.items() if kind in command.kinds}
         self.upper = merge(registry, environ, named_by_flags(params, command.kinds))
+        _follow_the_sampler(registry, file, self.upper)
         self.settings = merge(registry, file, self.upper)
         # Without its argument RUN a command can tell no more than what is named.
         unknown_run = "folder" in params and not params["folder"]
@@ -224,6 +225,15 @@ def _file_settings(registry: Registry, params: Mapping[str, Any]) -> Settings:
     else:
         return Settings()
     return from_dict(read_file(path), registry, source=str(path))
+
+
+def _follow_the_sampler(registry: Registry, file: Settings, upper: Settings) -> None:
+    """A sampler that the user names and that prefers a grid brings it, in place of the grid in the file."""
+    if "sampler" in upper.named and "grid" not in upper.named:
+        sampler = find(registry, {"sampler": upper.named["sampler"]})["sampler"]
+        if isinstance(sampler, Registered) and "grid" in sampler.component.prefers:
+            file.named.pop("grid", None)
+            file.options.pop("grid", None)
 
 
 def _relaxed(param: click.Parameter) -> click.Parameter:

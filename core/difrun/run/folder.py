@@ -32,6 +32,7 @@ class Folder:
     samples = property(lambda self: self.path / "samples.npz")
     metrics = property(lambda self: self.path / "metrics.json")
     report = property(lambda self: self.path / "report.html")
+    tuning = property(lambda self: self.path / "tuning.json")
 
     def picture(self, name: str) -> Path:
         """Where the picture `name` (without its ending) is written."""
@@ -39,7 +40,7 @@ class Folder:
 
     def files(self) -> list[Path]:
         """Every file that a run may write, whether it is there or not."""
-        own = [self.config, self.data, self.weights, self.samples, self.metrics, self.report]
+        own = [self.config, self.data, self.weights, self.samples, self.metrics, self.report, self.tuning]
         return own + [self.picture(name) for name in PICTURES]
 
     def leftovers(self) -> list[Path]:

@@ -16,13 +16,14 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.randomness import seed_of
 from difrun.registry import get_registry
-from difrun.run import evaluation, sampling, snapshot
+from difrun.run import evaluation, sampling, snapshot, tuning
 from difrun.run.device import choose_device, threads
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, build, grid_times, guided, made
 from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
 from difrun.train import Trainer
+from difrun.tune import ITERATIONS, Tuning
 from difrun.words import quoted
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -41,6 +42,11 @@ def start(
     if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
         grid_times(plan.grid, parts.model, plan.sample.steps)
     made(plan.sampler)
+    if "tuned" in plan.grid.entry.component.provides:
+        raise DifrunError(
+            "There is nothing to be tuned before a model is trained. Run with another sampler and grid, then "
+            "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
+        )
     path = None if folder is None else Path(folder)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)
@@ -70,6 +76,7 @@ def reopen(
     for text in plan.notes:
         run.listener.note(text)
     run.load()
+    parts.model.tunings = tuning.read(home)
     return run
 
 
@@ -229,6 +236,22 @@ class Run:
         return self._evaluate(chosen, n, strict=True, added=metrics is not None)
 
     @_with_its_threads
+    def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
+        """Optimise the sampler for so many steps (`difrun.tune`); sampler and grid `tuned` then use what was found.
+
+        Raises DifrunError for a run that is not trained, or with a guidance, or not of a Gaussian process.
+        """
+        self._need_model()
+        provides = self.plan.process.entry.component.provides
+        if not {"gaussian", "ode"} <= provides or self.plan.guidance:
+            raise DifrunError(
+                "Tuning works on the probability flow of a model without guidance on a Gaussian process, which "
+                f"{self.path} is not."
+            )
+        self.listener.stage("tune")
+        return tuning.improve(self, steps, free_weights, iterations, self._tuned)
+
+    @_with_its_threads
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
         from difrun.run.pictures import draw_all
@@ -247,6 +270,10 @@ class Run:
         """Tell how far sampling has come, and stop it when asked to."""
         self.listener.sample(done, total)
         get_registry().emit("difrun_sample_step", step=done, steps=total)
+        self.stop_if_asked()
+
+    def _tuned(self, done: int, total: int) -> None:
+        self.listener.sample(done, total)
         self.stop_if_asked()
 
     def _train_report(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:

@@ -1,0 +1,48 @@
+"""The sampler and the grid that `difrun tune` found for one model."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from difrun.builtin.multistep import Adams, GaussianFrame
+from difrun.errors import DifrunError
+from difrun.multistep import Frame, Multistep, Row
+from difrun.words import listed
+
+
+def found(model: Any, steps: int) -> Any:
+    """The `difrun.tune.Tuning` of a model for a number of steps. Raises DifrunError where there is none."""
+    tunings = getattr(model, "tunings", {})
+    if steps not in tunings:
+        have = listed([str(count) for count in sorted(tunings)])
+        raise DifrunError(
+            f"Nothing is tuned for {steps} steps of this model"
+            + (f"; tuned are {have}" if have else "")
+            + f". 'difrun tune RUN --steps {steps}' does it, for a run that is trained and has no guidance."
+        )
+    return tunings[steps]
+
+
+def tuned(model: Any, steps: int) -> list[float]:
+    """The grid that was tuned for this model and this number of steps."""
+    return list(found(model, steps).times)
+
+
+class Tuned(Multistep):
+    """`adams` with the weights that were tuned for this model and this number of steps, on the tuned grid.
+
+    As free weights belong to one grid, no order of convergence is behind them. One network evaluation per step.
+    """
+
+    order = 1
+
+    def frame(self, model: Any) -> GaussianFrame:
+        return GaussianFrame(model)
+
+    def scheme(self, steps: int) -> tuple[int, bool]:
+        return Adams().scheme(steps)
+
+    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
+        tuning = found(frame.model, len(instants) - 1)
+        if [at.t for at in instants] != tuning.times:
+            raise DifrunError("The sampler 'tuned' goes with the grid that it was tuned on: --grid tuned.")
+        return super().rows(frame, instants) if tuning.rows is None else tuning.rows

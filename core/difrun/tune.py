@@ -1,0 +1,255 @@
+r"""Tuning: the steps, and the weights, with which few evaluations of this very model go furthest.
+
+The sampler `adams` is y_{i+1} = y_i + Σ_j w_ij q_j on a grid of clocks φ_0 < ... < φ_n (`difrun.multistep`), and each
+part of it can be differentiated: the logarithms of the increments of φ, and the weights. Both are found by gradient
+descent on the distance to a fine solution from the same noise, in the pseudo-Huber norm √(‖e‖²/d + c²) − c, which does
+not let a few trajectories near a separatrix decide. Free weights are those of a bespoke non-stationary solver (Shaul et
+al., 2024, arXiv 2403.01329); a tuned grid alone is in the spirit of Sabour et al. (2024, arXiv 2404.14507).
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun.builtin.multistep import Adams, GaussianFrame
+from difrun.errors import DifrunError
+from difrun.integrate import integrate
+from difrun.model import Centred
+from difrun.multistep import KEPT, Frame, Row, combined, weights
+from difrun.pilot import pilot
+from difrun.randomness import Generator, seed_of
+
+FINE_STEPS = 200
+"""Steps of the solution that counts as exact."""
+
+ITERATIONS = 250
+BATCH = 256
+HUBER = 0.05
+"""c of the pseudo-Huber norm, in standard deviations of the data."""
+
+GRID_RATE, WEIGHT_RATE = 0.1, 0.01
+"""Learning rates of the logarithms of the increments, and of the weights in units of the step."""
+
+MOST_STEPS = 60
+
+Watch = Callable[[int, int], Any]
+"""Called with the number of iterations done and of all."""
+
+
+@attrs.frozen
+class Tuning:
+    """What was found for one number of steps, and what it gains.
+
+    times: the grid (steps + 1,). rows: the weights of every step; None: those of `adams` on that grid.
+    error: root mean square distance to the fine solution over the root mean square radius of the data, on noise that
+    tuning has not seen. before: the same for `adams` on the pilot grid. trajectories: on how many it was measured.
+    """
+
+    times: list[float]
+    rows: list[Row] | None
+    error: float
+    before: float
+    trajectories: int
+
+    @property
+    def gain(self) -> float:
+        """Error before over error after."""
+        return self.before / self.error
+
+
+def tune(
+    model: Any,
+    steps: int,
+    *,
+    free_weights: bool = False,
+    iterations: int = ITERATIONS,
+    trajectories: int = 512,
+    seed: int = 0,
+    watch: Watch | None = None,
+) -> Tuning:
+    """Optimise the grid of `adams` for `steps` evaluations of `model`; then, if asked, every weight as well.
+
+    trajectories: solved finely to learn from; as many again measure the gain. Of the pilot grid, the tuned grid and the
+    free weights the one is kept that is nearest to the fine solution on the noise learnt from.
+    Raises DifrunError for fewer than 2 steps or more than 60.
+    """
+    if not 2 <= steps <= MOST_STEPS:
+        raise DifrunError(
+            f"Tuning is for 2 to {MOST_STEPS} steps, not {steps}: beyond, there is nothing to gain."
+        )
+    total = iterations * (2 if free_weights else 1)
+    solver = Solver(model, pilot(model, steps))
+    noise, truth = fine(model, trajectories, seed_of(seed, "tune"))
+    found = [solver.state()]
+
+    def told(done: int) -> None:
+        if watch is not None:
+            watch(done, total)
+
+    solver.descend([GRID_RATE], iterations, noise, truth, told)
+    found.append(solver.state())
+    if free_weights:
+        solver.free_weights()
+        rates = [GRID_RATE / 4] + [WEIGHT_RATE] * (len(solver.parameters) - 1)
+        solver.descend(rates, iterations, noise, truth, lambda done: told(iterations + done))
+        found.append(solver.state())
+    times, rows = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
+    noise, truth = fine(model, trajectories, seed_of(seed, "tune", "held out"))
+    radius = float(truth.square().flatten(1).sum(1).mean().sqrt())
+    before, after = (
+        float((carried(model, noise, *state) - truth).square().flatten(1).sum(1).mean().sqrt()) / radius
+        for state in (found[0], (times, rows))
+    )
+    return Tuning(times, rows, after, before, trajectories)
+
+
+def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Noise at T and where the probability flow carries it, (n, *shape) each."""
+    like = torch.as_tensor(model.mean)
+    shape = (n, *model.shape)
+    noise = model.process.prior(
+        shape,
+        mean=model.mean,
+        var=model.var,
+        generator=Generator(seed, device=like.device),
+        dtype=like.dtype,
+        device=like.device,
+    )
+    return noise, integrate(Adams(), model, noise, pilot(model, FINE_STEPS))
+
+
+def carried(model: Any, noise: Tensor, times: Sequence[float], rows: list[Row] | None) -> Tensor:
+    """Where `adams` carries noise on a grid, with weights of its own or with those given."""
+    return integrate(Given(given=rows), model, noise, times)
+
+
+@attrs.frozen
+class Given(Adams):
+    """`adams` with given weights; None: its own."""
+
+    given: list[Row] | None = None
+
+    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
+        return Adams.rows(self, frame, instants) if self.given is None else self.given
+
+
+class Solver:
+    """`adams` for one model, differentiable in its grid and its weights.
+
+    The interior clocks are φ_k = φ_0 + (φ_n − φ_0) Σ_{i<k} softmax(u)_i. parameters: u and, once they are free, the
+    changes of the weights in units of the step, over all earlier slopes that a step may use.
+    """
+
+    def __init__(self, model: Any, times: Sequence[float]):
+        self.process = model.process.centred()
+        self.shift = model.process.centre_like(torch.as_tensor(model.mean))
+        self.model = model if self.process is model.process else Centred(model, torch.as_tensor(model.mean))
+        self.frame = GaussianFrame(self.model)
+        self.steps = len(times) - 1
+        self.times = list(times)
+        instants = self.process.instants(times)
+        self._start, self._end = instants[0], instants[-1]
+        self._first, self._last = (self.frame.clock(at) for at in (self._start, self._end))
+        clocks = torch.tensor([self.frame.clock(at) for at in instants], dtype=torch.float64)
+        self.parameters = [clocks.diff().log().requires_grad_()]
+        self._base: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def clocks(self) -> list[Any]:
+        """The ends as numbers, tensors in between."""
+        inner = self.parameters[0].softmax(0).cumsum(0)[:-1]
+        return [self._first, *(self._first + (self._last - self._first) * inner).unbind(), self._last]
+
+    def rows(self) -> list[tuple[Tensor, Tensor]]:
+        if not self._base:
+            return weights(self.frame, self.clocks(), *Adams().scheme(self.steps))
+        changes = iter(self.parameters[1:])
+        return [
+            (corrector + step * next(changes), predictor + step * next(changes))
+            for corrector, predictor, step in self._base
+        ]
+
+    def free_weights(self) -> None:
+        """From now on the weights are parameters, which no longer follow the grid."""
+        with torch.no_grad():
+            rows = self.rows()
+            steps = torch.tensor([float(c) for c in self.clocks()], dtype=torch.float64).diff()
+        for i, (corrector, predictor) in enumerate(rows):
+            room = min(i + 1, KEPT)
+            # A step that is not corrected starts from where the last prediction left it.
+            padded = _padded(corrector, room) if len(corrector) else corrector.double()
+            self._base.append((padded, _padded(predictor, room), steps[i]))
+            self.parameters += [torch.zeros_like(part).requires_grad_() for part in self._base[-1][:2]]
+
+    def state(self) -> tuple[list[float], list[Row] | None]:
+        """The grid, and the weights where they are free."""
+        with torch.no_grad():
+            clocks = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in self.clocks()[1:-1]])
+            inner = self.process.time_at(-(self.frame.std * torch.tan(-clocks)).log()).tolist()
+            rows = [(c.tolist(), p.tolist()) for c, p in self.rows()] if self._base else None
+        return [self.times[0], *inner, self.times[-1]], rows
+
+    def instants(self, like: Tensor) -> list[Any]:
+        """Those of the grid; the inner ones differentiable in the clocks.
+
+        t(λ) is found by bisection; its derivative is put in by hand, dt/dλ = 1/(α̇/α − σ̇/σ).
+        """
+        lam = -(self.frame.std * torch.tan(-torch.stack(self.clocks()[1:-1]))).log()
+        now = self.process.time_at(lam.detach())
+        there = self.process.instant(now)
+        rate = there.d_alpha / there.alpha - there.d_sigma / there.sigma
+        times = (now + (lam - lam.detach()) / rate.detach()).to(like)
+        inner = [self.process.instant(t.expand(len(like)), like.ndim) for t in times.unbind()]
+        return [self._start, *inner, self._end]
+
+    def run(self, noise: Tensor) -> Tensor:
+        """Where noise (n, ...) at T is carried, differentiable in the parameters."""
+        x = noise - self.shift
+        instants, slopes = self.instants(x), []
+        y = self.frame.enter(x, instants[0])
+        for i, (corrector, predictor) in enumerate(self.rows()):
+            slopes.append(self.frame.slope(x, instants[i]))
+            y = (
+                combined(y, corrector.to(x).unbind(), slopes)
+                if len(corrector)
+                else self.frame.enter(x, instants[i])
+            )
+            x = self.frame.leave(combined(y, predictor.to(x).unbind(), slopes), instants[i + 1])
+        return x + self.shift
+
+    def loss(self, x: Tensor, truth: Tensor) -> Tensor:
+        """The mean pseudo-Huber distance."""
+        c = HUBER * self.frame.std
+        return ((x - truth).square().flatten(1).mean(1) + c * c).sqrt().mean() - c
+
+    def descend(
+        self,
+        rates: Sequence[float],
+        iterations: int,
+        noise: Tensor,
+        truth: Tensor,
+        told: Callable[[int], Any],
+    ) -> None:
+        """Adam on the parameters, a learning rate for each, falling as half a cosine."""
+        groups = [{"params": [p], "lr": rate} for p, rate in zip(self.parameters, rates, strict=True)]
+        adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
+        random = torch.Generator().manual_seed(0)
+        for k in range(iterations):
+            rows = torch.randperm(len(noise), generator=random)[:BATCH].to(noise.device)
+            with torch.enable_grad():
+                loss = self.loss(self.run(noise[rows]), truth[rows])
+                gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
+            for parameter, gradient in zip(self.parameters, gradients, strict=True):
+                parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
+            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+            adam.step()
+            schedule.step()
+            told(k + 1)
+
+
+def _padded(row: Tensor, room: int) -> Tensor:
+    """The weights with zeros for earlier slopes in front, `room` in all."""
+    return torch.cat([row.new_zeros(max(0, room - len(row))), row]).double()
