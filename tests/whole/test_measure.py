@@ -144,6 +144,18 @@ def test_the_report_follows_the_metrics(run, monkeypatch):
     assert "matched at least cost" in (run / "report.html").read_text(encoding="utf-8")
 
 
+def test_what_is_written_is_not_said_to_be_lost(run, monkeypatch):
+    """Stopped while the report is made: the metrics are there, so the command goes on to its end."""
+    from difrun.cli.progress import Listener
+
+    monkeypatch.setattr("difrun.draw.save", lambda figure, path: _pixel(path))
+    monkeypatch.setattr(Listener, "stopping", lambda self: self._name == "draw")
+    difrun("evaluate", run, "--metric", "w2")
+    assert "w2" in facts(run)["metrics"]
+    assert "matched at least cost" in (run / "report.html").read_text(encoding="utf-8")
+    assert "No new report was written." in difrun("report", run, code=130)
+
+
 def _pixel(path):
     from PIL import Image
 

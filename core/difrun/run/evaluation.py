@@ -1,5 +1,6 @@
 """Metrics of a run's samples, or of samples in a file, beside their floors."""
 
+import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun import files
 from difrun.builtin.files import read
 from difrun.config import Chosen
 from difrun.data import Dataset
@@ -17,6 +19,7 @@ from difrun.errors import DifrunError
 from difrun.metric import comparable, measure, reading
 from difrun.options import values
 from difrun.randomness import seed_of
+from difrun.run import sampling
 from difrun.run.parts import speaking_for
 
 Numbers = dict[str, dict[str, Any]]
@@ -64,6 +67,43 @@ def one(run: Any, samples: Tensor, chosen: Chosen, of: str) -> Numbers:
         how["meaning"] = how["meaning"] or chosen.entry.component.summary
         told[name] = {**number, **facts, **how}
     return told
+
+
+def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Path]:
+    """The first n of the run's own samples (None: all), and the file that they are in.
+
+    Where the run has fewer, n are drawn, of which its own are the first, into a file named after them; or read from
+    it, where it is there.
+    """
+    if n is None or n <= len(own):
+        return own[:n], run.folder.samples
+    order = sampling.Order.of(run.plan, n=n)
+    path = run.path / order.file_name()
+    if not path.is_file():
+        sampling.write(path, sampling.draw(run, order)[0], run.parts.dataset, order)
+        run.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
+    return sampling.read(run, path), path
+
+
+def of_file(run: Any, path: Path, metrics: Sequence[Chosen], n: int | None) -> tuple[Numbers, Path]:
+    """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to."""
+    samples = samples_of(path, run.parts.dataset, n)
+    run.listener.stage("evaluate")
+    found = measure_all(run, samples, metrics, path.name, strict=True)
+    say_how_many(run, len(samples), found)
+    target = path.with_suffix(".metrics.json")
+    files.write_text(target, json.dumps({"metrics": found}, indent=2) + "\n")
+    return found, target
+
+
+def say_how_many(run: Any, n: int, found: Numbers) -> None:
+    """Tell when fewer than the n samples that were asked for could be compared."""
+    least = min((number["n"] for number in found.values()), default=n)
+    if least < n:
+        run.listener.note(
+            f"{least} of {n} samples are compared: a comparison needs as many held-out examples, and training "
+            f"examples, and dataset '{run.parts.dataset.name}' has no more."
+        )
 
 
 def samples_of(path: Path, dataset: Dataset, n: int | None) -> Tensor:

@@ -29,11 +29,12 @@ Drawing = tuple[str, str, str, Callable[[], Any]]
 def draw_all(run: Any, *, redraw: bool = True) -> list[Picture]:
     """Draw and save every picture that the data allow; in the order of the report, the loss curve last.
 
-    redraw False: those that are in the folder already stay as they are.
+    redraw False: those that are in the folder already stay as they are, and the work is not stopped half-way.
     """
     pictures = []
     for name, make in _drawings(run):
-        run.stop_if_asked()
+        if redraw:
+            run.stop_if_asked()
         path = run.folder.picture(name)
         title, caption, alt, drawn = make()
         if redraw or not path.is_file():

@@ -211,6 +211,7 @@ class Run:
         """Draw n more samples with any sampler and grid into a file of their own, and return its path.
 
         out None: a file in the run folder, named after all that the samples depend on (`sampling.Order.file_name`).
+        Raises DifrunError when there is such a file already, unless force is given.
         """
         self._need_model()
         order = Order(n, sampler, grid, steps, seed, chunk)
@@ -243,15 +244,7 @@ class Run:
         and stay. metrics, n: as for `evaluate`, but nothing is drawn. Raises DifrunError when they cannot be
         computed.
         """
-        path = Path(path)
-        samples = evaluation.samples_of(path, self.parts.dataset, n)
-        self.listener.stage("evaluate")
-        chosen = self.plan.metrics if metrics is None else metrics
-        found = evaluation.measure_all(self, samples, chosen, path.name, strict=True)
-        self._say_how_many(len(samples), found)
-        target = path.with_suffix(".metrics.json")
-        files.write_text(target, json.dumps({"metrics": found}, indent=2) + "\n")
-        return found, target
+        return evaluation.of_file(self, Path(path), self.plan.metrics if metrics is None else metrics, n)
 
     @_with_its_threads
     def report(self) -> Path:
@@ -278,26 +271,14 @@ class Run:
         self, metrics: tuple[Chosen, ...], n: int | None, *, strict: bool, added: bool
     ) -> evaluation.Numbers:
         own, facts = self._samples()
-        samples, source = own[:n], self.folder.samples
-        if n is not None and n > len(own):
-            source = self.path / Order.of(self.plan, n=n).file_name()
-            samples = self._larger(source, n)
+        samples, source = evaluation.enough(self, own, n)
         self.listener.stage("evaluate")
         found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict)
         if n is not None:
-            self._say_how_many(n, found)
+            evaluation.say_how_many(self, n, found)
         content = evaluation.content(self, found, len(own), facts, added=added)
         files.write_text(self.folder.metrics, json.dumps(content, indent=2) + "\n")
         return found
-
-    def _say_how_many(self, n: int, found: evaluation.Numbers) -> None:
-        """Tell when fewer than the n samples that were asked for could be compared."""
-        least = min((number["n"] for number in found.values()), default=n)
-        if least < n:
-            self.listener.note(
-                f"{least} of {n} samples are compared: a comparison needs as many held-out examples, and training "
-                f"examples, and dataset '{self.parts.dataset.name}' has no more."
-            )
 
     def _report(self, *, redraw: bool) -> Path:
         from difrun.run.pictures import draw_all
@@ -346,14 +327,6 @@ class Run:
         x = sampling.read(self)
         told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
         return x, self._facts or told or Order.of(self.plan).facts()
-
-    def _larger(self, path: Path, n: int) -> Tensor:
-        """n samples, of which the run's own are the first: from the file that holds them, where it is there."""
-        order = Order.of(self.plan, n=n)
-        if not path.is_file():
-            sampling.write(path, sampling.draw(self, order)[0], self.parts.dataset, order)
-            self.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
-        return sampling.read(self, path)
 
     def _need_model(self) -> None:
         if not self.trained:
