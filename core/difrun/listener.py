@@ -10,8 +10,8 @@ class Listener:
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
         """Training has come to `step`; `rate` in steps per second, `eta` in seconds."""
 
-    def sample(self, done: int, total: int, chunks: int = 1) -> None:
-        """Sampling has done so many steps of all: those of each chunk of the samples, one chunk after the other."""
+    def sample(self, done: int, total: int) -> None:
+        """Sampling has done so many steps of all: on average over the samples, which are drawn chunk by chunk."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""

@@ -256,8 +256,21 @@ def test_advice_of_a_process_is_told_before_the_run_and_in_its_report(tmp_path, 
     assert html.index("Warnings</h2>") < html.index("Take θ = 1.5 &amp; smile.") < html.index("Metrics</h2>")
 
 
-def test_a_run_tells_the_steps_of_its_chunks(run, tmp_path):
+def test_progress_counts_the_steps_that_the_user_asked_for(run, tmp_path):
+    """10 steps for each of 50 samples are 10 steps, also where they are drawn in 3 chunks."""
+    from difrun.run import Listener, reopen
+
+    class Steps(Listener):
+        def __init__(self):
+            self.heard = []
+
+        def sample(self, done, total):
+            self.heard.append((done, total))
+
+    for chunk, expected in ((20, [k // 3 for k in range(1, 31)]), (50, [*range(1, 11)])):
+        listener = Steps()
+        plan = (opened := reopen(run, listener)).plan
+        opened.draw_samples(50, plan.sampler, plan.grid, 10, 3, chunk, tmp_path / f"{chunk}.npz")
+        assert listener.heard == [(done, 10) for done in expected]
     said = difrun("sample", run, "--n", 50, "--chunk", 20, "--out", tmp_path / "x.npz")
-    assert "  30/30  steps, 10 for each of 3 chunks" in said.splitlines()
-    said = difrun("sample", run, "--n", 50, "--out", tmp_path / "y.npz")
     assert "  10/10  steps" in said.splitlines()

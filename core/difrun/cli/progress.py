@@ -54,11 +54,9 @@ class Listener(listener.Listener):
         """rate: steps per second; eta: seconds that training will still take."""
         self._progress(step, steps, f"loss {loss:.4g}, {_rate(rate)} steps/s, {_duration(eta)} left")
 
-    def sample(self, done: int, total: int, chunks: int = 1) -> None:
-        """done, total: sampling steps, over all chunks of the samples."""
-        self._progress(
-            done, total, "steps" if chunks == 1 else f"steps, {total // chunks} for each of {chunks} chunks"
-        )
+    def sample(self, done: int, total: int) -> None:
+        """done, total: sampling steps."""
+        self._progress(done, total, "steps")
 
     def stopping(self) -> bool:
         """Whether the user has asked to stop."""

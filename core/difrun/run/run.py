@@ -258,8 +258,8 @@ class Run:
             raise Interrupted(self.path, "Stopped; the trained model is saved.")
 
     def sample_report(self, done: int, total: int, chunks: int = 1) -> None:
-        """Tell how far sampling has come, in steps over all chunks, and stop it when asked to."""
-        self.listener.sample(done, total, chunks)
+        """Tell how far sampling has come, and stop it when asked to. done, total: of the steps of all chunks."""
+        self.listener.sample(done // chunks, total // chunks)
         get_registry().emit("difrun_sample_step", step=done, steps=total)
         self.stop_if_asked()
 
