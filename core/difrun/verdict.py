@@ -84,7 +84,9 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     off = sorted((n for n in judged if not at_floor(judged[n])), key=lambda n: -factor(judged[n]))
     if not off:
         if len(judged) == 1:
-            return f"{_stands(next(iter(judged)), names, judged)}, within two standard deviations of it."
+            (name, number), *_ = judged.items()
+            near = "within two standard deviations of it" if times(number) else "not told apart from it"
+            return f"{_stands(name, names, judged)}, {near}."
         return f"All {len(judged)} numbers are at their floors, within two standard deviations."
     worst, *others = off
     if len(judged) == 1:

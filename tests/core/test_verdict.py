@@ -44,6 +44,15 @@ def test_all_at_their_floors():
     assert verdict(good) == "All 2 numbers are at their floors, within two standard deviations."
 
 
+def test_one_number_alone():
+    assert verdict({"energy": number(0.002, -0.0004, 0.002, **NOISE)}) == (
+        "energy is 0.002, 1.2 standard deviations above its floor −0.0004, not told apart from it."
+    )
+    assert verdict({"w2": number(0.11, 0.1, 0.01, **LOWER)}) == (
+        "w2 is 0.11, 1.1× its floor 0.1, within two standard deviations of it."
+    )
+
+
 @pytest.mark.parametrize(
     ("found", "wanted"),
     [
