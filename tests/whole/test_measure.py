@@ -228,6 +228,25 @@ def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):
     assert inside == pytest.approx(1, abs=0.03)
 
 
+def test_drawn_paths_have_no_straight_pieces(tmp_path, monkeypatch):
+    """Along a time axis from 0 to T no step is longer than a hundredth of it."""
+    from difrun import draw, reopen
+
+    data = ("--dataset", "bimodal-1d", "--n", 50)
+    with without_pictures():
+        difrun("run", *EXACT, *METRICS, *data, "--out", tmp_path / "run")
+    seen = []
+    monkeypatch.setattr(draw, "paths_1d", lambda times, paths, **_: seen.append((times, paths)))
+    monkeypatch.setattr(draw, "save", lambda figure, path: path)
+    from difrun.run.pictures import Scene
+
+    Scene(reopen(tmp_path / "run")).paths()[3]()
+    ((times, paths),) = seen
+    assert (times[0], times[-1], len(times)) == (0.0, 4.0, len(paths))
+    assert np.diff(times).min() > 0
+    assert np.diff(times).max() <= 0.04
+
+
 @pytest.mark.parametrize(("horizon", "told"), [(4, False), (2, True), (0.1, True)])
 def test_signal_that_is_left_is_told_before_the_run(tmp_path, horizon, told):
     """Blobs have variance 4.1: the correlation αs/√(α²s² + σ²) is 0.037, 0.27 and 0.98."""

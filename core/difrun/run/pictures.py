@@ -165,7 +165,10 @@ class Scene:
 
     def paths(self) -> Drawing:
         def drawn() -> Any:
-            times, path = self._forward_path(120)
+            # Equal steps as well: in log-SNR alone the last would be a straight line through most of the time.
+            even = np.linspace(0, self.process.horizon, 121)
+            times = np.unique([*even, *self._times(120)]).tolist()
+            path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
             column = None if self.columns is None else self.columns[0]
             shown = self._shown_path(path)[..., 0]
             return draw.paths_1d(times, shown, density=self._density_1d(), column=column)
