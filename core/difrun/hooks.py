@@ -6,6 +6,7 @@ implementation may always take fewer arguments than its hook offers.
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from difrun.api import Component, hookspec
 
@@ -69,7 +70,7 @@ def difrun_sample_step(step: int, steps: int) -> None:
 
 
 @hookspec
-def difrun_run_finished(folder: Path, metrics: Mapping[str, Mapping[str, float]]) -> None:
+def difrun_run_finished(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """When a run has been trained, sampled and evaluated."""
 
 

@@ -97,8 +97,9 @@ def generate(
     finite = samples.isfinite().flatten(1).all(1)
     if not finite.all():
         bad = int((~finite).sum())
+        are = "sample is" if n == 1 else "samples are"
         raise DifrunError(
-            f"{bad} of {n} samples are not finite (the first is number {int((~finite).nonzero()[0])}). "
+            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). "
             "Take more steps, another grid, or train longer."
         )
     return samples

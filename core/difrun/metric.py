@@ -1,9 +1,10 @@
 """Metrics beside their floors: samples against data means little without data against data."""
 
 import statistics
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -17,6 +18,39 @@ Metric = Callable[..., dict[str, float]]
 samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`,
 for random projections and subsets. A metric may return several numbers, each under its own name.
 """
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+@attrs.frozen
+class Reading:
+    """How to read one number of a metric.
+
+    better: the side of the floor on which samples do no harm: "lower" for distances, "higher" for shares of good
+        samples. None: samples are worse on either side.
+    ratio: whether value/floor means something. False where the floor is noise, as that of an unbiased estimate
+        whose mean is 0 for equal laws; None: not known (`difrun.verdict.ratio` then looks at the floor's spread).
+    meaning: what the number is, in one line.
+    """
+
+    better: Literal["lower", "higher"] | None = None
+    ratio: bool | None = None
+    meaning: str = ""
+
+
+def reads(readings: Mapping[str, Reading]) -> Callable[[M], M]:
+    """Declare how the numbers of a metric are read: a decorator, number -> `Reading`."""
+
+    def declare(metric: M) -> M:
+        metric.readings = dict(readings)  # type: ignore[attr-defined]
+        return metric
+
+    return declare
+
+
+def reading(metric: Metric, number: str) -> Reading:
+    """How to read a number of a metric; a `Reading` that says nothing where the metric does not declare it."""
+    return getattr(metric, "readings", {}).get(number, Reading())
 
 
 def measure(
@@ -38,8 +72,7 @@ def measure(
       replacement, and n is the smallest of the three sets. Repetitions then share examples, so the standard
       deviation is too small. A model that has learnt its training set by heart reaches the floor, not 0.
 
-    For distances (sliced-w2, w2, energy) lower is better and samples of the true law give value ≈ floor; the
-    values of density-coverage are best at their floor and fall below it.
+    Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
     samples: (N, *shape) in the model's units. options: the metric's own.
     Raises `DifrunError` when samples have the wrong shape or are not finite, and ValueError for repeats < 2.

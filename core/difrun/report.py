@@ -1,7 +1,6 @@
 """The report of a run: one HTML file that holds its pictures, needs no network and can be sent by mail."""
 
 import base64
-import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from io import BytesIO
@@ -14,6 +13,9 @@ from PIL import Image, UnidentifiedImageError
 
 from difrun.errors import DifrunError
 from difrun.files import write_text
+from difrun.verdict import text as number
+from difrun.verdict import times, verdict
+from difrun.words import listed
 
 FILE_NAME = "report.html"
 
@@ -43,11 +45,10 @@ class ReportContext:
 
     headline: label -> name, such as process, sampler and dataset.
 
-    metrics: name -> {"value", "value_sd", "floor", "floor_sd", "n"}, the most important first; n is how many
-    samples were compared; all but the value may be missing or None. metric_notes: name -> what the metric
-    means, in one line.
+    metrics: name -> {"value", "value_sd", "floor", "floor_sd", "n", "of", "units", "better", "ratio"}, as metrics.json
+    has them; all but the value may be missing or None. metric_notes: name -> what the metric means, in one line.
 
-    verdict: one sentence; made from the first metric and its floor where it is None.
+    verdict: a few sentences; made from all metrics and their floors where it is None (`difrun.verdict.verdict`).
 
     signal: label -> value, what is left of the data at T and what is sampled instead.
 
@@ -63,7 +64,7 @@ class ReportContext:
     title: str
     summary: Sequence[str] = ()
     headline: Mapping[str, str] = attrs.field(factory=dict)
-    metrics: Mapping[str, Mapping[str, float | None]] = attrs.field(factory=dict)
+    metrics: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     metric_notes: Mapping[str, str] = attrs.field(factory=dict)
     verdict: str | None = None
     signal: Mapping[str, Any] = attrs.field(factory=dict)
@@ -100,67 +101,31 @@ def render(context: ReportContext) -> str:
             _row(name, metric, context.metric_notes.get(name, "")) for name, metric in context.metrics.items()
         ],
         counted=any(metric.get("n") is not None for metric in context.metrics.values()),
+        table_notes=_table_notes(context.metrics),
         pictures=[_inline(picture) for picture in context.pictures],
         training_pictures=[_inline(picture) for picture in context.training_pictures],
     )
 
 
-def verdict(metrics: Mapping[str, Mapping[str, float | None]]) -> str:
-    """One sentence on the first metric: its value, in units of its floor where that makes sense.
-
-    The floor is the same metric between two sets of real data. With s_v and s_f the standard deviations of value
-    and floor, what differs from the floor by at most 2 √(s_v² + s_f²) is called equal to it within two standard
-    deviations. Empty when there is no metric.
-    """
-    if not metrics:
-        return ""
-    name, metric = next(iter(metrics.items()))
-    value, floor = metric.get("value"), metric.get("floor")
-    spreads = [sd for sd in (metric.get("value_sd"), metric.get("floor_sd")) if sd is not None]
-    if value is None or not math.isfinite(value):
-        return f"{name} is not a finite number: look at the samples."
-    times = ratio(value, floor)
-    if floor is None:
-        return f"{name} is {number(value)}."
-    sentence = (
-        f"{name} is {times} its floor" if times else f"{name} is {number(value)}, its floor {number(floor)}"
-    )
-    if spreads and abs(value - floor) <= 2 * math.hypot(*spreads):
-        return f"{sentence}, within two standard deviations of it."
-    return f"{sentence}."
+def _table_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Units of the metrics, and the files of those that are not of samples.npz."""
+    notes = [
+        f"Units: {unit}." for unit in dict.fromkeys(m["units"] for m in metrics.values() if "units" in m)
+    ]
+    others: dict[str, list[str]] = {}
+    for name, metric in metrics.items():
+        if metric.get("of", "samples.npz") != "samples.npz":
+            others.setdefault(metric["of"], []).append(name)
+    return notes + [f"Of the samples in {file}: {listed(names)}." for file, names in others.items()]
 
 
-def ratio(value: float | None, floor: float | None) -> str:
-    """value / floor as text, "1.2×"; empty where it means nothing (no floor, or not a positive one)."""
-    if value is None or floor is None or not math.isfinite(value) or not (0 < floor < math.inf):
-        return ""
-    quotient = value / floor
-    return f"{quotient:.0f}×" if quotient >= 99.5 else f"{quotient:.2g}×"
-
-
-def number(value: Any) -> str:
-    """A value as text: floats with four digits, whole numbers in groups of three, the rest as it is."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, int):
-        return f"{value:,}".replace(",", "\u202f")
-    if not math.isfinite(value):
-        return {math.inf: "∞", -math.inf: "−∞"}.get(value, "not a number")
-    mantissa, _, exponent = f"{value:.4g}".partition("e")
-    mantissa = mantissa.replace("-", "−")
-    if not exponent:
-        return mantissa
-    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-    return f"{mantissa}·10{raised}"
-
-
-def _row(name: str, metric: Mapping[str, float | None], meaning: str) -> dict[str, str]:
+def _row(name: str, metric: Mapping[str, Any], meaning: str) -> dict[str, str]:
     value, floor, n = metric.get("value"), metric.get("floor"), metric.get("n")
     return {
         "name": name,
         "value": _with_spread(value, metric.get("value_sd")),
         "floor": _with_spread(floor, metric.get("floor_sd")),
-        "ratio": ratio(value, floor),
+        "ratio": times(metric),
         "n": "" if n is None else number(n),
         "meaning": meaning,
     }

@@ -26,7 +26,7 @@ REPORT_SECONDS = 0.5
 HISTORY_POINTS = 500
 
 Report = Callable[[int, int, float, float, float], Any]
-"""Called with step, steps, mean loss since the last report, steps per second, seconds left."""
+"""Called with step, steps, mean loss of the last `CHECK_STEPS` steps, steps per second, seconds left."""
 
 
 class Trainer:
@@ -130,7 +130,7 @@ class Trainer:
                     if len(self._window) >= CHECK_STEPS:
                         self._check()
                     if report is not None and now - reported >= REPORT_SECONDS:
-                        self._report(report, reported_step, (self.step - first) / (now - start))
+                        self._report(report, (self.step - first) / (now - start))
                         reported, reported_step = now, self.step
                     if save is not None and (
                         (save_steps and self.step % save_steps == 0)
@@ -142,7 +142,7 @@ class Trainer:
         finally:
             self.network.eval()
         if report is not None and self.step > reported_step:
-            self._report(report, reported_step, (self.step - first) / (time.perf_counter() - start))
+            self._report(report, (self.step - first) / (time.perf_counter() - start))
 
     def _advance(self) -> None:
         """One step."""
@@ -166,12 +166,13 @@ class Trainer:
         minutes = self.options.minutes
         return minutes is not None and self.seconds >= 60 * minutes
 
-    def _report(self, report: Report, since: int, rate: float) -> None:
+    def _report(self, report: Report, rate: float) -> None:
         self._check()
         left = (self.options.steps - self.step) / rate
         if self.options.minutes is not None:
             left = min(left, max(0.0, 60 * self.options.minutes - self.seconds))
-        report(self.step, self.options.steps, float(self.losses[since:].mean()), rate, left)
+        # Not since the last report, which the clock decides: one step must not have two losses.
+        report(self.step, self.options.steps, float(self.losses[-CHECK_STEPS:].mean()), rate, left)
 
     def _save(self, save: Callable[["Trainer"], Any]) -> None:
         self._check()

@@ -258,6 +258,10 @@ class FakeRun:
         self.calls.append(("evaluate", metrics, n))
         return self.metrics
 
+    def evaluate_file(self, path, metrics, n):
+        self.calls.append(("evaluate_file", path, metrics, n))
+        return self.metrics, path.with_suffix(".metrics.json")
+
     def report(self):
         return self.path / "report.html"
 

@@ -178,13 +178,14 @@ def test_the_end_is_a_table_and_the_report(toy, call, work):
     note = [
         "floor: the same metric between two sets of real data (± standard deviation). Best is a value equal "
         "to its floor:",
-        "distances come down to it, density and coverage up to it.",
+        "distances come down to it, density, coverage, precision and recall up to it.",
     ]
     assert out.splitlines() == [
         "metric                    value          floor        value / floor",
         "sliced-w2                 0.05 ± 0.0023  0.04 ± 0.01           1.25",
         "density-coverage.density  0.9            1                      0.9",
         *note,
+        "Worst: density is 0.9, 0.9× its floor 1. Not told apart from its floor: sliced-w2.",
         f"Report: {Path('runs/toy-1/report.html')}",
     ]
     work.metrics["sliced-w2"]["n"] = 512
@@ -293,7 +294,25 @@ def made(toy, in_folder):
 def test_sample_is_as_in_the_run_where_nothing_is_named(made, call, work):
     assert call("sample", "r")[0] == 0
     assert work.calls[0] == ("reopen", Path("r"), None, None)
-    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 5, 10, None, False)
+    # All but the seed, which is 5 in the run: the same would be the very samples that the run has.
+    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 6, 10, None, False)
+
+
+def test_sample_tells_its_seed_unless_it_is_given(made, call, work, monkeypatch):
+    assert "Note: seed 6, for new samples; --seed 5 starts from the noise of" in call("sample", "r")[2]
+    assert "now: 6, from seed in r/run.toml, plus 1" in " ".join(call("sample", "r", "--help")[1].split())
+    _, _, err = call("sample", "r", "--seed", "5")
+    assert (work.calls[-1][5], "Note" in err) == (5, False)
+    monkeypatch.setenv("DIFRUN_SEED", "9")
+    _, _, err = call("sample", "r")
+    assert (work.calls[-1][5], "Note" in err) == (9, False)
+
+
+def test_evaluate_measures_the_samples_of_a_file(made, call, work):
+    code, out, _ = call("evaluate", "r", "--samples", "s.npz", "--metric", "w2", "--n", "9")
+    _, path, metrics, n = work.calls[-1]
+    assert (code, path, [m.name for m in metrics], n) == (0, Path("s.npz"), ["w2"], 9)
+    assert out.splitlines()[-1] == "Metrics: s.metrics.json"
 
 
 def test_sample_takes_what_is_named(made, call, work):

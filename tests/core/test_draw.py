@@ -244,6 +244,40 @@ def test_limits_are_fixed_and_keep_the_data_visible_in_wide_noise(rng):
     assert 2 < before[1] < 4
     film.gif()
     assert axes.get_xlim() == before
+    # What is cut off is counted, frame by frame.
+    low, high = np.array([axes.get_xlim(), axes.get_ylim()]).T
+    for k, expected in enumerate(400 - ((wide >= low) & (wide <= high)).all(axis=2).sum(axis=1)):
+        film.update(k)
+        assert axes.texts[1].get_text() == (f"{expected} of 400 outside" if expected else "")
+    assert expected > 300
+
+
+def test_the_time_does_not_overlap_the_power_of_ten_of_an_axis(rng):
+    path = np.cumsum(rng.normal(size=(3, 20, 2)), axis=0) + 2e6
+    film = draw.forward_animation(path, [0, 1, 2])
+    canvas = FigureCanvasAgg(film.figure)
+    canvas.draw()
+    axes = film.figure.axes[0]
+    renderer = canvas.get_renderer()
+    power = axes.yaxis.get_offset_text()
+    assert "e6" in power.get_text()
+    assert not power.get_window_extent(renderer).overlaps(axes.texts[0].get_window_extent(renderer))
+
+
+def test_lines_that_leave_the_frame_are_counted(rng):
+    paths = np.linspace(1, 0, 5)[:, None, None] * rng.normal(size=(1, 100, 2))
+    assert not draw.probability_flow_lines(paths).axes[0].texts
+    paths[0, 3] = 500.0
+    axes = draw.probability_flow_lines(paths).axes[0]
+    assert axes.get_xlim()[1] < 100
+    assert [text.get_text() for text in axes.texts] == ["1 of 100 lines leave the frame"]
+
+
+def test_a_single_sample_outside_is_one_sample(rng):
+    data, samples = rng.normal(size=(400, 1)), rng.normal(size=(300, 1))
+    samples[7] = 1e3
+    (text,) = draw.data_and_samples(data, samples).axes[0].texts
+    assert text.get_text() == "1 sample outside or not finite"
 
 
 def test_an_animation_of_one_dimension_shows_histograms(rng):
@@ -311,6 +345,19 @@ def test_a_score_field_has_an_arrow_where_there_is_a_score(rng):
         1.3 * np.sqrt(16 / 25) * (arrows(-points) @ [1, 1])[np.abs(points).max(axis=1) > 0]
     )
     figure.canvas.draw()
+
+
+def test_a_score_field_in_other_units_is_the_same_picture_with_other_numbers():
+    """Every arrow stands at shift + scale · x and is scale times as long, whatever the two scales."""
+    points = np.stack(np.meshgrid(np.linspace(-2, 2, 5), np.linspace(-2, 2, 5)), axis=-1).reshape(-1, 2)
+    shift, scale = np.array([1e6, -3.0]), np.array([1e4, 1e-3])
+    plain = draw.score_field(points, -points[None], [1.0]).axes[0]
+    other = draw.score_field(points, -points[None], [1.0], units=(shift, scale)).axes[0]
+    ours, theirs = plain.collections[0], other.collections[0]
+    assert np.asarray(theirs.get_offsets()) == pytest.approx(shift + scale * np.asarray(ours.get_offsets()))
+    assert pytest.approx(scale[0] * ours.U) == theirs.U
+    assert pytest.approx(scale[1] * ours.V) == theirs.V
+    assert other.get_ylim() == pytest.approx(shift[1] + scale[1] * np.array(plain.get_ylim()))
 
 
 def test_a_score_in_one_dimension_is_a_curve():

@@ -145,14 +145,16 @@ def test_text_is_escaped(context):
 
 def test_the_page_says_what_it_was_given(context):
     page = Page(report.render(context))
-    assert "sliced-w2 is 1.2× its floor." in page.text
     assert (
-        "sliced-w2 0.0246 ± 0.0012 0.0205 ± 0.001 1.2× 10 000 Distance between the samples & the data"
+        "Worst: sliced-w2 is 0.025, 1.2× its floor 0.021. Not told apart from its floor: energy." in page.text
+    )
+    assert (
+        "sliced-w2 Distance between the samples & the data 0.0246 ± 0.0012 0.0205 ± 0.001 1.2× 10 000"
         in page.text
     )
     assert "energy 3.1·10⁻⁵ −2·10⁻⁶ ± 4·10⁻⁵" in page.text
-    assert "metric value floor value / floor n meaning" in page.text
-    assert "distances come down to it, density and coverage up to it" in page.text
+    assert "metric value floor value / floor n sliced-w2" in page.text
+    assert "distances come down to it; density, coverage, precision and recall up to it" in page.text
     assert "n: how many samples were compared." in page.text
     assert "signal-to-noise ratio at T 1.455" in page.text
     assert "20\u202f000" in page.texts
@@ -166,7 +168,7 @@ def test_the_page_says_what_it_was_given(context):
 
 def test_where_no_metric_says_how_many_samples_there_is_no_such_column():
     page = Page(report.render(ReportContext(title="x", metrics={"m": {"value": 0.5, "floor": 0.25}})))
-    assert "metric value floor value / floor meaning m 0.5 0.25 2×" in page.text
+    assert "metric value floor value / floor m 0.5 0.25 2×" in page.text
     assert "n:" not in page.text
 
 
@@ -180,29 +182,37 @@ def test_empty_parts_are_left_out():
 @pytest.mark.parametrize(
     ("metric", "sentence"),
     [
-        ({"value": 0.024, "floor": 0.02, "floor_sd": 0.001}, "m is 1.2× its floor."),
+        ({"value": 0.024, "floor": 0.02, "floor_sd": 0.001}, "m is 0.024, 1.2× its floor 0.02."),
         (
             {"value": 0.0219, "floor": 0.02, "floor_sd": 0.001},
-            "m is 1.1× its floor, within two standard deviations of it.",
+            "m is 0.022, 1.1× its floor 0.02, within two standard deviations of it.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0018, "floor": 0.02, "floor_sd": 0.001},  # 2 hypot = 0.00412
-            "m is 1.2× its floor, within two standard deviations of it.",
+            "m is 0.024, 1.2× its floor 0.02, within two standard deviations of it.",
         ),
-        ({"value": 0.024, "value_sd": 0.0017, "floor": 0.02, "floor_sd": 0.001}, "m is 1.2× its floor."),
+        (
+            {"value": 0.024, "value_sd": 0.0017, "floor": 0.02, "floor_sd": 0.001},
+            "m is 0.024, 1.2× its floor 0.02.",
+        ),
         (
             {"value": 0.024, "value_sd": 0.0021, "floor": 0.02},
-            "m is 1.2× its floor, within two standard deviations of it.",
+            "m is 0.024, 1.2× its floor 0.02, within two standard deviations of it.",
         ),
-        ({"value": 0.024, "floor": 0.02}, "m is 1.2× its floor."),
-        ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, "m is 250× its floor."),
-        ({"value": 0.5, "floor": -0.1, "floor_sd": 0.1}, "m is 0.5, its floor −0.1."),
+        ({"value": 0.024, "floor": 0.02}, "m is 0.024, 1.2× its floor 0.02."),
+        ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, "m is 5, 250× its floor 0.02."),
+        (
+            {"value": 0.5, "floor": -0.1, "floor_sd": 0.1},
+            "m is 0.5, 6 standard deviations above its floor −0.1.",
+        ),
         ({"value": 0.5, "floor": None}, "m is 0.5."),
-        ({"value": float("nan"), "floor": 0.1}, "m is not a finite number: look at the samples."),
+        ({"value": float("nan"), "floor": 0.1}, "m: not a finite number. Look at the samples."),
     ],
 )
 def test_the_verdict(metric, sentence):
     assert report.verdict({"m": metric, "other": {"value": 1.0}}) == sentence
+    page = Page(report.render(ReportContext(title="x", metrics={"m": metric})))
+    assert sentence in page.text
 
 
 @pytest.mark.parametrize(

@@ -152,6 +152,42 @@ def test_wrong_processes_are_found(site):
     assert seen["process:widedensity"] == {"density_is_that_of_the_noised_data"}
 
 
+METRICS = """
+@hookimpl
+def difrun_metrics():
+    return [component(name, name, requires={"real"}) for name in ("gap", "upside", "absent")]
+"""
+
+METRIC_PARTS = """
+from difrun.metric import Reading, reads
+
+
+@reads({"gap": Reading("lower")})
+def gap(samples, reference, *, generator):
+    \"\"\"Distance of the means.\"\"\"
+    return {"gap": float((samples.mean(0) - reference.mean(0)).norm())}
+
+
+@reads({"gap": Reading("higher")})
+def upside(samples, reference, *, generator):
+    \"\"\"Distance of the means, declared to be better the larger it is.\"\"\"
+    return gap(samples, reference, generator=generator)
+
+
+@reads({"width": Reading("lower")})
+def absent(samples, reference, *, generator):
+    \"\"\"Declares a number that it does not return.\"\"\"
+    return gap(samples, reference, generator=generator)
+"""
+
+
+def test_metrics_with_wrong_declarations_are_found(site):
+    declare(site, "difrun-turned", METRICS, METRIC_PARTS)
+    seen = failures("difrun-turned")
+    assert seen["metric:gap"] == set()
+    assert seen["metric:upside"] == seen["metric:absent"] == {"declares_the_side_that_is_worse"}
+
+
 def test_there_must_be_something_to_check(site):
     """No component, a broken plugin, an unknown distribution or expected failure: an error while collecting."""
     declare(site, "difrun-empty", "", "")

@@ -121,7 +121,7 @@ def test_a_full_disk_after_training(finished, tmp_path, monkeypatch, name):
     with monkeypatch.context() as patch:
         full(patch, name, (0, 1))
         if name != "samples.png":
-            patch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+            patch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
         said = difrun(*SMALL, "--out", run, code=1)
     assert f"{run / name}" in said
     assert "No space left on device" in said
@@ -209,7 +209,7 @@ def test_damaged_files(run, name, command, code, how):
     path.write_bytes(damaged)
     # An empty run.toml is a valid one, with every default: then it is the weights that do not fit.
     empty_plan = how == "empty" and name == "run.toml"
-    with mock.patch("difrun.run.pictures.draw_all", lambda run: [run.samples]):
+    with mock.patch("difrun.run.pictures.draw_all", lambda run, **_: [run.samples]):
         said = difrun(command, run, code=1 if empty_plan else code)
     last = said.splitlines()[-1]
     assert last.startswith("Error: ")

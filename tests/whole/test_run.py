@@ -173,7 +173,7 @@ def test_the_same_from_its_run_toml(finished, tmp_path):
 def test_sample_draws_more_with_another_sampler(finished):
     run, _ = finished
     before = (run / "samples.npz").read_bytes()
-    said = difrun("sample", run, "--n", 1000, "--sampler", "euler", "--steps", 20)
+    said = difrun("sample", run, "--n", 1000, "--sampler", "euler", "--steps", 20, "--seed", 0)
     (path,) = run.glob("samples-euler-rho-20-n1000-seed0-*.npz")
     name = path.name
     assert said.splitlines()[-1] == f"Samples: {path}"
@@ -214,7 +214,7 @@ def test_samples_do_not_depend_on_the_chunk(finished, tmp_path, sampler):
     whole = draw("whole.npz", "--n", 1000)
     np.testing.assert_allclose(draw("parts.npz", "--n", 1000, "--chunk", 137), whole, atol=1e-4)
     np.testing.assert_allclose(draw("fewer.npz", "--n", 300, "--chunk", 77), whole[:300], atol=1e-4)
-    other = draw("other.npz", "--n", 1000, "--seed", 1)
+    other = draw("other.npz", "--n", 1000, "--seed", 7)
     assert not np.isclose(other, whole, atol=1e-4).all(1).any()
     # and equal chunks give equal bits
     np.testing.assert_array_equal(draw("again.npz", "--n", 1000), whole)
@@ -251,9 +251,6 @@ def test_evaluate_finds_the_same_numbers_again(finished):
         400,
         400,
     )
-    # More samples than the run has: drawn anew.
-    difrun("evaluate", run, "--n", 700)
-    assert facts(run)["samples"] == {**before["samples"], "n": 700}
     difrun("evaluate", run)
     assert facts(run) == before
 

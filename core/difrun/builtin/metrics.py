@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.metric import Reading, reads
 
 _PAIRS = 2**18
 """Distances held at once by a metric that sums over all pairs (2 MB, which a cache holds)."""
@@ -16,6 +17,7 @@ _SORTED = 2**23
 """Projected coordinates held at once by sliced-w2 (32 MB for each set)."""
 
 
+@reads({"sliced-w2": Reading("lower", True, "Distance of the projections on a line, over random directions")})
 def sliced_w2(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, projections: int = 256
 ) -> dict[str, float]:
@@ -39,6 +41,9 @@ def sliced_w2(
     return {"sliced-w2": math.sqrt(total / count)}
 
 
+@reads(
+    {"w2": Reading("lower", True, "Root-mean-square way from one set to the other, matched at least cost")}
+)
 def w2(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 1000
 ) -> dict[str, float]:
@@ -61,6 +66,13 @@ def w2(
     return {"w2": math.sqrt(max(0.0, float(value)))}
 
 
+@reads(
+    {
+        "energy": Reading(
+            "lower", False, "Energy distance; 0 on average for equal laws, so that its floor is noise"
+        )
+    }
+)
 def energy(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 5000
 ) -> dict[str, float]:
@@ -79,6 +91,16 @@ def energy(
     return {"energy": 2 * cross - within}
 
 
+@reads(
+    {
+        "density": Reading(
+            "higher", True, "How many data are near a sample: less where samples lie beside the data"
+        ),
+        "coverage": Reading("higher", True, "Share of the data that have a sample near them"),
+        "precision": Reading("higher", True, "Share of the samples that lie where data are"),
+        "recall": Reading("higher", True, "Share of the data that lie where samples are"),
+    }
+)
 def density_coverage(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, k: int = 5, max_points: int = 2000
 ) -> dict[str, float]:

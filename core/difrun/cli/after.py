@@ -28,6 +28,11 @@ def work(quiet: bool, outcome: str) -> Iterator[Listener]:
 def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: bool) -> None:
     plan = request.plan
     with work(quiet, "No samples were written.") as listener:
+        if ("", "seed") not in request.given:
+            own = plan.seed - 1
+            listener.note(
+                f"seed {plan.seed}, for new samples; --seed {own} starts from the noise of the run's own"
+            )
         path = reopened(request, folder, listener).draw_samples(
             plan.sample.n,
             plan.sampler,
@@ -41,15 +46,21 @@ def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: 
     click.echo(f"Samples: {path}")
 
 
-def _evaluate(request: Request, folder: str, quiet: bool) -> None:
+def _evaluate(request: Request, folder: str, samples: str | None, quiet: bool) -> None:
     plan = request.plan
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
+    chosen, n = plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
     with work(quiet, "No metrics were written.") as listener:
-        metrics = reopened(request, folder, listener).evaluate(
-            plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
-        )
-    click.echo(metrics_table(metrics))
+        running = reopened(request, folder, listener)
+        if samples is None:
+            metrics, told = running.evaluate(chosen, n), ""
+            if (running.path / "report.html").is_file():
+                told = f"Report: {running.path / 'report.html'}"
+        else:
+            metrics, path = running.evaluate_file(Path(samples), chosen, n)
+            told = f"Metrics: {path}"
+    click.echo("\n".join(filter(None, [metrics_table(metrics), told])))
 
 
 def _report(request: Request, folder: str, quiet: bool) -> None:
@@ -69,17 +80,30 @@ sample = PlanCommand(
     ],
     kinds=("sampler", "grid"),
     sections={"sample": None, "": ("seed", *WHERE)},
-    help="Draw samples from the model of a run. What is not named is as in the run.",
+    new_seed=True,
+    help="Draw samples from the model of a run. What is not named is as in the run, but for the seed: without --seed "
+    "it is the run's plus one, so that the samples are new ones.",
     short_help="Draw more samples from a run.",
 )
 
 evaluate = PlanCommand(
     "evaluate",
     callback=_evaluate,
-    params=[FOLDER, QUIET],
+    params=[
+        FOLDER,
+        click.Option(
+            ["--samples"],
+            metavar="FILE",
+            type=click.Path(),
+            help="Measure the samples in this file (.npz, .npy or .csv, in your units) instead of the run's own.",
+        ),
+        QUIET,
+    ],
     kinds=("metric",),
     sections={"sample": ("n",), "": WHERE},
-    help="Measure the samples of a run against real data. What is not named is as in the run.",
+    help="Measure the samples of a run against real data. What is not named is as in the run.\n\n"
+    "The numbers go into metrics.json and the report; those of --samples FILE.npz into FILE.metrics.json. "
+    "Of more samples than the run has (--n), a file of their own is drawn.",
     short_help="Measure the samples of a run.",
 )
 

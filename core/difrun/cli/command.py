@@ -50,6 +50,7 @@ class PlanCommand(click.Command):
 
     kinds: the components that its flags name.
     sections: the other parts whose options it offers, each with the names of the options, None for all.
+    new_seed: where the user gives no seed, take the one after the run's.
     The plan starts from ``--config``, or from the run.toml of the folder that the argument RUN names.
     """
 
@@ -58,9 +59,11 @@ class PlanCommand(click.Command):
         *args: Any,
         kinds: Iterable[str] = (),
         sections: Mapping[str, Iterable[str] | None] | None = None,
+        new_seed: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.new_seed = new_seed
         self.kinds = tuple(kinds)
         self.offered = {**dict.fromkeys(self.kinds), **(sections or {})}
         self.params = [*(KindFlag(kind) for kind in self.kinds), *self.params]
@@ -194,6 +197,9 @@ class _Reading:
         lower = {name: {**self.settings.options.get(name, {})} for name in self.settings.options}
         for name, options in self.from_environ.items():
             lower.setdefault(name, {}).update(options)
+        seed = lower.get("", {}).get("seed")
+        if command.new_seed and seed is not None and isinstance(seed.value, int) and seed.layer == "file":
+            lower[""]["seed"] = attrs.evolve(seed, value=seed.value + 1, source=f"{seed.source}, plus 1")
         self.lower = lower
         self.flags = option_flags(self.choice, command.offered, lower, "as in the run" if unknown_run else "")
 

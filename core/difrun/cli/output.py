@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+from difrun.verdict import ratio, verdict
 
 NOTE = (
     "floor: the same metric between two sets of real data (± standard deviation). Best is a value equal to its floor:\n"
-    "distances come down to it, density and coverage up to it."
+    "distances come down to it, density, coverage, precision and recall up to it."
 )
 
 
@@ -24,11 +27,11 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
     return "\n".join(lines)
 
 
-def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
-    """Each metric beside its floor, the same metric between two sets of real data; `NOTE` below.
+def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """Each metric beside its floor, the same metric between two sets of real data; `NOTE` and the verdict below.
 
     metrics: name -> "value", "value_sd", "floor", "floor_sd", and "n", how many samples were compared; what is
-    not there is left out.
+    not there is left out. "units": said below the table where it is there.
     """
     if not metrics:
         return "No metric was computed."
@@ -36,12 +39,14 @@ def metrics_table(metrics: Mapping[str, Mapping[str, float]]) -> str:
     rows = [("metric", "value", "floor", "value / floor", *(["n"] if counted else []))]
     for name, numbers in metrics.items():
         value, floor = numbers.get("value", math.nan), numbers.get("floor", math.nan)
-        # A floor of an unbiased estimate may fall below zero; a ratio to it would say nothing.
-        ratio = value / floor if floor > 0 else math.nan
+        quotient = ratio(numbers)
         row = [name, _number(value, numbers.get("value_sd")), _number(floor, numbers.get("floor_sd"))]
-        row.append(_number(ratio))
+        row.append(_number(math.nan if quotient is None else quotient))
         rows.append((*row, *([f"{numbers['n']:.0f}" if "n" in numbers else "-"] if counted else [])))
-    return f"{table(rows, right=(3, 4))}\n{NOTE}"
+    units = {numbers["units"]: None for numbers in metrics.values() if "units" in numbers}
+    return "\n".join(
+        [table(rows, right=(3, 4)), NOTE, *(f"Units: {unit}." for unit in units), verdict(metrics)]
+    )
 
 
 def _number(value: float, sd: float | None = None) -> str:

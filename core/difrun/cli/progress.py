@@ -62,7 +62,7 @@ class Listener(listener.Listener):
 
     def sample(self, done: int, total: int) -> None:
         """done, total: sampling steps."""
-        self._progress(done, total, "")
+        self._progress(done, total, "steps")
 
     def stopping(self) -> bool:
         """Whether the user has asked to stop."""

@@ -31,7 +31,7 @@ from difrun.draw.arrays import (
     union,
 )
 from difrun.draw.scatter import dots
-from difrun.draw.style import DATA, FAINT, INK, SAMPLES, boxed, coordinate, new_figure, styled, tidy
+from difrun.draw.style import DATA, FAINT, INK, SAMPLES, boxed, coordinate, new_figure, note, styled, tidy
 from difrun.errors import DifrunError
 
 Update = Callable[[int], list[Artist]]
@@ -127,7 +127,8 @@ def forward_animation(
     last frame always among them.
 
     Limits are fixed: those of all frames without gross outliers, but at most three times as wide as the data,
-    so that the data can still be seen when the noise is much wider. Raises DifrunError when the shapes do not
+    so that the data can still be seen when the noise is much wider; how many points are outside is written in the
+    frame. Raises DifrunError when the shapes do not
     fit.
     """
     return _film(path, times, None, DATA, columns, title, density, max_points, max_frames)
@@ -181,14 +182,20 @@ def _film(
     limits = path_limits(frames, instants, behind)
     make = _histogram if dim == 1 else _scatter
     figure, axes, update = make(frames, limits, behind, color, columns, density, max_points)
-    stamp = axes.text(0, 1.015, "", transform=axes.transAxes, ha="left", va="bottom", color=INK)
+    # On the right: Matplotlib writes the common power of ten of the axis on the left.
+    stamp = axes.text(1, 1.015, "", transform=axes.transAxes, ha="right", va="bottom", color=INK)
+    remark = note(axes, "")
+    box = np.array([axes.get_xlim(), axes.get_ylim()][: min(dim, 2)])
     if title:
         figure.suptitle(title.replace("$", r"\$"), fontsize=11.5)
     digits = max(0, 2 - math.floor(math.log10(max(np.abs(instants).max(), 1e-9))))
 
     def with_time(k: int) -> list[Artist]:
         stamp.set_text(f"$t$ = {instants[k]:.{digits}f}")
-        return [*update(k), stamp]
+        shown = frames[k][:, : len(box)]
+        missing = len(shown) - int(((shown >= box[:, 0]) & (shown <= box[:, 1])).all(axis=1).sum())
+        remark.set_text(f"{missing} of {len(shown)} outside" if missing else "")
+        return [*update(k), stamp, remark]
 
     with_time(0)
     return Film(figure, with_time, len(frames))

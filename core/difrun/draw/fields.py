@@ -123,6 +123,7 @@ def score_field(
     *,
     background: Any = None,
     extent: Sequence[float] | None = None,
+    units: tuple[Any, Any] | None = None,
     columns: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
@@ -132,6 +133,9 @@ def score_field(
     densities (k, rows, columns) and their extent, as for `density_map`. The length of an arrow grows with
     |score| and saturates (see `arrows`), each panel for itself; where the score is zero or not finite there
     is none. In one dimension, points (n,) and scores (k, n): the score as a curve, one for each time.
+
+    units: (shift, scale), each (2,): axes show shift + scale · x, and `extent` is in those units. Arrows keep the
+    form that they have without, where both coordinates may be more alike.
 
     Raises DifrunError when the shapes do not fit together.
     """
@@ -161,6 +165,7 @@ def score_field(
         box = (extent[0], extent[1], extent[2], extent[3])
     figure, axes = panels(len(instants), coordinate(0, columns), coordinate(1, columns), title=title)
     low, high = where.min(axis=0), where.max(axis=0)
+    shift, scale = (0.0, 1.0) if units is None else (as_array(part) for part in units)
     # About the distance between neighbouring points, to which the arrows are scaled.
     spacing = float(np.sqrt(max(np.prod(high - low), 1e-300) / len(where))) or 1.0
     for k, panel in enumerate(axes):
@@ -173,10 +178,12 @@ def score_field(
         shown = 1.3 * spacing * arrows(values[k])
         drawn = np.abs(shown).max(axis=1) > 0
         panel.quiver(
-            *where[drawn].T, *shown[drawn].T, angles="xy", scale_units="xy", scale=1.0, pivot="mid",
-            color=INK, width=0.0045, headwidth=3.6, headlength=4, headaxislength=3.6, minlength=0.3,
+            *(shift + scale * where[drawn]).T, *(scale * shown[drawn]).T,
+            angles="xy", scale_units="xy", scale=1.0, pivot="mid", color=INK,
+            width=0.0045, headwidth=3.6, headlength=4, headaxislength=3.6, minlength=0.3,
         )  # fmt: skip
-        panel.set(xlim=(low[0] - spacing, high[0] + spacing), ylim=(low[1] - spacing, high[1] + spacing))
+        corners = shift + scale * np.stack([low - spacing, high + spacing])
+        panel.set(xlim=corners[:, 0], ylim=corners[:, 1])
         panel.set_title(f"$t$ = {instants[k]:.3g}")
     return figure
 
@@ -209,7 +216,7 @@ def probability_flow_lines(
 
     paths: (frames, n, d) with d ≥ 2, in the order of sampling: the first frame is noise; the first two
     coordinates are drawn, at most 250 trajectories. data: (m, d), drawn behind. In one dimension, use
-    `paths_1d`. Raises DifrunError when the shapes do not fit.
+    `paths_1d`. How many of them reach beyond the frame is written in it. Raises DifrunError when the shapes do not fit.
     """
     array = as_array(paths)
     frames, _ = as_paths(array, np.arange(len(array)), "paths")
@@ -241,5 +248,9 @@ def probability_flow_lines(
     axes.scatter(end[:, 0], end[:, 1], s=9, color=SAMPLES, linewidths=0, zorder=4, label="samples")
     x, y = square(robust_limits(lines[..., 0]), robust_limits(lines[..., 1]))
     axes.set(xlim=x, ylim=y, xlabel=coordinate(0, columns), ylabel=coordinate(1, columns))
+    inside = (lines >= (x[0], y[0])) & (lines <= (x[1], y[1]))
+    leaving = lines.shape[1] - int(inside.all(axis=(0, 2)).sum())
+    if leaving:
+        note(axes, f"{leaving} of {lines.shape[1]} lines leave the frame")
     figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
     return figure

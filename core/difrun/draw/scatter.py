@@ -109,7 +109,7 @@ def _histograms(data: Array, samples: Array, name: str, title: str | None, densi
     axes.set(xlim=limits, xlabel=name, ylabel="density")
     axes.set_ylim(bottom=0)
     axes.legend()
-    _count_missing(axes, int((~((samples >= limits[0]) & (samples <= limits[1]))).sum()), "samples ")
+    _count_missing(axes, int((~((samples >= limits[0]) & (samples <= limits[1]))).sum()), "sample")
     return figure
 
 
@@ -148,4 +148,5 @@ def _pairs(data: Array, samples: Array, columns: Sequence[str] | None, title: st
 
 def _count_missing(axes: Axes, missing: int, what: str = "") -> None:
     if missing:
-        note(axes, f"{missing} {what}outside or not finite")
+        counted = f"{missing} {what}{'' if missing == 1 else 's'}" if what else f"{missing}"
+        note(axes, f"{counted} outside or not finite")

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
 DATA = "#0072b2"
@@ -123,9 +124,9 @@ def coordinate(index: int, columns: Sequence[str] | None = None) -> str:
     return f"$x_{{{index + 1}}}$"
 
 
-def note(axes: Axes, text: str, color: str = MUTED) -> None:
+def note(axes: Axes, text: str, color: str = MUTED) -> Text:
     """A small remark in the lower left corner."""
-    axes.text(
+    return axes.text(
         0.025, 0.02, text, transform=axes.transAxes, ha="left", va="bottom",
         fontsize=8.5, color=color, zorder=9,
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 1.2},

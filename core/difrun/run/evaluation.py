@@ -1,23 +1,38 @@
-"""Metrics of a run's samples, beside their floors."""
+"""Metrics of a run's samples, or of samples in a file, beside their floors."""
 
+import json
+import zipfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import attrs
+import numpy as np
+import torch
 from torch import Tensor
 
+from difrun import files
+from difrun.builtin.files import read
 from difrun.config import Chosen
+from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.metric import comparable, measure
+from difrun.metric import comparable, measure, reading
 from difrun.options import values
 from difrun.randomness import seed_of
+from difrun.run import sampling
 from difrun.run.parts import speaking_for
 
-Numbers = dict[str, dict[str, float]]
+Numbers = dict[str, dict[str, Any]]
+
+STANDARDISED = "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples"
 
 
-def measure_all(run: Any, samples: Tensor, metrics: Sequence[Chosen], *, strict: bool) -> Numbers:
-    """Every metric beside its floor: name -> {"value", "value_sd", "floor", "floor_sd", "n"}.
+def measure_all(run: Any, samples: Tensor, metrics: Sequence[Chosen], of: str, *, strict: bool) -> Numbers:
+    """Every metric beside its floor: name -> what metrics.json says of it.
+
+    "value", "value_sd", "floor", "floor_sd": as `difrun.metric.measure` gives them. "n": how many samples were
+    compared. "of": the file that they are in. "better", "ratio", "meaning": how the number is read
+    (`difrun.metric.Reading`), where the metric says so. "units": of distances, where they are not the user's.
 
     A metric with several numbers gives ``metric.number`` each. strict: raise when one cannot be computed; otherwise
     tell the listener and go on, so that a run is not lost for a metric.
@@ -25,7 +40,7 @@ def measure_all(run: Any, samples: Tensor, metrics: Sequence[Chosen], *, strict:
     found: Numbers = {}
     for chosen in metrics:
         try:
-            numbers = one(run, samples, chosen)
+            numbers = one(run, samples, chosen, of)
         except DifrunError as error:
             if strict:
                 raise
@@ -36,29 +51,101 @@ def measure_all(run: Any, samples: Tensor, metrics: Sequence[Chosen], *, strict:
     return found
 
 
-def one(run: Any, samples: Tensor, chosen: Chosen) -> Numbers:
+def one(run: Any, samples: Tensor, chosen: Chosen, of: str) -> Numbers:
     """The numbers of one metric."""
-    dataset = run.parts.dataset
+    dataset, metric = run.parts.dataset, chosen.entry.load()
     with speaking_for(chosen.entry):
         numbers = measure(
-            chosen.entry.load(),
-            samples,
-            dataset,
-            seed=seed_of(run.plan.seed, "metrics"),
-            **values(chosen.options),
+            metric, samples, dataset, seed=seed_of(run.plan.seed, "metrics"), **values(chosen.options)
         )
-    n = comparable(samples, dataset)
-    return {name: {**number, "n": n} for name, number in numbers.items()}
+    facts: dict[str, Any] = {"n": comparable(samples, dataset), "of": of}
+    if dataset.scaling is not None:
+        facts["units"] = STANDARDISED
+    told: Numbers = {}
+    for name, number in numbers.items():
+        how = {key: value for key, value in attrs.asdict(reading(metric, name)).items() if value is not None}
+        how["meaning"] = how["meaning"] or chosen.entry.component.summary
+        told[name] = {**number, **facts, **how}
+    return told
 
 
-def content(
-    run: Any, found: Numbers, samples: Tensor, facts: dict[str, Any], *, added: bool
-) -> dict[str, Any]:
-    """What metrics.json holds: metrics, samples, signal, training. added: metrics found earlier stay."""
+def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Path]:
+    """The first n of the run's own samples (None: all), and the file that they are in.
+
+    Where the run has fewer, n are drawn, of which its own are the first, into a file named after them; or read from
+    it, where it is there.
+    """
+    if n is None or n <= len(own):
+        return own[:n], run.folder.samples
+    order = sampling.Order.of(run.plan, n=n)
+    path = run.path / order.file_name()
+    if not path.is_file():
+        sampling.write(path, sampling.draw(run, order)[0], run.parts.dataset, order)
+        run.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
+    return sampling.read(run, path), path
+
+
+def of_file(run: Any, path: Path, metrics: Sequence[Chosen], n: int | None) -> tuple[Numbers, Path]:
+    """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to."""
+    samples = samples_of(path, run.parts.dataset, n)
+    run.listener.stage("evaluate")
+    found = measure_all(run, samples, metrics, path.name, strict=True)
+    say_how_many(run, len(samples), found)
+    target = path.with_suffix(".metrics.json")
+    files.write_text(target, json.dumps({"metrics": found}, indent=2) + "\n")
+    return found, target
+
+
+def say_how_many(run: Any, n: int, found: Numbers) -> None:
+    """Tell when fewer than the n samples that were asked for could be compared."""
+    least = min((number["n"] for number in found.values()), default=n)
+    if least < n:
+        run.listener.note(
+            f"{least} of {n} samples are compared: a comparison needs as many held-out examples, and training "
+            f"examples, and dataset '{run.parts.dataset.name}' has no more."
+        )
+
+
+def samples_of(path: Path, dataset: Dataset, n: int | None) -> Tensor:
+    """The first n samples (None: all) in a file in the user's units, as `difrun sample` writes it; in the model's.
+
+    path: .npz (its array x), .npy or .csv. Raises DifrunError when it cannot be read, holds fewer than n, or has
+    other columns than the data.
+    """
+    try:
+        array, columns = read(path, "x" if path.suffix.lower() == ".npz" else None)
+    except DifrunError as error:
+        raise DifrunError(f"--samples: {error}") from None
+    columns = columns or _columns(path)
+    if columns and dataset.columns and columns != dataset.columns:
+        raise DifrunError(
+            f"--samples {path} has the columns {', '.join(columns)}; the data of the run have "
+            f"{', '.join(dataset.columns)}."
+        )
+    if n is not None and n > len(array):
+        raise DifrunError(f"--samples {path} holds {len(array)} samples, fewer than --n {n}.")
+    x = torch.from_numpy(array[:n])
+    # Shapes that do not fit are told by `comparable`, which knows what was expected.
+    fits = dataset.scaling is not None and tuple(x.shape[1:]) == dataset.shape
+    return (dataset.scaling.encode(x) if fits and dataset.scaling is not None else x).float()
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    """The names of columns in a file of samples."""
+    if not zipfile.is_zipfile(path):
+        return ()
+    with np.load(path, allow_pickle=False) as file:
+        return tuple(map(str, file["columns"])) if "columns" in file.files else ()
+
+
+def content(run: Any, found: Numbers, n: int, facts: dict[str, Any], *, added: bool) -> dict[str, Any]:
+    """What metrics.json holds: metrics, samples, signal, training.
+
+    n, facts: of samples.npz; each metric says itself of which samples it is. added: metrics found earlier stay.
+    """
     old = run.folder.read_metrics()
     told: dict[str, Any] = {"metrics": {**old.get("metrics", {}), **found} if added else found}
-    # Numbers that a later call adds may be of other samples; each metric says its own n.
-    told["samples"] = old["samples"] if added and "samples" in old else {"n": len(samples)} | facts
+    told["samples"] = {"n": n} | facts
     if run.signal is not None:
         told["signal"] = attrs.asdict(run.signal)
     if run.trainer is not None:

@@ -1,6 +1,7 @@
 """The folder of a run: what lies in it, and how it comes to be."""
 
 import json
+import re
 import tomllib
 import zipfile
 import zlib
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from difrun import files
-from difrun.config import Plan
+from difrun.config import Chosen, Plan
 from difrun.errors import DifrunError
 from difrun.registry import Registry
 
@@ -58,17 +59,22 @@ class Folder:
     def create(cls, path: Path | None, plan: Plan, *, force: bool, torch_version: str) -> "Folder":
         """Make the folder and write run.toml into it.
 
-        path None: the next free ``runs/<process>-<dataset>-<k>``. force: replace the run that is there. Raises
-        DifrunError when the folder holds anything else, or a run and force is not given, or cannot be written.
+        path None: the next free ``runs/<process>-<dataset>-<k>``, with the name of the user's file for the dataset.
+        force: replace the run that is there. Raises DifrunError when the folder holds anything else, or a run and
+        force is not given, or cannot be written.
         """
         try:
             folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
             folder.clean()
             text, trial = plan.to_toml(torch_version), folder.path / ".run.toml.new.part"
-            # Samples that the earlier model gave to 'difrun sample' go with it.
+            # Samples that the earlier model gave to 'difrun sample', and their metrics, go with it.
             old = [
                 file
-                for file in (*folder.files(), *folder.path.glob("samples-*-n*-seed*-*.npz"))
+                for file in (
+                    *folder.files(),
+                    *folder.path.glob("samples-*-n*-seed*-*.npz"),
+                    *folder.path.glob("samples*.metrics.json"),
+                )
                 if file.exists()
             ]
             if old:
@@ -101,20 +107,24 @@ class Folder:
             raise DifrunError(f"cannot read {self.config}: {error}") from error
         return Plan.from_dict(data, registry, str(self.config))
 
-    def read_samples(self, shape: tuple[int, ...]) -> Tensor:
-        """samples.npz, (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
+    def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:
+        """samples.npz (or the file `path`), (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
+        own, path = path is None, path or self.samples
         try:
             # Opened here, because numpy leaves a damaged archive open.
-            with self.samples.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 x = torch.from_numpy(file["x"])
         except PermissionError:
             raise
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
             x = None
         if x is None or tuple(x.shape[1:]) != shape or not x.is_floating_point():
+            again = (
+                f"'difrun resume {self.path}' draws the samples again" if own else "it will be drawn again"
+            )
             raise DifrunError(
-                f"{self.samples} is damaged: expected an .npz file with an array x of shape (n, "
-                f"{', '.join(map(str, shape))}). Remove it; 'difrun resume {self.path}' draws the samples again."
+                f"{path} is damaged: expected an .npz file with an array x of shape (n, "
+                f"{', '.join(map(str, shape))}). Remove it; {again}."
             )
         return x
 
@@ -135,7 +145,7 @@ class Folder:
 
     @staticmethod
     def _next_free(plan: Plan) -> Path:
-        stem = f"{plan.process.entry.name}-{plan.dataset.entry.name}"
+        stem = f"{plan.process.entry.name}-{_word_for(plan.dataset)}"
         root = Path("runs")
         root.mkdir(exist_ok=True)
         number = 1
@@ -161,3 +171,10 @@ class Folder:
                 )
         path.mkdir(parents=True, exist_ok=True)
         return path
+
+
+def _word_for(dataset: Chosen) -> str:
+    """What stands for the data in the name of a folder: the component, or the stem of the user's file."""
+    path = getattr(dataset.options, "path", None)
+    stem = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") if isinstance(path, Path) else ""
+    return stem or dataset.entry.name

@@ -22,17 +22,28 @@ LINES = 60
 PANELS = 6
 
 
-def draw_all(run: Any) -> list[Picture]:
-    """Draw and save every picture that the data allow; in the order of the report, the loss curve last."""
+Drawing = tuple[str, str, str, Callable[[], Any]]
+"""Title, caption, alternative text, and what draws the picture."""
+
+
+def draw_all(run: Any, *, redraw: bool = True) -> list[Picture]:
+    """Draw and save every picture that the data allow; in the order of the report, the loss curve last.
+
+    redraw False: those that are in the folder already stay as they are, and the work is not stopped half-way.
+    """
     pictures = []
     for name, make in _drawings(run):
-        run.stop_if_asked()
-        title, caption, alt, drawing = make()
-        pictures.append(Picture(title, caption, draw.save(drawing, run.folder.picture(name)), alt))
+        if redraw:
+            run.stop_if_asked()
+        path = run.folder.picture(name)
+        title, caption, alt, drawn = make()
+        if redraw or not path.is_file():
+            draw.save(drawn(), path)
+        pictures.append(Picture(title, caption, path, alt))
     return pictures
 
 
-def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], tuple[str, str, str, Any]]]]:
+def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], Drawing]]]:
     scene = Scene(run)
     yield "samples", scene.samples
     if isinstance(scene.process, GaussianProcess):
@@ -59,94 +70,119 @@ class Scene:
         self.columns = self.dataset.columns or None
         self.data = self.dataset.train[:POINTS]
         self.device = run.device
-        self.unit = "" if self.dataset.scaling is None else " In standardised units."
+        scaling = self.dataset.scaling
+        self.shift = np.zeros(self.size) if scaling is None else scaling.shift.flatten().numpy()
+        self.scale = np.ones(self.size) if scaling is None else scaling.scale.flatten().numpy()
 
-    def samples(self) -> tuple[str, str, str, Any]:
-        samples = self.run.samples[: 5 * POINTS]
-        figure = draw.data_and_samples(
-            self._shown(self.dataset.train[: 5 * POINTS]),
-            self._shown(samples),
-            self.columns,
-            density=self._density_1d(),
-        )
-        return (
-            "Data and samples",
-            "Training examples and samples of the model, under the same limits.",
-            "",
-            figure,
-        )
+    def samples(self) -> Drawing:
+        def drawn() -> Any:
+            return draw.data_and_samples(
+                self._shown(self.dataset.train[: 5 * POINTS]),
+                self._shown(self.run.samples[: 5 * POINTS]),
+                self.columns,
+                density=self._density_1d(),
+            )
 
-    def forward(self) -> tuple[str, str, str, Any]:
-        times = [0.0, *self._times(FRAMES)]
-        path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
-        film = draw.forward_animation(self._shown_path(path), times, columns=self.columns)
+        caption = "Training examples and samples of the model, under the same limits."
+        return "Data and samples", caption, "", drawn
+
+    def forward(self) -> Drawing:
+        def drawn() -> Any:
+            times, path = self._forward_path(FRAMES)
+            return draw.forward_animation(self._shown_path(path), times, columns=self.columns)
+
         caption = "The forward process: one exact joint path per example, from t = 0 to T."
-        return "Data become noise", caption, "Animation of points that spread from the data into noise.", film
+        return (
+            "Data become noise",
+            caption,
+            "Animation of points that spread from the data into noise.",
+            drawn,
+        )
 
-    def reverse(self) -> tuple[str, str, str, Any]:
+    def reverse(self) -> Drawing:
         plan = self.run.plan
-        path, times = self._trajectory(
-            made(plan.sampler), grid_times(plan.grid, self.run.model, plan.sample.steps), POINTS
-        )
-        film = draw.reverse_animation(
-            self._shown_path(path), times, data=self._shown(self.data), columns=self.columns
-        )
+
+        def drawn() -> Any:
+            times = grid_times(plan.grid, self.run.model, plan.sample.steps)
+            path, times = self._trajectory(made(plan.sampler), times, POINTS)
+            data = self._shown(self.data)
+            return draw.reverse_animation(self._shown_path(path), times, data=data, columns=self.columns)
+
         caption = (
             f"{plan.sampler.name} on the {plan.grid.name} grid, {plan.sample.steps} steps, from T to t_min."
         )
-        return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", film
+        return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", drawn
 
-    def density(self) -> tuple[str, str, str, Any]:
-        points, shape, extent = self._lattice(120)
-        times = self._times(PANELS)
-        values = [self._density(points, t).reshape(shape).numpy() for t in times]
-        if self.size == 1:
-            times = self._times(80)
-            values = [self._density(points, t).numpy() for t in times]
-        figure = draw.density_map(np.stack(values), extent, times, columns=self.columns)
-        caption = f"The density p_t of the noised training examples, exact at every point.{self.unit}"
-        return "Density over time", caption, "Maps of the density at increasing times.", figure
+    def density(self) -> Drawing:
+        def drawn() -> Any:
+            points, shape, extent = self._lattice(120)
+            times = self._times(PANELS if self.size == 2 else 80)
+            values = np.stack([self._density(points, t).reshape(shape).numpy() for t in times])
+            return draw.density_map(values, extent, times, columns=self.columns)
 
-    def score(self) -> tuple[str, str, str, Any]:
-        times = self._times(PANELS)
-        coarse, _, _ = self._lattice(15 if self.size == 2 else 200)
-        model, scores = self.run.model, []
-        for t in times:
-            at = self.process.at(t)
-            with torch.no_grad():
-                scores.append(model.predict(coarse.to(self.device), at, "score").cpu().numpy())
-        background = extent = None
-        if self.size == 2:
+        caption = "The density p_t of the noised training examples, exact at every point."
+        return "Density over time", caption, "Maps of the density at increasing times.", drawn
+
+    def score(self) -> Drawing:
+        def drawn() -> Any:
+            times = self._times(PANELS)
+            coarse, _, _ = self._lattice(15 if self.size == 2 else 200)
+            model, scores = self.run.model, []
+            for t in times:
+                at = self.process.at(t)
+                with torch.no_grad():
+                    scores.append(model.predict(coarse.to(self.device), at, "score").cpu().double().numpy())
+            if self.size == 1:
+                points = self.shift + self.scale * coarse.numpy()
+                return draw.score_field(points, np.stack(scores) / self.scale, times, columns=self.columns)
             points, shape, extent = self._lattice(100)
             background = np.stack([self._density(points, t).reshape(shape).numpy() for t in times])
-        figure = draw.score_field(
-            coarse.numpy(),
-            np.stack(scores),
-            times,
-            background=background,
-            extent=extent,
-            columns=self.columns,
-        )
-        caption = f"The model's score ∇ log p_t, over the exact density of the noised data.{self.unit}"
-        return "Score field", caption, "Arrows of the score at increasing times.", figure
+            return draw.score_field(
+                coarse.numpy(),
+                np.stack(scores),
+                times,
+                background=background,
+                extent=extent,
+                units=(self.shift, self.scale),
+                columns=self.columns,
+            )
 
-    def flow(self) -> tuple[str, str, str, Any]:
-        paths, _ = self._trajectory(Heun(), self._times(40)[::-1], LINES)
-        figure = draw.probability_flow_lines(
-            self._shown_path(paths), self._shown(self.data), columns=self.columns
-        )
+        caption = "The model's score ∇ log p_t, over the exact density of the noised data."
+        if self.size == 2 and self.dataset.scaling is not None:
+            caption += (
+                " Axes in your units; arrows as the model sees them, with both coordinates of variance 1."
+            )
+        return "Score field", caption, "Arrows of the score at increasing times.", drawn
+
+    def flow(self) -> Drawing:
+        def drawn() -> Any:
+            paths, _ = self._trajectory(Heun(), self._times(40)[::-1], LINES)
+            data = self._shown(self.data)
+            return draw.probability_flow_lines(self._shown_path(paths), data, columns=self.columns)
+
         caption = f"Trajectories of the probability-flow ODE from {LINES} draws of the prior."
-        return "Probability flow", caption, "Lines from noise to samples.", figure
+        return "Probability flow", caption, "Lines from noise to samples.", drawn
 
-    def paths(self) -> tuple[str, str, str, Any]:
-        times = [0.0, *self._times(120)]
-        path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
-        figure = draw.paths_1d(times, self._shown_path(path)[..., 0], density=self._density_1d())
-        return "Paths", "Paths of the forward process and histograms at both ends.", "", figure
+    def paths(self) -> Drawing:
+        def drawn() -> Any:
+            # Equal steps as well: in log-SNR alone the last would be a straight line through most of the time.
+            even = np.linspace(0, self.process.horizon, 121)
+            times = np.unique([*even, *self._times(120)]).tolist()
+            path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
+            column = None if self.columns is None else self.columns[0]
+            shown = self._shown_path(path)[..., 0]
+            return draw.paths_1d(times, shown, density=self._density_1d(), column=column)
 
-    def loss(self) -> tuple[str, str, str, Any]:
-        steps, losses = self.run.trainer.history
-        return "Loss", "The training loss, and its moving average.", "", draw.loss_curve(steps, losses)
+        return "Paths", "Paths of the forward process and histograms at both ends.", "", drawn
+
+    def loss(self) -> Drawing:
+        caption = "The training loss, and its moving average."
+        return "Loss", caption, "", lambda: draw.loss_curve(*self.run.trainer.history)
+
+    def _forward_path(self, count: int) -> tuple[list[float], Tensor]:
+        """Times from 0 to T, and the path of the examples through them."""
+        times = [0.0, *self._times(count)]
+        return times, self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
 
     def _trajectory(self, sampler: Any, times: list[float], n: int) -> tuple[Tensor, list[float]]:
         """Frames (steps + 1, n, ...) of a sampler from the prior, and their times."""
@@ -167,19 +203,25 @@ class Scene:
         return [*self.process.time_at(lam).tolist()[:-1], self.process.horizon]
 
     def _lattice(self, count: int) -> tuple[Tensor, tuple[int, ...], list[float]]:
-        """A regular lattice around the data, (count^d, d), its shape, and its extent."""
+        """A regular lattice around the data, (count^d, d), its shape, and its extent in the user's units."""
         data = self.dataset.train
         low, high = data.quantile(0.002, dim=0), data.quantile(0.998, dim=0)
         centre, half = (low + high) / 2, 0.75 * (high - low).max()
         axes = [torch.linspace(float(c - half), float(c + half), count) for c in centre]
-        extent = [float(v) for axis in axes for v in (axis[0], axis[-1])]
+        extent = [
+            float(self.shift[i] + self.scale[i] * v)
+            for i, axis in enumerate(axes)
+            for v in (axis[0], axis[-1])
+        ]
         if self.size == 1:
             return axes[0][:, None], (count,), extent
         across, up = torch.meshgrid(axes[0], axes[1], indexing="xy")
         return torch.stack([across.flatten(), up.flatten()], 1), (count, count), extent
 
     def _density(self, points: Tensor, t: float) -> Tensor:
-        return self.process.density(points, self.dataset.train[: 4 * POINTS].flatten(1), t)
+        """The density at points in the model's units, per unit of the user's."""
+        density = self.process.density(points, self.dataset.train[: 4 * POINTS].flatten(1), t)
+        return density.double() / float(np.prod(self.scale))
 
     def _density_1d(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """The true density of one-dimensional data, where it is known."""

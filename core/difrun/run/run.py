@@ -51,7 +51,9 @@ def start(
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)
     run = Run(plan, home, parts, device, listener or Listener())
-    for text in parts.process.advice():
+    signal = run.signal
+    left = [] if signal is None or signal.little else [signal.sentence()]
+    for text in filter(None, [snapshot.told(parts.dataset), *parts.process.advice(), *left]):
         run.listener.note(text)
     return run
 
@@ -136,7 +138,7 @@ class Run:
     @property
     def samples(self) -> Tensor:
         """The run's samples in the units of the model."""
-        return self._samples(None)[0]
+        return self._samples()[0]
 
     @_with_its_threads
     def execute(self) -> "Run":
@@ -217,6 +219,7 @@ class Run:
         """Draw n more samples with any sampler and grid into a file of their own, and return its path.
 
         out None: a file in the run folder, named after all that the samples depend on (`sampling.Order.file_name`).
+        Raises DifrunError when there is such a file already, unless force is given.
         """
         self._need_model()
         order = Order(n, sampler, grid, steps, seed, chunk)
@@ -226,14 +229,30 @@ class Run:
 
     @_with_its_threads
     def evaluate(self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None) -> evaluation.Numbers:
-        """Metrics of the run's samples beside their floors; written to metrics.json.
+        """Metrics of the run's samples beside their floors; written to metrics.json, and the report is made to fit.
 
-        metrics: those to compute, None for the run's own; earlier ones stay in the file. n: compare so many samples,
-        drawn anew if the run has fewer. Raises DifrunError when one cannot be computed.
+        metrics: those to compute, None for the run's own; earlier ones stay in the file. n: compare so many samples;
+        where the run has fewer, so many are drawn into a file of their own. Raises DifrunError when a metric cannot
+        be computed.
         """
         self._need_model()
         chosen = self.plan.metrics if metrics is None else metrics
-        return self._evaluate(chosen, n, strict=True, added=metrics is not None)
+        found = self._evaluate(chosen, n, strict=True, added=metrics is not None)
+        if self.folder.report.is_file():
+            self._report(redraw=False)
+        return found
+
+    @_with_its_threads
+    def evaluate_file(
+        self, path: Path, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
+    ) -> tuple[evaluation.Numbers, Path]:
+        """Metrics of samples in a file (.npz, .npy, .csv; in the user's units), and the file that they are written to.
+
+        That is ``NAME.metrics.json`` beside ``NAME.npz``; metrics.json and the report are of the run's own samples
+        and stay. metrics, n: as for `evaluate`, but nothing is drawn. Raises DifrunError when they cannot be
+        computed.
+        """
+        return evaluation.of_file(self, Path(path), self.plan.metrics if metrics is None else metrics, n)
 
     @_with_its_threads
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
@@ -254,21 +273,17 @@ class Run:
     @_with_its_threads
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
-        from difrun.run.pictures import draw_all
-        from difrun.run.tell import write_report
-
         self._need_model()
-        self.listener.stage("draw")
-        return write_report(self, draw_all(self))
+        return self._report(redraw=True)
 
     def stop_if_asked(self) -> None:
         """Raise Interrupted when the user has asked to stop; for what comes after training."""
         if self.listener.stopping():
             raise Interrupted(self.path, "Stopped; the trained model is saved.")
 
-    def sample_report(self, done: int, total: int) -> None:
-        """Tell how far sampling has come, and stop it when asked to."""
-        self.listener.sample(done, total)
+    def sample_report(self, done: int, total: int, chunks: int = 1) -> None:
+        """Tell how far sampling has come, and stop it when asked to. done, total: of the steps of all chunks."""
+        self.listener.sample(done // chunks, total // chunks)
         get_registry().emit("difrun_sample_step", step=done, steps=total)
         self.stop_if_asked()
 
@@ -283,12 +298,22 @@ class Run:
     def _evaluate(
         self, metrics: tuple[Chosen, ...], n: int | None, *, strict: bool, added: bool
     ) -> evaluation.Numbers:
-        samples, facts = self._samples(n)
+        own, facts = self._samples()
+        samples, source = evaluation.enough(self, own, n)
         self.listener.stage("evaluate")
-        found = evaluation.measure_all(self, samples, metrics, strict=strict)
-        content = evaluation.content(self, found, samples, facts, added=added)
+        found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict)
+        if n is not None:
+            evaluation.say_how_many(self, n, found)
+        content = evaluation.content(self, found, len(own), facts, added=added)
         files.write_text(self.folder.metrics, json.dumps(content, indent=2) + "\n")
         return found
+
+    def _report(self, *, redraw: bool) -> Path:
+        from difrun.run.pictures import draw_all
+        from difrun.run.tell import write_report
+
+        self.listener.stage("draw")
+        return write_report(self, draw_all(self, redraw=redraw))
 
     def _measured(self) -> bool:
         """Whether metrics.json is there and holds every metric of the run."""
@@ -323,17 +348,13 @@ class Run:
                 f"'difrun resume {quoted(self.path)}' goes on from the last state that is."
             ) from error
 
-    def _samples(self, n: int | None) -> tuple[Tensor, dict[str, Any]]:
-        """The run's samples and how they were drawn: read from its folder; drawn if there are none, or fewer than n."""
-        order = Order.of(self.plan)
-        if self.folder.samples.is_file():
-            x = sampling.read(self)
-            if n is None or n <= len(x):
-                told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
-                return x[:n], self._facts or told or order.facts()
-        if n is None:
+    def _samples(self) -> tuple[Tensor, dict[str, Any]]:
+        """The run's samples and how they were drawn: read from its folder; drawn if there are none."""
+        if not self.folder.samples.is_file():
             return self.sample(), self._facts
-        return sampling.draw(self, attrs.evolve(order, n=n))
+        x = sampling.read(self)
+        told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
+        return x, self._facts or told or Order.of(self.plan).facts()
 
     def _need_model(self) -> None:
         if not self.trained:

@@ -1,5 +1,6 @@
 """Samples of a run: drawing them, and the files that hold them."""
 
+import functools
 import hashlib
 import json
 import time
@@ -80,7 +81,7 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
         seed=seed_of(order.seed, "samples"),
         chunk=order.chunk,
         device=run.device,
-        watch=run.sample_report,
+        watch=functools.partial(run.sample_report, chunks=-(-order.n // order.chunk)),
     )
     return samples.cpu(), order.facts() | {"seconds": round(time.perf_counter() - began, 3)}
 
@@ -88,7 +89,13 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
 def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
     """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
     if out is None:
-        return run.path / order.file_name()
+        path = run.path / order.file_name()
+        if path.exists() and not force:
+            raise DifrunError(
+                f"{path} holds these very samples already. Draw others with another --seed, or draw these again "
+                "with --force."
+            )
+        return path
     if out.suffix != ".npz":
         raise DifrunError(f"--out {out}: samples are written as .npz; give a name that ends so.")
     if not out.parent.is_dir():
@@ -107,8 +114,8 @@ def write(path: Path, samples: Tensor, dataset: Dataset, order: Order) -> None:
     files.write_npz(path, **arrays)
 
 
-def read(run: Any) -> Tensor:
-    """The run's own samples, from its folder, in the units of the model."""
+def read(run: Any, path: Path | None = None) -> Tensor:
+    """Samples in a file of the run's folder (None: its own samples.npz), in the units of the model."""
     dataset = run.parts.dataset
-    x = run.folder.read_samples(dataset.shape)
+    x = run.folder.read_samples(dataset.shape, path)
     return torch.as_tensor(x) if dataset.scaling is None else dataset.scaling.encode(x)

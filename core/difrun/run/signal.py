@@ -8,6 +8,10 @@ from torch import Tensor
 
 from difrun.gaussian import GaussianProcess
 
+LITTLE, MUCH = 0.05, 0.3
+"""Correlations between x_0 and x_T: below the first the signal is as good as gone, from the second on the prior,
+which has the right mean and variance only, is visibly wrong."""
+
 
 @attrs.frozen
 class Signal:
@@ -22,13 +26,23 @@ class Signal:
     snr: float
     correlation: float
 
+    @property
+    def little(self) -> bool:
+        """Whether so little is left that a run need not say so."""
+        return self.correlation < LITTLE
+
+    @property
+    def much(self) -> bool:
+        """Whether so much is left that a reader of the report must know."""
+        return self.correlation >= MUCH
+
     def sentence(self) -> str:
         """The finding in words, and what it means for the prior."""
         left = f"At T = {self.horizon:g} the correlation of x_T with the data is {self.correlation:.2g}"
         prior = "Sampling starts from the moment-matched prior N(α_T m, α_T² v + σ_T²)"
-        if self.correlation < 0.05:
+        if self.little:
             return f"{left}: nearly all of the signal is gone. {prior}."
-        if self.correlation < 0.3:
+        if not self.much:
             return f"{left}: some of the signal is left. {prior}, which has the right mean and variance."
         return (
             f"{left}: much of the signal is left, and the prior does not have the shape of x_T. {prior}; a larger T "

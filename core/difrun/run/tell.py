@@ -9,28 +9,35 @@ import torch
 from difrun import report
 from difrun.report import Picture, ReportContext
 from difrun.run.signal import Signal
+from difrun.run.snapshot import told
 from difrun.words import quoted
 
 
 def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
     """Write report.html of a run that has been evaluated; return its path."""
-    plan, signal = run.plan, run.signal
+    plan, signal, dataset = run.plan, run.signal, run.parts.dataset
+    own = told(dataset)
     content = run.facts
     process = plan.process.entry
     context = ReportContext(
-        title=f"{process.name} on {plan.dataset.name}",
-        summary=[f"{process.name}: {process.component.summary}.", *([signal.sentence()] if signal else [])],
+        title=f"{process.name} on {dataset.name}",
+        summary=list(
+            filter(
+                None,
+                [f"{process.name}: {process.component.summary}.", signal.sentence() if signal else "", own],
+            )
+        ),
         headline={
             "process": plan.process.name,
             "model": plan.model.name,
             "sampler": f"{plan.sampler.name}, {plan.sample.steps} steps",
-            "dataset": plan.dataset.name,
+            "dataset": plan.dataset.name if own is None else dataset.name,
         },
         metrics=content.get("metrics", {}),
-        metric_notes=_notes(run),
+        metric_notes={name: number.get("meaning", "") for name, number in run.metrics.items()},
         signal=_signal(signal) if signal else {},
         warnings=[
-            *([signal.sentence()] if signal and signal.correlation >= 0.3 else []),
+            *([signal.sentence()] if signal and signal.much else []),
             *run.parts.process.advice(),
         ],
         pictures=[picture for picture in pictures if picture.title != "Loss"],
@@ -57,12 +64,6 @@ def _signal(signal: Signal) -> dict[str, Any]:
         "correlation of x_T with the data": signal.correlation,
         "prior": "moment-matched normal",
     }
-
-
-def _notes(run: Any) -> dict[str, str]:
-    """Metric -> its summary; a number of a metric with several carries the metric's."""
-    summaries = {chosen.entry.name: chosen.entry.component.summary for chosen in run.plan.metrics}
-    return {name: summaries.get(name.split(".")[0], "") for name in run.metrics}
 
 
 def _spaced(facts: dict[str, Any]) -> dict[str, Any]:

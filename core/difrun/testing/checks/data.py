@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from difrun.data import Dataset
+from difrun.metric import reading
 from difrun.testing.checks.component import made_or_skipped
 from difrun.testing.references import two_gaussians
 from difrun.testing.select import Subject, check, global_randomness_untouched
@@ -87,6 +88,31 @@ def tells_equal_laws_from_unequal(subject: Subject) -> None:
         values = torch.tensor([numbers[name] for numbers in same], dtype=torch.float64)
         moved.append(abs(value - values.mean().item()) > 5 * values.std().item() + 1e-9)
     assert any(moved), (same, shifted)
+
+
+@check("metric", alone_in={"real", "continuous"})
+def declares_the_side_that_is_worse(subject: Subject) -> None:
+    """Numbers that it declares how to read are there; a shifted set is not beyond its floor on the side of the good.
+
+    By 5 of the number's standard deviations between sets of one law.
+    """
+    sets = [two_gaussians().sample(400, torch.Generator().manual_seed(seed)).float() for seed in range(6)]
+    same = [_measure(subject, sets[k], sets[k + 1]) for k in range(5)]
+    shifted = _measure(subject, sets[0] + 3.0, sets[1])
+    declared = set(getattr(subject.target, "readings", {}))
+    assert declared <= shifted.keys(), (
+        f"readings of {sorted(declared - shifted.keys())}, which it does not return"
+    )
+    for name, value in shifted.items():
+        values = torch.tensor([numbers[name] for numbers in same], dtype=torch.float64)
+        away, spread = value - values.mean().item(), 5 * values.std().item() + 1e-9
+        side = reading(subject.target, name).better
+        assert not (side == "lower" and away < -spread), (
+            f"{name} of a shifted set lies below its floor: not 'lower'"
+        )
+        assert not (side == "higher" and away > spread), (
+            f"{name} of a shifted set lies above its floor: not 'higher'"
+        )
 
 
 @check("metric", alone_in={"real", "continuous"})

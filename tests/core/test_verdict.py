@@ -1,0 +1,170 @@
+"""The verdict names the worst number, and a ratio to a floor only where it means something."""
+
+import math
+
+import pytest
+import torch
+
+from difrun.builtin import datasets, metrics
+from difrun.metric import Reading, measure, reading, reads
+from difrun.verdict import at_floor, factor, ratio, verdict
+
+LOWER, HIGHER = {"better": "lower", "ratio": True}, {"better": "higher", "ratio": True}
+NOISE = {"better": "lower", "ratio": False}
+
+
+def number(value, floor, sd=None, **how):
+    return {"value": value, "floor": floor, **({} if sd is None else {"value_sd": sd, "floor_sd": sd}), **how}
+
+
+# Two modes far apart, and a model that puts one hump into the gap: what a user was once praised for.
+HUMP = {
+    "sliced-w2": number(0.26, 0.2, 0.04, **LOWER),
+    "energy": number(0.0071, 0.001, 0.0008, **NOISE),
+    "density-coverage.density": number(0.33, 1.0, 0.015, **HIGHER),
+    "density-coverage.precision": number(0.5, 0.98, 0.005, **HIGHER),
+    "density-coverage.recall": number(0.985, 0.98, 0.005, **HIGHER),
+}
+
+
+def test_the_worst_is_named_first_and_the_others_by_how_they_stand():
+    assert verdict(HUMP) == (
+        "Worst: density is 0.33, 0.33× its floor 1 (higher is better). Also off their floors: energy and precision "
+        "0.51×. Not told apart from their floors: sliced-w2 and recall."
+    )
+
+
+def test_the_order_of_the_metrics_does_not_matter():
+    backwards = dict(reversed(HUMP.items()))
+    assert verdict(backwards).startswith("Worst: density is 0.33, 0.33× its floor 1 (higher is better).")
+
+
+def test_all_at_their_floors():
+    good = {"a": number(0.11, 0.1, 0.01, **LOWER), "b": number(1.3, 1.0, 0.01, **HIGHER)}
+    assert verdict(good) == "All 2 numbers are at their floors, within two standard deviations."
+
+
+def test_one_number_alone():
+    assert verdict({"energy": number(0.002, -0.0004, 0.002, **NOISE)}) == (
+        "energy is 0.002, 1.2 standard deviations above its floor −0.0004, not told apart from it."
+    )
+    assert verdict({"w2": number(0.11, 0.1, 0.01, **LOWER)}) == (
+        "w2 is 0.11, 1.1× its floor 0.1, within two standard deviations of it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (number(0.3, 0.1, **LOWER), 3.0),
+        (number(0.05, 0.1, **LOWER), 1.0),
+        (number(0.25, 1.0, **HIGHER), 4.0),
+        (number(1.5, 1.0, **HIGHER), 1.0),
+        (number(0.0, 1.0, **HIGHER), math.inf),
+        (number(0.016, 0.001, 0.001, **NOISE), 4.0),  # 15 standard deviations: √16
+        (number(-0.2, -0.1, 0.1, **NOISE), 1.0),
+        (number(0.4, 0.2), 2.0),  # neither side declared: either is worse
+        (number(0.1, 0.2), 2.0),
+        (number(0.5, -0.1), math.inf),  # no scale at all
+    ],
+)
+def test_how_many_times_worse(found, wanted):
+    assert factor(found) == pytest.approx(wanted)
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [
+        (number(0.3, 0.1, 0.09, **LOWER), 3.0),  # a distance is never noise around 0, however wide it spreads
+        (number(0.0071, 0.001, 0.0001, **NOISE), None),  # seven times what is noise
+        (number(0.3, 0.1, 0.04), 3.0),
+        (number(0.3, 0.1, 0.06), None),  # undeclared, and less than two deviations above 0
+        (number(0.3, -0.1, 0.06, **LOWER), None),
+        (number(0.3, 0.0), None),
+        ({"value": 0.3}, None),
+        (number(math.inf, 0.1), None),
+    ],
+)
+def test_a_ratio_only_where_the_floor_is_more_than_noise(found, wanted):
+    assert ratio(found) == (None if wanted is None else pytest.approx(wanted))
+
+
+def test_two_standard_deviations_of_both():
+    """2 √(0.0018² + 0.001²) = 0.00412, 2 √(0.0017² + 0.001²) = 0.00394; the difference is 0.004."""
+    near = {"value": 0.024, "value_sd": 0.0018, "floor": 0.02, "floor_sd": 0.001, **LOWER}
+    assert at_floor(near)
+    assert not at_floor(near | {"value_sd": 0.0017})
+    assert at_floor(near | {"value": 0.001})  # below a floor of distances is not worse
+    assert not at_floor(near | {"value": 0.001, "better": "higher"})
+    assert not at_floor(near | {"value": 0.001, "better": None})
+
+
+def _numbers(metric, samples, data):
+    found = measure(metric, samples, data, seed=0, repeats=3)
+    return {name: (values, reading(metric, name)) for name, values in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("metric", "fault"),
+    [
+        (metrics.sliced_w2, {"sliced-w2": "far"}),
+        (metrics.w2, {"w2": "far"}),
+        (metrics.energy, {"energy": "far"}),
+        (
+            metrics.density_coverage,
+            {"density": "far", "precision": "far", "coverage": "one mode", "recall": "one mode"},
+        ),
+    ],
+    ids=lambda p: getattr(p, "__name__", ""),
+)
+def test_the_declared_side_is_the_one_where_bad_samples_lie(metric, fault):
+    """Samples far away, and samples of one of two blobs alone."""
+    data = datasets.blobs(seed=0)
+    true = data.fresh(600, torch.Generator().manual_seed(1))
+    bad = {"far": true + 5.0, "one mode": torch.where(true.sum(1, keepdim=True) > 0, true, -true)}
+    for name, kind in fault.items():
+        values, how = _numbers(metric, bad[kind], data)[name]
+        side = "lower" if values["value"] > values["floor"] else "higher"
+        assert abs(values["value"] - values["floor"]) > 5 * values["floor_sd"]
+        assert how.better == side, name
+        assert how.meaning
+
+
+def test_only_energy_says_that_its_floor_is_noise():
+    """Its floor falls on both sides of 0; those of the others are positive in every repetition."""
+    data = datasets.rings(seed=0)
+    draws = [data.fresh(300, torch.Generator().manual_seed(k)) for k in range(24)]
+    for metric in (metrics.sliced_w2, metrics.w2, metrics.energy, metrics.density_coverage):
+        floors: dict[str, list[float]] = {}
+        for a, b in zip(draws[::2], draws[1::2], strict=True):
+            for name, value in metric(a, b, generator=torch.Generator().manual_seed(0)).items():
+                floors.setdefault(name, []).append(value)
+        for name, values in floors.items():
+            assert reading(metric, name).ratio is (min(values) > 0), name
+    assert reading(metrics.energy, "energy").ratio is False
+
+
+def test_a_metric_declares_how_it_is_read():
+    @reads({"m": Reading("higher", meaning="More is more")})
+    def metric(samples, reference, *, generator):
+        return {"m": 1.0, "other": 2.0}
+
+    assert reading(metric, "m") == Reading("higher", None, "More is more")
+    assert reading(metric, "other") == Reading()
+    assert reading(lambda: None, "m") == Reading()
+
+
+def test_names_are_short_where_they_stay_apart():
+    twice = {
+        "a.gap": number(0.5, 0.1, 0.01, **LOWER),
+        "b.gap": number(0.3, 0.1, 0.01, **LOWER),
+        "b.c": number(0.1, 0.1, 0.01, **LOWER),
+    }
+    assert verdict(twice) == (
+        "Worst: a.gap is 0.5, 5× its floor 0.1. Also off their floors: b.gap 3×. Not told apart from its floor: c."
+    )
+
+
+def test_what_is_not_a_number_comes_before_all():
+    broken = HUMP | {"w2": number(math.nan, 0.1)}
+    assert verdict(broken) == "w2: not a finite number. Look at the samples."
