@@ -138,7 +138,9 @@ def test_every_command_of_the_readme_sets_up_what_it_runs():
             if words[:2] == ["pip", "install"]:
                 here |= set(words[2:]) | ({"difrun"} if "requirements.txt" in words else set())
     ci = read(".ci/run").strip().splitlines()[-1]
-    assert f"```sh\n{ci}\n```" in read("README.md"), "continuous integration runs another command than the README"
+    assert f"```sh\n{ci}\n```" in read("README.md"), (
+        "continuous integration runs another command than the README"
+    )
 
 
 def test_every_hook_is_in_the_documents():
