@@ -27,11 +27,23 @@ def _seed(_: Any, __: attrs.Attribute, value: int) -> None:
         raise ValueError(f"expected a whole number from 0 to 2^63 − 1; got {value}")
 
 
+def _threads(_: Any, __: attrs.Attribute, value: Any) -> None:
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"expected 1 or more, auto or none; got {value}")
+
+
+Threads = int | Literal["auto"] | None
+
+
 @attrs.frozen
 class GeneralOptions:
     seed: int = option(0, "Seed of every random number of the run.", _seed)
     device: str = option("auto", "Where to compute.", _device, metavar="auto|cpu|cuda|cuda:N|mps")
-    threads: int | None = option(None, "CPU threads; none leaves the choice to torch.", optional(ge(1)))
+    threads: Threads = option(
+        "auto",
+        "CPU threads; auto: as many as make training faster, measured; none: torch's own choice.",
+        _threads,
+    )
 
 
 @attrs.frozen
@@ -116,7 +128,7 @@ class Plan:
     sample: SampleOptions = attrs.field(factory=SampleOptions)
     seed: int = 0
     device: str = "auto"
-    threads: int | None = None
+    threads: Threads = "auto"
     defaulted: tuple[str, ...] = attrs.field(default=(), eq=False)
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
 

@@ -157,3 +157,25 @@ def test_what_fails_is_an_ordinary_exception(by_command, tmp_path):
         with pytest.raises(DifrunError, match="has not been trained to the end"):
             use()
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.toml"}
+
+
+def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_trace(tmp_path, monkeypatch):
+    """Weights, samples and metrics are those of a run with that number given: the rehearsal changed nothing."""
+    import tomllib
+
+    from difrun.run.threads import threads
+
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+    heard = Stopping()
+    with threads(2):
+        auto = api.start(
+            plan(**{"": {"threads": "auto", "device": "cpu"}}), tmp_path / "auto", listener=heard
+        )
+        assert auto.plan.threads in (1, 2)
+        assert any(f"CPU threads: {auto.plan.threads}, by the speed" in note for note in heard.notes)
+        auto.execute()
+        recorded = tomllib.loads((tmp_path / "auto" / "run.toml").read_text("utf-8"))
+        assert recorded["threads"] == auto.plan.threads == api.reopen(tmp_path / "auto").plan.threads
+        given = {"": {"threads": auto.plan.threads, "device": "cpu"}}
+        api.start(plan(**given), tmp_path / "given").execute()
+    assert_same_result(tmp_path / "auto", tmp_path / "given")

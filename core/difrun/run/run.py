@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from difrun import checkpoint, files
-from difrun.config import Chosen, Plan
+from difrun.config import Chosen, Plan, Threads
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
-from difrun.randomness import seed_of
 from difrun.registry import get_registry
 from difrun.run import evaluation, sampling, snapshot
-from difrun.run.device import choose_device, threads
+from difrun.run.device import choose_device
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, build, guided, made
 from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
+from difrun.run.threads import threads
+from difrun.run.training import new_trainer, with_threads
 from difrun.train import Trainer
 from difrun.words import quoted
 
@@ -40,10 +41,12 @@ def start(
     parts = build(plan, device)
     made(plan.grid, parts.process, plan.sample.steps)
     made(plan.sampler)
+    listener = listener or Listener()
+    plan = with_threads(plan, parts, device, listener)
     path = None if folder is None else Path(folder)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)
-    run = Run(plan, home, parts, device, listener or Listener())
+    run = Run(plan, home, parts, device, listener)
     for text in parts.process.advice():
         run.listener.note(text)
     return run
@@ -54,18 +57,20 @@ def reopen(
     listener: Listener | None = None,
     *,
     device: str | None = None,
-    threads: int | None = None,
+    threads: Threads = None,
 ) -> "Run":
     """The run in a folder, with its weights where it has been trained. Raises DifrunError.
 
-    Nothing else is needed: examples that came from a user's file are in the folder.
+    device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
+    file are in the folder.
     """
     home = Folder.open(Path(folder))
     plan = home.plan(get_registry())
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
     parts = build(plan, place, snapshot.kept(home))
-    run = Run(plan, home, parts, place, listener or Listener())
+    listener = listener or Listener()
+    run = Run(with_threads(plan, parts, place, listener), home, parts, place, listener)
     for text in plan.notes:
         run.listener.note(text)
     run.load()
@@ -77,7 +82,8 @@ def _with_its_threads(method: Method) -> Method:
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
-        with threads(self.plan.threads):
+        count = self.plan.threads
+        with threads(count if isinstance(count, int) else None):
             return method(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]
@@ -268,17 +274,7 @@ class Run:
         return self.folder.metrics.is_file() and all(m.entry.name in found for m in self.plan.metrics)
 
     def _new_trainer(self) -> Trainer:
-        assert self.parts.loss is not None  # an exact model counts as trained and comes nowhere near
-        dataset = self.parts.dataset
-        return Trainer(
-            self.parts.model,
-            self.parts.loss,
-            dataset.train.to(self.device),
-            self.plan.train,
-            seed=seed_of(self.plan.seed, "train"),
-            note=self.listener.note,
-            noise=None if dataset.noise is None else dataset.noise.to(self.device),
-        )
+        return new_trainer(self.plan, self.parts, self.device, self.listener)
 
     def _save(self, trainer: Trainer) -> None:
         checkpoint.write(
