@@ -22,6 +22,14 @@ TOY = ("--process", "toy")
         (("--process", "coin", "--sampler", "heun"), "which process 'coin' (difrun-toy) does not offer"),
         ((*TOY, "--process.teta", "1"), "'--process.theta'"),
         ((*TOY, "--sead", "1"), "--seed"),
+        ((*TOY, "--steps", "3", "--steps", "4"), "--steps is given twice; give it once."),
+        ((*TOY, "--process", "coin"), "--process is given twice"),
+        (
+            (*TOY, "--process.exact", "--process.no-exact"),
+            "--process.exact / --process.no-exact is given twice",
+        ),
+        ((*TOY, "--out", "a", "--out=b"), "--out is given twice"),
+        ((*TOY, "--threads", "0"), "--threads: expected 1 or more, auto or none; got 0"),
         (
             (*TOY, "--process.high", "3"),
             "--process.high is an option of process 'coin'; this run uses process 'toy'.",

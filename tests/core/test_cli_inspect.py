@@ -188,7 +188,7 @@ def test_doctor_finds_words_that_no_component_knows_and_options_without_help(toy
     assert "Options of sampler 'odd' (difrun-odd) have no help: a" in out
     assert "Plugin difrun-idle 0.1.0 (difrun_idle) offers nothing." in out
     assert (
-        "DIFRUN_TRAIN_STEP is set, but no component has that option. Did you mean 'DIFRUN_TRAIN_STEPS'?"
+        "DIFRUN_TRAIN_STEP is set, but nothing reads a variable of that name. Did you mean 'DIFRUN_TRAIN_STEPS'?"
         in out
     )
 

@@ -90,16 +90,46 @@ def test_wrong_values_name_the_source_that_they_came_from(toy, call, in_folder, 
     assert "DIFRUN_SAMPLER: no sampler is called 'huen'" in call(*TOY)[2]
 
 
-def test_a_misspelt_variable_is_told_and_one_of_another_component_is_not(toy, call, work, monkeypatch):
+def test_a_variable_that_nothing_reads_is_warned_of_by_every_command_with_options(
+    toy, call, work, monkeypatch
+):
+    """Also where the run is to be quiet. One that another component reads is none."""
     monkeypatch.setenv("DIFRUN_PROCESS_TETA", "1")
+    monkeypatch.setenv("DIFRUN_PROCES_THETA", "1")
+    monkeypatch.setenv("DIFRUN_STEPS", "1")  # TRAIN_STEPS looks more alike; --steps is SAMPLE_STEPS
+    monkeypatch.setenv("DIFRUN_N", "1")
+    monkeypatch.setenv("DIFRUN_QWERTZ", "1")
     monkeypatch.setenv("DIFRUN_PROCESS_HIGH", "7")
-    code, _, err = call(*TOY)
+    monkeypatch.setenv("DIFRUN_GUIDANCE_PULL_SCALE", "2")
+    code, _, err = call(*TOY, "--quiet")
     assert code == 0
-    assert (
-        "DIFRUN_PROCESS_TETA is set, but no component has that option. Did you mean 'DIFRUN_PROCESS_THETA'"
-        in err
-    )
-    assert "DIFRUN_PROCESS_HIGH" not in err
+    assert work.plan.process.options.theta == 1.0
+    end = "is set, but nothing reads a variable of that name."
+    assert err.splitlines() == [
+        f"Warning: DIFRUN_N {end} Did you mean 'DIFRUN_SAMPLE_N'?",
+        f"Warning: DIFRUN_PROCESS_TETA {end} Did you mean 'DIFRUN_PROCESS_THETA'?",
+        f"Warning: DIFRUN_PROCES_THETA {end} Did you mean 'DIFRUN_PROCESS_THETA'?",
+        f"Warning: DIFRUN_QWERTZ {end}",
+        f"Warning: DIFRUN_STEPS {end} Did you mean 'DIFRUN_SAMPLE_STEPS'?",
+    ]
+    code, out, _ = call("doctor")
+    assert (code, out.count(end)) == (1, 5)
+
+
+def test_an_option_at_the_top_of_a_file_is_told_its_table(toy, call, in_folder):
+    for text, hint in (
+        (
+            "steps = 20",
+            "Unknown key steps in a.toml. It belongs into a table: [sample] steps or [train] steps.",
+        ),
+        ("theta = 2", "[process] theta."),
+        ("high = 2", "[process] high, [sampler] high or [metrics.gap] high."),
+        ("sead = 2", "Unknown key sead in a.toml. Did you mean 'seed'?"),
+    ):
+        in_folder("a.toml", text)
+        code, _, err = call(*TOY, "--config", "a.toml")
+        assert code == 2
+        assert hint in err
 
 
 def test_the_plan_of_a_file_is_the_plan_of_its_flags(toy, call, work, in_folder):

@@ -12,9 +12,8 @@ import click
 from difrun.cli.flags import stray_variables
 from difrun.contract import context
 from difrun.errors import DifrunError
-from difrun.options import Section, fields, values
+from difrun.options import fields, values
 from difrun.registry import Registered, Registry
-from difrun.settings import SAMPLE, TRAIN
 from difrun.words import did_you_mean, listed
 
 VOCABULARY = {"real", "spins", "gaussian", "discrete", "continuous", "sde", "ode", "network", "exact"}
@@ -105,19 +104,8 @@ def _tokens(registry: Registry) -> Iterator[Problem]:
 
 
 def _variables(registry: Registry) -> Iterator[Problem]:
-    known = [section.variable(name) for section, name in _plain_options()]
-    for name in stray_variables(registry, known, os.environ):
-        yield Problem(
-            f"{name} is set, but no component has that option.{did_you_mean(name, known)}", f"unset {name}"
-        )
-
-
-def _plain_options() -> Iterator[tuple[Section, str]]:
-    from difrun.config import SampleOptions, TrainOptions
-
-    for section, cls in ((TRAIN, TrainOptions), (SAMPLE, SampleOptions)):
-        for field in fields(cls):
-            yield section, field.name
+    for text in stray_variables(registry, os.environ):
+        yield Problem(text, f"unset {text.split()[0]}")
 
 
 def _targets(registry: Registry) -> Iterator[Problem]:
