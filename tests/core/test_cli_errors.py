@@ -88,7 +88,7 @@ def test_usage_errors_name_what_was_wrong_and_what_to_write(toy, call, work, in_
         (
             PermissionError(errno.EACCES, "Permission denied", "/r"),
             1,
-            "Error: /r: Permission denied. Choose another folder with --out, or change its permissions.",
+            "Error: /r: Permission denied. Choose another folder, or change its permissions.",
         ),
         (OSError(errno.EIO, "Input/output error", "/r"), 1, "Error: /r: Input/output error.\n"),
         (MemoryError(), 1, "Error: there is not enough memory for this."),

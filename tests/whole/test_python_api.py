@@ -179,3 +179,45 @@ def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_tr
         given = {"": {"threads": auto.plan.threads, "device": "cpu"}}
         api.start(plan(**given), tmp_path / "given").execute()
     assert_same_result(tmp_path / "auto", tmp_path / "given")
+
+
+def test_a_run_shows_itself_in_one_line(by_command, tmp_path):
+    run = api.reopen(by_command)
+    names = "process ou, dataset rings, model mlp, sampler heun"
+    assert repr(run) == f"<Run {by_command}: {names}; trained, sampled, measured>"
+    assert (
+        repr(api.start(plan(), tmp_path / "new"))
+        == f"<Run {tmp_path / 'new'}: {names}; training step 0 of 120>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("named", "options", "message"),
+    [
+        ({}, {"seed": 3}, "'seed' is 3; expected a section and its options, such as {'': {'seed': 3}}."),
+        ({}, {"steps": 9}, "such as {'train': {'steps': 9}} or {'sample': {'steps': 9}}."),
+        ({}, {"theta": 1}, 'such as {"process": {"theta": 0.5}}.'),
+        ({}, [1], "Invalid value for options: expected a dict; got [1]."),
+        ("ou", {}, "Invalid value for named: expected a dict; got 'ou'."),
+    ],
+)
+def test_arguments_of_another_form_are_refused_with_the_right_one(named, options, message):
+    with pytest.raises(ConfigError) as caught:
+        api.resolve(named, options)
+    assert message in str(caught.value)
+
+
+def test_messages_fit_python_too(by_command, tmp_path):
+    """A folder that is taken: what to write is told for the command and for Python."""
+    with pytest.raises(DifrunError) as caught:
+        api.start(plan(), by_command)
+    assert str(caught.value).startswith(f"{by_command} already holds a run.")
+    assert "--force, in Python force=True" in str(caught.value)
+
+
+def test_resume_of_a_finished_run_says_so(by_command, monkeypatch):
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+    heard = Stopping()
+    api.reopen(by_command, heard).resume()
+    assert "this run is finished; only its pictures and its report are drawn again" in heard.notes
+    assert heard.stages == ["draw"]

@@ -15,7 +15,7 @@ from difrun.config import Chosen, Plan, Threads
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.registry import get_registry
-from difrun.run import evaluation, sampling, snapshot
+from difrun.run import evaluation, faults, lock, sampling, snapshot
 from difrun.run.device import choose_device
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, build, guided, made
@@ -30,20 +30,32 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def start(
-    plan: Plan, folder: Path | str | None = None, *, force: bool = False, listener: Listener | None = None
+    plan: Plan,
+    folder: Path | str | None = None,
+    *,
+    force: bool = False,
+    listener: Listener | None = None,
+    examples_of: Path | str | None = None,
 ) -> "Run":
     """A new run in a folder of its own (None: the next free ``runs/<process>-<dataset>-<k>``), with run.toml in it.
 
-    Everything that can be refused is refused before the folder is made. Raises DifrunError.
+    force: replace the run that is there. examples_of: an earlier run with the same dataset and seed; the examples that
+    its folder keeps are used, and the user's file is not read again. Everything that can be refused is refused before
+    the folder is made. Raises DifrunError.
     """
     device = choose_device(plan.device)
     plan = attrs.evolve(plan, device=str(device))
-    parts = build(plan, device)
-    made(plan.grid, parts.process, plan.sample.steps)
-    made(plan.sampler)
     listener = listener or Listener()
-    plan = with_threads(plan, parts, device, listener)
     path = None if folder is None else Path(folder)
+    if path is not None:
+        lock.refuse_if_held(path)
+    with faults.told(plan):
+        parts = build(
+            plan, device, None if examples_of is None else snapshot.kept(Folder.open(Path(examples_of)))
+        )
+        made(plan.grid, parts.process, plan.sample.steps)
+        made(plan.sampler)
+        plan = with_threads(plan, parts, device, listener)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)
     run = Run(plan, home, parts, device, listener)
@@ -68,28 +80,30 @@ def reopen(
     plan = home.plan(get_registry())
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
-    parts = build(plan, place, snapshot.kept(home))
     listener = listener or Listener()
-    run = Run(with_threads(plan, parts, place, listener), home, parts, place, listener)
+    with faults.told(plan):
+        parts = build(plan, place, snapshot.kept(home))
+        plan = with_threads(plan, parts, place, listener)
+    run = Run(plan, home, parts, place, listener)
     for text in plan.notes:
         run.listener.note(text)
     run.load()
     return run
 
 
-def _with_its_threads(method: Method) -> Method:
-    """Let a method of `Run` compute with the threads of its plan, and give them back."""
+def _at_work(method: Method) -> Method:
+    """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
         count = self.plan.threads
-        with threads(count if isinstance(count, int) else None):
+        with threads(count if isinstance(count, int) else None), faults.told(self.plan):
             return method(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Run:
     """One run. Made by `start` or `reopen`."""
 
@@ -100,6 +114,16 @@ class Run:
     listener: Listener
     trainer: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        names = ", ".join(
+            f"{kind} {getattr(plan, kind).name}" for kind in ("process", "dataset", "model", "sampler")
+        )
+        step = 0 if self.trainer is None else self.trainer.step
+        done = ["trained" if self.trained else f"training step {step} of {plan.train.steps}"]
+        done += ["sampled"] * self.folder.samples.is_file() + ["measured"] * self.folder.metrics.is_file()
+        return f"<Run {self.path}: {names}; {', '.join(done)}>"
 
     @property
     def path(self) -> Path:
@@ -136,9 +160,16 @@ class Run:
         """The run's samples in the units of the model."""
         return self._samples(None)[0]
 
-    @_with_its_threads
+    @_at_work
     def execute(self) -> "Run":
-        """Train, sample, evaluate, draw and report; what is already there is not done again."""
+        """Train, sample, evaluate, draw and report; what is already there is not done again.
+
+        Raises DifrunError while another process works on the folder.
+        """
+        with lock.held(self.path):
+            return self._execute()
+
+    def _execute(self) -> "Run":
         self.folder.clean()
         self.train()
         if not self.folder.samples.is_file():
@@ -154,6 +185,13 @@ class Run:
         """Go on where the run was left: the result is that of a run that was never interrupted."""
         if self.trainer is not None and not self.trained:
             self.listener.note(f"training goes on from step {self.trainer.step} of {self.plan.train.steps}")
+        if (
+            self.trained
+            and self.folder.samples.is_file()
+            and self._measured()
+            and self.folder.report.is_file()
+        ):
+            self.listener.note("this run is finished; only its pictures and its report are drawn again")
         return self.execute()
 
     def load(self) -> None:
@@ -166,7 +204,7 @@ class Run:
         if _done(self.trainer):
             self.trainer.finish()
 
-    @_with_its_threads
+    @_at_work
     def train(self) -> None:
         """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
         if self.trained:
@@ -192,7 +230,7 @@ class Run:
             )
         trainer.finish()
 
-    @_with_its_threads
+    @_at_work
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
@@ -200,7 +238,7 @@ class Run:
         sampling.write(self.folder.samples, samples, self.parts.dataset, order)
         return samples
 
-    @_with_its_threads
+    @_at_work
     def draw_samples(
         self,
         n: int,
@@ -222,7 +260,7 @@ class Run:
         sampling.write(path, sampling.draw(self, order)[0], self.parts.dataset, order)
         return path
 
-    @_with_its_threads
+    @_at_work
     def evaluate(self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None) -> evaluation.Numbers:
         """Metrics of the run's samples beside their floors; written to metrics.json.
 
@@ -233,7 +271,7 @@ class Run:
         chosen = self.plan.metrics if metrics is None else metrics
         return self._evaluate(chosen, n, strict=True, added=metrics is not None)
 
-    @_with_its_threads
+    @_at_work
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
         from difrun.run.pictures import draw_all
