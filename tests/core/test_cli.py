@@ -100,6 +100,45 @@ def test_what_was_chosen_by_default_is_told(toy, call, work):
     assert call(*TOY, "--quiet")[2] == ""
 
 
+LONE = """
+    from difrun.api import Component, hookimpl
+
+    @hookimpl
+    def difrun_processes():
+        return [Component("lone", "x:X", "Alone.", provides={"discrete"}, requires={"spins"})]
+
+    @hookimpl
+    def difrun_datasets():
+        return [Component("chain", "x:X", "A chain.", provides={"spins"})]
+
+    @hookimpl
+    def difrun_models():
+        return [
+            Component("net", "x:X", "A network.", provides={"network"}),
+            Component("sum", "x:X", "By enumeration.", provides={"exact"}, requires={"discrete"}),
+        ]
+"""
+
+
+def test_that_nothing_is_trained_for_want_of_a_loss_is_told(site, call, work, monkeypatch):
+    """Not where the user names the exact model, and not where there is a loss."""
+    site.add("difrun-lone", LONE)
+    monkeypatch.setenv("DIFRUN_PLUGINS", "lone")
+    note = (
+        "Note: nothing is trained: no loss is installed that works with process 'lone'. "
+        "Model 'sum' is taken instead: By enumeration.\n"
+    )
+    code, _, err = call("--process", "lone")
+    assert (code, work.plan.model.name) == (0, "sum")
+    assert note in err
+    assert "nothing is trained" not in call("--process", "lone", "--model", "sum")[2]
+
+
+def test_a_loss_that_fits_is_taken_and_something_is_trained(toy, call, work):
+    assert "nothing is trained" not in call(*TOY)[2]
+    assert work.plan.loss.name == "plain"
+
+
 def test_the_end_is_a_table_and_the_report(toy, call, work):
     work.metrics["sliced-w2"]["value_sd"] = 0.00234
     work.metrics["density-coverage.density"] = {"value": 0.9, "floor": 1.0}

@@ -35,10 +35,14 @@ def offered(*arguments, incomplete=""):
 def test_list_shows_names_summaries_and_distributions(toy, call):
     _, out, _ = call("list")
     assert re.search(r"^  toy +The toy\. +difrun-toy$", out, re.MULTILINE)
-    assert re.search(r"^  heun .* difrun$", out, re.MULTILINE)
+    assert re.search(r"^\* heun .* difrun$", out, re.MULTILINE)  # what a run takes
+    assert re.search(r"^  euler .* difrun$", out, re.MULTILINE)
     for kind in ("process", "processes"):
         _, out, _ = call("list", kind)
-        assert out == "Processes\n  coin  The coin.  difrun-toy\n  toy   The toy.   difrun-toy\n"
+        assert out == (
+            "Processes\n* coin  The coin.  difrun-toy\n  toy   The toy.   difrun-toy\n\n"
+            "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another.\n"
+        )
 
 
 def test_show_reads_the_docstring_without_importing(toy, call):

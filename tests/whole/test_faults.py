@@ -66,7 +66,7 @@ def rough(tmp_path, monkeypatch):
         (("--sampler", "slip"), "sampler 'slip' (difrun-rough) failed: AttributeError in "),
         (
             ("--metric", "dent"),
-            "metric 'dent' (difrun-rough) failed: KeyError in dent (difrun_rough_parts.py:20): 'key'.",
+            "metric 'dent' (difrun-rough) failed: KeyError in dent (difrun_rough_parts.py:18): 'key'.",
         ),
     ],
 )

@@ -13,6 +13,7 @@ from difrun.randomness import torch_generator
 from difrun.registry import Registered, Registry
 from difrun.run.faults import culprit
 from difrun.run.parts import build, guided, made
+from difrun.run.threads import threads
 from difrun.run.training import new_trainer
 
 TINY: dict[str, dict[str, Any]] = {
@@ -35,7 +36,8 @@ def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseExc
     except ConfigError:
         return None
     try:
-        _run(plan)
+        with threads(plan.threads if isinstance(plan.threads, int) else None):
+            _run(plan)
     except (Exception, SystemExit) as error:
         needs_an_option = isinstance(error, DifrunError) and error.__cause__ is None
         guilty = culprit(error, [chosen.entry for chosen in plan.components()]) or entry
