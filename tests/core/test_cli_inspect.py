@@ -35,8 +35,9 @@ def offered(*arguments, incomplete=""):
 def test_list_shows_names_summaries_and_distributions(toy, call):
     _, out, _ = call("list")
     assert re.search(r"^  toy +The toy\. +difrun-toy$", out, re.MULTILINE)
-    assert re.search(r"^\* heun .* difrun$", out, re.MULTILINE)  # what a run takes
-    assert re.search(r"^  euler .* difrun$", out, re.MULTILINE)
+    # A run that names nothing takes the first process that is installed, coin, and what works with it.
+    assert re.search(r"^\* ancestral .* difrun$", out, re.MULTILINE)
+    assert re.search(r"^  heun .* difrun$", out, re.MULTILINE)
     for kind in ("process", "processes"):
         _, out, _ = call("list", kind)
         assert out == (
