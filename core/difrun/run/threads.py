@@ -52,18 +52,21 @@ def fastest(step: Callable[[], object]) -> tuple[int, dict[int, float]]:
     return best, rates
 
 
-def _rates(step: Callable[[], object], *counts: int) -> list[float]:
-    """Steps per second with each number of threads, in turns, so that what else the machine does meets all alike."""
-    done, spent = dict.fromkeys(counts, 0), dict.fromkeys(counts, 0.0)
-    for count in counts * 2:
-        with threads(count):
-            step()  # wakes the threads
-            began = time.perf_counter()
-            while (passed := time.perf_counter() - began) < TRIAL:
-                step()
-                done[count] += 1
-            spent[count] += passed
-    return [done[count] / spent[count] for count in counts]
+def _rates(step: Callable[[], object], few: int, many: int) -> tuple[float, float]:
+    """Steps per second with each number of threads, in turns, so that what else the machine does meets both alike."""
+    done, spent = {few: 0, many: 0}, {few: 0.0, many: 0.0}
+    for _ in range(2):
+        for count in (few, many):
+            with threads(count):
+                step()  # wakes the threads
+                began = time.perf_counter()
+                while (passed := time.perf_counter() - began) < TRIAL:
+                    step()
+                    done[count] += 1
+                spent[count] += passed
+        if 2 * done[many] * spent[few] < done[few] * spent[many]:
+            break  # half as fast or slower: no second turn needed, which could take seconds
+    return done[few] / spent[few], done[many] / spent[many]
 
 
 def _seconds(step: Callable[[], object]) -> float:
