@@ -35,11 +35,12 @@ class Choice:
     """The components of a run.
 
     entries: kind -> one, or a tuple for `MANY`; an empty tuple for the loss of an exact model.
-    defaulted: the kinds that the user did not name.
+    defaulted: the kinds that the user did not name. notes: what the user should be told of them.
     """
 
     entries: Mapping[str, Registered | tuple[Registered, ...]]
     defaulted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def all(self) -> list[Registered]:
         return flat(_by_priority(self.entries))
@@ -71,7 +72,21 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
             entry for entry in fitting if not entry.ambiguous or entry.plugin.dist == "difrun"
         )
         absent = [*absent, "metric"]
-    return Choice(filled, tuple(kind for kind in absent if filled[kind]))
+    return Choice(
+        filled, tuple(kind for kind in absent if filled[kind]), tuple(_notes(registry, absent, filled))
+    )
+
+
+def _notes(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Iterator[str]:
+    """That nothing is trained, where the user did not ask for that."""
+    model, process = chosen["model"], chosen["process"]
+    assert isinstance(model, Registered)
+    assert isinstance(process, Registered)
+    if "model" in absent and not chosen["loss"] and not registry.compatible("loss", {"process": process}):
+        yield (
+            f"nothing is trained: no loss is installed that works with process '{process.label}'. "
+            f"Model '{model.label}' is taken instead: {model.component.summary}"
+        )
 
 
 def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:

@@ -11,7 +11,7 @@ from attrs.validators import ge, gt, le, lt, optional
 from difrun.api import option
 from difrun.choose import ORDER, Choice, choose
 from difrun.errors import ConfigError
-from difrun.options import Section, build, build_all, record, values
+from difrun.options import Section, build, build_all, names_of, record, values
 from difrun.registry import Registered, Registry, get_registry
 from difrun.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
 from difrun.words import did_you_mean
@@ -27,11 +27,23 @@ def _seed(_: Any, __: attrs.Attribute, value: int) -> None:
         raise ValueError(f"expected a whole number from 0 to 2^63 − 1; got {value}")
 
 
+def _threads(_: Any, __: attrs.Attribute, value: Any) -> None:
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"expected 1 or more, auto or none; got {value}")
+
+
+Threads = int | Literal["auto"] | None
+
+
 @attrs.frozen
 class GeneralOptions:
     seed: int = option(0, "Seed of every random number of the run.", _seed)
     device: str = option("auto", "Where to compute.", _device, metavar="auto|cpu|cuda|cuda:N|mps")
-    threads: int | None = option(None, "CPU threads; none leaves the choice to torch.", optional(ge(1)))
+    threads: Threads = option(
+        "auto",
+        "CPU threads; auto: as many as make training faster, measured; none: torch's own choice.",
+        _threads,
+    )
 
 
 @attrs.frozen
@@ -116,7 +128,7 @@ class Plan:
     sample: SampleOptions = attrs.field(factory=SampleOptions)
     seed: int = 0
     device: str = "auto"
-    threads: int | None = None
+    threads: Threads = "auto"
     defaulted: tuple[str, ...] = attrs.field(default=(), eq=False)
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
 
@@ -166,7 +178,7 @@ class Plan:
         """
         settings = from_dict(data, registry, source)
         plan = assemble(choose(registry, settings.named), settings.options)
-        return attrs.evolve(plan, notes=tuple(settings.notes))
+        return attrs.evolve(plan, notes=(*settings.notes, *plan.notes))
 
 
 @attrs.frozen
@@ -228,6 +240,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
         sample=plain["sample"],
         **values(plain[""]),
         defaulted=choice.defaulted,
+        notes=choice.notes,
     )
 
 
@@ -246,7 +259,21 @@ def resolve(
 
     Raises ConfigError for names, combinations, options and values that do not work.
     """
+    for what, given in (("named", named), ("options", options)):
+        if given is not None and not isinstance(given, Mapping):
+            raise ConfigError(f"Invalid value for {what}: expected a dict; got {given!r}.")
+    for section, inner in (options or {}).items():
+        if not isinstance(inner, Mapping):
+            raise ConfigError(_not_a_section(section, inner))
     settings = with_file_dataset(
         Settings(dict(named or {}), {name: dict(o) for name, o in (options or {}).items()})
     )
     return assemble(choose(registry or get_registry(), settings.named), settings.options)
+
+
+def _not_a_section(name: str, value: Any) -> str:
+    """What is wrong with options that do not stand in a section, and how they are written."""
+    plain = {"": GeneralOptions, "train": TrainOptions, "sample": SampleOptions}
+    places = [{section: {name: value}} for section, cls in plain.items() if name in names_of(cls)]
+    written = " or ".join(map(str, places)) or '{"process": {"theta": 0.5}}'
+    return f"Invalid options: '{name}' is {value!r}; expected a section and its options, such as {written}."

@@ -24,3 +24,17 @@ class Interrupted(DifrunError):
         self.folder = Path(folder)
         self.outcome = outcome
         super().__init__(text)
+
+
+# How torch says, in a plain RuntimeError, that there is no memory left (CPU on Linux and Windows, MPS, cuBLAS).
+NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out: torch is not imported to ask for its class, which says so by its name."""
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or any(words in text for words in NO_MEMORY)
+    )

@@ -14,15 +14,15 @@ from typing import Any
 
 from difrun.errors import DifrunError
 
-_ROOM = "Free some space, or choose another folder with --out."
-_RIGHTS = "Choose another folder with --out, or change its permissions."
+_ROOM = "Free some space, or choose another folder."
+_RIGHTS = "Choose another folder, or change its permissions."
 _ADVICE = {
     errno.ENOSPC: _ROOM,
     errno.EDQUOT: _ROOM,
-    errno.EFBIG: "The system allows no larger file here: choose another folder with --out.",
+    errno.EFBIG: "The system allows no larger file here: choose another folder.",
     errno.EACCES: _RIGHTS,
     errno.EPERM: _RIGHTS,
-    errno.EROFS: "Choose another folder with --out; this one is on a disk that is read-only.",
+    errno.EROFS: "Choose another folder; this one is on a disk that is read-only.",
 }
 
 

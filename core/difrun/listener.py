@@ -11,7 +11,7 @@ class Listener:
         """Training has come to `step`; `rate` in steps per second, `eta` in seconds."""
 
     def sample(self, done: int, total: int) -> None:
-        """Sampling, or tuning, has done so many steps of all: in sampling on average over the samples, drawn in chunks."""
+        """Sampling or tuning has done so many steps of all; in sampling on average over the chunks."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""

@@ -14,9 +14,9 @@ import attrs
 from difrun.api import KINDS
 from difrun.choose import MANY, ORDER, lookup
 from difrun.errors import ConfigError
-from difrun.options import Field, Given, Section, variable
+from difrun.options import Field, Given, Section, names_of, variable
 from difrun.registry import Registry
-from difrun.words import did_you_mean
+from difrun.words import did_you_mean, listed
 
 TOP = Section("", "")
 TRAIN = Section("train", "train.")
@@ -68,7 +68,9 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
     known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "versions"]
     for key, value in data.items():
         if key not in known:
-            raise ConfigError(f"Unknown key {key} in {source}.{did_you_mean(key, known)}")
+            raise ConfigError(
+                f"Unknown key {key} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
+            )
         if key in TOP_KEYS:
             settings.give("", key, Given(value, f"{key} in {source}", "file"))
         elif key == "guidance":
@@ -88,6 +90,20 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
                 else:
                     settings.give(key, option, given)
     return with_file_dataset(settings)
+
+
+def _table_of(key: str, registry: Registry) -> str:
+    """The tables that have an option of this name, as a sentence; empty if none has."""
+    from difrun.config import SampleOptions, TrainOptions
+
+    option = key.replace("-", "_")
+    plain = {SAMPLE: SampleOptions, TRAIN: TrainOptions}
+    found = [section.key(option) for section, cls in plain.items() if option in names_of(cls)]
+    for entry in registry.entries():
+        if option in names_of(entry.component.options):
+            found.append(section_of(entry.kind, entry.label).key(option))
+    tables = dict.fromkeys(f"[{place.rpartition('.')[0]}] {option}" for place in found)
+    return f" It belongs into a table: {listed(list(tables)[:4], last=' or ')}." if tables else ""
 
 
 def _name(given: Given) -> Given:

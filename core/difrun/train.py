@@ -197,10 +197,13 @@ class Trainer:
         what, step = ("loss", first + int(bad[0]) + 1) if len(bad) else ("weights", self.step)
         self._good.put_back()
         self.step = self._good_step
+        bound = self.options.clip
+        now = f"now {bound:g}" if bound else "now off"
+        clip = f"a bound on the gradient (--train.clip 1; {now}), " if not 0 < bound <= 1 else ""
         raise DifrunError(
             f"The {what} became NaN or infinite at step {step}; kept are the weights of step {self.step}. "
-            f"Try a smaller --train.lr (now {self.options.lr:g}), a bound on the gradient (--train.clip 1; "
-            f"now {self.options.clip:g}), and data whose coordinates have a standard deviation near 1."
+            f"Try a smaller --train.lr (now {self.options.lr:g}), {clip}and data whose coordinates have a standard "
+            "deviation near 1."
         )
 
     def _keep(self) -> None:

@@ -236,7 +236,7 @@ class FakeRun:
         self.metrics = {"sliced-w2": {"value": 0.05, "floor": 0.04, "floor_sd": 0.01}}
         self.raises: BaseException | None = None
 
-    def start(self, plan, folder=None, *, force=False, listener=None):
+    def start(self, plan, folder=None, *, force=False, listener=None, examples_of=None):
         self.calls.append(("start", plan, folder, force))
         return self
 

@@ -35,10 +35,15 @@ def offered(*arguments, incomplete=""):
 def test_list_shows_names_summaries_and_distributions(toy, call):
     _, out, _ = call("list")
     assert re.search(r"^  toy +The toy\. +difrun-toy$", out, re.MULTILINE)
+    # A run that names nothing takes the first process that is installed, coin, and what works with it.
+    assert re.search(r"^\* ancestral .* difrun$", out, re.MULTILINE)
     assert re.search(r"^  heun .* difrun$", out, re.MULTILINE)
     for kind in ("process", "processes"):
         _, out, _ = call("list", kind)
-        assert out == "Processes\n  coin  The coin.  difrun-toy\n  toy   The toy.   difrun-toy\n"
+        assert out == (
+            "Processes\n* coin  The coin.  difrun-toy\n  toy   The toy.   difrun-toy\n\n"
+            "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another.\n"
+        )
 
 
 def test_show_reads_the_docstring_without_importing(toy, call):
@@ -188,7 +193,7 @@ def test_doctor_finds_words_that_no_component_knows_and_options_without_help(toy
     assert "Options of sampler 'odd' (difrun-odd) have no help: a" in out
     assert "Plugin difrun-idle 0.1.0 (difrun_idle) offers nothing." in out
     assert (
-        "DIFRUN_TRAIN_STEP is set, but no component has that option. Did you mean 'DIFRUN_TRAIN_STEPS'?"
+        "DIFRUN_TRAIN_STEP is set, but nothing reads a variable of that name. Did you mean 'DIFRUN_TRAIN_STEPS'?"
         in out
     )
 

@@ -27,7 +27,7 @@ RUN = """
             raise AssertionError("the signal was not heard")
 
     module = types.ModuleType("difrun.run")
-    module.start = lambda plan, folder, force, listener: Run(listener)
+    module.start = lambda plan, folder, force, listener, **_: Run(listener)
     sys.modules["difrun.run"] = module
 
     from difrun.cli import main

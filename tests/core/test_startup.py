@@ -124,3 +124,10 @@ def test_answers_come_within_half_a_second(toy, line):
         assert done.stdout or done.stderr
     assert min(whole) > 0
     assert statistics.median(whole) < max(0.5, statistics.median(bare) + 0.4), (whole, bare)
+
+
+def test_dir_of_the_package_has_the_names_that_are_imported_when_used(site):
+    done = site.python(
+        "import difrun, sys; print(set(difrun.__all__) <= set(dir(difrun)), 'torch' in sys.modules)"
+    )
+    assert done.stdout == "True False\n", done.stderr

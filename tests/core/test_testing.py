@@ -124,7 +124,8 @@ def test_each_fault_breaks_its_rule_and_no_other(site):
     assert {name: seen[name] for name in FAULTS} == FAULTS
     for name, rules in AT_LEAST.items():
         assert rules <= seen[name], name
-    assert seen["distribution"] == {"declares_itself_without_torch", "depends_on_a_range_of_difrun"}
+    rules = {"declares_itself_without_torch", "depends_on_a_range_of_difrun", "imports_only_what_it_declares"}
+    assert seen["distribution"] == rules  # it requires nothing, and imports difrun, attrs, numpy and torch
     only_general = [
         case.id for case in collect("difrun-faulty")[0] if case.id.startswith("sampler:for-spins-")
     ]
@@ -225,11 +226,12 @@ def test_one_line_makes_named_tests_and_strict_xfails(site):
     result = site.python(
         "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
     )
-    assert "difrun-grids 0.1.0: 13 checks of 1 components" in result.stdout, result.stdout + result.stderr
-    assert "1 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
+    assert "difrun-grids 0.1.0: 14 checks of 1 components" in result.stdout, result.stdout + result.stderr
+    assert "2 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
     assert "depends_on_a_range_of_difrun" in result.stdout
+    assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout
     ids = [case.id for case in collect("difrun-grids")[0]]
-    assert len(set(ids)) == len(ids) == 13
+    assert len(set(ids)) == len(ids) == 14
 
 
 def test_exact_moments_need_a_map_that_is_affine():

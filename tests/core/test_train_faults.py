@@ -24,7 +24,7 @@ def test_non_finite_loss_keeps_the_last_good_state():
     first = int((ours.batches.order(0, 1200) == bad).nonzero()[0]) // 8 + 1
     assert 100 < first <= 108
     ours = trainer(Net(), data)
-    with pytest.raises(DifrunError, match=rf"step {first}; .* step 100\b.*--train.lr .*0.003.*--train.clip"):
+    with pytest.raises(DifrunError, match=rf"step {first}; .* step 100\b.*--train.lr .*0.003.* near 1"):
         ours.run()
     same = trainer(Net(), DATA.repeat(3, 1))
     same.run(stopping=lambda: same.step == 100)
@@ -32,6 +32,18 @@ def test_non_finite_loss_keeps_the_last_good_state():
     assert differing(ours.state(), same.state()) == []
     assert all(tensor.isfinite().all() for tensor in ours.state().values())
     assert not ours.network.training
+
+
+@pytest.mark.parametrize(
+    ("clip", "advice"),
+    [(0.0, "(--train.clip 1; now off), "), (50.0, "(--train.clip 1; now 50), "), (1.0, None), (0.2, None)],
+)
+def test_a_bound_on_the_gradient_is_advised_where_there_is_none(clip, advice):
+    ours = trainer(Net(), torch.full_like(DATA, math.nan), clip=clip)
+    with pytest.raises(DifrunError) as caught:
+        ours.run()
+    text = str(caught.value)
+    assert advice in text if advice else "--train.clip" not in text
 
 
 def test_weights_that_overflow_are_noticed():

@@ -69,7 +69,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch, writer, faili
             WRITERS[writer](path)
     assert str(caught.value) == (
         f"Cannot write {path} (0.3 MB): No space left on device. The earlier file is intact. "
-        "Free some space, or choose another folder with --out."
+        "Free some space, or choose another folder."
     )
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file"]
@@ -126,7 +126,7 @@ def test_the_advice_fits_the_error(tmp_path, monkeypatch, number, words):
         files.write_text(tmp_path / "x", "text")
     assert f"{os.strerror(number)}. " in str(caught.value)
     assert words in str(caught.value)
-    assert str(caught.value).count("--out") == 1
+    assert "--out" not in str(caught.value)  # from Python there are no flags
     assert "earlier file" not in str(caught.value)
 
 

@@ -7,8 +7,9 @@ import statistics
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load_file
 
-from .support import SMALL, difrun, facts, samples, without_pictures
+from .support import SMALL, assert_same_result, difrun, facts, samples, without_pictures
 
 HALF = ("--process", "ou", "--process.theta", "0.5", "--process.sigma", "0.5", "--process.horizon", "1")
 
@@ -43,7 +44,7 @@ def test_sampling_starts_from_the_moments_of_the_noised_data(
     """x_T ~ N(μ + α(m − μ), α²v + σ_T²), m and v those of the rings: within five standard errors of 20 000 draws."""
     n = 20_000
     metric = ("--metric", "sliced-w2", "--metric.sliced-w2.projections", "1", "--threads", "1")
-    small = (*SMALL[: SMALL.index("--n")], "--steps", "1", *metric)
+    small = (*SMALL[2 : SMALL.index("--n")], "--steps", "1", *metric)
     with without_pictures():
         difrun(
             "run", *small, *flags, "--train.steps", 1, "--n", n, "--chunk", 7000, "--out", tmp_path / "run"
@@ -214,3 +215,23 @@ def test_a_run_keeps_the_examples_of_a_file_that_changes(tmp_path, monkeypatch):
     (tmp_path / "run" / "report.html").unlink()
     difrun("report", "run")
     assert (tmp_path / "run" / "report.html").is_file()
+
+
+def test_a_run_is_repeated_without_the_users_file(tmp_path, monkeypatch):
+    """From its run.toml alone, bit for bit; another seed or dataset needs the file, which a message names."""
+    monkeypatch.chdir(tmp_path)
+    np.save("points.npy", np.random.default_rng(7).normal(size=(300, 2)) * [1e3, 1e-3])
+    with without_pictures():
+        difrun("--dataset", "points.npy", *SMALL, "--out", "run")
+        (tmp_path / "points.npy").unlink()
+        said = difrun("run", "--config", "run/run.toml", "--out", "again")
+    assert "Note: the examples are those kept in run; --dataset FILE reads a file again" in said
+    assert_same_result(tmp_path / "run", tmp_path / "again")
+    # The repeat keeps them as well.
+    kept, again = (load_file(tmp_path / name / "data.safetensors") for name in ("run", "again"))
+    assert kept.keys() == again.keys() >= {"train", "held_out", "shift", "scale"}
+    assert all(np.array_equal(kept[name], again[name]) for name in kept)
+    for other in (("--seed", 3), ("--dataset.held-out", "0.4"), ("--dataset", "points.npy")):
+        said = difrun("run", "--config", "run/run.toml", *other, "--out", "other", code=1)
+        assert "points.npy' does not exist" in said
+    assert not (tmp_path / "other").exists()

@@ -124,6 +124,25 @@ def test_the_commands_of_the_readme_run(difrun, tmp_path):
         assert first["x"].shape == (200, 2)
 
 
+# What a fresh virtual environment has, beside the shell's own.
+FRESH = {"pip", "python", "git", "source", "cd"}
+
+
+def test_every_command_of_the_readme_sets_up_what_it_runs():
+    """A stranger has Python and pip: each line installs what it calls, or an earlier line has."""
+    text = "\n".join(re.findall(r"```sh\n(.*?)```", read("README.md"), re.DOTALL))
+    here = set(FRESH)
+    for line in filter(None, (line.split("#")[0].strip() for line in text.splitlines())):
+        for words in (part.split() for part in line.split("&&")):
+            assert words[0] in here, f"{line}: nothing has installed {words[0]}"
+            if words[:2] == ["pip", "install"]:
+                here |= set(words[2:]) | ({"difrun"} if "requirements.txt" in words else set())
+    ci = read(".ci/run").strip().splitlines()[-1]
+    assert f"```sh\n{ci}\n```" in read("README.md"), (
+        "continuous integration runs another command than the README"
+    )
+
+
 def test_every_hook_is_in_the_documents():
     """Each kind's hook and each event, by the name that a plugin author must write."""
     from difrun import hooks

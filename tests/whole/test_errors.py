@@ -50,7 +50,7 @@ def test_wrong_usage(here, flags, message):
 def test_zero_training_steps_leave_the_network_as_it_was_drawn(here):
     """Not an error: the reference that a trained network is compared with."""
     for steps in (0, 1):
-        difrun(*SMALL, "--train.steps", steps, "--out", str(steps))
+        difrun(*SMALL[2:], "--train.steps", steps, "--out", str(steps))
     untrained, after = weights(here / "0"), weights(here / "1")
     assert untrained["step"] == 0
     assert any(
@@ -159,7 +159,10 @@ def test_a_device_that_is_not_here(here, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     said = difrun(*SMALL, "--device", "cuda", "--out", "x", code=1)
-    assert said.splitlines()[-1] == "Error: --device cuda: this machine has cpu. Choose one of them, or auto."
+    assert (
+        said.splitlines()[-1]
+        == "Error: The device cuda is not here: this machine has cpu. Choose one of them, or auto."
+    )
     assert list(here.iterdir()) == []
 
 

@@ -157,3 +157,67 @@ def test_what_fails_is_an_ordinary_exception(by_command, tmp_path):
         with pytest.raises(DifrunError, match="has not been trained to the end"):
             use()
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"run.toml"}
+
+
+def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_trace(tmp_path, monkeypatch):
+    """Weights, samples and metrics are those of a run with that number given: the rehearsal changed nothing."""
+    import tomllib
+
+    from difrun.run.threads import threads
+
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+    heard = Stopping()
+    with threads(2):
+        auto = api.start(
+            plan(**{"": {"threads": "auto", "device": "cpu"}}), tmp_path / "auto", listener=heard
+        )
+        assert auto.plan.threads in (1, 2)
+        assert any(f"CPU threads: {auto.plan.threads}, by the speed" in note for note in heard.notes)
+        auto.execute()
+        recorded = tomllib.loads((tmp_path / "auto" / "run.toml").read_text("utf-8"))
+        assert recorded["threads"] == auto.plan.threads == api.reopen(tmp_path / "auto").plan.threads
+        given = {"": {"threads": auto.plan.threads, "device": "cpu"}}
+        api.start(plan(**given), tmp_path / "given").execute()
+    assert_same_result(tmp_path / "auto", tmp_path / "given")
+
+
+def test_a_run_shows_itself_in_one_line(by_command, tmp_path):
+    run = api.reopen(by_command)
+    names = "process ou, dataset rings, model mlp, sampler heun"
+    assert repr(run) == f"<Run {by_command}: {names}; trained, sampled, measured>"
+    assert (
+        repr(api.start(plan(), tmp_path / "new"))
+        == f"<Run {tmp_path / 'new'}: {names}; training step 0 of 120>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("named", "options", "message"),
+    [
+        ({}, {"seed": 3}, "'seed' is 3; expected a section and its options, such as {'': {'seed': 3}}."),
+        ({}, {"steps": 9}, "such as {'train': {'steps': 9}} or {'sample': {'steps': 9}}."),
+        ({}, {"theta": 1}, 'such as {"process": {"theta": 0.5}}.'),
+        ({}, [1], "Invalid value for options: expected a dict; got [1]."),
+        ("ou", {}, "Invalid value for named: expected a dict; got 'ou'."),
+    ],
+)
+def test_arguments_of_another_form_are_refused_with_the_right_one(named, options, message):
+    with pytest.raises(ConfigError) as caught:
+        api.resolve(named, options)
+    assert message in str(caught.value)
+
+
+def test_messages_fit_python_too(by_command, tmp_path):
+    """A folder that is taken: what to write is told for the command and for Python."""
+    with pytest.raises(DifrunError) as caught:
+        api.start(plan(), by_command)
+    assert str(caught.value).startswith(f"{by_command} already holds a run.")
+    assert "--force, in Python force=True" in str(caught.value)
+
+
+def test_resume_of_a_finished_run_says_so(by_command, monkeypatch):
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+    heard = Stopping()
+    api.reopen(by_command, heard).resume()
+    assert "this run is finished; only its pictures and its report are drawn again" in heard.notes
+    assert heard.stages == ["draw"]

@@ -271,7 +271,7 @@ def test_runs_without_out_are_numbered(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with without_pictures():
         for _ in range(2):
-            difrun(*SMALL, "--train.steps", 2, "--dataset", "blobs", "--process", "vp")
+            difrun(*SMALL[2:], "--train.steps", 2, "--dataset", "blobs", "--process", "vp")
     assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["vp-blobs-1", "vp-blobs-2"]
     np.testing.assert_array_equal(*(samples(path) for path in (tmp_path / "runs").iterdir()))
 

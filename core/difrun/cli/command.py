@@ -22,7 +22,7 @@ from difrun.settings import (
     option_from_environ,
     read_file,
 )
-from difrun.words import did_you_mean, plural
+from difrun.words import plural
 
 TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
@@ -88,6 +88,7 @@ class PlanCommand(click.Command):
         ctx.meta["difrun.flags"] = reading.flags if reading else []
         ctx.meta["difrun.choice"] = reading.choice if reading else Choice({})
         try:
+            self._refuse_repeated(ctx, args)
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name not in union or reading is None:
@@ -105,10 +106,25 @@ class PlanCommand(click.Command):
             if isinstance(param, KindFlag):
                 ctx.params.pop(param.name or "", None)
         if not ctx.resilient_parsing and reading is not None:
+            for text in stray_variables(registry, os.environ):
+                click.echo(f"Warning: {text}", err=True)
             ctx.params["request"] = reading.request(
                 {flag: value for flag, value in values.items() if value is not None}
             )
         return rest
+
+    def _refuse_repeated(self, ctx: click.Context, args: list[str]) -> None:
+        """A flag that is given twice: which value is meant is for the user to say."""
+        if ctx.resilient_parsing:
+            return
+        _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        for param in dict.fromkeys(order):
+            single = isinstance(param, click.Option) and not param.multiple
+            switch = getattr(param, "is_flag", False) and not isinstance(param, OptionFlag)
+            if single and not switch and order.count(param) > 1:
+                raise click.UsageError(
+                    f"{' / '.join(param.opts + param.secondary_opts)} is given twice; give it once.", ctx
+                )
 
     def _probe(self, ctx: click.Context, args: list[str], flags: list[OptionFlag]) -> dict[str, Any]:
         """The first reading, for names and files alone."""
@@ -212,12 +228,7 @@ class _Reading:
             options.setdefault(flag.section.name, {})[flag.field.name] = flag.given(value)
             by_user.add((flag.section.name, flag.field.name))
         plan = assemble(self.choice, options)
-        notes = [*self.settings.notes]
-        if "process" in self.command.kinds:
-            known = [flag.section.variable(flag.field.name) for _, flags in self.flags for flag in flags]
-            for name in stray_variables(self.registry, known, os.environ):
-                notes.append(f"{name} is set, but no component has that option.{did_you_mean(name, known)}")
-        plan = attrs.evolve(plan, notes=tuple(notes))
+        plan = attrs.evolve(plan, notes=(*self.settings.notes, *plan.notes))
         return Request(plan, frozenset(self.upper.named), frozenset(by_user))
 
 

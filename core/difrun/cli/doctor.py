@@ -4,6 +4,7 @@ import inspect
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Iterator
 
 import attrs
@@ -12,9 +13,8 @@ import click
 from difrun.cli.flags import stray_variables
 from difrun.contract import context
 from difrun.errors import DifrunError
-from difrun.options import Section, fields, values
+from difrun.options import fields, values
 from difrun.registry import Registered, Registry
-from difrun.settings import SAMPLE, TRAIN
 from difrun.words import did_you_mean, listed
 
 VOCABULARY = {"real", "spins", "gaussian", "discrete", "continuous", "sde", "ode", "network", "exact"}
@@ -29,7 +29,9 @@ class Problem:
 
 @click.command()
 @click.option(
-    "--load", is_flag=True, help="Also import every implementation, and look at torch and the devices."
+    "--load",
+    is_flag=True,
+    help="Also import every implementation and try it in a tiny run; look at torch and the devices.",
 )
 @click.pass_context
 def doctor(ctx: click.Context, load: bool) -> None:
@@ -105,35 +107,44 @@ def _tokens(registry: Registry) -> Iterator[Problem]:
 
 
 def _variables(registry: Registry) -> Iterator[Problem]:
-    known = [section.variable(name) for section, name in _plain_options()]
-    for name in stray_variables(registry, known, os.environ):
-        yield Problem(
-            f"{name} is set, but no component has that option.{did_you_mean(name, known)}", f"unset {name}"
-        )
-
-
-def _plain_options() -> Iterator[tuple[Section, str]]:
-    from difrun.config import SampleOptions, TrainOptions
-
-    for section, cls in ((TRAIN, TrainOptions), (SAMPLE, SampleOptions)):
-        for field in fields(cls):
-            yield section, field.name
+    for text in stray_variables(registry, os.environ):
+        yield Problem(text, f"unset {text.split()[0]}")
 
 
 def _targets(registry: Registry) -> Iterator[Problem]:
+    """What cannot be imported or called, and what goes wrong in a tiny run; each fault once."""
+    told = set()
     for entry in registry.entries():
-        try:
-            target = entry.load()
-            options = values(entry.component.options())
-            needed = context(entry.kind, entry.component)
-            if needed:  # without data to call it with, look whether it would take them
-                inspect.signature(target).bind(**dict.fromkeys(needed), **options)
-            else:
-                target(**options)
-        except DifrunError as error:
-            yield Problem(str(error), _contact(entry))
-        except (Exception, SystemExit) as error:
-            yield Problem(f"{entry} cannot be made: {type(error).__name__}: {error}", _contact(entry))
+        problem = _call(entry)
+        if problem is None:
+            from difrun.run.faults import where
+            from difrun.run.rehearsal import rehearse
+
+            found = rehearse(registry, entry)
+            if found is None:
+                continue
+            guilty, error = found
+            trace = "".join(traceback.format_exception(error))
+            problem = Problem(f"{guilty} failed: {where(error)}", _contact(guilty), trace)
+        if problem.what not in told:
+            told.add(problem.what)
+            yield problem
+
+
+def _call(entry: Registered) -> Problem | None:
+    try:
+        target = entry.load()
+        options = values(entry.component.options())
+        needed = context(entry.kind, entry.component)
+        if needed:  # without data to call it with, look whether it would take them
+            inspect.signature(target).bind(**dict.fromkeys(needed), **options)
+        else:
+            target(**options)
+    except DifrunError as error:
+        return Problem(str(error), _contact(entry))
+    except (Exception, SystemExit) as error:
+        return Problem(f"{entry} cannot be made: {type(error).__name__}: {error}", _contact(entry))
+    return None
 
 
 def _contact(entry: Registered) -> str:

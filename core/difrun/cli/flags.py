@@ -18,6 +18,7 @@ from difrun.options import Field, Given, Section, fields, variable
 from difrun.registry import Registry, get_registry
 from difrun.settings import Settings, section_of, with_file_dataset
 from difrun.values import shown
+from difrun.words import did_you_mean
 
 HELP = {
     "process": "Forward process.",
@@ -164,9 +165,31 @@ def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
     return with_file_dataset(settings)
 
 
-def stray_variables(registry: Registry, known: Iterable[str], environ: Mapping[str, str]) -> list[str]:
-    """Variables of the environment that look like options but belong to no installed component."""
-    variables = {flag.section.variable(flag.field.name) for flag, _ in every_flag(registry, HELP).values()}
-    variables |= {*known, *(variable(kind) for kind in HELP)}
-    prefixes = tuple(variable(part, "") for part in (*HELP, "train", "sample"))
-    return sorted(name for name in environ if name.startswith(prefixes) and name not in variables)
+OWN_VARIABLES = ("DIFRUN_PLUGINS", "DIFRUN_STRICT", "DIFRUN_DEBUG", "DIFRUN_ISOLATED")
+
+
+def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]:
+    """One sentence for each variable DIFRUN_... of the environment that nothing reads, with the one that may be meant.
+
+    A variable of a component that this run does not use is read by others and is none of them.
+    """
+    flags = [flag for flag, _ in every_flag(registry, HELP).values()]
+    flags += [
+        flag
+        for _, part in option_flags(Choice({}), {"train": None, "sample": None, "": None}, {})
+        for flag in part
+    ]
+    known = {flag.section.variable(flag.field.name): flag.section.flag(flag.field.name) for flag in flags}
+    known |= {variable(kind): f"--{kind}" for kind in HELP} | dict.fromkeys(OWN_VARIABLES, "")
+    prefix, found = variable(""), []
+    for name in sorted(environ):
+        if name.startswith(prefix) and name not in known:
+            rest = name.removeprefix(prefix)
+            # DIFRUN_STEPS for --steps: the flag of that name is meant, not the variable that looks most alike.
+            same = [other for other, flag in known.items() if flag == "--" + rest.lower().replace("_", "-")]
+            near = did_you_mean(rest, [other.removeprefix(prefix) for other in known]).replace(
+                "'", f"'{prefix}", 1
+            )
+            guess = f" Did you mean '{same[0]}'?" if same else near
+            found.append(f"{name} is set, but nothing reads a variable of that name.{guess}")
+    return found

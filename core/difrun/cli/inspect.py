@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from difrun.api import KINDS
-from difrun.choose import ORDER
+from difrun.choose import ORDER, choose
 from difrun.cli.output import table
 from difrun.cli.source import find_source
 from difrun.errors import ConfigError
@@ -47,13 +47,28 @@ def _complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: st
 @click.command("list")
 @click.argument("kind", required=False, type=_KindType())
 def list_components(kind: str | None) -> None:
-    """List the installed components, of one KIND or of all."""
+    """List the installed components, of one KIND or of all; * marks those that a run takes where none is named."""
     registry = get_registry()
+    defaults = _defaults(registry)
     blocks = []
     for each in [kind] if kind else KINDS:
-        rows = [(f"  {e.label}", e.component.summary, e.plugin.dist) for e in registry.entries(each)]
+        rows = [
+            (f"{'*' if e in defaults else ' '} {e.label}", e.component.summary, e.plugin.dist)
+            for e in registry.entries(each)
+        ]
         blocks.append(f"{plural(each).capitalize()}\n" + (table(rows) if rows else "  none is installed"))
+    if defaults:
+        blocks.append(
+            "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another."
+        )
     click.echo("\n\n".join(blocks))
+
+
+def _defaults(registry: Registry) -> list[Registered]:
+    try:
+        return choose(registry, {}).all()
+    except ConfigError:  # no run is possible with what is installed
+        return []
 
 
 @click.command()

@@ -11,12 +11,9 @@ from collections.abc import Sequence
 
 import click
 
-from difrun.errors import ConfigError, DifrunError, Interrupted
+from difrun.errors import ConfigError, DifrunError, Interrupted, out_of_memory
 from difrun.files import advice
 from difrun.words import quoted
-
-# How torch says, in a plain RuntimeError, that there is no memory left (CPU on Linux and Windows, MPS, cuBLAS).
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -47,7 +44,7 @@ def main(args: Sequence[str] | None = None) -> None:
         _say("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
         code = _stopped_by()
     except (MemoryError, RuntimeError) as error:
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         _say(
             "Error: there is not enough memory for this. Use less at a time: a smaller --chunk (sampling), "
@@ -78,16 +75,6 @@ def _stopped_by() -> int:
 def _os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}. {advice(error)}".rstrip()
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out: torch is not imported to ask for its class, which says so by its name."""
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError)
-        or type(error).__name__ == "OutOfMemoryError"
-        or any(words in text for words in NO_MEMORY)
-    )
 
 
 def _first_line(error: Exception) -> str:

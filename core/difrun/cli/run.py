@@ -27,10 +27,27 @@ def _run(request: Request, out: str | None, config: str | None, quiet: bool, for
         from difrun.run import start
 
         folder = Path(out) if out else None
-        running = start(request.plan, folder, force=force, listener=listener)
+        kept = _keeps_examples(request, config)
+        if kept is not None:
+            listener.note(f"the examples are those kept in {kept}; --dataset FILE reads a file again")
+        running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
         listener.note(f"the run folder is {running.path}")
         running.execute()
     _finish(running)
+
+
+def _keeps_examples(request: Request, config: str | None) -> Path | None:
+    """The run folder in which --config lies, if it keeps the examples that the plan asks for.
+
+    Other options of the dataset, or another seed, make other examples.
+    """
+    folder = Path(config).parent if config else Path()
+    if not config or not (folder / "data.safetensors").is_file() or Path(config).name != "run.toml":
+        return None
+    others = "dataset" in request.named or any(
+        place == ("", "seed") or place[0] == "dataset" for place in request.given
+    )
+    return None if others else folder
 
 
 def _resume(request: Request, folder: str, quiet: bool) -> None:
@@ -96,7 +113,8 @@ run = PlanCommand(
     short_help="Train, sample, measure, report.",
     epilog="A name or an option may also come from the environment (DIFRUN_SAMPLER for --sampler, "
     "DIFRUN_PROCESS_THETA for --process.theta) or from a file (--config: table [process], key theta). A flag "
-    "wins over the environment, that over the file.\n\n"
+    "wins over the environment, that over the file. A variable DIFRUN_... that nothing reads is warned of.\n\n"
+    "For a quick trial: --train.steps 500 --n 1000 --metric sliced-w2.\n\n"
     "DIFRUN_PLUGINS=a,b loads no plugins but a and b; DIFRUN_STRICT=1 stops where a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )

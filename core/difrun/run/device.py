@@ -1,7 +1,4 @@
-"""Where a run computes, and with how many threads."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
+"""Where a run computes."""
 
 import torch
 
@@ -26,21 +23,10 @@ def choose_device(name: str, source: str = "") -> torch.device:
     if wanted not in here:
         if source:
             raise DifrunError(
-                f"{source} names the device {name}; this machine has {', '.join(here)}. Choose one with --device."
+                f"{source} names the device {name}; this machine has {', '.join(here)}. "
+                "Choose another device: --device, or device=... in Python."
             )
         raise DifrunError(
-            f"--device {name}: this machine has {', '.join(here)}. Choose one of them, or auto."
+            f"The device {name} is not here: this machine has {', '.join(here)}. Choose one of them, or auto."
         )
     return device
-
-
-@contextmanager
-def threads(count: int | None) -> Iterator[None]:
-    """Compute with so many CPU threads inside (None: as many as before), and leave the number as it was."""
-    before = torch.get_num_threads()
-    if count is not None:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

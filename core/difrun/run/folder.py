@@ -17,6 +17,7 @@ from difrun import files
 from difrun.config import Chosen, Plan
 from difrun.errors import DifrunError
 from difrun.registry import Registry
+from difrun.words import quoted
 
 PICTURES = ("loss", "samples", "forward", "reverse", "score", "density", "flow", "paths")
 
@@ -83,7 +84,7 @@ class Folder:
                 file.unlink()
         except OSError as error:
             raise DifrunError(
-                f"cannot make the run folder {path or 'runs'}: {error.strerror}. Choose another place with --out."
+                f"cannot make the run folder {path or 'runs'}: {error.strerror}. Choose another place for it."
             ) from error
         files.write_text(folder.config, text)
         trial.unlink(missing_ok=True)
@@ -160,14 +161,14 @@ class Folder:
     @classmethod
     def _taken(cls, path: Path, force: bool) -> Path:
         if path.exists() and not path.is_dir():
-            raise DifrunError(f"--out {path} is a file; a run needs a folder of its own.")
+            raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
         if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
             if not (path / "run.toml").is_file():
-                raise DifrunError(f"--out {path} holds other files and no run. Choose a new or empty folder.")
+                raise DifrunError(f"{path} holds other files and no run. Choose a new or empty folder.")
             if not force:
                 raise DifrunError(
-                    f"--out {path} already holds a run. Choose another folder, continue that run with "
-                    f"'difrun resume {path}', or replace it with --force."
+                    f"{path} already holds a run. Choose another folder, continue that run with "
+                    f"'difrun resume {quoted(path)}', or replace it: --force, in Python force=True."
                 )
         path.mkdir(parents=True, exist_ok=True)
         return path

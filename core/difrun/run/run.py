@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from difrun import checkpoint, files
-from difrun.config import Chosen, Plan
+from difrun.config import Chosen, Plan, Threads
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
-from difrun.randomness import seed_of
 from difrun.registry import get_registry
-from difrun.run import evaluation, sampling, snapshot, tuning
-from difrun.run.device import choose_device, threads
+from difrun.run import evaluation, faults, lock, sampling, snapshot, tuning
+from difrun.run.device import choose_device
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, build, grid_times, guided, made
 from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
+from difrun.run.threads import threads
+from difrun.run.training import new_trainer, with_threads
 from difrun.train import Trainer
 from difrun.tune import ITERATIONS, Tuning
 from difrun.words import quoted
@@ -30,27 +31,41 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def start(
-    plan: Plan, folder: Path | str | None = None, *, force: bool = False, listener: Listener | None = None
+    plan: Plan,
+    folder: Path | str | None = None,
+    *,
+    force: bool = False,
+    listener: Listener | None = None,
+    examples_of: Path | str | None = None,
 ) -> "Run":
     """A new run in a folder of its own (None: the next free ``runs/<process>-<dataset>-<k>``), with run.toml in it.
 
-    Everything that can be refused is refused before the folder is made. Raises DifrunError.
+    force: replace the run that is there. examples_of: an earlier run with the same dataset and seed; the examples that
+    its folder keeps are used, and the user's file is not read again. Everything that can be refused is refused before
+    the folder is made. Raises DifrunError.
     """
     device = choose_device(plan.device)
     plan = attrs.evolve(plan, device=str(device))
-    parts = build(plan, device)
-    if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
-        grid_times(plan.grid, parts.model, plan.sample.steps)
-    made(plan.sampler)
+    listener = listener or Listener()
     if "tuned" in plan.grid.entry.component.provides:
         raise DifrunError(
             "There is nothing to be tuned before a model is trained. Run with another sampler and grid, then "
             "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
         )
     path = None if folder is None else Path(folder)
+    if path is not None:
+        lock.refuse_if_held(path)
+    with faults.told(plan):
+        parts = build(
+            plan, device, None if examples_of is None else snapshot.kept(Folder.open(Path(examples_of)))
+        )
+        if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
+            grid_times(plan.grid, parts.model, plan.sample.steps)
+        made(plan.sampler)
+        plan = with_threads(plan, parts, device, listener)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)
-    run = Run(plan, home, parts, device, listener or Listener())
+    run = Run(plan, home, parts, device, listener)
     signal = run.signal
     left = [] if signal is None or signal.little else [signal.sentence()]
     for text in filter(None, [snapshot.told(parts.dataset), *parts.process.advice(), *left]):
@@ -63,18 +78,22 @@ def reopen(
     listener: Listener | None = None,
     *,
     device: str | None = None,
-    threads: int | None = None,
+    threads: Threads = None,
 ) -> "Run":
     """The run in a folder, with its weights where it has been trained. Raises DifrunError.
 
-    Nothing else is needed: examples that came from a user's file are in the folder.
+    device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
+    file are in the folder.
     """
     home = Folder.open(Path(folder))
     plan = home.plan(get_registry())
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
-    parts = build(plan, place, snapshot.kept(home))
-    run = Run(plan, home, parts, place, listener or Listener())
+    listener = listener or Listener()
+    with faults.told(plan):
+        parts = build(plan, place, snapshot.kept(home))
+        plan = with_threads(plan, parts, place, listener)
+    run = Run(plan, home, parts, place, listener)
     for text in plan.notes:
         run.listener.note(text)
     run.load()
@@ -82,18 +101,19 @@ def reopen(
     return run
 
 
-def _with_its_threads(method: Method) -> Method:
-    """Let a method of `Run` compute with the threads of its plan, and give them back."""
+def _at_work(method: Method) -> Method:
+    """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
-        with threads(self.plan.threads):
+        count = self.plan.threads
+        with threads(count if isinstance(count, int) else None), faults.told(self.plan):
             return method(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Run:
     """One run. Made by `start` or `reopen`."""
 
@@ -104,6 +124,16 @@ class Run:
     listener: Listener
     trainer: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
+
+    def __repr__(self) -> str:
+        plan = self.plan
+        names = ", ".join(
+            f"{kind} {getattr(plan, kind).name}" for kind in ("process", "dataset", "model", "sampler")
+        )
+        step = 0 if self.trainer is None else self.trainer.step
+        done = ["trained" if self.trained else f"training step {step} of {plan.train.steps}"]
+        done += ["sampled"] * self.folder.samples.is_file() + ["measured"] * self.folder.metrics.is_file()
+        return f"<Run {self.path}: {names}; {', '.join(done)}>"
 
     @property
     def path(self) -> Path:
@@ -140,9 +170,16 @@ class Run:
         """The run's samples in the units of the model."""
         return self._samples()[0]
 
-    @_with_its_threads
+    @_at_work
     def execute(self) -> "Run":
-        """Train, sample, evaluate, draw and report; what is already there is not done again."""
+        """Train, sample, evaluate, draw and report; what is already there is not done again.
+
+        Raises DifrunError while another process works on the folder.
+        """
+        with lock.held(self.path):
+            return self._execute()
+
+    def _execute(self) -> "Run":
         self.folder.clean()
         self.train()
         if not self.folder.samples.is_file():
@@ -158,6 +195,13 @@ class Run:
         """Go on where the run was left: the result is that of a run that was never interrupted."""
         if self.trainer is not None and not self.trained:
             self.listener.note(f"training goes on from step {self.trainer.step} of {self.plan.train.steps}")
+        if (
+            self.trained
+            and self.folder.samples.is_file()
+            and self._measured()
+            and self.folder.report.is_file()
+        ):
+            self.listener.note("this run is finished; only its pictures and its report are drawn again")
         return self.execute()
 
     def load(self) -> None:
@@ -170,7 +214,7 @@ class Run:
         if _done(self.trainer):
             self.trainer.finish()
 
-    @_with_its_threads
+    @_at_work
     def train(self) -> None:
         """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
         if self.trained:
@@ -196,7 +240,7 @@ class Run:
             )
         trainer.finish()
 
-    @_with_its_threads
+    @_at_work
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
@@ -204,7 +248,7 @@ class Run:
         sampling.write(self.folder.samples, samples, self.parts.dataset, order)
         return samples
 
-    @_with_its_threads
+    @_at_work
     def draw_samples(
         self,
         n: int,
@@ -227,7 +271,7 @@ class Run:
         sampling.write(path, sampling.draw(self, order)[0], self.parts.dataset, order)
         return path
 
-    @_with_its_threads
+    @_at_work
     def evaluate(self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None) -> evaluation.Numbers:
         """Metrics of the run's samples beside their floors; written to metrics.json, and the report is made to fit.
 
@@ -242,7 +286,7 @@ class Run:
             self._report(redraw=False)
         return found
 
-    @_with_its_threads
+    @_at_work
     def evaluate_file(
         self, path: Path, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
     ) -> tuple[evaluation.Numbers, Path]:
@@ -254,7 +298,7 @@ class Run:
         """
         return evaluation.of_file(self, Path(path), self.plan.metrics if metrics is None else metrics, n)
 
-    @_with_its_threads
+    @_at_work
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
         """Optimise the sampler for so many steps (`difrun.tune`); sampler and grid `tuned` then use what was found.
 
@@ -270,7 +314,7 @@ class Run:
         self.listener.stage("tune")
         return tuning.improve(self, steps, free_weights, iterations, self._tuned)
 
-    @_with_its_threads
+    @_at_work
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
         self._need_model()
@@ -321,17 +365,7 @@ class Run:
         return self.folder.metrics.is_file() and all(m.entry.name in found for m in self.plan.metrics)
 
     def _new_trainer(self) -> Trainer:
-        assert self.parts.loss is not None  # an exact model counts as trained and comes nowhere near
-        dataset = self.parts.dataset
-        return Trainer(
-            self.parts.model,
-            self.parts.loss,
-            dataset.train.to(self.device),
-            self.plan.train,
-            seed=seed_of(self.plan.seed, "train"),
-            note=self.listener.note,
-            noise=None if dataset.noise is None else dataset.noise.to(self.device),
-        )
+        return new_trainer(self.plan, self.parts, self.device, self.listener)
 
     def _save(self, trainer: Trainer) -> None:
         checkpoint.write(

@@ -24,7 +24,11 @@ def _unused(options: Any, names: tuple[str, ...], why: str, instead: str) -> Non
 @attrs.frozen
 class OUOptions(GaussianOptions):
     theta: float = option(1.0, "Rate of return to the mean, θ (1/time).", gt(0))
-    mu: Numbers = option(0.0, "Mean to which the process returns, μ: one number, or one per coordinate.")
+    mu: Numbers = option(
+        0.0,
+        "Mean to which the process returns, μ: one number, or one per coordinate; where the data of a file are "
+        "standardised, in standard deviations from their mean.",
+    )
     sigma: float = option(2**0.5, "Noise amplitude, σ; the stationary variance is σ²/(2θ).", gt(0))
     horizon: float = option(4.0, "Time T at which sampling starts.", gt(0))
 

@@ -1,12 +1,16 @@
 """Rules for a distribution as a whole."""
 
+import ast
 import importlib.metadata
+import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
+from difrun.distributions import canonical
 from difrun.registry import Registry
 from difrun.testing.select import check
 
@@ -59,3 +63,45 @@ def is_the_only_plugin_installed(dist: Any) -> None:
     """Under DIFRUN_ISOLATED=1 no other plugin is installed: the plugin is tested alone with the core."""
     installed = {plugin.dist for plugin in Registry.discover(only=dist.name).plugins} - {"difrun"}
     assert installed == {dist.name}
+
+
+@check("distribution")
+def imports_only_what_it_declares(dist: Any) -> None:
+    """What its packages import is the standard library's, their own, or of a distribution that it requires."""
+    own = {entry.plugin.module for entry in dist.entries} | {entry.component.target for entry in dist.entries}
+    own = {name.split(":")[0].split(".")[0] for name in own}
+    required = {canonical(Requirement(text).name) for text in importlib.metadata.requires(dist.name) or []}
+    known = own | {name.replace("-", "_") for name in required} | set(sys.stdlib_module_names)
+    # A distribution may bring modules of other names: attrs brings attr.
+    for module, brought_by in importlib.metadata.packages_distributions().items():
+        if required & set(map(canonical, brought_by)):
+            known.add(module)
+    undeclared = {
+        f"{path.name} imports {name}" for path in _files(own) for name in _imported(path) if name not in known
+    }
+    assert not undeclared, f"add to the dependencies of {dist.name}: {', '.join(sorted(undeclared))}"
+
+
+def _files(packages: set[str]) -> list[Path]:
+    """The Python files of packages and of single modules."""
+    found: list[Path] = []
+    for name in sorted(packages):
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.submodule_search_locations:
+            found += [
+                file for folder in spec.submodule_search_locations for file in Path(folder).rglob("*.py")
+            ]
+        elif spec is not None and spec.origin:
+            found.append(Path(spec.origin))
+    return found
+
+
+def _imported(path: Path) -> set[str]:
+    """The top-level packages that a file imports, wherever in it; not those of imports from its own package."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            found.add(str(node.module).partition(".")[0])
+    return found

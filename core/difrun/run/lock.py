@@ -1,0 +1,136 @@
+"""One process at a time works on a run folder: a file says which."""
+
+import contextlib
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from difrun.errors import DifrunError
+
+NAME = "run.lock"
+WRITING = 10.0  # seconds after which an empty lock is not one that is being written
+
+_ours: set[Path] = set()
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Hold the lock of a run folder. Raises DifrunError, naming the holder, when another process has it.
+
+    The lock of a process that is gone is taken over. Where no lock can be written, such as on a full disk, there is
+    none: the run's own files then say what is wrong.
+    """
+    lock = folder.resolve() / NAME
+    taken = _take(lock)
+    if taken:
+        _ours.add(lock)
+    try:
+        yield
+    finally:
+        if taken:
+            _ours.discard(lock)
+            lock.unlink(missing_ok=True)
+
+
+def refuse_if_held(folder: Path) -> None:
+    """Raise DifrunError when another process works on the run folder."""
+    lock = folder.resolve() / NAME
+    if lock.is_file() and not _is_stale(lock, _read(lock)):
+        raise _refusal(lock)
+
+
+def _take(lock: Path) -> bool:
+    for _ in range(3):
+        try:
+            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            holder = _read(lock)
+            if not _is_stale(lock, holder):
+                raise _refusal(lock) from None
+            _remove(lock, holder)
+        except OSError:
+            return False
+        else:
+            pid = os.getpid()
+            own = {"pid": pid, "host": socket.gethostname(), "born": _born(pid), "since": time.time()}
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    json.dump(own, file)
+            except OSError:
+                lock.unlink(missing_ok=True)
+                return False
+            return True
+    raise _refusal(lock)
+
+
+def _remove(lock: Path, stale: dict[str, Any]) -> None:
+    """Remove a stale lock; one that another process has just put in its place is put back."""
+    aside = lock.with_name(f".{NAME}.{os.getpid()}.part")
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(lock, aside)
+        if _read(aside) != stale:
+            with contextlib.suppress(OSError):
+                os.link(aside, lock)
+        aside.unlink()
+
+
+def _read(lock: Path) -> dict[str, Any]:
+    """What a lock says; nothing where it is being written or cannot be read."""
+    try:
+        found = json.loads(lock.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("pid"), int) else {}
+
+
+def _is_stale(lock: Path, holder: dict[str, Any]) -> bool:
+    """Whether the process that made the lock is known to be gone."""
+    if not holder:
+        with contextlib.suppress(OSError):
+            return time.time() - lock.stat().st_mtime > WRITING
+        return True
+    if holder.get("host") != socket.gethostname():
+        return False  # nobody can tell from here
+    pid = holder["pid"]
+    if pid == os.getpid():
+        return lock not in _ours
+    # Another process may have got the number since: it was born at another time.
+    return not _alive(pid) or (holder.get("born") is not None and holder["born"] != _born(pid))
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # os.kill would end it
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _born(pid: int) -> str | None:
+    """When a process began, in the system's own count; None where that cannot be read."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+    except (OSError, IndexError):
+        return None
+
+
+def _refusal(lock: Path) -> DifrunError:
+    holder = _read(lock)
+    if not holder:
+        return DifrunError(f"Another process works on the run in {lock.parent}. Wait for it, or stop it.")
+    began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(float(holder.get("since", 0))))
+    text = (
+        f"Process {holder['pid']} on {holder.get('host', '?')} has worked on the run in {lock.parent} since {began}. "
+        "Wait for it, or stop it."
+    )
+    elsewhere = holder.get("host") != socket.gethostname() or os.name == "nt"
+    return DifrunError(f"{text} If it is gone, remove {lock}." if elsewhere else text)

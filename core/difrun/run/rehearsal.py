@@ -1,0 +1,62 @@
+"""A component tried out as a run would use it, in memory and in a moment: for `difrun doctor --load`."""
+
+from typing import Any
+
+import torch
+
+from difrun.choose import MANY, choose
+from difrun.config import Plan, assemble
+from difrun.errors import ConfigError, DifrunError
+from difrun.integrate import generate
+from difrun.listener import Listener
+from difrun.randomness import torch_generator
+from difrun.registry import Registered, Registry
+from difrun.run.faults import culprit
+from difrun.run.parts import build, guided, made
+from difrun.run.threads import threads
+from difrun.run.training import new_trainer
+
+TINY: dict[str, dict[str, Any]] = {
+    "train": {"steps": 2, "batch": 8},
+    "sample": {"n": 16, "steps": 3},
+    "": {"device": "cpu", "threads": 1},
+}
+
+
+def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
+    """What goes wrong in a tiny run with the component, its defaults and whatever else a run takes beside it.
+
+    Two steps of training, three of sampling, one metric. Returns whose fault it is and the error; None where all is
+    well, where nothing installed works with the component, and where one of its options has to be given.
+    """
+    try:
+        named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
+        named.setdefault("metric", [])
+        plan = assemble(choose(registry, named), TINY)
+    except ConfigError:
+        return None
+    try:
+        with threads(plan.threads if isinstance(plan.threads, int) else None):
+            _run(plan)
+    except (Exception, SystemExit) as error:
+        needs_an_option = isinstance(error, DifrunError) and error.__cause__ is None
+        guilty = culprit(error, [chosen.entry for chosen in plan.components()]) or entry
+        return None if needs_an_option else (guilty, error)
+    return None
+
+
+def _run(plan: Plan) -> None:
+    device = torch.device("cpu")
+    parts = build(plan, device)
+    few = parts.dataset.train[:8]
+    parts.process.advice()
+    times = made(plan.grid, parts.process, plan.sample.steps)
+    parts.process.sample(few, times[1], 0)
+    parts.process.path(few, times[::-1], 0)
+    if parts.loss is not None:
+        trainer = new_trainer(plan, parts, device, Listener())
+        trainer.run()
+        trainer.finish()
+    samples = generate(made(plan.sampler), guided(parts.model, plan.guidance), plan.sample.n, times)
+    for metric in plan.metrics:
+        metric.make(samples, parts.dataset.train[: len(samples)], generator=torch_generator(0, "rehearsal"))

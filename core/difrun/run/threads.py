@@ -1,0 +1,75 @@
+"""How many CPU threads a run computes with."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+ENOUGH = 1.2
+"""How much faster more threads must make a step to be taken."""
+
+LONG = 0.25
+"""A step that takes one thread so many seconds gives every other enough to do: nothing is measured."""
+
+TRIAL = 0.06
+"""Seconds that one number of threads is tried for, at a time."""
+
+
+@contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Compute with so many CPU threads inside (None: as many as before), and leave the number as it was."""
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def fastest(step: Callable[[], object]) -> tuple[int, dict[int, float]]:
+    """How many threads make `step` fast, and the steps per second measured with each number that was tried.
+
+    The number is doubled, from 1 up to torch's own, as long as that makes a step `ENOUGH` times faster: threads that
+    wait for a core that another program keeps busy make a small network many times slower, not faster.
+    """
+    most = torch.get_num_threads()
+    if most == 1:
+        return 1, {}
+    with threads(1):
+        # The first step also sets up what the others only use.
+        if _seconds(step) > 4 * LONG or _seconds(step) > LONG:
+            return most, {}
+    best, rates = 1, dict[int, float]()
+    while best < most:
+        more = min(2 * best, most)
+        low, high = _rates(step, best, more)
+        rates |= {best: low, more: high}
+        if high < ENOUGH * low:
+            break
+        best = more
+    return best, rates
+
+
+def _rates(step: Callable[[], object], few: int, many: int) -> tuple[float, float]:
+    """Steps per second with each number of threads, in turns, so that what else the machine does meets both alike."""
+    done, spent = {few: 0, many: 0}, {few: 0.0, many: 0.0}
+    for _ in range(2):
+        for count in (few, many):
+            with threads(count):
+                step()  # wakes the threads
+                began = time.perf_counter()
+                while (passed := time.perf_counter() - began) < TRIAL:
+                    step()
+                    done[count] += 1
+                spent[count] += passed
+        if 2 * done[many] * spent[few] < done[few] * spent[many]:
+            break  # half as fast or slower: no second turn needed, which could take seconds
+    return done[few] / spent[few], done[many] / spent[many]
+
+
+def _seconds(step: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    step()
+    return time.perf_counter() - began

@@ -1,0 +1,107 @@
+"""A plugin whose code fails in a run: one message that names it, and the traceback where one asks for it."""
+
+import pytest
+
+from difrun import registry
+from difrun.errors import DifrunError
+
+from .support import SMALL, difrun, plugin
+
+ENTRY = """
+from difrun.api import Component, hookimpl
+
+@hookimpl
+def difrun_processes():
+    given = {"gaussian", "sde", "ode"}
+    return [Component("half", "difrun_rough_parts:Half", "Half a process.", provides=given, requires={"real"})]
+
+@hookimpl
+def difrun_samplers():
+    return [Component("slip", "difrun_rough_parts:Slip", "A slip of the pen.", requires={"gaussian"})]
+
+@hookimpl
+def difrun_metrics():
+    return [Component("dent", "difrun_rough_parts:dent", "A dent in it.")]
+"""
+
+PARTS = """
+from difrun.gaussian import GaussianProcess
+from difrun.sampler import Sampler
+
+class Half(GaussianProcess):
+    horizon = 1.0
+
+    def log_alpha(self, t):
+        return -t
+
+class Slip(Sampler):
+    order = 1
+
+    def step(self, model, x, at, to, state, generator):
+        return model.prediction(x, at, "x0"), None
+
+def dent(samples, reference, *, generator):
+    return {"dent": {}["key"]}
+"""
+
+
+@pytest.fixture
+def rough(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    plugin(site, "difrun-rough", ENTRY)
+    (site / "difrun_rough_parts.py").write_text(PARTS, encoding="utf-8")
+    monkeypatch.syspath_prepend(site)
+    monkeypatch.setattr(registry, "_cached", None)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (
+            ("--process", "half"),
+            "process 'half' (difrun-rough) failed: NotImplementedError in variance (schedule.py:",
+        ),
+        (("--sampler", "slip"), "sampler 'slip' (difrun-rough) failed: AttributeError in "),
+        (
+            ("--metric", "dent"),
+            "metric 'dent' (difrun-rough) failed: KeyError in dent (difrun_rough_parts.py:18): 'key'.",
+        ),
+    ],
+)
+def test_a_plugin_that_fails_is_named(rough, flags, message):
+    said = difrun(*SMALL[: SMALL.index("--metric")], *flags, "--threads", 1, "--out", "x", code=1)
+    assert message in said, said
+    assert "This is a fault of difrun-rough 1.0: 'difrun doctor --load'" in said
+    assert "Traceback" not in said
+
+
+def test_the_cause_has_the_traceback(rough, tmp_path):
+    import difrun as api
+
+    with pytest.raises(DifrunError, match="process 'half'") as caught:
+        api.start(api.resolve({"process": "half"}, {"": {"threads": 1}}), tmp_path / "x")
+    assert isinstance(caught.value.__cause__, NotImplementedError)
+    assert caught.value.__cause__.__traceback__ is not None
+
+
+def test_a_fault_that_is_no_plugins_keeps_its_own_name(monkeypatch, tmp_path):
+    import difrun as api
+
+    def broken(*_, **__):
+        raise KeyError("the core's own")
+
+    monkeypatch.setattr("difrun.run.run.build", broken)
+    with pytest.raises(KeyError, match="the core's own"):
+        api.start(api.resolve({"process": "ou"}, {"": {"threads": 1}}), tmp_path / "x")
+
+
+def test_doctor_finds_them_all(rough):
+    """Each is made and used as a run would: one problem per component, with its traceback."""
+    said = difrun("doctor", "--load", code=1)
+    assert "process 'half' (difrun-rough) failed: NotImplementedError in variance (schedule.py:" in said
+    assert "sampler 'slip' (difrun-rough) failed: AttributeError in" in said
+    assert "metric 'dent' (difrun-rough) failed: KeyError in dent" in said
+    assert said.count("Traceback") == 3
+    assert said.endswith("3 problems found.\n")
