@@ -1,8 +1,8 @@
 r"""Tuning: the steps, and the weights, with which few evaluations of this very model go furthest.
 
 The sampler `adams` is y_{i+1} = y_i + Σ_j w_ij q_j on a grid of clocks φ_0 < ... < φ_n (`difrun.multistep`), and each
-part of it can be differentiated: the logarithms of the increments of φ, and the weights. Both are found by gradient
-descent on the distance to a fine solution from the same noise, in the pseudo-Huber norm √(‖e‖²/d + c²) − c, which does
+part of it can be differentiated: the logarithms of the increments of φ, and the weights. Both are found by
+L-BFGS on the distance to a fine solution from the same noise, in the pseudo-Huber norm √(‖e‖²/d + c²) − c, which does
 not let a few trajectories near a separatrix decide. Free weights are those of a bespoke non-stationary solver (Shaul et
 al., 2024, arXiv 2403.01329); a tuned grid alone is in the spirit of Sabour et al. (2024, arXiv 2404.14507).
 """
@@ -25,13 +25,12 @@ from difrun.randomness import Generator, seed_of
 FINE_STEPS = 200
 """Steps of the solution that counts as exact."""
 
-ITERATIONS = 250
-BATCH = 256
+ITERATIONS = 100
 HUBER = 0.05
 """c of the pseudo-Huber norm, in standard deviations of the data."""
 
-GRID_RATE, WEIGHT_RATE = 0.1, 0.01
-"""Learning rates of the logarithms of the increments, and of the weights in units of the step."""
+ROUND, HISTORY = 10, 20
+"""Iterations between two words of progress, and the memory of L-BFGS."""
 
 MOST_STEPS = 60
 
@@ -89,12 +88,11 @@ def tune(
         if watch is not None:
             watch(done, total)
 
-    solver.descend([GRID_RATE], iterations, noise, truth, told)
+    solver.descend(iterations, noise, truth, told)
     found.append(solver.state())
     if free_weights:
         solver.free_weights()
-        rates = [GRID_RATE / 4] + [WEIGHT_RATE] * (len(solver.parameters) - 1)
-        solver.descend(rates, iterations, noise, truth, lambda done: told(iterations + done))
+        solver.descend(iterations, noise, truth, lambda done: told(iterations + done))
         found.append(solver.state())
     times, rows = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
     noise, truth = fine(model, trajectories, seed_of(seed, "tune", "held out"))
@@ -224,30 +222,28 @@ class Solver:
         c = HUBER * self.frame.std
         return ((x - truth).square().flatten(1).mean(1) + c * c).sqrt().mean() - c
 
-    def descend(
-        self,
-        rates: Sequence[float],
-        iterations: int,
-        noise: Tensor,
-        truth: Tensor,
-        told: Callable[[int], Any],
-    ) -> None:
-        """Adam on the parameters, a learning rate for each, falling as half a cosine."""
-        groups = [{"params": [p], "lr": rate} for p, rate in zip(self.parameters, rates, strict=True)]
-        adam = torch.optim.Adam(groups, betas=(0.9, 0.99))
-        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
-        random = torch.Generator().manual_seed(0)
-        for k in range(iterations):
-            rows = torch.randperm(len(noise), generator=random)[:BATCH].to(noise.device)
+    def descend(self, iterations: int, noise: Tensor, truth: Tensor, told: Callable[[int], Any]) -> None:
+        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them."""
+        lbfgs = torch.optim.LBFGS(
+            self.parameters,
+            max_iter=ROUND,
+            history_size=HISTORY,
+            tolerance_grad=0.0,
+            tolerance_change=0.0,
+            line_search_fn="strong_wolfe",
+        )
+
+        def closure() -> Tensor:
             with torch.enable_grad():
-                loss = self.loss(self.run(noise[rows]), truth[rows])
+                loss = self.loss(self.run(noise), truth)
                 gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
-            torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
-            adam.step()
-            schedule.step()
-            told(k + 1)
+            return loss.detach().double()
+
+        for done in range(0, iterations, ROUND):
+            lbfgs.step(closure)
+            told(min(done + ROUND, iterations))
 
 
 def _padded(row: Tensor, room: int) -> Tensor:

@@ -93,7 +93,7 @@ def test_floor_two_does_not_need_click(toy):
         code + "print(resolve({'process': 'toy'}, registry=get_registry()).sampler.name)",
         DIFRUN_PLUGINS="toy",
     )
-    assert done.stdout == "heun\n", done.stderr
+    assert done.stdout == "adams\n", done.stderr
 
 
 def children_s():

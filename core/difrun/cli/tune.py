@@ -70,9 +70,9 @@ tune = PlanCommand(
         click.Option(
             ["--iterations"],
             type=click.IntRange(1),
-            default=250,
+            default=100,
             show_default=True,
-            help="Gradient steps for the grid, and as many for the weights.",
+            help="Iterations of L-BFGS for the grid, and as many for the weights.",
         ),
         QUIET,
     ],
