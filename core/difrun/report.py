@@ -49,6 +49,8 @@ class ReportContext:
 
     verdict: one sentence; made from the first metric and its floor where it is None.
 
+    likelihood: rows of quantity, nats, bits per dimension and meaning. likelihood_notes: sentences below them.
+
     signal: label -> value, what is left of the data at T and what is sampled instead.
 
     warnings: sentences that a reader must see.
@@ -66,6 +68,8 @@ class ReportContext:
     metrics: Mapping[str, Mapping[str, float | None]] = attrs.field(factory=dict)
     metric_notes: Mapping[str, str] = attrs.field(factory=dict)
     verdict: str | None = None
+    likelihood: Sequence[tuple[str, str, str, str]] = ()
+    likelihood_notes: Sequence[str] = ()
     signal: Mapping[str, Any] = attrs.field(factory=dict)
     warnings: Sequence[str] = ()
     pictures: Sequence[Picture] = ()

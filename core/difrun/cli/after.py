@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from difrun.cli.command import PlanCommand, Request
+from difrun.cli.likelihood import LIKELIHOOD, asked, likelihood_table
 from difrun.cli.output import metrics_table
 from difrun.cli.progress import Listener
 from difrun.cli.run import FOLDER, QUIET, WHERE, reopened
@@ -41,15 +42,25 @@ def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: 
     click.echo(f"Samples: {path}")
 
 
-def _evaluate(request: Request, folder: str, quiet: bool) -> None:
+def _evaluate(
+    request: Request, folder: str, quiet: bool, likelihood: bool, **likelihood_options: int | None
+) -> None:
     plan = request.plan
+    of_likelihood = asked(likelihood, likelihood_options)
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
+    n = request.only_given("sample", "n", plan.sample.n)
     with _work(quiet, "No metrics were written.") as listener:
-        metrics = reopened(request, folder, listener).evaluate(
-            plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
+        run = reopened(request, folder, listener)
+        found = run.likelihood(of_likelihood.request()) if of_likelihood else None
+        # The likelihood alone leaves the metrics of the run as they are.
+        metrics = (
+            None if found and not named and n is None else run.evaluate(plan.metrics if named else None, n)
         )
-    click.echo(metrics_table(metrics))
+    if metrics is not None:
+        click.echo(metrics_table(metrics))
+    if found:
+        click.echo(likelihood_table(found))
 
 
 def _report(request: Request, folder: str, quiet: bool) -> None:
@@ -76,10 +87,11 @@ sample = PlanCommand(
 evaluate = PlanCommand(
     "evaluate",
     callback=_evaluate,
-    params=[FOLDER, QUIET],
+    params=[FOLDER, *LIKELIHOOD, QUIET],
     kinds=("metric",),
     sections={"sample": ("n",), "": WHERE},
-    help="Measure the samples of a run against real data. What is not named is as in the run.",
+    help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
+    "What is not named is as in the run.",
     short_help="Measure the samples of a run.",
 )
 

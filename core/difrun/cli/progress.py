@@ -16,7 +16,13 @@ from difrun import listener
 LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal
 REDRAW_EVERY = 0.1  # and between two states of the live line
 
-STAGES = {"train": "Training", "sample": "Sampling", "evaluate": "Measuring", "draw": "Drawing"}
+STAGES = {
+    "train": "Training",
+    "sample": "Sampling",
+    "evaluate": "Measuring",
+    "draw": "Drawing",
+    "likelihood": "Likelihood",
+}
 
 _last_signal: int = signal.SIGINT
 

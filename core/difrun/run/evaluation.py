@@ -54,11 +54,16 @@ def one(run: Any, samples: Tensor, chosen: Chosen) -> Numbers:
 def content(
     run: Any, found: Numbers, samples: Tensor, facts: dict[str, Any], *, added: bool
 ) -> dict[str, Any]:
-    """What metrics.json holds: metrics, samples, signal, training. added: metrics found earlier stay."""
+    """What metrics.json holds: metrics, samples, signal, training, and a likelihood that was measured earlier.
+
+    added: metrics found earlier stay.
+    """
     old = run.folder.read_metrics()
     told: dict[str, Any] = {"metrics": {**old.get("metrics", {}), **found} if added else found}
     # Numbers that a later call adds may be of other samples; each metric says its own n.
     told["samples"] = old["samples"] if added and "samples" in old else {"n": len(samples)} | facts
+    if "likelihood" in old:  # of the model, which has not changed
+        told["likelihood"] = old["likelihood"]
     if run.signal is not None:
         told["signal"] = attrs.asdict(run.signal)
     if run.trainer is not None:

@@ -16,7 +16,7 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.randomness import seed_of
 from difrun.registry import get_registry
-from difrun.run import evaluation, sampling, snapshot
+from difrun.run import evaluation, likelihood, sampling, snapshot
 from difrun.run.device import choose_device, threads
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, build, guided, made
@@ -226,6 +226,12 @@ class Run:
         self._need_model()
         chosen = self.plan.metrics if metrics is None else metrics
         return self._evaluate(chosen, n, strict=True, added=metrics is not None)
+
+    @_with_its_threads
+    def likelihood(self, request: likelihood.Request | None = None) -> likelihood.Content:
+        """−log p of held-out examples; written to metrics.json. See `difrun.run.likelihood.measure`."""
+        self._need_model()
+        return likelihood.measure(self, request or likelihood.Request())
 
     @_with_its_threads
     def report(self) -> Path:

@@ -8,6 +8,7 @@ import torch
 
 from difrun import report
 from difrun.report import Picture, ReportContext
+from difrun.run import likelihood
 from difrun.run.signal import Signal
 from difrun.words import quoted
 
@@ -17,6 +18,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
     plan, signal = run.plan, run.signal
     content = run.facts
     process = plan.process.entry
+    rows, notes = likelihood.told(content.get("likelihood"))
     context = ReportContext(
         title=f"{process.name} on {plan.dataset.name}",
         summary=[f"{process.name}: {process.component.summary}.", *([signal.sentence()] if signal else [])],
@@ -28,6 +30,8 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
         },
         metrics=content.get("metrics", {}),
         metric_notes=_notes(run),
+        likelihood=rows,
+        likelihood_notes=notes,
         signal=_signal(signal) if signal else {},
         warnings=[
             *([signal.sentence()] if signal and signal.correlation >= 0.3 else []),
@@ -43,6 +47,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
             f"difrun run --config {quoted(run.folder.config)} --out ANOTHER_FOLDER",
             f"difrun sample {quoted(run.path)} --n 10000 --steps 50",
             f"difrun evaluate {quoted(run.path)}",
+            f"difrun evaluate {quoted(run.path)} --likelihood",
         ],
     )
     return report.write(run.path, context)
