@@ -80,6 +80,18 @@ def test_law_of_a_curve_is_converged(name):
     assert change.abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("squares", [2, 3, 4])
+def test_the_density_of_the_checkerboard_is_that_of_its_squares(squares):
+    """Every draw has −log p = entropy = log(area), nothing beside the squares has any; the area is an integral."""
+    data = make("checkerboard", n=100, squares=squares)
+    assert (data.log_density(data.held_out.double()) == -data.entropy).all()
+    axis = -2.5 + (torch.arange(1000, dtype=torch.float64) + 0.5) / 200
+    density = data.log_density(torch.cartesian_prod(axis, axis)).exp()
+    assert float(density.sum()) / 200**2 == pytest.approx(1, abs=0.02)
+    outside = torch.tensor([[-1.9, 2.1], [-2 + 6 / squares, -1.9], [-5.0, 0.0]], dtype=torch.float64)
+    assert data.log_density(outside).exp().tolist() == [0.0, 0.0, 0.0]
+
+
 def test_rings_are_the_two_half_circles():
     """Upper: radius 1.4 about (0.6, 0.2); lower: 0.5 about (−0.5, −1); noise 0.02; angles uniform."""
     train = make("rings").train.double()

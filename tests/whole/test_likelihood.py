@@ -60,6 +60,28 @@ def test_rings_have_their_entropy_and_numbers_agree(tmp_path):
     assert abs(own + 0.8181564) < 5 * found["nll"]["nats_error"]
 
 
+def test_a_law_that_is_no_mixture_has_its_entropy_too(tmp_path):
+    """The checkerboard is uniform on an area of 8: entropy log 8, and every example has −log p = log 8."""
+    flags = ("--model", "empirical", "--dataset.n", "500", *EXACT[2:])
+    folder = run(
+        tmp_path / "run",
+        "--process",
+        "edm",
+        "--dataset",
+        "checkerboard",
+        "--process.noise-floor",
+        "0.2",
+        *flags,
+    )
+    found, said = likelihood(folder, "--likelihood.n", "100", "--likelihood.steps", "40")
+    assert found["entropy"]["nats"] == pytest.approx(math.log(8))
+    assert "gap_noise" not in found
+    assert "gap of the noised law" not in said
+    assert found["nll"]["nats"] - found["gap"]["nats"] == pytest.approx(math.log(8), abs=1e-9)
+    # 500 examples blurred by 0.2: a density that is positive everywhere on the board, and worse than the law.
+    assert 5 * found["gap"]["nats_error"] < found["gap"]["nats"] < 2
+
+
 def test_densities_are_those_of_the_users_units(tmp_path, monkeypatch):
     """Columns 1024 and 2^−4 times as large: the same run, and −log p larger by log 2^10 + log 2^−4, exactly.
 

@@ -85,7 +85,16 @@ def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
         within = torch.rand((n, 2), generator=generator, dtype=torch.float64)
         return -2 + 4 / squares * (taken[which] + within)
 
-    return _of_draws("checkerboard", draw, seed, n)
+    area = 16 / squares**2 * len(taken)
+    middles = -2 + 4 / squares * (taken + 0.5)
+
+    def log_density(x: Tensor) -> Tensor:
+        # A point at the edge of a square may have been rounded out of it.
+        inside = (x[:, None] - middles.to(x)).abs().amax(2).amin(1) <= 2 / squares + 1e-6
+        return torch.where(inside, x.new_tensor(-math.log(area)), -math.inf)
+
+    data = _of_draws("checkerboard", draw, seed, n)
+    return attrs.evolve(data, log_density=log_density, entropy=math.log(area))
 
 
 @attrs.frozen(eq=False)

@@ -57,9 +57,9 @@ def measure(run: Any, request: Request) -> Content:
     standard error, nats per example and the same divided by d log 2. Densities are those of the user's units: for
     scaled data log p falls by Σ log(scale) over the coordinates (`log_scale`).
 
-    nll, nll_bound: −log p by the probability flow, and its bound by the ELBO. For data of known law also `entropy`,
-    the gaps to it, and `gap_noise`, the gap of the law noised to t_min. A gap is the mean of log p_law − log p over
-    the same examples, so that its error is smaller than that of −log p.
+    nll, nll_bound: −log p by the probability flow, and its bound by the ELBO. For data of known law also `entropy`
+    and the gaps to it, and where that is a mixture `gap_noise`, the gap of the law noised to t_min. A gap is the mean
+    of log p_law − log p over the same examples, so that its error is smaller than that of −log p.
     Raises DifrunError where there is no likelihood, or fewer examples than asked for.
     """
     model, dataset = run.model, run.parts.dataset
@@ -96,17 +96,18 @@ def measure(run: Any, request: Request) -> Content:
         "nll": _mean(log_scale - log_p, d),
         "nll_bound": _mean(log_scale - bound, d),
     }
+    x = x.double().cpu()
+    known = (
+        dataset.law.log_prob(x) if dataset.law is not None else dataset.log_density and dataset.log_density(x)
+    )
+    if known is not None:
+        value, error = (dataset.entropy, 0.0) if dataset.law is None else entropy(dataset.law)
+        found["entropy"] = _both(value + log_scale, error, d)
+        found |= {"gap": _mean(known - log_p, d), "gap_bound": _mean(known - bound, d)}
     if dataset.law is not None:
-        known = dataset.law.log_prob(x.double().cpu())
         noised = ExactMixture(dataset.law, model.process)
         at = model.process.at(model.process.t_min)
-        value, error = entropy(dataset.law)
-        found |= {
-            "entropy": _both(value + log_scale, error, d),
-            "gap": _mean(known - log_p, d),
-            "gap_bound": _mean(known - bound, d),
-            "gap_noise": _mean(known - noised.log_prob(x.double().cpu(), at), d),
-        }
+        found["gap_noise"] = _mean(known - noised.log_prob(x, at), d)
     content = {**run.folder.read_metrics(), "likelihood": found}
     files.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
     return found
