@@ -12,6 +12,7 @@ The integral is over the SNR, whatever the clock of the process. It is estimated
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -48,12 +49,22 @@ class Elbo:
         return -(self.prior + self.diffusion + self.reconstruction)
 
 
-def elbo(model: ScoreModel, x0: Tensor, *, times: int = 32, seed: int = 0, chunk: int = 2**16) -> Elbo:
+def elbo(
+    model: ScoreModel,
+    x0: Tensor,
+    *,
+    times: int = 32,
+    seed: int = 0,
+    chunk: int | None = None,
+    watch: Callable[[int, int], None] | None = None,
+) -> Elbo:
     """The bound for examples x0 (n, ...), an unbiased estimate for each.
 
     times: how many t per example, of a low-discrepancy sequence, each with a noise ε and with −ε; and as many
         x_{t_min}.
-    seed: of all random numbers. chunk: evaluations made at once; the result does not depend on it.
+    seed: of all random numbers. chunk: examples with their noise evaluated at once, None by their size; the result
+        does not depend on it.
+    watch: called with the number of examples done and their total.
 
     Two things of mean 0, fitted on other draws, are subtracted from every squared error: a multiple of ‖ε‖² − d, which
     at small noise, where x̂_0 is nearly x, takes nearly all of the variance, and how the error depends on time.
@@ -64,16 +75,20 @@ def elbo(model: ScoreModel, x0: Tensor, *, times: int = 32, seed: int = 0, chunk
     if times < 1:
         raise DifrunError(f"the bound needs at least 1 time per example, not {times}.")
     process, d = model.process, x0[:1].numel()
-    errors = _Errors(model, x0, seed)
+    if chunk is None:
+        chunk = max(256, min(2**16, 2**22 // d))
+    errors = _Errors(model, x0, seed, chunk)
     t = errors.times(len(x0) * times, "times")
     t_min = torch.full_like(t, process.t_min)
-    rows = max(1, chunk // (2 * times))
+    rows = max(1, chunk // times)
     diffusion, last = [], []
     for first in range(0, len(x0), rows):
         part = x0[first : first + rows].repeat_interleave(times, 0)
         here = slice(first * times, first * times + len(part))
         diffusion.append(errors.over_time(part, t[here], "noise", here.start).reshape(-1, times).mean(1))
         last.append(errors.of(part, t_min[here], "last", here.start).reshape(-1, times).mean(1))
+        if watch is not None:
+            watch(min(first + rows, len(x0)), len(x0))
     start = process.at(process.t_min)
     # `_Errors` counts the error of x̂_0 in units of σ_d sin θ, the reconstruction in units of σ/α = σ_d tan θ.
     cosine = start.alpha * model.data_std / math.hypot(start.alpha * model.data_std, start.sigma)
@@ -117,10 +132,10 @@ class EvenInAngle(TimeLaw):
 class _Errors:
     """Squared errors of x̂_0 in units of σ_d sin θ, with what is known of their noise taken out."""
 
-    def __init__(self, model: ScoreModel, x0: Tensor, seed: int):
+    def __init__(self, model: ScoreModel, x0: Tensor, seed: int, chunk: int):
         self.model, self.seed, self.like = model, seed, x0[:1]
         self.law = EvenInAngle(model.data_std)
-        self.profile, self.factors = self._fitted(x0)
+        self.profile, self.factors = self._fitted(x0, chunk)
 
     def times(self, n: int, stream: str) -> Tensor:
         like = self.like.new_zeros(n)
@@ -159,10 +174,14 @@ class _Errors:
         place = ((at.sigma / size).log().reshape(-1) - low) / (high - low) * BINS
         return total, known, place.long().clamp(0, BINS - 1)
 
-    def _fitted(self, x0: Tensor) -> tuple[Tensor, Tensor]:
+    def _fitted(self, x0: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """For each bin of log sin θ the mean error, and the least-squares factor of ‖ε‖² − d, whose variance is 2d."""
         rows = x0[torch.arange(PILOT, device=x0.device) % len(x0)]
-        error, known, place = self._raw(rows, self.times(PILOT, "pilot times"), "pilot noise", 0)
+        t = self.times(PILOT, "pilot times")
+        parts = [
+            self._raw(rows[k : k + chunk], t[k : k + chunk], "pilot noise", k) for k in range(0, PILOT, chunk)
+        ]
+        error, known, place = (torch.cat(values) for values in zip(*parts, strict=True))
         zeros = error.new_zeros(BINS)
         counts = zeros.index_add(0, place, torch.ones_like(error)).clamp_min(1)
         mean = zeros.index_add(0, place, error) / counts

@@ -56,7 +56,7 @@ def log_likelihood(
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
-    chunk: int = 1000,
+    chunk: int | None = None,
     prior: Callable[[Tensor], Tensor] | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> LogLikelihood:
@@ -72,6 +72,7 @@ def log_likelihood(
         Grathwohl et al., 2019, arXiv 1810.01367, eq. 8): unbiased, at the cost of k derivatives. None: exact up to 32
         coordinates, 4 probes beyond.
     seed: of the probes; those of example i are the same whatever `chunk`, the number of examples at a time, is.
+    chunk: None takes 1000, or fewer large ones.
     prior: log p_T at points (m, ...), in the place of the moment-matched Gaussian.
     watch: called with the number of steps done and their total.
 
@@ -80,6 +81,8 @@ def log_likelihood(
     """
     _refuse(model, x, steps, probes)
     d = x[:1].numel()
+    if chunk is None:
+        chunk = max(16, min(1000, 2**17 // d))
     if probes is None:
         probes = 0 if d <= EXACT_DIMENSIONS else DEFAULT_PROBES
     done, total = 0, steps * -(-len(x) // chunk)

@@ -79,7 +79,7 @@ def measure(run: Any, request: Request) -> Content:
         return log_likelihood(model, x, watch=run.sample_report, **options).nats.cpu()
 
     log_p = flow(x, request.steps)
-    bound = elbo(model, x, times=request.times, seed=seed).nats.cpu()
+    bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
     coarse = flow(x[:CHECKED], max(1, request.steps // 2))
     log_scale = 0.0 if dataset.scaling is None else float(dataset.scaling.scale.log().sum())
     found: Content = {
