@@ -63,13 +63,15 @@ class Dataset:
     held_out: real examples that no training sees, shape (M, *shape), float32.
     fresh: (n, generator) -> n new draws of the true law, where it can be drawn from.
     law: the law itself, where it is a Gaussian mixture of vectors: exact density and score.
+    log_density, entropy: log p of the law, (n, *shape) -> (n,), and its entropy, in nats, where they are known and the
+        law is no mixture; `law` says both itself.
     columns: names of the coordinates of vectors; empty when they have none.
     scaling: from the user's units to these; None when they are the same.
     noise: the standard normal noise ε that each training example is paired with, of the shape of `train`; training
         then makes x_t of such a couple. None pairs every example with noise drawn anew.
 
     Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and
-    column), or the noise is not of their shape.
+    column), the noise is not of their shape, or one of `log_density` and `entropy` is missing.
     """
 
     name: str
@@ -77,6 +79,8 @@ class Dataset:
     held_out: Tensor = attrs.field(converter=_examples)
     fresh: Callable[[int, torch.Generator], Tensor] | None = None
     law: GaussianMixture | None = None
+    log_density: Callable[[Tensor], Tensor] | None = None
+    entropy: float | None = None
     columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
     noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_examples))
@@ -89,6 +93,8 @@ class Dataset:
                 f"(M, {', '.join(map(str, self.shape))}) with M at least 1, like the training examples."
             )
         check_finite(self.held_out, f"dataset '{self.name}', held-out examples", self.columns)
+        if (self.log_density is None) != (self.entropy is None):
+            raise DifrunError(f"dataset '{self.name}': log_density and entropy of its law go together.")
         if self.noise is not None and self.noise.shape != self.train.shape:
             raise DifrunError(
                 f"dataset '{self.name}': noise of shape {tuple(self.noise.shape)} for training examples of shape "

@@ -54,13 +54,16 @@ class GaussianProcess(Schedule, ForwardProcess):
 
         With v = 0 it is the law of x_T given x_0 = m; a process that forgets its data has α_T = 0 and needs neither.
         """
-        at = self.at(self.horizon)
         like = torch.empty(shape, dtype=dtype, device=device)
-        mean, var = (torch.as_tensor(a, dtype=dtype, device=device) for a in (mean, var))
-        centre = self.centre_like(like)
-        location = centre + at.alpha * (mean - centre)
-        scale = (at.alpha**2 * var + at.var).sqrt()
+        location, scale = self.prior_moments(like, mean=mean, var=var)
         return location + scale * Generator.of(generator, device).normal(like)
+
+    def prior_moments(self, like: Tensor, *, mean: Any = 0.0, var: Any = 0.0) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of `prior`, per coordinate, in the dtype and on the device of `like` (n, ...)."""
+        at = self.at(self.horizon)
+        mean, var = (torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in (mean, var))
+        centre = self.centre_like(like)
+        return centre + at.alpha * (mean - centre), (at.alpha**2 * var + at.var).sqrt()
 
     @numpy_too
     def sample(self, x0: Tensor, t: Any, generator: Randomness = None) -> Tensor:

@@ -50,6 +50,8 @@ class ReportContext:
 
     verdict: a few sentences; made from all metrics and their floors where it is None (`difrun.verdict.verdict`).
 
+    likelihood: rows of quantity, nats, bits per dimension and meaning. likelihood_notes: sentences below them.
+
     signal: label -> value, what is left of the data at T and what is sampled instead.
 
     warnings: sentences that a reader must see.
@@ -67,6 +69,8 @@ class ReportContext:
     metrics: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
     metric_notes: Mapping[str, str] = attrs.field(factory=dict)
     verdict: str | None = None
+    likelihood: Sequence[tuple[str, str, str, str]] = ()
+    likelihood_notes: Sequence[str] = ()
     signal: Mapping[str, Any] = attrs.field(factory=dict)
     warnings: Sequence[str] = ()
     pictures: Sequence[Picture] = ()

@@ -135,7 +135,8 @@ def test_each_fault_breaks_its_rule_and_no_other(site):
 PROCESSES = """
 @hookimpl
 def difrun_processes():
-    names = ["Fine", "NoGradient", "WrongBridge", "Growing", "SharedNoise", "Late", "WideDensity"]
+    names = ["Fine", "NoGradient", "WrongBridge", "Growing", "SharedNoise", "Late", "WideDensity",
+             "LoudDiffuse", "Tardy", "Misread"]
     return [component(name.lower(), name, provides={"gaussian", "sde", "ode"}) for name in names]
 """
 
@@ -151,6 +152,11 @@ def test_wrong_processes_are_found(site):
     assert "samples_follow_the_marginals" not in seen["process:sharednoise"]
     assert "marginals_start_at_the_data" in seen["process:late"]
     assert seen["process:widedensity"] == {"density_is_that_of_the_noised_data"}
+    assert {"bounds_the_likelihood_without_a_gap", "samples_follow_the_marginals"} <= seen[
+        "process:louddiffuse"
+    ]
+    assert {"has_the_likelihood_of_the_law", "time_at_inverts_the_log_snr"} <= seen["process:tardy"]
+    assert seen["process:misread"] == {"means_the_same_by_every_parameterisation"}
 
 
 METRICS = """

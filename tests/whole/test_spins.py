@@ -183,3 +183,14 @@ def test_their_samples_have_the_law_of_the_data(spins):
     error = 5 * (1 / len(x) + 1 / 4000) ** 0.5
     np.testing.assert_allclose(x.mean(0), [0.6, -0.2, 0.0], atol=error)
     np.testing.assert_allclose(np.cov(x.T)[np.triu_indices(3, 1)], 0, atol=5 / len(x) ** 0.5)
+
+
+def test_they_have_no_likelihood_and_are_told_so(spins):
+    site = spins.parent / "site"
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); from difrun.cli import main; main()"
+    command = [sys.executable, "-c", code, "evaluate", "run", "--likelihood"]
+    done = subprocess.run(command, cwd=spins.parent, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 1
+    words = "the likelihood needs a Gaussian process, which has a probability flow; 'flip' is none."
+    assert words in " ".join(done.stderr.split())
+    assert "likelihood" not in facts(spins)

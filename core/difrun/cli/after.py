@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from difrun.cli.command import PlanCommand, Request
+from difrun.cli.likelihood import LIKELIHOOD, asked, likelihood_table
 from difrun.cli.output import metrics_table
 from difrun.cli.progress import Listener
 from difrun.cli.run import FOLDER, QUIET, WHERE, reopened
@@ -46,21 +47,36 @@ def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: 
     click.echo(f"Samples: {path}")
 
 
-def _evaluate(request: Request, folder: str, samples: str | None, quiet: bool) -> None:
+def _evaluate(
+    request: Request,
+    folder: str,
+    samples: str | None,
+    quiet: bool,
+    likelihood: bool,
+    **likelihood_options: int | None,
+) -> None:
     plan = request.plan
+    of_likelihood = asked(likelihood, likelihood_options)
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
     chosen, n = plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
+    found, metrics, told = None, None, ""
     with work(quiet, "No metrics were written.") as listener:
         running = reopened(request, folder, listener)
-        if samples is None:
-            metrics, told = running.evaluate(chosen, n), ""
-            if (running.path / "report.html").is_file():
-                told = f"Report: {running.path / 'report.html'}"
-        else:
+        if of_likelihood:
+            found = running.likelihood(of_likelihood.request())
+        if samples is not None:
             metrics, path = running.evaluate_file(Path(samples), chosen, n)
             told = f"Metrics: {path}"
-    click.echo("\n".join(filter(None, [metrics_table(metrics), told])))
+        elif found is None or named or n is not None:  # the likelihood alone leaves the metrics as they are
+            metrics = running.evaluate(chosen, n)
+    if samples is None and (running.path / "report.html").is_file():
+        told = f"Report: {running.path / 'report.html'}"
+    tables = [
+        "" if metrics is None else metrics_table(metrics),
+        "" if found is None else likelihood_table(found),
+    ]
+    click.echo("\n".join(filter(None, [*tables, told])))
 
 
 def _report(request: Request, folder: str, quiet: bool) -> None:
@@ -97,11 +113,13 @@ evaluate = PlanCommand(
             type=click.Path(),
             help="Measure the samples in this file (.npz, .npy or .csv, in your units) instead of the run's own.",
         ),
+        *LIKELIHOOD,
         QUIET,
     ],
     kinds=("metric",),
     sections={"sample": ("n",), "": WHERE},
-    help="Measure the samples of a run against real data. What is not named is as in the run.\n\n"
+    help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
+    "What is not named is as in the run.\n\n"
     "The numbers go into metrics.json and the report; those of --samples FILE.npz into FILE.metrics.json. "
     "Of more samples than the run has (--n), a file of their own is drawn.",
     short_help="Measure the samples of a run.",

@@ -146,6 +146,8 @@ def content(run: Any, found: Numbers, n: int, facts: dict[str, Any], *, added: b
     old = run.folder.read_metrics()
     told: dict[str, Any] = {"metrics": {**old.get("metrics", {}), **found} if added else found}
     told["samples"] = {"n": n} | facts
+    if "likelihood" in old:  # of the model, which has not changed
+        told["likelihood"] = old["likelihood"]
     if run.signal is not None:
         told["signal"] = attrs.asdict(run.signal)
     if run.trainer is not None:

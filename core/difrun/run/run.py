@@ -15,7 +15,7 @@ from difrun.config import Chosen, Plan, Threads
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.registry import get_registry
-from difrun.run import evaluation, faults, lock, sampling, snapshot, tuning
+from difrun.run import evaluation, faults, likelihood, lock, sampling, snapshot, tuning
 from difrun.run.device import choose_device
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, build, grid_times, guided, made
@@ -313,6 +313,15 @@ class Run:
             )
         self.listener.stage("tune")
         return tuning.improve(self, steps, free_weights, iterations, self._tuned)
+
+    @_at_work
+    def likelihood(self, request: likelihood.Request | None = None) -> likelihood.Content:
+        """−log p of held-out examples; written to metrics.json. See `difrun.run.likelihood.measure`."""
+        self._need_model()
+        found = likelihood.measure(self, request or likelihood.Request())
+        if self.folder.report.is_file():
+            self._report(redraw=False)
+        return found
 
     @_at_work
     def report(self) -> Path:

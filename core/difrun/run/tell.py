@@ -8,6 +8,7 @@ import torch
 
 from difrun import report
 from difrun.report import Picture, ReportContext
+from difrun.run import likelihood
 from difrun.run.signal import Signal
 from difrun.run.snapshot import told
 from difrun.words import quoted
@@ -19,6 +20,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
     own = told(dataset)
     content = run.facts
     process = plan.process.entry
+    rows, notes = likelihood.told(content.get("likelihood"))
     context = ReportContext(
         title=f"{process.name} on {dataset.name}",
         summary=list(
@@ -35,6 +37,8 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
         },
         metrics=content.get("metrics", {}),
         metric_notes={name: number.get("meaning", "") for name, number in run.metrics.items()},
+        likelihood=rows,
+        likelihood_notes=notes,
         signal=_signal(signal) if signal else {},
         warnings=[
             *([signal.sentence()] if signal and signal.much else []),
@@ -50,6 +54,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
             f"difrun run --config {quoted(run.folder.config)} --out ANOTHER_FOLDER",
             f"difrun sample {quoted(run.path)} --n 10000 --steps 50",
             f"difrun evaluate {quoted(run.path)}",
+            f"difrun evaluate {quoted(run.path)} --likelihood",
         ],
     )
     return report.write(run.path, context)

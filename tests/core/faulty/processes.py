@@ -56,3 +56,24 @@ class WideDensity(ReferenceVP):
     @numpy_too
     def density(self, points, data, t):
         return 0.99 * super().density(points, data, t)
+
+
+class LoudDiffuse(ReferenceVP):
+    """Draws x_t with half as much noise again as it says."""
+
+    def diffuse(self, x0, noise, at):
+        return super().diffuse(x0, 1.5 * noise, at)
+
+
+class Tardy(ReferenceVP):
+    """Finds times too late by a twentieth, but for the ends."""
+
+    def time_at(self, lam):
+        return 1.05 * super().time_at(lam)
+
+
+class Misread(ReferenceVP):
+    """Reads a network that predicts v as one that predicts the velocity."""
+
+    def denoiser(self, network, *, predicts="edm", **more):
+        return super().denoiser(network, predicts="velocity" if predicts == "v" else predicts, **more)

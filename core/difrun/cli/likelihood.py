@@ -1,0 +1,67 @@
+"""`difrun evaluate RUN --likelihood`: its flags, and what it prints."""
+
+import textwrap
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from difrun.cli.output import table
+
+if TYPE_CHECKING:
+    from difrun.run.likelihood import Request
+
+WIDTH = 120
+
+
+def _number(name: str, least: int, help: str) -> click.Option:
+    return click.Option(
+        [f"--likelihood.{name}", f"likelihood_{name}"], type=click.IntRange(least), metavar="N", help=help
+    )
+
+
+LIKELIHOOD = (
+    click.Option(
+        ["--likelihood"],
+        is_flag=True,
+        help="Log-likelihood of held-out examples, by the probability flow and by the ELBO, in nats and bits per "
+        "dimension.",
+    ),
+    _number("n", 1, "Held-out examples.  [default: 1000, or all if fewer]"),
+    _number("steps", 1, "Steps of the probability flow (fourth order).  [default: 100]"),
+    _number(
+        "probes",
+        0,
+        "Random probes of the divergence; 0: exact.  [default: 0 up to 32 coordinates, 4 beyond]",
+    ),
+    _number("times", 1, "Times per example in the ELBO.  [default: 64]"),
+)
+"""The flags. Each of the numbers asks for the likelihood, too."""
+
+
+@attrs.frozen
+class Asked:
+    """The numbers that the user gave."""
+
+    given: dict[str, int]
+
+    def request(self) -> "Request":
+        from difrun.run.likelihood import Request
+
+        return Request(**self.given)
+
+
+def asked(flag: bool, options: Mapping[str, int | None]) -> Asked | None:
+    """What `LIKELIHOOD` asks for; None where no flag of it is set."""
+    given = {name.removeprefix("likelihood_"): value for name, value in options.items() if value is not None}
+    return Asked(given) if flag or given else None
+
+
+def likelihood_table(found: dict[str, Any]) -> str:
+    """The quantities in nats and bits per dimension, what each means, and how they were found."""
+    from difrun.run.likelihood import rows, sentences
+
+    head = ("likelihood", "nats per example", "bits per dimension", "meaning")
+    notes = [textwrap.fill(sentence, WIDTH, break_long_words=False) for sentence in sentences(found)]
+    return "\n".join([table([head, *rows(found)]), *notes])

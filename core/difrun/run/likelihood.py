@@ -1,0 +1,198 @@
+"""The likelihood of a run's model on held-out examples, beside what is known of their law."""
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun import files
+from difrun.data import Dataset
+from difrun.elbo import elbo
+from difrun.entropy import entropy
+from difrun.errors import DifrunError
+from difrun.exact import ExactMixture
+from difrun.gaussian import GaussianProcess
+from difrun.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS, log_likelihood
+from difrun.randomness import seed_of, torch_generator
+from difrun.report import number
+
+Content = dict[str, Any]
+
+CHECKED = 200
+"""Examples that are solved a second time with half the steps, which shows the error of the steps."""
+
+ROWS = {
+    "nll": ("−log p, probability flow", "of what deterministic samplers draw; lower is better"),
+    "nll_bound": ("−log p, bound (ELBO)", "of what the reverse SDE draws: at most this"),
+    "entropy": ("entropy of the law", "the mean of −log p under the law itself, which no model can beat"),
+    "gap": ("gap, probability flow", "how much the model loses: the divergence KL(law ‖ model)"),
+    "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by the reverse SDE"),
+    "gap_noise": ("gap of the noised law", "what even the exact model loses, as it ends at t_min"),
+}
+"""Quantity -> its name and what it means."""
+
+
+@attrs.frozen
+class Request:
+    """How the likelihood is measured: see `difrun.likelihood.log_likelihood` and `difrun.elbo.elbo`.
+
+    n: held-out examples, drawn at random; None takes 1000, or all if they are fewer. steps: of the probability flow.
+    probes: 0 is the exact divergence; None chooses by the dimension. times: per example, of the bound.
+    """
+
+    n: int | None = None
+    steps: int = 100
+    probes: int | None = None
+    times: int = 64
+
+
+def measure(run: Any, request: Request) -> Content:
+    r"""What metrics.json says under ``likelihood``; written there.
+
+    Every quantity is {"nats", "nats_error", "bits_per_dim", "bits_per_dim_error"}: a mean over examples with its
+    standard error, nats per example and the same divided by d log 2. Densities are those of the user's units: for
+    scaled data log p falls by Σ log(scale) over the coordinates (`log_scale`).
+
+    nll, nll_bound: −log p by the probability flow, and its bound by the ELBO. For data of known law also `entropy`
+    and the gaps to it, and where that is a mixture `gap_noise`, the gap of the law noised to t_min. A gap is the mean
+    of log p_law − log p over the same examples, so that its error is smaller than that of −log p.
+    Raises DifrunError where there is no likelihood, or fewer examples than asked for.
+    """
+    model, dataset = run.model, run.parts.dataset
+    if not isinstance(model.process, GaussianProcess):
+        raise DifrunError(
+            f"the likelihood needs a Gaussian process, which has a probability flow; '{run.plan.process.name}' is none."
+        )
+    x = _examples(dataset, request.n, run.plan.seed).to(run.device)
+    # An exact model is worth its digits; a network has been trained in float32 and is evaluated so.
+    if run.parts.loss is None and run.device.type != "mps":
+        x = x.double()
+    d, seed = x[0].numel(), seed_of(run.plan.seed, "likelihood")
+    run.listener.stage("likelihood")
+
+    def flow(x: Tensor, steps: int) -> Tensor:
+        options: Any = {"steps": steps, "probes": request.probes, "seed": seed}
+        return log_likelihood(model, x, watch=run.sample_report, **options).nats.cpu()
+
+    log_p = flow(x, request.steps)
+    bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
+    coarse = flow(x[:CHECKED], max(1, request.steps // 2))
+    log_scale = 0.0 if dataset.scaling is None else float(dataset.scaling.scale.log().sum())
+    found: Content = {
+        "n": len(x),
+        "dimensions": d,
+        "steps": request.steps,
+        "probes": (0 if d <= EXACT_DIMENSIONS else DEFAULT_PROBES)
+        if request.probes is None
+        else request.probes,
+        "times": request.times,
+        "noise_to_signal": model.process.noise_floor,
+        "log_scale": log_scale,
+        "half_steps_change": float((log_p[:CHECKED] - coarse).abs().mean()),
+        "nll": _mean(log_scale - log_p, d),
+        "nll_bound": _mean(log_scale - bound, d),
+    }
+    x = x.double().cpu()
+    known = (
+        dataset.law.log_prob(x) if dataset.law is not None else dataset.log_density and dataset.log_density(x)
+    )
+    if known is not None:
+        value, error = (dataset.entropy, 0.0) if dataset.law is None else entropy(dataset.law)
+        found["entropy"] = _both(value + log_scale, error, d)
+        found |= {"gap": _mean(known - log_p, d), "gap_bound": _mean(known - bound, d)}
+    if dataset.law is not None:
+        noised = ExactMixture(dataset.law, model.process)
+        at = model.process.at(model.process.t_min)
+        found["gap_noise"] = _mean(known - noised.log_prob(x, at), d)
+    content = {**run.folder.read_metrics(), "likelihood": found}
+    files.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
+    return found
+
+
+def _examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:
+    held_out = dataset.held_out
+    if n is None:
+        n = min(1000, len(held_out))
+    if not 1 <= n <= len(held_out):
+        raise DifrunError(
+            f"dataset '{dataset.name}' has {len(held_out)} held-out examples; the likelihood of {n} was asked for "
+            "(--likelihood.n). Ask for at most so many."
+        )
+    chosen = torch.randperm(len(held_out), generator=torch_generator(seed, "likelihood", "examples"))[:n]
+    return held_out[chosen]
+
+
+def _mean(values: Tensor, d: int) -> dict[str, float]:
+    """Mean and standard error."""
+    error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else math.nan
+    return _both(float(values.mean()), error, d)
+
+
+def _both(nats: float, error: float, d: int) -> dict[str, float]:
+    """A quantity in nats and in bits per dimension."""
+    bits = 1 / (d * math.log(2))
+    return {
+        "nats": nats,
+        "nats_error": error,
+        "bits_per_dim": bits * nats,
+        "bits_per_dim_error": bits * error,
+    }
+
+
+def rows(found: Content) -> list[tuple[str, str, str, str]]:
+    """(quantity, nats per example, bits per dimension, meaning), each number with its standard error."""
+    told = []
+    for key, (name, meaning) in ROWS.items():
+        if key in found:
+            nats, bits = (
+                _with_error(found[key][unit], found[key][f"{unit}_error"])
+                for unit in ("nats", "bits_per_dim")
+            )
+            told.append((name, nats, bits, meaning))
+    return told
+
+
+def sentences(found: Content) -> list[str]:
+    """What the numbers are of, and how they were found."""
+    d, probes = found["dimensions"], found["probes"]
+    told = [
+        f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
+        "dimension, ± standard error.",
+        f"Probability flow: {found['steps']} steps of a fourth-order method, from t_min (noise-to-signal ratio "
+        f"{found['noise_to_signal']:g}) to T; half the steps change it by {found['half_steps_change']:.1g} nats. "
+        + (
+            f"The divergence is estimated with {probes} random probe{'s' if probes > 1 else ''} per example, "
+            "whose spread the errors contain."
+            if probes
+            else "The divergence is exact."
+        ),
+        f"Bound: {found['times']} times per example, each with a noise and its negative.",
+    ]
+    if found["log_scale"]:
+        told.append(
+            "Densities are those of the data's own units: for the scaling of the columns "
+            f"{number(found['log_scale'])} nats have been added to −log p."
+        )
+    if "gap" in found:
+        told.append(
+            "A gap is the mean over these examples of log p of the law minus that of the model, with the error of that "
+            "difference."
+        )
+    return told
+
+
+def _with_error(value: float, error: float) -> str:
+    """``1.234 ± 0.005``, to two digits of the error."""
+    if not error > 0:
+        return number(float(f"{value:.5g}"))
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
+
+
+def told(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
+    """Rows and sentences for the report; empty where no likelihood has been measured."""
+    return (rows(found), sentences(found)) if found else ((), ())
