@@ -48,15 +48,23 @@ def difrun_losses() -> list[Component]:
 @hookimpl
 def difrun_samplers() -> list[Component]:
     flow = {"gaussian", "ode"}
+
+    def fixed(name: str, target: str, summary: str) -> Component:
+        return Component(name, f"difrun.builtin.samplers:{target}", summary, requires=flow)
+
     return [
-        Component(
-            "euler",
-            "difrun.builtin.samplers:Euler",
-            "Euler on the probability flow (DDIM), order 1",
-            requires=flow,
+        fixed("euler", "Euler", "Euler on the probability flow (DDIM), order 1"),
+        fixed(
+            "midpoint",
+            "Midpoint",
+            "Midpoint method on the probability flow, order 2, two evaluations per step",
         ),
-        Component(
-            "heun", "difrun.builtin.samplers:Heun", "Heun on the probability flow, order 2", requires=flow
+        fixed("heun", "Heun", "Heun on the probability flow, order 2"),
+        fixed(
+            "kutta3", "Kutta3", "Kutta's method on the probability flow, order 3, three evaluations per step"
+        ),
+        fixed(
+            "rk4", "RK4", "Classical Runge–Kutta on the probability flow, order 4, four evaluations per step"
         ),
         Component(
             "adams",
@@ -85,6 +93,7 @@ def difrun_grids() -> list[Component]:
     return [
         Component("linear", "difrun.builtin.grids:linear", "Equal steps in t"),
         Component("cosine", "difrun.builtin.grids:cosine", "Steps in t that shrink towards the data"),
+        Component("quadratic", "difrun.builtin.grids:quadratic", "Equal steps in √t"),
         Component(
             "rho",
             "difrun.builtin.grids:rho",

@@ -30,7 +30,7 @@ from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomnes
 USABLE = GAUSSIAN_RUN | {"exact"}
 STEPS = (40, 80, 160)
 FINE_STEPS = (160, 320, 640)
-"""For orders above 3, which show on fine grids only."""
+"""For orders above 2, which show on fine grids only."""
 
 
 def exact(process: GaussianProcess) -> ExactMixture:
@@ -90,7 +90,7 @@ def _products(x: Tensor) -> Tensor:
 @check("sampler", alone_in=USABLE)
 def converges_at_its_declared_order(subject: Subject) -> None:
     """A deterministic sampler nears the exact end of the probability flow as steps^−order, ±0.25, from 40 to 160
-    steps (from 160 to 640 if the order is above 3).
+    steps (from 160 to 640 if the order is above 2).
 
     Of a stochastic one the mean and variance of samples of one Gaussian near the true ones at least as fast, to 0.25
     (one Gaussian may flatter it). They are computed exactly, where the step is affine in its noise; the test is skipped
@@ -108,7 +108,7 @@ def converges_at_its_declared_order(subject: Subject) -> None:
             observed = observed_order(STEPS, errors) if max(errors) > 1e-9 else math.inf  # exact at any step
             assert observed > sampler.order - 0.25, (process, errors)
         return
-    counts = STEPS if sampler.order <= 3 else FINE_STEPS
+    counts = STEPS if sampler.order <= 2 else FINE_STEPS
     for process in subject.partners:
         model, truth = exact(process), endpoint(process)
         errors = [
