@@ -112,16 +112,24 @@ class Multistep(Sampler):
                     clocks[max(first, i + 1 - order) : i + 1], clocks[i], clocks[i + 1], frame.kernel
                 )
             rows.append((corrector, predictor))
-        return frame, iter(rows), [], None
+        return frame, rows, 0, [], None, None
 
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        frame, rows, slopes, before = state
-        corrector, predictor = next(rows)
+        frame, rows, k, slopes, before, left = state
+        corrector, predictor = rows[k]
         slopes = [*slopes[-KEPT:], frame.slope(x, at)]
-        y = _combined(before, corrector, slopes) if corrector else frame.enter(x, at)
-        return frame.leave(_combined(y, predictor, slopes), to), (frame, rows, slopes, y)
+        if not corrector:
+            y = frame.enter(x, at)
+        else:
+            y = _combined(before, corrector, slopes)
+            if (
+                x is not left
+            ):  # someone else has moved x since the last step: its correction is another than ours
+                y = y + (frame.enter(x, at) - frame.enter(left, at))
+        x = frame.leave(_combined(y, predictor, slopes), to)
+        return x, (frame, rows, k + 1, slopes, y, x)
 
 
 def _combined(y: Tensor, weights: Sequence[float], slopes: Sequence[Tensor]) -> Tensor:

@@ -46,7 +46,8 @@ class Table:
     b: the weights of the step. order: of the method. embedded: the weights b̂ of a second, less accurate step made of
     the same slopes, whose distance from the first estimates its error; empty where there is none.
 
-    Raises ValueError when the rows do not fit together, or a stage does not build on the one before it.
+    Raises ValueError when the rows do not fit together, or, without an embedded step, a stage does not build on the one
+    before it: the engine could not do without the slopes.
     """
 
     a: tuple[Row, ...] = attrs.field(converter=_exact)
@@ -58,7 +59,7 @@ class Table:
         stages = len(self.b)
         if [len(row) for row in self.a] != list(range(stages)) or len(self.embedded) not in (0, stages):
             raise ValueError(f"a table of {stages} stages has rows of 0, 1, ..., {stages - 1} entries")
-        if any(row[-1] == 0 for row in (*self.a[1:], self.b)):
+        if not self.embedded and any(row[-1] == 0 for row in (*self.a[1:], self.b)):
             raise ValueError("the last entry of every row must not be 0: each stage builds on the one before")
 
     @property

@@ -7,6 +7,7 @@ from math import factorial, prod
 import pytest
 import torch
 
+from difrun.builtin.adaptive import PAIRS
 from difrun.builtin.grids import logsnr
 from difrun.builtin.samplers import RK4, Euler, Heun, Kutta3, Midpoint
 from difrun.exact import ExactMixture
@@ -87,6 +88,15 @@ def test_every_table_has_its_order_and_no_higher_one(name):
     """All order conditions up to the declared order hold exactly, and one of the next fails."""
     table = TABLES[name]
     assert attained(table, table.b) == table.order
+
+
+@pytest.mark.parametrize("name", list(PAIRS))
+def test_both_halves_of_a_pair_have_their_order(name):
+    """What is kept has the declared order, the embedded step one less; its last slope is the first of the next."""
+    pair = PAIRS[name]
+    assert attained(pair, pair.b) == pair.order
+    assert attained(pair, pair.embedded) == pair.order - 1
+    assert (*pair.a[-1], 0) == pair.b
 
 
 def test_a_wrong_table_has_a_lower_order():

@@ -4,6 +4,7 @@ from difrun.api import Component, hookimpl
 from difrun.builtin import dataset_options, metric_options
 from difrun.builtin.options import (
     AdamsOptions,
+    AdaptiveOptions,
     ExponentialOptions,
     MinSNROptions,
     MLPOptions,
@@ -78,6 +79,13 @@ def difrun_samplers() -> list[Component]:
             "difrun.builtin.multistep:Exponential",
             "Exponential multistep in log-SNR, order 1 to 4, with or without corrector",
             ExponentialOptions,
+            requires=flow,
+        ),
+        Component(
+            "adaptive",
+            "difrun.builtin.adaptive:Adaptive",
+            "Runge–Kutta with error control on the probability flow, to a tolerance instead of a number of steps",
+            AdaptiveOptions,
             requires=flow,
         ),
         Component(

@@ -191,7 +191,7 @@ class Run:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
         samples, self._facts = sampling.draw(self, order)
-        sampling.write(self.folder.samples, samples, self.parts.dataset, order)
+        sampling.write(self.folder.samples, samples, self.parts.dataset, order, self._facts)
         return samples
 
     @_with_its_threads
@@ -213,7 +213,8 @@ class Run:
         self._need_model()
         order = Order(n, sampler, grid, steps, seed, chunk)
         path = sampling.place(self, order, None if out is None else Path(out), force)
-        sampling.write(path, sampling.draw(self, order)[0], self.parts.dataset, order)
+        samples, facts = sampling.draw(self, order)
+        sampling.write(path, samples, self.parts.dataset, order, facts)
         return path
 
     @_with_its_threads
@@ -302,7 +303,7 @@ class Run:
             x = sampling.read(self)
             if n is None or n <= len(x):
                 told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
-                return x[:n], self._facts or told or order.facts()
+                return x[:n], self._facts or told or sampling.told(self, order)
         if n is None:
             return self.sample(), self._facts
         return sampling.draw(self, attrs.evolve(order, n=n))

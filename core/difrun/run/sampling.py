@@ -16,6 +16,7 @@ from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
+from difrun.model import Counted
 from difrun.randomness import seed_of
 from difrun.run.parts import made
 
@@ -38,7 +39,7 @@ class Order:
         return attrs.evolve(order, **changes)
 
     def facts(self) -> dict[str, Any]:
-        """How the samples are drawn, for metrics.json."""
+        """How the samples are drawn, for metrics.json; evaluations None: the sampler knows when it has run."""
         return {
             "sampler": self.sampler.name,
             "grid": self.grid.name,
@@ -68,12 +69,17 @@ class Order:
 
 
 def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
-    """Samples (n, ...) in the units of the model, and what metrics.json says of them."""
+    """Samples (n, ...) in the units of the model, and what metrics.json says of them.
+
+    Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
+    """
     run.listener.stage("sample")
     began = time.perf_counter()
+    facts, model = order.facts(), run.model
+    counted = Counted(model) if facts["evaluations"] is None else None
     samples = generate(
         made(order.sampler),
-        run.model,
+        counted or model,
         order.n,
         made(order.grid, run.parts.process, order.steps),
         seed=seed_of(order.seed, "samples"),
@@ -81,7 +87,9 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
         device=run.device,
         watch=run.sample_report,
     )
-    return samples.cpu(), order.facts() | {"seconds": round(time.perf_counter() - began, 3)}
+    if counted is not None:
+        facts["evaluations"] = round(counted.examples / order.n, 1)
+    return samples.cpu(), facts | {"seconds": round(time.perf_counter() - began, 3)}
 
 
 def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
@@ -97,13 +105,24 @@ def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
     return out
 
 
-def write(path: Path, samples: Tensor, dataset: Dataset, order: Order) -> None:
-    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn."""
+def write(path: Path, samples: Tensor, dataset: Dataset, order: Order, facts: dict[str, Any]) -> None:
+    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn.
+
+    facts: what `draw` says of the samples; the time taken is left out, so that equal samples make equal files.
+    """
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
     if dataset.columns:
         arrays["columns"] = np.array(dataset.columns)
-    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **order.facts()}))
+    drawn = {key: value for key, value in facts.items() if key != "seconds"}
+    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
     files.write_npz(path, **arrays)
+
+
+def told(run: Any, order: Order) -> dict[str, Any]:
+    """How the run's own samples were drawn, as their file says; as they would be drawn where it says nothing."""
+    with np.load(run.folder.samples, allow_pickle=False) as file:
+        drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
+    return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
 
 
 def read(run: Any) -> Tensor:
