@@ -71,7 +71,7 @@ def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
         for kind in ("process", "model", "loss", "sampler", "guidance", "grid", "dataset", "metric")
     }
     run = {f"--{name}" for name in ("seed", "device", "threads", "out", "config", "quiet", "force", "help")}
-    assert plain == kinds | run | {"--n", "--steps", "--chunk"}
+    assert plain == kinds | run | {"--n", "--steps", "--chunk", "--noise"}
     assert "Process 'toy' (difrun-toy):" in out
     assert "Rate.  [default: 1.0; > 0, <= 10]" in out
     assert "--process.exact / --process.no-exact" in out
@@ -316,9 +316,9 @@ def test_sample_takes_what_is_named(made, call, work):
     )
     assert (code, out) == (0, "Samples: samples.npz\n")
     assert work.calls[0] == ("reopen", Path("r"), "cpu", 1)
-    _, n, sampler, grid, steps, seed, chunk, out, force = work.calls[1]
+    _, n, sampler, grid, steps, seed, chunk, out, force, noise = work.calls[1]
     assert (n, sampler.name, grid.options.scale, steps, seed, chunk) == (7, "euler", 3.0, 4, 6, 8)
-    assert (out, force) == (Path("x.npz"), True)
+    assert (out, force, noise) == (Path("x.npz"), True, "fresh")
 
 
 def test_sample_refuses_what_does_not_fit_the_run(made, call, work):

@@ -13,6 +13,7 @@ from torch import Tensor
 from difrun import checkpoint, files
 from difrun.config import Chosen, Plan
 from difrun.errors import DifrunError, Interrupted
+from difrun.integrate import refuse_noise
 from difrun.listener import Listener
 from difrun.randomness import seed_of
 from difrun.registry import get_registry
@@ -38,8 +39,8 @@ def start(
     device = choose_device(plan.device)
     plan = attrs.evolve(plan, device=str(device))
     parts = build(plan, device)
-    made(plan.grid, parts.process, plan.sample.steps)
-    made(plan.sampler)
+    times = made(plan.grid, parts.process, plan.sample.steps)
+    refuse_noise(made(plan.sampler), plan.sample.noise, parts.model, times)
     path = None if folder is None else Path(folder)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)
@@ -205,13 +206,14 @@ class Run:
         chunk: int,
         out: Path | None = None,
         force: bool = False,
+        noise: str = "fresh",
     ) -> Path:
-        """Draw n more samples with any sampler and grid into a file of their own, and return its path.
+        """Draw n more samples with any sampler, grid and noise into a file of their own, and return its path.
 
         out None: a file in the run folder, named after all that the samples depend on (`sampling.Order.file_name`).
         """
         self._need_model()
-        order = Order(n, sampler, grid, steps, seed, chunk)
+        order = Order(n, sampler, grid, steps, seed, chunk, noise)
         path = sampling.place(self, order, None if out is None else Path(out), force)
         samples, facts = sampling.draw(self, order)
         sampling.write(path, samples, self.parts.dataset, order, facts)

@@ -31,16 +31,26 @@ class Order:
     steps: int
     seed: int
     chunk: int
+    noise: str = "fresh"
 
     @classmethod
     def of(cls, plan: Plan, **changes: Any) -> "Order":
         """The order of a run's own samples, with changes."""
-        order = cls(plan.sample.n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk)
+        order = cls(
+            plan.sample.n,
+            plan.sampler,
+            plan.grid,
+            plan.sample.steps,
+            plan.seed,
+            plan.sample.chunk,
+            plan.sample.noise,
+        )
         return attrs.evolve(order, **changes)
 
     def facts(self) -> dict[str, Any]:
         """How the samples are drawn, for metrics.json; evaluations None: the sampler knows when it has run."""
-        return {
+        told = {} if self.noise == "fresh" else {"noise": self.noise}
+        return told | {
             "sampler": self.sampler.name,
             "grid": self.grid.name,
             "steps": self.steps,
@@ -50,11 +60,12 @@ class Order:
     def file_name(self) -> str:
         """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
 
-        The digest is of the options of sampler and grid.
+        The digest is of the options of sampler and grid, and of the noise.
         """
         options = json.dumps(
             [c.entry.qualified for c in (self.sampler, self.grid)]
             + [self.sampler.record(), self.grid.record()]
+            + ([] if self.noise == "fresh" else [self.noise])
         )
         digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
         parts = (
@@ -85,6 +96,7 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
         seed=seed_of(order.seed, "samples"),
         chunk=order.chunk,
         device=run.device,
+        noise=order.noise,
         watch=run.sample_report,
     )
     if counted is not None:

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
@@ -373,6 +374,43 @@ def test_predictors_that_look_back_go_on_from_where_x_was_moved(predictor):
     assert (end - unmoved).abs().min() > 0.03
     expected = probability_flow_endpoint(model, seen[29], times=(times[30], times[-1]))
     torch.testing.assert_close(end, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["ou", "vp-linear", "ve"])
+@pytest.mark.parametrize("a", [0.75, 1.0])
+def test_halving_the_step_refines_the_same_path(a, name):
+    """With Brownian noise Euler–Maruyama converges sample by sample, in the median with strong order 1 (±0.25).
+
+    That is the order for additive noise (Kloeden and Platen, 1992, sec. 10.3); the score is exact, of two Gaussians.
+    """
+    model, counts = ExactMixture(two_gaussians(), PROCESSES[name]), (80, 160, 320)
+    runs = [
+        generate(
+            EulerMaruyama(a=a),
+            model,
+            300,
+            rho(model.process, n),
+            seed=2,
+            dtype=torch.float64,
+            noise="brownian",
+        )
+        for n in (*counts, 640)
+    ]
+    distances = [(one - two).square().sum(1).sqrt().median().item() for one, two in pairwise(runs)]
+    assert observed_order(counts, distances) == pytest.approx(1, abs=0.25), distances
+
+
+def test_corrections_are_no_increments():
+    """The noise of `pc` is refused as Brownian where there are corrections, and is that of its predictor without."""
+    model = ExactMixture(two_gaussians(), PROCESSES["ou"])
+    times = logsnr(model.process, 5)
+    with pytest.raises(DifrunError, match="draws noise more than once in a step"):
+        generate(PredictorCorrector(), model, 5, times, noise="brownian")
+    one, two = (
+        generate(sampler, model, 5, times, noise="brownian")
+        for sampler in (PredictorCorrector(corrector="none"), Ancestral())
+    )
+    assert torch.equal(one, two)
 
 
 def test_misuse_is_refused():
