@@ -25,8 +25,8 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.randomness import Generator, lane_size, torch_generator
 
-DEPTH = 30
-"""Times are told apart to 2^−30 of the clock: to that, each step is an exact increment."""
+DEPTH = 24
+"""Times are told apart to 2^−24 of the clock: to that, each step is an exact increment."""
 
 
 class Brownian(Generator):

@@ -293,7 +293,7 @@ def made(toy, in_folder):
 def test_sample_is_as_in_the_run_where_nothing_is_named(made, call, work):
     assert call("sample", "r")[0] == 0
     assert work.calls[0] == ("reopen", Path("r"), None, None)
-    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 5, 10, None, False)
+    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 5, 10, None, False, "fresh")
 
 
 def test_sample_takes_what_is_named(made, call, work):
