@@ -8,30 +8,20 @@ from difrun.builtin.adaptive import PAIRS, Adaptive
 from difrun.builtin.grids import logsnr
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
 from difrun.model import Counted, ScoreModel
-from difrun.testing import ReferenceVE, ReferenceVP, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing import (
+    ReferenceFlow,
+    ReferenceVE,
+    ReferenceVP,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
 from difrun.testing.references import NoNoise
 
-
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t on [0, 1]: λ = −∞ at the start of sampling."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return t**2
-
-
-PROCESSES = {"vp": ReferenceVP(), "ve": ReferenceVE(), "straight": Straight()}
+PROCESSES = {"vp": ReferenceVP(), "ve": ReferenceVE(), "straight": ReferenceFlow()}
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 
 

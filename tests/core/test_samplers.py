@@ -8,11 +8,11 @@ import torch
 from difrun.builtin.grids import cosine, linear, logsnr, quadratic, rho
 from difrun.builtin.samplers import RK4, Ancestral, Euler, Heun, Kutta3, Midpoint
 from difrun.exact import ExactEmpirical, ExactMixture
-from difrun.gaussian import GaussianProcess
 from difrun.integrate import integrate
 from difrun.mixture import GaussianMixture
 from difrun.model import Counted
 from difrun.testing import (
+    ReferenceFlow,
     ReferenceVE,
     ReferenceVP,
     affine_moments,
@@ -23,26 +23,11 @@ from difrun.testing import (
 from difrun.testing.references import NoNoise
 
 
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t on [0, 1]: λ = −∞ at the start of sampling."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return t**2
-
-
 class Centred(ReferenceVP):
     centre = (0.5, -2.0)
 
 
-PROCESSES = {"vp": ReferenceVP(), "ve": ReferenceVE(), "straight": Straight(), "centred": Centred()}
+PROCESSES = {"vp": ReferenceVP(), "ve": ReferenceVE(), "straight": ReferenceFlow(), "centred": Centred()}
 STEPS = (40, 80, 160)
 
 

@@ -11,32 +11,21 @@ from difrun.builtin.grids import logsnr, rho
 from difrun.builtin.samplers import Ancestral, Euler, Heun
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
 from difrun.model import Counted
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
-from difrun.testing import affine_moments, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing import (
+    ReferenceFlow,
+    affine_moments,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
 from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
-
-
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t: at T = 1 the data are forgotten, λ = −∞, and f and g² are infinite."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return t**2
-
 
 PROCESSES = {
     "ou": OrnsteinUhlenbeck(mu=(0.5, -1.0)),
@@ -44,7 +33,7 @@ PROCESSES = {
     "vp-linear": VariancePreserving(),
     "vp-cosine": VariancePreserving(schedule="cosine"),
     "ve": VarianceExploding(),
-    "straight": Straight(),
+    "straight": ReferenceFlow(),
 }
 STEPS = (40, 80, 160)
 GAUSSIAN = GaussianMixture([1.0], [[1.0, -0.5]], [0.3])
