@@ -72,6 +72,10 @@ class SampleOptions:
     chunk: int = option(
         4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
     )
+    noise: Literal["fresh", "brownian"] = option(
+        "fresh",
+        "Noise of a stochastic sampler: new in every step, or the increments of one path that finer steps refine.",
+    )
 
 
 @attrs.frozen

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.brownian import Brownian
 from difrun.errors import DifrunError
 from difrun.model import Centred, ScoreModel
 from difrun.process import Randomness
@@ -15,6 +16,10 @@ from difrun.sampler import Sampler
 
 Watch = Callable[[int, Any, Tensor], None]
 """Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
+
+
+NOISES = ("fresh", "brownian")
+"""What the noise of a stochastic sampler can be."""
 
 
 def integrate(
@@ -48,9 +53,11 @@ def integrate(
     step = sampler.step
     with torch.no_grad():
         for k, to in enumerate(instants[1:], start=1):
+            random.enter(instants[k - 1].t, to.t)
             x, state = step(model, x, instants[k - 1], to, state, random)
             if watch is not None:
                 watch(k, to, x if shift is None else x + shift)
+    random.leave()
     return x if shift is None else x + shift
 
 
@@ -64,13 +71,17 @@ def generate(
     chunk: int = 4096,
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
+    noise: str = "fresh",
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """n samples (n, *model.shape), from the moment-matched prior at times[0].
 
-    Sample i is made of the same random numbers whatever `chunk` is. `watch` is called with the number of steps done
-    and their total over all chunks. Raises DifrunError when a sample is not finite, naming the first.
+    Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
+    increments of one path (`difrun.brownian`), which finer steps refine. `watch` is called with the number of steps
+    done and their total over all chunks. Raises DifrunError when a sample is not finite, naming the first, and for
+    Brownian noise with a sampler that has no use for it.
     """
+    refuse_noise(sampler, noise)
     if n < 1 or chunk < 1:
         raise DifrunError(
             f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}"
@@ -85,7 +96,7 @@ def generate(
             watch(done, total)
 
     for first in range(0, n, chunk):
-        random = Generator(seed, first=first, device=device)
+        random = _source(noise, seed, model.process, first, device)
         shape = (min(chunk, n - first), *model.shape)
         x = model.process.prior(
             shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device
@@ -103,6 +114,35 @@ def generate(
             "Take more steps, another grid, or train longer."
         )
     return samples
+
+
+def refuse_noise(
+    sampler: Sampler, noise: str, model: ScoreModel | None = None, times: Sequence[float] = ()
+) -> None:
+    """Raise DifrunError where a sampler has no use for such noise. Given a model and times, one step is tried."""
+    if noise not in NOISES:
+        raise DifrunError(f"there is no noise {noise!r}; choose one of {', '.join(NOISES)}")
+    if noise == "fresh":
+        return
+    if not sampler.stochastic:
+        raise DifrunError(
+            "--noise brownian is for stochastic samplers; this one draws no noise. Leave --noise out, or take a "
+            "sampler such as ancestral."
+        )
+    if model is not None:
+        mean = torch.as_tensor(model.mean)
+        random = _source(noise, 0, model.process, 0, mean.device)
+        prior = model.process.prior(
+            (1, *model.shape), mean=model.mean, var=model.var, generator=random, device=mean.device
+        )
+        integrate(sampler, model, prior, times[:2], generator=random)
+
+
+def _source(noise: str, seed: int, process: Any, first: int, device: torch.device | str) -> Generator:
+    """Where the noise of a chunk comes from."""
+    if noise == "fresh":
+        return Generator(seed, first=first, device=device)
+    return Brownian(seed, horizon=process.horizon, t_min=process.t_min, first=first, device=device)
 
 
 def _short(times: list[float]) -> str:

@@ -231,19 +231,20 @@ class Centred(ScoreModel):
 
 
 class Counted(ScoreModel):
-    """A model that counts how often it is evaluated: `evaluations` batches."""
+    """A model that counts how often it is evaluated: `evaluations` batches, `examples` in all of them."""
 
     def __init__(self, model: ScoreModel):
         self.inner = model
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
         self.mean, self.var = model.mean, model.var
-        self.evaluations = 0
+        self.evaluations = self.examples = 0
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self.predict(x, at, self.kind)
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         self.evaluations += 1
+        self.examples += len(x)
         return self.inner.predict(x, at, kind)
 
 

@@ -123,7 +123,7 @@ class Multistep(Sampler):
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
         frame = self.frame(model)
-        return frame, iter(self.rows(frame, instants)), [], None
+        return frame, self.rows(frame, instants), 0, [], None, None
 
     def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
         """The weights of every step."""
@@ -136,11 +136,18 @@ class Multistep(Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        frame, rows, slopes, before = state
-        corrector, predictor = next(rows)
+        frame, rows, k, slopes, before, left = state
+        corrector, predictor = rows[k]
         slopes = [*slopes[-KEPT:], frame.slope(x, at)]
-        y = combined(before, corrector, slopes) if corrector else frame.enter(x, at)
-        return frame.leave(combined(y, predictor, slopes), to), (frame, rows, slopes, y)
+        if not corrector:
+            y = frame.enter(x, at)
+        else:
+            y = combined(before, corrector, slopes)
+            # Someone else may have moved x since the last step: that stays, beside our own correction.
+            if x is not left:
+                y = y + (frame.enter(x, at) - frame.enter(left, at))
+        x = frame.leave(combined(y, predictor, slopes), to)
+        return x, (frame, rows, k + 1, slopes, y, x)
 
 
 def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:

@@ -74,6 +74,12 @@ class Generator:
         """Independent U[0, 1) of the shape, dtype and device of `like`; axis 0 counts samples."""
         return self._draw(torch.rand, like)
 
+    def enter(self, start: float, end: float) -> None:
+        """What is drawn from here on is the noise of the step from time `start` to `end`. Fresh noise does not mind."""
+
+    def leave(self) -> None:
+        """What is drawn from here on belongs to no step."""
+
     def _draw(self, law: Callable[..., Tensor], like: Tensor) -> Tensor:
         if like.is_meta or like.numel() == 0:
             return torch.empty_like(like)

@@ -21,18 +21,19 @@ class Sampler:
 
     order: of convergence to the endpoint of the probability flow. For a stochastic method the weak order p: with the
         exact model, means, variances and other expectations of the samples are off by O(h^p) in the step h. None for
-        a stochastic method without one, whose error is no power of the step; its docstring says how large it is.
-    evaluations: calls of the model in one step.
+        a stochastic method without one, whose error is no power of the step; its docstring says how large it is; and
+        for a method that chooses its own steps.
+    evaluations: calls of the model in one step; None where it depends on the trajectory.
     stochastic: whether the step draws random numbers.
     """
 
     order: int | None
-    evaluations: int = 1
+    evaluations: int | None = 1
     stochastic: bool = False
 
-    def evaluations_in(self, steps: int) -> int:
-        """Calls of the model on a grid of so many steps; a method whose steps differ overrides it."""
-        return steps * self.evaluations
+    def evaluations_in(self, steps: int) -> int | None:
+        """Calls of the model on a grid of so many steps; None where only the run will tell, which then counts them."""
+        return None if self.evaluations is None else steps * self.evaluations
 
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The state before the first step: what depends on the grid alone. None unless a method needs more."""
@@ -43,6 +44,7 @@ class Sampler:
     ) -> tuple[Tensor, Any]:
         """x at the instant `to`, given x at `at`, and the state for the next step.
 
-        Coordinates are measured from the mean of the process. A corrector is a sampler called with to = at.
+        Coordinates are measured from the mean of the process. A corrector is a sampler called with to = at. The state
+        is not changed in place, so that a step can be taken again; between two steps others may move x.
         """
         raise NotImplementedError

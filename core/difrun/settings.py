@@ -20,7 +20,7 @@ from difrun.words import did_you_mean, listed
 
 TOP = Section("", "")
 TRAIN = Section("train", "train.")
-SAMPLE = Section("sample", "")  # its flags are the plain --n, --steps and --chunk
+SAMPLE = Section("sample", "")  # its flags are the plain --n, --steps, --chunk and --noise
 TOP_KEYS = ("seed", "device", "threads")
 
 

@@ -27,7 +27,7 @@ def test_sample_is_as_in_the_run_where_nothing_is_named(made, call, work):
     assert call("sample", "r")[0] == 0
     assert work.calls[0] == ("reopen", Path("r"), None, None)
     # All but the seed, which is 5 in the run: the same would be the very samples that the run has.
-    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 6, 10, None, False)
+    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 6, 10, None, False, "fresh")
 
 
 def test_sample_tells_its_seed_unless_it_is_given(made, call, work, monkeypatch):
@@ -67,9 +67,9 @@ def test_sample_takes_what_is_named(made, call, work):
     )
     assert (code, out) == (0, "Samples: samples.npz\n")
     assert work.calls[0] == ("reopen", Path("r"), "cpu", 1)
-    _, n, sampler, grid, steps, seed, chunk, out, force = work.calls[1]
+    _, n, sampler, grid, steps, seed, chunk, out, force, noise = work.calls[1]
     assert (n, sampler.name, grid.options.scale, steps, seed, chunk) == (7, "euler", 3.0, 4, 6, 8)
-    assert (out, force) == (Path("x.npz"), True)
+    assert (out, force, noise) == (Path("x.npz"), True, "fresh")
 
 
 def test_sample_refuses_what_does_not_fit_the_run(made, call, work):

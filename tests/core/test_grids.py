@@ -10,7 +10,7 @@ from difrun.errors import DifrunError
 from difrun.grid import check
 from difrun.testing import ReferenceVE, ReferenceVP
 
-ALL = [grids.linear, grids.cosine, grids.rho, grids.logsnr]
+ALL = [grids.linear, grids.cosine, grids.quadratic, grids.rho, grids.logsnr]
 
 
 def test_rho_is_that_of_karras():
@@ -35,6 +35,17 @@ def test_linear_and_cosine_times():
     np.testing.assert_allclose(grids.linear(process, 10), 4 - span * k, rtol=1e-12, atol=1e-15)
     expected = process.t_min + span * (1 - np.sin(np.pi / 2 * k))
     np.testing.assert_allclose(grids.cosine(process, 10), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_quadratic_times_are_quadratic_in_their_number():
+    """Second differences are constant, and with t_min → 0 the times are those of DDIM, T (i/n)² (arXiv 2010.02502)."""
+    times = grids.quadratic(ReferenceVP(), 12)
+    np.testing.assert_allclose(np.diff(times, 3), 0, atol=1e-13)
+
+    class Deep(ReferenceVE):
+        noise_floor = 1e-14
+
+    np.testing.assert_allclose(grids.quadratic(Deep(), 10), 20 * (np.arange(10, -1, -1) / 10) ** 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("grid", ALL)

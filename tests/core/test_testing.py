@@ -41,7 +41,7 @@ SAMPLERS = """
 @hookimpl
 def difrun_samplers():
     names = ["Fine", "OverDeclared", "Hasty", "Rough", "Greedy", "SecretlyRandom", "Global", "Silent", "Remembering",
-             "InPlace", "Quiet", "OnCpu", "OneFormat"]
+             "InPlace", "Quiet", "OnCpu", "OneFormat", "Secretive"]
     return [component(name.lower(), name, requires={"gaussian", "ode"}) for name in names] + [
         component("other-default", "OtherDefault", Scaled, requires={"gaussian"}),
         component("catch-all", "CatchAll", Scaled, requires={"gaussian"}),
@@ -70,6 +70,10 @@ FAULTS = {
     "sampler:overdeclared": {"converges_at_its_declared_order"},
     "sampler:hasty": {"converges_at_its_declared_order"},
     "sampler:rough": {"converges_at_its_declared_order"},
+    "sampler:secretive": {
+        "converges_at_its_declared_order",
+        "evaluates_the_model_as_often_as_declared",
+    },
     "sampler:greedy": {"evaluates_the_model_as_often_as_declared"},
     "sampler:secretlyrandom": {"draws_random_numbers_only_if_stochastic", "converges_at_its_declared_order"},
     "sampler:silent": {"draws_random_numbers_only_if_stochastic"},

@@ -92,7 +92,7 @@ def test_a_fault_that_is_no_plugins_keeps_its_own_name(monkeypatch, tmp_path):
     def broken(*_, **__):
         raise KeyError("the core's own")
 
-    monkeypatch.setattr("difrun.run.run.build", broken)
+    monkeypatch.setattr("difrun.run.begin.build", broken)
     with pytest.raises(KeyError, match="the core's own"):
         api.start(api.resolve({"process": "ou"}, {"": {"threads": 1}}), tmp_path / "x")
 

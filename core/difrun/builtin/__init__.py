@@ -4,6 +4,7 @@ from difrun.api import Component, hookimpl
 from difrun.builtin import dataset_options, metric_options
 from difrun.builtin.options import (
     AdamsOptions,
+    AdaptiveOptions,
     ExponentialOptions,
     MinSNROptions,
     MLPOptions,
@@ -48,15 +49,23 @@ def difrun_losses() -> list[Component]:
 @hookimpl
 def difrun_samplers() -> list[Component]:
     flow = {"gaussian", "ode"}
+
+    def fixed(name: str, target: str, summary: str) -> Component:
+        return Component(name, f"difrun.builtin.samplers:{target}", summary, requires=flow)
+
     return [
-        Component(
-            "euler",
-            "difrun.builtin.samplers:Euler",
-            "Euler on the probability flow (DDIM), order 1",
-            requires=flow,
+        fixed("euler", "Euler", "Euler on the probability flow (DDIM), order 1"),
+        fixed(
+            "midpoint",
+            "Midpoint",
+            "Midpoint method on the probability flow, order 2, two evaluations per step",
         ),
-        Component(
-            "heun", "difrun.builtin.samplers:Heun", "Heun on the probability flow, order 2", requires=flow
+        fixed("heun", "Heun", "Heun on the probability flow, order 2"),
+        fixed(
+            "kutta3", "Kutta3", "Kutta's method on the probability flow, order 3, three evaluations per step"
+        ),
+        fixed(
+            "rk4", "RK4", "Classical Runge–Kutta on the probability flow, order 4, four evaluations per step"
         ),
         Component(
             "adams",
@@ -80,6 +89,13 @@ def difrun_samplers() -> list[Component]:
             prefers={"grid": "tuned"},
         ),
         Component(
+            "adaptive",
+            "difrun.builtin.adaptive:Adaptive",
+            "Runge–Kutta with error control on the probability flow, to a tolerance instead of a number of steps",
+            AdaptiveOptions,
+            requires=flow,
+        ),
+        Component(
             "ancestral",
             "difrun.builtin.samplers:Ancestral",
             "x_s from the bridge q(x_s | x_t, x̂_0), as DDPM; for any process with a bridge",
@@ -92,6 +108,7 @@ def difrun_grids() -> list[Component]:
     return [
         Component("linear", "difrun.builtin.grids:linear", "Equal steps in t"),
         Component("cosine", "difrun.builtin.grids:cosine", "Steps in t that shrink towards the data"),
+        Component("quadratic", "difrun.builtin.grids:quadratic", "Equal steps in √t"),
         Component(
             "rho",
             "difrun.builtin.grids:rho",

@@ -20,6 +20,13 @@ def cosine(process: Any, steps: int) -> list[float]:
     return check([process.horizon, *times[1:-1], process.t_min], process, steps)
 
 
+def quadratic(process: Any, steps: int) -> list[float]:
+    """√t_k equally spaced, so that t_k is quadratic in k (Song et al., 2021, arXiv 2010.02502, app. D.2)."""
+    first, last = math.sqrt(process.horizon), math.sqrt(process.t_min)
+    times = [(first + (last - first) * u) ** 2 for u in fractions(steps)]
+    return check([process.horizon, *times[1:-1], process.t_min], process, steps)
+
+
 def rho(process: Any, steps: int, *, rho: float = 7.0) -> list[float]:
     """(σ/α)^{1/ρ} equally spaced (Karras et al., 2022, arXiv 2206.00364, eq. 5); ρ = 7 favours small noise."""
     low, high = (math.exp(-lam / rho) for lam in reversed(process.lam_range))

@@ -1,6 +1,6 @@
 """Options of the core's own models, losses, samplers and grids, without torch."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 from attrs.validators import ge, gt, in_, optional
@@ -40,6 +40,20 @@ class ExponentialOptions:
     corrected: bool = option(
         False, "Correct every step with the slope at its end, which raises the order by 1."
     )
+
+
+Pair = Literal["bogacki-shampine", "dormand-prince"]
+
+
+@attrs.frozen
+class AdaptiveOptions:
+    pair: Pair = option(
+        "dormand-prince",
+        "Embedded pair: orders 3 and 2 with three, or 5 and 4 with six evaluations per step.",
+        in_(get_args(Pair)),
+    )
+    rtol: float = option(1e-4, "Error allowed in a step, relative to the size of the coordinates.", gt(0))
+    atol: float = option(1e-4, "Error allowed in a step besides, in units of the data.", gt(0))
 
 
 Times = Literal["uniform", "log-snr", "log-normal", "logit-normal"]

@@ -43,6 +43,7 @@ def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: 
             plan.sample.chunk,
             Path(out) if out else None,
             force,
+            plan.sample.noise,
         )
     click.echo(f"Samples: {path}")
 

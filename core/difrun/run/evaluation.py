@@ -80,7 +80,8 @@ def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Path]:
     order = sampling.Order.of(run.plan, n=n)
     path = run.path / order.file_name()
     if not path.is_file():
-        sampling.write(path, sampling.draw(run, order)[0], run.parts.dataset, order)
+        drawn, facts = sampling.draw(run, order)
+        sampling.write(path, drawn, run.parts.dataset, order, facts)
         run.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
     return sampling.read(run, path), path
 

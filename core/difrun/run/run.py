@@ -1,4 +1,4 @@
-"""A run from its plan to its report, and back again from its folder."""
+"""A run: its folder, its parts, and all that can be done with them."""
 
 import functools
 import json
@@ -11,94 +11,22 @@ import torch
 from torch import Tensor
 
 from difrun import checkpoint, files
-from difrun.config import Chosen, Plan, Threads
+from difrun.config import Chosen, Plan
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.registry import get_registry
-from difrun.run import evaluation, faults, likelihood, lock, sampling, snapshot, tuning
-from difrun.run.device import choose_device
+from difrun.run import evaluation, faults, likelihood, lock, sampling, tuning
 from difrun.run.folder import Folder
-from difrun.run.parts import Parts, build, grid_times, guided, made
+from difrun.run.parts import Parts, guided
 from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
 from difrun.run.threads import threads
-from difrun.run.training import new_trainer, with_threads
+from difrun.run.training import new_trainer
 from difrun.train import Trainer
 from difrun.tune import ITERATIONS, Tuning
 from difrun.words import quoted
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def start(
-    plan: Plan,
-    folder: Path | str | None = None,
-    *,
-    force: bool = False,
-    listener: Listener | None = None,
-    examples_of: Path | str | None = None,
-) -> "Run":
-    """A new run in a folder of its own (None: the next free ``runs/<process>-<dataset>-<k>``), with run.toml in it.
-
-    force: replace the run that is there. examples_of: an earlier run with the same dataset and seed; the examples that
-    its folder keeps are used, and the user's file is not read again. Everything that can be refused is refused before
-    the folder is made. Raises DifrunError.
-    """
-    device = choose_device(plan.device)
-    plan = attrs.evolve(plan, device=str(device))
-    listener = listener or Listener()
-    if "tuned" in plan.grid.entry.component.provides:
-        raise DifrunError(
-            "There is nothing to be tuned before a model is trained. Run with another sampler and grid, then "
-            "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
-        )
-    path = None if folder is None else Path(folder)
-    if path is not None:
-        lock.refuse_if_held(path)
-    with faults.told(plan):
-        parts = build(
-            plan, device, None if examples_of is None else snapshot.kept(Folder.open(Path(examples_of)))
-        )
-        if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
-            grid_times(plan.grid, parts.model, plan.sample.steps)
-        made(plan.sampler)
-        plan = with_threads(plan, parts, device, listener)
-    home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
-    snapshot.keep(home, parts.dataset)
-    run = Run(plan, home, parts, device, listener)
-    signal = run.signal
-    left = [] if signal is None or signal.little else [signal.sentence()]
-    for text in filter(None, [snapshot.told(parts.dataset), *parts.process.advice(), *left]):
-        run.listener.note(text)
-    return run
-
-
-def reopen(
-    folder: Path | str,
-    listener: Listener | None = None,
-    *,
-    device: str | None = None,
-    threads: Threads = None,
-) -> "Run":
-    """The run in a folder, with its weights where it has been trained. Raises DifrunError.
-
-    device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
-    file are in the folder.
-    """
-    home = Folder.open(Path(folder))
-    plan = home.plan(get_registry())
-    place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
-    plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
-    listener = listener or Listener()
-    with faults.told(plan):
-        parts = build(plan, place, snapshot.kept(home))
-        plan = with_threads(plan, parts, place, listener)
-    run = Run(plan, home, parts, place, listener)
-    for text in plan.notes:
-        run.listener.note(text)
-    run.load()
-    parts.model.tunings = tuning.read(home)
-    return run
 
 
 def _at_work(method: Method) -> Method:
@@ -245,7 +173,7 @@ class Run:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
         samples, self._facts = sampling.draw(self, order)
-        sampling.write(self.folder.samples, samples, self.parts.dataset, order)
+        sampling.write(self.folder.samples, samples, self.parts.dataset, order, self._facts)
         return samples
 
     @_at_work
@@ -259,16 +187,18 @@ class Run:
         chunk: int,
         out: Path | None = None,
         force: bool = False,
+        noise: str = "fresh",
     ) -> Path:
-        """Draw n more samples with any sampler and grid into a file of their own, and return its path.
+        """Draw n more samples with any sampler, grid and noise into a file of their own, and return its path.
 
         out None: a file in the run folder, named after all that the samples depend on (`sampling.Order.file_name`).
         Raises DifrunError when there is such a file already, unless force is given.
         """
         self._need_model()
-        order = Order(n, sampler, grid, steps, seed, chunk)
+        order = Order(n, sampler, grid, steps, seed, chunk, noise)
         path = sampling.place(self, order, None if out is None else Path(out), force)
-        sampling.write(path, sampling.draw(self, order)[0], self.parts.dataset, order)
+        samples, facts = sampling.draw(self, order)
+        sampling.write(path, samples, self.parts.dataset, order, facts)
         return path
 
     @_at_work
@@ -397,7 +327,7 @@ class Run:
             return self.sample(), self._facts
         x = sampling.read(self)
         told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
-        return x, self._facts or told or Order.of(self.plan).facts()
+        return x, self._facts or told or sampling.told(self, Order.of(self.plan))
 
     def _need_model(self) -> None:
         if not self.trained:

@@ -17,6 +17,7 @@ from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
+from difrun.model import Counted
 from difrun.randomness import seed_of
 from difrun.run.parts import grid_times, made
 
@@ -31,16 +32,26 @@ class Order:
     steps: int
     seed: int
     chunk: int
+    noise: str = "fresh"
 
     @classmethod
     def of(cls, plan: Plan, **changes: Any) -> "Order":
         """The order of a run's own samples, with changes."""
-        order = cls(plan.sample.n, plan.sampler, plan.grid, plan.sample.steps, plan.seed, plan.sample.chunk)
+        order = cls(
+            plan.sample.n,
+            plan.sampler,
+            plan.grid,
+            plan.sample.steps,
+            plan.seed,
+            plan.sample.chunk,
+            plan.sample.noise,
+        )
         return attrs.evolve(order, **changes)
 
     def facts(self) -> dict[str, Any]:
-        """How the samples are drawn, for metrics.json."""
-        return {
+        """How the samples are drawn, for metrics.json; evaluations None: the sampler knows when it has run."""
+        told = {} if self.noise == "fresh" else {"noise": self.noise}
+        return told | {
             "sampler": self.sampler.name,
             "grid": self.grid.name,
             "steps": self.steps,
@@ -50,11 +61,12 @@ class Order:
     def file_name(self) -> str:
         """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
 
-        The digest is of the options of sampler and grid.
+        The digest is of the options of sampler and grid, and of the noise.
         """
         options = json.dumps(
             [c.entry.qualified for c in (self.sampler, self.grid)]
             + [self.sampler.record(), self.grid.record()]
+            + ([] if self.noise == "fresh" else [self.noise])
         )
         digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
         parts = (
@@ -69,21 +81,28 @@ class Order:
 
 
 def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
-    """Samples (n, ...) in the units of the model, and what metrics.json says of them."""
+    """Samples (n, ...) in the units of the model, and what metrics.json says of them.
+
+    Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
+    """
     run.listener.stage("sample")
     began = time.perf_counter()
-    model = run.model
+    facts, model = order.facts(), run.model
+    counted = Counted(model) if facts["evaluations"] is None else None
     samples = generate(
         made(order.sampler),
-        model,
+        counted or model,
         order.n,
         grid_times(order.grid, model, order.steps),
         seed=seed_of(order.seed, "samples"),
         chunk=order.chunk,
         device=run.device,
+        noise=order.noise,
         watch=functools.partial(run.sample_report, chunks=-(-order.n // order.chunk)),
     )
-    return samples.cpu(), order.facts() | {"seconds": round(time.perf_counter() - began, 3)}
+    if counted is not None:
+        facts["evaluations"] = round(counted.examples / order.n, 1)
+    return samples.cpu(), facts | {"seconds": round(time.perf_counter() - began, 3)}
 
 
 def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
@@ -105,13 +124,24 @@ def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
     return out
 
 
-def write(path: Path, samples: Tensor, dataset: Dataset, order: Order) -> None:
-    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn."""
+def write(path: Path, samples: Tensor, dataset: Dataset, order: Order, facts: dict[str, Any]) -> None:
+    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn.
+
+    facts: what `draw` says of the samples; the time taken is left out, so that equal samples make equal files.
+    """
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
     if dataset.columns:
         arrays["columns"] = np.array(dataset.columns)
-    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **order.facts()}))
+    drawn = {key: value for key, value in facts.items() if key != "seconds"}
+    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
     files.write_npz(path, **arrays)
+
+
+def told(run: Any, order: Order) -> dict[str, Any]:
+    """How the run's own samples were drawn, as their file says; as they would be drawn where it says nothing."""
+    with np.load(run.folder.samples, allow_pickle=False) as file:
+        drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
+    return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
 
 
 def read(run: Any, path: Path | None = None) -> Tensor:

@@ -16,6 +16,7 @@ pytest.register_assert_rewrite("difrun.testing.checks", "difrun.testing.select",
 
 from difrun.testing.cases import conformance  # noqa: E402 (assertions are rewritten at import)
 from difrun.testing.references import (  # noqa: E402
+    ReferenceFlow,
     ReferenceVE,
     ReferenceVP,
     affine_moments,
@@ -25,6 +26,7 @@ from difrun.testing.references import (  # noqa: E402
 )
 
 __all__ = [
+    "ReferenceFlow",
     "ReferenceVE",
     "ReferenceVP",
     "affine_moments",

@@ -39,6 +39,21 @@ class ReferenceVE(GaussianProcess):
         return t**2
 
 
+class ReferenceFlow(GaussianProcess):
+    """Rectified flow in closed form: α = 1 − t, σ = t on [0, 1]. At T nothing of the data is left, λ = −∞."""
+
+    horizon = 1.0
+
+    def log_alpha(self, t: Tensor) -> Tensor:
+        return torch.log1p(-t)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    def variance(self, t: Tensor) -> Tensor:
+        return t**2
+
+
 def two_gaussians() -> GaussianMixture:
     """Two correlated Gaussians in the plane, of unequal weight: the data of the kit."""
     covs = [[[0.2, 0.1], [0.1, 0.4]], [[0.5, -0.2], [-0.2, 0.3]]]

@@ -48,7 +48,7 @@ def difrun_samplers() -> list[Component]:
         Component(
             "pc",
             "difrun_ou.samplers:PredictorCorrector",
-            "Any sampler as predictor, then Langevin corrections at the time reached",
+            "Any sampler as predictor, then corrections at the time reached: Langevin, restart or none",
             PCOptions,
             requires={"gaussian", "sde"},
         ),

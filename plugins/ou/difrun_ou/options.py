@@ -1,13 +1,14 @@
 """Options of the plugin's components, without torch."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
-from attrs.validators import ge, gt
+from attrs.validators import ge, gt, in_
 
 from difrun.api import GaussianOptions, option
 
 Times = Literal["uniform", "log-snr", "log-normal"]
+Corrector = Literal["langevin", "restart", "none"]
 Numbers = float | tuple[float, ...]
 
 
@@ -80,12 +81,24 @@ class EulerMaruyamaOptions:
 
 @attrs.frozen
 class PCOptions:
-    predictor: str = option("ancestral", "Sampler that takes the step.")
-    corrections: int = option(1, "Langevin corrections after each step.", ge(0))
+    predictor: str = option("ancestral", "Sampler that takes the step: any that is installed.")
+    corrector: Corrector = option(
+        "langevin",
+        "What follows each step: Langevin steps; restart, back to the start of the step and again; none.",
+        in_(get_args(Corrector)),
+    )
+    corrections: int = option(1, "Corrections after each step.", ge(1))
     snr: float = option(
         0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0)
     )
 
     def __attrs_post_init__(self) -> None:
-        if self.corrections == 0:
-            _unused(self, ("snr",), "only a correction has an", "choose corrections 1 or more")
+        if self.corrector == "none":
+            _unused(
+                self,
+                ("corrections",),
+                "without a corrector there are no",
+                "choose corrector langevin or restart",
+            )
+        if self.corrector != "langevin":
+            _unused(self, ("snr",), "only a Langevin correction has an", "choose corrector langevin")

@@ -4,9 +4,11 @@ from typing import Any
 
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.randomness import Generator
-from difrun.registry import get_registry
+from difrun.registry import Registered, get_registry
 from difrun.sampler import Sampler
+from difrun.words import listed
 from difrun_ou.options import EulerMaruyamaOptions, PCOptions
 
 
@@ -74,33 +76,82 @@ class Langevin(Sampler):
         return x + size * model.predict(x, to, "score") + (2 * size) ** 0.5 * generator.normal(x), state
 
 
-class PredictorCorrector(Sampler):
-    r"""Predictor–corrector (Song et al., 2021, arXiv 2011.13456, Algorithm 1): a step of any sampler from t to s, then
-    Langevin corrections at s.
+class Restart(Sampler):
+    r"""The way back: x_t from x_s by the forward process, and the predictor's step from t to s again.
 
-    predictor: a `Sampler`, or the name of an installed one, which then takes its default options.
-    corrections: Langevin steps after each step. snr: their signal-to-noise ratio r.
+        x_t = α_{t|s} x_s + σ_{t|s} z,    α_{t|s} = α_t/α_s,    σ²_{t|s} = σ_t² − α²_{t|s} σ_s²,
 
-    With corrections it has no order (None): those of `Langevin` keep the same length however many steps there are. With
-    Heun's method as predictor and r = 0.16 the variance of samples of one Gaussian (variance 0.3, process `ou`) is too
-    large by 2.2 % at 40 steps, 1.5 % at 160 and 0.7 % at 640; a smaller r means less bias and less correction.
-    Without corrections it is its predictor.
-    Raises DifrunError when no sampler has that name, ValueError for an snr that no correction uses.
+    which is exact, so that what the predictor got wrong before is contracted by the noise (Lugmayr et al., 2022,
+    arXiv 2201.09865, Algorithm 1; Xu et al., 2023, arXiv 2306.14878). Order and evaluations are the predictor's.
     """
 
-    def __init__(self, *, predictor: str | Sampler = "ancestral", corrections: int = 1, snr: float = 0.16):
-        PCOptions(corrections=corrections, snr=snr)
-        self.predictor = (
-            get_registry().get("sampler", predictor).load()() if isinstance(predictor, str) else predictor
-        )
-        self.corrector = Langevin(snr)
-        self.corrections = corrections
-        self.order = None if corrections else self.predictor.order
-        self.stochastic = bool(corrections) or self.predictor.stochastic
-        self.evaluations = self.predictor.evaluations + corrections
+    stochastic = True
 
-    def evaluations_in(self, steps: int) -> int:
-        return self.predictor.evaluations_in(steps) + steps * self.corrections
+    def __init__(self, predictor: Sampler):
+        self.predictor = predictor
+        self.order = predictor.order
+        self.evaluations = predictor.evaluations
+
+    def evaluations_in(self, steps: int) -> int | None:
+        return self.predictor.evaluations_in(steps)
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        """x at `to`, given x there; `state` is that of the predictor before its step from `at`."""
+        ratio = at.alpha / to.alpha
+        spread = max(0.0, at.var - ratio**2 * to.var) ** 0.5
+        return self.predictor.step(model, ratio * x + spread * generator.normal(x), at, to, state, generator)
+
+
+class PredictorCorrector(Sampler):
+    r"""Predictor–corrector (Song et al., 2021, arXiv 2011.13456, Algorithm 1): a step of any sampler from t to s, then
+    corrections at s.
+
+    predictor: a `Sampler`, or the name of an installed one, which then takes its default options.
+    corrector: `langevin` (`Langevin`), `restart` (`Restart`), `none`; or a `Sampler`, which is called with to = at.
+    corrections: how many after each step. snr: the signal-to-noise ratio r of a Langevin correction.
+
+    With Langevin corrections it has no order (None): they keep the same length however many steps there are. With
+    Heun's method as predictor and r = 0.16 the variance of samples of one Gaussian (variance 0.3, process `ou`) is too
+    large by 2.2 % at 40 steps, 1.5 % at 160 and 0.7 % at 640; a smaller r means less bias and less correction.
+    `restart` has the order of the predictor; without corrector it is the predictor.
+    Raises DifrunError when no sampler has that name, or the one that has it cannot be a predictor here, ValueError for
+    an option that the corrector has no use for.
+    """
+
+    def __init__(
+        self,
+        *,
+        predictor: str | Sampler = "ancestral",
+        corrector: str | Sampler = "langevin",
+        corrections: int = 1,
+        snr: float = 0.16,
+    ):
+        given = "langevin" if isinstance(corrector, Sampler) else corrector
+        PCOptions(corrector=given, corrections=corrections, snr=snr)  # type: ignore[arg-type]
+        self.predictor = _predictor(predictor) if isinstance(predictor, str) else predictor
+        self.corrector: Sampler | None
+        if isinstance(corrector, Sampler):
+            self.corrector = corrector
+        else:
+            makers = {
+                "langevin": lambda: Langevin(snr),
+                "restart": lambda: Restart(self.predictor),
+                "none": lambda: None,
+            }
+            self.corrector = makers[corrector]()
+        self.corrections = 0 if self.corrector is None else corrections
+        parts = [self.predictor]
+        if self.corrector is not None:
+            parts += [self.corrector] * corrections
+        self.order = None if any(part.order is None for part in parts) else self.predictor.order
+        self.stochastic = any(part.stochastic for part in parts)
+        self.evaluations = _total([part.evaluations for part in parts])
+
+    def evaluations_in(self, steps: int) -> int | None:
+        corrections = None if self.corrector is None else self.corrector.evaluations_in(steps)
+        return _total([self.predictor.evaluations_in(steps), *[corrections] * self.corrections])
 
     def prepare(self, model: Any, instants: Any) -> Any:
         return self.predictor.prepare(model, instants)
@@ -108,7 +159,45 @@ class PredictorCorrector(Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        x, state = self.predictor.step(model, x, at, to, state, generator)
+        x, after = self.predictor.step(model, x, at, to, state, generator)
         for _ in range(self.corrections):
-            x, _ = self.corrector.step(model, x, to, to, None, generator)
-        return x, state
+            if isinstance(self.corrector, Restart):
+                x, after = self.corrector.step(model, x, at, to, state, generator)
+            elif self.corrector is not None:
+                x, _ = self.corrector.step(model, x, to, to, None, generator)
+        return x, after
+
+
+def _total(counts: list[int | None]) -> int | None:
+    """The sum; None where one of them is not known."""
+    known = [count for count in counts if count is not None]
+    return sum(known) if len(known) == len(counts) else None
+
+
+def _predictor(name: str) -> Sampler:
+    """The installed sampler of that name. Raises DifrunError for one that cannot step where `pc` runs."""
+    registry = get_registry()
+    own, entry = registry.get("sampler", "pc"), registry.get("sampler", name)
+    processes = registry.entries("process")
+    offered = {token for process in processes for token in process.component.provides}
+
+    def fits(sampler: Registered) -> bool:
+        needed = (sampler.component.requires | own.component.requires) & offered
+        missing = sampler.component.requires - offered - _OTHERS
+        return not missing and any(needed <= process.component.provides for process in processes)
+
+    if entry.qualified == own.qualified or (processes and not fits(entry)):
+        names = [e.label for e in registry.entries("sampler") if e.qualified != own.qualified and fits(e)]
+        why = (
+            "is pc itself"
+            if entry.qualified == own.qualified
+            else "runs on none of the processes that pc runs on"
+        )
+        raise DifrunError(
+            f"The predictor of pc cannot be '{name}', which {why}. Predictors: {listed(names)}."
+        )
+    return entry.load()()
+
+
+_OTHERS = frozenset({"real", "spins", "network", "exact"})
+"""Capabilities that datasets and models provide."""

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from itertools import pairwise
 
 import pytest
 import torch
@@ -10,31 +11,21 @@ from difrun.builtin.grids import logsnr, rho
 from difrun.builtin.samplers import Ancestral, Euler, Heun
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
 from difrun.model import Counted
 from difrun.randomness import Generator
-from difrun.testing import affine_moments, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.sampler import Sampler
+from difrun.testing import (
+    ReferenceFlow,
+    affine_moments,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
 from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
-
-
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t: at T = 1 the data are forgotten, λ = −∞, and f and g² are infinite."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return t**2
-
 
 PROCESSES = {
     "ou": OrnsteinUhlenbeck(mu=(0.5, -1.0)),
@@ -42,7 +33,7 @@ PROCESSES = {
     "vp-linear": VariancePreserving(),
     "vp-cosine": VariancePreserving(schedule="cosine"),
     "ve": VarianceExploding(),
-    "straight": Straight(),
+    "straight": ReferenceFlow(),
 }
 STEPS = (40, 80, 160)
 GAUSSIAN = GaussianMixture([1.0], [[1.0, -0.5]], [0.3])
@@ -217,8 +208,13 @@ def test_the_corrector_repairs_the_variance(name):
     process = PROCESSES[name]
     _, var = truth(process)
     errors = []
-    for corrections, snr in ((0, 0.16), (1, 0.16), (4, 0.16), (4, 0.5)):
-        sampler = PredictorCorrector(predictor=Ancestral(), corrections=corrections, snr=snr)
+    for corrections, options in (
+        (0, {"corrector": "none"}),
+        (1, {}),
+        (4, {"corrections": 4}),
+        (4, {"corrections": 4, "snr": 0.5}),
+    ):
+        sampler = PredictorCorrector(predictor=Ancestral(), **options)
         _, got = law(sampler, process, 20, 1 + 20 * (1 + corrections))
         errors.append(1 - float(got[0]) / var)
     assert all(error > 0 for error in errors), errors
@@ -227,17 +223,24 @@ def test_the_corrector_repairs_the_variance(name):
 
 
 def test_without_corrections_it_is_its_predictor():
-    """Then it has the order of the predictor, and draws what that draws; with them it has none."""
+    """Then it has the order of the predictor, and draws what that draws; with Langevin's it has none."""
     model = ExactMixture(two_gaussians(), PROCESSES["ou"])
-    plain = PredictorCorrector(predictor=Heun(), corrections=0)
+    plain = PredictorCorrector(predictor=Heun(), corrector="none")
     assert (plain.order, plain.stochastic) == (2, False)
     times = logsnr(model.process, 5)
     got = integrate(plain, model, start(model), times, generator=NoNoise())
     assert torch.equal(got, integrate(Heun(), model, start(model), times))
     corrected = PredictorCorrector(predictor=Heun(), corrections=1)
     assert (corrected.order, corrected.stochastic) == (None, True)
-    with pytest.raises(ValueError, match="only a correction has an snr"):
-        PredictorCorrector(corrections=0, snr=0.5)
+    for options, message in (
+        ({"corrector": "none", "snr": 0.5}, "only a Langevin correction has an snr"),
+        ({"corrector": "restart", "snr": 0.5}, "only a Langevin correction has an snr"),
+        ({"corrector": "none", "corrections": 2}, "without a corrector there are no corrections"),
+        ({"corrector": "langevine"}, "corrector.*langevin.*restart.*none"),
+        ({"corrections": 0}, "corrections.*>= 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PredictorCorrector(**options)
 
 
 def test_the_bias_of_the_corrections_is_as_documented():
@@ -281,6 +284,122 @@ def test_any_sampler_is_a_predictor():
         )
     with pytest.raises(DifrunError, match=r"No sampler is called 'ancestrel'. Did you mean 'ancestral'"):
         PredictorCorrector(predictor="ancestrel")
+    with pytest.raises(DifrunError, match=r"cannot be 'pc', which is pc itself. Predictors: adams, .*, rk4"):
+        PredictorCorrector(predictor="pc")
+
+
+def test_a_predictor_for_other_processes_is_refused(monkeypatch):
+    """A sampler of spins is no predictor here; the message names those that are, and not itself."""
+    from difrun.api import Component
+    from difrun.distributions import Plugin
+    from difrun.registry import Registered, get_registry
+
+    plugin = Plugin("spins", "difrun-spins", "1.0", "spins")
+    flips = [
+        Registered("sampler", Component("flips", "spins:Flips", "Flips", requires={"discrete"}), plugin),
+        Registered("process", Component("coins", "spins:Coins", "Coins", provides={"discrete"}), plugin),
+    ]
+    registry = get_registry()
+    monkeypatch.setattr(registry, "_entries", [*registry._entries, *flips])
+    with pytest.raises(DifrunError, match="'flips', which runs on none of the processes") as refused:
+        PredictorCorrector(predictor="flips")
+    assert "flips" not in str(refused.value).split("Predictors:")[1]
+
+
+@pytest.mark.parametrize("predictor", [Euler(), Heun(), Ancestral()], ids=["euler", "heun", "ancestral"])
+def test_restart_keeps_the_order_of_its_predictor(predictor):
+    """Mean and variance of samples of one Gaussian, exactly: off by steps^−order at most, to 0.25."""
+    sampler = PredictorCorrector(predictor=predictor, corrector="restart")
+    assert (sampler.order, sampler.stochastic) == (predictor.order, True)
+    draws = 2 if predictor.stochastic else 0
+    # The error of Heun's method, below 1e-4 from the start, changes its sign on coarser grids.
+    counts = STEPS if predictor.order == 1 else (160, 320)
+    for name in ("ou", "vp-linear", "ve", "straight"):
+        mean, var = truth(PROCESSES[name])
+        errors = []
+        for steps in counts:
+            got_mean, got_var = law(sampler, PROCESSES[name], steps, 1 + steps * (1 + draws))
+            errors.append(float(torch.cat([(got_mean - mean) / var**0.5, got_var / var - 1]).norm()))
+        assert observed_order(counts, errors) > predictor.order - 0.25, (name, errors)
+
+
+def test_restart_is_the_forward_process_and_the_step_again():
+    """Affine in its noise: mean and variance after one step and one restart are those of the composition."""
+    process = PROCESSES["vp-linear"]
+    model = ExactMixture(GAUSSIAN, process)
+    x, times = torch.tensor([[0.3, -1.2]], dtype=torch.float64), [0.6, 0.4]
+    at, to = process.instants(times)
+    sampler = PredictorCorrector(predictor=Euler(), corrector="restart")
+
+    def run(generator, n):
+        return integrate(sampler, model, x.expand(n, 2), times, generator=generator)
+
+    def euler(x):
+        return to.alpha * model.predict(x, at, "x0") + to.sigma * model.predict(x, at, "noise")
+
+    ratio = at.alpha / to.alpha
+    mean, var = affine_moments(run, 1)
+    torch.testing.assert_close(mean, euler(ratio * euler(x))[0], rtol=1e-11, atol=1e-11)
+    gain = (euler(x + 1) - euler(x))[0]
+    torch.testing.assert_close(var, gain**2 * (at.var - ratio**2 * to.var), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("predictor", ["adams", "exponential", "adaptive"])
+def test_predictors_that_look_back_go_on_from_where_x_was_moved(predictor):
+    """A corrector that shifts x by 0.05 on the way shifts the end as the flow carries it, to 0.01; it is not undone."""
+    model = ExactMixture(two_gaussians(), PROCESSES["ou"])
+    times = logsnr(model.process, 40)
+
+    class Shift(Sampler):
+        order, evaluations, stochastic = 1, 0, False
+
+        def step(self, model, x, at, to, state, generator):
+            return (x + 0.05 if to.t == times[30] else x), state
+
+    sampler = PredictorCorrector(predictor=predictor, corrector=Shift())
+    moved, seen = start(model, 8), []
+    end = integrate(sampler, model, moved, times, watch=lambda k, at, x: seen.append(x))
+    unmoved = integrate(sampler.predictor, model, start(model, 8), times)
+    assert (end - unmoved).abs().min() > 0.03
+    expected = probability_flow_endpoint(model, seen[29], times=(times[30], times[-1]))
+    torch.testing.assert_close(end, expected, rtol=0, atol=0.01)
+
+
+@pytest.mark.parametrize("name", ["ou", "vp-linear", "ve"])
+@pytest.mark.parametrize("a", [0.75, 1.0])
+def test_halving_the_step_refines_the_same_path(a, name):
+    """With Brownian noise Euler–Maruyama converges sample by sample, in the median with strong order 1 (±0.25).
+
+    That is the order for additive noise (Kloeden and Platen, 1992, sec. 10.3); the score is exact, of two Gaussians.
+    """
+    model, counts = ExactMixture(two_gaussians(), PROCESSES[name]), (80, 160)
+    runs = [
+        generate(
+            EulerMaruyama(a=a),
+            model,
+            200,
+            rho(model.process, n),
+            seed=2,
+            dtype=torch.float64,
+            noise="brownian",
+        )
+        for n in (*counts, 320)
+    ]
+    distances = [(one - two).square().sum(1).sqrt().median().item() for one, two in pairwise(runs)]
+    assert observed_order(counts, distances) == pytest.approx(1, abs=0.25), distances
+
+
+def test_corrections_are_no_increments():
+    """The noise of `pc` is refused as Brownian where there are corrections, and is that of its predictor without."""
+    model = ExactMixture(two_gaussians(), PROCESSES["ou"])
+    times = logsnr(model.process, 5)
+    with pytest.raises(DifrunError, match="draws noise more than once in a step"):
+        generate(PredictorCorrector(), model, 5, times, noise="brownian")
+    one, two = (
+        generate(sampler, model, 5, times, noise="brownian")
+        for sampler in (PredictorCorrector(corrector="none"), Ancestral())
+    )
+    assert torch.equal(one, two)
 
 
 def test_misuse_is_refused():

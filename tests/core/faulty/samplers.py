@@ -30,6 +30,12 @@ class Rough(Euler):
     order = None
 
 
+class Secretive(Euler):
+    """One evaluation per step, which it could have declared; far from the end of the flow on one step."""
+
+    order = evaluations = None
+
+
 class Greedy(Euler):
     """One evaluation more than declared."""
 

@@ -1,0 +1,90 @@
+"""Runs begin here: a new one from a plan, an earlier one from its folder."""
+
+from pathlib import Path
+
+import attrs
+import torch
+
+from difrun.config import Plan, Threads
+from difrun.errors import DifrunError
+from difrun.integrate import refuse_noise
+from difrun.listener import Listener
+from difrun.registry import get_registry
+from difrun.run import faults, lock, snapshot, tuning
+from difrun.run.device import choose_device
+from difrun.run.folder import Folder
+from difrun.run.parts import build, grid_times, made
+from difrun.run.run import Run
+from difrun.run.training import with_threads
+
+
+def start(
+    plan: Plan,
+    folder: Path | str | None = None,
+    *,
+    force: bool = False,
+    listener: Listener | None = None,
+    examples_of: Path | str | None = None,
+) -> Run:
+    """A new run in a folder of its own (None: the next free ``runs/<process>-<dataset>-<k>``), with run.toml in it.
+
+    force: replace the run that is there. examples_of: an earlier run with the same dataset and seed; the examples that
+    its folder keeps are used, and the user's file is not read again. Everything that can be refused is refused before
+    the folder is made. Raises DifrunError.
+    """
+    device = choose_device(plan.device)
+    plan = attrs.evolve(plan, device=str(device))
+    listener = listener or Listener()
+    if "tuned" in plan.grid.entry.component.provides:
+        raise DifrunError(
+            "There is nothing to be tuned before a model is trained. Run with another sampler and grid, then "
+            "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
+        )
+    path = None if folder is None else Path(folder)
+    if path is not None:
+        lock.refuse_if_held(path)
+    with faults.told(plan):
+        parts = build(
+            plan, device, None if examples_of is None else snapshot.kept(Folder.open(Path(examples_of)))
+        )
+        times = [parts.process.horizon, parts.process.t_min]
+        if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
+            times = grid_times(plan.grid, parts.model, plan.sample.steps)
+        refuse_noise(made(plan.sampler), plan.sample.noise, parts.model, times)
+        plan = with_threads(plan, parts, device, listener)
+    home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
+    snapshot.keep(home, parts.dataset)
+    run = Run(plan, home, parts, device, listener)
+    signal = run.signal
+    left = [] if signal is None or signal.little else [signal.sentence()]
+    for text in filter(None, [snapshot.told(parts.dataset), *parts.process.advice(), *left]):
+        run.listener.note(text)
+    return run
+
+
+def reopen(
+    folder: Path | str,
+    listener: Listener | None = None,
+    *,
+    device: str | None = None,
+    threads: Threads = None,
+) -> Run:
+    """The run in a folder, with its weights where it has been trained. Raises DifrunError.
+
+    device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
+    file are in the folder.
+    """
+    home = Folder.open(Path(folder))
+    plan = home.plan(get_registry())
+    place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
+    plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
+    listener = listener or Listener()
+    with faults.told(plan):
+        parts = build(plan, place, snapshot.kept(home))
+        plan = with_threads(plan, parts, place, listener)
+    run = Run(plan, home, parts, place, listener)
+    for text in plan.notes:
+        run.listener.note(text)
+    run.load()
+    parts.model.tunings = tuning.read(home)
+    return run

@@ -1,0 +1,140 @@
+"""Every process with every sampler that fits it, on every grid: the right law, finite numbers, the declared cost.
+
+What there is, is asked of the registry: a new plugin is tested here without being named. The command
+``difrun plugins --matrix`` prints the pairs that are covered.
+"""
+
+import functools
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+from difrun.exact import ExactMixture
+from difrun.integrate import generate
+from difrun.mixture import GaussianMixture
+from difrun.model import Counted
+from difrun.registry import get_registry
+
+from .support import difrun
+
+LAW = GaussianMixture([0.3, 0.7], [[-1.5, 0.5], [1.5, -0.5]], [0.16, 0.09])
+"""Two modes so far apart (4 and 5 standard deviations from the line between them) that each sample tells its own."""
+
+N = 1500
+FEW = 6
+"""Steps on a grid that leaves larger gaps than `GAP`."""
+
+GAP = 2.6
+"""Largest step in λ = log(α/σ) with which an exact law is expected: a factor of 13 in the noise-to-signal ratio."""
+
+REGISTRY = get_registry()
+
+
+def fitting(kind, process):
+    names = REGISTRY.compatible(kind, {"process": process})
+    return [entry for entry in REGISTRY.entries(kind) if entry.label in names]
+
+
+PAIRS = [
+    (process, sampler) for process in REGISTRY.entries("process") for sampler in fitting("sampler", process)
+]
+
+
+@functools.cache
+def model_of(name):
+    return ExactMixture(LAW, REGISTRY.get("process", name).load()())
+
+
+@functools.cache
+def grids(name):
+    """Grid -> (times, whether the law is to be exact): with 60 steps, or 120, or, where these leave gaps, with few."""
+    process, found = model_of(name).process, {}
+    for grid in fitting("grid", REGISTRY.get("process", name)):
+        for steps in (60, 120, FEW):
+            times = grid.load()(process, steps)
+            lam = [at.lam for at in process.instants(times)]
+            gap = max(b - a for a, b in pairwise(lam) if a > -5)
+            if gap <= GAP or steps == FEW:
+                found[grid.label] = times, gap <= GAP
+                break
+    return found
+
+
+def law_of(x):
+    """Means, covariances and weight of the first mode, with their standard errors, in units of the true spread."""
+    scale = LAW.var.sqrt()
+    centred = (x - LAW.mean) / scale
+    products = centred[:, :, None] * centred[:, None, :]
+    first = (x[:, 0] < 0).double()
+    parts = {"means": centred, "covariances": products.flatten(1), "weight of a mode": first[:, None]}
+    return {name: (part.mean(0), part.std(0) / len(x) ** 0.5) for name, part in parts.items()}
+
+
+TRUTH = {
+    "means": (torch.zeros(2, dtype=torch.float64), 0.04),
+    "covariances": ((LAW.cov / (LAW.var.sqrt()[:, None] * LAW.var.sqrt())).flatten(), 0.12),
+    "weight of a mode": (torch.tensor([0.3], dtype=torch.float64), 0.02),
+}
+"""What is true, and what 60 steps may be off by: the methods of order 1 are, by so much."""
+
+
+@pytest.mark.parametrize(("process", "sampler"), PAIRS, ids=lambda entry: entry.label)
+def test_every_pair_draws_from_the_law_of_the_data(process, sampler):
+    """On every grid: no NaN, and as many evaluations as declared. On those without gaps, at least three of them, means
+    and covariances and the weights of the modes within 4.5 standard errors of 1500 samples and what `TRUTH` allows.
+    """
+    if "gaussian" not in process.component.provides:
+        assert "exact" not in REGISTRY.compatible("model", {"process": process})
+        pytest.skip(f"there is no exact mixture for {process}, which is not Gaussian")
+    exact = 0
+    for name, (times, resolved) in grids(process.label).items():
+        made, model = sampler.load()(), Counted(model_of(process.label))
+        declared = made.evaluations_in(len(times) - 1)
+        if declared is None:
+            times = [times[0], times[len(times) // 2], times[-1]]
+            resolved = True
+        x = generate(made, model, N, times, seed=3, chunk=N).double()
+        assert x.isfinite().all(), name
+        assert model.evaluations == declared or declared is None, (name, model.evaluations, declared)
+        if not resolved:
+            continue
+        exact += 1
+        for what, (found, error) in law_of(x).items():
+            true, allowed = TRUTH[what]
+            assert ((found - true).abs() < 4.5 * error + allowed).all(), (name, what, found, true, error)
+    assert exact >= 3, grids(process.label).keys()
+
+
+def test_the_matrix_prints_what_is_covered():
+    """``difrun plugins --matrix`` says yes for the pairs above, and for no others."""
+    header, *rows = [line.split() for line in difrun("plugins", "--matrix").splitlines()]
+    said = {
+        (row[0], sampler)
+        for row in rows
+        for sampler, answer in zip(header[1:], row[1:], strict=True)
+        if answer == "yes"
+    }
+    assert said == {(process.label, sampler.label) for process, sampler in PAIRS}
+    assert len(said) > 6
+
+
+def test_a_wrong_law_would_be_noticed():
+    """The bounds are sharp: means off by 0.3, spread by 20 %, weights by 0.1 are all found."""
+    generator = torch.Generator().manual_seed(0)
+    x = LAW.sample(N, generator)
+
+    def wrong(x):
+        return {
+            what
+            for what, (found, error) in law_of(x).items()
+            if not ((found - TRUTH[what][0]).abs() < 4.5 * error + TRUTH[what][1]).all()
+        }
+
+    assert wrong(x) == set()
+    assert "means" in wrong(x + 0.3 * LAW.var.sqrt())
+    assert "covariances" in wrong(LAW.mean + 1.2 * (x - LAW.mean))
+    other = GaussianMixture([0.42, 0.58], LAW.means, LAW.covs)
+    assert "weight of a mode" in wrong(other.sample(N, generator))
+    assert math.isclose(float(LAW.weights.sum()), 1)
