@@ -26,6 +26,9 @@ FINE_STEPS = 200
 """Steps of the solution that counts as exact."""
 
 ITERATIONS = 100
+GRID_ITERATIONS = 40
+"""At most; the few increments of a grid need no more."""
+
 HUBER = 0.05
 """c of the pseudo-Huber norm, in standard deviations of the data."""
 
@@ -79,7 +82,8 @@ def tune(
         raise DifrunError(
             f"Tuning is for 2 to {MOST_STEPS} steps, not {steps}: beyond, there is nothing to gain."
         )
-    total = iterations * (2 if free_weights else 1)
+    first = min(iterations, GRID_ITERATIONS)
+    total = first + (iterations if free_weights else 0)
     solver = Solver(model, pilot(model, steps))
     noise, truth = fine(model, trajectories, seed_of(seed, "tune"))
     found = [solver.state()]
@@ -88,11 +92,11 @@ def tune(
         if watch is not None:
             watch(done, total)
 
-    solver.descend(iterations, noise, truth, told)
+    solver.descend(first, noise, truth, told)
     found.append(solver.state())
     if free_weights:
         solver.free_weights()
-        solver.descend(iterations, noise, truth, lambda done: told(iterations + done))
+        solver.descend(iterations, noise, truth, lambda done: told(first + done))
         found.append(solver.state())
     times, rows = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
     noise, truth = fine(model, trajectories, seed_of(seed, "tune", "held out"))

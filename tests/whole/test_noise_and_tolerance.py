@@ -39,10 +39,10 @@ def test_evaluations_that_the_trajectory_decides_are_counted(tmp_path):
     counted = facts(loose)["samples"]["evaluations"]
     assert 10 < counted < 200
     assert drawn(loose)["evaluations"] == counted
-    difrun("sample", loose, "--n", 300, "--chunk", 70, "--out", tmp_path / "chunks.npz")
+    difrun("sample", loose, "--seed", 0, "--n", 300, "--chunk", 70, "--out", tmp_path / "chunks.npz")
     assert drawn(tmp_path, "chunks.npz")["evaluations"] == pytest.approx(counted, abs=0.2)
     np.testing.assert_allclose(samples(tmp_path, "chunks.npz"), samples(loose), atol=1e-3)
-    difrun("sample", loose, "--n", 300, "--sampler.rtol", 1e-6, "--out", tmp_path / "tight.npz")
+    difrun("sample", loose, "--seed", 0, "--n", 300, "--sampler.rtol", 1e-6, "--out", tmp_path / "tight.npz")
     assert drawn(tmp_path, "tight.npz")["evaluations"] > counted
     (loose / "metrics.json").unlink()
     with without_pictures():
@@ -55,8 +55,21 @@ def test_brownian_noise_follows_one_path(tmp_path):
     folder = run(tmp_path / "run", "--sampler", "ancestral", "--steps", 40, "--noise", "brownian")
     assert facts(folder)["samples"]["noise"] == "brownian"
     assert 'noise = "brownian"' in (folder / "run.toml").read_text()
-    difrun("sample", folder, "--n", 300, "--steps", 80, "--out", tmp_path / "finer.npz")
-    difrun("sample", folder, "--n", 300, "--steps", 80, "--noise", "fresh", "--out", tmp_path / "fresh.npz")
+    difrun("sample", folder, "--seed", 0, "--n", 300, "--steps", 80, "--out", tmp_path / "finer.npz")
+    difrun(
+        "sample",
+        folder,
+        "--seed",
+        0,
+        "--n",
+        300,
+        "--steps",
+        80,
+        "--noise",
+        "fresh",
+        "--out",
+        tmp_path / "fresh.npz",
+    )
     coarse, finer, fresh = samples(folder), samples(tmp_path, "finer.npz"), samples(tmp_path, "fresh.npz")
 
     def apart(one, two):

@@ -72,7 +72,7 @@ tune = PlanCommand(
             type=click.IntRange(1),
             default=100,
             show_default=True,
-            help="Iterations of L-BFGS for the grid, and as many for the weights.",
+            help="Iterations of L-BFGS for the weights; the grid takes at most 40.",
         ),
         QUIET,
     ],

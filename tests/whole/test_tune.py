@@ -1,0 +1,105 @@
+"""`difrun tune`, from the command to the samples of the sampler that it makes."""
+
+import json
+
+import numpy as np
+import pytest
+
+from .support import SMALL, difrun, samples, without_pictures
+
+EXACT = (
+    "run",
+    "--dataset",
+    "gmm",
+    "--model",
+    "exact",
+    "--metric",
+    "sliced-w2",
+    "--n",
+    "300",
+    "--threads",
+    "1",
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tuned") / "run"
+    with without_pictures():
+        difrun(*EXACT, "--out", folder)
+    said = difrun("tune", folder, "--steps", "4,6", "--coefficients", "--iterations", 20)
+    return folder, said
+
+
+def test_the_samples_of_the_tuned_sampler_are_nearer_to_the_fine_solution(tuned, tmp_path):
+    """From one noise, with 6 steps: the distance to 200 steps of adams is at most half that of adams with 6."""
+    folder, said = tuned
+    common = ("sample", folder, "--n", 500, "--seed", 3)
+    difrun(*common, "--sampler", "tuned", "--steps", 6, "--out", tmp_path / "tuned.npz")
+    difrun(*common, "--sampler", "adams", "--steps", 6, "--out", tmp_path / "plain.npz")
+    difrun(*common, "--sampler", "adams", "--steps", 200, "--out", tmp_path / "fine.npz")
+    fine = samples(tmp_path, "fine.npz")
+    error = {
+        name: np.sqrt(((samples(tmp_path, f"{name}.npz") - fine) ** 2).sum(1).mean())
+        for name in ("tuned", "plain")
+    }
+    assert error["tuned"] < error["plain"] / 2, (error, said)
+    with np.load(tmp_path / "tuned.npz", allow_pickle=False) as file:
+        drawn = json.loads(str(file["drawn"]))
+    assert (drawn["sampler"], drawn["grid"], drawn["evaluations"]) == ("tuned", "tuned", 6)
+
+
+def test_what_is_printed_is_what_is_kept(tuned):
+    folder, said = tuned
+    kept = json.loads((folder / "tuning.json").read_text())
+    assert sorted(kept) == ["4", "6"]
+    for steps, tuning in kept.items():
+        (row,) = [line.split() for line in said.splitlines() if line.split()[:1] == [steps]]
+        assert row[1:3] == [f"{tuning['before']:.2g}", f"{tuning['error']:.2g}"]
+        assert tuning["error"] < tuning["before"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("sample", "--sampler", "tuned", "--steps", 7), 1, "tuned are 4, 6. 'difrun tune RUN --steps 7'"),
+        (("sample", "--sampler", "tuned", "--grid", "rho", "--steps", 6), 2, "needs tuned, which grid 'rho'"),
+        (
+            ("tune", "--steps", "4,x"),
+            2,
+            "expected whole numbers separated by commas, such as 5,10,20; got '4,x'",
+        ),
+        (("tune", "--steps", "1"), 1, "Tuning is for 2 to 60 steps, not 1"),
+    ],
+)
+def test_what_cannot_be_is_said(tuned, arguments, code, message):
+    command, *rest = arguments
+    assert message in " ".join(difrun(command, tuned[0], *rest, code=code).split())
+
+
+def test_a_damaged_tuning_is_said(tuned, tmp_path):
+    folder, _ = tuned
+    content = (folder / "tuning.json").read_text()
+    try:
+        (folder / "tuning.json").write_text("{")
+        assert "tuning.json is damaged" in difrun("sample", folder, "--steps", 6, code=1)
+    finally:
+        (folder / "tuning.json").write_text(content)
+
+
+def test_a_run_that_begins_has_nothing_tuned(tmp_path):
+    said = difrun("run", *SMALL, "--sampler", "tuned", "--out", tmp_path / "run", code=1)
+    assert "There is nothing to be tuned before a model is trained." in said
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_network_is_tuned_too(tmp_path):
+    """What is found is no worse than what there was, and the samples of the tuned sampler are finite."""
+    folder = tmp_path / "run"
+    with without_pictures():
+        difrun("run", *SMALL, "--out", folder)
+    difrun("tune", folder, "--steps", 5, "--iterations", 10)
+    kept = json.loads((folder / "tuning.json").read_text())["5"]
+    assert kept["error"] <= kept["before"]
+    difrun("sample", folder, "--n", 50, "--sampler", "tuned", "--steps", 5, "--out", tmp_path / "x.npz")
+    assert np.isfinite(samples(tmp_path, "x.npz")).all()
