@@ -72,6 +72,7 @@ FAULTS = {
     "sampler:rough": {"converges_at_its_declared_order"},
     "sampler:secretive": {
         "converges_at_its_declared_order",
+        "draws_from_the_law_of_the_data",
         "evaluates_the_model_as_often_as_declared",
     },
     "sampler:greedy": {"evaluates_the_model_as_often_as_declared"},
