@@ -236,6 +236,7 @@ class Counted(ScoreModel):
     def __init__(self, model: ScoreModel):
         self.inner = model
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
+        self.tunings = model.tunings
         self.mean, self.var = model.mean, model.var
         self.evaluations = self.examples = 0
 

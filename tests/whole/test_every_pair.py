@@ -16,6 +16,7 @@ from difrun.integrate import generate
 from difrun.mixture import GaussianMixture
 from difrun.model import Counted
 from difrun.registry import get_registry
+from difrun.tune import tune
 
 from .support import difrun
 
@@ -44,17 +45,19 @@ PAIRS = [
 
 @functools.cache
 def model_of(name):
-    return ExactMixture(LAW, REGISTRY.get("process", name).load()())
+    model = ExactMixture(LAW, REGISTRY.get("process", name).load()())
+    model.tunings = {60: tune(model, 60, free_weights=True, iterations=2, trajectories=32)}
+    return model
 
 
 @functools.cache
 def grids(name):
     """Grid -> (times, whether the law is to be exact): with 60 steps, or 120, or, where these leave gaps, with few."""
-    process, found = model_of(name).process, {}
+    model, found = model_of(name), {}
     for grid in fitting("grid", REGISTRY.get("process", name)):
         for steps in (60, 120, FEW):
-            times = grid.load()(process, steps)
-            lam = [at.lam for at in process.instants(times)]
+            times = grid.load()(model if "fitted" in grid.component.provides else model.process, steps)
+            lam = [at.lam for at in model.process.instants(times)]
             gap = max(b - a for a, b in pairwise(lam) if a > -5)
             if gap <= GAP or steps == FEW:
                 found[grid.label] = times, gap <= GAP
@@ -88,8 +91,10 @@ def test_every_pair_draws_from_the_law_of_the_data(process, sampler):
     if "gaussian" not in process.component.provides:
         assert "exact" not in REGISTRY.compatible("model", {"process": process})
         pytest.skip(f"there is no exact mixture for {process}, which is not Gaussian")
-    exact = 0
+    exact, fit = 0, REGISTRY.compatible("grid", {"process": process, "sampler": sampler})
     for name, (times, resolved) in grids(process.label).items():
+        if name not in fit:
+            continue
         made, model = sampler.load()(), Counted(model_of(process.label))
         declared = made.evaluations_in(len(times) - 1)
         if declared is None:
@@ -104,7 +109,7 @@ def test_every_pair_draws_from_the_law_of_the_data(process, sampler):
         for what, (found, error) in law_of(x).items():
             true, allowed = TRUTH[what]
             assert ((found - true).abs() < 4.5 * error + allowed).all(), (name, what, found, true, error)
-    assert exact >= 3, grids(process.label).keys()
+    assert exact >= min(3, len(fit)), fit
 
 
 def test_the_matrix_prints_what_is_covered():
