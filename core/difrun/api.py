@@ -58,6 +58,8 @@ def _matches(pattern: re.Pattern[str], example: str) -> Any:
 
 
 def _tokens(values: Iterable[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise ValueError(f"provides and requires are sets of words: write {{{values!r}}}, not {values!r}")
     return frozenset(values)
 
 

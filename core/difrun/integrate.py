@@ -54,7 +54,10 @@ def integrate(
     with torch.no_grad():
         for k, to in enumerate(instants[1:], start=1):
             random.enter(instants[k - 1].t, to.t)
-            x, state = step(model, x, instants[k - 1], to, state, random)
+            taken = step(model, x, instants[k - 1], to, state, random)
+            if type(taken) is not tuple or len(taken) != 2:
+                raise DifrunError(_not_a_pair(sampler, taken))
+            x, state = taken
             if watch is not None:
                 watch(k, to, x if shift is None else x + shift)
     random.leave()
@@ -109,9 +112,15 @@ def generate(
     if not finite.all():
         bad = int((~finite).sum())
         are = "sample is" if n == 1 else "samples are"
+        advice = "Take more steps or another grid"
+        if bad == n:
+            advice = (
+                f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
+            )
+        elif hasattr(model, "network"):
+            advice += ", or train longer"
         raise DifrunError(
-            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). "
-            "Take more steps, another grid, or train longer."
+            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). {advice}."
         )
     return samples
 
@@ -143,6 +152,17 @@ def _source(noise: str, seed: int, process: Any, first: int, device: torch.devic
     if noise == "fresh":
         return Generator(seed, first=first, device=device)
     return Brownian(seed, horizon=process.horizon, t_min=process.t_min, first=first, device=device)
+
+
+def _not_a_pair(sampler: Sampler, taken: Any) -> str:
+    return (
+        f"The step of sampler {_name(sampler)} must return a pair (x, state), with None as the state where it needs "
+        f"none; it returned {'a tuple of ' + str(len(taken)) if isinstance(taken, tuple) else type(taken).__name__}."
+    )
+
+
+def _name(thing: Any) -> str:
+    return f"{type(thing).__module__}.{type(thing).__name__}"
 
 
 def _short(times: list[float]) -> str:

@@ -140,3 +140,32 @@ def test_no_samples_are_an_error(n, chunk):
 
 def test_meta_device():
     assert generate(Ancestral(), MODEL, 5, TIMES, chunk=2, device="meta").shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [(lambda x: x, "it returned Tensor"), (lambda x: (x, None, 0), "it returned a tuple of 3")],
+)
+def test_a_step_that_returns_no_pair_is_told(returned, told):
+    """Two samples are the trap: a tensor of two rows unpacks into two."""
+
+    class Careless(Euler):
+        def step(self, model, x, at, to, state, generator):
+            return returned(x)
+
+    model = ExactMixture(two_gaussians(), ReferenceVP())
+    with pytest.raises(DifrunError, match=rf"Careless must return a pair \(x, state\).*{told}"):
+        generate(Careless(), model, 2, [1.0, 0.5])
+
+
+def test_samples_none_of_which_is_finite_point_at_the_sampler():
+    class Broken(Euler):
+        def step(self, model, x, at, to, state, generator):
+            return x * float("nan"), None
+
+    model = ExactMixture(two_gaussians(), ReferenceVP())
+    with pytest.raises(
+        DifrunError, match=r"3 of 3 samples are not finite.*look at the sampler \(.*Broken\)"
+    ) as caught:
+        generate(Broken(), model, 3, [1.0, 0.5])
+    assert "train" not in str(caught.value)

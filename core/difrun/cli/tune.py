@@ -35,7 +35,7 @@ class Counts(click.ParamType):
 def _tune(
     request: Request, folder: str, steps: tuple[int, ...], coefficients: bool, iterations: int, quiet: bool
 ) -> None:
-    rows = [("steps", "error of adams, pilot grid", "tuned", "gain")]
+    rows = [("steps", "untuned error", "tuned", "gain")]
     with work(quiet, "What was tuned before stays.") as listener:
         run = reopened(request, folder, listener)
         for count in steps:
@@ -47,6 +47,7 @@ def _tune(
     click.echo(
         "error: root mean square distance to a fine solution from the same noise, over the radius of the data,\n"
         "on noise that tuning has not seen. It is the error of the solver alone, beside that of the model.\n"
+        "Untuned: adams on the pilot grid, the default at so many evaluations, whatever the run itself uses.\n"
         f"To use it: difrun sample {quoted(folder)} --sampler tuned --steps {steps[0]}"
     )
 
