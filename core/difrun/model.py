@@ -236,7 +236,7 @@ class Counted(ScoreModel):
     def __init__(self, model: ScoreModel):
         self.inner = model
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.mean, self.var = model.mean, model.var
+        self.mean, self.var, self.tunings = model.mean, model.var, model.tunings
         self.evaluations = 0
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
@@ -245,6 +245,10 @@ class Counted(ScoreModel):
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         self.evaluations += 1
         return self.inner.predict(x, at, kind)
+
+    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+        self.evaluations += 1
+        return self.inner.carry(x, at, kind, a, b)
 
 
 def _std(var: Tensor) -> float:

@@ -50,7 +50,8 @@ class PlanCommand(click.Command):
 
     kinds: the components that its flags name.
     sections: the other parts whose options it offers, each with the names of the options, None for all.
-    new_seed: where the user gives no seed, take the one after the run's.
+    new_seed: where the user gives no seed, take the one after the run's. unset: what the help says of options that are
+    not given, instead of their defaults.
     The plan starts from ``--config``, or from the run.toml of the folder that the argument RUN names.
     """
 
@@ -60,10 +61,11 @@ class PlanCommand(click.Command):
         kinds: Iterable[str] = (),
         sections: Mapping[str, Iterable[str] | None] | None = None,
         new_seed: bool = False,
+        unset: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.new_seed = new_seed
+        self.new_seed, self.unset = new_seed, unset
         self.kinds = tuple(kinds)
         self.offered = {**dict.fromkeys(self.kinds), **(sections or {})}
         self.params = [*(KindFlag(kind) for kind in self.kinds), *self.params]
@@ -162,7 +164,7 @@ class PlanCommand(click.Command):
         for param in self.params:
             if isinstance(param, KindFlag):
                 name, text = param.get_help_record(ctx) or ("", "")
-                rows["Components"].append((name, text + _chosen_note(choice, param.kind)))
+                rows["Components"].append((name, text + self.chosen_note(choice, param.kind)))
         for part, flags in ctx.meta["difrun.flags"]:
             title = TITLES.get(part.section.name, part.owner)
             if part.entry is not None:
@@ -177,6 +179,14 @@ class PlanCommand(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(records, col_max=36)
 
+    def base(self, registry: Registry, params: Mapping[str, Any]) -> Settings:
+        """What holds where neither a flag nor the environment says anything: ``--config``, or the run.toml of RUN."""
+        return _file_settings(registry, params)
+
+    def chosen_note(self, choice: Choice, kind: str) -> str:
+        """What the help says of the components of a kind that are taken."""
+        return _chosen_note(choice, kind)
+
 
 class _Reading:
     """What the names on a command line lead to: components, their flags, and in the end the plan."""
@@ -186,7 +196,7 @@ class _Reading:
     ) -> None:
         self.command, self.registry = command, registry
         self.trouble = ""
-        file = _file_settings(registry, params)
+        file = command.base(registry, params)
         environ = from_environ()
         environ.named = {kind: name for kind, name in environ.named.items() if kind in command.kinds}
         environ.options = {kind: given for kind, given in environ.options.items() if kind in command.kinds}
@@ -217,7 +227,9 @@ class _Reading:
         if command.new_seed and seed is not None and isinstance(seed.value, int) and seed.layer == "file":
             lower[""]["seed"] = attrs.evolve(seed, value=seed.value + 1, source=f"{seed.source}, plus 1")
         self.lower = lower
-        self.flags = option_flags(self.choice, command.offered, lower, "as in the run" if unknown_run else "")
+        self.flags = option_flags(
+            self.choice, command.offered, lower, command.unset or ("as in the run" if unknown_run else "")
+        )
 
     def request(self, values: Mapping[OptionFlag, Any]) -> Request:
         """The plan, with the flags' values above all others."""

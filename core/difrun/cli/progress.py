@@ -22,6 +22,7 @@ STAGES = {
     "evaluate": "Measuring",
     "draw": "Drawing",
     "tune": "Tuning",
+    "compare": "Comparing",
 }
 
 _last_signal: int = signal.SIGINT
