@@ -115,7 +115,7 @@ def _compare(
         for metric in plan.metrics
         if "metric" in request.named or f"metric.{metric.name}" in given
     ]
-    with work(quiet, "") as listener:
+    with work(quiet) as listener:
         from difrun.run.compare import compare as compared
 
         get_registry().report = listener.note
