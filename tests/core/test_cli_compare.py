@@ -6,9 +6,10 @@ from types import ModuleType
 
 import pytest
 
-from difrun.config import Chosen, Plan
+from difrun.config import Plan, resolve
 from difrun.endpoint import Distance
 from difrun.errors import Interrupted
+from difrun.registry import Registry
 from difrun.run.comparison import Comparison, Row
 
 
@@ -33,6 +34,11 @@ def row(sampler="heun", steps=5, **more):
 
 @pytest.fixture
 def asked(toy, in_folder, monkeypatch):
+    """Floor 5 replaced, and the folder of a run."""
+    Path("run").mkdir()
+    options = {"sample": {"n": 50}, "": {"seed": 5}, "metric.w2": {"max_points": 70}}
+    named = {"process": "toy", "sampler": "toy-step", "grid": "even", "metric": ["sliced-w2", "w2"]}
+    in_folder("run/run.toml", resolve(named, options, registry=Registry.discover()).to_toml())
     fake = FakeCompare()
     module = ModuleType("difrun.run.compare")
     module.compare = fake.compare
@@ -41,8 +47,8 @@ def asked(toy, in_folder, monkeypatch):
 
 
 def test_a_run_is_compared_as_it_is_where_nothing_is_named(call, asked):
-    assert call("compare", "r")[0] == 0
-    assert asked.runs == ("r",)
+    assert call("compare", "run")[0] == 0
+    assert asked.runs == ("run",)
     listener = asked.asked.pop("listener")
     assert listener.saves is False
     assert asked.asked == {
@@ -56,8 +62,8 @@ def test_a_run_is_compared_as_it_is_where_nothing_is_named(call, asked):
 def test_what_is_named_is_asked_for(call, asked):
     arguments = ("--sampler", "heun,euler", "--steps", "5,8", "--grid", "rho, even", "--n", "40", "--exact")
     more = ("--seed", "3", "--out", "c", "--force", "--device", "cpu", "--threads", "1", "--quiet")
-    assert call("compare", "a", "b", *arguments, *more)[0] == 0
-    assert asked.runs == ("a", "b")
+    assert call("compare", "run", "b", *arguments, *more)[0] == 0
+    assert asked.runs == ("run", "b")
     del asked.asked["listener"]
     assert asked.asked == {
         "samplers": ("heun", "euler"),
@@ -74,13 +80,13 @@ def test_what_is_named_is_asked_for(call, asked):
     }
 
 
-def test_metrics_keep_the_options_of_the_run_unless_some_are_given(call, asked):
-    call("compare", "r", "--metric", "w2", "--metric", "sliced-w2", "--metric.w2.max-points", "50")
-    first, second = asked.asked["metrics"]
-    assert (type(first), first.options.max_points, second) == (Chosen, 50, "sliced-w2")
-    call("compare", "r", "--metric.w2.max-points", "60")
+def test_metrics_have_the_options_of_the_first_run_unless_others_are_given(call, asked):
+    call("compare", "run", "--metric", "w2", "--metric", "energy")
+    assert [metric.name for metric in asked.asked["metrics"]] == ["w2", "energy"]
+    assert asked.asked["metrics"][0].options.max_points == 70
+    assert call("compare", "run", "--metric.w2.max-points", "60")[0] == 0
     (only,) = asked.asked["metrics"]
-    assert only.options.max_points == 60
+    assert (only.name, only.options.max_points) == ("w2", 60)
 
 
 def test_without_a_run_the_exact_model_is_taken(call, asked):
@@ -98,16 +104,17 @@ def test_without_a_run_the_exact_model_is_taken(call, asked):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("r", "--steps", "5,x"), "'--steps': expected whole numbers separated by commas, such as 5,10,20"),
-        (("r", "--steps", "0"), "'--steps': a number of steps is at least 1"),
-        (("r", "--sampler", "heum"), "'--sampler': No sampler is called 'heum'. Did you mean 'heun'?"),
-        (("r", "--sampler", "heun,"), "'--sampler': expected names separated by commas"),
-        (("r", "--grid", "rhoo"), "'--grid': No grid is called 'rhoo'. Did you mean 'rho'?"),
-        (("r", "--metric", "foo"), "no metric is called 'foo'"),
-        (("r", "--process", "toy"), "--process is for a comparison without a run; r has its own."),
-        (("r", "--model", "exact"), "--model is for a comparison without a run; r has its own."),
-        (("r", "--sampler", "heun", "--sampler", "euler"), "--sampler is given twice"),
-        (("r", "--frobnicate", "3"), "No such option"),
+        (("run", "--steps", "5,x"), "'--steps': expected whole numbers separated by commas, such as 5,10,20"),
+        (("run", "--steps", "0"), "'--steps': a number of steps is at least 1"),
+        (("run", "--sampler", "heum"), "'--sampler': No sampler is called 'heum'. Did you mean 'heun'?"),
+        (("run", "--sampler", "heun,"), "'--sampler': expected names separated by commas"),
+        (("run", "--grid", "rhoo"), "'--grid': No grid is called 'rhoo'. Did you mean 'rho'?"),
+        (("run", "--metric", "foo"), "no metric is called 'foo'"),
+        (("run", "--process", "toy"), "--process is for a comparison without a run; run has its own."),
+        (("run", "--model", "exact"), "--model is for a comparison without a run; run has its own."),
+        (("run", "--sampler", "heun", "--sampler", "euler"), "--sampler is given twice"),
+        (("nope",), "There is no run in nope: nope/run.toml does not exist."),
+        (("run", "--frobnicate", "3"), "No such option"),
         (("--dataset.modes", "3"), "--dataset.modes is an option of dataset 'gmm'"),
     ],
 )
@@ -119,19 +126,19 @@ def test_what_cannot_be_is_refused_in_words(call, asked, arguments, words):
 
 
 def test_help_tells_whose_the_defaults_are(call, asked):
-    of_run = " ".join(call("compare", "r", "--help")[1].split())
-    assert "--n INT Samples to draw. [default: as in the run; >= 1]" in of_run
-    assert "[default: the first of those of the run]" in of_run
-    assert "--process " not in of_run
+    of_run = " ".join(call("compare", "run", "--help")[1].split())
+    assert "--n INT Samples to draw. [now: 50, from sample.n in run/run.toml; >= 1]" in of_run
+    assert "[default: the first of sliced-w2, w2]" in of_run
+    assert "--process NAME" not in of_run
     alone = " ".join(call("compare", "--dataset", "gmm", "--help")[1].split())
     assert "--dataset.modes INT" in alone
-    assert "[default: the first: sliced-w2]" in alone
+    assert "[chosen: exact]" in alone
 
 
 def test_the_variable_of_a_process_is_for_comparisons_without_a_run(call, asked, monkeypatch):
     monkeypatch.setenv("DIFRUN_PROCESS", "toy")
-    assert call("compare", "r")[0] == 0
-    assert asked.runs == ("r",)
+    assert call("compare", "run")[0] == 0
+    assert asked.runs == ("run",)
 
 
 def test_the_table(call, asked):
@@ -141,7 +148,7 @@ def test_the_table(call, asked):
         row("pc", 5, exact_note="stochastic: its samples follow no flow"),
         row("euler", 5, evaluations=None, seconds=None, metrics={}, problem="3 of 9 samples are not finite"),
     ]
-    code, out, _ = call("compare", "r", "--exact")
+    code, out, _ = call("compare", "run", "--exact")
     assert code == 0
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert lines[:5] == [
@@ -165,11 +172,11 @@ def test_the_table(call, asked):
 def test_floors_that_differ_between_runs_have_a_row_each(call, asked):
     other = {"value": 0.03, "value_sd": 0.001, "floor": 0.02, "floor_sd": 0.003, "better": "lower"}
     asked.rows = [row(), row(run="s", metrics={"sliced-w2": other})]
-    lines = [" ".join(line.split()) for line in call("compare", "r", "s")[1].splitlines()]
+    lines = [" ".join(line.split()) for line in call("compare", "run", "s")[1].splitlines()]
     assert lines[0].startswith("run sampler grid")
     assert lines[3:5] == ["r floor 0.004 ± 0.0005", "s floor 0.02 ± 0.003"]
     asked.rows = [row(), row(run="s")]
-    lines = [" ".join(line.split()) for line in call("compare", "r", "s")[1].splitlines()]
+    lines = [" ".join(line.split()) for line in call("compare", "run", "s")[1].splitlines()]
     assert [line for line in lines if "floor 0.0" in line] == ["floor 0.004 ± 0.0005"]
 
 
@@ -180,13 +187,13 @@ def test_the_fewest_evaluations_at_the_floor_are_told(call, asked):
         row(steps=20, metrics={"sliced-w2": good}),
         row(steps=10, metrics={"sliced-w2": good}),
     ]
-    out = call("compare", "r")[1]
+    out = call("compare", "run")[1]
     assert "At the floor with the fewest evaluations, 20: heun on rho (sliced-w2)." in out
 
 
 def test_no_samples_at_all_are_an_error(call, asked):
     asked.rows = [row(evaluations=None, seconds=None, metrics={}, problem="not finite")]
-    code, out, err = call("compare", "r")
+    code, out, err = call("compare", "run")
     assert code == 1
     assert "heun on rho, 5 steps: not finite" in out
     assert "Error: No sampler gave samples. The reasons are in runs/compare-1/compare.csv." in err
@@ -194,7 +201,7 @@ def test_no_samples_at_all_are_an_error(call, asked):
 
 def test_an_interrupted_comparison_says_what_is_kept(call, asked):
     asked.raises = Interrupted("c", "Stopped after 1 of 6 rows.", "The 1 that are finished are in c.")
-    code, _, err = call("compare", "r")
+    code, _, err = call("compare", "run")
     assert code == 130
     assert err.splitlines()[-2:] == ["Stopped after 1 of 6 rows.", "The 1 that are finished are in c."]
 

@@ -50,8 +50,7 @@ class PlanCommand(click.Command):
 
     kinds: the components that its flags name.
     sections: the other parts whose options it offers, each with the names of the options, None for all.
-    new_seed: where the user gives no seed, take the one after the run's. unset: what the help says of options that are
-    not given, instead of their defaults.
+    new_seed: where the user gives no seed, take the one after the run's.
     The plan starts from ``--config``, or from the run.toml of the folder that the argument RUN names.
     """
 
@@ -61,11 +60,10 @@ class PlanCommand(click.Command):
         kinds: Iterable[str] = (),
         sections: Mapping[str, Iterable[str] | None] | None = None,
         new_seed: bool = False,
-        unset: str = "",
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.new_seed, self.unset = new_seed, unset
+        self.new_seed = new_seed
         self.kinds = tuple(kinds)
         self.offered = {**dict.fromkeys(self.kinds), **(sections or {})}
         self.params = [*(KindFlag(kind) for kind in self.kinds), *self.params]
@@ -160,11 +158,12 @@ class PlanCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section for the names of components, one for the options of each part, one for the rest."""
         choice: Choice = ctx.meta["difrun.choice"]
+        named = ctx.meta.get("difrun.named", {})
         rows: dict[str, list[tuple[str, str]]] = {"Components": []}
         for param in self.params:
             if isinstance(param, KindFlag):
                 name, text = param.get_help_record(ctx) or ("", "")
-                rows["Components"].append((name, text + self.chosen_note(choice, param.kind)))
+                rows["Components"].append((name, text + self.chosen_note(choice, param.kind, named)))
         for part, flags in ctx.meta["difrun.flags"]:
             title = TITLES.get(part.section.name, part.owner)
             if part.entry is not None:
@@ -183,8 +182,8 @@ class PlanCommand(click.Command):
         """What holds where neither a flag nor the environment says anything: ``--config``, or the run.toml of RUN."""
         return _file_settings(registry, params)
 
-    def chosen_note(self, choice: Choice, kind: str) -> str:
-        """What the help says of the components of a kind that are taken."""
+    def chosen_note(self, choice: Choice, kind: str, named: Mapping[str, Any]) -> str:
+        """What the help says of the components of a kind that are taken. named: what the command line names."""
         return _chosen_note(choice, kind)
 
 
@@ -227,9 +226,7 @@ class _Reading:
         if command.new_seed and seed is not None and isinstance(seed.value, int) and seed.layer == "file":
             lower[""]["seed"] = attrs.evolve(seed, value=seed.value + 1, source=f"{seed.source}, plus 1")
         self.lower = lower
-        self.flags = option_flags(
-            self.choice, command.offered, lower, command.unset or ("as in the run" if unknown_run else "")
-        )
+        self.flags = option_flags(self.choice, command.offered, lower, "as in the run" if unknown_run else "")
 
     def request(self, values: Mapping[OptionFlag, Any]) -> Request:
         """The plan, with the flags' values above all others."""
@@ -268,7 +265,7 @@ def _follow_the_sampler(registry: Registry, file: Settings, upper: Settings) -> 
 def _relaxed(param: click.Parameter) -> click.Parameter:
     """A copy of an argument that may be absent, so that the second reading tells what is missing."""
     if isinstance(param, click.Argument):
-        return click.Argument([param.name or ""], required=False, type=click.STRING)
+        return click.Argument([param.name or ""], required=False, type=click.STRING, nargs=param.nargs)
     return param
 
 

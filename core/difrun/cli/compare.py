@@ -1,6 +1,7 @@
 """`difrun compare`: samplers, grids, numbers of steps and runs beside each other."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,7 +16,7 @@ from difrun.cli.run import QUIET, WHERE
 from difrun.cli.tune import Counts
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import Given
-from difrun.registry import Registry, get_registry
+from difrun.registry import Registry, flat, get_registry
 from difrun.settings import Settings
 from difrun.verdict import short
 
@@ -65,17 +66,18 @@ class CompareCommand(PlanCommand):
     """`compare` with the flags for a run; without one, those of an exact model come with them."""
 
     def base(self, registry: Registry, params: Mapping[str, Any]) -> Settings:
-        """Without a run, model `exact` where it fits with what is named: one that needs no training."""
+        """The run.toml of the first run; without one model `exact`, which needs no training, if it fits."""
+        if self is _of_runs:
+            return super().base(registry, {"folder": params["runs"] and Path(params["runs"][0])})
         named = named_by_flags(params, OF_A_MODEL).named
-        if self is _of_runs or "exact" not in registry.compatible("model", find(registry, named)):
+        if "exact" not in registry.compatible("model", find(registry, named)):
             return Settings()
         return Settings({"model": Given("exact", "the default of 'difrun compare'", "file")})
 
-    def chosen_note(self, choice: Choice, kind: str) -> str:
-        if kind == "metric" and kind in choice.defaulted:
-            first = " of those of the run" if self is _of_runs else f": {choice.entries[kind][0].label}"  # type: ignore[index]
-            return f"  [default: the first{first}]"
-        return super().chosen_note(choice, kind)
+    def chosen_note(self, choice: Choice, kind: str, named: Mapping[str, Any]) -> str:
+        if kind == "metric" and kind not in named and choice.entries.get(kind):
+            return f"  [default: the first of {', '.join(entry.label for entry in flat({kind: choice.entries[kind]}))}]"
+        return super().chosen_note(choice, kind, named)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -108,12 +110,10 @@ def _compare(
     force: bool,
 ) -> None:
     plan = request.plan
-    # A metric whose options are given is asked for as much as one that is named; without them it has those of the run.
+    # A metric whose options are given is asked for as much as one that is named.
     given = {section for section, _ in request.given}
     metrics = [
-        metric if f"metric.{metric.name}" in given else metric.name
-        for metric in plan.metrics
-        if "metric" in request.named or f"metric.{metric.name}" in given
+        metric for metric in plan.metrics if "metric" in request.named or f"metric.{metric.name}" in given
     ]
     with work(quiet) as listener:
         from difrun.run.compare import compare as compared
@@ -212,7 +212,7 @@ def _place(row: "Row", several: bool) -> str:
     return f"{row.sampler} on {row.grid}, {row.steps} steps" + (f", {row.run}" if several else "")
 
 
-def _command(kinds: tuple[str, ...], unset: str) -> CompareCommand:
+def _command(kinds: tuple[str, ...]) -> CompareCommand:
     return CompareCommand(
         "compare",
         callback=_compare,
@@ -254,16 +254,15 @@ def _command(kinds: tuple[str, ...], unset: str) -> CompareCommand:
         ],
         kinds=kinds,
         sections={"sample": ("n",), "": ("seed", *WHERE)},
-        unset=unset,
         help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
-        "Every row starts from the same noise and is measured against the same real data. Of the metrics of a run the "
-        "first is taken unless --metric names others; a run's own sampler and grid have the run's options, all others "
-        "their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples are drawn "
+        "Every row starts from the same noise and is measured against the same real data. Of the metrics of the first "
+        "run its first is taken unless --metric names others; a run's own sampler and grid have the run's options, "
+        "all others their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples are drawn "
         "from a model that needs no training: difrun compare --process ou --dataset gmm --model exact.",
         short_help="Compare samplers, grids, step counts, runs.",
     )
 
 
-_of_runs = _command(("metric",), "as in the run")
-_of_a_model = _command((*OF_A_MODEL, "metric"), "")
+_of_runs = _command(("metric",))
+_of_a_model = _command((*OF_A_MODEL, "metric"))
 compare = _of_runs

@@ -50,9 +50,10 @@ def compare(
     runs: trained runs, or their folders, or the plan of a model that needs no training. samplers, grids: names, or
     ``["all"]`` for all that fit; by default a run's own sampler, `adams` and `heun`, each on the run's own grid unless
     it prefers another. A run's own sampler and grid have the options of the run, all others their defaults. metrics:
-    by default the first of each run. n, seed: those of the first run. exact: measure the distance of deterministic
-    samplers to the endpoints of the probability flow as well (`difrun.endpoint`), on at most 2000 samples. out: where
-    the results go; None: the next free ``runs/compare-<k>``. force: replace the results that are there.
+    names, with the options of the first run; by default its first. n, seed: those of the first run. exact: measure the
+    distance of deterministic samplers to the endpoints of the probability flow as well (`difrun.endpoint`), on at most
+    2000 samples. out: where the results go; None: the next free ``runs/compare-<k>``. force: replace the results that
+    are there.
 
     All rows start from the same noise, and metrics compare with the same real data. A sampler that fails is a row
     that says so. compare.csv and compare.json are written after every row. Raises Interrupted when asked to stop: the
@@ -69,8 +70,11 @@ def compare(
     if n < 2:
         raise ConfigError(f"--n {n}: at least 2 samples are needed to compare them with data.")
     notes: list[str] = []
+    measures = (
+        first.metrics[:1] if metrics is None else [subjects[0].chosen("metric", metric) for metric in metrics]
+    )
     for subject in subjects:
-        subject.take(n, seed, metrics)
+        subject.take(n, seed, measures)
         subject.pairs = pairs(get_registry(), subject, samplers, grids, notes, several=len(subjects) > 1)
     rows = sum(len(subject.pairs) for subject in subjects) * len(counts)
     if not rows:

@@ -67,16 +67,9 @@ class Subject:
         model = guided(parts.model, plan.guidance)
         return cls(f"{plan.process.name}-{parts.dataset.name}", plan, parts, model, place, listener)
 
-    def take(self, n: int, seed: int, metrics: Sequence[str | Chosen] | None) -> None:
+    def take(self, n: int, seed: int, metrics: Sequence[Chosen]) -> None:
         """What is asked of every row. Raises ConfigError for a metric that does not fit."""
-        self.n, self.plan = n, attrs.evolve(self.plan, seed=seed)
-        self.metrics = (
-            self.plan.metrics[:1]
-            if metrics is None
-            else tuple(
-                self.chosen("metric", metric) if isinstance(metric, str) else metric for metric in metrics
-            )
-        )
+        self.n, self.plan, self.metrics = n, attrs.evolve(self.plan, seed=seed), tuple(metrics)
         for metric in self.metrics:
             for entry, token in unmet(get_registry(), self.entries(metric=metric.entry)):
                 raise ConfigError(refusal(get_registry(), self.entries(metric=metric.entry), entry, token))
@@ -101,8 +94,10 @@ class Subject:
         kept["guidance"] = tuple(chosen.entry for chosen in plan.guidance)
         return kept | others
 
-    def chosen(self, kind: str, name: str) -> Chosen:
+    def chosen(self, kind: str, name: str | Chosen) -> Chosen:
         """A component by name: with the options of the run where it is the run's own, else with its defaults."""
+        if isinstance(name, Chosen):
+            return name
         entry = lookup(get_registry(), kind, name)
         own = self.plan.metrics if kind == "metric" else (getattr(self.plan, kind),)
         for chosen in own:
