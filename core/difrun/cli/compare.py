@@ -257,8 +257,8 @@ def _command(kinds: tuple[str, ...]) -> CompareCommand:
         help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
         "Every row starts from the same noise and is measured against the same real data. Of the metrics of the first "
         "run its first is taken unless --metric names others; a run's own sampler and grid have the run's options, "
-        "all others their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples are drawn "
-        "from a model that needs no training: difrun compare --process ou --dataset gmm --model exact.",
+        "all others their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples "
+        "are drawn from a model that needs no training: difrun compare --process ou --dataset gmm --model exact.",
         short_help="Compare samplers, grids, step counts, runs.",
     )
 
