@@ -34,6 +34,13 @@ def test_points_and_floor_lie_where_they_are():
     assert figure.get_suptitle() == "r, rho"  # what all lines have in common
 
 
+def test_floors_close_to_each_other_have_one_name():
+    floors = [(0.04, 0.0), (0.05, 0.0), (0.2, 0.0)]
+    (axes,) = quality([Panel("w2", {("a",): CURVE}, floors, "lower")]).axes
+    assert [(text.get_text(), text.xy[1]) for text in axes.texts] == [("floor", 0.04), ("floor", 0.2)]
+    assert sorted(line.get_ydata()[0] for line in axes.lines if line not in drawn(axes)) == [0.04, 0.05, 0.2]
+
+
 def test_shares_have_a_linear_axis():
     figure = quality(
         [Panel("coverage", {("a",): [(5, 0.7, 0.01), (10, 0.96, 0.01)]}, [(0.97, 0.01)], "higher")]

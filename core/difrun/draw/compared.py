@@ -117,15 +117,19 @@ def _panel(axes: Axes, panel: Panel, styles: Mapping[Key, dict[str, Any]]) -> No
     low = _lowest(panel, [value for _, value, _ in points]) if logarithmic else -np.inf
     if logarithmic:
         axes.set_yscale("log")
+    labelled: list[float] = []
     for value, spread in panel.floors:
         band = max(value - spread, low), max(value + spread, low)
         if band[1] > band[0]:
             axes.axhspan(*band, color=FAINT, alpha=0.45, linewidth=0, zorder=0)
         axes.axhline(max(value, low), color=MUTED, linewidth=1, linestyle=(0, (6, 2)), zorder=1)
-        # On the left, where lines are rarely as low as the floor.
+        if any(max(value, low) < 1.3 * other and other < 1.3 * max(value, low) for other in labelled):
+            continue  # one name for lines that are close to each other
+        labelled.append(max(value, low))
+        # On the left, where curves are rarely as low as the floor.
         axes.annotate(
             panel.floor_name + (" (below 0)" if logarithmic and value < 0 else ""),
-            (0, max(value, low)), (3, 2), axes.get_yaxis_transform(), "offset points",
+            (0, labelled[-1]), (3, 2), axes.get_yaxis_transform(), "offset points",
             fontsize=8.5, color=MUTED, va="bottom", zorder=5,
         )  # fmt: skip
     for key, curve in told.items():

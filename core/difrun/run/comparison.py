@@ -174,13 +174,12 @@ class Comparison:
         of = [row for row in self.rows if row.exact is not None]
         if of:
             lowest = min(row.exact.rms for row in of)  # type: ignore[union-attr]
+            worst = max(row.exact_reference_error or 0.0 for row in of)
             # A reference that is far better than all is not seen, and would leave the axis empty.
-            errors = {
-                (error, 0.0) for row in of if (error := row.exact_reference_error or 0.0) > lowest / 100
-            }
+            errors = [(worst, 0.0)] if worst > lowest / 100 else []
             curves = self._curves(of, lambda row: (row.exact.rms, 0.0))
             name = "distance to the exact endpoint"
-            panels.append(draw.Panel(name, curves, sorted(errors), "lower", "error of the endpoint itself"))
+            panels.append(draw.Panel(name, curves, errors, "lower", "error of the endpoint itself"))
         if not panels:
             return None
         return draw.save(draw.quality(panels), self.path / "compare.png")
