@@ -14,9 +14,10 @@ from difrun.listener import Listener
 from difrun.options import build as options
 from difrun.registry import Registered, Registry, get_registry, unmet
 from difrun.run import evaluation, faults
+from difrun.run.begin import reopen
 from difrun.run.device import choose_device
 from difrun.run.parts import Parts, build, guided
-from difrun.run.run import Run, reopen
+from difrun.run.run import Run
 from difrun.settings import section_of
 from difrun.words import quoted
 
