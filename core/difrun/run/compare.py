@@ -178,7 +178,7 @@ def _row(
         except DifrunError as error:
             problems.append(f"metric {metric.name}: {error}")
     told: dict[str, Any] = {} if reference is None else reference.told(samples, method)
-    evaluations = counted.evaluations / chunks
+    evaluations = round(counted.examples / subject.n, 1)
     return Row(
         **where,
         evaluations=int(evaluations) if evaluations.is_integer() else evaluations,
