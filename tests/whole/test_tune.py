@@ -77,6 +77,32 @@ def test_what_cannot_be_is_said(tuned, arguments, code, message):
     assert message in " ".join(difrun(command, tuned[0], *rest, code=code).split())
 
 
+def test_a_worse_tuning_does_not_replace_a_better_one(tuned):
+    folder, _ = tuned
+    before = json.loads((folder / "tuning.json").read_text())
+    said = difrun("tune", folder, "--steps", 6, "--iterations", 1)
+    assert "the earlier tuning for 6 steps stays" in said
+    assert json.loads((folder / "tuning.json").read_text()) == before
+
+
+def test_samples_of_another_tuning_have_another_name(tuned):
+    """They are other samples, and are not refused as being there already."""
+    folder, _ = tuned
+    difrun("sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4)
+    assert "holds these very samples" in difrun(
+        "sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4, code=1
+    )
+    content = json.loads((folder / "tuning.json").read_text())
+    whole = json.dumps(content)
+    content["4"]["rows"] = None
+    try:
+        (folder / "tuning.json").write_text(json.dumps(content))
+        difrun("sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4)
+    finally:
+        (folder / "tuning.json").write_text(whole)
+    assert len(list(folder.glob("samples-tuned-tuned-4-*.npz"))) == 2
+
+
 def test_a_damaged_tuning_is_said(tuned, tmp_path):
     folder, _ = tuned
     content = (folder / "tuning.json").read_text()
