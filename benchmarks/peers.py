@@ -209,13 +209,12 @@ def azula() -> Iterator[Solver]:
         return sampler(alpha * z) / left
 
     def schedules(low: float) -> Iterable[tuple[str, Any]]:
-        # With σ² = 1 − α² + σ_min² at the end, and α + σ = 1 + … for the rectified ones, σ/α = 80.
+        # σ/α = 80 at the start, where σ² = 1 − α² + σ_min² for VP and cosine, and σ = 1 for rectified.
         yield "VE", noise.VESchedule(sigma_min=low, sigma_max=SIGMA_MAX)
         quotient = math.sqrt((1 + low**2) / (1 + SIGMA_MAX**2))
         yield "VP", noise.VPSchedule(alpha_min=quotient, sigma_min=low)
         yield "cosine", noise.CosineSchedule(alpha_min=quotient, sigma_min=low)
         yield "rectified", noise.RectifiedSchedule(alpha_min=1 / SIGMA_MAX, sigma_min=low)
-        yield "decay", noise.DecaySchedule(alpha_min=1 / SIGMA_MAX, sigma_min=low)
 
     methods: dict[str, tuple[Callable, bool]] = {
         "DDIM": (sample.DDIMSampler, False),
