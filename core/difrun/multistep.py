@@ -99,10 +99,10 @@ def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) ->
     # (first node, behind the last one, step): a polynomial, and the step over which it is integrated
     spans = [(max(first, i - order), i + 1, i - 1) for i in corrections]
     spans += [(max(first, i + 1 - order), i + 1, i) for i in steps[first:]]
-    found = iter(_integrals(frame, clocks, spans))
-    correctors = dict(zip(corrections, found, strict=False))
+    found = _integrals(frame, clocks, spans)
+    correctors = dict(zip(corrections, found[: len(corrections)], strict=True))
     predictors = [torch.tensor([frame.from_infinity(clocks[1])])] if first else []
-    predictors += found
+    predictors += found[len(corrections) :]
     return [(correctors.get(i, torch.empty(0)), predictors[i]) for i in steps]
 
 
@@ -112,16 +112,14 @@ def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, i
         grid = torch.tensor(clocks, dtype=torch.float64)
     else:
         grid = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks])
-    found: list[Tensor] = [grid] * len(spans)
+    found: dict[int, Tensor] = {}
     for count in {high - low for low, high, _ in spans}:
         which = [k for k, (low, high, _) in enumerate(spans) if high - low == count]
         lows, steps = (torch.tensor([spans[k][part] for k in which]) for part in (0, 2))
         nodes = grid[lows[:, None] + torch.arange(count)]
-        for k, row in zip(
-            which, coefficients(nodes, grid[steps], grid[steps + 1], frame.kernel), strict=True
-        ):
-            found[k] = row
-    return found
+        rows = coefficients(nodes, grid[steps], grid[steps + 1], frame.kernel)
+        found.update(zip(which, rows.unbind(), strict=True))
+    return [found[k] for k in range(len(spans))]
 
 
 class Multistep(Sampler):
