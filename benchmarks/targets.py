@@ -35,15 +35,20 @@ def ring(count: int, radius: float) -> Tensor:
     return radius * torch.stack((angles.cos(), angles.sin()), dim=1)
 
 
+def even(means: Tensor, std: float) -> GaussianMixture:
+    """Equally many samples around each mean, all with one standard deviation."""
+    count = len(means)
+    return GaussianMixture([1 / count] * count, means, [std**2] * count)
+
+
 def gmm8() -> GaussianMixture:
     """Eight Gaussians of standard deviation 0.08 on a circle of radius 1.4."""
-    return GaussianMixture(torch.full((8,), 1 / 8), ring(8, 1.4), torch.full((8,), 0.08**2))
+    return even(ring(8, 1.4), 0.08)
 
 
 def rings64() -> GaussianMixture:
     """64 Gaussians of standard deviation 0.05: 44 on a circle of radius 1.4 and 20 on one of radius 0.5."""
-    means = torch.cat((ring(44, 1.4), ring(20, 0.5)))
-    return GaussianMixture(torch.full((64,), 1 / 64), means, torch.full((64,), 0.05**2))
+    return even(torch.cat((ring(44, 1.4), ring(20, 0.5))), 0.05)
 
 
 def gmm64d() -> GaussianMixture:

@@ -103,7 +103,8 @@ def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) ->
     correctors = dict(zip(corrections, found[: len(corrections)], strict=True))
     predictors = [torch.tensor([frame.from_infinity(clocks[1])])] if first else []
     predictors += found[len(corrections) :]
-    return [(correctors.get(i, torch.empty(0)), predictors[i]) for i in steps]
+    none = torch.empty(0)
+    return [(correctors.get(i, none), predictors[i]) for i in steps]
 
 
 def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, int, int]]) -> list[Tensor]:
