@@ -7,6 +7,7 @@ not let a few trajectories near a separatrix decide. Free weights are those of a
 al., 2024, arXiv 2403.01329); a tuned grid alone is in the spirit of Sabour et al. (2024, arXiv 2404.14507).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -227,7 +228,12 @@ class Solver:
         return ((x - truth).square().flatten(1).mean(1) + c * c).sqrt().mean() - c
 
     def descend(self, iterations: int, noise: Tensor, truth: Tensor, told: Callable[[int], Any]) -> None:
-        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them."""
+        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them.
+
+        The best that was met is kept. Where the line search runs into what is no number, steps of no length at all, the
+        search ends.
+        """
+        best, kept = math.inf, [parameter.detach().clone() for parameter in self.parameters]
         lbfgs = torch.optim.LBFGS(
             self.parameters,
             max_iter=ROUND,
@@ -238,16 +244,26 @@ class Solver:
         )
 
         def closure() -> Tensor:
+            nonlocal best, kept
             with torch.enable_grad():
                 loss = self.loss(self.run(noise), truth)
                 gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
-            return loss.detach().double()
+            value = loss.detach().double()
+            if float(value) < best:
+                best, kept = float(value), [parameter.detach().clone() for parameter in self.parameters]
+            return value
 
         for done in range(0, iterations, ROUND):
             lbfgs.step(closure)
             told(min(done + ROUND, iterations))
+            if not all(parameter.isfinite().all() for parameter in self.parameters):
+                told(iterations)
+                break
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, kept, strict=True):
+                parameter.copy_(value)
 
 
 def _padded(row: Tensor, room: int) -> Tensor:
