@@ -44,10 +44,10 @@ def improve(
         watch=watch,
     )
     kept = read(run.folder)
-    if steps in kept and kept[steps].error <= tuning.error:
+    if steps in kept and kept[steps].median <= tuning.median:
         run.listener.note(
-            f"the earlier tuning for {steps} steps stays: its error is {kept[steps].error:.2g}, that of the new one "
-            f"{tuning.error:.2g}"
+            f"the earlier tuning for {steps} steps stays: its median error is {kept[steps].median:.2g}, that of the "
+            f"new one {tuning.median:.2g}"
         )
         tuning = kept[steps]
     run.parts.model.tunings = {**kept, steps: tuning}
