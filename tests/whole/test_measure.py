@@ -195,6 +195,18 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     assert "Units: standardised" in html
     # Held-out examples bound the comparison: fewer than asked for is said.
     assert "80 of 90 samples are compared" in difrun("evaluate", run, "--n", 90)
+    said = difrun(
+        "evaluate", run, "--metric", "w2", "--metric", "energy", "--metric.w2.max-points", 50, "--quiet"
+    )
+    found = facts(run)["metrics"]
+    assert (found["w2"]["n"], found["energy"]["n"]) == (50, 80)
+    assert (found["w2"]["bound"], found["energy"]["bound"]) == (
+        "--metric.w2.max-points",
+        "the held-out examples",
+    )
+    assert [line.split()[-1] for line in said.splitlines()[:3]] == ["n", "50", "80"]
+    assert "n is 50 by --metric.w2.max-points: w2." in said
+    assert "n is 80 by the held-out examples: energy." in said
 
 
 def test_where_nothing_is_scaled_no_units_are_told(table):

@@ -1,15 +1,12 @@
 """Tables of plain text."""
 
 import math
+import shutil
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from difrun.verdict import ratio, verdict
-
-NOTE = (
-    "floor: the same metric between two sets of real data (± standard deviation). Best is a value equal to its floor:\n"
-    "distances come down to it, density, coverage, precision and recall up to it."
-)
+from difrun.verdict import alone, legend, ratio, times, verdict
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
@@ -28,28 +25,32 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each metric beside its floor, the same metric between two sets of real data; `NOTE` and the verdict below.
+    """Each metric beside its floor, the same metric between two sets of real data; the legend and the verdict below.
 
     metrics: name -> "value", "value_sd", "floor", "floor_sd", and "n", how many samples were compared; what is
-    not there is left out. "units": said below the table where it is there.
+    not there is left out.
     """
     if not metrics:
         return "No metric was computed."
     counted = any("n" in numbers for numbers in metrics.values())
     rows = [("metric", "value", "floor", "value / floor", *(["n"] if counted else []))]
     for name, numbers in metrics.items():
-        value, floor = numbers.get("value", math.nan), numbers.get("floor", math.nan)
         quotient = ratio(numbers)
-        row = [name, _number(value, numbers.get("value_sd")), _number(floor, numbers.get("floor_sd"))]
-        row.append(_number(math.nan if quotient is None else quotient))
+        row = [name, _number(numbers, "value"), _number(numbers, "floor")]
+        row.append("-" if quotient is None else f"{quotient:.4g}" if quotient < 1e4 else times(numbers)[:-1])
         rows.append((*row, *([f"{numbers['n']:.0f}" if "n" in numbers else "-"] if counted else [])))
-    units = {numbers["units"]: None for numbers in metrics.values() if "units" in numbers}
-    return "\n".join(
-        [table(rows, right=(3, 4)), NOTE, *(f"Units: {unit}." for unit in units), verdict(metrics)]
-    )
+    notes = [line for note in legend(metrics) for line in textwrap.wrap(note, max(width(), 40))]
+    return "\n".join([table(rows, right=(3, 4)), *notes, verdict(metrics)])
 
 
-def _number(value: float, sd: float | None = None) -> str:
-    if math.isnan(value):
+def width() -> int:
+    """The width of the terminal in columns; 80 where there is none."""
+    return shutil.get_terminal_size().columns
+
+
+def _number(numbers: Mapping[str, Any], key: str) -> str:
+    value, sd = numbers.get(key, math.nan), numbers.get(f"{key}_sd")
+    if value is None or math.isnan(value):
         return "-"
-    return f"{value:.4g}" + (f" ± {sd:.2g}" if sd is not None and not math.isnan(sd) else "")
+    spread = " ± –" if alone(numbers, key) else "" if sd is None or math.isnan(sd) else f" ± {sd:.2g}"
+    return f"{value:.4g}{spread}"
