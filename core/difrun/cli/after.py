@@ -18,7 +18,7 @@ from difrun.errors import Interrupted
 def work(quiet: bool, outcome: str) -> Iterator[Listener]:
     """A listener, and signals that stop the work; `outcome` is what an interrupted command then says."""
     listener = Listener(quiet, saves=False)
-    with listener.signals():
+    with listener.signals(), listener.refusing_first():
         try:
             yield listener
         except Interrupted as error:

@@ -22,16 +22,17 @@ FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=Fal
 
 def _run(request: Request, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
     listener = Listener(quiet)
-    _tell(request, listener)
     with listener.signals():
         from difrun.run import start
 
         folder = Path(out) if out else None
         kept = _keeps_examples(request, config)
-        if kept is not None:
-            listener.note(f"the examples are those kept in {kept}; --dataset FILE reads a file again")
-        running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
-        listener.note(f"the run folder is {running.path}")
+        with listener.refusing_first():
+            _tell(request, listener)
+            if kept is not None:
+                listener.note(f"the examples are those kept in {kept}; --dataset FILE reads a file again")
+            running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
+            listener.note(f"the run folder is {running.path}")
         running.execute()
     _finish(running)
 
@@ -52,7 +53,7 @@ def _keeps_examples(request: Request, config: str | None) -> Path | None:
 
 def _resume(request: Request, folder: str, quiet: bool) -> None:
     listener = Listener(quiet)
-    with listener.signals():
+    with listener.signals(), listener.refusing_first():
         running = reopened(request, folder, listener)
         running.resume()
     _finish(running)

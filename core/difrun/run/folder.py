@@ -159,7 +159,8 @@ class Folder:
                 return root / f"{stem}-{number}"
 
     @classmethod
-    def _taken(cls, path: Path, force: bool) -> Path:
+    def refuse_if_taken(cls, path: Path, force: bool) -> None:
+        """Raise DifrunError where `create` would not take the folder; nothing is made."""
         if path.exists() and not path.is_dir():
             raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
         if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
@@ -170,6 +171,10 @@ class Folder:
                     f"{path} already holds a run. Choose another folder, continue that run with "
                     f"'difrun resume {quoted(path)}', or replace it: --force, in Python force=True."
                 )
+
+    @classmethod
+    def _taken(cls, path: Path, force: bool) -> Path:
+        cls.refuse_if_taken(path, force)
         path.mkdir(parents=True, exist_ok=True)
         return path
 

@@ -121,6 +121,7 @@ class Run:
 
     def resume(self) -> "Run":
         """Go on where the run was left: the result is that of a run that was never interrupted."""
+        lock.refuse_if_held(self.path)
         if self.trainer is not None and not self.trained:
             self.listener.note(f"training goes on from step {self.trainer.step} of {self.plan.train.steps}")
         if (
@@ -286,7 +287,7 @@ class Run:
         self.listener.stage("evaluate")
         found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict)
         if n is not None:
-            evaluation.say_how_many(self, n, found)
+            evaluation.say_how_many(self, samples)
         content = evaluation.content(self, found, len(own), facts, added=added)
         files.write_text(self.folder.metrics, json.dumps(content, indent=2) + "\n")
         return found
