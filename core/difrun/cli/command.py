@@ -86,7 +86,7 @@ class PlanCommand(click.Command):
         if trouble and not ctx.resilient_parsing:
             click.echo(f"Error: {trouble}", err=True)
         ctx.meta["difrun.flags"] = reading.flags if reading else []
-        ctx.meta["difrun.choice"] = reading.choice if reading else Choice({})
+        ctx.meta["difrun.note"] = reading.note if reading else lambda kind: ""
         try:
             self._refuse_repeated(ctx, args)
             rest = super().parse_args(ctx, args)
@@ -157,12 +157,11 @@ class PlanCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section for the names of components, one for the options of each part, one for the rest."""
-        choice: Choice = ctx.meta["difrun.choice"]
         rows: dict[str, list[tuple[str, str]]] = {"Components": []}
         for param in self.params:
             if isinstance(param, KindFlag):
                 name, text = param.get_help_record(ctx) or ("", "")
-                rows["Components"].append((name, text + _chosen_note(choice, param.kind)))
+                rows["Components"].append((name, text + ctx.meta["difrun.note"](param.kind)))
         for part, flags in ctx.meta["difrun.flags"]:
             title = TITLES.get(part.section.name, part.owner)
             if part.entry is not None:
@@ -217,7 +216,30 @@ class _Reading:
         if command.new_seed and seed is not None and isinstance(seed.value, int) and seed.layer == "file":
             lower[""]["seed"] = attrs.evolve(seed, value=seed.value + 1, source=f"{seed.source}, plus 1")
         self.lower = lower
-        self.flags = option_flags(self.choice, command.offered, lower, "as in the run" if unknown_run else "")
+        self.unknown_run = unknown_run
+        self.flags = option_flags(self.choice, command.offered, lower, self._unset)
+
+    def _unset(self, flag: str) -> str:
+        """What a flag that is not given stands for, where its default depends on a run that is not named."""
+        if not self.unknown_run:
+            return ""
+        return "the run's, plus 1" if flag == "--seed" and self.command.new_seed else "as in the run"
+
+    def note(self, kind: str) -> str:
+        """Which component of a kind is taken, and who names it, for the help of its flag."""
+        picked = self.choice.entries.get(kind)
+        if not picked:
+            return "  [default: as in the run]" if self.unknown_run else ""
+        entries = picked if isinstance(picked, tuple) else (picked,)
+        names = ", ".join(entry.label for entry in entries)
+        if kind in self.choice.defaulted:
+            every = f"all {plural(kind)} that fit: " if kind == "metric" else ""
+            return f"  [default: {every}{names}]"
+        named = self.settings.named.get(kind)
+        first = named[0] if isinstance(named, list) and named else named
+        if isinstance(first, Given) and first.layer != "flag":
+            return f"  [now: {names}, from {first.source}]"
+        return f"  [chosen: {names}]"
 
     def request(self, values: Mapping[OptionFlag, Any]) -> Request:
         """The plan, with the flags' values above all others."""
@@ -258,14 +280,3 @@ def _relaxed(param: click.Parameter) -> click.Parameter:
     if isinstance(param, click.Argument):
         return click.Argument([param.name or ""], required=False, type=click.STRING)
     return param
-
-
-def _chosen_note(choice: Choice, kind: str) -> str:
-    picked = choice.entries.get(kind)
-    if not picked:
-        return ""
-    entries = picked if isinstance(picked, tuple) else (picked,)
-    names = ", ".join(entry.label for entry in entries)
-    if kind in choice.defaulted and kind == "metric":
-        return f"  [default: all {plural(kind)} that fit: {names}]"
-    return f"  [{'default' if kind in choice.defaulted else 'chosen'}: {names}]"

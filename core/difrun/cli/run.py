@@ -51,11 +51,14 @@ def _keeps_examples(request: Request, config: str | None) -> Path | None:
     return None if others else folder
 
 
-def _resume(request: Request, folder: str, quiet: bool) -> None:
+def _resume(request: Request, folder: str, quiet: bool, finish: bool) -> None:
     listener = Listener(quiet)
     with listener.signals(), listener.refusing_first():
         running = reopened(request, folder, listener)
-        running.resume()
+        if finish:
+            running.finish()
+        else:
+            running.resume()
     _finish(running)
 
 
@@ -123,7 +126,15 @@ run = PlanCommand(
 resume = PlanCommand(
     "resume",
     callback=_resume,
-    params=[FOLDER, QUIET],
+    params=[
+        FOLDER,
+        QUIET,
+        click.Option(
+            ["--finish"],
+            is_flag=True,
+            help="Train no further: sample and measure with the weights that are there.",
+        ),
+    ],
     sections={"": WHERE},
-    help="Continue an interrupted run; it ends as if it had never stopped.",
+    help="Continue an interrupted run; it ends as if it had never stopped. With --finish it ends where it is.",
 )

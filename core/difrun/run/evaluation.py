@@ -165,4 +165,6 @@ def content(run: Any, found: Numbers, n: int, facts: dict[str, Any], *, added: b
             "seconds": round(run.trainer.seconds, 3),
             "steps_per_second": round(run.trainer.rate, 1),
         }
+        if run.trainer.last < run.trainer.options.steps:
+            told["training"]["steps_planned"] = run.trainer.options.steps
     return told

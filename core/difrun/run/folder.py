@@ -108,6 +108,17 @@ class Folder:
             raise DifrunError(f"cannot read {self.config}: {error}") from error
         return Plan.from_dict(data, registry, str(self.config))
 
+    def record_stop(self, step: int) -> None:
+        """Write into run.toml that training ends at a step; all else in it stays. Raises DifrunError as `plan` does."""
+        import tomli_w
+
+        try:
+            data = tomllib.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DifrunError(f"cannot read {self.config}: {error}") from error
+        data.setdefault("train", {})["stop_at"] = step
+        files.write_text(self.config, tomli_w.dumps(data))
+
     def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:
         """samples.npz (or the file `path`), (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
         own, path = path is None, path or self.samples
