@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from .support import difrun, facts, samples, without_pictures
 
@@ -226,6 +227,11 @@ def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):
         difrun("--dataset", "my table.csv", *FAST, "--out", "run")
     scene = Scene(reopen("run"))
     points, _, extent = scene._lattice(120)
+    # The arrows of the score stand in the middles of 15 × 15 cells of the same square.
+    inner = scene._lattice(15, inside=True)[0]
+    sides = points.max(0).values - points.min(0).values
+    assert torch.allclose(inner.min(0).values - points.min(0).values, sides / 30, rtol=1e-4)
+    assert torch.allclose(points.max(0).values - inner.max(0).values, sides / 30, rtol=1e-4)
     low, high = np.array(extent[::2]), np.array(extent[1::2])
     assert np.all((low < table.mean(0)) & (table.mean(0) < high))
     assert np.all((high - low) / table.std(0) < 20)

@@ -22,7 +22,7 @@ from difrun.settings import (
     option_from_environ,
     read_file,
 )
-from difrun.words import plural
+from difrun.words import did_you_mean, listed, plural
 
 TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
@@ -92,7 +92,10 @@ class PlanCommand(click.Command):
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name not in union or reading is None:
-                raise
+                text = _of_whom(error.option_name, reading, union) if reading is not None else ""
+                if not text:
+                    raise
+                raise click.UsageError(text, ctx) from None
             _, owner = union[error.option_name]
             kind = owner.split()[0]
             used = (
@@ -252,6 +255,30 @@ class _Reading:
         plan = assemble(self.choice, options)
         plan = attrs.evolve(plan, notes=(*self.settings.notes, *plan.notes))
         return Request(plan, frozenset(self.upper.named), frozenset(by_user))
+
+
+def _of_whom(flag: str, reading: _Reading, union: Mapping[str, tuple[OptionFlag, str]]) -> str:
+    """Why no component has the option that a flag ``--kind.option`` asks for, and which flag may be meant, and whose.
+
+    Empty where the flag does not begin with a kind that this run uses.
+    """
+    kind, dot, option = flag.removeprefix("--").partition(".")
+    used = [(part.owner, flags) for part, flags in reading.flags if part.owner.split()[0] == kind]
+    if not dot or not used:
+        return ""
+    owners = listed([owner for owner, _ in used], " and ")
+    own = [flag.opts[0] for _, flags in used for flag in flags]
+    begin = [name for name in sorted(union) if name.startswith(flag)]
+    others = [name for name in begin if name not in own]
+    near = did_you_mean(option, [name.removeprefix(f"--{kind}.") for name in own]).replace(
+        "'", f"'--{kind}.", 1
+    )
+    if others and begin == others:
+        of = listed(dict.fromkeys(union[name][1] for name in others), " and ")
+        are = "is an option" if len(others) == 1 else "are options"
+        near = f" {listed(others, ' and ')} {are} of {of}."
+    told = f" Its options: {listed(own)}." if own else " It has no options."
+    return f"{owners} has no option '{option}' ({flag}).{near}{told}"
 
 
 def _file_settings(registry: Registry, params: Mapping[str, Any]) -> Settings:
