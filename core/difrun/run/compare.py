@@ -135,9 +135,8 @@ def _rows(subject: Subject, counts: Sequence[int], exact: bool, progress: "_Prog
                     row = Row(**where, problem=str(error))
                 progress.end(steps)
                 if row.metrics and not said:
-                    evaluation.say_how_many(
-                        subject, subject.n, {name: dict(number) for name, number in row.metrics.items()}
-                    )
+                    shape = (subject.n, *subject.parts.dataset.shape)
+                    evaluation.say_how_many(subject, torch.zeros(()).expand(shape))
                     said = True
                 yield row
 
