@@ -132,7 +132,7 @@ def test_help_tells_whose_the_defaults_are(call, asked):
     assert "--process NAME" not in of_run
     alone = " ".join(call("compare", "--dataset", "gmm", "--help")[1].split())
     assert "--dataset.modes INT" in alone
-    assert "[chosen: exact]" in alone
+    assert "[now: exact, from the default of 'difrun compare']" in alone
 
 
 def test_the_variable_of_a_process_is_for_comparisons_without_a_run(call, asked, monkeypatch):

@@ -86,6 +86,7 @@ class PlanCommand(click.Command):
         if trouble and not ctx.resilient_parsing:
             click.echo(f"Error: {trouble}", err=True)
         ctx.meta["difrun.flags"] = reading.flags if reading else []
+        ctx.meta["difrun.choice"] = reading.choice if reading else Choice({})
         ctx.meta["difrun.note"] = reading.note if reading else lambda kind: ""
         try:
             self._refuse_repeated(ctx, args)
