@@ -59,6 +59,11 @@ class TrainOptions:
         0.999, "Decay of the averaged weights, with which samples are drawn; 0: off.", ge(0), lt(1)
     )
     clip: float = option(1.0, "Largest norm of the gradient; 0: off.", ge(0))
+    stop_at: int | None = option(
+        None,
+        "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
+        optional(ge(1)),
+    )
     checkpoint_steps: int = option(1000, "Save the state at least every so many steps.", ge(1))
     checkpoint_minutes: float = option(1.0, "Save the state at least every so many minutes.", gt(0))
 

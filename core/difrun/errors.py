@@ -17,11 +17,15 @@ class ConfigError(DifrunError):
 class Interrupted(DifrunError):
     """The work on the run in `folder` was asked to stop, and stopped where nothing is lost.
 
-    text: where it stopped. outcome: what that leaves, where it is not a run that can be resumed.
+    text: where it stopped. outcome: what that leaves, where it is not a run that can be resumed. usable: whether
+    weights are saved that are not trained to the end, but can be sampled.
     """
 
-    def __init__(self, folder: Path | str, text: str = "Interrupted.", outcome: str = "") -> None:
+    def __init__(
+        self, folder: Path | str, text: str = "Interrupted.", outcome: str = "", usable: bool = False
+    ) -> None:
         self.folder = Path(folder)
+        self.usable = usable
         self.outcome = outcome
         super().__init__(text)
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from difrun.brownian import Brownian
 from difrun.errors import DifrunError
+from difrun.gaussian import GaussianProcess
 from difrun.model import Centred, ScoreModel
 from difrun.process import Randomness
 from difrun.randomness import Generator
@@ -77,7 +78,7 @@ def generate(
     noise: str = "fresh",
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """n samples (n, *model.shape), from the moment-matched prior at times[0].
+    """n samples (n, *model.shape), from the moment-matched prior at times[0]; in the end divided by α (`to_data`).
 
     Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
     increments of one path (`difrun.brownian`), which finer steps refine. `watch` is called with the number of steps
@@ -105,7 +106,7 @@ def generate(
             shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device
         )
         parts.append(integrate(sampler, model, x, times, generator=random, watch=tick))
-    samples = torch.cat(parts)
+    samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
     finite = samples.isfinite().flatten(1).all(1)
@@ -123,6 +124,17 @@ def generate(
             f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). {advice}."
         )
     return samples
+
+
+def to_data(process: Any, x: Tensor, t: float) -> Tensor:
+    """x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
+
+    Left is noise of standard deviation σ/α, the `noise_floor`. A process without α gives x back.
+    """
+    if not isinstance(process, GaussianProcess):
+        return x
+    centre = process.centre_like(x)
+    return centre + (x - centre) / process.at(float(t)).alpha
 
 
 def refuse_noise(

@@ -1,5 +1,6 @@
 """Metrics beside their floors: samples against data means little without data against data."""
 
+import inspect
 import statistics
 from collections.abc import Callable, Mapping
 from typing import Any, Literal, TypeVar
@@ -38,14 +39,26 @@ class Reading:
     meaning: str = ""
 
 
-def reads(readings: Mapping[str, Reading]) -> Callable[[M], M]:
-    """Declare how the numbers of a metric are read: a decorator, number -> `Reading`."""
+def reads(readings: Mapping[str, Reading], most: str = "") -> Callable[[M], M]:
+    """Declare how the numbers of a metric are read: a decorator, number -> `Reading`.
+
+    most: the option that bounds how many points of each set the metric compares; empty where it compares all.
+    """
 
     def declare(metric: M) -> M:
         metric.readings = dict(readings)  # type: ignore[attr-defined]
+        metric.most = most  # type: ignore[attr-defined]
         return metric
 
     return declare
+
+
+def compared(metric: Metric, n: int, **options: Any) -> int:
+    """How many points of sets of size n a metric compares: n, or fewer where it declares an option that bounds them."""
+    name = getattr(metric, "most", "")
+    if not name:
+        return n
+    return min(n, options[name] if name in options else inspect.signature(metric).parameters[name].default)
 
 
 def reading(metric: Metric, number: str) -> Reading:
@@ -60,9 +73,9 @@ def measure(
     *,
     seed: int,
     repeats: int = 6,
-    floors: Mapping[str, Mapping[str, float]] | None = None,
+    floors: Mapping[str, Mapping[str, float | None]] | None = None,
     **options: Any,
-) -> dict[str, dict[str, float]]:
+) -> dict[str, dict[str, float | None]]:
     """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
 
     For each of `repeats` repetitions two independent sets of real examples A and B are taken, of equal size
@@ -77,7 +90,8 @@ def measure(
       len(samples);
     * else A is from the held-out examples and B from the training examples, random subsets without
       replacement, and n is the smallest of the three sets. Repetitions then share examples, so the standard
-      deviation is too small. A model that has learnt its training set by heart reaches the floor, not 0.
+      deviation is too small; where both sets are used whole, every repetition compares the same two, and it is
+      None. A model that has learnt its training set by heart reaches the floor, not 0.
 
     Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
@@ -99,15 +113,21 @@ def measure(
             result = metric(points, reference, generator=torch_generator(seed, "metric", i), **options)
             for name, number in result.items():
                 found.setdefault(name, []).append(number)
+    # One pairing, n of n with n of n, has no spread: what is left of one is that of random projections, or of rounding.
+    whole = dataset.references == n == compared(metric, n, **options)
     if floors is None:
+        single = whole and len(dataset.train) == n
         floors = {
-            name: {"floor": statistics.fmean(several), "floor_sd": statistics.stdev(several)}
+            name: {
+                "floor": statistics.fmean(several),
+                "floor_sd": None if single else statistics.stdev(several),
+            }
             for name, several in apart.items()
         }
     return {
         name: {
             "value": statistics.fmean(several),
-            "value_sd": statistics.stdev(several),
+            "value_sd": None if whole and len(samples) == n else statistics.stdev(several),
             "floor": floors[name]["floor"],
             "floor_sd": floors[name]["floor_sd"],
         }

@@ -13,8 +13,8 @@ from PIL import Image, UnidentifiedImageError
 
 from difrun.errors import DifrunError
 from difrun.files import write_text
+from difrun.verdict import alone, legend, times, verdict
 from difrun.verdict import text as number
-from difrun.verdict import times, verdict
 from difrun.words import listed
 
 FILE_NAME = "report.html"
@@ -112,10 +112,10 @@ def render(context: ReportContext) -> str:
 
 
 def _table_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Units of the metrics, and the files of those that are not of samples.npz."""
-    notes = [
-        f"Units: {unit}." for unit in dict.fromkeys(m["units"] for m in metrics.values() if "units" in m)
-    ]
+    """How the table is read, and the files of the metrics that are not of samples.npz."""
+    notes = legend(metrics)
+    if any(metric.get("n") is not None for metric in metrics.values()):
+        notes.insert(1, "n: how many samples were compared.")
     others: dict[str, list[str]] = {}
     for name, metric in metrics.items():
         if metric.get("of", "samples.npz") != "samples.npz":
@@ -127,8 +127,8 @@ def _row(name: str, metric: Mapping[str, Any], meaning: str) -> dict[str, str]:
     value, floor, n = metric.get("value"), metric.get("floor"), metric.get("n")
     return {
         "name": name,
-        "value": _with_spread(value, metric.get("value_sd")),
-        "floor": _with_spread(floor, metric.get("floor_sd")),
+        "value": _with_spread(value, metric.get("value_sd")) + " ± –" * alone(metric, "value"),
+        "floor": _with_spread(floor, metric.get("floor_sd")) + " ± –" * alone(metric, "floor"),
         "ratio": times(metric),
         "n": "" if n is None else number(n),
         "meaning": meaning,

@@ -41,7 +41,7 @@ class Trainer:
 
     model: a `NetworkModel`; its network is moved to the device of `data`.
     data: examples (N, *shape), on the device.
-    options: steps, minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
+    options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
     note: called with a sentence for the user; `warnings.warn` unless given.
     noise: the noise that each example is paired with, of the shape of `data`; None draws it anew.
 
@@ -100,7 +100,7 @@ class Trainer:
         save_steps: int = 0,
         save_minutes: float = 0.0,
     ) -> None:
-        """Train until `options.steps` are done or `options.minutes` have passed.
+        """Train until `options.steps` are done, or `options.stop_at` of them, or `options.minutes` have passed.
 
         report: called about twice a second and at the end.
         stopping: asked before every step; True ends the run between two steps and sets `stopped`.
@@ -114,13 +114,13 @@ class Trainer:
         self._leave_average()
         self.flat.attach()
         self._keep()
-        before, first, steps = self.seconds, self.step, self.options.steps
+        before, first, last = self.seconds, self.step, self.last
         start = reported = saved = time.perf_counter()
         reported_step = first
         self.network.train()
         try:
             with private_randomness(self._device), torch.enable_grad():
-                while self.step < steps and not self._time_is_up():
+                while self.step < last and not self._time_is_up():
                     if stopping is not None and stopping():
                         self.stopped = True
                         break
@@ -162,17 +162,22 @@ class Trainer:
         warm = min(1.0, (k + 1) / options.warmup) if options.warmup else 1.0
         return options.lr * warm * 0.5 * (1 + math.cos(math.pi * progress))
 
+    @property
+    def last(self) -> int:
+        """The step at which training ends."""
+        return min(self.options.steps, self.options.stop_at or self.options.steps)
+
     def _time_is_up(self) -> bool:
         minutes = self.options.minutes
         return minutes is not None and self.seconds >= 60 * minutes
 
     def _report(self, report: Report, rate: float) -> None:
         self._check()
-        left = (self.options.steps - self.step) / rate
+        left = (self.last - self.step) / rate
         if self.options.minutes is not None:
             left = min(left, max(0.0, 60 * self.options.minutes - self.seconds))
         # Not since the last report, which the clock decides: one step must not have two losses.
-        report(self.step, self.options.steps, float(self.losses[-CHECK_STEPS:].mean()), rate, left)
+        report(self.step, self.last, float(self.losses[-CHECK_STEPS:].mean()), rate, left)
 
     def _save(self, save: Callable[["Trainer"], Any]) -> None:
         self._check()

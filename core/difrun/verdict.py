@@ -102,11 +102,43 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     return " ".join(said)
 
 
+def legend(metrics: Mapping[str, Number]) -> list[str]:
+    """How a table of these metrics is read, in sentences: floor, direction, what bounds n, a missing spread, units."""
+    names, sides = short(metrics), []
+    if any(number.get("better") == "lower" for number in metrics.values()):
+        sides.append("distances come down to it")
+    if up := [names[name] for name, number in metrics.items() if number.get("better") == "higher"]:
+        sides.append(f"{listed(up, ' and ')} up to it")
+    said = [
+        "floor: the same metric between two sets of real data (± standard deviation). "
+        f"Best is a value equal to its floor{': ' if sides else ''}{listed(sides)}."
+    ]
+    bounds: dict[str, list[str]] = {}
+    for name, number in metrics.items():
+        if number.get("bound"):
+            bounds.setdefault(f"{number['n']:.0f} by {number['bound']}", []).append(names[name])
+    said += [f"n is {bound}: {listed(of, ' and ')}." for bound, of in bounds.items()]
+    if any(alone(number, "value") or alone(number, "floor") for number in metrics.values()):
+        said.append(
+            "± –: no spread is known, as there is one pairing only: all examples of both sets are compared."
+        )
+    return said + [
+        f"Units: {unit}." for unit in dict.fromkeys(m["units"] for m in metrics.values() if m.get("units"))
+    ]
+
+
+def alone(number: Number, key: str) -> bool:
+    """Whether the "value" or the "floor" of a number has no spread, as its sets can be paired in one way only."""
+    return number.get(key) is not None and number.get(f"{key}_sd", math.nan) is None
+
+
 def times(number: Number) -> str:
     """value/floor as text, "1.2×"; empty where it means nothing."""
     quotient = ratio(number)
     if quotient is None:
         return ""
+    if quotient >= 9999.5:
+        return f"{text(float(f'{quotient:.2g}'))}×"
     return f"{quotient:.0f}×" if quotient >= 99.5 else f"{quotient:.2g}×"
 
 
@@ -136,7 +168,8 @@ def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) 
         return f"{names[name]} is {value}, its floor {floor}"
     away = (number["value"] - number["floor"]) / sd
     where = "above" if away >= 0 else "below"
-    return f"{names[name]} is {value}, {abs(away):.2g} standard deviations {where} its floor {floor}"
+    far = text(float(f"{abs(away):.2g}"))
+    return f"{names[name]} is {value}, {far} standard deviations {where} its floor {floor}"
 
 
 def _side(number: Number) -> str:

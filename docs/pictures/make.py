@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from difrun.integrate import integrate
 from difrun.randomness import Generator
 from difrun.run import reopen
+from difrun.run.parts import grid_times
 
 DATA, SAMPLES = "#0072b2", "#d55e00"
 
@@ -17,7 +18,7 @@ DATA, SAMPLES = "#0072b2", "#d55e00"
 def main(folder: str) -> None:
     run = reopen(folder)
     process, model, steps = run.parts.process, run.model, run.plan.sample.steps
-    times = run.plan.grid.make(process, steps)
+    times = grid_times(run.plan.grid, model, steps)
     random = Generator(1)
     x = process.prior((2500, 2), mean=model.mean, var=model.var, generator=random)
     frames = [(times[0], x)]

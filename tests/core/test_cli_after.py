@@ -40,6 +40,19 @@ def test_sample_tells_its_seed_unless_it_is_given(made, call, work, monkeypatch)
     assert (work.calls[-1][5], "Note" in err) == (9, False)
 
 
+def test_help_says_what_comes_from_the_run(made, call, work):
+    """Named by the run, by the user, or not known without a run: the seed is never that of the run itself."""
+    told = " ".join(call("sample", "--help")[1].split())
+    assert "Seed of every random number of the run. [default: the run's, plus 1]" in told
+    assert "Sampling steps. [default: as in the run; >= 1]" in told
+    assert "Sampler. [default: as in the run]" in told
+    told = " ".join(call("sample", "r", "--sampler", "heun", "--help")[1].split())
+    assert "Sampler. [chosen: heun]" in told
+    assert "Time grid of the sampler. [now: even, from grid.name in r/run.toml]" in told
+    told = " ".join(call("evaluate", "r", "--help")[1].split())
+    assert "[now: gap, from metrics.names in r/run.toml]" in told
+
+
 def test_evaluate_measures_the_samples_of_a_file(made, call, work):
     code, out, _ = call("evaluate", "r", "--samples", "s.npz", "--metric", "w2", "--n", "9")
     _, path, metrics, n = work.calls[-1]

@@ -20,7 +20,15 @@ TOY = ("--process", "toy")
             "Installed: coin, toy.\nIt is offered by the plugin difrun-ising, which is not installed.\n",
         ),
         (("--process", "coin", "--sampler", "heun"), "which process 'coin' (difrun-toy) does not offer"),
-        ((*TOY, "--process.teta", "1"), "'--process.theta'"),
+        (
+            (*TOY, "--process.teta", "1"),
+            "process 'toy' has no option 'teta' (--process.teta). Did you mean '--process.theta'? Its options: ",
+        ),
+        (
+            (*TOY, "--process.hig", "1"),
+            "process 'toy' has no option 'hig' (--process.hig). --process.high is an option of process 'coin'. ",
+        ),
+        ((*TOY, "--processes.theta", "1"), "No such option '--processes.theta'"),
         ((*TOY, "--sead", "1"), "--seed"),
         ((*TOY, "--steps", "3", "--steps", "4"), "--steps is given twice; give it once."),
         ((*TOY, "--process", "coin"), "--process is given twice"),

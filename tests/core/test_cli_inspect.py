@@ -93,13 +93,43 @@ def test_plugins_as_table_json_and_matrix(toy, call):
     }
     _, out, _ = call("plugins", "--matrix")
     head, *body = [line.split() for line in out.splitlines()]
-    cells = {(row[0], sampler): cell for row in body for sampler, cell in zip(head[1:], row[1:], strict=True)}
+    cells = {(process, row[0]): cell for row in body for process, cell in zip(head[1:], row[1:], strict=True)}
     assert (cells["toy", "heun"], cells["toy", "leap"]) == ("yes", "-")
     assert (cells["coin", "heun"], cells["coin", "leap"]) == ("-", "yes")
     code, out, _ = call("plugins", "difrun-toy")
     assert code == 0
     assert "process coin" in out
     assert "difrun.builtin" not in out
+
+
+def test_a_matrix_too_wide_for_the_terminal_becomes_several(toy, call, monkeypatch):
+    _, wide, _ = call("plugins", "--matrix")
+    rows = [line.split() for line in wide.splitlines()]
+    monkeypatch.setenv("COLUMNS", "21")
+    _, out, _ = call("plugins", "--matrix")
+    blocks = [[line.split() for line in block.splitlines()] for block in out.split("\n\n")]
+    assert [block[0] for block in blocks] == [["sampler", "coin"], ["sampler", "toy"]]
+    for i, block in enumerate(blocks, start=1):
+        assert block == [[row[0], row[i]] for row in rows]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_what_is_listed_keeps_to_the_width_of_the_terminal(toy, call, monkeypatch, columns):
+    """Words are moved to other lines; none is lost."""
+    toy.module(
+        "toy_parts",
+        f'class Toy:\n    """One {"word " * 50}\n    more.\n\n        x = {"y + " * 40}z\n    """\n',
+    )
+    commands = (("list",), ("plugins",), ("plugins", "--matrix"), ("show", "toy"), ("show", "adaptive"))
+    monkeypatch.setenv("COLUMNS", "10000")
+    whole = {command: call(*command)[1] for command in commands}
+    assert max(len(line) for line in whole["show", "toy"].splitlines()) > 150
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for command in commands:
+        out = call(*command)[1]
+        lines = [line for line in out.splitlines() if not line.startswith("source ")]  # a path is one word
+        assert max(map(len, lines)) <= columns, command
+        assert sorted(out.split()) == sorted(whole[command].split()), command
 
 
 @pytest.fixture

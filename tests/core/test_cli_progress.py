@@ -37,6 +37,25 @@ SAVE = 'raise Interrupted("runs/x")'
 AGAIN = "os.kill(os.getpid(), signal.SIGINT)"
 
 
+def test_notes_are_kept_until_nothing_is_refused(capsys):
+    """They come before the first stage, or at the end of the block; where it is left by an error, never."""
+    listener = Listener(live=False)
+    with listener.refusing_first():
+        listener.note("one")
+        assert capsys.readouterr().err == ""
+        listener.stage("train")
+        listener.note("two")
+        assert capsys.readouterr().err == "Note: one\nTraining ...\nNote: two\n"
+    with listener.refusing_first():
+        listener.note("three")
+    assert capsys.readouterr().err == "Note: three\n"
+    with pytest.raises(ValueError), listener.refusing_first():  # noqa: PT011, PT012
+        listener.note("four")
+        raise ValueError
+    listener.note("five")
+    assert capsys.readouterr().err == "Note: five\n"
+
+
 @pytest.mark.parametrize(("first", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_the_first_signal_saves_and_says_how_to_resume(toy, first, code):
     done = toy.python(RUN.format(first=first, then=SAVE), DIFRUN_PLUGINS="toy")

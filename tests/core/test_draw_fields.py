@@ -74,6 +74,19 @@ def test_a_score_field_has_an_arrow_where_there_is_a_score(rng):
     figure.canvas.draw()
 
 
+def test_the_density_behind_a_score_fills_the_panel():
+    """No white stripe beside it: the panel ends where the density does, in the units of both."""
+    points = np.stack(np.meshgrid(np.linspace(-1, 1, 4), np.linspace(-1, 1, 4)), axis=-1).reshape(-1, 2)
+    given = {
+        "background": np.ones((1, 6, 6)),
+        "extent": (8, 12, -0.5, 0.5),
+        "units": ((10.0, 0.0), (1.5, 0.4)),
+    }
+    axes = draw.score_field(points, -points[None], [0.1], **given).axes[0]
+    assert (*axes.get_xlim(), *axes.get_ylim()) == (8, 12, -0.5, 0.5)
+    assert tuple(axes.images[0].get_extent()) == (8, 12, -0.5, 0.5)
+
+
 def test_a_score_in_one_dimension_is_a_curve():
     x = np.linspace(-2, 2, 41)
     axes = draw.score_field(x, np.stack([-x, -x / 4]), [0.5, 1]).axes[0]
@@ -91,6 +104,11 @@ def test_flow_lines_run_from_noise_to_samples(rng):
     )
     assert np.asarray(noise.get_offsets()) == pytest.approx(paths[0, :, :2])
     assert np.asarray(samples.get_offsets()) == pytest.approx(paths[-1, :, :2])
+    (legend,) = axes.figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["data", "noise", "samples"]
+    assert to_rgb(legend.legend_handles[0].get_facecolor()[0]) == to_rgb(DATA)
+    (legend,) = draw.probability_flow_lines(paths).legends
+    assert [text.get_text() for text in legend.get_texts()] == ["noise", "samples"]
 
 
 @pytest.mark.parametrize("reverse", [False, True])

@@ -64,12 +64,27 @@ def test_one_seed_one_result():
 
 
 def test_the_start_is_the_moment_matched_prior():
-    """x_T of sample i is what the prior draws for it with the same generator."""
+    """x_T of sample i is what the prior draws for it with the same generator; the end is divided by α."""
     prior = MODEL.process.prior(
         (4, 2), mean=MODEL.mean, var=MODEL.var, generator=Generator(3), dtype=torch.float64
     )
-    expected = integrate(Euler(), MODEL, prior, TIMES)
+    expected = integrate(Euler(), MODEL, prior, TIMES) / MODEL.process.at(TIMES[-1]).alpha
     assert torch.equal(generate(Euler(), MODEL, 4, TIMES, seed=3, dtype=torch.float64), expected)
+
+
+def test_samples_have_the_mean_of_the_data_however_far_it_is():
+    """N(10, 0.01) where α at the end is 0.98: about μ, which is not 0 either. Undivided the mean would be 9.83."""
+
+    class Early(ReferenceVP):
+        centre = (1.5, 1.5)
+        t_min = 0.02
+
+    law = GaussianMixture([1.0], [[10.0, 10.0]], [0.01])
+    model = ExactMixture(law, Early())
+    x = generate(Heun(), model, 500, logsnr(model.process, 20), seed=0, dtype=torch.float64)
+    spread = (0.01 + model.process.at(0.02).var / model.process.at(0.02).alpha ** 2) ** 0.5
+    assert (x.mean(0) - 10).abs().max() < 5 * spread / 500**0.5
+    assert (x.std(0) / spread - 1).abs().max() < 5 / 1000**0.5
 
 
 class Recorder(Sampler):

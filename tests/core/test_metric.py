@@ -9,7 +9,7 @@ import torch
 from difrun.builtin import datasets, metrics
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.metric import measure
+from difrun.metric import compared, measure
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -115,6 +115,29 @@ def test_measure_without_a_law_compares_with_held_out_and_sets_training_against_
     few = Spy()
     measure(few, torch.arange(200.0, 210)[:, None], data, seed=1)
     assert {len(part) for call in few.calls for part in call[:2]} == {10}
+
+
+def test_sets_that_pair_up_in_one_way_have_no_spread():
+    """30 samples with all 30 held-out examples: six repetitions compare the same sets. The training examples vary."""
+    train, held_out = torch.arange(0.0, 80)[:, None], torch.arange(100.0, 130)[:, None]
+    data, few = Dataset(name="mine", train=train, held_out=held_out), torch.arange(200.0, 230)[:, None]
+    for metric in (metrics.w2, metrics.energy, metrics.sliced_w2):
+        (found,) = measure(metric, few, data, seed=1).values()
+        assert found["value_sd"] is None
+        assert found["floor_sd"] > 1e-3
+    small = Dataset(name="mine", train=train[:30], held_out=held_out)
+    assert measure(metrics.w2, few, small, seed=1)["w2"]["floor_sd"] is None
+    # More samples, or subsets of the sets, are drawn anew in every repetition.
+    assert measure(metrics.w2, torch.cat((few, few + 50)), data, seed=1)["w2"]["value_sd"] > 1e-3
+    assert measure(metrics.w2, few, data, seed=1, max_points=20)["w2"]["value_sd"] > 1e-3
+
+
+def test_how_many_points_a_metric_compares():
+    for metric, most in ((metrics.w2, 1000), (metrics.energy, 5000), (metrics.density_coverage, 2000)):
+        assert compared(metric, 10000) == most
+        assert compared(metric, 10000, max_points=100) == 100
+        assert compared(metric, 60, max_points=100) == 60
+    assert compared(metrics.sliced_w2, 10000, projections=8) == 10000
 
 
 def test_measure_repeats_itself_for_a_seed():

@@ -154,7 +154,7 @@ def test_the_page_says_what_it_was_given(context):
     )
     assert "energy 3.1·10⁻⁵ −2·10⁻⁶ ± 4·10⁻⁵" in page.text
     assert "metric value floor value / floor n sliced-w2" in page.text
-    assert "distances come down to it; density, coverage, precision and recall up to it" in page.text
+    assert "Best is a value equal to its floor. n: how many samples were compared." in page.text
     assert "n: how many samples were compared." in page.text
     assert "signal-to-noise ratio at T 1.455" in page.text
     assert "20\u202f000" in page.texts

@@ -238,7 +238,7 @@ def test_one_line_makes_named_tests_and_strict_xfails(site):
     result = site.python(
         "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
     )
-    assert "difrun-grids 0.1.0: 14 checks of 1 components" in result.stdout, result.stdout + result.stderr
+    assert "difrun-grids 0.1.0: 14 checks of 1 component\n" in result.stdout, result.stdout + result.stderr
     assert "2 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
     assert "depends_on_a_range_of_difrun" in result.stdout
     assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout

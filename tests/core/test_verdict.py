@@ -7,7 +7,7 @@ import torch
 
 from difrun.builtin import datasets, metrics
 from difrun.metric import Reading, measure, reading, reads
-from difrun.verdict import at_floor, factor, ratio, verdict
+from difrun.verdict import at_floor, factor, legend, ratio, times, verdict
 
 LOWER, HIGHER = {"better": "lower", "ratio": True}, {"better": "higher", "ratio": True}
 NOISE = {"better": "lower", "ratio": False}
@@ -163,6 +163,40 @@ def test_names_are_short_where_they_stay_apart():
     assert verdict(twice) == (
         "Worst: a.gap is 0.5, 5× its floor 0.1. Also off their floors: b.gap 3×. Not told apart from its floor: c."
     )
+
+
+def test_the_legend_names_what_was_measured_and_no_more():
+    floor = "floor: the same metric between two sets of real data (± standard deviation). "
+    assert legend(HUMP) == [
+        f"{floor}Best is a value equal to its floor: distances come down to it, density, precision and recall up to it."
+    ]
+    far = {"w2": number(3.0, 0.1, 0.01, **LOWER)}
+    assert legend(far) == [f"{floor}Best is a value equal to its floor: distances come down to it."]
+    share = {"a.coverage": number(0.5, 1.0, 0.01, **HIGHER)}
+    assert legend(share) == [f"{floor}Best is a value equal to its floor: coverage up to it."]
+
+
+def test_the_legend_says_what_bounds_n_and_where_there_is_no_spread():
+    one = number(0.3, 0.1, **LOWER) | {"value_sd": None, "floor_sd": 0.1}
+    metrics = {
+        "w2": one | {"n": 1000, "bound": "--metric.w2.max-points"},
+        "energy": one | {"n": 2000, "bound": "the held-out examples"},
+        "sliced-w2": one | {"n": 2000, "bound": "the held-out examples"},
+    }
+    assert legend(metrics)[1:] == [
+        "n is 1000 by --metric.w2.max-points: w2.",
+        "n is 2000 by the held-out examples: energy and sliced-w2.",
+        "± –: no spread is known, as there is one pairing only: all examples of both sets are compared.",
+    ]
+    assert legend({"w2": one | {"value_sd": 0.1}})[1:] == []
+
+
+def test_large_numbers_are_written_out():
+    """Not 1.4e+02 and not ten digits of which two are known."""
+    noise = {"energy": number(0.14, 0.0, 0.001, **NOISE)}
+    assert verdict(noise).startswith("energy is 0.14, 140 standard deviations above its floor 0")
+    assert times(number(145.4394936, 1e-7, **LOWER)) == "1.5·10⁹×"
+    assert times(number(1234.0, 1.0, **LOWER)) == "1234×"
 
 
 def test_what_is_not_a_number_comes_before_all():

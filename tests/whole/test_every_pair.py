@@ -116,9 +116,9 @@ def test_the_matrix_prints_what_is_covered():
     """``difrun plugins --matrix`` says yes for the pairs above, and for no others."""
     header, *rows = [line.split() for line in difrun("plugins", "--matrix").splitlines()]
     said = {
-        (row[0], sampler)
+        (process, row[0])
         for row in rows
-        for sampler, answer in zip(header[1:], row[1:], strict=True)
+        for process, answer in zip(header[1:], row[1:], strict=True)
         if answer == "yes"
     }
     assert said == {(process.label, sampler.label) for process, sampler in PAIRS}

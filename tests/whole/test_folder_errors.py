@@ -32,6 +32,31 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("sample", "RUN", "--out", "foo.csv"), "samples are written as .npz"),
+        (("sample", "RUN", "--out", "nodir/foo.npz"), "there is no folder nodir"),
+        (("run", "--out", "RUN", "--threads", "auto"), "already holds a run"),
+        (("run", "--dataset", "nofile.csv"), "nofile.csv"),
+    ],
+)
+def test_what_is_refused_is_refused_before_anything_is_told(finished, here, monkeypatch, command, message):
+    """No note of a seed or of defaults, and no rehearsal of threads, for work that is not done."""
+    if command[0] == "run":
+        monkeypatch.setattr("difrun.run.begin.with_threads", lambda *_: pytest.fail("threads were rehearsed"))
+    said = difrun(*(finished if word == "RUN" else word for word in command), code=1)
+    assert said.startswith("Error: "), said
+    assert message in said
+
+
+def test_an_untrained_run_is_not_sampled_and_not_talked_about(here):
+    with mock.patch("difrun.run.run.Run.execute"):
+        difrun("run", *SMALL, "--out", "begun")
+    said = difrun("sample", "begun", code=1)
+    assert said.startswith("Error: begun has not been trained to the end."), said
+
+
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The temporary folder as the working one; nothing is drawn."""

@@ -28,6 +28,7 @@ def test_a_second_process_is_refused_and_the_first_is_not_disturbed(tmp_path):
         assert (there["pid"], there["host"]) == (child.pid, socket.gethostname())
         for command in (("resume", run), ("run", *SMALL, "--out", run, "--force")):
             said = difrun(*command, code=1)
+            assert said.startswith("Error: "), said  # and not that training goes on
             assert re.search(rf"Process {child.pid} on \S+ has worked on the run in {run} since 20", said), (
                 said
             )

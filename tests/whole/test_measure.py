@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from .support import difrun, facts, samples, without_pictures
 
@@ -195,6 +196,18 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     assert "Units: standardised" in html
     # Held-out examples bound the comparison: fewer than asked for is said.
     assert "80 of 90 samples are compared" in difrun("evaluate", run, "--n", 90)
+    said = difrun(
+        "evaluate", run, "--metric", "w2", "--metric", "energy", "--metric.w2.max-points", 50, "--quiet"
+    )
+    found = facts(run)["metrics"]
+    assert (found["w2"]["n"], found["energy"]["n"]) == (50, 80)
+    assert (found["w2"]["bound"], found["energy"]["bound"]) == (
+        "--metric.w2.max-points",
+        "the held-out examples",
+    )
+    assert [line.split()[-1] for line in said.splitlines()[:3]] == ["n", "50", "80"]
+    assert "n is 50 by --metric.w2.max-points: w2." in said
+    assert "n is 80 by the held-out examples: energy." in said
 
 
 def test_where_nothing_is_scaled_no_units_are_told(table):
@@ -214,6 +227,11 @@ def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):
         difrun("--dataset", "my table.csv", *FAST, "--out", "run")
     scene = Scene(reopen("run"))
     points, _, extent = scene._lattice(120)
+    # The arrows of the score stand in the middles of 15 × 15 cells of the same square.
+    inner = scene._lattice(15, inside=True)[0]
+    sides = points.max(0).values - points.min(0).values
+    assert torch.allclose(inner.min(0).values - points.min(0).values, sides / 30, rtol=1e-4)
+    assert torch.allclose(points.max(0).values - inner.max(0).values, sides / 30, rtol=1e-4)
     low, high = np.array(extent[::2]), np.array(extent[1::2])
     assert np.all((low < table.mean(0)) & (table.mean(0) < high))
     assert np.all((high - low) / table.std(0) < 20)

@@ -17,6 +17,7 @@ from .support import (
     paused,
     saved_step,
     until,
+    weights,
     without_pictures,
 )
 
@@ -110,16 +111,49 @@ def test_a_signal_saves_and_says_how_to_resume(undisturbed, tmp_path, number, co
         out, err = child.communicate(timeout=60)
     assert child.returncode == code
     assert out == ""
-    assert err.splitlines()[-3:] == [
+    assert err.splitlines()[-4:] == [
         "Stopping: saving first. Once more stops at once.",
         "Stopped at training step 31 of 120; the state is saved.",
         f"Continue with: difrun resume {run}",
+        f"Or use what is trained so far: difrun resume {run} --finish",
     ]
     assert saved_step(run) == 31
     with without_pictures():
         said = difrun("resume", run)
     assert "Note: training goes on from step 31 of 120" in said
     assert_same_result(run, undisturbed)
+
+
+def test_finish_samples_what_is_trained_and_says_so(tmp_path):
+    """The weights of step 31, averaged as ever; run.toml then gives them again, and nothing is left to resume."""
+    run, again = tmp_path / "run", tmp_path / "again"
+    with paused(tmp_path, STEP, 31, "run", *SMALL, "--out", run) as child:
+        child.send_signal(signal.SIGINT)
+        (tmp_path / "waiting").unlink()
+        child.communicate(timeout=60)
+    before, record = weights(run), (run / "run.toml").read_text("utf-8")
+    with without_pictures():
+        said = difrun("resume", run, "--finish")
+        assert "Note: training ends at step 31 of 120, where it was left" in said
+        assert "Training ..." not in said
+        assert (run / "run.toml").read_text("utf-8") == record.replace('stop_at = "none"', "stop_at = 31")
+        training = facts(run)["training"]
+        assert (training["steps"], training["steps_planned"]) == (31, 120)
+        assert "Training was ended at step 31 of the 120" in (run / "report.html").read_text("utf-8")
+        assert all((before[name] == tensor).all() for name, tensor in weights(run).items())
+        difrun("run", "--config", run / "run.toml", "--out", again)
+        assert_same_result(run, again)
+        assert "this run is finished" in difrun("resume", run)
+        assert "there is nothing to cut short" in difrun("resume", run, "--finish")
+    assert_same_result(run, again)
+
+
+def test_finish_needs_weights(tmp_path):
+    run = tmp_path / "run"
+    with paused(tmp_path, STEP, 7, "run", *SMALL, "--out", run) as child:
+        child.kill()
+    said = difrun("resume", run, "--finish", code=1)
+    assert said.startswith(f"Error: {run} holds no weights: it was stopped before any were saved."), said
 
 
 def test_a_second_signal_stops_at_once(undisturbed, tmp_path):

@@ -42,7 +42,8 @@ def sliced_w2(
 
 
 @reads(
-    {"w2": Reading("lower", True, "Root-mean-square way from one set to the other, matched at least cost")}
+    {"w2": Reading("lower", True, "Root-mean-square way from one set to the other, matched at least cost")},
+    most="max_points",
 )
 def w2(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 1000
@@ -71,7 +72,8 @@ def w2(
         "energy": Reading(
             "lower", False, "Energy distance; 0 on average for equal laws, so that its floor is noise"
         )
-    }
+    },
+    most="max_points",
 )
 def energy(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 5000
@@ -99,7 +101,8 @@ def energy(
         "coverage": Reading("higher", True, "Share of the data that have a sample near them"),
         "precision": Reading("higher", True, "Share of the samples that lie where data are"),
         "recall": Reading("higher", True, "Share of the data that lie where samples are"),
-    }
+    },
+    most="max_points",
 )
 def density_coverage(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, k: int = 5, max_points: int = 2000

@@ -21,7 +21,7 @@ def work(quiet: bool, outcome: str = "") -> Iterator[Listener]:
     Without one it is for the error itself to say.
     """
     listener = Listener(quiet, saves=False)
-    with listener.signals():
+    with listener.signals(), listener.refusing_first():
         try:
             yield listener
         except Interrupted as error:

@@ -22,7 +22,7 @@ from difrun.settings import (
     option_from_environ,
     read_file,
 )
-from difrun.words import plural
+from difrun.words import did_you_mean, listed, plural
 
 TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
@@ -86,13 +86,16 @@ class PlanCommand(click.Command):
         if trouble and not ctx.resilient_parsing:
             click.echo(f"Error: {trouble}", err=True)
         ctx.meta["difrun.flags"] = reading.flags if reading else []
-        ctx.meta["difrun.choice"] = reading.choice if reading else Choice({})
+        ctx.meta["difrun.note"] = reading.note if reading else lambda kind: ""
         try:
             self._refuse_repeated(ctx, args)
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             if error.option_name not in union or reading is None:
-                raise
+                text = _of_whom(error.option_name, reading, union) if reading is not None else ""
+                if not text:
+                    raise
+                raise click.UsageError(text, ctx) from None
             _, owner = union[error.option_name]
             kind = owner.split()[0]
             used = (
@@ -157,13 +160,11 @@ class PlanCommand(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One section for the names of components, one for the options of each part, one for the rest."""
-        choice: Choice = ctx.meta["difrun.choice"]
-        named = ctx.meta.get("difrun.named", {})
         rows: dict[str, list[tuple[str, str]]] = {"Components": []}
         for param in self.params:
             if isinstance(param, KindFlag):
                 name, text = param.get_help_record(ctx) or ("", "")
-                rows["Components"].append((name, text + self.chosen_note(choice, param.kind, named)))
+                rows["Components"].append((name, text + self.chosen_note(ctx, param.kind)))
         for part, flags in ctx.meta["difrun.flags"]:
             title = TITLES.get(part.section.name, part.owner)
             if part.entry is not None:
@@ -182,9 +183,9 @@ class PlanCommand(click.Command):
         """What holds where neither a flag nor the environment says anything: ``--config``, or the run.toml of RUN."""
         return _file_settings(registry, params)
 
-    def chosen_note(self, choice: Choice, kind: str, named: Mapping[str, Any]) -> str:
-        """What the help says of the components of a kind that are taken. named: what the command line names."""
-        return _chosen_note(choice, kind)
+    def chosen_note(self, ctx: click.Context, kind: str) -> str:
+        """What the help says of the components of a kind that are taken."""
+        return ctx.meta["difrun.note"](kind)
 
 
 class _Reading:
@@ -226,7 +227,30 @@ class _Reading:
         if command.new_seed and seed is not None and isinstance(seed.value, int) and seed.layer == "file":
             lower[""]["seed"] = attrs.evolve(seed, value=seed.value + 1, source=f"{seed.source}, plus 1")
         self.lower = lower
-        self.flags = option_flags(self.choice, command.offered, lower, "as in the run" if unknown_run else "")
+        self.unknown_run = unknown_run
+        self.flags = option_flags(self.choice, command.offered, lower, self._unset)
+
+    def _unset(self, flag: str) -> str:
+        """What a flag that is not given stands for, where its default depends on a run that is not named."""
+        if not self.unknown_run:
+            return ""
+        return "the run's, plus 1" if flag == "--seed" and self.command.new_seed else "as in the run"
+
+    def note(self, kind: str) -> str:
+        """Which component of a kind is taken, and who names it, for the help of its flag."""
+        picked = self.choice.entries.get(kind)
+        if not picked:
+            return "  [default: as in the run]" if self.unknown_run else ""
+        entries = picked if isinstance(picked, tuple) else (picked,)
+        names = ", ".join(entry.label for entry in entries)
+        if kind in self.choice.defaulted:
+            every = f"all {plural(kind)} that fit: " if kind == "metric" else ""
+            return f"  [default: {every}{names}]"
+        named = self.settings.named.get(kind)
+        first = named[0] if isinstance(named, list) and named else named
+        if isinstance(first, Given) and first.layer != "flag":
+            return f"  [now: {names}, from {first.source}]"
+        return f"  [chosen: {names}]"
 
     def request(self, values: Mapping[OptionFlag, Any]) -> Request:
         """The plan, with the flags' values above all others."""
@@ -239,6 +263,30 @@ class _Reading:
         plan = assemble(self.choice, options)
         plan = attrs.evolve(plan, notes=(*self.settings.notes, *plan.notes))
         return Request(plan, frozenset(self.upper.named), frozenset(by_user))
+
+
+def _of_whom(flag: str, reading: _Reading, union: Mapping[str, tuple[OptionFlag, str]]) -> str:
+    """Why no component has the option that a flag ``--kind.option`` asks for, and which flag may be meant, and whose.
+
+    Empty where the flag does not begin with a kind that this run uses.
+    """
+    kind, dot, option = flag.removeprefix("--").partition(".")
+    used = [(part.owner, flags) for part, flags in reading.flags if part.owner.split()[0] == kind]
+    if not dot or not used:
+        return ""
+    owners = listed([owner for owner, _ in used], " and ")
+    own = [flag.opts[0] for _, flags in used for flag in flags]
+    begin = [name for name in sorted(union) if name.startswith(flag)]
+    others = [name for name in begin if name not in own]
+    near = did_you_mean(option, [name.removeprefix(f"--{kind}.") for name in own]).replace(
+        "'", f"'--{kind}.", 1
+    )
+    if others and begin == others:
+        of = listed(dict.fromkeys(union[name][1] for name in others), " and ")
+        are = "is an option" if len(others) == 1 else "are options"
+        near = f" {listed(others, ' and ')} {are} of {of}."
+    told = f" Its options: {listed(own)}." if own else " It has no options."
+    return f"{owners} has no option '{option}' ({flag}).{near}{told}"
 
 
 def _file_settings(registry: Registry, params: Mapping[str, Any]) -> Settings:
@@ -267,14 +315,3 @@ def _relaxed(param: click.Parameter) -> click.Parameter:
     if isinstance(param, click.Argument):
         return click.Argument([param.name or ""], required=False, type=click.STRING, nargs=param.nargs)
     return param
-
-
-def _chosen_note(choice: Choice, kind: str) -> str:
-    picked = choice.entries.get(kind)
-    if not picked:
-        return ""
-    entries = picked if isinstance(picked, tuple) else (picked,)
-    names = ", ".join(entry.label for entry in entries)
-    if kind in choice.defaulted and kind == "metric":
-        return f"  [default: all {plural(kind)} that fit: {names}]"
-    return f"  [{'default' if kind in choice.defaulted else 'chosen'}: {names}]"

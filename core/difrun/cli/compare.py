@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from difrun.choose import Choice, find
+from difrun.choose import find
 from difrun.cli.after import work
 from difrun.cli.command import PlanCommand, Request
 from difrun.cli.flags import every_flag, named_by_flags
@@ -74,10 +74,11 @@ class CompareCommand(PlanCommand):
             return Settings()
         return Settings({"model": Given("exact", "the default of 'difrun compare'", "file")})
 
-    def chosen_note(self, choice: Choice, kind: str, named: Mapping[str, Any]) -> str:
+    def chosen_note(self, ctx: click.Context, kind: str) -> str:
+        choice, named = ctx.meta["difrun.choice"], ctx.meta.get("difrun.named", {})
         if kind == "metric" and kind not in named and choice.entries.get(kind):
             return f"  [default: the first of {', '.join(entry.label for entry in flat({kind: choice.entries[kind]}))}]"
-        return super().chosen_note(choice, kind, named)
+        return super().chosen_note(ctx, kind)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

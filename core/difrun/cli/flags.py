@@ -5,7 +5,7 @@ components (with every flag of every installed component, so that no value is mi
 with exactly the flags of the chosen ones. Click carries the texts; `difrun.options` reads and checks them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import click
@@ -109,13 +109,13 @@ def option_flags(
     choice: Choice,
     offered: Mapping[str, Iterable[str] | None],
     set_by: Mapping[str, Mapping[str, Given]],
-    unset: str = "",
+    unset: Callable[[str], str] = lambda flag: "",
 ) -> list[tuple[Part, list[OptionFlag]]]:
     """The flags of each offered part of a run, with what already sets them.
 
     offered: kind or section -> names of the options on offer, or None for all of them.
     set_by: section -> option -> its value so far.
-    unset: what the help says of the others instead of the default.
+    unset: flag -> what the help says of the others instead of the default.
     """
     found = []
     for part in parts(choice):
@@ -125,7 +125,7 @@ def option_flags(
         wanted = offered[key]
         given = set_by.get(part.section.name, {})
         flags = [
-            OptionFlag(part.section, field, given.get(field.name), unset)
+            OptionFlag(part.section, field, given.get(field.name), unset(part.section.flag(field.name)))
             for cls in part.classes
             for field in fields(cls)
             if wanted is None or field.name in wanted

@@ -7,10 +7,10 @@ import click
 
 from difrun.api import KINDS
 from difrun.choose import ORDER, choose
-from difrun.cli.output import table
+from difrun.cli.output import GAP, options_table, paragraph, reflowed, table, width
 from difrun.cli.source import find_source
 from difrun.errors import ConfigError
-from difrun.options import fields
+from difrun.options import Field, Section, fields
 from difrun.registry import Plugin, Registered, Registry, get_registry
 from difrun.settings import section_of
 from difrun.words import did_you_mean, listed, plural
@@ -56,11 +56,13 @@ def list_components(kind: str | None) -> None:
             (f"{'*' if e in defaults else ' '} {e.label}", e.component.summary, e.plugin.dist)
             for e in registry.entries(each)
         ]
-        blocks.append(f"{plural(each).capitalize()}\n" + (table(rows) if rows else "  none is installed"))
-    if defaults:
         blocks.append(
-            "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another."
+            f"{plural(each).capitalize()}\n"
+            + (table(rows, within=width()) if rows else "  none is installed")
         )
+    if defaults:
+        text = "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another."
+        blocks.append("\n".join(paragraph(text, width())))
     click.echo("\n\n".join(blocks))
 
 
@@ -91,37 +93,46 @@ def show(name: str) -> None:
 def _described(registry: Registry, entry: Registered) -> str:
     component, plugin = entry.component, entry.plugin
     source = find_source(component.target)
-    lines = [f"{entry.kind} {entry.label}", component.summary, ""]
+    lines = [f"{entry.kind} {entry.label}", *paragraph(component.summary, width()), ""]
     lines += [f"plugin    {plugin.dist} {plugin.version}"]
-    lines += [f"target    {component.target}" + (f"  ({source.path}:{source.line})" if source else "")]
+    lines += [f"target    {component.target}"]
+    if source:
+        lines += [f"source    {source.path}:{source.line}"]
     for word, tokens in (("provides", component.provides), ("requires", component.requires)):
         if tokens:
             lines.append(f"{word}  {listed(sorted(tokens))}")
     if source and source.docstring:
-        lines += ["", source.docstring]
+        lines += ["", reflowed(source.docstring, width())]
     rows = _option_rows(entry)
     if rows:
-        lines += ["", "Options", table(rows)]
-    lines += ["", "Works with"]
-    for kind in (*ORDER, "guidance"):
-        if kind != entry.kind:
-            names = registry.compatible(kind, {entry.kind: entry})
-            lines.append(f"  {plural(kind):<10}  {listed(names) or 'none that is installed'}")
-    return "\n".join(lines)
+        lines += ["", "Options", options_table(rows, width())]
+    fitting = {
+        kind: registry.compatible(kind, {entry.kind: entry})
+        for kind in (*ORDER, "guidance")
+        if kind != entry.kind
+    }
+    partners = [
+        (f"  {plural(kind)}", listed(names) or "none that is installed") for kind, names in fitting.items()
+    ]
+    return "\n".join([*lines, "", "Works with", table(partners, within=width())])
 
 
-def _option_rows(entry: Registered) -> list[tuple[str, str, str, str]]:
+def _option_rows(entry: Registered) -> list[tuple[str, str]]:
     section = section_of(entry.kind, entry.label)
     return [
-        (f"  {section.flag(field.name)}", field.metavar or "/ no-", field.help, f"[{field.note}]")
-        for field in fields(entry.component.options)
+        (_flag(section, field), f"{field.help}  [{field.note}]") for field in fields(entry.component.options)
     ]
+
+
+def _flag(section: Section, field: Field) -> str:
+    flag = section.flag(field.name)
+    return f"{flag} / {section.negative(field.name)}" if field.is_flag else f"{flag} {field.metavar}"
 
 
 @click.command()
 @click.argument("name", required=False, shell_complete=_complete_plugins)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--matrix", is_flag=True, help="Show which process works with which sampler.")
+@click.option("--matrix", is_flag=True, help="Show which sampler works with which process.")
 def plugins(name: str | None, as_json: bool, matrix: bool) -> None:
     """List the installed plugins, or all that one of them offers."""
     registry = get_registry()
@@ -145,7 +156,7 @@ def plugins(name: str | None, as_json: bool, matrix: bool) -> None:
     else:
         rows = [("plugin", "version", "status", "offers")]
         rows += [(p.dist, p.version, p.status, p.error or _offers(registry, p)) for p in chosen]
-        click.echo(table(rows))
+        click.echo(table(rows, within=width()))
 
 
 def _of(registry: Registry, plugin: Plugin) -> list[Registered]:
@@ -199,10 +210,24 @@ def _json(value: Any) -> Any:
 
 
 def _matrix(registry: Registry, dists: set[str]) -> str:
+    """A row for each sampler, a column for each process; several tables where the processes do not fit beside."""
     samplers = [entry.label for entry in registry.entries("sampler")]
-    rows = [("process", *samplers)]
+    first = ["sampler", *samplers]
+    columns = []
     for process in registry.entries("process"):
         if process.plugin.dist in dists:
             fitting = registry.compatible("sampler", {"process": process})
-            rows.append((process.label, *("yes" if sampler in fitting else "-" for sampler in samplers)))
-    return table(rows) if len(rows) > 1 else "No process is installed."
+            columns.append([process.label, *("yes" if sampler in fitting else "-" for sampler in samplers)])
+    if not columns:
+        return "No process is installed."
+    left = width() - max(map(len, first))
+    tables: list[list[list[str]]] = []
+    room = 0
+    for column in columns:
+        takes = max(map(len, column)) + len(GAP)
+        if takes > room or not tables:
+            tables.append([first])
+            room = left
+        tables[-1].append(column)
+        room -= takes
+    return "\n\n".join(table(list(zip(*each, strict=True))) for each in tables)

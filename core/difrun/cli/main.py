@@ -26,7 +26,9 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = _invoke(args)
     except Interrupted as error:
-        _say(f"{error}\n{error.outcome or f'Continue with: difrun resume {quoted(error.folder)}'}")
+        again = f"difrun resume {quoted(error.folder)}"
+        use = f"\nOr use what is trained so far: {again} --finish" if error.usable else ""
+        _say(f"{error}\n{error.outcome or f'Continue with: {again}{use}'}")
         code = _stopped_by()
     except ConfigError as error:
         _say(f"Error: {error}")

@@ -46,9 +46,21 @@ class Listener(listener.Listener):
         self._name = ""
         self._told = time.monotonic()
         self._asked_to_stop = False
+        self._kept: list[str] | None = None
+
+    @contextmanager
+    def refusing_first(self) -> Iterator[None]:
+        """Keep the notes until a stage or this block ends well: who is refused reads the refusal alone."""
+        self._kept = []
+        try:
+            yield
+            self._tell_kept()
+        finally:
+            self._kept = None
 
     def stage(self, name: str) -> None:
         """A new part of the work begins."""
+        self._tell_kept()
         self.close()
         self._name = name
         self._told = time.monotonic()
@@ -56,7 +68,15 @@ class Listener(listener.Listener):
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
-        self._say(f"Note: {text}")
+        if self._kept is not None:
+            self._kept.append(text)
+        else:
+            self._say(f"Note: {text}")
+
+    def _tell_kept(self) -> None:
+        kept, self._kept = self._kept or [], None
+        for text in kept:
+            self.note(text)
 
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
         """rate: steps per second; eta: seconds that training will still take."""

@@ -22,16 +22,17 @@ FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=Fal
 
 def _run(request: Request, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
     listener = Listener(quiet)
-    _tell(request, listener)
     with listener.signals():
         from difrun.run import start
 
         folder = Path(out) if out else None
         kept = _keeps_examples(request, config)
-        if kept is not None:
-            listener.note(f"the examples are those kept in {kept}; --dataset FILE reads a file again")
-        running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
-        listener.note(f"the run folder is {running.path}")
+        with listener.refusing_first():
+            _tell(request, listener)
+            if kept is not None:
+                listener.note(f"the examples are those kept in {kept}; --dataset FILE reads a file again")
+            running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
+            listener.note(f"the run folder is {running.path}")
         running.execute()
     _finish(running)
 
@@ -50,11 +51,14 @@ def _keeps_examples(request: Request, config: str | None) -> Path | None:
     return None if others else folder
 
 
-def _resume(request: Request, folder: str, quiet: bool) -> None:
+def _resume(request: Request, folder: str, quiet: bool, finish: bool) -> None:
     listener = Listener(quiet)
-    with listener.signals():
+    with listener.signals(), listener.refusing_first():
         running = reopened(request, folder, listener)
-        running.resume()
+        if finish:
+            running.finish()
+        else:
+            running.resume()
     _finish(running)
 
 
@@ -122,7 +126,15 @@ run = PlanCommand(
 resume = PlanCommand(
     "resume",
     callback=_resume,
-    params=[FOLDER, QUIET],
+    params=[
+        FOLDER,
+        QUIET,
+        click.Option(
+            ["--finish"],
+            is_flag=True,
+            help="Train no further: sample and measure with the weights that are there.",
+        ),
+    ],
     sections={"": WHERE},
-    help="Continue an interrupted run; it ends as if it had never stopped.",
+    help="Continue an interrupted run; it ends as if it had never stopped. With --finish it ends where it is.",
 )

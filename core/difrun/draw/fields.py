@@ -130,9 +130,9 @@ def score_field(
     """The score ∇ log p_t at several times, as arrows over the density.
 
     points: (n, 2), where the score is known; scores: (k, n, 2); times: (k,). background, extent: the
-    densities (k, rows, columns) and their extent, as for `density_map`. The length of an arrow grows with
-    |score| and saturates (see `arrows`), each panel for itself; where the score is zero or not finite there
-    is none. In one dimension, points (n,) and scores (k, n): the score as a curve, one for each time.
+    densities (k, rows, columns) and their extent, as for `density_map`, which the panels then have. The length
+    of an arrow grows with |score| and saturates (see `arrows`), each panel for itself; where the score is zero or
+    not finite there is none. In one dimension, points (n,) and scores (k, n): the score as a curve, one for each time.
 
     units: (shift, scale), each (2,): axes show shift + scale · x, and `extent` is in those units. Arrows keep the
     form that they have without, where both coordinates may be more alike.
@@ -183,7 +183,11 @@ def score_field(
             width=0.0045, headwidth=3.6, headlength=4, headaxislength=3.6, minlength=0.3,
         )  # fmt: skip
         corners = shift + scale * np.stack([low - spacing, high + spacing])
-        panel.set(xlim=corners[:, 0], ylim=corners[:, 1])
+        # The density fills its panel: an edge of its picture would look like one of the data.
+        panel.set(
+            xlim=corners[:, 0] if extent is None else box[:2],
+            ylim=corners[:, 1] if extent is None else box[2:],
+        )
         panel.set_title(f"$t$ = {instants[k]:.3g}")
     return figure
 
@@ -232,7 +236,7 @@ def probability_flow_lines(
     axes = boxed(figure.add_subplot())
     if behind is not None:
         few = thin(behind, 3000)
-        dots(axes, few[:, 0], few[:, 1], DATA, alpha=0.25)
+        dots(axes, few[:, 0], few[:, 1], DATA, alpha=0.25).set_label("data")
     axes.add_collection(LineCollection(list(lines.swapaxes(0, 1)), colors=MUTED, linewidths=0.6, alpha=0.45))
     start, end = lines[0], lines[-1]
     axes.scatter(
@@ -252,5 +256,7 @@ def probability_flow_lines(
     leaving = lines.shape[1] - int(inside.all(axis=(0, 2)).sum())
     if leaving:
         note(axes, f"{leaving} of {lines.shape[1]} lines leave the frame")
-    figure.legend(loc="outside lower center", ncols=2, handletextpad=0.2)
+    legend = figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2)
+    for handle in filter(None, legend.legend_handles):
+        handle.set_alpha(1.0)  # a single dot of the data is too pale to be seen
     return figure

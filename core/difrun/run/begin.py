@@ -1,5 +1,6 @@
 """Runs begin here: a new one from a plan, an earlier one from its folder."""
 
+import contextlib
 from pathlib import Path
 
 import attrs
@@ -43,6 +44,8 @@ def start(
     path = None if folder is None else Path(folder)
     if path is not None:
         lock.refuse_if_held(path)
+        with contextlib.suppress(OSError):  # `create` says what the system has against it
+            Folder.refuse_if_taken(path, force)
     with faults.told(plan):
         parts = build(
             plan, device, None if examples_of is None else snapshot.kept(Folder.open(Path(examples_of)))

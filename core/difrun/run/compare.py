@@ -13,7 +13,7 @@ from torch import Tensor
 from difrun.config import Chosen, Plan, Threads
 from difrun.endpoint import Endpoint, Modes, distance, endpoint, modes, radius
 from difrun.errors import ConfigError, DifrunError, Interrupted
-from difrun.integrate import generate
+from difrun.integrate import generate, to_data
 from difrun.listener import Listener
 from difrun.model import Counted
 from difrun.randomness import Generator, seed_of
@@ -135,9 +135,8 @@ def _rows(subject: Subject, counts: Sequence[int], exact: bool, progress: "_Prog
                     row = Row(**where, problem=str(error))
                 progress.end(steps)
                 if row.metrics and not said:
-                    evaluation.say_how_many(
-                        subject, subject.n, {name: dict(number) for name, number in row.metrics.items()}
-                    )
+                    shape = (subject.n, *subject.parts.dataset.shape)
+                    evaluation.say_how_many(subject, torch.zeros(()).expand(shape))
                     said = True
                 yield row
 
@@ -233,7 +232,8 @@ class _Reference:
             device=subject.device,
         )
         with torch.no_grad():
-            return endpoint(model, noise, self.radius, self.progress.stop_if_asked)
+            end = endpoint(model, noise, self.radius, self.progress.stop_if_asked)
+        return attrs.evolve(end, x=to_data(model.process, end.x, model.process.t_min))
 
 
 class _Progress:

@@ -16,11 +16,12 @@ from difrun.builtin.files import read
 from difrun.config import Chosen
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.metric import comparable, measure, reading
+from difrun.metric import comparable, compared, measure, reading
 from difrun.options import values
 from difrun.randomness import seed_of
 from difrun.run import sampling
 from difrun.run.parts import speaking_for
+from difrun.settings import section_of
 
 Numbers = dict[str, dict[str, Any]]
 
@@ -39,8 +40,9 @@ def measure_all(
     """Every metric beside its floor: name -> what metrics.json says of it.
 
     "value", "value_sd", "floor", "floor_sd": as `difrun.metric.measure` gives them. "n": how many samples were
-    compared. "of": the file that they are in. "better", "ratio", "meaning": how the number is read
-    (`difrun.metric.Reading`), where the metric says so. "units": of distances, where they are not the user's.
+    compared, and "bound": why not all of them. "of": the file that they are in. "better", "ratio", "meaning": how the
+    number is read (`difrun.metric.Reading`), where the metric says so. "units": of distances, where they are not
+    the user's.
 
     A metric with several numbers gives ``metric.number`` each. strict: raise when one cannot be computed; otherwise
     tell the listener and go on, so that a run is not lost for a metric. floors: name of a metric -> what it gave for as
@@ -74,7 +76,13 @@ def one(run: Any, samples: Tensor, chosen: Chosen, of: str, floors: Numbers | No
             floors=floors,
             **values(chosen.options),
         )
-    facts: dict[str, Any] = {"n": comparable(samples, dataset), "of": of}
+    sets = comparable(samples, dataset)
+    n = compared(metric, sets, **values(chosen.options))
+    facts: dict[str, Any] = {"n": n, "of": of}
+    if n < sets:
+        facts["bound"] = section_of("metric", chosen.name).flag(metric.most)
+    elif n < len(samples):
+        facts["bound"] = "the held-out examples" if n == dataset.references else "the training examples"
     if dataset.scaling is not None:
         facts["units"] = STANDARDISED
     told: Numbers = {}
@@ -107,15 +115,15 @@ def of_file(run: Any, path: Path, metrics: Sequence[Chosen], n: int | None) -> t
     samples = samples_of(path, run.parts.dataset, n)
     run.listener.stage("evaluate")
     found = measure_all(run, samples, metrics, path.name, strict=True)
-    say_how_many(run, len(samples), found)
+    say_how_many(run, samples)
     target = path.with_suffix(".metrics.json")
     files.write_text(target, json.dumps({"metrics": found}, indent=2) + "\n")
     return found, target
 
 
-def say_how_many(run: Any, n: int, found: Numbers) -> None:
-    """Tell when fewer than the n samples that were asked for could be compared."""
-    least = min((number["n"] for number in found.values()), default=n)
+def say_how_many(run: Any, samples: Tensor) -> None:
+    """Tell when the data allow to compare fewer samples than were asked for."""
+    least, n = comparable(samples, run.parts.dataset), len(samples)
     if least < n:
         run.listener.note(
             f"{least} of {n} samples are compared: a comparison needs as many held-out examples, and training "
@@ -173,4 +181,6 @@ def content(run: Any, found: Numbers, n: int, facts: dict[str, Any], *, added: b
             "seconds": round(run.trainer.seconds, 3),
             "steps_per_second": round(run.trainer.rate, 1),
         }
+        if run.trainer.last < run.trainer.options.steps:
+            told["training"]["steps_planned"] = run.trainer.options.steps
     return told

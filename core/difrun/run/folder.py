@@ -108,6 +108,17 @@ class Folder:
             raise DifrunError(f"cannot read {self.config}: {error}") from error
         return Plan.from_dict(data, registry, str(self.config))
 
+    def record_stop(self, step: int) -> None:
+        """Write into run.toml that training ends at a step; all else in it stays. Raises DifrunError as `plan` does."""
+        import tomli_w
+
+        try:
+            data = tomllib.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DifrunError(f"cannot read {self.config}: {error}") from error
+        data.setdefault("train", {})["stop_at"] = step
+        files.write_text(self.config, tomli_w.dumps(data))
+
     def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:
         """samples.npz (or the file `path`), (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
         own, path = path is None, path or self.samples
@@ -159,7 +170,8 @@ class Folder:
                 return root / f"{stem}-{number}"
 
     @classmethod
-    def _taken(cls, path: Path, force: bool) -> Path:
+    def refuse_if_taken(cls, path: Path, force: bool) -> None:
+        """Raise DifrunError where `create` would not take the folder; nothing is made."""
         if path.exists() and not path.is_dir():
             raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
         if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
@@ -170,6 +182,10 @@ class Folder:
                     f"{path} already holds a run. Choose another folder, continue that run with "
                     f"'difrun resume {quoted(path)}', or replace it: --force, in Python force=True."
                 )
+
+    @classmethod
+    def _taken(cls, path: Path, force: bool) -> Path:
+        cls.refuse_if_taken(path, force)
         path.mkdir(parents=True, exist_ok=True)
         return path
 

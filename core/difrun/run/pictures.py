@@ -126,7 +126,7 @@ class Scene:
     def score(self) -> Drawing:
         def drawn() -> Any:
             times = self._times(PANELS)
-            coarse, _, _ = self._lattice(15 if self.size == 2 else 200)
+            coarse, _, _ = self._lattice(15, inside=True) if self.size == 2 else self._lattice(200)
             model, scores = self.run.model, []
             for t in times:
                 at = self.process.at(t)
@@ -202,11 +202,14 @@ class Scene:
         lam = torch.linspace(min(high, 3.0), max(low, -2.0), count, dtype=torch.float64)
         return [*self.process.time_at(lam).tolist()[:-1], self.process.horizon]
 
-    def _lattice(self, count: int) -> tuple[Tensor, tuple[int, ...], list[float]]:
-        """A regular lattice around the data, (count^d, d), its shape, and its extent in the user's units."""
+    def _lattice(self, count: int, inside: bool = False) -> tuple[Tensor, tuple[int, ...], list[float]]:
+        """A regular lattice around the data, (count^d, d), its shape, and its extent in the user's units.
+
+        inside: the middles of as many cells of the same square, so that arrows at them stay in it.
+        """
         data = self.dataset.train
         low, high = data.quantile(0.002, dim=0), data.quantile(0.998, dim=0)
-        centre, half = (low + high) / 2, 0.75 * (high - low).max()
+        centre, half = (low + high) / 2, 0.75 * (high - low).max() * (1 - 1 / count if inside else 1)
         axes = [torch.linspace(float(c - half), float(c + half), count) for c in centre]
         extent = [
             float(self.shift[i] + self.scale[i] * v)

@@ -129,6 +129,7 @@ class Run:
 
     def resume(self) -> "Run":
         """Go on where the run was left: the result is that of a run that was never interrupted."""
+        lock.refuse_if_held(self.path)
         if self.trainer is not None and not self.trained:
             self.listener.note(f"training goes on from step {self.trainer.step} of {self.plan.train.steps}")
         if (
@@ -138,6 +139,30 @@ class Run:
             and self.folder.report.is_file()
         ):
             self.listener.note("this run is finished; only its pictures and its report are drawn again")
+        return self.execute()
+
+    def finish(self) -> "Run":
+        """Train no further: sample, evaluate and report with the weights that are there.
+
+        run.toml says where training ended (``stop_at`` in ``[train]``, with which another run ends there too), as do
+        metrics.json and the report. Raises DifrunError where no weights are saved.
+        """
+        lock.refuse_if_held(self.path)
+        if self.trained:
+            self.listener.note("this run is trained to its end; there is nothing to cut short")
+            return self.execute()
+        if self.trainer is None or self.trainer.step == 0:
+            raise DifrunError(
+                f"{self.path} holds no weights: it was stopped before any were saved. Train it first: "
+                f"'difrun resume {quoted(self.path)}'."
+            )
+        step = self.trainer.step
+        self.listener.note(f"training ends at step {step} of {self.plan.train.steps}, where it was left")
+        with lock.held(self.path):
+            self.folder.record_stop(step)
+        self.plan = attrs.evolve(self.plan, train=attrs.evolve(self.plan.train, stop_at=step))
+        self.trainer.options = self.plan.train
+        self.trainer.finish()
         return self.execute()
 
     def load(self) -> None:
@@ -171,9 +196,8 @@ class Run:
             raise DifrunError(f"{error}\nThe last good weights are in {self.folder.weights}.") from error
         self._save_or_tell(trainer)
         if trainer.stopped:
-            raise Interrupted(
-                self.path, f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
-            )
+            text = f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
+            raise Interrupted(self.path, text, usable=trainer.step > 0)
         trainer.finish()
 
     @_at_work
@@ -301,7 +325,7 @@ class Run:
         self.listener.stage("evaluate")
         found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict)
         if n is not None:
-            evaluation.say_how_many(self, n, found)
+            evaluation.say_how_many(self, samples)
         content = evaluation.content(self, found, len(own), facts, added=added)
         files.write_text(self.folder.metrics, json.dumps(content, indent=2) + "\n")
         return found
@@ -347,11 +371,12 @@ class Run:
     def _need_model(self) -> None:
         if not self.trained:
             raise DifrunError(
-                f"{self.path} has not been trained to the end. Run 'difrun resume {quoted(self.path)}' first."
+                f"{self.path} has not been trained to the end. Run 'difrun resume {quoted(self.path)}' first; with "
+                "--finish it takes the weights that are there."
             )
 
 
 def _done(trainer: Trainer) -> bool:
     """Whether training has come to its end: all steps done, or all minutes spent."""
     minutes = trainer.options.minutes
-    return trainer.step >= trainer.options.steps or (minutes is not None and trainer.seconds >= 60 * minutes)
+    return trainer.step >= trainer.last or (minutes is not None and trainer.seconds >= 60 * minutes)

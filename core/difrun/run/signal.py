@@ -47,7 +47,7 @@ class Signal:
             return f"{left}: some of the signal is left. {prior}, which has the right mean and variance."
         return (
             f"{left}: much of the signal is left, and the prior does not have the shape of x_T. {prior}; a larger T "
-            "(or stronger noise) makes it exact."
+            "(or stronger noise) brings the two closer."
         )
 
 

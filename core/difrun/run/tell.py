@@ -11,6 +11,7 @@ from difrun.report import Picture, ReportContext
 from difrun.run import likelihood
 from difrun.run.signal import Signal
 from difrun.run.snapshot import told
+from difrun.train import Trainer
 from difrun.words import quoted
 
 
@@ -42,6 +43,11 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
         signal=_signal(signal) if signal else {},
         warnings=[
             *([signal.sentence()] if signal and signal.much else []),
+            *(
+                [_cut_short(run.trainer)]
+                if run.trainer and run.trainer.last < run.trainer.options.steps
+                else []
+            ),
             *run.parts.process.advice(),
         ],
         pictures=[picture for picture in pictures if picture.title != "Loss"],
@@ -73,3 +79,10 @@ def _signal(signal: Signal) -> dict[str, Any]:
 
 def _spaced(facts: dict[str, Any]) -> dict[str, Any]:
     return {name.replace("_", " "): value for name, value in facts.items()}
+
+
+def _cut_short(trainer: Trainer) -> str:
+    return (
+        f"Training was ended at step {trainer.last} of the {trainer.options.steps} that were planned, before its "
+        "learning rate had fallen to 0."
+    )

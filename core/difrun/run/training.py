@@ -51,7 +51,7 @@ def with_threads(plan: Plan, parts: Parts, device: torch.device, listener: Liste
 
 
 def _rehearsed(plan: Plan, parts: Parts, device: torch.device) -> tuple[int, dict[int, float]]:
-    endless = attrs.evolve(plan.train, steps=10**9, minutes=None)
+    endless = attrs.evolve(plan.train, steps=10**9, stop_at=None, minutes=None)
     double = build(plan, device, parts.dataset)
     trainer = new_trainer(attrs.evolve(plan, train=endless), double, device, Listener())
 

@@ -20,6 +20,12 @@ for module in pkgutil.iter_modules(checks.__path__):
     importlib.import_module(f"{checks.__name__}.{module.name}")
 
 
+SLOW = ("process", "sampler")
+"""Kinds of which some checks take seconds."""
+
+SLOW_TOLD = "; those that measure laws, likelihoods and orders of convergence take seconds each"
+
+
 @attrs.frozen
 class Distribution:
     """A distribution under test."""
@@ -76,7 +82,11 @@ def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -
         if case is cases[0]:  # says how much is checked, once
             with capsys.disabled():
                 version = importlib.metadata.version(dist)
-                print(f"\n{dist} {version}: {len(cases)} checks of {count} components")
+                slow = any(case.check.kind in SLOW for case in cases)
+                print(
+                    f"\n{dist} {version}: {_counted(len(cases), 'check')} of {_counted(count, 'component')}"
+                    f"{SLOW_TOLD if slow else ''}"
+                )
         case.check.run(case.subject)
 
     return test_conformance
@@ -110,3 +120,7 @@ def _applies(check: Check, dist: str) -> bool:
     if check.name == "is_the_only_plugin_installed":
         return bool(os.environ.get("DIFRUN_ISOLATED")) and dist != "difrun"
     return not (check.name == "depends_on_a_range_of_difrun" and dist == "difrun")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -16,10 +16,11 @@ from torch import Tensor
 from difrun.builtin.samplers import Euler
 from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
-from difrun.integrate import integrate
+from difrun.integrate import integrate, to_data
 from difrun.randomness import Generator, seed_of
 from difrun.registry import get_registry
 from difrun.run import Run, reopen
+from difrun.run.parts import grid_times
 
 CHUNK = 4096
 
@@ -74,7 +75,7 @@ def couples(
             "Choose a deterministic one: --dataset.sampler heun"
         )
     model, process = run.model, run.parts.process
-    times = run.plan.grid.make(process, steps or run.plan.sample.steps)
+    times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps)
     noises, samples = [], []
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
@@ -82,7 +83,8 @@ def couples(
         x = process.prior(
             tuple(noise.shape), mean=model.mean, var=model.var, generator=_Given(noise), device=run.device
         )
-        samples.append(integrate(method, model, x, times, generator=generator).cpu())
+        end = integrate(method, model, x, times, generator=generator)
+        samples.append(to_data(process, end, times[-1]).cpu())
         noises.append(noise.cpu())
     return torch.cat(noises), torch.cat(samples)
 

@@ -18,6 +18,7 @@ from difrun.loss import Loss
 from difrun.mixture import GaussianMixture
 from difrun.model import NetworkModel, ScoreModel
 from difrun.run import reopen, start
+from difrun.run.parts import grid_times
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun.train import Trainer
 from difrun_flow.loss import flow
@@ -81,8 +82,10 @@ def test_the_couples_are_those_of_the_flow(runs):
     data = second.parts.dataset
     assert data.name == "reflow"
     assert data.noise.shape == data.train.shape == (6000, 2)
-    times = first.plan.grid.make(FLOW, first.plan.sample.steps)
-    end = integrate(first.plan.sampler.make(), first.model, data.noise[:500], times)
+    times = grid_times(first.plan.grid, first.model, first.plan.sample.steps)
+    end = (
+        integrate(first.plan.sampler.make(), first.model, data.noise[:500], times) / FLOW.at(FLOW.t_min).alpha
+    )
     torch.testing.assert_close(data.train[:500], end, rtol=1e-4, atol=1e-4)
     assert data.noise.mean(0).abs().max() < 5 / 6000**0.5
     assert (data.noise.var(0) - 1).abs().max() < 5 * (2 / 6000) ** 0.5
@@ -138,8 +141,8 @@ def test_options_choose_how_many_and_how(runs):
     """n, sampler and steps are those that are named; the seed decides the noise."""
     folder = runs[0].path
     data = reflow(seed=3, run=folder, n=50, sampler="euler", steps=7)
-    times = runs[0].plan.grid.make(FLOW, 7)
-    end = integrate(Euler(), runs[0].model, data.noise, times)
+    times = grid_times(runs[0].plan.grid, runs[0].model, 7)
+    end = integrate(Euler(), runs[0].model, data.noise, times) / FLOW.at(FLOW.t_min).alpha
     torch.testing.assert_close(data.train, end, rtol=1e-5, atol=1e-5)
     assert len(data.train) == 50
     assert not torch.equal(reflow(seed=4, run=folder, n=50, steps=2).noise, data.noise)
@@ -170,14 +173,16 @@ def test_noise_of_a_process_that_keeps_some_data():
         device=torch.device("cpu"),
         plan=SimpleNamespace(
             sampler=SimpleNamespace(make=Heun, name="heun"),
-            grid=SimpleNamespace(make=logsnr),
+            grid=SimpleNamespace(
+                make=logsnr, entry=SimpleNamespace(component=SimpleNamespace(provides=frozenset()))
+            ),
             sample=SimpleNamespace(steps=10),
         ),
     )
     noise, x0 = couples(run, 5000, seed=1)
     at = process.at(4.0)
     top = at.alpha * model.mean + (at.alpha**2 * model.var + at.var).sqrt() * noise
-    expected = integrate(Heun(), model, top.float(), logsnr(process, 10))
+    expected = integrate(Heun(), model, top.float(), logsnr(process, 10)) / process.at(process.t_min).alpha
     torch.testing.assert_close(x0, expected, rtol=1e-5, atol=1e-5)
     assert len(noise.unique(dim=0)) == 5000
 

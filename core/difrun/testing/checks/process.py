@@ -97,7 +97,7 @@ def time_at_answers_in_kind(subject: Subject) -> None:
     """A tensor of λ is answered in its dtype, to its rounding: float32 λ give the times of float64, to 1e-6."""
     process = subject.make()
     low, high = process.lam_range
-    lam = torch.linspace(low, high, 101, dtype=torch.float32)
+    lam = torch.linspace(low, high, 101)
     exact = process.time_at(lam.double())
     assert isinstance(process.time_at(0.5), float), "time_at of a number gives a number"
     for method, allowed in ((process.time_at, 1e-6), (process.time_near, 2e-5)):
