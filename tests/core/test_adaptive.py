@@ -71,6 +71,54 @@ def test_the_error_is_proportional_to_the_tolerance(law, pair, name):
     assert -observed_order(TOLERANCES, errors) == pytest.approx(1, abs=0.25), errors
 
 
+def tries(q, size, tolerance, span):
+    """How many steps are tried where a step H has the error `size` H^q everywhere: each asks for H* at once.
+
+    H* = 0.9 (tolerance/size)^{1/q}, but no step is below 0.2 or above 5 times the last; the first is 0.05.
+    """
+    ideal, length, left, count = 0.9 * (tolerance / size) ** (1 / q), 0.05, span, 0
+    while True:
+        step = min(length, left)
+        count += 1
+        if size * step**q <= tolerance:
+            if step == left:
+                return count
+            left -= step
+        length = min(max(ideal, 0.2 * step), 5 * step)
+
+
+@pytest.mark.parametrize(
+    ("pair", "q", "least"), [("bogacki-shampine", 3, 1e-10), ("dormand-prince", 5, 1e-13)]
+)
+def test_evaluations_grow_as_the_tolerance_to_the_minus_one_over_q(pair, q, least):
+    """dy/dτ = τ^{q−1}: every step H has the error |Σ (b − b̂) c^{q−1}| H^q, so their number is known to the last one.
+
+    The exponent −1/q of evaluations against tolerance, over three decades, to 2 %.
+    """
+
+    class Power(ScoreModel):
+        process, shape = ReferenceFlow(), (1,)
+
+        def predict(self, x, at, kind):
+            assert kind == "straight"
+            return torch.as_tensor((at.sigma / (at.alpha + at.sigma)) ** (q - 1)).to(x).expand_as(x)
+
+    table = PAIRS[pair]
+    weights = zip(table.b, table.embedded, table.nodes, strict=True)
+    size = abs(float(sum((b - other) * c ** (q - 1) for b, other, c in weights)))
+    model, tolerances, counts = Counted(Power()), [least * 10**k for k in range(4)], []
+    times = logsnr(model.process, 1)
+    for tolerance in tolerances:
+        model.evaluations = 0
+        x = torch.zeros(1, 1, dtype=torch.float64)
+        integrate(Adaptive(pair=pair, rtol=1e-30, atol=tolerance), model, x, times)
+        end = model.process.at(times[-1])
+        span = 1 - end.sigma / (end.alpha + end.sigma)
+        assert model.evaluations == 1 + (len(table.b) - 1) * tries(q, size, tolerance, span), tolerance
+        counts.append(model.evaluations)
+    assert observed_order(tolerances, counts) == pytest.approx(1 / q, rel=0.02), counts
+
+
 def test_a_sample_does_not_depend_on_those_beside_it():
     """Alone, it takes the steps that it takes among others: equal to rounding, far below the tolerance."""
     model = ExactMixture(two_gaussians(), ReferenceVP())

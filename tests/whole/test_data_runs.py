@@ -44,7 +44,7 @@ def test_sampling_starts_from_the_moments_of_the_noised_data(
     """x_T ~ N(μ + α(m − μ), α²v + σ_T²), m and v those of the rings: within five standard errors of 20 000 draws."""
     n = 20_000
     metric = ("--metric", "sliced-w2", "--metric.sliced-w2.projections", "1", "--threads", "1")
-    small = (*SMALL[2 : SMALL.index("--n")], "--steps", "1", *metric)
+    small = (*SMALL[2 : SMALL.index("--n")], "--steps", "1", "--grid", "logsnr", *metric)
     with without_pictures():
         difrun(
             "run", *small, *flags, "--train.steps", 1, "--n", n, "--chunk", 7000, "--out", tmp_path / "run"
@@ -225,7 +225,7 @@ def test_a_run_is_repeated_without_the_users_file(tmp_path, monkeypatch):
         difrun("--dataset", "points.npy", *SMALL, "--out", "run")
         (tmp_path / "points.npy").unlink()
         said = difrun("run", "--config", "run/run.toml", "--out", "again")
-    assert "Note: the examples are those kept in run; --dataset FILE reads a file again" in said
+    assert "Note: the examples are those kept in run; --dataset makes or reads them anew" in said
     assert_same_result(tmp_path / "run", tmp_path / "again")
     # The repeat keeps them as well.
     kept, again = (load_file(tmp_path / name / "data.safetensors") for name in ("run", "again"))

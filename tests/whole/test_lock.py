@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -90,17 +91,80 @@ def test_a_lock_that_is_being_written_holds_for_a_moment(tmp_path):
         pass
 
 
-def test_a_lock_is_held_once_and_given_back_after_an_error(tmp_path):
+def test_a_lock_is_held_by_one_thread_and_given_back_after_an_error(tmp_path):
+    """Its holder may ask again, and keeps it until the first `held` ends; another thread is refused as a process is."""
+    answers = []
+
+    def other():
+        try:
+            with lock.held(tmp_path):
+                answers.append("held")
+        except DifrunError as error:
+            answers.append(str(error))
+
     def work():
         with lock.held(tmp_path):
-            with pytest.raises(DifrunError), lock.held(tmp_path):
+            with lock.held(tmp_path):
                 pass
+            assert (tmp_path / lock.NAME).exists()
+            thread = threading.Thread(target=other)
+            thread.start()
+            thread.join()
             with pytest.raises(DifrunError):
                 lock.refuse_if_held(tmp_path)
             raise KeyError
 
     with pytest.raises(KeyError):
         work()
+    assert list(tmp_path.iterdir()) == []
+    assert len(answers) == 1
+    assert answers[0].startswith(f"Process {os.getpid()} on")
+    other()
+    assert answers[1:] == ["held"]
+
+
+def test_whatever_writes_into_a_folder_at_work_is_refused(tmp_path):
+    """Every command leaves every file as it was and names the holder; samples that go elsewhere disturb nobody."""
+    run = tmp_path / "run"
+    with without_pictures():
+        difrun("run", *SMALL, "--out", run)
+        holder(run)
+        before = {file.name: file.read_bytes() for file in run.iterdir()}
+        for command in (
+            ("resume", run),
+            ("sample", run, "--n", 20),
+            ("sample", run, "--n", 20, "--out", run / "own.npz"),
+            ("evaluate", run),
+            ("evaluate", run, "--likelihood"),
+            ("evaluate", run, "--samples", run / "samples.npz"),
+            ("tune", run, "--steps", 3),
+            ("report", run),
+        ):
+            said = difrun(*command, code=1)
+            assert (
+                f"Process {os.getppid()} on {socket.gethostname()} has worked on the run in {run}" in said
+            ), said
+        assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+        difrun("sample", run, "--n", 20, "--out", tmp_path / "elsewhere.npz")
+        difrun("evaluate", run, "--samples", tmp_path / "elsewhere.npz", "--metric", "sliced-w2")
+    assert (tmp_path / "elsewhere.metrics.json").is_file()
+    assert {file.name: file.read_bytes() for file in run.iterdir()} == before
+
+
+def test_a_lock_that_was_put_in_place_of_a_stale_one_is_put_back(tmp_path):
+    """Between the look at a stale lock and its removal another process takes it over: its lock stays, untouched."""
+    holder(tmp_path, born="1")
+    stale = lock._read(tmp_path / lock.NAME)
+    assert lock._is_stale(tmp_path / lock.NAME, stale)
+    (tmp_path / lock.NAME).unlink()
+    holder(tmp_path, since=5.0)
+    fresh = lock._read(tmp_path / lock.NAME)
+    lock._remove(tmp_path / lock.NAME, stale)
+    assert lock._read(tmp_path / lock.NAME) == fresh
+    assert [file.name for file in tmp_path.iterdir()] == [lock.NAME]
+    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.held(tmp_path):
+        pass
+    lock._remove(tmp_path / lock.NAME, fresh)  # that one is what was looked at
     assert list(tmp_path.iterdir()) == []
 
 

@@ -11,7 +11,7 @@ from difrun.errors import ConfigError, DifrunError, Interrupted
 
 from .support import SMALL, assert_same_result, difrun, facts, hidden, samples, saved_step, without_pictures
 
-NAMED = {"process": "ou", "sampler": "heun", "metric": ["sliced-w2"]}
+NAMED = {"process": "ou", "sampler": "adams", "metric": ["sliced-w2"]}
 OPTIONS = {
     "train": {"steps": 120, "batch": 64, "checkpoint_steps": 20},
     "model": {"width": 16},
@@ -165,7 +165,7 @@ def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_tr
 
     from difrun.run.threads import threads
 
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, redraw: [])
     heard = Stopping()
     with threads(2):
         auto = api.start(
@@ -183,7 +183,7 @@ def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_tr
 
 def test_a_run_shows_itself_in_one_line(by_command, tmp_path):
     run = api.reopen(by_command)
-    names = "process ou, dataset rings, model mlp, sampler heun"
+    names = "process ou, dataset rings, model mlp, sampler adams"
     assert repr(run) == f"<Run {by_command}: {names}; trained, sampled, measured>"
     assert (
         repr(api.start(plan(), tmp_path / "new"))
@@ -216,7 +216,7 @@ def test_messages_fit_python_too(by_command, tmp_path):
 
 
 def test_resume_of_a_finished_run_says_so(by_command, monkeypatch):
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run: [])
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, redraw: [])
     heard = Stopping()
     api.reopen(by_command, heard).resume()
     assert "this run is finished; only its pictures and its report are drawn again" in heard.notes

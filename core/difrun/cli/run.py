@@ -30,7 +30,7 @@ def _run(request: Request, out: str | None, config: str | None, quiet: bool, for
         with listener.refusing_first():
             _tell(request, listener)
             if kept is not None:
-                listener.note(f"the examples are those kept in {kept}; --dataset FILE reads a file again")
+                listener.note(f"the examples are those kept in {kept}; --dataset makes or reads them anew")
             running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
             listener.note(f"the run folder is {running.path}")
         running.execute()

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,25 +16,29 @@ from difrun.errors import DifrunError
 NAME = "run.lock"
 WRITING = 10.0  # seconds after which an empty lock is not one that is being written
 
-_ours: set[Path] = set()
+_ours: dict[Path, int] = {}  # lock -> the thread of this process that holds it
 
 
 @contextmanager
 def held(folder: Path) -> Iterator[None]:
-    """Hold the lock of a run folder. Raises DifrunError, naming the holder, when another process has it.
+    """Hold the lock of a run folder. Raises DifrunError, naming the holder, when another process or thread has it.
 
+    Whoever holds it may ask again: it is given back where it was taken first.
     The lock of a process that is gone is taken over. Where no lock can be written, such as on a full disk, there is
     none: the run's own files then say what is wrong.
     """
     lock = folder.resolve() / NAME
+    if _ours.get(lock) == threading.get_ident():
+        yield
+        return
     taken = _take(lock)
     if taken:
-        _ours.add(lock)
+        _ours[lock] = threading.get_ident()
     try:
         yield
     finally:
         if taken:
-            _ours.discard(lock)
+            _ours.pop(lock, None)
             lock.unlink(missing_ok=True)
 
 

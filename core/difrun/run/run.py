@@ -1,5 +1,6 @@
 """A run: its folder, its parts, and all that can be done with them."""
 
+import contextlib
 import functools
 import json
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from difrun.words import quoted
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def _at_work(method: Method) -> Method:
+def _computing(method: Method) -> Method:
     """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
 
     @functools.wraps(method)
@@ -37,6 +38,17 @@ def _at_work(method: Method) -> Method:
         count = self.plan.threads
         with threads(count if isinstance(count, int) else None), faults.told(self.plan):
             return method(self, *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def _at_work(method: Method) -> Method:
+    """`_computing`, for what writes into the run folder: refused while another process works on it."""
+
+    @functools.wraps(method)
+    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
+        with lock.held(self.path):
+            return _computing(method)(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]
 
@@ -102,12 +114,8 @@ class Run:
     def execute(self) -> "Run":
         """Train, sample, evaluate, draw and report; what is already there is not done again.
 
-        Raises DifrunError while another process works on the folder.
+        Like all that writes into the folder it raises DifrunError while another process works on it.
         """
-        with lock.held(self.path):
-            return self._execute()
-
-    def _execute(self) -> "Run":
         self.folder.clean()
         self.train()
         if not self.folder.samples.is_file():
@@ -200,7 +208,7 @@ class Run:
         sampling.write(self.folder.samples, samples, self.parts.dataset, order, self._facts)
         return samples
 
-    @_at_work
+    @_computing
     def draw_samples(
         self,
         n: int,
@@ -220,9 +228,10 @@ class Run:
         """
         self._need_model()
         order = Order(n, sampler, grid, steps, seed, chunk, noise)
-        path = sampling.place(self, order, None if out is None else Path(out), force)
-        samples, facts = sampling.draw(self, order)
-        sampling.write(path, samples, self.parts.dataset, order, facts)
+        with self._writing_beside(self.folder.samples if out is None else Path(out)):
+            path = sampling.place(self, order, None if out is None else Path(out), force)
+            samples, facts = sampling.draw(self, order)
+            sampling.write(path, samples, self.parts.dataset, order, facts)
         return path
 
     @_at_work
@@ -240,7 +249,7 @@ class Run:
             self._report(redraw=False)
         return found
 
-    @_at_work
+    @_computing
     def evaluate_file(
         self, path: Path, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
     ) -> tuple[evaluation.Numbers, Path]:
@@ -250,7 +259,8 @@ class Run:
         and stay. metrics, n: as for `evaluate`, but nothing is drawn. Raises DifrunError when they cannot be
         computed.
         """
-        return evaluation.of_file(self, Path(path), self.plan.metrics if metrics is None else metrics, n)
+        with self._writing_beside(Path(path)):
+            return evaluation.of_file(self, Path(path), self.plan.metrics if metrics is None else metrics, n)
 
     @_at_work
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
@@ -293,6 +303,11 @@ class Run:
         self.listener.sample(done // chunks, total // chunks)
         get_registry().emit("difrun_sample_step", step=done, steps=total)
         self.stop_if_asked()
+
+    def _writing_beside(self, file: Path) -> contextlib.AbstractContextManager[None]:
+        """Hold the lock of the run folder for what is written beside `file`, if that lies in it."""
+        inside = file.parent.resolve() == self.path.resolve()
+        return lock.held(self.path) if inside else contextlib.nullcontext()
 
     def _tuned(self, done: int, total: int) -> None:
         self.listener.sample(done, total)
