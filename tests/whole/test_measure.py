@@ -210,6 +210,21 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     assert "n is 80 by the held-out examples: energy." in said
 
 
+def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path):
+    """After 5 steps of training and 2 of sampling; not where the model is exact, however few the steps."""
+    run, told = (
+        tmp_path / "run",
+        "longer training (--train.steps, 5 here) or more sampling steps (--steps, 2 here).",
+    )
+    with without_pictures():
+        said = difrun("run", *FAST, "--metric", "density-coverage", "--out", run)
+        assert told in said
+        assert told in (run / "report.html").read_text(encoding="utf-8")
+        assert told in difrun("evaluate", run, "--metric", "density-coverage")
+        exact = ("run", *EXACT, "--metric", "density-coverage", "--out", tmp_path / "exact")
+        assert "longer training" not in difrun(*exact)
+
+
 def test_where_nothing_is_scaled_no_units_are_told(table):
     with without_pictures():
         said = difrun("--dataset", "my table.csv", "--dataset.no-standardise", *FAST, "--out", "run")

@@ -257,6 +257,6 @@ def probability_flow_lines(
     if leaving:
         note(axes, f"{leaving} of {lines.shape[1]} lines leave the frame")
     legend = figure.legend(loc="outside lower center", ncols=3, handletextpad=0.2)
-    for handle in legend.legend_handles:
+    for handle in filter(None, legend.legend_handles):
         handle.set_alpha(1.0)  # a single dot of the data is too pale to be seen
     return figure
