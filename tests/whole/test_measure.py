@@ -10,7 +10,7 @@ import torch
 
 from .support import difrun, facts, samples, without_pictures
 
-EXACT = ("--model", "exact", "--dataset", "blobs", "--n", 300, "--steps", 10, "--threads", 1)
+EXACT = ("--model", "exact", "--dataset", "blobs", "--grid", "rho", "--n", 300, "--steps", 10, "--threads", 1)
 METRICS = ("--metric", "sliced-w2", "--metric", "energy")
 FAST = (
     "--train.steps",
