@@ -22,14 +22,16 @@ _HOME = {
     "refresh": "difrun.registry",
     "start": "difrun.run",
     "reopen": "difrun.run",
+    "compare": "difrun.run.compare",
 }
 
-__all__ = ["__version__", "get_registry", "refresh", "reopen", "resolve", "start"]
+__all__ = ["__version__", "compare", "get_registry", "refresh", "reopen", "resolve", "start"]
 
 if TYPE_CHECKING:
     from difrun.config import resolve
     from difrun.registry import get_registry, refresh
     from difrun.run import reopen, start
+    from difrun.run.compare import compare
 
 
 def __getattr__(name: str) -> Any:

@@ -49,6 +49,21 @@ def option(default: Any, help: str, *validators: Any, metavar: str | None = None
     return attrs.field(default=default, validator=list(validators) or None, kw_only=True, metadata=metadata)
 
 
+def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) -> None:
+    """Raise ValueError where options differ from their defaults although another choice leaves them without use.
+
+    For `__attrs_post_init__`. The message is ``{why} {names}; leave it out, or {instead}``::
+
+        refuse_unused(self, ("mean", "std"), "only log-normal times have", "choose times log-normal")
+    """
+    fields = attrs.fields_dict(type(options))
+    given = [name for name in names if getattr(options, name) != fields[name].default]
+    if given:
+        raise ValueError(
+            f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}"
+        )
+
+
 def _matches(pattern: re.Pattern[str], example: str) -> Any:
     def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
         if not isinstance(value, str) or not pattern.fullmatch(value):
@@ -58,6 +73,8 @@ def _matches(pattern: re.Pattern[str], example: str) -> Any:
 
 
 def _tokens(values: Iterable[str]) -> frozenset[str]:
+    if isinstance(values, str):
+        raise ValueError(f"provides and requires are sets of words: write {{{values!r}}}, not {values!r}")
     return frozenset(values)
 
 

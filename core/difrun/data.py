@@ -1,6 +1,6 @@
 """What a dataset is: examples to train on, others to measure against, and what is known of their law."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -54,6 +54,15 @@ def _examples(value: Any) -> Tensor:
     return torch.as_tensor(value).detach().to("cpu", torch.float32)
 
 
+@attrs.frozen
+class Origin:
+    """How a dataset is made again: the name of the component, its options as plain values (TOML's), and its seed."""
+
+    name: str
+    options: Mapping[str, Any]
+    seed: int
+
+
 @attrs.frozen(eq=False, slots=False, kw_only=True)
 class Dataset:
     """Examples of a law, in the units that the model sees.
@@ -69,6 +78,9 @@ class Dataset:
     scaling: from the user's units to these; None when they are the same.
     noise: the standard normal noise ε that each training example is paired with, of the shape of `train`; training
         then makes x_t of such a couple. None pairs every example with noise drawn anew.
+    origin: for examples that do not come back from options and seed alone, such as couples that a run made: the dataset
+        whose `fresh`, `law`, `log_density` and `entropy` these are. A run then keeps the examples in its folder, and
+        takes the rest from this dataset, made again.
 
     Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and
     column), the noise is not of their shape, or one of `log_density` and `entropy` is missing.
@@ -84,6 +96,7 @@ class Dataset:
     columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
     noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_examples))
+    origin: Origin | None = None
 
     def __attrs_post_init__(self) -> None:
         check_examples(self.train, f"dataset '{self.name}'", self.columns)

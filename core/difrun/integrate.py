@@ -9,6 +9,7 @@ from torch import Tensor
 
 from difrun.brownian import Brownian
 from difrun.errors import DifrunError
+from difrun.gaussian import GaussianProcess
 from difrun.model import Centred, ScoreModel
 from difrun.process import Randomness
 from difrun.randomness import Generator
@@ -54,7 +55,10 @@ def integrate(
     with torch.no_grad():
         for k, to in enumerate(instants[1:], start=1):
             random.enter(instants[k - 1].t, to.t)
-            x, state = step(model, x, instants[k - 1], to, state, random)
+            taken = step(model, x, instants[k - 1], to, state, random)
+            if type(taken) is not tuple or len(taken) != 2:
+                raise DifrunError(_not_a_pair(sampler, taken))
+            x, state = taken
             if watch is not None:
                 watch(k, to, x if shift is None else x + shift)
     random.leave()
@@ -74,7 +78,7 @@ def generate(
     noise: str = "fresh",
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """n samples (n, *model.shape), from the moment-matched prior at times[0].
+    """n samples (n, *model.shape), from the moment-matched prior at times[0]; in the end divided by α (`to_data`).
 
     Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
     increments of one path (`difrun.brownian`), which finer steps refine. `watch` is called with the number of steps
@@ -102,18 +106,35 @@ def generate(
             shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device
         )
         parts.append(integrate(sampler, model, x, times, generator=random, watch=tick))
-    samples = torch.cat(parts)
+    samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
     finite = samples.isfinite().flatten(1).all(1)
     if not finite.all():
         bad = int((~finite).sum())
         are = "sample is" if n == 1 else "samples are"
+        advice = "Take more steps or another grid"
+        if bad == n:
+            advice = (
+                f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
+            )
+        elif hasattr(model, "network"):
+            advice += ", or train longer"
         raise DifrunError(
-            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). "
-            "Take more steps, another grid, or train longer."
+            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). {advice}."
         )
     return samples
+
+
+def to_data(process: Any, x: Tensor, t: float) -> Tensor:
+    """x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
+
+    Left is noise of standard deviation σ/α, the `noise_floor`. A process without α gives x back.
+    """
+    if not isinstance(process, GaussianProcess):
+        return x
+    centre = process.centre_like(x)
+    return centre + (x - centre) / process.at(float(t)).alpha
 
 
 def refuse_noise(
@@ -143,6 +164,17 @@ def _source(noise: str, seed: int, process: Any, first: int, device: torch.devic
     if noise == "fresh":
         return Generator(seed, first=first, device=device)
     return Brownian(seed, horizon=process.horizon, t_min=process.t_min, first=first, device=device)
+
+
+def _not_a_pair(sampler: Sampler, taken: Any) -> str:
+    return (
+        f"The step of sampler {_name(sampler)} must return a pair (x, state), with None as the state where it needs "
+        f"none; it returned {'a tuple of ' + str(len(taken)) if isinstance(taken, tuple) else type(taken).__name__}."
+    )
+
+
+def _name(thing: Any) -> str:
+    return f"{type(thing).__module__}.{type(thing).__name__}"
 
 
 def _short(times: list[float]) -> str:

@@ -5,13 +5,13 @@ class Listener:
     """Hears what a run does. This base class is silent; the command line has one that shows progress."""
 
     def stage(self, name: str) -> None:
-        """A stage begins: train, sample, evaluate, draw, tune."""
+        """A stage begins: train, sample, evaluate, draw, tune, compare."""
 
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
         """Training has come to `step`; `rate` in steps per second, `eta` in seconds."""
 
     def sample(self, done: int, total: int) -> None:
-        """Sampling or tuning has done so many steps of all; in sampling on average over the chunks."""
+        """Sampling, tuning or comparing has done so many steps of all; on average over the chunks of samples."""
 
     def note(self, text: str) -> None:
         """Something the user should know."""

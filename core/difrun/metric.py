@@ -67,7 +67,14 @@ def reading(metric: Metric, number: str) -> Reading:
 
 
 def measure(
-    metric: Metric, samples: Tensor, dataset: Dataset, *, seed: int, repeats: int = 6, **options: Any
+    metric: Metric,
+    samples: Tensor,
+    dataset: Dataset,
+    *,
+    seed: int,
+    repeats: int = 6,
+    floors: Mapping[str, Mapping[str, float | None]] | None = None,
+    **options: Any,
 ) -> dict[str, dict[str, float | None]]:
     """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
 
@@ -88,7 +95,8 @@ def measure(
 
     Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
-    samples: (N, *shape) in the model's units. options: the metric's own.
+    samples: (N, *shape) in the model's units. options: the metric's own. floors: what this gave for other samples of
+    the same number, under the same seed and options; the floors are then taken from there, not computed again.
     Raises `DifrunError` when samples have the wrong shape or are not finite, and ValueError for repeats < 2.
     """
     if repeats < 2:
@@ -96,25 +104,34 @@ def measure(
     n = comparable(samples, dataset)
     samples = samples.detach().cpu()
     values: dict[str, list[float]] = {}
-    floors: dict[str, list[float]] = {}
+    apart: dict[str, list[float]] = {}
     for i in range(repeats):
         real = torch_generator(seed, "metric", i, "real")
         reference, other = dataset.real_pair(n, real)
         chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
-        for found, points in ((values, chosen), (floors, other)):
+        for found, points in ((values, chosen), (apart, other)) if floors is None else ((values, chosen),):
             result = metric(points, reference, generator=torch_generator(seed, "metric", i), **options)
             for name, number in result.items():
                 found.setdefault(name, []).append(number)
     # One pairing, n of n with n of n, has no spread: what is left of one is that of random projections, or of rounding.
     whole = dataset.references == n == compared(metric, n, **options)
+    if floors is None:
+        single = whole and len(dataset.train) == n
+        floors = {
+            name: {
+                "floor": statistics.fmean(several),
+                "floor_sd": None if single else statistics.stdev(several),
+            }
+            for name, several in apart.items()
+        }
     return {
         name: {
-            "value": statistics.fmean(values[name]),
-            "value_sd": None if whole and len(samples) == n else statistics.stdev(values[name]),
-            "floor": statistics.fmean(floors[name]),
-            "floor_sd": None if whole and len(dataset.train) == n else statistics.stdev(floors[name]),
+            "value": statistics.fmean(several),
+            "value_sd": None if whole and len(samples) == n else statistics.stdev(several),
+            "floor": floors[name]["floor"],
+            "floor_sd": floors[name]["floor_sd"],
         }
-        for name in values
+        for name, several in values.items()
     }
 
 

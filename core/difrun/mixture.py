@@ -129,6 +129,15 @@ class GaussianMixture:
         on = self._on(points)
         return torch.cat([_score(part, on) for part in self._parts(points)]).to(x.dtype)
 
+    def component(self, x: Tensor) -> Tensor:
+        r"""The component k with the largest posterior r_k(x), for x of shape (n, d): shape (n,), int64.
+
+        Raises what `log_prob` raises.
+        """
+        points = self._points(x)
+        on = self._on(points)
+        return torch.cat([_log_joint(part, on).argmax(1) for part in self._parts(points)])
+
     def _points(self, x: Tensor) -> Tensor:
         if x.ndim != 2 or x.shape[1] != self.dim:
             raise DifrunError(f"points of shape {tuple(x.shape)} do not fit a mixture in (n, {self.dim}).")

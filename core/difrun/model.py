@@ -236,8 +236,7 @@ class Counted(ScoreModel):
     def __init__(self, model: ScoreModel):
         self.inner = model
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.tunings = model.tunings
-        self.mean, self.var = model.mean, model.var
+        self.mean, self.var, self.tunings = model.mean, model.var, model.tunings
         self.evaluations = self.examples = 0
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
@@ -247,6 +246,11 @@ class Counted(ScoreModel):
         self.evaluations += 1
         self.examples += len(x)
         return self.inner.predict(x, at, kind)
+
+    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+        self.evaluations += 1
+        self.examples += len(x)
+        return self.inner.carry(x, at, kind, a, b)
 
 
 def _std(var: Tensor) -> float:

@@ -13,6 +13,7 @@ order to p + 1 (Adams; Zhao et al., 2023, arXiv 2302.04867, for the exponential 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,12 @@ from difrun.sampler import Sampler
 KEPT = 8
 """Slopes of earlier steps that are kept; more than any order in use needs."""
 
-_POINTS, _WEIGHTS = (torch.from_numpy(part) for part in np.polynomial.legendre.leggauss(24))
+
+@lru_cache
+def _quadrature(points: int) -> tuple[Tensor, Tensor]:
+    """Places in [−1, 1] and weights of Gauss and Legendre."""
+    places, weights = np.polynomial.legendre.leggauss(points)
+    return torch.from_numpy(places), torch.from_numpy(weights)
 
 
 def coefficients(
@@ -36,18 +42,24 @@ def coefficients(
 ) -> Tensor:
     r"""w_j = ∫ k(c) ℓ_j(c) dc over [start, end], ℓ_j the Lagrange polynomials of `nodes` (distinct); k = 1 by default.
 
-    Gauss–Legendre quadrature of 24 points, in float64: exact to rounding for the polynomials and kernels in use.
-    Differentiable in nodes, start and end.
+    nodes: (..., p), start and end: (...,), as many integrals as one likes at once; the weights are (..., p).
+    Gauss–Legendre quadrature in float64, exact to rounding: of as many points as the polynomials need, of 24 with a
+    kernel. Differentiable in nodes, start and end.
     """
-    places = torch.as_tensor(nodes, dtype=torch.float64)
-    half = 0.5 * (end - start)
-    points = start + half * (_POINTS + 1)
-    measure = half * _WEIGHTS * (1.0 if kernel is None else kernel(points))
-    # basis[j, k] = Π over i ≠ j of (c_k − c_i)/(c_j − c_i); where i = j the factor is 1
-    same = torch.eye(len(places), dtype=torch.bool)
-    above = torch.where(same[:, :, None], 1.0, points - places[:, None])
-    below = torch.where(same, 1.0, places[:, None] - places)
-    return (above / below[:, :, None]).prod(1) @ measure
+    places, low, high = (torch.as_tensor(value, dtype=torch.float64) for value in (nodes, start, end))
+    count = places.shape[-1]
+    knots, shares = _quadrature((count + 1) // 2 if kernel is None else 24)
+    half = 0.5 * (high - low)[..., None]
+    points = low[..., None] + half * (knots + 1)
+    measure = half * shares
+    if kernel is not None:
+        measure = measure * kernel(points)
+    # ℓ_j(c_k) = Π over i ≠ j of (c_k − c_i)/(c_j − c_i)
+    same = torch.eye(count, dtype=torch.bool)
+    gaps = points[..., None, None, :] - places[..., None, :, None]
+    above = torch.where(same[:, :, None], 1.0, gaps).prod(-2)
+    below = torch.where(same, 1.0, places[..., :, None] - places[..., None, :]).prod(-1)
+    return (above * measure[..., None, :]).sum(-1) / below
 
 
 class Frame:
@@ -89,22 +101,35 @@ def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) ->
     """(corrector, predictor) of every step between the clocks, numbers or tensors, from their polynomials."""
     # A node at −inf serves the first step alone: no polynomial passes through it.
     first = 0 if math.isfinite(clocks[0]) else 1
+    steps = range(len(clocks) - 1)
+    # The first steps are always corrected: left to themselves, their low order would be that of the method.
+    corrections = [i for i in steps if i > first and (corrected or i < first + order)]
+    # (first node, behind the last one, step): a polynomial, and the step over which it is integrated
+    spans = [(max(first, i - order), i + 1, i - 1) for i in corrections]
+    spans += [(max(first, i + 1 - order), i + 1, i) for i in steps[first:]]
+    found = _integrals(frame, clocks, spans)
+    correctors = dict(zip(corrections, found[: len(corrections)], strict=True))
+    predictors = [torch.tensor([frame.from_infinity(clocks[1])])] if first else []
+    predictors += found[len(corrections) :]
+    none = torch.empty(0)
+    return [(correctors.get(i, none), predictors[i]) for i in steps]
 
-    def over(low: int, high: int, step: int) -> Tensor:
-        nodes = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks[low:high]])
-        return coefficients(nodes, clocks[step], clocks[step + 1], frame.kernel)
 
-    rows = []
-    for i in range(len(clocks) - 1):
-        # The first steps are always corrected: left to themselves, their low order would be that of the method.
-        needed = i > first and (corrected or i < first + order)
-        corrector = over(max(first, i - order), i + 1, i - 1) if needed else torch.empty(0)
-        if i < first:
-            predictor = torch.tensor([frame.from_infinity(clocks[1])])
-        else:
-            predictor = over(max(first, i + 1 - order), i + 1, i)
-        rows.append((corrector, predictor))
-    return rows
+def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, int, int]]) -> list[Tensor]:
+    """The weights of every span, those with equally many nodes computed together."""
+    if all(isinstance(c, float) for c in clocks):
+        grid = torch.tensor(clocks, dtype=torch.float64)
+    else:
+        grid = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks])
+    kernel = None if type(frame).kernel is Frame.kernel else frame.kernel
+    found: dict[int, Tensor] = {}
+    for count in {high - low for low, high, _ in spans}:
+        which = [k for k, (low, high, _) in enumerate(spans) if high - low == count]
+        lows, steps = (torch.tensor([spans[k][part] for k in which]) for part in (0, 2))
+        nodes = grid[lows[:, None] + torch.arange(count)]
+        rows = coefficients(nodes, grid[steps], grid[steps + 1], kernel)
+        found.update(zip(which, rows.unbind(), strict=True))
+    return [found[k] for k in range(len(spans))]
 
 
 class Multistep(Sampler):

@@ -192,7 +192,9 @@ def read(field: Field, item: Given) -> Any:
             value = Path(value).expanduser().absolute()  # a run must mean the same from any folder
     except Mismatch:
         expected = describe(field.type) + (f", {field.range}" if field.range else "")
-        raise _invalid(item, f"expected {expected}; got {shown(item.value)!s}") from None
+        quoted = isinstance(item.value, str) and not item.is_text
+        got = f"the text {item.value!r}. Write it without quotes" if quoted else shown(item.value)
+        raise _invalid(item, f"expected {expected}; got {got}") from None
     if _has_nan_or_new_infinity(value, field.default):
         raise _invalid(item, f"expected a finite number; got {shown(value)}")
     if field.attribute.validator is not None:

@@ -22,7 +22,7 @@ class Sampler:
     order: of convergence to the endpoint of the probability flow. For a stochastic method the weak order p: with the
         exact model, means, variances and other expectations of the samples are off by O(h^p) in the step h. None for
         a stochastic method without one, whose error is no power of the step; its docstring says how large it is; and
-        for a method that chooses its own steps.
+        for a method that chooses its own steps or was made for one grid.
     evaluations: calls of the model in one step; None where it depends on the trajectory.
     stochastic: whether the step draws random numbers.
     """

@@ -213,16 +213,17 @@ class Schedule:
         return self.log_alpha(t) - 0.5 * self.variance(t).log()
 
     def time_at(self, lam: Time) -> Any:
-        """The time at which λ(t) = lam, clipped to [0, T]; number in, number out. By bisection unless overridden.
+        """The time at which λ(t) = lam, clipped to [0, T]; number in, number out.
 
         A tensor is answered in its dtype and on its device; in between it is in float64 on the CPU, as some devices
-        have no float64.
+        have no float64. A process with a closed form overrides `_time_at`.
         """
         if isinstance(lam, Tensor):
             return self._time_at(lam.cpu().double()).to(lam.dtype).to(lam.device)
         return self._time_at(torch.tensor(lam, dtype=torch.float64)).item()
 
     def _time_at(self, target: Tensor) -> Tensor:
+        """`time_at` for a float64 tensor of any shape on the CPU, answered in kind; by bisection unless overridden."""
         low = torch.zeros_like(target)
         high = torch.full_like(target, self.horizon)
         for _ in range(200):

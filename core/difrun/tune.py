@@ -7,6 +7,7 @@ not let a few trajectories near a separatrix decide. Free weights are those of a
 al., 2024, arXiv 2403.01329); a tuned grid alone is in the spirit of Sabour et al. (2024, arXiv 2404.14507).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,19 +48,18 @@ class Tuning:
 
     times: the grid (steps + 1,). rows: the weights of every step; None: those of `adams` on that grid.
     error: root mean square distance to the fine solution over the root mean square radius of the data, on noise that
-    tuning has not seen. before: the same for `adams` on the pilot grid. trajectories: on how many it was measured.
+    tuning has not seen; median: of the distances, over the same radius. before, median_before: the same for `adams` on
+    the pilot grid. trajectories: on how many it was measured. A few trajectories that end in another mode make up most
+    of `error`, and few are few: the median says what happens to the others.
     """
 
     times: list[float]
     rows: list[Row] | None
     error: float
     before: float
+    median: float
+    median_before: float
     trajectories: int
-
-    @property
-    def gain(self) -> float:
-        """Error before over error after."""
-        return self.before / self.error
 
 
 def tune(
@@ -74,8 +74,8 @@ def tune(
 ) -> Tuning:
     """Optimise the grid of `adams` for `steps` evaluations of `model`; then, if asked, every weight as well.
 
-    trajectories: solved finely to learn from; as many again measure the gain. Of the pilot grid, the tuned grid and the
-    free weights the one is kept that is nearest to the fine solution on the noise learnt from.
+    trajectories: solved finely to learn from; twice as many others measure the gain. Of the pilot grid, the tuned grid
+    and the free weights the one is kept that is nearest to the fine solution on the noise learnt from.
     Raises DifrunError for fewer than 2 steps or more than 60.
     """
     if not 2 <= steps <= MOST_STEPS:
@@ -99,13 +99,15 @@ def tune(
         solver.descend(iterations, noise, truth, lambda done: told(first + done))
         found.append(solver.state())
     times, rows = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
-    noise, truth = fine(model, trajectories, seed_of(seed, "tune", "held out"))
+    noise, truth = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
     radius = float(truth.square().flatten(1).sum(1).mean().sqrt())
-    before, after = (
-        float((carried(model, noise, *state) - truth).square().flatten(1).sum(1).mean().sqrt()) / radius
-        for state in (found[0], (times, rows))
-    )
-    return Tuning(times, rows, after, before, trajectories)
+
+    def apart(state: tuple[list[float], list[Row] | None]) -> tuple[float, float]:
+        squares = (carried(model, noise, *state) - truth).square().flatten(1).sum(1)
+        return float(squares.mean().sqrt()) / radius, float(squares.median().sqrt()) / radius
+
+    (before, median_before), (error, median) = apart(found[0]), apart((times, rows))
+    return Tuning(times, rows, error, before, median, median_before, len(noise))
 
 
 def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -227,7 +229,12 @@ class Solver:
         return ((x - truth).square().flatten(1).mean(1) + c * c).sqrt().mean() - c
 
     def descend(self, iterations: int, noise: Tensor, truth: Tensor, told: Callable[[int], Any]) -> None:
-        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them."""
+        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them.
+
+        The best that was met is kept. Where the line search runs into what is no number, steps of no length at all, the
+        search ends.
+        """
+        best, kept = math.inf, [parameter.detach().clone() for parameter in self.parameters]
         lbfgs = torch.optim.LBFGS(
             self.parameters,
             max_iter=ROUND,
@@ -238,16 +245,26 @@ class Solver:
         )
 
         def closure() -> Tensor:
+            nonlocal best, kept
             with torch.enable_grad():
                 loss = self.loss(self.run(noise), truth)
                 gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
             for parameter, gradient in zip(self.parameters, gradients, strict=True):
                 parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
-            return loss.detach().double()
+            value = loss.detach().double()
+            if float(value) < best:
+                best, kept = float(value), [parameter.detach().clone() for parameter in self.parameters]
+            return value
 
         for done in range(0, iterations, ROUND):
             lbfgs.step(closure)
             told(min(done + ROUND, iterations))
+            if not all(parameter.isfinite().all() for parameter in self.parameters):
+                told(iterations)
+                break
+        with torch.no_grad():
+            for parameter, value in zip(self.parameters, kept, strict=True):
+                parameter.copy_(value)
 
 
 def _padded(row: Tensor, room: int) -> Tensor:

@@ -1,7 +1,7 @@
 """What metrics beside their floors say of samples: which of them is worst, and how far from its floor it is."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from difrun.words import listed
@@ -78,7 +78,7 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     """
     if not metrics:
         return ""
-    names = _short(metrics)
+    names = short(metrics)
     broken = [names[name] for name, number in metrics.items() if not math.isfinite(_known(number, "value"))]
     if broken:
         return f"{listed(broken, ' and ')}: not a finite number. Look at the samples."
@@ -142,7 +142,7 @@ def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> s
 
 def legend(metrics: Mapping[str, Number]) -> list[str]:
     """How a table of these metrics is read, in sentences: floor, direction, what bounds n, a missing spread, units."""
-    names, sides = _short(metrics), []
+    names, sides = short(metrics), []
     if any(number.get("better") == "lower" for number in metrics.values()):
         sides.append("distances come down to it")
     if up := [names[name] for name, number in metrics.items() if number.get("better") == "higher"]:
@@ -238,8 +238,9 @@ def _brief(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -
     return f"{names[name]} {times(metrics[name])}".rstrip()
 
 
-def _short(metrics: Mapping[str, Number]) -> dict[str, str]:
+def short(metrics: Iterable[str]) -> dict[str, str]:
     """density-coverage.density -> density, where no other number is called so."""
+    metrics = list(metrics)
     last = [name.rpartition(".")[2] for name in metrics]
     return {
         name: short if last.count(short) == 1 else name for name, short in zip(metrics, last, strict=True)

@@ -64,12 +64,27 @@ def test_one_seed_one_result():
 
 
 def test_the_start_is_the_moment_matched_prior():
-    """x_T of sample i is what the prior draws for it with the same generator."""
+    """x_T of sample i is what the prior draws for it with the same generator; the end is divided by α."""
     prior = MODEL.process.prior(
         (4, 2), mean=MODEL.mean, var=MODEL.var, generator=Generator(3), dtype=torch.float64
     )
-    expected = integrate(Euler(), MODEL, prior, TIMES)
+    expected = integrate(Euler(), MODEL, prior, TIMES) / MODEL.process.at(TIMES[-1]).alpha
     assert torch.equal(generate(Euler(), MODEL, 4, TIMES, seed=3, dtype=torch.float64), expected)
+
+
+def test_samples_have_the_mean_of_the_data_however_far_it_is():
+    """N(10, 0.01) where α at the end is 0.98: about μ, which is not 0 either. Undivided the mean would be 9.83."""
+
+    class Early(ReferenceVP):
+        centre = (1.5, 1.5)
+        t_min = 0.02
+
+    law = GaussianMixture([1.0], [[10.0, 10.0]], [0.01])
+    model = ExactMixture(law, Early())
+    x = generate(Heun(), model, 500, logsnr(model.process, 20), seed=0, dtype=torch.float64)
+    spread = (0.01 + model.process.at(0.02).var / model.process.at(0.02).alpha ** 2) ** 0.5
+    assert (x.mean(0) - 10).abs().max() < 5 * spread / 500**0.5
+    assert (x.std(0) / spread - 1).abs().max() < 5 / 1000**0.5
 
 
 class Recorder(Sampler):
@@ -140,3 +155,32 @@ def test_no_samples_are_an_error(n, chunk):
 
 def test_meta_device():
     assert generate(Ancestral(), MODEL, 5, TIMES, chunk=2, device="meta").shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ("returned", "told"),
+    [(lambda x: x, "it returned Tensor"), (lambda x: (x, None, 0), "it returned a tuple of 3")],
+)
+def test_a_step_that_returns_no_pair_is_told(returned, told):
+    """Two samples are the trap: a tensor of two rows unpacks into two."""
+
+    class Careless(Euler):
+        def step(self, model, x, at, to, state, generator):
+            return returned(x)
+
+    model = ExactMixture(two_gaussians(), ReferenceVP())
+    with pytest.raises(DifrunError, match=rf"Careless must return a pair \(x, state\).*{told}"):
+        generate(Careless(), model, 2, [1.0, 0.5])
+
+
+def test_samples_none_of_which_is_finite_point_at_the_sampler():
+    class Broken(Euler):
+        def step(self, model, x, at, to, state, generator):
+            return x * float("nan"), None
+
+    model = ExactMixture(two_gaussians(), ReferenceVP())
+    with pytest.raises(
+        DifrunError, match=r"3 of 3 samples are not finite.*look at the sampler \(.*Broken\)"
+    ) as caught:
+        generate(Broken(), model, 3, [1.0, 0.5])
+    assert "train" not in str(caught.value)

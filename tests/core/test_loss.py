@@ -209,6 +209,17 @@ class _Wave(torch.nn.Module):
         return torch.sin(x) * self.weight + level[:, None]
 
 
+def test_names_that_are_none_are_refused():
+    for make, given, message in (
+        (x0_loss, {"weighting": "foo"}, r"'weighting' must be in .*min-snr.* \(got 'foo'\)"),
+        (x0_loss, {"times": "foo"}, r"'times' must be in .*logit-normal.* \(got 'foo'\)"),
+        (min_snr_loss, {"times": "foo"}, r"'times' must be in .*logit-normal.* \(got 'foo'\)"),
+        (min_snr_loss, {"gamma": 0.0}, "'gamma' must be > 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(**given)
+
+
 def test_gradients_do_not_reach_what_was_drawn():
     """Examples drawn once serve many steps: they hold no graph, and the gradient is that of the whole loss."""
     process = ReferenceVP()

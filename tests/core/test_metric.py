@@ -175,3 +175,19 @@ def test_samples_that_cannot_be_measured():
         measure(metrics.energy, bad, data, seed=0)
     with pytest.raises(ValueError, match="repeats must be at least 2"):
         measure(metrics.energy, torch.zeros(9, 2), data, seed=0, repeats=1)
+
+
+def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
+    """For other samples of the same number: same numbers to the last bit, and half the calls."""
+    data, calls = datasets.gmm(seed=0, n=500), []
+
+    def counting(x, y, *, generator):
+        calls.append(1)
+        return metrics.sliced_w2(x, y, generator=generator)
+
+    first, other = data.fresh(200, generator(1)), 1.5 * data.fresh(200, generator(2))
+    floors = measure(counting, first, data, seed=5, repeats=3)
+    anew = measure(counting, other, data, seed=5, repeats=3)
+    calls.clear()
+    assert measure(counting, other, data, seed=5, repeats=3, floors=floors) == anew
+    assert len(calls) == 3

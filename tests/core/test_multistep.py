@@ -55,6 +55,36 @@ def test_coefficients_integrate_the_kernel_exactly():
     assert np.dot(weights, NODES) == pytest.approx(exact, rel=1e-12)
 
 
+def test_many_integrals_at_once_are_those_of_each():
+    """Three sets of nodes with their own ends, kernel included, to rounding."""
+    nodes = torch.tensor([NODES, [0.0, 0.2, 0.3, 0.7], [1.0, 1.1, 1.5, 2.0]], dtype=torch.float64)
+    starts, ends = torch.tensor([[0.1, 0.7, 2.0], [0.9, 0.8, 2.6]], dtype=torch.float64)
+    together = coefficients(nodes, starts, ends, torch.exp)
+    each = [coefficients(*part, torch.exp) for part in zip(nodes, starts, ends, strict=True)]
+    torch.testing.assert_close(together, torch.stack(each), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("mean", [(0.0, 0.0), (3.0, -1.0)])
+@pytest.mark.parametrize("t", [0.01, 0.7])
+def test_the_slope_in_the_gaussian_frame_is_the_derivative_of_the_flow(mean, t):
+    """q = −dy/dφ by central differences along the exact flow, and enter undoes leave; at both ends of time."""
+    law = GaussianMixture([0.3, 0.7], [[mean[0] - 1.4, mean[1]], [mean[0] + 0.6, mean[1]]], [0.2, 0.1])
+    assert law.mean.tolist() == pytest.approx(mean, abs=1e-12)
+    process = ReferenceVP()
+    model = ExactMixture(law, process)
+    frame = GaussianFrame(model)
+    at = process.at(t)
+    x = noise(model, 16)
+    torch.testing.assert_close(frame.leave(frame.enter(x, at), at), x, rtol=1e-12, atol=1e-12)
+    h = 1e-4 * t
+    before, after = process.at(t - h), process.at(t + h)
+    slopes = [model.predict(x, at, "velocity") * step for step in (-h, h)]
+    # x moves along its velocity; its curvature adds the same h² at both ends, which the difference removes
+    y = [frame.enter(x + move, there) for move, there in zip(slopes, (before, after), strict=True)]
+    rate = (y[0] - y[1]) / (frame.clock(before) - frame.clock(after))
+    torch.testing.assert_close(frame.slope(x, at), rate, rtol=1e-5, atol=1e-6)
+
+
 def test_exponential_of_order_one_is_ddim():
     """The first-order method of the log-SNR frame is Euler in the straight frame, to rounding."""
     model = ExactMixture(two_gaussians(), ReferenceVP())

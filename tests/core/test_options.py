@@ -9,7 +9,8 @@ import attrs
 import pytest
 from attrs.validators import ge, gt, in_, le, lt, optional
 
-from difrun.api import option
+from difrun.api import Component, option
+from difrun.builtin.options import RhoOptions
 from difrun.errors import ConfigError
 from difrun.options import Given, Section, build, fields, record, variable
 from difrun.words import quoted
@@ -204,3 +205,16 @@ def test_types_that_cannot_be_written_are_refused():
 def test_paths_in_commands_are_quoted_for_the_shell(path, text):
     assert quoted(path) == text
     assert shlex.split(f"difrun resume {quoted(path)}") == ["difrun", "resume", str(path)]
+
+
+def test_a_number_in_quotes_is_told_as_a_text():
+    with pytest.raises(
+        ConfigError, match=r"expected a number, > 0; got the text '2'\. Write it without quotes"
+    ):
+        build(RhoOptions, {"rho": "2"}, "grid 'rho'")
+
+
+def test_capabilities_are_sets_of_words():
+    """A text would be taken letter by letter."""
+    with pytest.raises(ValueError, match=r"sets of words: write \{'gaussian'\}, not 'gaussian'"):
+        Component("leap", "x:X", "Leaps.", requires="gaussian")

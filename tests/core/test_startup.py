@@ -32,6 +32,7 @@ COMPLETE = {
         (0, "--version"),
         (0, "run --process toy --help"),
         (0, "sample --help"),
+        (0, "compare --help"),
         (0, "list"),
         (0, "show heun"),
         (0, "plugins"),

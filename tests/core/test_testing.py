@@ -141,7 +141,7 @@ PROCESSES = """
 @hookimpl
 def difrun_processes():
     names = ["Fine", "NoGradient", "WrongBridge", "Growing", "SharedNoise", "Late", "WideDensity",
-             "LoudDiffuse", "Tardy", "Misread"]
+             "LoudDiffuse", "Tardy", "Doubled", "Misread"]
     return [component(name.lower(), name, provides={"gaussian", "sde", "ode"}) for name in names]
 """
 
@@ -161,6 +161,7 @@ def test_wrong_processes_are_found(site):
         "process:louddiffuse"
     ]
     assert {"has_the_likelihood_of_the_law", "time_at_inverts_the_log_snr"} <= seen["process:tardy"]
+    assert seen["process:doubled"] == {"time_at_answers_in_kind"}
     assert seen["process:misread"] == {"means_the_same_by_every_parameterisation"}
 
 

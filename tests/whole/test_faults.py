@@ -105,3 +105,8 @@ def test_doctor_finds_them_all(rough):
     assert "metric 'dent' (difrun-rough) failed: KeyError in dent" in said
     assert said.count("Traceback") == 3
     assert said.endswith("3 problems found.\n")
+
+
+def test_a_sound_installation_has_nothing_to_look_at():
+    """Every component of every plugin here goes through a tiny run."""
+    assert "No problem found" in difrun("doctor", "--load")

@@ -10,7 +10,22 @@ import torch
 
 from .support import difrun, facts, samples, without_pictures
 
-EXACT = ("--model", "exact", "--dataset", "blobs", "--grid", "rho", "--n", 300, "--steps", 10, "--threads", 1)
+EXACT = (
+    "--model",
+    "exact",
+    "--dataset",
+    "blobs",
+    "--sampler",
+    "heun",
+    "--grid",
+    "rho",
+    "--n",
+    300,
+    "--steps",
+    10,
+    "--threads",
+    1,
+)
 METRICS = ("--metric", "sliced-w2", "--metric", "energy")
 FAST = (
     "--train.steps",
@@ -326,3 +341,26 @@ def test_progress_counts_the_steps_that_the_user_asked_for(run, tmp_path):
         assert listener.heard == [(done, 10) for done in expected]
     said = difrun("sample", run, "--n", 50, "--chunk", 20, "--out", tmp_path / "x.npz")
     assert "  10/10  steps" in said.splitlines()
+
+
+@pytest.mark.parametrize(("mu", "mean"), [(0, "N(α_T m, "), (1.5, "N(μ + α_T (m − μ), ")])
+def test_the_prior_is_told_as_it_is(tmp_path, mu, mean):
+    """Around a mean μ of the process, too."""
+    with without_pictures():
+        difrun(
+            *(
+                "run",
+                "--dataset",
+                "gmm",
+                "--model",
+                "exact",
+                "--metric",
+                "sliced-w2",
+                "--n",
+                100,
+                "--steps",
+                5,
+            ),
+            *("--process.mu", mu, "--threads", 1, "--out", tmp_path / "run"),
+        )
+    assert f"moment-matched prior {mean}α_T² v + σ_T²)" in (tmp_path / "run" / "report.html").read_text()

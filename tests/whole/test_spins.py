@@ -1,5 +1,6 @@
 """The walls hold a process that is not Gaussian: a stranger's spins, from training to the report."""
 
+import json
 import subprocess
 import sys
 
@@ -194,3 +195,25 @@ def test_they_have_no_likelihood_and_are_told_so(spins):
     words = "the likelihood needs a Gaussian process, which has a probability flow; 'flip' is none."
     assert words in " ".join(done.stderr.split())
     assert "likelihood" not in facts(spins)
+
+
+def test_their_samplers_are_compared(spins):
+    """Without a flow there is no exact endpoint: that is said, and the rest is there."""
+    site = spins.parent / "site"
+    code = f"import sys; sys.path.insert(0, {str(site)!r}); from difrun.cli import main; main()"
+    flags = ["--steps", "3,40", "--exact", "--out", "compared"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "compare", "run", *flags],
+        cwd=spins.parent,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    three, forty = json.loads((spins.parent / "compared" / "compare.json").read_text(encoding="utf-8"))[
+        "rows"
+    ]
+    assert (three["sampler"], three["evaluations"], forty["evaluations"]) == ("ancestral", 3, 40)
+    assert "process 'flip' has no probability flow" in three["exact_note"]
+    # The run's own row: the samples of the run once more.
+    assert forty["tails.spin-0"] == facts(spins)["metrics"]["tails.spin-0"]["value"]

@@ -23,7 +23,9 @@ class GaussianFrame(Frame):
 
     def __init__(self, model: Any):
         super().__init__(model)
-        self.mean = model.mean
+        mean = torch.as_tensor(model.mean)
+        # Most data are centred: without m there is a kernel less in each of the three.
+        self.mean = None if not mean.is_meta and not mean.any() else mean
         self.std = model.data_std
 
     def clock(self, at: Any) -> float:
@@ -32,24 +34,31 @@ class GaussianFrame(Frame):
     def _total(self, at: Any) -> Any:
         return (at.alpha**2 * self.std**2 + at.var) ** 0.5
 
-    def _mean(self, like: Tensor) -> Tensor:
-        return torch.as_tensor(self.mean).to(like)
+    def _plus_mean(self, x: Tensor, factor: Any) -> Tensor:
+        """x + factor · m."""
+        if self.mean is None:
+            return x
+        mean = self.mean.to(x)
+        return torch.add(x, mean, alpha=factor) if isinstance(factor, float) else x + factor * mean
 
     def enter(self, x: Tensor, at: Any) -> Tensor:
-        return (x - at.alpha * self._mean(x)) / self._total(at)
+        return self._plus_mean(x, -at.alpha) / self._total(at)
 
     def leave(self, y: Tensor, at: Any) -> Tensor:
-        return self._total(at) * y + at.alpha * self._mean(y)
+        return self._plus_mean(self._total(at) * y, at.alpha)
 
     def slope(self, x: Tensor, at: Any) -> Tensor:
+        """q = a x + b x̂_0 + c m = a′ x + b′ ε̂ + c m: each form is well conditioned at its end of time."""
         total, std = self._total(at), self.std
-        y = self.enter(x, at)
-        # Two forms of one number: each is well conditioned at its end of time.
-        if (at.lam if isinstance(at.lam, float) else at.lam.mean()) > 0:  # one time for all
-            return (at.sigma * y - total * self.model.predict(x, at, "noise")) / (at.alpha * std)
-        return (total * (self.model.predict(x, at, "x0") - self._mean(x)) - at.alpha * std**2 * y) / (
-            at.sigma * std
+        alone = isinstance(at.lam, float)
+        if (at.lam if alone else at.lam.mean()) > 0:  # one time for all
+            kind, a, b = "noise", at.sigma / (at.alpha * std * total), -total / (at.alpha * std)
+        else:
+            kind, a, b = "x0", -at.alpha * std / (at.sigma * total), total / (at.sigma * std)
+        carried = (
+            self.model.carry(x, at, kind, a, b) if alone else a * x + b * self.model.predict(x, at, kind)
         )
+        return self._plus_mean(carried, -at.sigma / (total * std))
 
 
 class LogSNRFrame(Frame):

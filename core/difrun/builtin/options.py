@@ -56,18 +56,21 @@ class AdaptiveOptions:
     atol: float = option(1e-4, "Error allowed in a step besides, in units of the data.", gt(0))
 
 
+Weighting = Literal["uniform", "snr", "min-snr", "edm"]
 Times = Literal["uniform", "log-snr", "log-normal", "logit-normal"]
 
 
 @attrs.frozen
 class X0Options:
-    weighting: Literal["uniform", "snr", "min-snr", "edm"] = option(
-        "uniform", "Weight of the squared error of x̂_0: 1, α²/σ², min(α²/σ², 5), or α²/σ² + 1/σ_d²."
+    weighting: Weighting = option(
+        "uniform",
+        "Weight of the squared error of x̂_0: 1, α²/σ², min(α²/σ², 5), or α²/σ² + 1/σ_d².",
+        in_(get_args(Weighting)),
     )
-    times: Times = option("log-snr", "Law of the training time.")
+    times: Times = option("log-snr", "Law of the training time.", in_(get_args(Times)))
 
 
 @attrs.frozen
 class MinSNROptions:
     gamma: float = option(5.0, "Bound γ of the weight, min(α²/σ², γ).", gt(0))
-    times: Times = option("log-snr", "Law of the training time.")
+    times: Times = option("log-snr", "Law of the training time.", in_(get_args(Times)))

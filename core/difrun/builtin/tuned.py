@@ -33,7 +33,7 @@ class Tuned(Multistep):
     As free weights belong to one grid, no order of convergence is behind them. One network evaluation per step.
     """
 
-    order = 1
+    order = None
 
     def frame(self, model: Any) -> GaussianFrame:
         return GaussianFrame(model)

@@ -15,14 +15,17 @@ from difrun.errors import Interrupted
 
 
 @contextmanager
-def work(quiet: bool, outcome: str) -> Iterator[Listener]:
-    """A listener, and signals that stop the work; `outcome` is what an interrupted command then says."""
+def work(quiet: bool, outcome: str = "") -> Iterator[Listener]:
+    """A listener, and signals that stop the work; `outcome` is what an interrupted command then says.
+
+    Without one it is for the error itself to say.
+    """
     listener = Listener(quiet, saves=False)
     with listener.signals(), listener.refusing_first():
         try:
             yield listener
         except Interrupted as error:
-            error.outcome = outcome  # the run itself is finished: there is nothing to resume
+            error.outcome = outcome or error.outcome  # the run itself is finished: there is nothing to resume
             raise
 
 

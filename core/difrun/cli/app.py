@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from difrun import __version__
-from difrun.cli import after, completion, doctor, inspect, run, tune
+from difrun.cli import after, compare, completion, doctor, inspect, run, tune
 from difrun.errors import DifrunError
 from difrun.registry import get_registry
 from difrun.words import did_you_mean, listed
@@ -85,7 +85,7 @@ def app(ctx: click.Context) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    *(run.run, run.resume, after.sample, after.evaluate, after.report, tune.tune),
+    *(run.run, run.resume, after.sample, after.evaluate, after.report, compare.compare, tune.tune),
     *(inspect.list_components, inspect.show, inspect.plugins, doctor.doctor, completion.completion),
 )
 for command in COMMANDS:

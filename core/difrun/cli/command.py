@@ -164,7 +164,7 @@ class PlanCommand(click.Command):
         for param in self.params:
             if isinstance(param, KindFlag):
                 name, text = param.get_help_record(ctx) or ("", "")
-                rows["Components"].append((name, text + ctx.meta["difrun.note"](param.kind)))
+                rows["Components"].append((name, text + self.chosen_note(ctx, param.kind)))
         for part, flags in ctx.meta["difrun.flags"]:
             title = TITLES.get(part.section.name, part.owner)
             if part.entry is not None:
@@ -179,6 +179,14 @@ class PlanCommand(click.Command):
                 with formatter.section(title):
                     formatter.write_dl(records, col_max=36)
 
+    def base(self, registry: Registry, params: Mapping[str, Any]) -> Settings:
+        """What holds where neither a flag nor the environment says anything: ``--config``, or the run.toml of RUN."""
+        return _file_settings(registry, params)
+
+    def chosen_note(self, ctx: click.Context, kind: str) -> str:
+        """What the help says of the components of a kind that are taken."""
+        return ctx.meta["difrun.note"](kind)
+
 
 class _Reading:
     """What the names on a command line lead to: components, their flags, and in the end the plan."""
@@ -188,7 +196,7 @@ class _Reading:
     ) -> None:
         self.command, self.registry = command, registry
         self.trouble = ""
-        file = _file_settings(registry, params)
+        file = command.base(registry, params)
         environ = from_environ()
         environ.named = {kind: name for kind, name in environ.named.items() if kind in command.kinds}
         environ.options = {kind: given for kind, given in environ.options.items() if kind in command.kinds}
@@ -305,5 +313,5 @@ def _follow_the_sampler(registry: Registry, file: Settings, upper: Settings) -> 
 def _relaxed(param: click.Parameter) -> click.Parameter:
     """A copy of an argument that may be absent, so that the second reading tells what is missing."""
     if isinstance(param, click.Argument):
-        return click.Argument([param.name or ""], required=False, type=click.STRING)
+        return click.Argument([param.name or ""], required=False, type=click.STRING, nargs=param.nargs)
     return param

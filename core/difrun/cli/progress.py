@@ -23,6 +23,7 @@ STAGES = {
     "draw": "Drawing",
     "tune": "Tuning",
     "likelihood": "Likelihood",
+    "compare": "Comparing",
 }
 
 _last_signal: int = signal.SIGINT

@@ -35,18 +35,26 @@ class Counts(click.ParamType):
 def _tune(
     request: Request, folder: str, steps: tuple[int, ...], coefficients: bool, iterations: int, quiet: bool
 ) -> None:
-    rows = [("steps", "error of adams, pilot grid", "tuned", "gain")]
+    rows: list[tuple[str, ...]] = [
+        ("steps", "untuned: median", "rms", "tuned: median", "rms", "gain: median", "rms")
+    ]
     with work(quiet, "What was tuned before stays.") as listener:
         run = reopened(request, folder, listener)
         for count in steps:
             tuning = run.tune(count, free_weights=coefficients, iterations=iterations)
             rows.append(
-                (str(count), f"{tuning.before:.2g}", f"{tuning.error:.2g}", f"{tuning.gain:.2g} times")
+                (
+                    str(count),
+                    *(f"{x:.2g}" for x in (tuning.median_before, tuning.before, tuning.median, tuning.error)),
+                    f"{tuning.median_before / tuning.median:.2g} times",
+                    f"{tuning.before / tuning.error:.2g} times",
+                )
             )
-    click.echo(table(rows, right=(0, 1, 2, 3)))
+    click.echo(table(rows, right=(0, 1, 2, 3, 4, 5, 6)))
     click.echo(
-        "error: root mean square distance to a fine solution from the same noise, over the radius of the data,\n"
-        "on noise that tuning has not seen. It is the error of the solver alone, beside that of the model.\n"
+        "Distance to a fine solution from the same noise, over the radius of the data, on noise that tuning has not\n"
+        "seen: its median, and its root mean square, which the few samples that end in another mode decide. It is the\n"
+        "error of the solver alone. Untuned: adams on the pilot grid, the default, whatever the run itself uses.\n"
         f"To use it: difrun sample {quoted(folder)} --sampler tuned --steps {steps[0]}"
     )
 

@@ -7,6 +7,7 @@ in every picture.
 """
 
 from difrun.draw.animate import Film, forward_animation, reverse_animation
+from difrun.draw.compared import Panel, quality
 from difrun.draw.fields import density_map, probability_flow_lines, score_field
 from difrun.draw.files import save
 from difrun.draw.lines import loss_curve, paths_1d
@@ -14,12 +15,14 @@ from difrun.draw.scatter import data_and_samples
 
 __all__ = [
     "Film",
+    "Panel",
     "data_and_samples",
     "density_map",
     "forward_animation",
     "loss_curve",
     "paths_1d",
     "probability_flow_lines",
+    "quality",
     "reverse_animation",
     "save",
     "score_field",

@@ -75,7 +75,7 @@ def reopen(
     """The run in a folder, with its weights where it has been trained. Raises DifrunError.
 
     device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
-    file are in the folder.
+    file or from another run are in the folder.
     """
     home = Folder.open(Path(folder))
     plan = home.plan(get_registry())

@@ -28,7 +28,15 @@ Numbers = dict[str, dict[str, Any]]
 STANDARDISED = "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples"
 
 
-def measure_all(run: Any, samples: Tensor, metrics: Sequence[Chosen], of: str, *, strict: bool) -> Numbers:
+def measure_all(
+    run: Any,
+    samples: Tensor,
+    metrics: Sequence[Chosen],
+    of: str,
+    *,
+    strict: bool,
+    floors: dict[str, Numbers] | None = None,
+) -> Numbers:
     """Every metric beside its floor: name -> what metrics.json says of it.
 
     "value", "value_sd", "floor", "floor_sd": as `difrun.metric.measure` gives them. "n": how many samples were
@@ -37,28 +45,36 @@ def measure_all(run: Any, samples: Tensor, metrics: Sequence[Chosen], of: str, *
     the user's.
 
     A metric with several numbers gives ``metric.number`` each. strict: raise when one cannot be computed; otherwise
-    tell the listener and go on, so that a run is not lost for a metric.
+    tell the listener and go on, so that a run is not lost for a metric. floors: name of a metric -> what it gave for as
+    many other samples of this run; what is there is used, what is not is added.
     """
     found: Numbers = {}
     for chosen in metrics:
         try:
-            numbers = one(run, samples, chosen, of)
+            numbers = one(run, samples, chosen, of, None if floors is None else floors.get(chosen.name))
         except DifrunError as error:
             if strict:
                 raise
             run.listener.note(f"metric {chosen.name} is left out: {error}")
             continue
+        if floors is not None:
+            floors.setdefault(chosen.name, numbers)
         prefix = "" if list(numbers) == [chosen.entry.name] else f"{chosen.entry.name}."
         found |= {prefix + name: number for name, number in numbers.items()}
     return found
 
 
-def one(run: Any, samples: Tensor, chosen: Chosen, of: str) -> Numbers:
-    """The numbers of one metric."""
+def one(run: Any, samples: Tensor, chosen: Chosen, of: str, floors: Numbers | None = None) -> Numbers:
+    """The numbers of one metric. floors: its numbers of as many other samples, whose floors are these."""
     dataset, metric = run.parts.dataset, chosen.entry.load()
     with speaking_for(chosen.entry):
         numbers = measure(
-            metric, samples, dataset, seed=seed_of(run.plan.seed, "metrics"), **values(chosen.options)
+            metric,
+            samples,
+            dataset,
+            seed=seed_of(run.plan.seed, "metrics"),
+            floors=floors,
+            **values(chosen.options),
         )
     sets = comparable(samples, dataset)
     n = compared(metric, sets, **values(chosen.options))

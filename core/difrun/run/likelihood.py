@@ -75,8 +75,11 @@ def measure(run: Any, request: Request) -> Content:
     run.listener.stage("likelihood")
 
     def flow(x: Tensor, steps: int) -> Tensor:
+        # Samples are x at t_min divided by α about μ: their density at x is that of x_t, times α^d.
+        at, centre = model.process.at(model.process.t_min), model.process.centre_like(x)
         options: Any = {"steps": steps, "probes": request.probes, "seed": seed}
-        return log_likelihood(model, x, watch=run.sample_report, **options).nats.cpu()
+        found = log_likelihood(model, centre + at.alpha * (x - centre), watch=run.sample_report, **options)
+        return found.nats.cpu() + x[0].numel() * math.log(at.alpha)
 
     log_p = flow(x, request.steps)
     bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()

@@ -12,7 +12,7 @@ from difrun.listener import Listener
 from difrun.randomness import torch_generator
 from difrun.registry import Registered, Registry
 from difrun.run.faults import culprit
-from difrun.run.parts import build, guided, made
+from difrun.run.parts import build, grid_times, guided, made
 from difrun.run.threads import threads
 from difrun.run.training import new_trainer
 
@@ -50,13 +50,15 @@ def _run(plan: Plan) -> None:
     parts = build(plan, device)
     few = parts.dataset.train[:8]
     parts.process.advice()
-    times = made(plan.grid, parts.process, plan.sample.steps)
-    parts.process.sample(few, times[1], 0)
-    parts.process.path(few, times[::-1], 0)
+    first, last = parts.process.t_min, parts.process.horizon
+    parts.process.sample(few, last, 0)
+    parts.process.path(few, [first, last], 0)
     if parts.loss is not None:
         trainer = new_trainer(plan, parts, device, Listener())
         trainer.run()
         trainer.finish()
-    samples = generate(made(plan.sampler), guided(parts.model, plan.guidance), plan.sample.n, times)
+    model = guided(parts.model, plan.guidance)
+    times = grid_times(plan.grid, model, plan.sample.steps)
+    samples = generate(made(plan.sampler), model, plan.sample.n, times)
     for metric in plan.metrics:
         metric.make(samples, parts.dataset.train[: len(samples)], generator=torch_generator(0, "rehearsal"))

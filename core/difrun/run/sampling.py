@@ -58,15 +58,20 @@ class Order:
             "evaluations": made(self.sampler).evaluations_in(self.steps),
         }
 
-    def file_name(self) -> str:
+    def file_name(self, model: Any = None) -> str:
         """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
 
-        The digest is of the options of sampler and grid, and of the noise.
+        The digest is of the options of sampler and grid, of the noise, and of what was tuned for the model, if that is
+        used.
         """
+        tuned = "tuned" in self.grid.entry.component.provides and getattr(model, "tunings", {}).get(
+            self.steps
+        )
         options = json.dumps(
             [c.entry.qualified for c in (self.sampler, self.grid)]
             + [self.sampler.record(), self.grid.record()]
             + ([] if self.noise == "fresh" else [self.noise])
+            + ([attrs.asdict(tuned)] if tuned else [])
         )
         digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
         parts = (
@@ -108,7 +113,7 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
 def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
     """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
     if out is None:
-        path = run.path / order.file_name()
+        path = run.path / order.file_name(run.model)
         if path.exists() and not force:
             raise DifrunError(
                 f"{path} holds these very samples already. Draw others with another --seed, or draw these again "

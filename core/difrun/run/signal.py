@@ -25,6 +25,7 @@ class Signal:
     sigma: float
     snr: float
     correlation: float
+    prior_mean: str
 
     @property
     def little(self) -> bool:
@@ -39,7 +40,7 @@ class Signal:
     def sentence(self) -> str:
         """The finding in words, and what it means for the prior."""
         left = f"At T = {self.horizon:g} the correlation of x_T with the data is {self.correlation:.2g}"
-        prior = "Sampling starts from the moment-matched prior N(α_T m, α_T² v + σ_T²)"
+        prior = f"Sampling starts from the moment-matched prior N({self.prior_mean}, α_T² v + σ_T²)"
         if self.little:
             return f"{left}: nearly all of the signal is gone. {prior}."
         if not self.much:
@@ -57,4 +58,5 @@ def signal_at_horizon(process: Any, var: Tensor) -> Signal | None:
     at = process.at(process.horizon)
     spread = at.alpha * math.sqrt(float(var.double().mean()))
     total = math.hypot(spread, at.sigma)
-    return Signal(process.horizon, at.alpha, at.sigma, (spread / at.sigma) ** 2, spread / total)
+    mean = "α_T m" if process.centred() is process else "μ + α_T (m − μ)"
+    return Signal(process.horizon, at.alpha, at.sigma, (spread / at.sigma) ** 2, spread / total, mean)

@@ -1,22 +1,29 @@
 """The examples of a run that cannot be made again from its seed, kept in its folder."""
 
 import json
+from pathlib import Path
 
 import attrs
 
 from difrun import checkpoint
-from difrun.data import Dataset, Scaling
+from difrun.choose import lookup
+from difrun.config import Chosen
+from difrun.data import Dataset, Origin, Scaling
 from difrun.errors import DifrunError
+from difrun.options import Given, build
+from difrun.registry import get_registry
 from difrun.run.folder import Folder
+from difrun.run.parts import made
 from difrun.words import listed
 
 
 def keep(folder: Folder, dataset: Dataset) -> None:
-    """Write data.safetensors if the examples come from outside: a user's file may move or change.
+    """Write data.safetensors if the examples come from outside: a user's file, or another run, may move or change.
 
-    Examples that the dataset draws itself (`fresh`) come back from the seed and are not written.
+    Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless it has an
+    `origin`: then they are written beside what that is.
     """
-    if dataset.fresh is not None:
+    if dataset.fresh is not None and dataset.origin is None:
         return
     tensors = {"train": dataset.train, "held_out": dataset.held_out}
     if dataset.noise is not None:
@@ -24,28 +31,46 @@ def keep(folder: Folder, dataset: Dataset) -> None:
     if dataset.scaling is not None:
         tensors |= attrs.asdict(dataset.scaling, recurse=False)
     names = {"name": dataset.name, "columns": json.dumps(dataset.columns)}
+    if dataset.origin is not None:
+        names["origin"] = json.dumps(attrs.asdict(dataset.origin))
     checkpoint.write(folder.data, tensors, names)
 
 
 def kept(folder: Folder) -> Dataset | None:
-    """The dataset that `keep` wrote, None if it wrote none. Raises DifrunError when the file is damaged."""
+    """The dataset that `keep` wrote, None if it wrote none; what is known of its law comes from its origin.
+
+    Raises DifrunError when the file is damaged, and when the origin's plugin is not installed.
+    """
     if not folder.data.is_file():
         return None
     tensors, names = checkpoint.read(folder.data)
     try:
         scaling = Scaling(tensors["shift"], tensors["scale"]) if "scale" in tensors else None
-        return Dataset(
+        origin = Origin(**json.loads(names["origin"])) if "origin" in names else None
+        dataset = Dataset(
             name=names["name"],
             train=tensors["train"],
             held_out=tensors["held_out"],
             noise=tensors.get("noise"),
             columns=json.loads(names["columns"]),
             scaling=scaling,
+            origin=origin,
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:
         raise DifrunError(
             f"{folder.data} does not hold the examples of a run: {error} is missing or wrong."
         ) from error
+    return dataset if origin is None else _with_law(dataset, origin, folder.data)
+
+
+def _with_law(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
+    entry = lookup(get_registry(), "dataset", origin.name)
+    given = {name: Given(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
+    first = made(
+        Chosen("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
+    )
+    known = ("fresh", "law", "log_density", "entropy")
+    return attrs.evolve(dataset, **{name: getattr(first, name) for name in known})
 
 
 def told(dataset: Dataset) -> str:

@@ -34,7 +34,7 @@ def write(folder: Folder, tunings: Mapping[int, Tuning]) -> None:
 def improve(
     run: Any, steps: int, free_weights: bool, iterations: int, watch: Callable[[int, int], Any]
 ) -> Tuning:
-    """Tune the model of a run for so many steps and put what is found beside what there is."""
+    """Tune the model of a run for so many steps, and keep what is found unless an earlier tuning is nearer."""
     tuning = tune(
         run.parts.model,
         steps,
@@ -43,7 +43,14 @@ def improve(
         seed=run.plan.seed,
         watch=watch,
     )
-    run.parts.model.tunings = {**read(run.folder), steps: tuning}
+    kept = read(run.folder)
+    if steps in kept and kept[steps].median <= tuning.median:
+        run.listener.note(
+            f"the earlier tuning for {steps} steps stays: its median error is {kept[steps].median:.2g}, that of the "
+            f"new one {tuning.median:.2g}"
+        )
+        tuning = kept[steps]
+    run.parts.model.tunings = {**kept, steps: tuning}
     write(run.folder, run.parts.model.tunings)
     return tuning
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.loss import Regression, uniform
 from difrun.times import LogSNR, TimeLaw, Uniform
+from difrun_ddpm.options import NoiseOptions, Times
 from difrun_ddpm.process import DDPM
 
 
@@ -59,12 +60,14 @@ def bound_weight(at: Any, data_std: float) -> Any:
     return weight.to(at.t.dtype).to(at.t.device)
 
 
-def noise(*, times: str = "uniform") -> Regression:
+def noise(*, times: Times = "uniform") -> Regression:
     r"""The simple loss, E_t E ‖ε_θ(x_t, t) − ε‖²/d (Ho et al., 2020, arXiv 2006.11239, eq. 14).
 
     `times` is the law of t. "uniform": n = 1 ... N on the chain `ddpm`, and t on [t_min, T] on any other process.
     "log-snr": uniform in log(α/σ) from t_min to T, which spends more of the training on small noise.
+    Raises ValueError for another.
     """
+    NoiseOptions(times=times)  # refuses a law that is none
     laws: dict[str, TimeLaw] = {"uniform": SimpleTimes(), "log-snr": LogSNR()}
     return Regression("noise", uniform, laws[times])
 

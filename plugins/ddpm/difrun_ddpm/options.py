@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import attrs
 from attrs.validators import ge, gt, in_, le, lt
 
-from difrun.api import GaussianOptions, option
+from difrun.api import GaussianOptions, option, refuse_unused
 
 Table = Literal["linear", "cosine", "scaled-linear"]
 Times = Literal["uniform", "log-snr"]
@@ -28,6 +28,13 @@ class DDPMOptions(GaussianOptions):
     )
 
     def __attrs_post_init__(self) -> None:
+        if self.schedule == "cosine":
+            refuse_unused(
+                self,
+                ("beta_start", "beta_end"),
+                "the cosine schedule has no",
+                "choose schedule linear or scaled-linear",
+            )
         if self.beta_end < self.beta_start:
             raise ValueError(
                 f"beta_end = {self.beta_end:g} must not be smaller than beta_start = {self.beta_start:g}"

@@ -68,11 +68,8 @@ class DDPM(GaussianProcess, DDPMOptions):
         # expm1 keeps the relative error near t = 0, where 1 − ᾱ would cancel.
         return -torch.expm1(-self._curve(t))
 
-    def time_at(self, lam: Any) -> Any:
-        """The time at which λ(t) = lam, clipped to [0, N]; number in, number out. In closed form."""
-        target = torch.as_tensor(lam, dtype=torch.float64)
-        times = self._curve.inverse(torch.logaddexp(torch.zeros_like(target), -2 * target))
-        return times if isinstance(lam, Tensor) else times.item()
+    def _time_at(self, target: Tensor) -> Tensor:
+        return self._curve.inverse(torch.logaddexp(torch.zeros_like(target), -2 * target))
 
     def advice(self) -> list[str]:
         """A warning where the chain ends with signal left: √ᾱ_N, the correlation of x_N with data of variance 1."""

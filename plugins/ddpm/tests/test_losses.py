@@ -159,3 +159,8 @@ def test_simple_times_of_other_laws_and_processes():
 def test_a_chain_of_one_step_has_no_bound():
     with pytest.raises(DifrunError, match="at least 2 steps"):
         vlb()(ExactMixture(GAUSSIAN, DDPM(steps=1)), data(4), Generator(1))
+
+
+def test_a_law_of_times_that_is_none_is_refused():
+    with pytest.raises(ValueError, match=r"'times' must be in \('uniform', 'log-snr'\) \(got 'foo'\)"):
+        noise(times="foo")

@@ -161,6 +161,11 @@ def test_advice_where_the_chain_ends_too_early():
         ({"beta_start": 0.0}, "beta_start.*must be > 0"),
         ({"beta_start": 0.1}, "beta_end = 0.02 must not be smaller than beta_start = 0.1"),
         ({"schedule": "cosine", "rescale": True}, "rescale is for the linear and the scaled-linear"),
+        ({"schedule": "cosine", "beta_end": 0.01}, "cosine schedule has no beta_end; leave it out"),
+        (
+            {"schedule": "cosine", "beta_start": 0.1, "beta_end": 0.2},
+            "no beta_start and beta_end; leave them",
+        ),
         ({"schedule": "sqrt"}, "schedule"),
         ({"stepz": 10}, "no 'stepz'. Did you mean 'steps'"),
     ],

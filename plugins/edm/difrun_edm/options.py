@@ -3,7 +3,7 @@
 import attrs
 from attrs.validators import ge, gt, optional
 
-from difrun.api import GaussianOptions, option
+from difrun.api import GaussianOptions, option, refuse_unused
 
 
 @attrs.frozen
@@ -34,5 +34,12 @@ class HeunOptions:
     s_noise: float = option(1.0, "Standard deviation of the added noise, over the right one.", ge(0))
 
     def __attrs_post_init__(self) -> None:
+        if self.s_churn == 0:
+            refuse_unused(
+                self,
+                ("s_tmin", "s_tmax", "s_noise"),
+                "without churn there is no use for",
+                "choose s_churn above 0",
+            )
         if self.s_tmin >= self.s_tmax:
             raise ValueError(f"s_tmin = {self.s_tmin:g} must be less than s_tmax = {self.s_tmax:g}")

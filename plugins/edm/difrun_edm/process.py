@@ -1,7 +1,5 @@
 """The process of the plugin: noise of standard deviation t."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -27,7 +25,5 @@ class EDM(GaussianProcess, EDMOptions):
     def variance(self, t: Tensor) -> Tensor:
         return t**2
 
-    def time_at(self, lam: Any) -> Any:
-        """The time e^−λ, clipped to [0, T]; number in, number out."""
-        t = torch.as_tensor(lam, dtype=torch.float64).neg().exp().clamp(max=self.horizon)
-        return t if isinstance(lam, Tensor) else t.item()
+    def _time_at(self, target: Tensor) -> Tensor:
+        return target.neg().exp().clamp(max=self.horizon)  # t = e^−λ

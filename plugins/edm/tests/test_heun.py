@@ -190,3 +190,8 @@ def test_misuse_is_refused():
         ChurnedHeun(s_tmin=3.0, s_tmax=1.0)
     with pytest.raises(ValueError, match=r"'s_churn' must be >= 0"):
         ChurnedHeun(s_churn=-1.0)
+    for given in ({"s_noise": 1.003}, {"s_tmin": 0.1}, {"s_tmax": 10.0}):
+        with pytest.raises(
+            ValueError, match=f"without churn there is no use for {next(iter(given))}; leave it"
+        ):
+            ChurnedHeun(s_churn=0.0, **given)

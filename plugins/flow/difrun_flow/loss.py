@@ -2,9 +2,10 @@
 
 from difrun.loss import Regression
 from difrun.times import LogitNormal, TimeLaw, Uniform
+from difrun_flow.options import FlowLossOptions, Times
 
 
-def flow(*, times: str = "uniform", mean: float = 0.0, std: float = 1.0) -> Regression:
+def flow(*, times: Times = "uniform", mean: float = 0.0, std: float = 1.0) -> Regression:
     r"""Velocity matching, E_t E ‖u_θ(x_t, t) − (ε − x_0)‖² / d.
 
     On rectified flow u_θ is the velocity of the probability flow (Liu et al., 2023, arXiv 2209.03003, eq. 1). On any
@@ -13,6 +14,8 @@ def flow(*, times: str = "uniform", mean: float = 0.0, std: float = 1.0) -> Regr
     rectified flow. `times` is the law of t on [t_min, T]: "uniform", or "logit-normal" with logit(t/T) ~
     N(mean, std²) (Esser et al., 2024, arXiv 2403.03206, sec. 3.1). Couples of noise and data, where a dataset has
     them, are kept together.
+    Raises ValueError for another law, and for mean or std beside times that do not use them.
     """
+    FlowLossOptions(times=times, mean=mean, std=std)  # refuses what would be ignored
     laws: dict[str, TimeLaw] = {"uniform": Uniform(), "logit-normal": LogitNormal(mean, std)}
     return Regression("straight", times=laws[times])

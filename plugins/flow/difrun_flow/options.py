@@ -1,13 +1,14 @@
 """Options of the plugin's components, without torch."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import attrs
-from attrs.validators import ge, gt, optional
+from attrs.validators import ge, gt, in_, optional
 
-from difrun.api import GaussianOptions, option
+from difrun.api import GaussianOptions, option, refuse_unused
 
+Times = Literal["uniform", "logit-normal"]
 MIN_COUPLES = 20
 
 
@@ -18,11 +19,17 @@ class FlowOptions(GaussianOptions):
 
 @attrs.frozen
 class FlowLossOptions:
-    times: Literal["uniform", "logit-normal"] = option(
-        "uniform", "Law of the training time: uniform in t, or normal in logit(t/T)."
+    times: Times = option(
+        "uniform",
+        "Law of the training time: uniform in t, or normal in logit(t/T).",
+        in_(get_args(Times)),
     )
     mean: float = option(0.0, "Mean of logit(t/T), for logit-normal times; below 0: nearer to the data.")
     std: float = option(1.0, "Standard deviation of logit(t/T), for logit-normal times.", gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if self.times != "logit-normal":
+            refuse_unused(self, ("mean", "std"), "only logit-normal times have", "choose times logit-normal")
 
 
 @attrs.frozen

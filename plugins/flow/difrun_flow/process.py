@@ -1,7 +1,5 @@
 """The process of the plugin: rectified flow."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -32,7 +30,5 @@ class RectifiedFlow(GaussianProcess, FlowOptions):
     def variance(self, t: Tensor) -> Tensor:
         return t.clamp_max(1) ** 2
 
-    def time_at(self, lam: float | Tensor) -> Any:
-        """t = 1/(1 + e^λ); number in, number out."""
-        t = torch.sigmoid(-torch.as_tensor(lam, dtype=torch.float64))
-        return t if isinstance(lam, Tensor) else t.item()
+    def _time_at(self, target: Tensor) -> Tensor:
+        return torch.sigmoid(-target)  # t = 1/(1 + e^λ)

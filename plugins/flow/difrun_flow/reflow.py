@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from difrun.builtin.samplers import Euler
-from difrun.data import Dataset
+from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
-from difrun.integrate import integrate
-from difrun.randomness import Generator
+from difrun.integrate import integrate, to_data
+from difrun.randomness import Generator, seed_of
 from difrun.registry import get_registry
 from difrun.run import Run, reopen
+from difrun.run.parts import grid_times
 
 CHUNK = 4096
 
@@ -36,7 +37,8 @@ def reflow(
 
     run: the folder of the run; its model and its grid are used. sampler, steps: None takes the run's own. The
     noise is ε of the prior x_T = E[x_T] + std[x_T] ε. What is known of the law, held-out examples and units are those
-    of the run's own dataset, so that samples are still compared with real data.
+    of the run's own dataset, so that samples are still compared with real data. A run on the couples keeps them in
+    its folder, and does not need this one any more.
 
     Raises DifrunError when the run is not given, not trained, or its sampler is not deterministic: its samples would
     be no function of the noise.
@@ -47,7 +49,16 @@ def reflow(
     if not first.trained:
         raise DifrunError(f"{run} has not been trained to the end. Run 'difrun resume {run}' first.")
     noise, samples = couples(first, n, seed=seed, sampler=sampler, steps=steps)
-    return attrs.evolve(first.parts.dataset, name="reflow", train=samples, noise=noise)
+    data = first.parts.dataset
+    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first))
+
+
+def _origin(run: Run) -> Origin | None:
+    """The dataset that knows the law: the run's, or that of the first of several; None for examples from a file."""
+    data, chosen = run.parts.dataset, run.plan.dataset
+    if data.fresh is None or data.origin is not None:
+        return data.origin
+    return Origin(chosen.name, chosen.record(), seed_of(run.plan.seed, "dataset"))
 
 
 def couples(
@@ -64,7 +75,7 @@ def couples(
             "Choose a deterministic one: --dataset.sampler heun"
         )
     model, process = run.model, run.parts.process
-    times = run.plan.grid.make(process, steps or run.plan.sample.steps)
+    times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps)
     noises, samples = [], []
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
@@ -72,7 +83,8 @@ def couples(
         x = process.prior(
             tuple(noise.shape), mean=model.mean, var=model.var, generator=_Given(noise), device=run.device
         )
-        samples.append(integrate(method, model, x, times, generator=generator).cpu())
+        end = integrate(method, model, x, times, generator=generator)
+        samples.append(to_data(process, end, times[-1]).cpu())
         noises.append(noise.cpu())
     return torch.cat(noises), torch.cat(samples)
 

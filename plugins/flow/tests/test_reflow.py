@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -17,6 +18,7 @@ from difrun.loss import Loss
 from difrun.mixture import GaussianMixture
 from difrun.model import NetworkModel, ScoreModel
 from difrun.run import reopen, start
+from difrun.run.parts import grid_times
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun.train import Trainer
 from difrun_flow.loss import flow
@@ -80,8 +82,10 @@ def test_the_couples_are_those_of_the_flow(runs):
     data = second.parts.dataset
     assert data.name == "reflow"
     assert data.noise.shape == data.train.shape == (6000, 2)
-    times = first.plan.grid.make(FLOW, first.plan.sample.steps)
-    end = integrate(first.plan.sampler.make(), first.model, data.noise[:500], times)
+    times = grid_times(first.plan.grid, first.model, first.plan.sample.steps)
+    end = (
+        integrate(first.plan.sampler.make(), first.model, data.noise[:500], times) / FLOW.at(FLOW.t_min).alpha
+    )
     torch.testing.assert_close(data.train[:500], end, rtol=1e-4, atol=1e-4)
     assert data.noise.mean(0).abs().max() < 5 / 6000**0.5
     assert (data.noise.var(0) - 1).abs().max() < 5 * (2 / 6000) ** 0.5
@@ -90,23 +94,55 @@ def test_the_couples_are_those_of_the_flow(runs):
 
 
 def test_the_second_run_is_restored_from_its_folder(runs):
-    """Opened again it makes the same couples and holds the same model."""
+    """Opened again it has the same couples and holds the same model."""
     second = runs[1]
     again = reopen(second.path)
     assert again.trained
     torch.testing.assert_close(again.parts.dataset.noise, second.parts.dataset.noise, rtol=0, atol=0)
-    torch.testing.assert_close(again.parts.dataset.train, second.parts.dataset.train, rtol=1e-5, atol=1e-6)
+    assert torch.equal(again.parts.dataset.train, second.parts.dataset.train)
     x = FLOW.prior((20, 2), generator=1)
     at = FLOW.at(0.7)
     torch.testing.assert_close(again.model.predict(x, at, "x0"), second.model.predict(x, at, "x0"))
+
+
+def test_a_second_run_does_not_need_the_first(tmp_path, monkeypatch):
+    """With the first run gone: samples, metrics, law and couples of the second as before, and it is trained to its end.
+
+    A third run on the couples of the second, and the numbers that need the law, work as well.
+    """
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, redraw: [])
+    named = {"process": "flow", "sampler": "heun", "grid": "logsnr", "metric": ["sliced-w2"]}
+    few = {**SMALL, "train": {"steps": 30, "batch": 64}, "sample": {"n": 200, "steps": 4}}
+    first = start(resolve({**named, "dataset": "gmm"}, {**few, "dataset": {"modes": 3}}), tmp_path / "1")
+    first.train()
+    plan = resolve({**named, "dataset": "reflow"}, {**few, "dataset": {"run": first.path, "n": 300}})
+    second = start(plan, tmp_path / "2")
+    data, generator = second.parts.dataset, torch.Generator
+    (tmp_path / "1").rename(tmp_path / "moved")
+    again = reopen(second.path)
+    kept = again.parts.dataset
+    for name in ("train", "noise", "held_out"):
+        assert torch.equal(getattr(kept, name), getattr(data, name)), name
+    assert torch.equal(kept.fresh(50, generator().manual_seed(1)), data.fresh(50, generator().manual_seed(1)))
+    assert torch.equal(kept.law.means, data.law.means)
+    again.resume()
+    assert again.trained
+    end = reopen(second.path)
+    metrics = end.metrics
+    assert end.evaluate() == metrics
+    drawn = np.load(end.draw_samples(200, end.plan.sampler, end.plan.grid, 4, end.plan.seed, 4096))["x"]
+    np.testing.assert_array_equal(drawn, end.samples.numpy())
+    third = reflow(seed=0, run=second.path, n=50)
+    assert third.origin == data.origin
+    assert third.origin.name == "gmm"
 
 
 def test_options_choose_how_many_and_how(runs):
     """n, sampler and steps are those that are named; the seed decides the noise."""
     folder = runs[0].path
     data = reflow(seed=3, run=folder, n=50, sampler="euler", steps=7)
-    times = runs[0].plan.grid.make(FLOW, 7)
-    end = integrate(Euler(), runs[0].model, data.noise, times)
+    times = grid_times(runs[0].plan.grid, runs[0].model, 7)
+    end = integrate(Euler(), runs[0].model, data.noise, times) / FLOW.at(FLOW.t_min).alpha
     torch.testing.assert_close(data.train, end, rtol=1e-5, atol=1e-5)
     assert len(data.train) == 50
     assert not torch.equal(reflow(seed=4, run=folder, n=50, steps=2).noise, data.noise)
@@ -137,14 +173,16 @@ def test_noise_of_a_process_that_keeps_some_data():
         device=torch.device("cpu"),
         plan=SimpleNamespace(
             sampler=SimpleNamespace(make=Heun, name="heun"),
-            grid=SimpleNamespace(make=logsnr),
+            grid=SimpleNamespace(
+                make=logsnr, entry=SimpleNamespace(component=SimpleNamespace(provides=frozenset()))
+            ),
             sample=SimpleNamespace(steps=10),
         ),
     )
     noise, x0 = couples(run, 5000, seed=1)
     at = process.at(4.0)
     top = at.alpha * model.mean + (at.alpha**2 * model.var + at.var).sqrt() * noise
-    expected = integrate(Heun(), model, top.float(), logsnr(process, 10))
+    expected = integrate(Heun(), model, top.float(), logsnr(process, 10)) / process.at(process.t_min).alpha
     torch.testing.assert_close(x0, expected, rtol=1e-5, atol=1e-5)
     assert len(noise.unique(dim=0)) == 5000
 

@@ -1,25 +1,16 @@
 """Options of the plugin's components, without torch."""
 
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import attrs
 from attrs.validators import ge, gt, in_
 
-from difrun.api import GaussianOptions, option
+from difrun.api import GaussianOptions, option, refuse_unused
 
+Schedule = Literal["linear", "cosine"]
 Times = Literal["uniform", "log-snr", "log-normal"]
 Corrector = Literal["langevin", "restart", "none"]
 Numbers = float | tuple[float, ...]
-
-
-def _unused(options: Any, names: tuple[str, ...], why: str, instead: str) -> None:
-    """Refuse options that differ from their defaults although the choice made has no use for them."""
-    fields = attrs.fields_dict(type(options))
-    given = [name for name in names if getattr(options, name) != fields[name].default]
-    if given:
-        raise ValueError(
-            f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}"
-        )
 
 
 @attrs.frozen
@@ -36,13 +27,15 @@ class OUOptions(GaussianOptions):
 
 @attrs.frozen
 class VPOptions(GaussianOptions):
-    schedule: Literal["linear", "cosine"] = option("linear", "Form of the noise schedule β(t).")
+    schedule: Schedule = option("linear", "Form of the noise schedule β(t).", in_(get_args(Schedule)))
     beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", gt(0))
     beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", gt(0))
 
     def __attrs_post_init__(self) -> None:
         if self.schedule == "cosine":
-            _unused(self, ("beta_min", "beta_max"), "only the linear schedule has", "choose schedule linear")
+            refuse_unused(
+                self, ("beta_min", "beta_max"), "only the linear schedule has", "choose schedule linear"
+            )
 
 
 @attrs.frozen
@@ -60,14 +53,16 @@ class VEOptions(GaussianOptions):
 @attrs.frozen
 class ScoreOptions:
     times: Times = option(
-        "log-snr", "Law of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α)."
+        "log-snr",
+        "Law of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α).",
+        in_(get_args(Times)),
     )
     p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")
     p_std: float = option(1.2, "Standard deviation of ln(σ/α), for log-normal times.", gt(0))
 
     def __attrs_post_init__(self) -> None:
         if self.times != "log-normal":
-            _unused(self, ("p_mean", "p_std"), "only log-normal times have", "choose times log-normal")
+            refuse_unused(self, ("p_mean", "p_std"), "only log-normal times have", "choose times log-normal")
 
 
 @attrs.frozen
@@ -94,11 +89,11 @@ class PCOptions:
 
     def __attrs_post_init__(self) -> None:
         if self.corrector == "none":
-            _unused(
+            refuse_unused(
                 self,
                 ("corrections",),
                 "without a corrector there are no",
                 "choose corrector langevin or restart",
             )
         if self.corrector != "langevin":
-            _unused(self, ("snr",), "only a Langevin correction has an", "choose corrector langevin")
+            refuse_unused(self, ("snr",), "only a Langevin correction has an", "choose corrector langevin")

@@ -80,3 +80,5 @@ def test_options_that_would_be_ignored_are_refused():
     ):
         with pytest.raises(ValueError, match=f"only log-normal times have {named}"):
             score(times="uniform", **given)
+    with pytest.raises(ValueError, match=r"'times' must be in .*log-snr.*got 'foo'"):
+        score(times="foo")

@@ -72,6 +72,14 @@ class Tardy(ReferenceVP):
         return 1.05 * super().time_at(lam)
 
 
+class Doubled(ReferenceVP):
+    """Finds times in float64, whatever it is asked in."""
+
+    def time_at(self, lam):
+        found = super().time_at(torch.as_tensor(lam, dtype=torch.float64))
+        return found if isinstance(lam, torch.Tensor) else found.item()
+
+
 class Misread(ReferenceVP):
     """Reads a network that predicts v as one that predicts the velocity."""
 

@@ -92,6 +92,22 @@ def time_at_inverts_the_log_snr(subject: Subject) -> None:
     assert process.time_at(0.5 * (low + high)) == pytest.approx(times[250].item(), rel=1e-12)
 
 
+@check("process", provides=GAUSSIAN)
+def time_at_answers_in_kind(subject: Subject) -> None:
+    """A tensor of λ is answered in its dtype, to its rounding: float32 λ give the times of float64, to 1e-6."""
+    process = subject.make()
+    low, high = process.lam_range
+    lam = torch.linspace(low, high, 101)
+    exact = process.time_at(lam.double())
+    assert isinstance(process.time_at(0.5), float), "time_at of a number gives a number"
+    for method, allowed in ((process.time_at, 1e-6), (process.time_near, 2e-5)):
+        times = method(lam)
+        assert times.dtype == torch.float32, (
+            f"{method.__name__} of a float32 tensor gives {times.dtype}: override _time_at, not time_at"
+        )
+        torch.testing.assert_close(times.double(), exact, rtol=allowed, atol=0)
+
+
 def probe(process: GaussianProcess, t: float, s: float) -> tuple[float, float, float]:
     """(a, b, v) of the bridge q(x_s | x_t, x_0) = N(a x_t + b x_0, v), in coordinates centred on μ."""
     at, to = process.instants([t, s])
