@@ -14,6 +14,12 @@ ERRORS = 2.0
 """Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true law
 (rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or density-coverage."""
 
+WEAK = 1.5
+"""How many times worse than the floor samples may be before a test that misses it is said to have little power."""
+
+FAR = {"higher": 1.25, "lower": 5.0}
+"""The `factor` from which samples are far from the data: shares fall by a fifth, distances are five times the floor."""
+
 
 def departure(number: Number) -> float:
     """How much worse than its floor a number is, in its own units; at most 0 on the good side, NaN without a floor.
@@ -27,8 +33,7 @@ def departure(number: Number) -> float:
 
 def at_floor(number: Number) -> bool:
     """Whether a number is no worse than its floor, or by no more than 2 √(s_v² + s_f²), s the standard deviations."""
-    spread = math.hypot(*(sd for sd in (_known(number, "value_sd"), _known(number, "floor_sd")) if sd == sd))
-    return departure(number) <= ERRORS * spread
+    return departure(number) <= ERRORS * _spread(number)
 
 
 def ratio(number: Number) -> float | None:
@@ -86,8 +91,11 @@ def verdict(metrics: Mapping[str, Number]) -> str:
         if len(judged) == 1:
             (name, number), *_ = judged.items()
             near = "within two standard deviations of it" if times(number) else "not told apart from it"
-            return f"{_stands(name, names, judged)}, {near}."
-        return f"All {len(judged)} numbers are at their floors, within two standard deviations."
+            return f"{_stands(name, names, judged)}, {near}.{_weakness(judged, names)}"
+        return (
+            f"All {len(judged)} numbers are at their floors, within two standard deviations."
+            f"{_weakness(judged, names)}"
+        )
     worst, *others = off
     if len(judged) == 1:
         return f"{_stands(worst, names, judged)}{_side(judged[worst])}."
@@ -100,6 +108,36 @@ def verdict(metrics: Mapping[str, Number]) -> str:
             f"Not told apart from {'its floor' if len(fine) == 1 else 'their floors'}: {listed(fine, ' and ')}."
         )
     return " ".join(said)
+
+
+def least(number: Number) -> float | None:
+    """The smallest `factor` at which a number would be called off its floor; None where value/floor means nothing."""
+    if ratio(number) is None:
+        return None
+    edge = ERRORS * _spread(number) / _known(number, "floor")
+    if number.get("better") == "higher":
+        return 1 / (1 - edge) if edge < 1 else math.inf
+    return 1 + edge
+
+
+def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> str:
+    """What may help where samples of a trained model are far from the data; empty where they are not.
+
+    Far: a number off its floor whose `factor` is at least `FAR`. training, sampling: the steps of each.
+    """
+    far = any(
+        not at_floor(number)
+        and ratio(number) is not None
+        and factor(number) >= FAR.get(number.get("better") or "", math.inf)
+        for number in metrics.values()
+        if not math.isnan(_known(number, "floor"))
+    )
+    if not far:
+        return ""
+    return (
+        f"Samples so far from the data most often want longer training (--train.steps, {training} here) or more "
+        f"sampling steps (--steps, {sampling} here)."
+    )
 
 
 def legend(metrics: Mapping[str, Number]) -> list[str]:
@@ -156,6 +194,26 @@ def text(value: Any) -> str:
         return mantissa
     raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"{mantissa}·10{raised}"
+
+
+def _weakness(metrics: Mapping[str, Number], names: Mapping[str, str]) -> str:
+    """That numbers at their floors tell little, where not even the sharpest would tell samples `WEAK` times worse."""
+    known = {name: found for name, number in metrics.items() if (found := least(number)) is not None}
+    if not known or min(known.values()) < WEAK:
+        return ""
+    name = min(known, key=lambda name: known[name])
+    high = metrics[name].get("better") == "higher"
+    limit = 1 / known[name] if high else known[name]
+    which = "it" if len(metrics) == 1 else f"{names[name]}, the sharpest,"
+    return (
+        f" This test has little power: {which} tells samples from data only {'below' if high else 'above'} "
+        f"{text(float(f'{limit:.2g}'))}× the floor. More samples (--n) or another metric tell more."
+    )
+
+
+def _spread(number: Number) -> float:
+    """√(s_v² + s_f²), of the standard deviations that are known."""
+    return math.hypot(*(sd for sd in (_known(number, "value_sd"), _known(number, "floor_sd")) if sd == sd))
 
 
 def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -> str:

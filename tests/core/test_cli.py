@@ -157,6 +157,9 @@ def test_the_end_is_a_table_and_the_report(toy, call, work):
         "Worst: density is 0.9, 0.9× its floor 1. Not told apart from its floor: sliced-w2.",
         f"Report: {Path('runs/toy-1/report.html')}",
     ]
+    work.suggestion = "Train longer."
+    assert call(*TOY, "--quiet")[1].splitlines()[-2:] == ["Train longer.", out.splitlines()[-1]]
+    work.suggestion = ""
     work.metrics["sliced-w2"]["n"] = 512
     _, out, _ = call(*TOY, "--quiet")
     assert [line.split()[-1] for line in out.splitlines()[:3]] == ["n", "512", "-"]

@@ -7,7 +7,7 @@ import torch
 
 from difrun.builtin import datasets, metrics
 from difrun.metric import Reading, measure, reading, reads
-from difrun.verdict import at_floor, factor, legend, ratio, times, verdict
+from difrun.verdict import at_floor, factor, least, legend, ratio, suggestion, times, verdict
 
 LOWER, HIGHER = {"better": "lower", "ratio": True}, {"better": "higher", "ratio": True}
 NOISE = {"better": "lower", "ratio": False}
@@ -189,6 +189,41 @@ def test_the_legend_says_what_bounds_n_and_where_there_is_no_spread():
         "± –: no spread is known, as there is one pairing only: all examples of both sets are compared.",
     ]
     assert legend({"w2": one | {"value_sd": 0.1}})[1:] == []
+
+
+def test_a_test_of_little_power_says_so():
+    """Of a floor 0.036, both ± 0.02, nothing is told below 1 + 2 √2 · 0.02/0.036 = 2.6 times it."""
+    weak = {"sliced-w2": number(0.04, 0.036, 0.02, **LOWER)}
+    assert verdict(weak).endswith(
+        "This test has little power: it tells samples from data only above 2.6× the floor. "
+        "More samples (--n) or another metric tell more."
+    )
+    at = 0.036 * least(weak["sliced-w2"])
+    assert at_floor(weak["sliced-w2"] | {"value": at * 0.999})
+    assert not at_floor(weak["sliced-w2"] | {"value": at * 1.001})
+    share = {"recall": number(0.9, 0.95, 0.2, **HIGHER)}
+    assert "only below 0.4× the floor" in verdict(share)
+    assert at_floor(share["recall"] | {"value": 0.95 / least(share["recall"]) * 1.001})
+    assert not at_floor(share["recall"] | {"value": 0.95 / least(share["recall"]) * 0.999})
+    assert "sliced-w2, the sharpest, tells samples" in verdict(weak | {"w2": number(0.1, 0.1, 0.2, **LOWER)})
+    # One number that would tell is enough, and energy, whose floor is noise, has no such factor.
+    assert "power" not in verdict(weak | {"density": number(0.99, 1.0, 0.01, **HIGHER)})
+    assert "power" not in verdict({"energy": number(0.002, -0.0004, 0.002, **NOISE)})
+    assert "power" not in verdict({"sliced-w2": number(0.04, 0.036, 0.005, **LOWER)})
+
+
+def test_only_samples_far_from_the_data_bring_a_suggestion():
+    told = (
+        "Samples so far from the data most often want longer training (--train.steps, 500 here) or more "
+        "sampling steps (--steps, 5 here)."
+    )
+    assert suggestion(HUMP, 500, 5) == told  # density is a third of its floor
+    assert suggestion({"w2": number(0.6, 0.1, 0.01, **LOWER)}, 500, 5) == told
+    assert suggestion({"w2": number(0.4, 0.1, 0.01, **LOWER)}, 500, 5) == ""
+    assert suggestion({"w2": number(0.6, 0.1, 0.3, **LOWER)}, 500, 5) == ""  # not told from its floor
+    assert suggestion({"density": number(0.85, 1.0, 0.01, **HIGHER)}, 500, 5) == ""
+    assert suggestion({"energy": number(9.0, 0.0, 0.01, **NOISE)}, 500, 5) == ""
+    assert suggestion({"w2": {"value": 0.6}}, 500, 5) == ""
 
 
 def test_large_numbers_are_written_out():

@@ -10,7 +10,22 @@ import torch
 
 from .support import difrun, facts, samples, without_pictures
 
-EXACT = ("--model", "exact", "--dataset", "blobs", "--n", 300, "--steps", 10, "--threads", 1)
+EXACT = (
+    "--model",
+    "exact",
+    "--dataset",
+    "blobs",
+    "--sampler",
+    "heun",
+    "--grid",
+    "rho",
+    "--n",
+    300,
+    "--steps",
+    10,
+    "--threads",
+    1,
+)
 METRICS = ("--metric", "sliced-w2", "--metric", "energy")
 FAST = (
     "--train.steps",
@@ -208,6 +223,21 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     assert [line.split()[-1] for line in said.splitlines()[:3]] == ["n", "50", "80"]
     assert "n is 50 by --metric.w2.max-points: w2." in said
     assert "n is 80 by the held-out examples: energy." in said
+
+
+def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path):
+    """After 5 steps of training and 2 of sampling; not where the model is exact, however few the steps."""
+    run, told = (
+        tmp_path / "run",
+        "longer training (--train.steps, 5 here) or more sampling steps (--steps, 2 here).",
+    )
+    with without_pictures():
+        said = difrun("run", *FAST, "--metric", "density-coverage", "--out", run)
+        assert told in said
+        assert told in (run / "report.html").read_text(encoding="utf-8")
+        assert told in difrun("evaluate", run, "--metric", "density-coverage")
+        exact = ("run", *EXACT, "--metric", "density-coverage", "--out", tmp_path / "exact")
+        assert "longer training" not in difrun(*exact)
 
 
 def test_where_nothing_is_scaled_no_units_are_told(table):

@@ -173,7 +173,9 @@ def test_the_same_from_its_run_toml(finished, tmp_path):
 def test_sample_draws_more_with_another_sampler(finished):
     run, _ = finished
     before = (run / "samples.npz").read_bytes()
-    said = difrun("sample", run, "--n", 1000, "--sampler", "euler", "--steps", 20, "--seed", 0)
+    said = difrun(
+        "sample", run, "--n", 1000, "--sampler", "euler", "--grid", "rho", "--steps", 20, "--seed", 0
+    )
     (path,) = run.glob("samples-euler-rho-20-n1000-seed0-*.npz")
     name = path.name
     assert said.splitlines()[-1] == f"Samples: {path}"

@@ -64,7 +64,7 @@ def _evaluate(
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
     chosen, n = plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
-    found, metrics, told = None, None, ""
+    found, metrics, told, advice = None, None, "", ""
     with work(quiet, "No metrics were written.") as listener:
         running = reopened(request, folder, listener)
         if of_likelihood:
@@ -74,10 +74,12 @@ def _evaluate(
             told = f"Metrics: {path}"
         elif found is None or named or n is not None:  # the likelihood alone leaves the metrics as they are
             metrics = running.evaluate(chosen, n)
+            advice = running.suggestion
     if samples is None and (running.path / "report.html").is_file():
         told = f"Report: {running.path / 'report.html'}"
     tables = [
         "" if metrics is None else metrics_table(metrics),
+        advice,
         "" if found is None else likelihood_table(found),
     ]
     click.echo("\n".join(filter(None, [*tables, told])))

@@ -90,7 +90,7 @@ def _tell(request: Request, listener: Listener) -> None:
 
 
 def _finish(running: "Run") -> None:
-    click.echo(metrics_table(running.metrics))
+    click.echo("\n".join(filter(None, [metrics_table(running.metrics), running.suggestion])))
     click.echo(f"Report: {running.path / 'report.html'}")
 
 

@@ -25,6 +25,7 @@ from difrun.run.threads import threads
 from difrun.run.training import new_trainer
 from difrun.train import Trainer
 from difrun.tune import ITERATIONS, Tuning
+from difrun.verdict import suggestion
 from difrun.words import quoted
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -99,6 +100,13 @@ class Run:
     def metrics(self) -> evaluation.Numbers:
         """The metrics in metrics.json; empty before `evaluate`."""
         return self.facts.get("metrics", {})
+
+    @property
+    def suggestion(self) -> str:
+        """What may help where the samples of a trained model are far from the data; empty where they are not."""
+        if self.trainer is None:
+            return ""
+        return suggestion(self.metrics, self.trainer.step, self.plan.sample.steps)
 
     @property
     def facts(self) -> dict[str, Any]:

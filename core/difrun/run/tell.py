@@ -12,6 +12,7 @@ from difrun.run import likelihood
 from difrun.run.signal import Signal
 from difrun.run.snapshot import told
 from difrun.train import Trainer
+from difrun.verdict import verdict
 from difrun.words import quoted
 
 
@@ -37,6 +38,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
             "dataset": plan.dataset.name if own is None else dataset.name,
         },
         metrics=content.get("metrics", {}),
+        verdict=f"{verdict(run.metrics)} {run.suggestion}".strip(),
         metric_notes={name: number.get("meaning", "") for name, number in run.metrics.items()},
         likelihood=rows,
         likelihood_notes=notes,
