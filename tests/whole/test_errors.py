@@ -30,7 +30,10 @@ def here(tmp_path, monkeypatch):
             ("--sampler", "huen"),
             "Invalid value for --sampler: no sampler is called 'huen'. Did you mean 'heun'?",
         ),
-        (("--process.tehta", "1"), "No such option '--process.tehta'"),
+        (
+            ("--process.tehta", "1"),
+            "process 'ou' has no option 'tehta' (--process.tehta). Did you mean '--process.theta'?",
+        ),
         (("--process.theta", "-1"), "Invalid value for --process.theta: must be > 0; got -1"),
         (("--steps", "0"), "Invalid value for --steps: must be >= 1; got 0"),
         (("--n", "0"), "Invalid value for --n: must be >= 1; got 0"),

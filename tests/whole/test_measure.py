@@ -280,9 +280,9 @@ def test_drawn_paths_have_no_straight_pieces(tmp_path, monkeypatch):
     """Along a time axis from 0 to T no step is longer than a hundredth of it."""
     from difrun import draw, reopen
 
-    data = ("--model", "exact", "--dataset", "bimodal-1d", "--n", 50, "--steps", 10, "--threads", 1)
+    exact = ("--model", "exact", "--dataset", "bimodal-1d", "--n", 50, "--steps", 10, "--threads", 1)
     with without_pictures():
-        difrun("run", *METRICS, *data, "--out", tmp_path / "run")
+        difrun("run", *exact, *METRICS, "--out", tmp_path / "run")
     seen = []
     monkeypatch.setattr(draw, "paths_1d", lambda times, paths, **_: seen.append((times, paths)))
     monkeypatch.setattr(draw, "save", lambda figure, path: path)

@@ -379,7 +379,7 @@ class Run:
     def _need_model(self) -> None:
         if not self.trained:
             raise DifrunError(
-                f"{self.path} has not been trained to the end. Run 'difrun resume {quoted(self.path)}' first; with "
+                f"{self.path} has not been trained to the end. Run 'difrun resume {quoted(self.path)}' first. With "
                 "--finish it takes the weights that are there."
             )
 
