@@ -74,12 +74,16 @@ def measure(run: Any, request: Request) -> Content:
     d, seed = x[0].numel(), seed_of(run.plan.seed, "likelihood")
     run.listener.stage("likelihood")
 
+    # Samples are x_t at t_min divided by α about μ: their density at x is that of x_t, times α^d.
+    end, centre = model.process.at(model.process.t_min), model.process.centre_like(x)
+
+    def at_end(x: Tensor) -> Tensor:
+        return centre + end.alpha * (x - centre)
+
     def flow(x: Tensor, steps: int) -> Tensor:
-        # Samples are x at t_min divided by α about μ: their density at x is that of x_t, times α^d.
-        at, centre = model.process.at(model.process.t_min), model.process.centre_like(x)
         options: Any = {"steps": steps, "probes": request.probes, "seed": seed}
-        found = log_likelihood(model, centre + at.alpha * (x - centre), watch=run.sample_report, **options)
-        return found.nats.cpu() + x[0].numel() * math.log(at.alpha)
+        found = log_likelihood(model, at_end(x), watch=run.sample_report, **options)
+        return found.nats.cpu() + d * math.log(end.alpha)
 
     log_p = flow(x, request.steps)
     bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
@@ -109,8 +113,7 @@ def measure(run: Any, request: Request) -> Content:
         found |= {"gap": _mean(known - log_p, d), "gap_bound": _mean(known - bound, d)}
     if dataset.law is not None:
         noised = ExactMixture(dataset.law, model.process)
-        at = model.process.at(model.process.t_min)
-        found["gap_noise"] = _mean(known - noised.log_prob(x, at), d)
+        found["gap_noise"] = _mean(known - noised.log_prob(at_end(x), end) - d * math.log(end.alpha), d)
     content = {**run.folder.read_metrics(), "likelihood": found}
     files.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
     return found
