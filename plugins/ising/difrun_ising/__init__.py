@@ -1,7 +1,131 @@
 """Ising spins and categorical data: discrete diffusion, measured against exact references."""
 
+from typing import Any
+
 from difrun.api import Component, hookimpl
 from difrun_ising import options
+
+
+@hookimpl
+def difrun_processes() -> list[Component]:
+    return [
+        Component(
+            "ising",
+            "difrun_ising.process:Ising",
+            "Spins ±1 that flip, together or one sublattice after the other, or are masked",
+            options.IsingOptions,
+            provides={"discrete"},
+            requires={"spins"},
+            prefers={
+                "dataset": "ising",
+                "model": "spin-cnn",
+                "loss": "cross-entropy",
+                "sampler": "ancestral",
+                "grid": "linear",
+            },
+        ),
+        Component(
+            "categorical",
+            "difrun_ising.process:Categorical",
+            "K categories that are replaced by draws from any law, or masked",
+            options.CategoricalOptions,
+            provides={"discrete"},
+            requires={"categories"},
+            prefers={
+                "dataset": "markov",
+                "model": "letter-mlp",
+                "loss": "cross-entropy",
+                "sampler": "ancestral",
+                "grid": "linear",
+            },
+        ),
+    ]
+
+
+@hookimpl
+def difrun_models() -> list[Component]:
+    network = {"network"}
+    return [
+        Component(
+            "spin-cnn",
+            "difrun_ising.networks:SpinCNN",
+            "Convolutional network for lattices of spins, on a torus or with free boundaries",
+            options.NetworkOptions,
+            provides=network,
+            requires={"spins", "discrete"},
+        ),
+        Component(
+            "spin-mlp",
+            "difrun_ising.networks:SpinMLP",
+            "Residual MLP for spins of any shape",
+            options.SpinMLPOptions,
+            provides=network,
+            requires={"spins", "discrete"},
+        ),
+        Component(
+            "reverse-mlp",
+            "difrun_ising.networks:ReverseMLP",
+            "MLP of the reverse kernel, the original recipe; for the schedule flips",
+            options.ReverseMLPOptions,
+            provides={"network", "kernel"},
+            requires={"spins", "discrete"},
+            prefers={"loss": "reverse-kernel", "sampler": "reverse-kernel"},
+        ),
+        Component(
+            "letter-mlp",
+            "difrun_ising.networks:SpinMLP",
+            "Residual MLP for one-hot categories",
+            options.SpinMLPOptions,
+            provides=network,
+            requires={"categories", "discrete"},
+        ),
+        Component(
+            "exact-spins",
+            "difrun_ising.exact:exact_spins",
+            "The exact model of an Ising lattice, by enumeration or forward–backward over rows",
+            provides={"exact"},
+            requires={"spins", "discrete"},
+        ),
+    ]
+
+
+@hookimpl
+def difrun_losses() -> list[Component]:
+    def loss(name: str, target: str, summary: str, cls: type) -> Component:
+        return Component(
+            name, f"difrun_ising.losses:{target}", summary, cls, requires={"discrete", "network"}
+        )
+
+    return [
+        loss("cross-entropy", "CrossEntropy", "−log p(x_0 | x_t), site by site", options.LossOptions),
+        loss(
+            "reverse-kernel",
+            "ReverseKernel",
+            "−log p(x_s | x_t) of one step, for x_s drawn or averaged over",
+            options.KernelLossOptions,
+        ),
+        loss(
+            "elbo", "Elbo", "The evidence bound on −log p(x_0), at one random step", options.StepLossOptions
+        ),
+    ]
+
+
+@hookimpl
+def difrun_samplers() -> list[Component]:
+    def sampler(name: str, target: str, summary: str, **more: Any) -> Component:
+        return Component(name, f"difrun_ising.samplers:{target}", summary, requires={"discrete"}, **more)
+
+    return [
+        sampler("reverse-kernel", "ReverseKernel", "The model's own law of x_s given x_t"),
+        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process"),
+        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching"),
+        sampler(
+            "heat-bath",
+            "HeatBath",
+            "Ancestral steps with heat-bath sweeps by the same model",
+            options=options.HeatBathOptions,
+        ),
+    ]
 
 
 @hookimpl

@@ -98,14 +98,23 @@ class Lattice:
         return shorter // 2 if self.periodic else shorter - 1
 
 
-def sublattice(shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-    """True on the even sites of a lattice of any dimension, those whose coordinates have an even sum."""
+def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str = "cpu") -> Tensor:
+    """A class 0, ..., classes − 1 for every site, so that sites of one class are no neighbours: shape (*shape).
+
+    Along the last axis classes follow each other; from row to row they move on by half of their number.
+    """
     total = torch.zeros(shape, dtype=torch.int64, device=device)
     for axis, length in enumerate(shape):
         view = [1] * len(shape)
         view[axis] = length
-        total = total + torch.arange(length, device=device).reshape(view)
-    return total % 2 == 0
+        step = 1 if axis == len(shape) - 1 else max(1, classes // 2)
+        total = total + step * torch.arange(length, device=device).reshape(view)
+    return total % classes
+
+
+def sublattice(shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+    """True on the even sites of a lattice of any dimension, those whose coordinates have an even sum."""
+    return colouring(shape, 2, device) == 0
 
 
 def _bonds(length: int, periodic: bool) -> int:

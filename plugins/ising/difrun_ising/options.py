@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import and_, ge, gt, le, lt
+from attrs.validators import ge, gt, le, lt, optional
 
 from difrun.api import option
 
@@ -33,7 +33,7 @@ class SpinFileOptions:
     key: str | None = option(
         None, "Array in an .npz file; not needed where it holds only one, or one named 'x'."
     )
-    held_out: float = option(0.2, "Share of the lattices that is kept from training.", and_(gt(0), lt(1)))
+    held_out: float = option(0.2, "Share of the lattices that is kept from training.", gt(0), lt(1))
 
 
 @attrs.frozen
@@ -98,7 +98,7 @@ class MarkovOptions:
 @attrs.frozen
 class NetworkOptions:
     width: int = option(32, "Channels of the hidden layers.", ge(1))
-    depth: int = option(4, "Number of convolutions.", ge(2))
+    depth: int = option(4, "Number of residual blocks, of one 3x3 convolution each.", ge(1))
     padding: Literal["circular", "zeros"] = option(
         "circular", "What lies beyond the border: the other side (periodic lattices), or nothing (free)."
     )
@@ -121,19 +121,28 @@ class ReverseMLPOptions:
 
 @attrs.frozen
 class LossOptions:
-    augment: bool = option(
-        False, "Train on a random flip, translation, mirror image and rotation of every lattice."
-    )
+    flip: bool = option(False, "Flip all spins of half of the lattices: a symmetry without field.")
+    translate: bool = option(False, "Move every lattice by random rows and columns: a symmetry of a torus.")
+    rotate: bool = option(False, "Mirror and rotate every lattice at random.")
 
 
 @attrs.frozen
 class StepLossOptions(LossOptions):
-    steps: int = option(
-        50, "Steps into which time is divided, where the process is continuous; one of them is drawn.", ge(1)
-    )
+    steps: int = option(50, "Steps into which time is cut, where the process is no chain of flips.", ge(1))
+
+
+@attrs.frozen
+class KernelLossOptions(StepLossOptions):
+    rao_blackwell: bool = option(False, "Take the expectation over x_s in place of a draw.")
 
 
 @attrs.frozen
 class HeatBathOptions:
     sweeps: int = option(1, "Sweeps of the heat bath after a step.", ge(1))
-    last: int | None = option(None, "Correct only so many last steps; none: all of them.", metavar="STEPS")
+    classes: int = option(2, "Classes of sites that are drawn in turn; 2: even and odd.", ge(2))
+    last: int | None = option(
+        None,
+        "Correct after so many last steps only; none: after every step.",
+        optional(ge(0)),
+        metavar="STEPS",
+    )

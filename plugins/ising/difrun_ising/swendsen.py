@@ -48,14 +48,14 @@ def swendsen_wang(lattice: Lattice, n: int, generator: torch.Generator) -> tuple
         chains.sweep()
         energies.append(lattice.energy(chains.tensor).numpy())
         sizes.append(lattice.magnetisation(chains.tensor).abs().numpy())
-    times = [integrated_time(np.stack(series)) for series in (energies, sizes)]
-    spacing = max(1, math.ceil(SPACING * max(times)))
+    energy, size = (integrated_time(np.stack(series)) for series in (energies, sizes))
+    spacing = max(1, math.ceil(SPACING * max(energy, size)))
     kept = [chains.tensor]
     while len(kept) * CHAINS < n:
         for _ in range(spacing):
             chains.sweep()
         kept.append(chains.tensor)
-    return torch.cat(kept)[:n].float(), Autocorrelation(*times, spacing)
+    return torch.cat(kept)[:n].float(), Autocorrelation(energy, size, spacing)
 
 
 def integrated_time(series: NDArray[np.float64]) -> float:
@@ -78,10 +78,10 @@ class _Chains:
     def __init__(self, lattice: Lattice, count: int, seed: int):
         self.random = np.random.default_rng(seed)
         self.spins = self.random.choice([-1, 1], size=(count, *lattice.shape)).astype(np.int8)
-        site = np.arange(self.spins.size).reshape(self.spins.shape)
+        site: NDArray[np.int64] = np.arange(self.spins.size).reshape(self.spins.shape)
         ends = []
         for axis in (1, 2):
-            length = site.shape[axis]
+            length = lattice.shape[axis - 1]
             if length == 1:
                 continue
             other = np.roll(site, -1, axis)

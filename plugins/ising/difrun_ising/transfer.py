@@ -180,8 +180,8 @@ class TransferMatrix:
             current = heads[mine] if self.wraps else _draw((weight * later[0])[mine], generator)
             rows[first : first + self._block, 0] = current
             for j in range(1, self.height):
-                step = self._step(current) if kernel is None else kernel[current]
-                current = _draw(step * (weight * later[j])[mine], generator)
+                onward = self._step(current) if kernel is None else kernel[current]
+                current = _draw(onward * (weight * later[j])[mine], generator)
                 rows[first : first + self._block, j] = current
         return rows
 
@@ -220,10 +220,11 @@ class TransferMatrix:
         return torch.softmax(logs, 0)
 
     def marginals(self, likelihood: Tensor) -> Tensor:
-        """P(s_i = +1) under p(s) Π_i l_i(s_i), for likelihoods l (n, rows, columns, 2) of −1 and +1.
+        """P(s_i = ±1) under p(s) Π_i l_i(s_i), for likelihoods l (n, rows, columns, 2) of −1 and +1.
 
         Forward–backward over rows; on the torus for every state of the first row, so that its cost is 4^W.
-        Returns (n, rows, columns), float64. Zeros in l pin a spin; l must leave some configuration possible.
+        Returns (n, rows, columns, 2), of −1 and +1, float64. Zeros in l pin a spin; some
+        configuration must stay possible.
         """
         if self.turned:
             likelihood = likelihood.transpose(1, 2)
@@ -245,11 +246,12 @@ class TransferMatrix:
         forward = [start]
         for j in range(1, self.height):
             forward.append(_normal((forward[-1] @ kernel) * weights[:, j : j + 1]))
-        up = (self.states > 0).double()
+        ups = (self.states > 0).double()
+        values = torch.stack((1 - ups, ups), -1).flatten(1)
         found = []
         for j in reversed(range(self.height)):
             state = (forward[j] * end).sum(1)
-            found.append((state / state.sum(1, keepdim=True)) @ up)
+            found.append(((state / state.sum(1, keepdim=True)) @ values).reshape(n, self.width, 2))
             end = _normal((end * weights[:, j : j + 1]) @ kernel)
         return torch.stack(found[::-1], 1)
 

@@ -133,7 +133,7 @@ def kaufman(m, n, k):
     "lattice", [Lattice(3, 3, 0.4), Lattice(2, 4, 0.5, -0.7, 0.3, periodic=False)], ids=name
 )
 def test_marginals_in_any_field_are_those_of_an_enumeration(lattice):
-    """P(s_i = +1) for random site likelihoods, some spins pinned, to 1e-12."""
+    """P(s_i = ±1) for random site likelihoods, some spins pinned, to 1e-12."""
     s, _, p, _ = law(lattice)
     likelihood = torch.rand(
         (5, *lattice.shape, 2), dtype=torch.float64, generator=torch.Generator().manual_seed(2)
@@ -144,4 +144,5 @@ def test_marginals_in_any_field_are_those_of_an_enumeration(lattice):
     chosen = likelihood[:, None, ..., 0] * (1 - up) + likelihood[:, None, ..., 1] * up
     weights = p * chosen.flatten(2).prod(2)
     truth = torch.einsum("nc,cij->nij", weights / weights.sum(1, keepdim=True), up)
+    truth = torch.stack((1 - truth, truth), -1)
     torch.testing.assert_close(TransferMatrix(lattice).marginals(likelihood), truth, rtol=0, atol=1e-12)
