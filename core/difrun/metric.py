@@ -16,7 +16,8 @@ Metric = Callable[..., dict[str, float]]
 """``metric(samples, reference, *, generator, **options) -> {name: number}``.
 
 samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`,
-for random projections and subsets. A metric may return several numbers, each under its own name.
+for random projections and subsets. A metric may return several numbers, each under its own name. A component that
+provides ``law`` compares with what is known of the law itself: it gets the `Dataset` in the place of the reference.
 """
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -54,7 +55,14 @@ def reading(metric: Metric, number: str) -> Reading:
 
 
 def measure(
-    metric: Metric, samples: Tensor, dataset: Dataset, *, seed: int, repeats: int = 6, **options: Any
+    metric: Metric,
+    samples: Tensor,
+    dataset: Dataset,
+    *,
+    seed: int,
+    repeats: int = 6,
+    law: bool = False,
+    **options: Any,
 ) -> dict[str, dict[str, float]]:
     """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
 
@@ -72,6 +80,8 @@ def measure(
       replacement, and n is the smallest of the three sets. Repetitions then share examples, so the standard
       deviation is too small. A model that has learnt its training set by heart reaches the floor, not 0.
 
+    law: the metric compares with the law itself: it is called with the dataset in the place of A.
+
     Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
     samples: (N, *shape) in the model's units. options: the metric's own.
@@ -85,7 +95,7 @@ def measure(
     floors: dict[str, list[float]] = {}
     for i in range(repeats):
         real = torch_generator(seed, "metric", i, "real")
-        reference, other = dataset.real_pair(n, real)
+        reference, other = (dataset, dataset.reference(n, real)) if law else dataset.real_pair(n, real)
         chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
         for found, points in ((values, chosen), (floors, other)):
             result = metric(points, reference, generator=torch_generator(seed, "metric", i), **options)

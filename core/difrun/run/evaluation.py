@@ -56,7 +56,12 @@ def one(run: Any, samples: Tensor, chosen: Chosen, of: str) -> Numbers:
     dataset, metric = run.parts.dataset, chosen.entry.load()
     with speaking_for(chosen.entry):
         numbers = measure(
-            metric, samples, dataset, seed=seed_of(run.plan.seed, "metrics"), **values(chosen.options)
+            metric,
+            samples,
+            dataset,
+            seed=seed_of(run.plan.seed, "metrics"),
+            law="law" in chosen.entry.component.provides,
+            **values(chosen.options),
         )
     facts: dict[str, Any] = {"n": comparable(samples, dataset), "of": of}
     if dataset.scaling is not None:

@@ -82,7 +82,7 @@ def difrun_models() -> list[Component]:
         Component(
             "exact-spins",
             "difrun_ising.exact:exact_spins",
-            "The exact model of an Ising lattice, by enumeration or forward–backward over rows",
+            "The exact model of an Ising lattice with a side of at most 8, by forward–backward over rows",
             provides={"exact"},
             requires={"spins", "discrete"},
         ),
@@ -129,6 +129,19 @@ def difrun_samplers() -> list[Component]:
 
 
 @hookimpl
+def difrun_metrics() -> list[Component]:
+    return [
+        Component(
+            "lattice",
+            "difrun_ising.metrics:lattice",
+            "Energy, magnetisation and correlations of lattices, against their exact law",
+            provides={"law"},
+            requires={"lattice"},
+        )
+    ]
+
+
+@hookimpl
 def difrun_datasets() -> list[Component]:
     return [
         Component(
@@ -136,7 +149,7 @@ def difrun_datasets() -> list[Component]:
             "difrun_ising.data:ising",
             "Ising lattices, exact independent draws up to a side of 12, Swendsen–Wang beyond",
             options.IsingDataOptions,
-            provides={"spins"},
+            provides={"spins", "lattice"},
         ),
         Component(
             "spin-file",

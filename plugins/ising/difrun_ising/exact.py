@@ -1,6 +1,5 @@
 """The exact model of an Ising lattice: no training, and the ground truth for what is trained."""
 
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -11,10 +10,7 @@ from difrun_ising.data import lattice_of
 from difrun_ising.lattice import Lattice
 from difrun_ising.model import DiscreteModel
 from difrun_ising.process import DiscreteProcess, Instant
-from difrun_ising.transfer import row_states, transfer_matrix
-
-ENUMERATED = 16
-"""Most spins whose configurations are enumerated."""
+from difrun_ising.transfer import transfer_matrix
 
 WIDEST = 8
 """Widest rows of forward–backward, whose cost is 2^W with free boundaries and 4^W on a torus."""
@@ -23,8 +19,8 @@ WIDEST = 8
 class ExactSpins(DiscreteModel):
     r"""p(x_0,i = ±1 | x_t) of the Ising model, exact: x_t is a likelihood at every site of a random-field model.
 
-    p(x_0 | x_t) ∝ exp(−βE(x_0)) Π_i q(x_t,i | x_0,i), summed over all configurations for at most 16 spins, else by
-    forward–backward over rows, for a shorter side of at most 8 (`TransferMatrix.marginals`).
+    p(x_0 | x_t) ∝ exp(−βE(x_0)) Π_i q(x_t,i | x_0,i), summed over all configurations by forward–backward over rows
+    (`TransferMatrix.marginals`), for a shorter side of at most 8: any lattice of 16 spins, and 8x8.
     """
 
     def __init__(self, lattice: Lattice, process: DiscreteProcess, mean: Any = 0.0, var: Any = 1.0):
@@ -44,29 +40,17 @@ class ExactSpins(DiscreteModel):
 
     def _given(self, likelihood: Tensor) -> Tensor:
         """p(x_0,i = ±1) for likelihoods (n, rows, columns, 2) of −1 and +1 at every site."""
-        likelihood = likelihood.cpu() / likelihood.cpu().amax(-1, keepdim=True)
-        if self.lattice.spins > ENUMERATED:
-            return transfer_matrix(self.lattice).marginals(likelihood)
-        states, log_p = self._configurations
-        ups = (states > 0).double()
-        logs = likelihood.log().clamp_min(-700).flatten(1, 2)
-        weights = torch.softmax(logs[..., 0] @ (1 - ups).T + logs[..., 1] @ ups.T + log_p, 1)
-        found = torch.stack((weights @ (1 - ups), weights @ ups), -1)
-        return found.reshape(likelihood.shape)
-
-    @cached_property
-    def _configurations(self) -> tuple[Tensor, Tensor]:
-        states = row_states(self.lattice.spins)
-        return states, -self.lattice.beta * self.lattice.energy(states.reshape(-1, *self.lattice.shape))
+        likelihood = likelihood.cpu()
+        return transfer_matrix(self.lattice).marginals(likelihood / likelihood.amax(-1, keepdim=True))
 
 
 def exact_spins(*, process: Any, dataset: Any) -> ExactSpins:
     """The exact model of a dataset of Ising lattices.
 
-    Raises DifrunError where the lattice is not known, or has more than 16 spins and a shorter side above 8.
+    Raises DifrunError where the lattice is not known, or its shorter side is above 8.
     """
     lattice = lattice_of(dataset, "model 'exact-spins'")
-    if lattice.spins > ENUMERATED and min(lattice.shape) > WIDEST:
+    if min(lattice.shape) > WIDEST:
         raise DifrunError(
             f"model 'exact-spins' reaches a shorter side of {WIDEST}; the lattice is {lattice.rows}x{lattice.columns}. "
             "Train a network instead: --model spin-cnn."

@@ -111,12 +111,14 @@ class TransferMatrix:
         log_z = self.log_partition(step * self.lattice.coupling, step * self.lattice.field)
         return -log_z.imag.item() / _STEP
 
+    @cached_property
     def bond_law(self) -> tuple[Tensor, Tensor]:
         """Every value that Σ_<ij> s_i s_j can take, and its probability."""
         values = torch.arange(-self.lattice.bonds, self.lattice.bonds + 1, 2, dtype=torch.float64)
         k, b = self.couplings
         return values, self._law(values, lambda angle: self.log_partition(k + angle, b + 0 * angle))
 
+    @cached_property
     def magnetisation_law(self) -> tuple[Tensor, Tensor]:
         """Every value that Σ_i s_i can take, and its probability."""
         spins = self.lattice.spins

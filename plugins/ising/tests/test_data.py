@@ -35,7 +35,7 @@ def test_cluster_updates_leave_the_exact_law(beta, coupling, field):
     exact = TransferMatrix(lattice)
     error = 5 * (exact.energy_variance / 2000) ** 0.5
     assert lattice.energy(drawn).mean().item() == pytest.approx(exact.energy, abs=error)
-    values, p = exact.magnetisation_law()
+    values, p = exact.magnetisation_law
     for power in (1, 2):
         each = lattice.magnetisation(drawn).abs() ** power
         truth = (p * values.abs() ** power).sum().item()

@@ -39,9 +39,9 @@ def test_the_8x8_lattice_has_the_values_of_the_tables(boundary, beta):
     assert energy / 64 == pytest.approx(table["energy_per_spin"], rel=1e-10)
     assert lattice.beta**2 * variance / 64 == pytest.approx(table["heat_capacity_per_spin"], rel=1e-6)
     assert (log_z + lattice.beta * energy) / 64 == pytest.approx(table["entropy_per_spin_nats"], rel=1e-10)
-    assert matrix.magnetisation_law()[1].tolist() == pytest.approx(table["P_M"], abs=1e-12)
+    assert matrix.magnetisation_law[1].tolist() == pytest.approx(table["P_M"], abs=1e-12)
     # the table counts unsatisfied bonds, so that its first entry is the largest sum
-    assert matrix.bond_law()[1].flip(0).tolist() == pytest.approx(table["P_E"], abs=1e-12)
+    assert matrix.bond_law[1].flip(0).tolist() == pytest.approx(table["P_E"], abs=1e-12)
 
 
 @pytest.mark.parametrize("lattice", SMALL, ids=name)
@@ -55,8 +55,8 @@ def test_small_lattices_are_those_of_an_enumeration(lattice):
     assert mean == pytest.approx((p * energy).sum().item(), abs=1e-11)
     assert variance == pytest.approx((p * energy**2).sum().item() - mean**2, rel=1e-6, abs=1e-10)
     for (values, weights), of in (
-        (matrix.magnetisation_law(), lattice.magnetisation(s)),
-        (matrix.bond_law(), lattice.bond_sum(s)),
+        (matrix.magnetisation_law, lattice.magnetisation(s)),
+        (matrix.bond_law, lattice.bond_sum(s)),
     ):
         true = torch.stack([p[of == value].sum() for value in values])
         torch.testing.assert_close(weights, true, rtol=0, atol=1e-12)
