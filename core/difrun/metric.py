@@ -80,7 +80,8 @@ def measure(
       replacement, and n is the smallest of the three sets. Repetitions then share examples, so the standard
       deviation is too small. A model that has learnt its training set by heart reaches the floor, not 0.
 
-    law: the metric compares with the law itself: it is called with the dataset in the place of A.
+    law: the metric compares with the law itself: it is called with the dataset in the place of A. The value is then
+    that of all n samples, and its standard deviation that of resamples of them with replacement: a standard error.
 
     Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
@@ -96,14 +97,20 @@ def measure(
     for i in range(repeats):
         real = torch_generator(seed, "metric", i, "real")
         reference, other = (dataset, dataset.reference(n, real)) if law else dataset.real_pair(n, real)
-        chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
+        if law:
+            chosen = samples[torch.randint(n, (n,), generator=real)]
+        else:
+            chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
         for found, points in ((values, chosen), (floors, other)):
             result = metric(points, reference, generator=torch_generator(seed, "metric", i), **options)
             for name, number in result.items():
                 found.setdefault(name, []).append(number)
+    means = {name: statistics.fmean(numbers) for name, numbers in values.items()}
+    if law:
+        means = metric(samples[:n], dataset, generator=torch_generator(seed, "metric", 0), **options)
     return {
         name: {
-            "value": statistics.fmean(values[name]),
+            "value": means[name],
             "value_sd": statistics.stdev(values[name]),
             "floor": statistics.fmean(floors[name]),
             "floor_sd": statistics.stdev(floors[name]),

@@ -19,8 +19,6 @@ def difrun_processes() -> list[Component]:
             prefers={
                 "dataset": "ising",
                 "model": "spin-cnn",
-                "loss": "cross-entropy",
-                "sampler": "ancestral",
                 "grid": "linear",
             },
         ),
@@ -34,8 +32,6 @@ def difrun_processes() -> list[Component]:
             prefers={
                 "dataset": "markov",
                 "model": "letter-mlp",
-                "loss": "cross-entropy",
-                "sampler": "ancestral",
                 "grid": "linear",
             },
         ),
@@ -44,7 +40,8 @@ def difrun_processes() -> list[Component]:
 
 @hookimpl
 def difrun_models() -> list[Component]:
-    network = {"network"}
+    # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
+    network, usual = {"network"}, {"loss": "cross-entropy", "sampler": "ancestral"}
     return [
         Component(
             "spin-cnn",
@@ -53,6 +50,7 @@ def difrun_models() -> list[Component]:
             options.NetworkOptions,
             provides=network,
             requires={"spins", "discrete"},
+            prefers=usual,
         ),
         Component(
             "spin-mlp",
@@ -61,6 +59,7 @@ def difrun_models() -> list[Component]:
             options.SpinMLPOptions,
             provides=network,
             requires={"spins", "discrete"},
+            prefers=usual,
         ),
         Component(
             "reverse-mlp",
@@ -78,13 +77,15 @@ def difrun_models() -> list[Component]:
             options.SpinMLPOptions,
             provides=network,
             requires={"categories", "discrete"},
+            prefers=usual,
         ),
         Component(
             "exact-spins",
             "difrun_ising.exact:exact_spins",
             "The exact model of an Ising lattice with a side of at most 8, by forward–backward over rows",
             provides={"exact"},
-            requires={"spins", "discrete"},
+            requires={"lattice", "discrete"},
+            prefers={"sampler": "ancestral"},
         ),
     ]
 

@@ -1,5 +1,6 @@
 """Models of discrete processes: the law of x_0 at every site, given x_t."""
 
+import math
 from typing import Any
 
 import torch
@@ -104,7 +105,9 @@ class NetworkDenoiser(DiscreteModel):
         if c.ndim == 0:
             return c[None]
         sites = self.process.sites(x.shape)[1:]
-        return c.reshape(-1) if c.shape[1:] != sites or not sites else c
+        if c.ndim == len(sites):  # one field for all
+            return c[None]
+        return c if c.shape[1:] == sites and math.prod(sites) > 1 else c.reshape(-1)
 
     def law(self, x: Tensor, at: Instant) -> Tensor:
         if self.predicts != "x0":

@@ -182,7 +182,7 @@ class DiscreteProcess(ForwardProcess, DiscreteOptions):
         """
         e = self.states(x_t)
         below = self.likelihood(x_t, at)
-        w = torch.where(below > 0, p0 / below, 0.0)
+        w = _divided(p0, below)
         alpha = _last(self.keep(to, e.shape[:-1]))
         ratio = _last(self._ratio(to, at, e.shape[:-1]))
         pi = self.law(e.shape[-1], e.device)
@@ -198,7 +198,7 @@ class DiscreteProcess(ForwardProcess, DiscreteOptions):
         visible site of a masked lattice p(x_0 | x_t) does not tell it, and no rate needs it.
         """
         below = self.likelihood(x_t, at)
-        w = torch.where(below > 0, p0 / below, 0.0)
+        w = _divided(p0, below)
         alpha = _last(self.keep(at, w.shape[:-1]))
         return alpha * _masked(w) + (1 - alpha) * self.law(w.shape[-1], w.device) * w.sum(-1, keepdim=True)
 
@@ -377,6 +377,12 @@ class Ising(DiscreteProcess, IsingOptions):
 def _last(alpha: Any) -> Any:
     """α with an axis for the categories."""
     return alpha.unsqueeze(-1) if isinstance(alpha, Tensor) and alpha.ndim else alpha
+
+
+def _divided(p0: Tensor, below: Tensor) -> Tensor:
+    """p0/q(x_t | x_0), 0 where x_0 cannot have led to x_t; its derivative is finite there, too."""
+    possible = below > 0
+    return torch.where(possible, p0, 0.0) / torch.where(possible, below, 1.0)
 
 
 def _masked(weights: Tensor) -> Tensor:
