@@ -21,6 +21,7 @@ def difrun_processes() -> list[Component]:
                 "model": "spin-cnn",
                 "grid": "linear",
             },
+            suits={"train.batch": 128, "train.ema": 0.995, "train.steps": 3600, "sample.steps": 64},
         ),
         Component(
             "categorical",
@@ -34,6 +35,7 @@ def difrun_processes() -> list[Component]:
                 "model": "letter-mlp",
                 "grid": "linear",
             },
+            suits={"train.batch": 256, "sample.steps": 50},
         ),
     ]
 

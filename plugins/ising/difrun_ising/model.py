@@ -120,6 +120,12 @@ class NetworkDenoiser(DiscreteModel):
     def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
         if self.predicts == "x0":
             return super().reverse(x, at, to)
+        process = self.process
+        if process.schedule == "flips" and isinstance(at.t, float) and abs(at.t - to.t - 1) > 1e-6:
+            raise DifrunError(
+                f"this network knows the steps of the chain, of length 1, not {at.t - to.t:g}: sample it with "
+                f"--steps {process.steps}."
+            )
         kernel = torch.softmax(self.kernel_logits(x, at, to).double(), -1)
         return Sites(torch.cat((kernel, torch.zeros_like(kernel[..., :1])), -1), self.process, x.dtype)
 

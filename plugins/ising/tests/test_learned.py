@@ -156,6 +156,8 @@ def test_a_network_of_the_kernel_cannot_answer_x0():
     model = process.denoiser(ReverseMLP((4,)), shape=(4,), mean=torch.zeros(4), var=torch.ones(4))
     with pytest.raises(DifrunError, match="--sampler reverse-kernel"):
         model.predict(torch.ones(2, 4), process.at(1.0), "x0")
+    with pytest.raises(DifrunError, match="--steps 4"):
+        model.reverse(torch.ones(2, 4), process.at(2.0), process.at(0.0))
     with pytest.raises(DifrunError, match=r"for lattices \(rows, columns\)"):
         SpinCNN((5,))
 

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from difrun.cli import main
+from difrun.config import resolve
+from difrun.registry import Registry
 
 SMALL = ("--threads", "1", "--train.steps", "3", "--train.batch", "16", "--n", "60", "--steps", "4")
 FEW = ("--dataset.n", "60", "--dataset.held-out", "40")
@@ -77,6 +79,16 @@ def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch):
     if "reverse-mlp" in flags:
         config = (tmp_path / "run" / "run.toml").read_text("utf-8")
         assert config.count("reverse-kernel") >= 2  # the loss and the sampler that fit
+
+
+def test_a_run_takes_the_settings_that_suit_spins(monkeypatch):
+    """Where the user gives none, those of the process; a user's own come first."""
+    monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
+    registry = Registry.discover()
+    plan = resolve({"process": "ising"}, registry=registry)
+    assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 64, 10000)
+    plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
+    assert (plan.train.batch, plan.sample.steps) == (7, 5)
 
 
 def test_strings_run(tmp_path, monkeypatch):
