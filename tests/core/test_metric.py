@@ -152,3 +152,22 @@ def test_samples_that_cannot_be_measured():
         measure(metrics.energy, bad, data, seed=0)
     with pytest.raises(ValueError, match="repeats must be at least 2"):
         measure(metrics.energy, torch.zeros(9, 2), data, seed=0, repeats=1)
+
+
+def test_a_metric_of_a_law_gets_the_dataset_and_the_error_of_its_samples():
+    """`law`: the value is that of all samples, its spread their standard error (40 %), the floor that of real sets."""
+    data = datasets.blobs(seed=0)
+    seen = []
+
+    def mean(samples, dataset, *, generator):
+        seen.append(dataset)
+        return {"mean": float(samples[:, 0].double().mean())}
+
+    samples = data.fresh(4000, generator(99))
+    found = measure(mean, samples, data, seed=5, repeats=60, law=True)["mean"]
+    error = float(samples[:, 0].std()) / 4000**0.5
+    assert all(dataset is data for dataset in seen)
+    assert found["value"] == pytest.approx(float(samples[:, 0].double().mean()), abs=1e-12)
+    assert found["value_sd"] == pytest.approx(error, rel=0.4)
+    assert found["floor_sd"] == pytest.approx(error, rel=0.4)
+    assert found["floor"] == pytest.approx(0, abs=5 * error / 60**0.5)
