@@ -78,7 +78,7 @@ def _tokens(values: Iterable[str]) -> frozenset[str]:
     return frozenset(values)
 
 
-def _by_kind(values: Mapping[str, str]) -> Mapping[str, str]:
+def _by_kind(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(values)
 
 
@@ -93,6 +93,8 @@ class Component:
     provides: capabilities that others may require (``gaussian``, ``discrete``, ``sde``, ...).
     requires: capabilities that the other components of a run must provide together.
     prefers: kind -> name, what a run takes beside this component where the user names nothing.
+    suits: setting of training or sampling -> value, for example ``{"sample.steps": 50}``: what a run takes where the
+        user gives none. Of two components that say one the process counts first, as for `prefers`.
 
     Raises ValueError when the name or the target is not of the right form.
     """
@@ -104,6 +106,7 @@ class Component:
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
     requires: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
     prefers: Mapping[str, str] = attrs.field(factory=dict, converter=_by_kind, kw_only=True)
+    suits: Mapping[str, Any] = attrs.field(factory=dict, converter=_by_kind, kw_only=True)
 
 
 @attrs.frozen

@@ -12,7 +12,8 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "dataset": ("seed",),
     "metric": ("samples", "reference", "generator"),
 }
-"""Kind -> what its target is called with beside the options. An exact model and a fitted grid differ: see `context`."""
+"""Kind -> what its target is called with beside the options. An exact model, a fitted grid and a metric of a known law
+differ: see `context`."""
 
 MIN_EXAMPLES = 20
 """Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
@@ -22,6 +23,8 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
     """What the target of a component is called with beside its options."""
     if kind == "model" and "exact" in component.provides:
         return ("process", "dataset")
+    if kind == "metric" and "law" in component.provides:
+        return ("samples", "dataset", "generator")
     if kind == "grid" and "fitted" in component.provides:
         return ("model", "steps")
     return CONTEXT[kind]

@@ -17,7 +17,8 @@ Metric = Callable[..., dict[str, float]]
 """``metric(samples, reference, *, generator, **options) -> {name: number}``.
 
 samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`,
-for random projections and subsets. A metric may return several numbers, each under its own name.
+for random projections and subsets. A metric may return several numbers, each under its own name. A component that
+provides ``law`` compares with what is known of the law itself: it gets the `Dataset` in the place of the reference.
 """
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -74,6 +75,7 @@ def measure(
     seed: int,
     repeats: int = 6,
     floors: Mapping[str, Mapping[str, float | None]] | None = None,
+    law: bool = False,
     **options: Any,
 ) -> dict[str, dict[str, float | None]]:
     """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
@@ -93,6 +95,9 @@ def measure(
       deviation is too small; where both sets are used whole, every repetition compares the same two, and it is
       None. A model that has learnt its training set by heart reaches the floor, not 0.
 
+    law: the metric compares with the law itself: it is called with the dataset in the place of A. The value is then
+    that of all n samples, and its standard deviation that of resamples of them with replacement: a standard error.
+
     Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
     samples: (N, *shape) in the model's units. options: the metric's own. floors: what this gave for other samples of
@@ -107,14 +112,17 @@ def measure(
     apart: dict[str, list[float]] = {}
     for i in range(repeats):
         real = torch_generator(seed, "metric", i, "real")
-        reference, other = dataset.real_pair(n, real)
-        chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
+        reference, other = (dataset, dataset.reference(n, real)) if law else dataset.real_pair(n, real)
+        if law:
+            chosen = samples[torch.randint(n, (n,), generator=real)]
+        else:
+            chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
         for found, points in ((values, chosen), (apart, other)) if floors is None else ((values, chosen),):
             result = metric(points, reference, generator=torch_generator(seed, "metric", i), **options)
             for name, number in result.items():
                 found.setdefault(name, []).append(number)
     # One pairing, n of n with n of n, has no spread: what is left of one is that of random projections, or of rounding.
-    whole = dataset.references == n == compared(metric, n, **options)
+    whole = not law and dataset.references == n == compared(metric, n, **options)
     if floors is None:
         single = whole and len(dataset.train) == n
         floors = {
@@ -124,9 +132,12 @@ def measure(
             }
             for name, several in apart.items()
         }
+    means = {name: statistics.fmean(numbers) for name, numbers in values.items()}
+    if law:
+        means = metric(samples[:n], dataset, generator=torch_generator(seed, "metric", 0), **options)
     return {
         name: {
-            "value": statistics.fmean(several),
+            "value": means[name],
             "value_sd": None if whole and len(samples) == n else statistics.stdev(several),
             "floor": floors[name]["floor"],
             "floor_sd": floors[name]["floor_sd"],

@@ -99,6 +99,13 @@ class ForwardProcess:
         """The prediction as another kind, through x̂_0 = E[x_0 | x_t]."""
         raise NotImplementedError
 
+    def bound(self, model: Any, x0: Tensor, times: Iterable[float], generator: Randomness = None) -> Tensor:
+        """A lower bound on log p(x_0) of what a sampler of this model draws on these times, in nats: (n,), float64.
+
+        For processes that are not Gaussian; of those `difrun.elbo` knows it.
+        """
+        raise NotImplementedError
+
     def denoiser(
         self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
     ) -> Any:

@@ -191,3 +191,22 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
     calls.clear()
     assert measure(counting, other, data, seed=5, repeats=3, floors=floors) == anew
     assert len(calls) == 3
+
+
+def test_a_metric_of_a_law_gets_the_dataset_and_the_error_of_its_samples():
+    """`law`: the value is that of all samples, its spread their standard error (40 %), the floor that of real sets."""
+    data = datasets.blobs(seed=0)
+    seen = []
+
+    def mean(samples, dataset, *, generator):
+        seen.append(dataset)
+        return {"mean": float(samples[:, 0].double().mean())}
+
+    samples = data.fresh(4000, generator(99))
+    found = measure(mean, samples, data, seed=5, repeats=60, law=True)["mean"]
+    error = float(samples[:, 0].std()) / 4000**0.5
+    assert all(dataset is data for dataset in seen)
+    assert found["value"] == pytest.approx(float(samples[:, 0].double().mean()), abs=1e-12)
+    assert found["value_sd"] == pytest.approx(error, rel=0.4)
+    assert found["floor_sd"] == pytest.approx(error, rel=0.4)
+    assert found["floor"] == pytest.approx(0, abs=5 * error / 60**0.5)

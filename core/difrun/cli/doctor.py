@@ -17,7 +17,18 @@ from difrun.options import fields, values
 from difrun.registry import Registered, Registry
 from difrun.words import did_you_mean, listed
 
-VOCABULARY = {"real", "spins", "gaussian", "discrete", "continuous", "sde", "ode", "network", "exact"}
+VOCABULARY = {
+    "real",
+    "spins",
+    "categories",
+    "gaussian",
+    "discrete",
+    "continuous",
+    "sde",
+    "ode",
+    "network",
+    "exact",
+}
 
 
 @attrs.frozen

@@ -74,6 +74,7 @@ def one(run: Any, samples: Tensor, chosen: Chosen, of: str, floors: Numbers | No
             dataset,
             seed=seed_of(run.plan.seed, "metrics"),
             floors=floors,
+            law="law" in chosen.entry.component.provides,
             **values(chosen.options),
         )
     sets = comparable(samples, dataset)

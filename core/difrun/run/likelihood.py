@@ -17,8 +17,10 @@ from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS, log_likelihood
+from difrun.process import ForwardProcess
 from difrun.randomness import seed_of, torch_generator
 from difrun.report import number
+from difrun.run.parts import grid_times
 
 Content = dict[str, Any]
 
@@ -27,10 +29,11 @@ CHECKED = 200
 
 ROWS = {
     "nll": ("−log p, probability flow", "of what deterministic samplers draw; lower is better"),
-    "nll_bound": ("−log p, bound (ELBO)", "of what the reverse SDE draws: at most this"),
+    "nll_bound": ("−log p, bound (ELBO)", "of what stochastic samplers draw: at most this"),
     "entropy": ("entropy of the law", "the mean of −log p under the law itself, which no model can beat"),
     "gap": ("gap, probability flow", "how much the model loses: the divergence KL(law ‖ model)"),
-    "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by the reverse SDE"),
+    "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by stochastic samplers"),
+    "gap_train": ("gap on training examples", "below the gap by more than its error: learnt by heart"),
     "gap_noise": ("gap of the noised law", "what even the exact model loses, as it ends at t_min"),
 }
 """Quantity -> its name and what it means."""
@@ -64,9 +67,7 @@ def measure(run: Any, request: Request) -> Content:
     """
     model, dataset = run.model, run.parts.dataset
     if not isinstance(model.process, GaussianProcess):
-        raise DifrunError(
-            f"the likelihood needs a Gaussian process, which has a probability flow; '{run.plan.process.name}' is none."
-        )
+        return _of_paths(run, request)
     x = _examples(dataset, request.n, run.plan.seed).to(run.device)
     # An exact model is worth its digits; a network has been trained in float32 and is evaluated so.
     if run.parts.loss is None and run.device.type != "mps":
@@ -119,6 +120,32 @@ def measure(run: Any, request: Request) -> Content:
     return found
 
 
+def _of_paths(run: Any, request: Request) -> Content:
+    """The bound of a process that is not Gaussian but has one (`ForwardProcess.bound`), on the grid of the run."""
+    process, dataset, plan = run.parts.process, run.parts.dataset, run.plan
+    if type(process).bound is ForwardProcess.bound:
+        raise DifrunError(
+            f"the likelihood needs a Gaussian process, which has a probability flow; '{plan.process.name}' is none."
+        )
+    x = _examples(dataset, request.n, plan.seed)
+    d, seed = x[0].numel(), seed_of(plan.seed, "likelihood")
+    run.listener.stage("likelihood")
+    times = grid_times(plan.grid, run.model, plan.sample.steps)
+    bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
+    found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
+    found["nll_bound"] = _mean(-bound, d)
+    if dataset.log_density is not None and dataset.entropy is not None:
+        found["entropy"] = _both(dataset.entropy, 0.0, d)
+        found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
+        seen = dataset.train[: len(x)]
+        found["gap_train"] = _mean(
+            dataset.log_density(seen) - process.bound(run.model, seen.to(run.device), times, seed).cpu(), d
+        )
+    content = {**run.folder.read_metrics(), "likelihood": found}
+    files.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
+    return found
+
+
 def _examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:
     held_out = dataset.held_out
     if n is None:
@@ -164,7 +191,19 @@ def rows(found: Content) -> list[tuple[str, str, str, str]]:
 
 def sentences(found: Content) -> list[str]:
     """What the numbers are of, and how they were found."""
-    d, probes = found["dimensions"], found["probes"]
+    d = found["dimensions"]
+    if "probes" not in found:
+        told = [
+            f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits "
+            "per dimension, ± standard error.",
+            f"Bound: one path of the forward process per example, on the {found['steps']} steps of the run's own grid; "
+            "it is that of ancestral sampling.",
+        ]
+        if "gap_bound" in found:
+            nats, error = (found["gap_bound"][key] / d for key in ("nats", "nats_error"))
+            told.append(f"Per coordinate the gap is {_with_error(nats, error)} nats.")
+        return told
+    probes = found["probes"]
     told = [
         f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
         "dimension, ± standard error.",

@@ -61,4 +61,6 @@ def _run(plan: Plan) -> None:
     times = grid_times(plan.grid, model, plan.sample.steps)
     samples = generate(made(plan.sampler), model, plan.sample.n, times)
     for metric in plan.metrics:
-        metric.make(samples, parts.dataset.train[: len(samples)], generator=torch_generator(0, "rehearsal"))
+        law = "law" in metric.entry.component.provides
+        reference = parts.dataset if law else parts.dataset.train[: len(samples)]
+        metric.make(samples, reference, generator=torch_generator(0, "rehearsal"))

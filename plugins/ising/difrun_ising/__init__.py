@@ -1,0 +1,171 @@
+"""Ising spins and categorical data: discrete diffusion, measured against exact references."""
+
+from typing import Any
+
+from difrun.api import Component, hookimpl
+from difrun_ising import options
+
+
+@hookimpl
+def difrun_processes() -> list[Component]:
+    return [
+        Component(
+            "ising",
+            "difrun_ising.process:Ising",
+            "Spins ±1 that flip, together or one sublattice after the other, or are masked",
+            options.IsingOptions,
+            provides={"discrete"},
+            requires={"spins"},
+            prefers={
+                "dataset": "ising",
+                "model": "spin-cnn",
+                "grid": "linear",
+            },
+            suits={"train.batch": 128, "train.ema": 0.995, "train.steps": 3600, "sample.steps": 64},
+        ),
+        Component(
+            "categorical",
+            "difrun_ising.process:Categorical",
+            "K categories that are replaced by draws from any law, or masked",
+            options.CategoricalOptions,
+            provides={"discrete"},
+            requires={"categories"},
+            prefers={
+                "dataset": "markov",
+                "model": "letter-mlp",
+                "grid": "linear",
+            },
+            suits={"train.batch": 256, "sample.steps": 50},
+        ),
+    ]
+
+
+@hookimpl
+def difrun_models() -> list[Component]:
+    # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
+    network, usual = {"network"}, {"loss": "cross-entropy", "sampler": "ancestral"}
+    return [
+        Component(
+            "spin-cnn",
+            "difrun_ising.networks:SpinCNN",
+            "Convolutional network for lattices of spins, on a torus or with free boundaries",
+            options.NetworkOptions,
+            provides=network,
+            requires={"spins", "discrete"},
+            prefers=usual,
+        ),
+        Component(
+            "spin-mlp",
+            "difrun_ising.networks:SpinMLP",
+            "Residual MLP for spins of any shape",
+            options.SpinMLPOptions,
+            provides=network,
+            requires={"spins", "discrete"},
+            prefers=usual,
+        ),
+        Component(
+            "reverse-mlp",
+            "difrun_ising.networks:ReverseMLP",
+            "MLP of the reverse kernel, the original recipe; for the schedule flips",
+            options.ReverseMLPOptions,
+            provides={"network", "kernel"},
+            requires={"spins", "discrete"},
+            prefers={"loss": "reverse-kernel", "sampler": "reverse-kernel"},
+        ),
+        Component(
+            "letter-mlp",
+            "difrun_ising.networks:SpinMLP",
+            "Residual MLP for one-hot categories",
+            options.SpinMLPOptions,
+            provides=network,
+            requires={"categories", "discrete"},
+            prefers=usual,
+        ),
+        Component(
+            "exact-spins",
+            "difrun_ising.exact:exact_spins",
+            "The exact model of an Ising lattice with a side of at most 8, by forward–backward over rows",
+            provides={"exact"},
+            requires={"lattice", "discrete"},
+            prefers={"sampler": "ancestral"},
+        ),
+    ]
+
+
+@hookimpl
+def difrun_losses() -> list[Component]:
+    def loss(name: str, target: str, summary: str, cls: type) -> Component:
+        return Component(
+            name, f"difrun_ising.losses:{target}", summary, cls, requires={"discrete", "network"}
+        )
+
+    return [
+        loss("cross-entropy", "CrossEntropy", "−log p(x_0 | x_t), site by site", options.LossOptions),
+        loss(
+            "reverse-kernel",
+            "ReverseKernel",
+            "−log p(x_s | x_t) of one step, for x_s drawn or averaged over",
+            options.KernelLossOptions,
+        ),
+        loss(
+            "elbo", "Elbo", "The evidence bound on −log p(x_0), at one random step", options.StepLossOptions
+        ),
+    ]
+
+
+@hookimpl
+def difrun_samplers() -> list[Component]:
+    def sampler(name: str, target: str, summary: str, **more: Any) -> Component:
+        return Component(name, f"difrun_ising.samplers:{target}", summary, requires={"discrete"}, **more)
+
+    return [
+        sampler("reverse-kernel", "ReverseKernel", "The model's own law of x_s given x_t"),
+        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process"),
+        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching"),
+        sampler(
+            "heat-bath",
+            "HeatBath",
+            "Ancestral steps with heat-bath sweeps by the same model",
+            options=options.HeatBathOptions,
+        ),
+    ]
+
+
+@hookimpl
+def difrun_metrics() -> list[Component]:
+    return [
+        Component(
+            "lattice",
+            "difrun_ising.metrics:lattice",
+            "Energy, magnetisation and correlations of lattices, against their exact law",
+            provides={"law"},
+            requires={"lattice"},
+        )
+    ]
+
+
+@hookimpl
+def difrun_datasets() -> list[Component]:
+    return [
+        Component(
+            "ising",
+            "difrun_ising.data:ising",
+            "Ising lattices, exact independent draws up to a side of 12, Swendsen–Wang beyond",
+            options.IsingDataOptions,
+            provides={"spins", "lattice"},
+        ),
+        Component(
+            "spin-file",
+            "difrun_ising.data:spin_file",
+            "Your lattices of ±1, from a .npy or .npz file",
+            options.SpinFileOptions,
+            provides={"spins"},
+        ),
+        Component(
+            "markov",
+            "difrun_ising.data:markov",
+            "Strings over an alphabet from a Markov chain, one-hot",
+            options.MarkovOptions,
+            provides={"categories"},
+        ),
+    ]

@@ -1,0 +1,42 @@
+r"""The evidence lower bound of a discrete model, from whole paths.
+
+For the chain that a sampler runs, x_T → ... → x_0,
+
+    log p_θ(x_0) ≥ E_q log [p(x_T) Π_k p_θ(x_{k−1} | x_k) / Π_k q(x_k | x_{k−1})],
+
+with one path of q per draw. Where log p_0 of the data is known, log p_0(x_0) minus this is the log-ratio of two path
+measures, whose mean is their divergence and whose variance is about twice it: a gap of 0.01 nats per spin shows to
+0.0005 from 1000 lattices.
+"""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from difrun.process import Randomness
+from difrun.randomness import Generator
+from difrun_ising.model import DiscreteModel
+
+
+@torch.no_grad()
+def log_likelihood_bound(
+    model: DiscreteModel, x0: Tensor, times: Iterable[float], generator: Randomness = None
+) -> Tensor:
+    """A lower bound on log p_θ(x_0) for examples x0 (n, ...), in the mean over paths: (n,), float64, nats.
+
+    times: of the sampler's grid, from T to 0. The kernels are the model's own (`DiscreteModel.reverse`): the bound is
+    that of what `ancestral` draws, or `reverse-kernel` for a network that predicts x_{t−1}.
+    """
+    process = model.process
+    instants = process.instants(sorted(float(t) for t in times))
+    random = Generator.of(generator, x0.device)
+    total = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
+    x = x0
+    for to, at in pairwise(instants):
+        kernel = process.transition(x, to, at)
+        later = kernel.sample(random)
+        total += model.reverse(later, at, to).log_prob(x) - kernel.log_prob(later)
+        x = later
+    return total + process.prior_law(x.shape, model.mean, x.dtype, x.device).log_prob(x)

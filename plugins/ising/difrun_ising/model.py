@@ -1,0 +1,138 @@
+"""Models of discrete processes: the law of x_0 at every site, given x_t."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from difrun.errors import DifrunError
+from difrun.model import ScoreModel
+from difrun_ising.process import DiscreteProcess, Instant
+from difrun_ising.sites import Sites
+
+MOST = 5.0
+"""Largest noise level |c| that a network is given."""
+
+
+class DiscreteModel(ScoreModel):
+    """Something that knows p(x_0,i | x_t) at every site i.
+
+    The kind of its answer is "x0", E[x_0 | x_t], from which the law follows.
+    """
+
+    kind = "x0"
+    process: DiscreteProcess
+
+    def law(self, x: Tensor, at: Instant) -> Tensor:
+        """p(x_0 = k | x_t) for every site and category: (n, *sites, K), float64."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, at: Instant) -> Tensor:
+        p0 = self.law(x, at)
+        return self.process.mean(torch.cat((p0, torch.zeros_like(p0[..., :1])), -1))
+
+    def predict(self, x: Tensor, at: Instant, kind: str) -> Tensor:
+        """E[x_0 | x_t], float64. Raises DifrunError for a kind other than x0."""
+        if kind == "x0":
+            return self(x, at)
+        raise DifrunError(f"a model of a discrete process predicts x0, not {kind!r}")
+
+    def cavity(self, x: Tensor, at: Instant) -> Tensor:
+        """p(x_0,i = k | x_t without x_t,i) for every site: (n, *sites, K), float64."""
+        raise NotImplementedError
+
+    def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
+        """The model's law of x_s given x_t, of independent sites."""
+        return Sites(self.process.posterior(x, self.law(x, at), at, to), self.process, x.dtype)
+
+
+class NetworkDenoiser(DiscreteModel):
+    r"""A network of logits f(x_t, c), to which the likelihood of every site's own value is added.
+
+    p(x_0,i = k | x_t) ∝ e^{f_i(k)} q(x_t,i | x_0,i = k): f is all that the other sites say. For spins f is one number,
+    the log-odds, and the addition is 2 artanh(ρ) x_t,i; for masked sites it is nothing, and a visible site is known. A
+    network with `skip` false gets no addition. c = −artanh α is the noise level, one per example, or per site where
+    these differ.
+
+    network: called with x_t and c; returns a tensor like x_t. One that `predicts` "previous" gives the log-odds of
+    x_{t−1} instead (for the reverse kernel of a chain), with the addition 2 artanh(ρ_t/ρ_s) x_t.
+    """
+
+    def __init__(self, network: nn.Module, process: DiscreteProcess, shape: Any, *, mean: Any, var: Any):
+        self.network, self.process, self.shape = network, process, tuple(shape)
+        self.mean = torch.as_tensor(mean, dtype=torch.float32)
+        self.var = torch.as_tensor(var, dtype=torch.float32)
+        self.predicts = getattr(network, "predicts", "x0")
+        self.skip = getattr(network, "skip", True)
+
+    def to(self, device: torch.device | str) -> "NetworkDenoiser":
+        self.network.to(device)
+        self.mean, self.var = self.mean.to(device), self.var.to(device)
+        return self
+
+    def logits(
+        self, x: Tensor, at: Instant, level: Tensor | None = None, own: Tensor | None = None
+    ) -> Tensor:
+        """log p(x_0 = k | x_t) at every site, up to a constant: (n, *sites, K), float32 as the network is.
+
+        level, own: the noise level and log q(x_t | x_0 = k), where they are at hand.
+        """
+        level = self.level(x, at) if level is None else level
+        output = self.network(x, level)
+        f = torch.stack((-output / 2, output / 2), -1) if self.process.sites(x.shape) == x.shape else output
+        if not self.skip:
+            return f
+        return f + (self.own(x, at) if own is None else own)
+
+    def cavity(self, x: Tensor, at: Instant) -> Tensor:
+        if self.skip:  # then it is what the network gives
+            return torch.softmax(
+                self.logits(x, at, own=torch.zeros((), dtype=x.dtype, device=x.device)).double(), -1
+            )
+        logits = self.logits(x, at).double() - self.process.likelihood(x, at).clamp_min(1e-12).log()
+        return torch.softmax(logits, -1)
+
+    def own(self, x: Tensor, at: Instant) -> Tensor:
+        """log q(x_t | x_0 = k): (n, *sites, K), in the dtype of x; never below −1e4."""
+        return self.process.likelihood(x, at).log().clamp_min(-1e4).to(x.dtype)
+
+    def level(self, x: Tensor, at: Instant) -> Tensor:
+        """c: (1,) or (n,), or (1 or n, *sites) where sites differ."""
+        alpha = self.process.keep(at, self.process.sites(x.shape))
+        c = -torch.atanh(torch.as_tensor(alpha, dtype=torch.float64)).clamp(-MOST, MOST)
+        c = c.to(x.dtype).to(x.device)
+        if c.ndim == 0:
+            return c[None]
+        sites = self.process.sites(x.shape)[1:]
+        if c.ndim == len(sites):  # one field for all
+            return c[None]
+        return c if c.shape[1:] == sites and math.prod(sites) > 1 else c.reshape(-1)
+
+    def law(self, x: Tensor, at: Instant) -> Tensor:
+        if self.predicts != "x0":
+            raise DifrunError(
+                "this network was made for the reverse kernel: it predicts x_{t-1}, not x_0. Sample it with "
+                "--sampler reverse-kernel."
+            )
+        return torch.softmax(self.logits(x, at).double(), -1)
+
+    def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
+        if self.predicts == "x0":
+            return super().reverse(x, at, to)
+        process = self.process
+        if process.schedule == "flips" and isinstance(at.t, float) and abs(at.t - to.t - 1) > 1e-6:
+            raise DifrunError(
+                f"this network knows the steps of the chain, of length 1, not {at.t - to.t:g}: sample it with "
+                f"--steps {process.steps}."
+            )
+        kernel = torch.softmax(self.kernel_logits(x, at, to).double(), -1)
+        return Sites(torch.cat((kernel, torch.zeros_like(kernel[..., :1])), -1), self.process, x.dtype)
+
+    def kernel_logits(self, x: Tensor, at: Instant, to: Instant) -> Tensor:
+        """log p(x_s = k | x_t), up to a constant, of a network that predicts it: (n, *sites, K)."""
+        output = self.network(x, self.level(x, at))
+        f = torch.stack((-output / 2, output / 2), -1)
+        if not self.skip:
+            return f
+        return f + self.process.step_likelihood(x, to, at).log().clamp_min(-1e4).to(x.dtype)

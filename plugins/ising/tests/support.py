@@ -1,0 +1,40 @@
+"""References of the plugin's tests: the tables of the 8x8 lattice, and enumerations."""
+
+import itertools
+import json
+from pathlib import Path
+
+import torch
+
+TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
+BETAS = ("0.2", "0.35", "0.4406868", "0.6")
+BOUNDARIES = ("periodic", "free")
+
+
+def configurations(shape):
+    """All ±1 configurations of a lattice, (2^N, *shape), float64, the last site fastest."""
+    count = torch.Size(shape).numel()
+    return torch.tensor(list(itertools.product((-1.0, 1.0), repeat=count)), dtype=torch.float64).reshape(
+        -1, *shape
+    )
+
+
+def bonds(rows, columns, periodic):
+    """The bonds one by one: pairs of sites ((row, column), (row, column))."""
+    found = []
+    for i, j in itertools.product(range(rows), range(columns)):
+        if columns > 1 and (periodic or j + 1 < columns):
+            found.append(((i, j), (i, (j + 1) % columns)))
+        if rows > 1 and (periodic or i + 1 < rows):
+            found.append(((i, j), ((i + 1) % rows, j)))
+    return found
+
+
+def law(lattice):
+    """All configurations, their energies by a loop over bonds, and their probabilities."""
+    s = configurations(lattice.shape)
+    energy = -lattice.field * s.sum((1, 2))
+    for (i, j), (k, m) in bonds(*lattice.shape, lattice.periodic):
+        energy = energy - lattice.coupling * s[:, i, j] * s[:, k, m]
+    log_z = torch.logsumexp(-lattice.beta * energy, 0)
+    return s, energy, torch.exp(-lattice.beta * energy - log_z), log_z.item()

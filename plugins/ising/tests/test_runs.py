@@ -1,0 +1,115 @@
+"""Whole runs by the command line: defaults, odd sizes, the original recipe, categories, and refusals."""
+
+import json
+
+import numpy as np
+import pytest
+
+from difrun.cli import main
+from difrun.config import resolve
+from difrun.registry import Registry
+
+SMALL = ("--threads", "1", "--train.steps", "3", "--train.batch", "16", "--n", "60", "--steps", "4")
+FEW = ("--dataset.n", "60", "--dataset.held-out", "40")
+
+
+def difrun(*arguments, code=0):
+    with pytest.raises(SystemExit) as left:
+        main([str(a) for a in arguments])
+    assert (left.value.code or 0) == code
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        (),
+        ("--dataset.size", "3"),
+        ("--dataset.size", "5,7", "--dataset.boundary", "free", "--model.padding", "zeros"),
+        ("--dataset.size", "1", "--dataset.field", "0.3"),
+        ("--dataset.size", "4", "--dataset.beta", "0"),
+        (
+            "--dataset.size",
+            "4",
+            "--dataset.beta",
+            "0.44068679",
+            "--process.order",
+            "checkerboard",
+            "--sampler",
+            "heat-bath",
+        ),
+        ("--dataset.size", "4", "--process.mixing", "absorbing", "--sampler", "flow-euler", "--loss", "elbo"),
+        (
+            "--dataset.size",
+            "4",
+            "--process.mixing",
+            "0.7",
+            "--sampler",
+            "tau-leap",
+            "--loss",
+            "reverse-kernel",
+        ),
+        (
+            "--dataset.size",
+            "4",
+            "--process.schedule",
+            "flips",
+            "--process.steps",
+            "4",
+            "--model",
+            "reverse-mlp",
+        ),
+        ("--dataset.size", "4", "--model", "exact-spins"),
+    ],
+    ids=["default", "3x3", "5x7", "1", "beta 0", "critical", "masked", "0.7", "recipe", "exact"],
+)
+def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch):
+    """Samples are ±1 of the right shape, the metric is there, and the gap per spin is that of a law: not below 0."""
+    monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
+    small = SMALL[6:] if "exact-spins" in flags else SMALL
+    if "exact-spins" in flags:
+        small = ("--threads", "1", *small)
+    difrun("--process", "ising", *flags, *small, *FEW, "--out", tmp_path / "run")
+    with np.load(tmp_path / "run" / "samples.npz") as file:
+        assert set(np.unique(file["x"])) <= {-1.0, 1.0}
+    difrun("evaluate", tmp_path / "run", "--likelihood")
+    facts = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
+    assert "lattice.energy" in facts["metrics"]
+    gap = facts["likelihood"]["gap_bound"]
+    assert gap["nats"] > -5 * gap["nats_error"] - 1e-9
+    if "reverse-mlp" in flags:
+        config = (tmp_path / "run" / "run.toml").read_text("utf-8")
+        assert config.count("reverse-kernel") >= 2  # the loss and the sampler that fit
+
+
+def test_a_run_takes_the_settings_that_suit_spins(monkeypatch):
+    """Where the user gives none, those of the process; a user's own come first."""
+    monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
+    registry = Registry.discover()
+    plan = resolve({"process": "ising"}, registry=registry)
+    assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 64, 10000)
+    plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
+    assert (plan.train.batch, plan.sample.steps) == (7, 5)
+
+
+def test_strings_run(tmp_path, monkeypatch):
+    monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
+    difrun(
+        "--process",
+        "categorical",
+        *SMALL,
+        "--dataset.n",
+        "60",
+        "--dataset.length",
+        "5",
+        "--out",
+        tmp_path / "run",
+    )
+    with np.load(tmp_path / "run" / "samples.npz") as file:
+        assert file["x"].shape == (60, 5, 4)
+        assert (file["x"].sum(-1) == 1).all()
+
+
+def test_samplers_of_gaussian_processes_are_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
+    difrun("--process", "ising", "--sampler", "heun", "--out", tmp_path / "run", code=2)
+    assert "'heun' (difrun) needs gaussian" in " ".join(capsys.readouterr().err.split())
