@@ -146,3 +146,6 @@ class HeatBathOptions:
         optional(ge(0)),
         metavar="STEPS",
     )
+    to_data: bool = option(
+        False, "Correct at t = 0, too: right for exact models; networks learn little of spins without noise."
+    )

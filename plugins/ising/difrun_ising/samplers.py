@@ -96,7 +96,9 @@ class HeatBath(Sampler, HeatBathOptions):
     the other at one evaluation each, and those of one class at once. Two classes are the sublattices: at t = 0 such a
     sweep leaves the law of a lattice of even sides alone; at t > 0 sites of a class still depend on each other a
     little, given the others, and more classes, whose sites lie further apart, come nearer. last: correct after so many
-    last steps only, the one that ends at the data among them.
+    last steps only. The step that ends at t = 0 is corrected where `to_data` is set. The cavity law is as good as the
+    model: at little noise, where a site's own value is nearly certain, a network is hardly told it in training, and
+    sweeps may harm.
     """
 
     order = 1
@@ -105,6 +107,7 @@ class HeatBath(Sampler, HeatBathOptions):
 
     def evaluations_in(self, steps: int) -> int:
         corrected = steps if self.last is None else min(self.last, steps)
+        corrected -= not (self.to_data or corrected == 0)
         return steps + self.classes * self.sweeps * corrected
 
     def prepare(self, model: Any, instants: Any) -> float:
@@ -118,7 +121,7 @@ class HeatBath(Sampler, HeatBathOptions):
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         x = model.reverse(x, at, to).sample(generator)
-        if at.t <= state:
+        if at.t <= state and (to.t > 0 or self.to_data):
             for _ in range(self.sweeps):
                 x = sweep(model, x, to, generator, self.classes)
         return x, state

@@ -161,7 +161,7 @@ def test_the_sampler_with_sweeps_is_that_chain():
         if to.t < 3:  # after the last three steps
             for turn in (even, ~even):
                 found = found @ onto(process.marginal(model.cavity(s, to), to)[..., 1], turn)
-    x = generate(HeatBath(last=3), model, 40000, linear(process, 10), seed=4)
+    x = generate(HeatBath(last=3, to_data=True), model, 40000, linear(process, 10), seed=4)
     power = 2.0 ** torch.arange(5, -1, -1, dtype=torch.float64)
     seen = torch.bincount((((x.double().flatten(1) + 1) / 2) @ power).long(), minlength=64).double()
     assert stats.chisquare(seen, 40000 * found / found.sum()).pvalue > 1e-6
@@ -192,10 +192,11 @@ class Counting(ExactSpins):
 
 def test_a_corrector_costs_what_it_says():
     for sampler, expected in (
-        (HeatBath(), 15),
-        (HeatBath(last=2, sweeps=2), 13),
+        (HeatBath(to_data=True), 15),
+        (HeatBath(), 13),
+        (HeatBath(last=2, sweeps=2), 9),
         (HeatBath(last=0), 5),
-        (HeatBath(classes=4), 25),
+        (HeatBath(classes=4), 21),
     ):
         process = Ising()
         model = Counting(Lattice(2, 2, 0.3), process)
