@@ -219,7 +219,12 @@ def test_simulated_paths_converge_to_exact_ones():
             {"p_std": 2.0},
             "only log-normal times have p_std; leave it out, or choose times log-normal",
         ),
-        (PCOptions, {"corrections": 0, "snr": 0.3}, "only a correction has an snr; leave it out, or"),
+        (PCOptions, {"corrections": 0}, "corrections.*must be >= 1"),
+        (
+            PCOptions,
+            {"corrector": "none", "snr": 0.3},
+            "only a Langevin correction has an snr; leave it out, or",
+        ),
         (VEOptions, {"sigma_min": 2.0, "sigma_max": 1.0}, "sigma_max = 1 must be larger than sigma_min = 2"),
     ],
 )
