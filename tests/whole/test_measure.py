@@ -131,7 +131,7 @@ def test_more_samples_than_the_run_has_are_kept_and_named(run):
     """metrics.json says which file a number is of, and the report says it too; samples.npz and its facts stay."""
     before = facts(run)
     said = difrun("evaluate", run, "--metric", "energy", "--n", 500)
-    (path,) = run.glob("samples-adams-pilot-10-n500-seed0-*.npz")
+    (path,) = run.glob("samples-heun-rho-10-n500-seed0-*.npz")
     assert f"the run has fewer than 500 samples; so many are drawn into {path}" in said
     after = facts(run)
     assert after["samples"] == before["samples"]
