@@ -68,7 +68,7 @@ def difrun_models() -> list[Component]:
             "difrun_ising.networks:ReverseMLP",
             "MLP of the reverse kernel, the original recipe; for the schedule flips",
             options.ReverseMLPOptions,
-            provides={"network", "kernel"},
+            provides={"network"},
             requires={"spins", "discrete"},
             prefers={"loss": "reverse-kernel", "sampler": "reverse-kernel"},
         ),
