@@ -27,7 +27,7 @@ Denoise = Callable[[Tensor, float], Tensor]
 class Solver:
     """A sampler of a library on one of its grids. default: what the library's own example or default options take."""
 
-    library: str
+    origin: str
     name: str
     run: Callable[[Denoise, Tensor, int], Tensor]
     default: bool = False

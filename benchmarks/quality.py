@@ -142,7 +142,7 @@ def rows_of(
         label = "not run"
         if theirs:
             found["best peer"], solver = min(theirs, key=lambda pair: pair[0].rms)
-            label = f"{found['best peer'].rms:.1e}: {solver.library} {solver.name}"
+            label = f"{found['best peer'].rms:.1e}: {solver.origin} {solver.name}"
         defaults = ", ".join(f"{error.rms:.1e}" for error, solver in theirs if solver.default)
         place = EVALUATIONS.index(calls) if calls in EVALUATIONS else None
         summary.append(

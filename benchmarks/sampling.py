@@ -116,7 +116,7 @@ def bare_adams(rows: Sequence[Row]) -> Callable[[nn.Module, Tensor, Sequence[flo
             noise = network(x, torch.full((1,), cs[k]))
             scale = sigmas[k] / (alphas[k] * totals[k])
             slopes.append(torch.add(scale * x, noise, alpha=-totals[k] / alphas[k]))
-            for weight, slope in zip(corrector, slopes[-len(corrector) :]):  # noqa: B905
+            for weight, slope in zip(corrector, slopes[len(slopes) - len(corrector) :], strict=True):
                 y = y.add(slope, alpha=weight)
             ahead = y
             for weight, slope in zip(predictor, slopes[-len(predictor) :], strict=True):

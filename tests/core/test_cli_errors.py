@@ -16,8 +16,8 @@ TOY = ("--process", "toy")
         ((*TOY, "--sampler", "huen"), "--sampler: no sampler is called 'huen'. Did you mean 'heun'?"),
         ((*TOY, "--metric", "gpa"), "--metric: no metric is called 'gpa'. Did you mean 'gap'?"),
         (
-            ("--process", "ising"),
-            "Installed: coin, toy.\nIt is offered by the plugin difrun-ising, which is not installed.\n",
+            ("--process", "images"),
+            "Installed: coin, toy.\nIt is offered by the plugin difrun-images, which is not installed.\n",
         ),
         (("--process", "coin", "--sampler", "heun"), "which process 'coin' (difrun-toy) does not offer"),
         (
