@@ -15,6 +15,7 @@ from difrun.integrate import integrate
 from difrun.randomness import Generator, seed_of, torch_generator
 from difrun.report import Picture
 from difrun.run.parts import grid_times, made
+from difrun.run.sampling import labels_of
 
 POINTS = 1000
 FRAMES = 48
@@ -53,7 +54,8 @@ def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], Drawing]]]:
             yield "paths", scene.paths
         if scene.size <= 2:
             yield "density", scene.density
-            yield "score", scene.score
+            if scene.has_a_score:
+                yield "score", scene.score
         if scene.size >= 2:
             yield "flow", scene.flow
     if run.trainer is not None and len(run.trainer.history[0]):
@@ -73,6 +75,11 @@ class Scene:
         scaling = self.dataset.scaling
         self.shift = np.zeros(self.size) if scaling is None else scaling.shift.flatten().numpy()
         self.scale = np.ones(self.size) if scaling is None else scaling.scale.flatten().numpy()
+
+    @property
+    def has_a_score(self) -> bool:
+        """Whether there is one score at every point: not where a model of classes never saw an example without one."""
+        return not self.run.parts.model.shares or self.run.plan.train.label_dropout > 0
 
     def samples(self) -> Drawing:
         def drawn() -> Any:
@@ -148,6 +155,8 @@ class Scene:
             )
 
         caption = "The model's score ∇ log p_t, over the exact density of the noised data."
+        if self.run.parts.model.shares:
+            caption += " Of the model without a class, as it is where labels are dropped in training."
         if self.size == 2 and self.dataset.scaling is not None:
             caption += (
                 " Axes in your units; arrows as the model sees them, with both coordinates of variance 1."
@@ -186,7 +195,11 @@ class Scene:
 
     def _trajectory(self, sampler: Any, times: list[float], n: int) -> tuple[Tensor, list[float]]:
         """Frames (steps + 1, n, ...) of a sampler from the prior, and their times."""
-        model, run = self.run.model, self.run
+        run = self.run
+        model, label = run.model, run.plan.sample.label
+        labels = labels_of(run.parts.model, self.dataset, label, n)
+        if labels is not None:
+            model = model.given(labels.to(self.device))
         generator = Generator(seed_of(run.plan.seed, "samples"), device=self.device)
         shape = (n, *self.dataset.shape)
         x = self.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=self.device)
