@@ -43,13 +43,14 @@ class Drawing:
 class Scene:
     """What the pictures of one run are made of. All tensors are on the CPU, in the model's units (`dataset.decode`).
 
-    samples: of the run, (n, *shape). sampled: n -> times and frames of the run's sampler, as `reverse` gives them.
-    seed: the same run draws the same pictures.
+    samples: of the run, (n, *shape). labels: their classes (n,), int64, where they have any. sampled: n -> times and
+    frames of the run's sampler, as `reverse` gives them. seed: the same run draws the same pictures.
     """
 
     dataset: Dataset
     process: Any
     samples: Tensor
+    labels: Tensor | None = None
     sampled: Callable[[int], tuple[list[float], Tensor]]
     seed: int
 

@@ -17,15 +17,19 @@ from difrun.registry import get_registry
 from difrun.report import Picture
 from difrun.run.faults import culprit, where
 from difrun.run.parts import Parts, grid_times, made
+from difrun.run.sampling import labels_of, read_labels
 from difrun.scene import Drawing, Scene
 
 
-def scene_of(plan: Plan, parts: Parts, model: Any, samples: Tensor, device: torch.device) -> Scene:
-    """What the dataset's own pictures are made of."""
+def scene_of(
+    plan: Plan, parts: Parts, model: Any, samples: Tensor, device: torch.device, labels: Tensor | None = None
+) -> Scene:
+    """What the dataset's own pictures are made of. labels: of the samples, where they have any."""
     return Scene(
         dataset=parts.dataset,
         process=parts.process,
         samples=samples,
+        labels=labels,
         sampled=lambda n: sampled(plan, parts, model, device, n),
         seed=plan.seed,
     )
@@ -41,6 +45,9 @@ def trajectory(
     plan: Plan, parts: Parts, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
 ) -> Tensor:
     """Frames (steps + 1, n, ...) of a sampler from the prior."""
+    labels = labels_of(parts.model, parts.dataset, plan.sample.label, n)
+    if labels is not None:
+        model = model.given(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     shape = (n, *parts.dataset.shape)
     x = parts.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=device)
@@ -58,9 +65,12 @@ class Own:
         with self._guarded("the pictures of the dataset are"):
             pictures = declared(run.plan, run.parts)
             if pictures is not None:
-                scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device)
+                scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
                 self.drawings = distinct(pictures(scene))
         self._waiting = list(self.drawings)
+
+    def _labels(self) -> Tensor | None:
+        return read_labels(self.run.parts.dataset, self.run.folder.samples, len(self.run.samples))
 
     def draw(self, redraw: bool) -> list[Picture]:
         """Draw those that are not drawn yet, and save them."""

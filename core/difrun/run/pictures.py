@@ -60,7 +60,8 @@ def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], Vector]]]:
             yield "paths", vectors.paths
         if vectors.size <= 2:
             yield "density", vectors.density
-            yield "score", vectors.score
+            if vectors.has_a_score:
+                yield "score", vectors.score
         if vectors.size >= 2:
             yield "flow", vectors.flow
     if run.trainer is not None and len(run.trainer.history[0]):
@@ -80,6 +81,11 @@ class Vectors:
         scaling = self.dataset.scaling
         self.shift = np.zeros(self.size) if scaling is None else scaling.shift.flatten().numpy()
         self.scale = np.ones(self.size) if scaling is None else scaling.scale.flatten().numpy()
+
+    @property
+    def has_a_score(self) -> bool:
+        """Whether there is one score at every point: not where a model of classes never saw an example without one."""
+        return not self.run.parts.model.shares or self.run.plan.train.label_dropout > 0
 
     def samples(self) -> Vector:
         def drawn() -> Any:
@@ -154,6 +160,8 @@ class Vectors:
             )
 
         caption = "The model's score ∇ log p_t, over the exact density of the noised data."
+        if self.run.parts.model.shares:
+            caption += " Of the model without a class, as it is where labels are dropped in training."
         if self.size == 2 and self.dataset.scaling is not None:
             caption += (
                 " Axes in your units; arrows as the model sees them, with both coordinates of variance 1."
