@@ -13,7 +13,7 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "metric": ("samples", "reference", "generator"),
 }
 """Kind -> what its target is called with beside the options. An exact or conditional model, a guidance that asks for
-its context, a fitted grid and a metric of a known law or of labels differ: see `context`."""
+its context, a fitted grid and a metric of a known law, of labels or of the data differ: see `context`."""
 
 MIN_EXAMPLES = 20
 """Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
@@ -31,6 +31,8 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
         return ("samples", "labels", "dataset", "generator")
     if kind == "metric" and "law" in component.provides:
         return ("samples", "dataset", "generator")
+    if kind == "metric" and "data" in component.provides:
+        return ("samples", "reference", "dataset", "generator")
     if kind == "grid" and "fitted" in component.provides:
         return ("model", "steps")
     return CONTEXT[kind]

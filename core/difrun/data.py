@@ -50,6 +50,10 @@ class Scaling:
         return (self.shift + self.scale * x.cpu().double()).to(x.dtype).to(x.device)
 
 
+AT_ONCE = 2**24
+"""Coordinates of which sums are formed at once: 128 MB in float64."""
+
+
 def _labels(value: Any) -> Tensor:
     given = torch.as_tensor(value).detach().cpu()
     if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
@@ -89,6 +93,9 @@ class Dataset:
         there are no classes. classes: their names, K of them; every class has a training example.
     fresh_labelled: (n, generator) -> n new draws and their labels, where the law is known with its classes.
     law_labels: the class of every component of `law`, int64; then the law of a class is exact (`class_law`).
+    notes: what the user should be told of the examples, such as files that were left out.
+    fingerprint: of examples that are too many to be copied into the folder of a run: a text that others would not have.
+        The run keeps it, makes the dataset again from options and seed when it is opened, and refuses another one.
     origin: for examples that do not come back from options and seed alone, such as couples that a run made: the dataset
         whose `fresh`, `law`, `log_density` and `entropy` these are. A run then keeps the examples in its folder, and
         takes the rest from this dataset, made again.
@@ -112,6 +119,8 @@ class Dataset:
     classes: tuple[str, ...] = ()
     fresh_labelled: Callable[[int, torch.Generator], tuple[Tensor, Tensor]] | None = None
     law_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    notes: tuple[str, ...] = ()
+    fingerprint: str = ""
     origin: Origin | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -203,12 +212,26 @@ class Dataset:
     @cached_property
     def mean(self) -> Tensor:
         """Mean of the training examples per coordinate, computed in float64, float32."""
-        return self.train.double().mean(0).float()
+        return self._moments[0].float()
 
     @cached_property
     def var(self) -> Tensor:
         """Variance of the training examples per coordinate (divided by N), computed in float64, float32."""
-        return self.train.double().var(0, correction=0).float()
+        return self._moments[1].float()
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and variance in float64; of examples that may not fit into memory part by part."""
+        parts = [self.train] if self.train.numel() <= AT_ONCE else self.train.split(_rows(self.train))
+        if len(parts) == 1:
+            examples = self.train.double()
+            return examples.mean(0), examples.var(0, correction=0)
+        mean, var = torch.zeros((2, *self.shape), dtype=torch.float64)
+        for part in parts:
+            mean += part.double().sum(0) / len(self.train)
+        for part in parts:
+            var += (part.double() - mean).square().sum(0) / len(self.train)
+        return mean, var
 
     def decode(self, x: Tensor) -> Tensor:
         """Samples in the user's units."""
@@ -312,14 +335,18 @@ def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -
     check_finite(examples, source, columns)
 
 
+def _rows(examples: Tensor) -> int:
+    """How many examples are looked at together."""
+    return max(1, AT_ONCE // max(1, examples[:1].numel()))
+
+
 def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
     """Raise `DifrunError` naming the first row and column that hold NaN or infinity, and how many rows do."""
-    bad = ~examples.isfinite()
-    if not bool(bad.any()):
+    rows = torch.cat([~part.isfinite().flatten(1).all(1) for part in examples.split(_rows(examples))])
+    if not bool(rows.any()):
         return
-    rows = bad.flatten(1).any(1)
     row = int(rows.nonzero()[0, 0])
-    index = bad[row].nonzero()[0].tolist()
+    index = (~examples[row].isfinite()).nonzero()[0].tolist()
     value = float(examples[(row, *index)])
     count = int(rows.sum())
     raise DifrunError(

@@ -63,7 +63,9 @@ def start(
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
     left = [] if signal is None or signal.little else [signal.sentence()]
-    for text in filter(None, [snapshot.told(parts.dataset), *parts.process.advice(), *left]):
+    for text in filter(
+        None, [snapshot.told(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
+    ):
         run.listener.note(text)
     return run
 
@@ -87,6 +89,7 @@ def reopen(
     listener = listener or Listener()
     with faults.told(plan):
         parts = build(plan, place, snapshot.kept(home))
+        snapshot.check(home, parts.dataset)
         plan = with_threads(plan, parts, place, listener)
     run = Run(plan, home, parts, place, listener)
     for text in plan.notes:

@@ -91,6 +91,7 @@ def one(
             seed=seed_of(run.plan.seed, "metrics"),
             floors=floors,
             law="law" in chosen.entry.component.provides,
+            data="data" in chosen.entry.component.provides,
             labels=labels if of_classes else None,
             **values(chosen.options),
         )

@@ -75,7 +75,8 @@ def _run(plan: Plan) -> None:
             continue
         law = "law" in metric.entry.component.provides
         reference = parts.dataset if law else parts.dataset.train[: len(samples)]
-        metric.make(samples, reference, generator=random)
+        more = {"dataset": parts.dataset} if "data" in metric.entry.component.provides else {}
+        metric.make(samples, reference, generator=random, **more)
     pictures = declared(plan, parts)
     if pictures is not None:
         for drawing in distinct(pictures(scene_of(plan, parts, model, samples, device, labels))):

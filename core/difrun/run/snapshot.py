@@ -21,9 +21,12 @@ def keep(folder: Folder, dataset: Dataset) -> None:
     """Write data.safetensors if the examples come from outside: a user's file, or another run, may move or change.
 
     Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless it has an
-    `origin`: then they are written beside what that is.
+    `origin`: then they are written beside what that is. Of those with a `fingerprint` that alone is written.
     """
     if dataset.fresh is not None and dataset.origin is None:
+        return
+    if dataset.fingerprint:
+        checkpoint.write(folder.data, {}, {"fingerprint": dataset.fingerprint, "name": dataset.name})
         return
     tensors = {"train": dataset.train, "held_out": dataset.held_out}
     if dataset.noise is not None:
@@ -47,6 +50,8 @@ def kept(folder: Folder) -> Dataset | None:
     if not folder.data.is_file():
         return None
     tensors, names = checkpoint.read(folder.data)
+    if "fingerprint" in names:
+        return None
     try:
         scaling = Scaling(tensors["shift"], tensors["scale"]) if "scale" in tensors else None
         origin = Origin(**json.loads(names["origin"])) if "origin" in names else None
@@ -67,6 +72,18 @@ def kept(folder: Folder) -> Dataset | None:
             f"{folder.data} does not hold the examples of a run: {error} is missing or wrong."
         ) from error
     return dataset if origin is None else _with_law(dataset, origin, folder.data)
+
+
+def check(folder: Folder, dataset: Dataset) -> None:
+    """Raise DifrunError when a dataset that was made again is not the one whose fingerprint `keep` wrote."""
+    if not dataset.fingerprint or not folder.data.is_file():
+        return
+    _, names = checkpoint.read(folder.data)
+    if names.get("fingerprint", dataset.fingerprint) != dataset.fingerprint:
+        raise DifrunError(
+            f"{folder.path} was made with other examples than dataset '{dataset.name}' has now: files were added, "
+            "removed or changed. Put back what was there, or start a new run."
+        )
 
 
 def _with_law(dataset: Dataset, origin: Origin, file: Path) -> Dataset:

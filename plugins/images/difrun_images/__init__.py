@@ -6,7 +6,7 @@ from difrun_images import options
 
 @hookimpl
 def difrun_datasets() -> list[Component]:
-    provides = {"real", "images"}
+    provides = {"real", "images", "classes"}
     return [
         Component(
             "digits",

@@ -12,7 +12,7 @@ from difrun.randomness import torch_generator
 from difrun_images.shapes import as_images
 
 FEATURES = 64
-STEPS = 600
+STEPS = 400
 BATCH = 128
 
 _made: "weakref.WeakKeyDictionary[Dataset, Classifier]" = weakref.WeakKeyDictionary()

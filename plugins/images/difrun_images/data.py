@@ -1,5 +1,6 @@
 """Images to learn from. Pixels 0 to the brightest become −1 to 1."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,9 @@ from difrun_images.pictures import pictures
 
 @attrs.frozen(eq=False, slots=False, kw_only=True)
 class ImageDataset(Dataset):
-    """Images, or their pixels as vectors.
-
-    image: (channels, rows, columns) of an image. notes: what the user should be told of them.
-    """
+    """Images, or their pixels as vectors. image: (channels, rows, columns) of an image."""
 
     image: tuple[int, int, int]
-    notes: tuple[str, ...] = ()
 
 
 @pictured(pictures)
@@ -100,7 +97,7 @@ def image_folder(
         raise DifrunError("dataset 'image-folder' needs a folder of images: --dataset.folder FOLDER.")
     sides = None if size is None else (size[0], size[-1])
     wanted = Wanted(sides, fit, colour == "grey")
-    images, labels, classes, kept, notes = read_folder(
+    found = read_folder(
         Path(folder),
         wanted,
         skip=unreadable == "skip",
@@ -111,7 +108,16 @@ def image_folder(
             labels, held_out, torch_generator(0, "dataset", "image-folder", "split")
         ),
     )
-    return dataset_of(Path(folder).name, images, labels if classes else None, kept, classes, flat, notes)
+    return dataset_of(
+        Path(folder).name,
+        found.images,
+        found.labels if found.classes else None,
+        found.kept,
+        found.classes,
+        flat,
+        notes=found.notes,
+        fingerprint=found.fingerprint,
+    )
 
 
 def scaled(pixels: Tensor) -> Tensor:
@@ -142,8 +148,11 @@ def dataset_of(
     classes: Sequence[str],
     flat: bool,
     notes: tuple[str, ...] = (),
+    fingerprint: str = "",
 ) -> ImageDataset:
     """The dataset of images (N, c, h, w) of which those marked in `kept` are held out.
+
+    fingerprint: what tells these images from others; by default a digest of pixels and labels.
 
     Raises `DifrunError` when too few are left to train on.
     """
@@ -161,8 +170,21 @@ def dataset_of(
     if flat:
         train, held = train.flatten(1), held.flatten(1)
     return ImageDataset(
-        name=name, train=train, held_out=held, image=(image[0], image[1], image[2]), notes=notes, **known
+        name=name,
+        train=train,
+        held_out=held,
+        image=(image[0], image[1], image[2]),
+        notes=notes,
+        fingerprint=fingerprint or _digest(images, labels),
+        **known,
     )
+
+
+def _digest(images: Tensor, labels: Tensor | None) -> str:
+    digest = hashlib.blake2b(images.numpy().tobytes(), digest_size=16)
+    if labels is not None:
+        digest.update(labels.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _parts(images: Tensor, kept: Tensor) -> tuple[Tensor, Tensor]:

@@ -32,6 +32,23 @@ FEW = 512
 CACHE = ".difrun-cache"
 
 
+@attrs.frozen(eq=False)
+class Found:
+    """What a folder holds.
+
+    images: (N, c, h, w) from −1 to 1. labels: (N,) int64; 0 where there are no classes. classes: their names. kept:
+    which are held out, (N,) bool; they come first. notes: which files were left out. fingerprint: of names, sizes and
+    options.
+    """
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+    kept: Tensor
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
 def read_folder(
     folder: Path,
     wanted: Wanted,
@@ -41,11 +58,10 @@ def read_folder(
     memory: float,
     cache: Path | None,
     split: Callable[[Tensor], Tensor],
-) -> tuple[Tensor, Tensor, tuple[str, ...], Tensor, tuple[str, ...]]:
-    """Images (N, c, h, w) from −1 to 1, labels (N,), names of the classes, which images `split` holds out, and notes.
+) -> Found:
+    """The images of a folder, of which `split` says by the labels which are held out.
 
-    Held-out images come first, so that both parts lie in one piece, in memory or in a file. Without subfolders there
-    are no classes, and all labels are 0. Raises as `data.image_folder` says.
+    These come first, so that both parts lie in one piece, in memory or in a file. Raises as `data.image_folder` says.
     """
     paths, labels, classes = listed(folder)
     kept = split(torch.from_numpy(labels)).numpy()
@@ -55,8 +71,14 @@ def read_folder(
     if not target.there():
         target.fill(_decoded(paths, wanted, workers), folder, skip)
     images, good = target.read()
-    notes = _notes(target.names, good)
-    return images, torch.from_numpy(labels[good]), classes, torch.from_numpy(kept[good]), notes
+    return Found(
+        images,
+        torch.from_numpy(labels[good]),
+        classes,
+        torch.from_numpy(kept[good]),
+        _notes(target.names, good),
+        target.fingerprint,
+    )
 
 
 def listed(folder: Path) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
@@ -127,12 +149,13 @@ class _Target:
     """Where the pixels go: an array in memory, or a file that is mapped into it.
 
     shape: of an image. n: files. path: of the .npy file, or None; beside it lies a .json that says which files were
-    readable. good: the rows that are.
+    readable. fingerprint: of what is in it. good: the rows that are readable.
     """
 
     shape: tuple[int, ...]
     names: list[str]
     path: Path | None
+    fingerprint: str
     good: np.ndarray = attrs.field(factory=lambda: np.empty(0, dtype=np.int64))
     array: Any = None
 
@@ -152,15 +175,14 @@ class _Target:
             size = (first.shape[1], first.shape[2])
         shape = (wanted.channels, *size)
         names = [path.relative_to(folder).as_posix() for path in paths]
+        stats = [path.stat() for path in paths]
+        options = [attrs.astuple(wanted), shape, skip]
+        fingerprint = _digest([names, [stat.st_size for stat in stats], options])
         if len(paths) * np.prod(shape) * 4 <= memory * 1e9:
-            return cls(shape, names, None)
-        facts = [
-            (name, path.stat().st_size, path.stat().st_mtime_ns)
-            for name, path in zip(names, paths, strict=True)
-        ]
-        key = json.dumps([facts, attrs.astuple(wanted), shape, skip])
-        digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
-        return cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy")
+            return cls(shape, names, None, fingerprint)
+        # A file that was written again may have its old size: here its time counts as well.
+        digest = _digest([fingerprint, [stat.st_mtime_ns for stat in stats]])
+        return cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy", fingerprint)
 
     def there(self) -> bool:
         """Whether an earlier run has decoded these very files."""
@@ -245,6 +267,10 @@ class _Target:
             # Copy-on-write: a tensor has to be writable, and the file stays as it is.
             self.array = np.load(self.path, mmap_mode="c")
         return torch.from_numpy(self.array[: len(self.good)]), self.good
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.blake2b(json.dumps(facts).encode(), digest_size=8).hexdigest()
 
 
 def _notes(names: Sequence[str], good: np.ndarray) -> tuple[str, ...]:

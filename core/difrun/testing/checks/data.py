@@ -145,7 +145,12 @@ def _measure(subject: Subject, samples: Any, reference: Any) -> dict[str, float]
             ),
             generator=torch.Generator().manual_seed(3),
         )
-    return subject.make(samples=samples, reference=reference, generator=torch.Generator().manual_seed(3))
+    more: dict[str, Any] = {}
+    if "data" in subject.entry.component.provides:
+        more["dataset"] = Dataset(name="two", train=reference, held_out=reference)
+    return subject.make(
+        samples=samples, reference=reference, generator=torch.Generator().manual_seed(3), **more
+    )
 
 
 @check("dataset")
