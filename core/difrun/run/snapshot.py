@@ -21,9 +21,12 @@ def keep(folder: Folder, dataset: Dataset) -> None:
     """Write data.safetensors if the examples come from outside: a user's file, or another run, may move or change.
 
     Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless it has an
-    `origin`: then they are written beside what that is.
+    `origin`: then they are written beside what that is. Of those with a `fingerprint` that alone is written.
     """
     if dataset.fresh is not None and dataset.origin is None:
+        return
+    if dataset.fingerprint:
+        checkpoint.write(folder.data, {}, {"fingerprint": dataset.fingerprint, "name": dataset.name})
         return
     tensors = {"train": dataset.train, "held_out": dataset.held_out}
     if dataset.noise is not None:
@@ -31,6 +34,9 @@ def keep(folder: Folder, dataset: Dataset) -> None:
     if dataset.scaling is not None:
         tensors |= attrs.asdict(dataset.scaling, recurse=False)
     names = {"name": dataset.name, "columns": json.dumps(dataset.columns)}
+    if dataset.labels is not None and dataset.held_out_labels is not None:
+        tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
+        names["classes"] = json.dumps(dataset.classes)
     if dataset.origin is not None:
         names["origin"] = json.dumps(attrs.asdict(dataset.origin))
     checkpoint.write(folder.data, tensors, names)
@@ -44,6 +50,8 @@ def kept(folder: Folder) -> Dataset | None:
     if not folder.data.is_file():
         return None
     tensors, names = checkpoint.read(folder.data)
+    if "fingerprint" in names:
+        return None
     try:
         scaling = Scaling(tensors["shift"], tensors["scale"]) if "scale" in tensors else None
         origin = Origin(**json.loads(names["origin"])) if "origin" in names else None
@@ -53,6 +61,9 @@ def kept(folder: Folder) -> Dataset | None:
             held_out=tensors["held_out"],
             noise=tensors.get("noise"),
             columns=json.loads(names["columns"]),
+            labels=tensors.get("labels"),
+            held_out_labels=tensors.get("held_out_labels"),
+            classes=tuple(json.loads(names.get("classes", "[]"))),
             scaling=scaling,
             origin=origin,
         )
@@ -63,13 +74,27 @@ def kept(folder: Folder) -> Dataset | None:
     return dataset if origin is None else _with_law(dataset, origin, folder.data)
 
 
+def check(folder: Folder, dataset: Dataset) -> None:
+    """Raise DifrunError when a dataset that was made again is not the one whose fingerprint `keep` wrote."""
+    if not dataset.fingerprint or not folder.data.is_file():
+        return
+    _, names = checkpoint.read(folder.data)
+    if names.get("fingerprint", dataset.fingerprint) != dataset.fingerprint:
+        raise DifrunError(
+            f"{folder.path} was made with other examples than dataset '{dataset.name}' has now: files were added, "
+            "removed or changed. Put back what was there, or start a new run."
+        )
+
+
 def _with_law(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
     entry = lookup(get_registry(), "dataset", origin.name)
     given = {name: Given(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
     first = made(
         Chosen("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
     )
-    known = ("fresh", "law", "log_density", "entropy")
+    known = ["fresh", "law", "log_density", "entropy"]
+    if dataset.classes == first.classes:
+        known += ["fresh_labelled", "law_labels"]
     return attrs.evolve(dataset, **{name: getattr(first, name) for name in known})
 
 
@@ -89,7 +114,10 @@ def told(dataset: Dataset) -> str:
             " Each coordinate is scaled to mean 0 and variance 1: metrics are in these units, samples and pictures "
             "in yours."
         )
-    return f"{dataset.name}: {what}, {n - held} to train on and {held} held out.{scaled}"
+    classes = ""
+    if dataset.classes:
+        classes = f" {len(dataset.classes)} classes: {listed(_clipped(dataset.classes))}."
+    return f"{dataset.name}: {what}, {n - held} to train on and {held} held out.{classes}{scaled}"
 
 
 def _clipped(columns: tuple[str, ...]) -> list[str]:
