@@ -19,6 +19,10 @@ LogLikelihood = Callable[[Tensor, Any], Tensor]
 """log p(y | x_t) at x (n, ...) and an instant: (n,)."""
 
 
+Scale = Callable[[Any], Any]
+"""The strength of guidance at an instant: a number, or one per example as the instant's fields are."""
+
+
 class Distribution(Protocol):
     """A law of tensors, as returned by `ForwardProcess.bridge`."""
 
@@ -121,6 +125,16 @@ class ForwardProcess:
         raise DifrunError(
             f"a model of the process {type(self).__name__} cannot be guided by a likelihood: the process does not say "
             "how (`ForwardProcess.condition`)."
+        )
+
+    def extrapolate(self, model: Any, labels: Tensor, scale: "Scale") -> Any:
+        """The model of p_t(x)^{1−s} p_t(x | class)^s up to a constant, for a batch of these labels (n,).
+
+        scale: s at an instant. s = 1 is the model of the class. Raises DifrunError where the process does not know how.
+        """
+        raise DifrunError(
+            f"a model of the process {type(self).__name__} cannot be guided without a classifier: the process does not "
+            "say how (`ForwardProcess.extrapolate`)."
         )
 
     def denoiser(

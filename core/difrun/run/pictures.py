@@ -79,7 +79,7 @@ class Scene:
     @property
     def has_a_score(self) -> bool:
         """Whether there is one score at every point: not where a model of classes never saw an example without one."""
-        return not self.run.parts.model.shares or self.run.plan.train.label_dropout > 0
+        return self.run.parts.model.knows_any
 
     def samples(self) -> Drawing:
         def drawn() -> Any:
@@ -197,7 +197,7 @@ class Scene:
         """Frames (steps + 1, n, ...) of a sampler from the prior, and their times."""
         run = self.run
         model, label = run.model, run.plan.sample.label
-        labels = labels_of(run.parts.model, self.dataset, label, n)
+        labels = labels_of(model, self.dataset, label, n)
         if labels is not None:
             model = model.given(labels.to(self.device))
         generator = Generator(seed_of(run.plan.seed, "samples"), device=self.device)
