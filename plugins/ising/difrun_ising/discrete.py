@@ -116,13 +116,12 @@ class DiscreteProcess(Schedule):
     def log_ratios(self, x_t: Tensor, p0: Tensor, at: Instant) -> Tensor:
         """The score of x_t: log of `ratios` for every category, (n, *sites, K), float64; see `Ising` for spins.
 
-        NaN at the visible sites of masked examples, whose ratios p(x_0 | x_t) does not tell.
+        NaN where x_t rules out a value of x_0 at a site, which is there without noise: visible sites of masked
+        examples, sublattices whose turn is to come, t = 0. p(x_0 | x_t) does not tell their ratios.
         """
-        e = self.states(x_t)
-        logs = self.ratios(x_t, p0, at)[..., :-1].log()
-        if self.masks(e.shape[-1]):
-            logs = torch.where(e.sum(-1, keepdim=True) > 0, torch.nan, logs)
-        return torch.where(e > 0, 0.0, logs)
+        untold = (self.likelihood(x_t, at) == 0).any(-1, keepdim=True)
+        logs = torch.where(untold, torch.nan, self.ratios(x_t, p0, at)[..., :-1].log())
+        return torch.where(self.states(x_t) > 0, 0.0, logs)
 
     def masks(self, categories: int) -> bool:
         """Whether sites are masked."""
@@ -225,10 +224,10 @@ class DiscreteProcess(Schedule):
         scale: float,
         first_order: bool = False,
     ) -> Any:
-        """The model given y, by log p_t(y | x_t): see `difrun_ising.guided.Guided`."""
+        """The model given y, by log p_t(y | x_t): see `difrun_ising.guided.Guided`. For scale 0 the model itself."""
         from difrun_ising.guided import Guided
 
-        return Guided(model, log_likelihood, scale, first_order)
+        return model if scale == 0 else Guided(model, log_likelihood, scale, first_order)
 
     def bound(self, model: Any, x0: Tensor, times: Iterable[float], generator: Randomness = None) -> Tensor:
         """See `difrun_ising.bound.log_likelihood_bound`."""

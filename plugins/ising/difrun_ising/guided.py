@@ -21,7 +21,6 @@ from difrun.errors import DifrunError
 from difrun_ising.discrete import DiscreteProcess, divided, last
 from difrun_ising.model import DiscreteModel
 from difrun_ising.schedule import Instant
-from difrun_ising.sites import Sites
 
 LEAST = 1e-4
 """Least α at which x_t is asked for y: where nothing of x_0 is left the ratios no longer say p(x_0 | x_t, y)."""
@@ -37,9 +36,9 @@ class Guided(DiscreteModel):
     r"""A model of p(x_0 | x_t, y), from one of p(x_0 | x_t) and log p_t(y | x_t).
 
     All that samplers ask of a model follows from the guided ratios, so that each of them takes it. scale multiplies
-    the log-likelihood: 1 is Bayes' rule, exact where model and likelihood are; 0 is the model itself, bit for bit;
-    others sharpen or blur, and then guidance may leave the simplex, to which every law is cut. The prior stays that of
-    the model: x_T is taken not to know y.
+    the log-likelihood: 1 is Bayes' rule, exact where model and likelihood are; others sharpen or blur, and then
+    guidance may leave the simplex, to which every law is cut. The prior stays that of the model: x_T is taken not to
+    know y.
 
     log_likelihood: (x, at) -> log p_t(y | x_t), (n,), −∞ allowed. It is evaluated at all changes of a single site, N
     (K − 1) of them for each x; with `first_order` once, and these are found from its gradient in x.
@@ -63,19 +62,12 @@ class Guided(DiscreteModel):
         self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
 
     def law(self, x: Tensor, at: Instant) -> Tensor:
-        if self.scale == 0:
-            return self.inner.law(x, at)
         at = _visible(at)
         return tilted(self.process, x, self.inner.law(x, at), self.gain(x, at), at)
 
     def cavity(self, x: Tensor, at: Instant) -> Tensor:
-        if self.scale == 0:
-            return self.inner.cavity(x, at)
         at = _visible(at)
         return tilted_cavity(self.process, self.inner.cavity(x, at), self.gain(x, at), at)
-
-    def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
-        return self.inner.reverse(x, at, to) if self.scale == 0 else super().reverse(x, at, to)
 
     def gain(self, x: Tensor, at: Instant) -> Tensor:
         """scale · [log p_t(y | x with site i set to k) − log p_t(y | x)]: (n, *sites, K), float64, within ±300."""

@@ -12,7 +12,7 @@ STATES = 2**21
 """Most values of x_t that p_t(sign | x_t) is tabulated for: 16 spins, or 13 that may be masked."""
 
 
-def magnetisation(*, model: Any, sign: str = "up", scale: float = 1.0, first_order: bool = False) -> Any:
+def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, first_order: bool = False) -> Any:
     """The model given M > 0 (`up`) or M < 0 (`down`), where M = 0 is neither.
 
     p_t(sign | x_t) is exact for the exact model of few spins (`SignTable`), and else `sign_by_independence`, as good
@@ -26,7 +26,7 @@ def magnetisation(*, model: Any, sign: str = "up", scale: float = 1.0, first_ord
         def likelihood(x: Tensor, at: Instant) -> Tensor:
             return sign_by_independence(model.predict(x, at, "x0"), direction)
 
-    return model.process.condition(model, likelihood, scale, first_order=first_order)
+    return model.process.condition(model, likelihood, scale, **({"first_order": True} if first_order else {}))
 
 
 def sign_by_independence(mean: Tensor, direction: float) -> Tensor:
