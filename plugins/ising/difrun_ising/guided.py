@@ -5,7 +5,7 @@ flip ratio (Lou et al., 2024, arXiv 2310.16834). By Bayes' rule that of p_t(x | 
 
     s_i(k) + log p_t(y | x^(i→k)) − log p_t(y | x)
 
-(Nisonoff et al., 2024, arXiv 2406.01572, eq. 2; Schiff et al., 2024, arXiv 2412.10193), and x is noised in the same
+(Nisonoff et al., 2024, arXiv 2406.01572; Schiff et al., 2024, arXiv 2412.10193), and x is noised in the same
 way whatever y is, so that the guided ratio says the guided p(x_0,i | x_t, y) in turn: see `tilted`.
 """
 
