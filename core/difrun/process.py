@@ -104,6 +104,21 @@ class ForwardProcess:
         """q(x_s | x_t, x_0) for s < t; with E[x_0 | x_t] in place of x_0 it is one ancestral step."""
         raise NotImplementedError
 
+    def transition(self, x_s: Tensor, to: Any, at: Any) -> Distribution:
+        """q(x_t | x_s) for t = `at` > s = `to`: of processes of finitely many states, whose laws have a `log_prob`."""
+        raise NotImplementedError
+
+    def jump_rate(self, x: Tensor, y: Tensor, at: Any) -> Tensor:
+        """The rate at which x (n, ...) jumps to y ≠ x, lim q(x_{t+h} = y | x_t = x)/h: (n,). As for `transition`."""
+        raise NotImplementedError
+
+    def enumeration(self) -> tuple[Tensor, Tensor]:
+        """A small system, for tests: all its examples (m, ...), and all values that these can be noised to, float64.
+
+        As for `transition`; a hundred values or so will do.
+        """
+        raise NotImplementedError
+
     def convert(self, prediction: Tensor, x: Tensor, at: Any, source: str, target: str) -> Tensor:
         """The prediction as another kind, through x̂_0 = E[x_0 | x_t]."""
         raise NotImplementedError
