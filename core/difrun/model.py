@@ -36,6 +36,7 @@ class ScoreModel:
     inner: the model that a wrapper asks; None for one that answers itself.
     shares: how the classes are spread in the data, for a model that was trained on labels and draws by them; else ().
     labels: the class of every row of the batch, (n,) int64, −1 for any; None: any class for all (`given`).
+    knows_any: whether it can be asked without a class; not if it was trained with the label of every example.
     """
 
     process: Any
@@ -47,6 +48,7 @@ class ScoreModel:
     inner: Any = None
     _shares: tuple[float, ...] = ()
     _labels: Tensor | None = None
+    _knows_any: bool = True
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -64,6 +66,10 @@ class ScoreModel:
     def classes(self) -> int:
         """How many classes `given` knows; 0 where there are none."""
         return len(self._shares) if self.inner is None else self.inner.classes
+
+    @property
+    def knows_any(self) -> bool:
+        return self._knows_any if self.inner is None else self.inner.knows_any
 
     def given(self, labels: Tensor) -> "ScoreModel":
         """The model of p(x | class) for a batch whose row i is of the class labels[i]; −1 stands for any.

@@ -211,7 +211,7 @@ def test_the_adaptive_sampler_asks_some_rows_of_their_own_class():
 
 
 def test_the_likelihood_of_labelled_examples_is_that_of_their_classes():
-    """log p(x | class) by the flow and the ELBO, the rows in chunks: what the model of each class alone says, to 1e-9."""
+    """log p(x | class) by the flow and the ELBO, the rows in chunks: what each class's own model says, to 1e-9."""
     process = ReferenceVP()
     model = ExactMixture(LAW, process, OWNER)
     x, component = LAW.sample_with_components(6, torch_generator(5))
@@ -220,7 +220,7 @@ def test_the_likelihood_of_labelled_examples_is_that_of_their_classes():
     flow = log_likelihood(model.given(labels), x, steps=2, chunk=4).nats
     bound = elbo(model.given(labels), x, times=2, chunk=5000).nats
     for label in (0, 1):
-        alone = ExactMixture(LAW.part(OWNER == label), process)
+        alone = ExactMixture(LAW.part(label == OWNER), process)
         alone.mean, alone.var = model.mean, model.var  # of the prior
         own = labels == label
         torch.testing.assert_close(flow[own], log_likelihood(alone, x[own], steps=2).nats, rtol=0, atol=1e-9)

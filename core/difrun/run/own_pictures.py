@@ -45,7 +45,7 @@ def trajectory(
     plan: Plan, parts: Parts, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
 ) -> Tensor:
     """Frames (steps + 1, n, ...) of a sampler from the prior."""
-    labels = labels_of(parts.model, parts.dataset, plan.sample.label, n)
+    labels = labels_of(model, parts.dataset, plan.sample.label, n)
     if labels is not None:
         model = model.given(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)

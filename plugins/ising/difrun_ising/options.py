@@ -149,3 +149,12 @@ class HeatBathOptions:
     to_data: bool = option(
         False, "Correct at t = 0, too: right for exact models; networks learn little of spins without noise."
     )
+
+
+@attrs.frozen
+class MagnetisationOptions:
+    sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples shall have.")
+    scale: float = option(1.0, "Strength: 0 none, 1 Bayes' rule.", ge(0))
+    first_order: bool = option(
+        False, "Find what a flip changes from a gradient: one evaluation more per step, not one per spin."
+    )
