@@ -51,6 +51,7 @@ class DiscreteProcess(ForwardProcess, DiscreteOptions):
     """
 
     t_min = 0.0
+    mixing: Any  # of the options of a subclass
 
     @property
     def horizon(self) -> float:  # type: ignore[override]
