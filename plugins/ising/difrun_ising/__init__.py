@@ -100,7 +100,7 @@ def difrun_losses() -> list[Component]:
         )
 
     return [
-        loss("cross-entropy", "CrossEntropy", "−log p(x_0 | x_t), site by site", options.LossOptions),
+        loss("cross-entropy", "CrossEntropy", "−log p(x_0 | x_t), site by site", options.CrossEntropyOptions),
         loss(
             "reverse-kernel",
             "ReverseKernel",

@@ -18,6 +18,8 @@ from torch import Tensor
 from difrun.process import Randomness
 from difrun.randomness import Generator
 from difrun_ising.model import DiscreteModel
+from difrun_ising.process import Instant
+from difrun_ising.sites import Sites
 
 
 @torch.no_grad()
@@ -37,6 +39,21 @@ def log_likelihood_bound(
     for to, at in pairwise(instants):
         kernel = process.transition(x, to, at)
         later = kernel.sample(random)
-        total += model.reverse(later, at, to).log_prob(x) - kernel.log_prob(later)
+        total += _log_reverse(model, x, later, at, to) - kernel.log_prob(later)
         x = later
     return total + process.prior_law(x.shape, model.mean, x.dtype, x.device).log_prob(x)
+
+
+def _log_reverse(model: DiscreteModel, x: Tensor, later: Tensor, at: Instant, to: Instant) -> Tensor:
+    """log p_θ(x_s = x | x_t = later). Masked data of which no site is seen in the step need no evaluation of the model:
+    the probability of that is the same for any law of x_0."""
+    process = model.process
+    if process.mixing != "absorbing":
+        return model.reverse(later, at, to).log_prob(x)
+    states = process.states(later)
+    any_law = torch.full_like(states, 1 / states.shape[-1])
+    found = Sites(process.posterior(later, any_law, at, to), process, x.dtype).log_prob(x)
+    met = (x != later).flatten(1).any(1)
+    if bool(met.any()):
+        found[met] = model.reverse(later[met], at, to).log_prob(x[met])
+    return found

@@ -27,6 +27,7 @@ class DiscreteProcess(Schedule):
     """
 
     t_min = 0.0
+    mixing: Any  # of the options of a subclass
 
     # What a subclass says: π, and how values are written as numbers.
 

@@ -31,7 +31,7 @@ class ExactSpins(DiscreteModel):
     def law(self, x: Tensor, at: Instant) -> Tensor:
         return self._given(self.process.likelihood(x, at)).to(x.device)
 
-    def cavity(self, x: Tensor, at: Instant) -> Tensor:
+    def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         # Certain sites are made uncertain by 1e-12, as their likelihood could not be divided out.
         likelihood = self.process.likelihood(x, at)
         likelihood = likelihood.clamp_min(1e-12 * likelihood.amax(-1, keepdim=True))

@@ -40,8 +40,11 @@ class DiscreteModel(ScoreModel):
             return self.process.log_ratios(x, self.law(x, at), at)
         raise DifrunError(f"a model of a discrete process predicts x0 or score, not {kind!r}")
 
-    def cavity(self, x: Tensor, at: Instant) -> Tensor:
-        """p(x_0,i = k | x_t without x_t,i) for every site: (n, *sites, K), float64."""
+    def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
+        """p(x_0,i = k | x_t without x_t,i) for every site: (n, *sites, K), float64.
+
+        hidden: (*sites), the sites that are asked for, where only they count.
+        """
         raise NotImplementedError
 
     def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
@@ -67,6 +70,7 @@ class NetworkDenoiser(DiscreteModel):
         self.var = torch.as_tensor(var, dtype=torch.float32)
         self.predicts = getattr(network, "predicts", "x0")
         self.skip = getattr(network, "skip", True)
+        self.reads_evidence = getattr(network, "reads_evidence", False)
 
     def to(self, device: torch.device | str) -> "NetworkDenoiser":
         self.network.to(device)
@@ -87,20 +91,30 @@ class NetworkDenoiser(DiscreteModel):
             return f
         return f + (self.own(x, at) if own is None else own)
 
-    def cavity(self, x: Tensor, at: Instant) -> Tensor:
-        if self.skip:  # then it is what the network gives
-            return torch.softmax(
-                self.logits(x, at, own=torch.zeros((), dtype=x.dtype, device=x.device)).double(), -1
-            )
-        logits = self.logits(x, at).double() - self.process.likelihood(x, at).clamp_min(1e-12).log()
-        return torch.softmax(logits, -1)
+    def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
+        """At t = 0, where it is told which sites are asked for, it hides them: their own values cannot leak."""
+        if hidden is not None and at.t == 0:
+            hidden = hidden.reshape(*hidden.shape, *(1,) * (x.ndim - 1 - hidden.ndim))
+            x = torch.where(hidden, 0.0, x)
+        elif not self.skip:
+            logits = self.logits(x, at).double() - self.process.likelihood(x, at).clamp_min(1e-12).log()
+            return torch.softmax(logits, -1)
+        # Without the likelihood of the site's own value it is what the network gives.
+        nothing = torch.zeros((), dtype=x.dtype, device=x.device)
+        return torch.softmax(self.logits(x, at, own=nothing).double(), -1)
 
     def own(self, x: Tensor, at: Instant) -> Tensor:
         """log q(x_t | x_0 = k): (n, *sites, K), in the dtype of x; never below −1e4."""
         return self.process.likelihood(x, at).log().clamp_min(-1e4).to(x.dtype)
 
     def level(self, x: Tensor, at: Instant) -> Tensor:
-        """c: (1,) or (n,), or (1 or n, *sites) where sites differ."""
+        """c: (1,) or (n,), or (1 or n, *sites) where sites differ.
+
+        A network that reads the evidence of every site, tanh(−c) x_t, is told that visible sites of masked lattices are
+        certain, at any time.
+        """
+        if self.reads_evidence and self.process.mixing == "absorbing":
+            return torch.full((1,), -MOST, dtype=x.dtype, device=x.device)
         alpha = self.process.keep(at, self.process.sites(x.shape))
         c = -torch.atanh(torch.as_tensor(alpha, dtype=torch.float64)).clamp(-MOST, MOST)
         c = c.to(x.dtype).to(x.device)

@@ -127,6 +127,16 @@ class LossOptions:
 
 
 @attrs.frozen
+class CrossEntropyOptions(LossOptions):
+    hidden: float = option(
+        0.1,
+        "Share of the examples that are data with every other site hidden: what the heat bath at t = 0 asks for.",
+        ge(0),
+        le(1),
+    )
+
+
+@attrs.frozen
 class StepLossOptions(LossOptions):
     steps: int = option(50, "Steps into which time is cut, where the process is no chain of flips.", ge(1))
 

@@ -27,7 +27,7 @@ class ReverseKernel(Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        return model.reverse(x, at, to).sample(generator), None
+        return earlier(model, x, at, to, generator), None
 
 
 class TauLeap(Sampler):
@@ -120,11 +120,40 @@ class HeatBath(Sampler, HeatBathOptions):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        x = model.reverse(x, at, to).sample(generator)
+        x = earlier(model, x, at, to, generator)
         if at.t <= state and (to.t > 0 or self.to_data):
             for _ in range(self.sweeps):
                 x = sweep(model, x, to, generator, self.classes)
         return x, state
+
+
+def earlier(model: Any, x: Tensor, at: Any, to: Any, generator: Generator) -> Tensor:
+    r"""x_s ~ p_θ(x_s | x_t), with s = `to`.
+
+    A masked site is seen at s with probability (α_s − α_t)/(1 − α_t), whatever the model says; so it is asked about
+    those examples alone in which one is, and many short steps cost no more than there are sites.
+    """
+    process = model.process
+    if process.mixing != "absorbing":
+        return model.reverse(x, at, to).sample(generator)
+    masked = process.states(x).sum(-1) == 0
+    now, then = (torch.as_tensor(process.keep(i, masked.shape), dtype=torch.float64) for i in (at, to))
+    chance = torch.where(now < 1, (then - now) / (1 - now).clamp_min(1e-300), 0.0).to(x.device)
+    u = generator.uniform(torch.zeros(masked.shape, dtype=torch.float64, device=x.device))
+    seen = masked & (u < chance)
+    rows = seen.flatten(1).any(1)
+    if not bool(rows.any()):
+        return x
+    # Given that a site is seen, u/chance is uniform again, and chooses its value.
+    law = model.law(x[rows], at)
+    below = (u / chance.clamp_min(1e-300))[rows].unsqueeze(-1) * law.sum(-1, keepdim=True) >= law.cumsum(-1)
+    index = below[..., :-1].sum(-1)
+    one = torch.nn.functional.one_hot(index, law.shape[-1] + 1)
+    values = process.mean(one.to(x.dtype))
+    fresh = x.clone()
+    spread = seen.reshape(*seen.shape, *(1,) * (x.ndim - seen.ndim))
+    fresh[rows] = torch.where(spread[rows], values, x[rows])
+    return fresh
 
 
 def sweep(model: Any, x: Tensor, at: Any, generator: Generator, classes: int = 2) -> Tensor:
@@ -133,7 +162,7 @@ def sweep(model: Any, x: Tensor, at: Any, generator: Generator, classes: int = 2
     sites = process.sites(x.shape)[1:]
     colour = colouring(sites, classes, x.device)
     for turn in range(classes):
-        drawn = Sites(process.marginal(model.cavity(x, at), at), process, x.dtype).sample(generator)
-        mine = (colour == turn).reshape(*sites, *(1,) * (x.ndim - 1 - len(sites)))
-        x = torch.where(mine, drawn, x)
+        mine = colour == turn
+        drawn = Sites(process.marginal(model.cavity(x, at, mine), at), process, x.dtype).sample(generator)
+        x = torch.where(mine.reshape(*sites, *(1,) * (x.ndim - 1 - len(sites))), drawn, x)
     return x
