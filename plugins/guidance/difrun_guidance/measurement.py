@@ -47,15 +47,13 @@ class Measurement(ScoreModel, MeasurementOptions):
     inner: Any = attrs.field(alias="model")
     context: Any = attrs.field(default=None, kw_only=True)
 
-    # Options are frozen; a model is copied and given another `inner`.
-    __setattr__ = object.__setattr__
+    # Options are frozen values; a model is itself alone, and is copied and given another `inner`.
+    __setattr__, __eq__, __hash__ = object.__setattr__, object.__eq__, object.__hash__
 
     def __attrs_post_init__(self) -> None:
         model = self.inner
         MeasurementOptions.__attrs_post_init__(self)
         self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
-        if hasattr(model, "network"):
-            self.network = model.network
         scaling = getattr(getattr(self.context, "dataset", None), "scaling", None)
         self._units = None if scaling is None else (scaling.shift, scaling.scale)
         self._values = self._observed()
@@ -72,6 +70,13 @@ class Measurement(ScoreModel, MeasurementOptions):
         (back,) = torch.autograd.grad(y, x0, zero, create_graph=True)
         (forth,) = torch.autograd.grad(back, zero, v)
         return forth
+
+    def pull(self, r: Tensor, x: Tensor, u: Tensor, at: Any) -> Tensor:
+        """V Hᵀ u, (n, *shape), for r = y − A(x̂_0(x)) with its graph: V by the network's Jacobian or from the data.
+
+        Raises DifrunError where no gradient comes through A.
+        """
+        raise NotImplementedError
 
     def shift(self, x: Tensor, x0: Tensor, at: Any) -> Tensor:
         """Δ, what y adds to x̂_0 (n, *shape), for x̂_0 = `x0` that was computed from x with its graph."""
