@@ -32,16 +32,25 @@ class Batches:
     """The examples of every step: what `Loss.evaluate` takes.
 
     data: (N, *shape), on the device of training. batch: examples per step. noise: what each example is paired with,
-    of the shape of `data`; None lets the loss draw it.
+    of the shape of `data`; None lets the loss draw it. labels: (N,) int64; they come as ``label`` beside what the loss
+    drew, each put to −1, for any class, with probability `label_dropout`.
     Every epoch is a permutation of the data; an example left over at its end stands in a batch with the
     next epoch's.
     """
 
     def __init__(
-        self, model: Any, loss: Loss, data: Tensor, batch: int, seed: int, noise: Tensor | None = None
+        self,
+        model: Any,
+        loss: Loss,
+        data: Tensor,
+        batch: int,
+        seed: int,
+        noise: Tensor | None = None,
+        labels: Tensor | None = None,
+        label_dropout: float = 0.0,
     ):
         self.model, self.loss, self.data, self.batch, self.seed = model, loss, data, batch, seed
-        self.noise = noise
+        self.noise, self.labels, self.label_dropout = noise, labels, label_dropout
         # The size of a block may depend on nothing that differs between a run and its continuation.
         numbers = batch * max(1, data[:1].numel())
         self.steps = max(1, min(BLOCK_STEPS, BLOCK_NUMBERS // numbers))
@@ -62,8 +71,16 @@ class Batches:
         random = Generator.of(torch_generator(self.seed, "train", block, device=device))
         couples = {} if self.noise is None else {"noise": self.noise[order]}
         drawn = self.loss.draw(self.model, self.data[order], random, **couples)
+        if self.labels is not None:
+            drawn["label"] = self._dropped(self.labels[order], block)
         parts = zip(*(tensor.split(self.batch) for tensor in drawn.values()), strict=True)
         return [dict(zip(drawn, part, strict=True)) for part in parts]
+
+    def _dropped(self, labels: Tensor, block: int) -> Tensor:
+        """The labels of a block, some of them −1; the numbers that decide are those of the block alone."""
+        random = torch_generator(self.seed, "labels", block)
+        dropped = torch.rand(len(labels), generator=random) < self.label_dropout
+        return labels.masked_fill(dropped.to(labels.device), -1)
 
     def order(self, start: int, stop: int) -> Tensor:
         """Which examples stand at the places start, ..., stop − 1 of the endless sequence of epochs."""

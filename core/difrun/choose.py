@@ -67,7 +67,11 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
         base = {kind: picked for kind, picked in filled.items() if kind != "metric"}
         # Of two metrics with one name none is taken: which is meant is for the user to say.
         names = registry.compatible("metric", base)
-        fitting = [entry for entry in registry.declared("metric") if entry.label in names]
+        fitting = [
+            entry
+            for entry in registry.declared("metric")
+            if entry.label in names and _has_classes(entry, filled)
+        ]
         filled["metric"] = tuple(
             entry for entry in fitting if not entry.ambiguous or entry.plugin.dist == "difrun"
         )
@@ -75,6 +79,12 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
     return Choice(
         filled, tuple(kind for kind in absent if filled[kind]), tuple(_notes(registry, absent, filled))
     )
+
+
+def _has_classes(metric: Registered, chosen: Chosen) -> bool:
+    """Whether a metric of classes has any: by default it is taken where data and model are both of classes."""
+    tokens = {token for entry in flat(chosen) for token in entry.component.provides}
+    return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
 
 def _notes(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Iterator[str]:

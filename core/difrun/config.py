@@ -59,6 +59,12 @@ class TrainOptions:
         0.999, "Decay of the averaged weights, with which samples are drawn; 0: off.", ge(0), lt(1)
     )
     clip: float = option(1.0, "Largest norm of the gradient; 0: off.", ge(0))
+    label_dropout: float = option(
+        0.1,
+        "How often an example is shown without its label, where the data have any; 1: train without labels.",
+        ge(0),
+        le(1),
+    )
     stop_at: int | None = option(
         None,
         "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
@@ -80,6 +86,9 @@ class SampleOptions:
     noise: Literal["fresh", "brownian"] = option(
         "fresh",
         "Noise of a stochastic sampler: new in every step, or the increments of one path that finer steps refine.",
+    )
+    label: str | None = option(
+        None, "Class to draw, by name or number; none: all, in the proportion of the data.", metavar="CLASS"
     )
 
 

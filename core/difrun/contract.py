@@ -12,8 +12,8 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "dataset": ("seed",),
     "metric": ("samples", "reference", "generator"),
 }
-"""Kind -> what its target is called with beside the options. An exact model, a fitted grid and a metric of a known law
-differ: see `context`."""
+"""Kind -> what its target is called with beside the options. An exact or conditional model, a guidance that asks for
+its context, a fitted grid and a metric of a known law or of labels differ: see `context`."""
 
 MIN_EXAMPLES = 20
 """Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
@@ -23,6 +23,12 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
     """What the target of a component is called with beside its options."""
     if kind == "model" and "exact" in component.provides:
         return ("process", "dataset")
+    if kind == "model" and "conditional" in component.provides:
+        return ("shape", "classes")
+    if kind == "guidance" and "context" in component.provides:
+        return ("model", "context")
+    if kind == "metric" and "labels" in component.provides:
+        return ("samples", "labels", "dataset", "generator")
     if kind == "metric" and "law" in component.provides:
         return ("samples", "dataset", "generator")
     if kind == "grid" and "fitted" in component.provides:

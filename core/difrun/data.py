@@ -50,6 +50,13 @@ class Scaling:
         return (self.shift + self.scale * x.cpu().double()).to(x.dtype).to(x.device)
 
 
+def _labels(value: Any) -> Tensor:
+    given = torch.as_tensor(value).detach().cpu()
+    if given.is_floating_point() or given.is_complex() or given.dtype == torch.bool:
+        raise DifrunError(f"labels are whole numbers (int64), not {given.dtype}.")
+    return given.long()
+
+
 def _examples(value: Any) -> Tensor:
     return torch.as_tensor(value).detach().to("cpu", torch.float32)
 
@@ -78,12 +85,16 @@ class Dataset:
     scaling: from the user's units to these; None when they are the same.
     noise: the standard normal noise ε that each training example is paired with, of the shape of `train`; training
         then makes x_t of such a couple. None pairs every example with noise drawn anew.
+    labels, held_out_labels: the class of every example of `train` (N,) and `held_out` (M,), int64 from 0; None where
+        there are no classes. classes: their names, K of them; every class has a training example.
+    fresh_labelled: (n, generator) -> n new draws and their labels, where the law is known with its classes.
+    law_labels: the class of every component of `law`, int64; then the law of a class is exact (`class_law`).
     origin: for examples that do not come back from options and seed alone, such as couples that a run made: the dataset
         whose `fresh`, `law`, `log_density` and `entropy` these are. A run then keeps the examples in its folder, and
         takes the rest from this dataset, made again.
 
     Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and
-    column), the noise is not of their shape, or one of `log_density` and `entropy` is missing.
+    column), the noise or the labels do not fit them, or one of `log_density` and `entropy` is missing.
     """
 
     name: str
@@ -96,6 +107,11 @@ class Dataset:
     columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
     noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_examples))
+    labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    held_out_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    classes: tuple[str, ...] = ()
+    fresh_labelled: Callable[[int, torch.Generator], tuple[Tensor, Tensor]] | None = None
+    law_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
     origin: Origin | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -113,6 +129,71 @@ class Dataset:
                 f"dataset '{self.name}': noise of shape {tuple(self.noise.shape)} for training examples of shape "
                 f"{tuple(self.train.shape)}; each needs its own."
             )
+        self._check_labels()
+
+    def _check_labels(self) -> None:
+        parts = {
+            "labels": (self.labels, self.train),
+            "held_out_labels": (self.held_out_labels, self.held_out),
+        }
+        if self.law_labels is not None:
+            means = torch.empty(0) if self.law is None else self.law.means
+            parts["law_labels"] = (self.law_labels, means)
+        known = len(self.classes)
+        for name, (labels, rows) in parts.items():
+            if (labels is None) != (known == 0):
+                raise DifrunError(
+                    f"dataset '{self.name}': labels, held_out_labels and the names of the classes go together."
+                )
+            if labels is None:
+                continue
+            if labels.shape != rows.shape[:1]:
+                raise DifrunError(
+                    f"dataset '{self.name}': {name} of shape {tuple(labels.shape)} for {len(rows)} rows; each row "
+                    "needs one."
+                )
+            if len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < known):
+                raise DifrunError(
+                    f"dataset '{self.name}': {name} must be from 0 to {known - 1}, the numbers of its classes."
+                )
+        if self.labels is not None:
+            count = torch.bincount(self.labels, minlength=known)
+            if bool((count == 0).any()):
+                empty = self.classes[int((count == 0).nonzero()[0])]
+                raise DifrunError(f"dataset '{self.name}': class '{empty}' has no training example.")
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of every class among the training examples; empty where there are no classes."""
+        if self.labels is None:
+            return ()
+        return tuple((torch.bincount(self.labels, minlength=len(self.classes)) / len(self.labels)).tolist())
+
+    def class_number(self, name: str | int) -> int:
+        """The number of a class that the user names, by its name or its number; a name comes first.
+
+        Raises `DifrunError`, naming the classes, where there is no such class.
+        """
+        text = str(name).strip()
+        if text in self.classes:
+            return self.classes.index(text)
+        if text.isascii() and text.isdigit() and int(text) < len(self.classes):
+            return int(text)
+        if not self.classes:
+            raise DifrunError(
+                f"there is no class '{name}': the examples of dataset '{self.name}' have no labels."
+            )
+        shown = ", ".join(self.classes[:20]) + (", ..." if len(self.classes) > 20 else "")
+        raise DifrunError(
+            f"there is no class '{name}': dataset '{self.name}' has {len(self.classes)} classes: {shown}. Name one "
+            f"of them, or its number, 0 to {len(self.classes) - 1}."
+        )
+
+    def class_law(self, label: int) -> GaussianMixture:
+        """The exact law of one class, p(x | y = label). Raises `DifrunError` where it is not known."""
+        if self.law is None or self.law_labels is None:
+            raise DifrunError(f"the law of a class of dataset '{self.name}' is not known.")
+        return self.law.part(self.law_labels == label)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -158,6 +239,45 @@ class Dataset:
         if self.fresh is not None:
             return first, self.fresh(n, generator)
         return first, self._subset(self.train, n, generator, "training")
+
+    def real_pair_of(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """As `real_pair`, of given classes: row i of both sets is of class labels[i].
+
+        Fresh draws of the class where its law is known, else held-out examples and training examples, none twice.
+        Raises `DifrunError` for data without labels, and where there are too few of a class (`examples_of_class`).
+        """
+        first, second = (torch.empty((len(labels), *self.shape)) for _ in range(2))
+        for label in labels.unique().tolist():
+            rows = (labels == label).nonzero()[:, 0]
+            for sort, target in (("held-out", first), ("training", second)):
+                target[rows] = self._of_class(label, len(rows), generator, sort)
+        return first, second
+
+    def examples_of_class(self, label: int) -> int | None:
+        """How many examples of a class `real_pair_of` can give; None: without end."""
+        if self.law_labels is not None or self.fresh_labelled is not None:
+            return None
+        assert self.labels is not None
+        assert self.held_out_labels is not None
+        return min(int((self.labels == label).sum()), int((self.held_out_labels == label).sum()))
+
+    def _of_class(self, label: int, n: int, generator: torch.Generator, sort: str) -> Tensor:
+        if self.labels is None or self.held_out_labels is None:
+            raise DifrunError(f"the examples of dataset '{self.name}' have no labels.")
+        if self.law_labels is not None:
+            return self.class_law(label).sample(n, generator).float()
+        if self.fresh_labelled is not None:
+            parts, found = [], 0
+            while found < n:  # every class has training examples, so that its share is not 0
+                x, y = self.fresh_labelled(max(1000, n), generator)
+                parts.append(x[y == label])
+                found += len(parts[-1])
+            return torch.cat(parts)[:n]
+        examples, labels = (
+            (self.held_out, self.held_out_labels) if sort == "held-out" else (self.train, self.labels)
+        )
+        own = examples[labels == label]
+        return self._subset(own, n, generator, f"{sort} class-'{self.classes[label]}'")
 
     def _subset(self, examples: Tensor, n: int, generator: torch.Generator, sort: str) -> Tensor:
         if n > len(examples):

@@ -83,10 +83,13 @@ def elbo(
     rows = max(1, chunk // times)
     diffusion, last = [], []
     for first in range(0, len(x0), rows):
-        part = x0[first : first + rows].repeat_interleave(times, 0)
+        which = torch.arange(first, min(first + rows, len(x0)), device=x0.device).repeat_interleave(times)
+        part = x0[which]
         here = slice(first * times, first * times + len(part))
-        diffusion.append(errors.over_time(part, t[here], "noise", here.start).reshape(-1, times).mean(1))
-        last.append(errors.of(part, t_min[here], "last", here.start).reshape(-1, times).mean(1))
+        diffusion.append(
+            errors.over_time(part, t[here], "noise", here.start, which).reshape(-1, times).mean(1)
+        )
+        last.append(errors.of(part, t_min[here], "last", here.start, which).reshape(-1, times).mean(1))
         if watch is not None:
             watch(min(first + rows, len(x0)), len(x0))
     start = process.at(process.t_min)
@@ -141,23 +144,27 @@ class _Errors:
         like = self.like.new_zeros(n)
         return self.law.sample(self.model.process, like, Generator(seed_of(self.seed, stream)))
 
-    def of(self, x0: Tensor, t: Tensor, stream: str, first: int) -> Tensor:
-        """‖x_0 − x̂_0‖²/(σ_d sin θ)² for each row, (n,), the mean over ε and −ε; `first` is the number of row 0."""
-        error, known, place = self._raw(x0, t, stream, first)
+    def of(self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor) -> Tensor:
+        """‖x_0 − x̂_0‖²/(σ_d sin θ)² for each row, (n,), the mean over ε and −ε; `first` is the number of row 0.
+
+        which: the number of the example in each row."""
+        error, known, place = self._raw(x0, t, stream, first, which)
         return error - self.factors[place] * known
 
-    def over_time(self, x0: Tensor, t: Tensor, stream: str, first: int) -> Tensor:
+    def over_time(self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor) -> Tensor:
         """The same for times of the law, without the part that depends on the time alone."""
-        error, known, place = self._raw(x0, t, stream, first)
+        error, known, place = self._raw(x0, t, stream, first, which)
         return error - self.factors[place] * known - self.profile[place] + self.profile.mean()
 
-    def _raw(self, x0: Tensor, t: Tensor, stream: str, first: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _raw(
+        self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """The error, ‖ε‖² − d, and the bin of the time.
 
         As α(x_0 − x̂_0) = σ(ε̂ − ε), the error of x̂_0 is σ/(α + σ) times that of ε̂ − x̂_0, in which nothing cancels at
         either end; and σ_d sin θ = σ_d σ/S.
         """
-        process = self.model.process
+        model, process = self.model.rows(which), self.model.process
         at = process.instant(t, x0.ndim)
         noise = Generator(seed_of(self.seed, stream), first=first, device=x0.device).normal(x0)
         size = (at.alpha**2 * self.model.data_std**2 + at.var).sqrt()
@@ -166,7 +173,7 @@ class _Errors:
         total = torch.zeros((), dtype=_wide(x0), device=x0.device)
         for signed in (noise, -noise):
             with torch.no_grad():
-                straight = self.model.predict(process.diffuse(x0, signed, at), at, "straight")
+                straight = model.predict(process.diffuse(x0, signed, at), at, "straight")
             error = unit * (straight - (signed - clean))
             total = total + 0.5 * error.to(_wide(x0)).square().flatten(1).sum(1)
         known = noise.to(_wide(x0)).square().flatten(1).sum(1) - x0[:1].numel()
@@ -176,10 +183,12 @@ class _Errors:
 
     def _fitted(self, x0: Tensor, chunk: int) -> tuple[Tensor, Tensor]:
         """For each bin of log sin θ the mean error, and the least-squares factor of ‖ε‖² − d, whose variance is 2d."""
-        rows = x0[torch.arange(PILOT, device=x0.device) % len(x0)]
+        which = torch.arange(PILOT, device=x0.device) % len(x0)
+        rows = x0[which]
         t = self.times(PILOT, "pilot times")
         parts = [
-            self._raw(rows[k : k + chunk], t[k : k + chunk], "pilot noise", k) for k in range(0, PILOT, chunk)
+            self._raw(rows[k : k + chunk], t[k : k + chunk], "pilot noise", k, which[k : k + chunk])
+            for k in range(0, PILOT, chunk)
         ]
         error, known, place = (torch.cat(values) for values in zip(*parts, strict=True))
         zeros = error.new_zeros(BINS)

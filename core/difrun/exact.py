@@ -17,7 +17,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
 from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
+from difrun.model import ScoreModel, for_rows
 
 _BLOCK = 8_000_000
 """Numbers in the largest temporary, so that many components and many points fit into memory together."""
@@ -28,11 +28,17 @@ class ExactMixture(ScoreModel):
 
     A kind other than x0 and score is converted from whichever of the two is well conditioned at the noise level: x̂_0
     where noise prevails (λ < 0), the score where the signal does. It needs no training.
+
+    component_labels: the class of every component, (K,) int64; `given` then gives the exact model of a class, the
+    mixture of its components alone, and `log_posterior` p(class | x_t).
     """
 
-    def __init__(self, mixture: GaussianMixture, process: GaussianProcess):
+    def __init__(
+        self, mixture: GaussianMixture, process: GaussianProcess, component_labels: Tensor | None = None
+    ):
         self.mixture = mixture
         self.process = process
+        self.component_labels = component_labels
         self.shape = (mixture.dim,)
         self.mean, self.var = mixture.mean, mixture.var
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
@@ -51,31 +57,59 @@ class ExactMixture(ScoreModel):
             at.lam < 0, self._converted(x, at, "x0", kind), self._converted(x, at, "score", kind)
         )
 
+    @property
+    def classes(self) -> int:
+        return 0 if self.component_labels is None else int(self.component_labels.max()) + 1
+
     def log_prob(self, x: Tensor, at: Any) -> Tensor:
-        """log p_t(x) in nats, of shape (n,); `at` as in `predict`."""
-        blocks = [torch.logsumexp(self._terms(part, here)[0], dim=1) for part, here in self._blocks(x, at)]
+        """log p_t(x) in nats, of shape (n,), given the labels of the rows if there are any; `at` as in `predict`."""
+        blocks = [
+            torch.logsumexp(self._terms(part, here, labels)[0], dim=1)
+            for part, here, labels in self._blocks(x, at)
+        ]
         return torch.cat(blocks)
+
+    def log_posterior(self, x: Tensor, at: Any) -> Tensor:
+        """log p(class | x_t) of every class, (n, classes), whatever the labels: Bayes' theorem for its components.
+
+        Raises DifrunError for a mixture without classes.
+        """
+        labels = self.component_labels
+        if labels is None:
+            raise DifrunError("the components of this mixture belong to no classes.")
+        x, here = x.reshape(len(x), -1), _flat(at)
+        found = []
+        for part, now, _ in self._blocks(x, here):
+            joint = self._terms(part, now, None)[0]
+            each = [torch.logsumexp(joint[:, labels == k], dim=1) for k in range(self.classes)]
+            found.append(torch.stack(each, 1).log_softmax(1))
+        return torch.cat(found)
 
     def _converted(self, x: Tensor, at: Any, source: str, kind: str) -> Tensor:
         return self.process.convert(self._posterior(x, at, source), x, at, source, kind)
 
     def _posterior(self, x: Tensor, at: Any, kind: str) -> Tensor:
         mean = self._mean_of_x0 if kind == "x0" else self._score
-        return torch.cat([mean(part, here) for part, here in self._blocks(x, at)])
+        return torch.cat([mean(*block) for block in self._blocks(x, at)])
 
-    def _blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any]]:
-        """Rows of x with their instants, few enough at a time for the (rows, components, ...) temporaries."""
+    def _blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any, Tensor | None]]:
+        """Rows of x with their instants and labels, few enough at a time for (rows, components, ...) temporaries."""
+        every = None if self._labels is None else for_rows(self._labels, x)
         rows = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
         if len(x) <= rows:
-            return [(x, at)]
+            return [(x, at, every)]
+        parts = x.split(rows)
+        labels = [None] * len(parts) if every is None else every.split(rows)
         if isinstance(at.lam, float):
-            return [(part, at) for part in x.split(rows)]
-        times = at.t.expand(len(x), 1).split(rows)
-        return [(part, self.process.instant(t, 2)) for part, t in zip(x.split(rows), times, strict=True)]
+            return [(part, at, here) for part, here in zip(parts, labels, strict=True)]
+        times = [self.process.instant(t, 2) for t in at.t.expand(len(x), 1).split(rows)]
+        return list(zip(parts, times, labels, strict=True))
 
-    def _terms(self, x: Tensor, at: Any) -> tuple[Tensor, Tensor, Tensor]:
+    def _terms(self, x: Tensor, at: Any, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, each (n, K, d) or broadcast to it."""
         log_weights, means, spread, axes = self._parameters(x)
+        if labels is not None:
+            log_weights = self._of_classes(log_weights)[labels]  # the last row is for −1, any class
         y = x - self.process.centre_like(x)
         gap = y[:, None, :] - _per_component(at.alpha) * means
         if axes is not None:
@@ -84,16 +118,24 @@ class ExactMixture(ScoreModel):
         energy = gap.square() / var + (2 * torch.pi * var).log()
         return log_weights - 0.5 * energy.sum(-1), gap, var
 
-    def _mean_of_x0(self, x: Tensor, at: Any) -> Tensor:
+    def _of_classes(self, log_weights: Tensor) -> Tensor:
+        """log p(component | class) for every class, and for any class in a last row: (classes + 1, K)."""
+        assert self.component_labels is not None
+        numbers = torch.arange(self.classes, device=log_weights.device)[:, None]
+        other = self.component_labels.to(log_weights.device) != numbers
+        rows = log_weights.expand(self.classes, -1).masked_fill(other, -torch.inf)
+        return torch.cat((rows - rows.logsumexp(1, keepdim=True), log_weights[None]))
+
+    def _mean_of_x0(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:
         _, means, spread, axes = self._parameters(x)
-        log_joint, gap, var = self._terms(x, at)
+        log_joint, gap, var = self._terms(x, at, labels)
         posterior = log_joint.softmax(1)
         pull = _per_component(at.alpha) * spread / var * gap
         return posterior @ means + self._combine(posterior, pull, axes) + self.process.centre_like(x)
 
-    def _score(self, x: Tensor, at: Any) -> Tensor:
+    def _score(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:
         _, _, _, axes = self._parameters(x)
-        log_joint, gap, var = self._terms(x, at)
+        log_joint, gap, var = self._terms(x, at, labels)
         return -self._combine(log_joint.softmax(1), gap / var, axes)
 
     @staticmethod
@@ -121,13 +163,14 @@ class ExactEmpirical(ExactMixture):
     r"""The exact model of finitely many examples x_i: E[x_0 | x] = Σ_i r_i x_i, r = softmax(−‖x − α x_i‖² / 2σ²).
 
     It is what a network of unlimited capacity would learn from `data` (n, ...): it generates the examples themselves.
+    labels: their classes (n,), if they have any.
     """
 
-    def __init__(self, data: Tensor, process: GaussianProcess):
+    def __init__(self, data: Tensor, process: GaussianProcess, labels: Tensor | None = None):
         flat = data.reshape(len(data), -1).double()
         n = len(flat)
         mixture = GaussianMixture(torch.full((n,), 1 / n, dtype=torch.float64), flat, torch.zeros(n))
-        super().__init__(mixture, process)
+        super().__init__(mixture, process, labels)
         self.shape = tuple(data.shape[1:])
         self.mean, self.var = self.mean.reshape(self.shape), self.var.reshape(self.shape)
 
@@ -152,9 +195,9 @@ def exact_mixture(*, process: GaussianProcess, dataset: Any) -> ExactMixture:
             f"model 'exact' needs a dataset whose law is a Gaussian mixture; {dataset.name!r} is not. "
             "Use --model empirical for the exact model of its examples, or a network."
         )
-    return ExactMixture(dataset.law, process)
+    return ExactMixture(dataset.law, process, dataset.law_labels)
 
 
 def exact_empirical(*, process: GaussianProcess, dataset: Any) -> ExactEmpirical:
     """The component `empirical`: the exact model of the dataset's training examples."""
-    return ExactEmpirical(dataset.train, process)
+    return ExactEmpirical(dataset.train, process, dataset.labels)

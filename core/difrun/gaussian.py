@@ -12,7 +12,7 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.kinds import KINDS, conversion
-from difrun.process import ForwardProcess, Randomness, numpy_too
+from difrun.process import ForwardProcess, LogLikelihood, Randomness, numpy_too
 from difrun.randomness import Generator
 from difrun.schedule import Instant, Schedule
 
@@ -188,6 +188,16 @@ class GaussianProcess(Schedule, ForwardProcess):
         from difrun.model import NetworkModel  # which builds on this module
 
         return NetworkModel(network, self, shape, mean=mean, var=var, **options)
+
+    def condition(self, model: Any, log_likelihood: LogLikelihood, scale: float) -> Any:
+        r"""The model with score ∇ log p_t(x) + scale · ∇ log L(x, t); `model` itself for scale 0.
+
+        With log L = log p(y | x_t) and scale 1 it is ∇ log p_t(x | y), by Bayes' theorem (Dhariwal and Nichol, 2021,
+        arXiv 2105.05233, sec. 4; Song et al., 2021, arXiv 2011.13456, eq. 14). The gradient is taken by autograd.
+        """
+        from difrun.conditioned import Conditioned  # which builds on this module
+
+        return model if scale == 0 else Conditioned(model, log_likelihood, scale)
 
     def centred(self) -> "GaussianProcess":
         """This process with μ = 0, the coordinates in which samplers work."""

@@ -76,12 +76,14 @@ def generate(
     device: torch.device | str = "cpu",
     dtype: torch.dtype = torch.float32,
     noise: str = "fresh",
+    labels: Tensor | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """n samples (n, *model.shape), from the moment-matched prior at times[0]; in the end divided by α (`to_data`).
 
     Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
-    increments of one path (`difrun.brownian`), which finer steps refine. `watch` is called with the number of steps
+    increments of one path (`difrun.brownian`), which finer steps refine. labels: the class of every sample, (n,) int64,
+    −1 for any (`ScoreModel.given`). `watch` is called with the number of steps
     done and their total over all chunks. Raises DifrunError when a sample is not finite, naming the first, and for
     Brownian noise with a sampler that has no use for it.
     """
@@ -90,6 +92,8 @@ def generate(
         raise DifrunError(
             f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}"
         )
+    if labels is not None and labels.shape != (n,):
+        raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
     parts, done = [], 0
     total = -(-n // chunk) * (len(times) - 1)
 
@@ -105,7 +109,8 @@ def generate(
         x = model.process.prior(
             shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device
         )
-        parts.append(integrate(sampler, model, x, times, generator=random, watch=tick))
+        here = model if labels is None else model.given(labels[first : first + shape[0]].to(device))
+        parts.append(integrate(sampler, here, x, times, generator=random, watch=tick))
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples

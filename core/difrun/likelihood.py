@@ -76,8 +76,9 @@ def log_likelihood(
     prior: log p_T at points (m, ...), in the place of the moment-matched Gaussian.
     watch: called with the number of steps done and their total.
 
-    The model is evaluated in the dtype of x; what is summed is float64. Raises DifrunError where the process is not
-    Gaussian, the model cannot be differentiated, x has not the model's shape, or a result is not finite.
+    For a model that was `given` labels, one per row of x, it is log p(x | label). The model is evaluated in the dtype
+    of x; what is summed is float64. Raises DifrunError where the process is not Gaussian, the model cannot be
+    differentiated, x has not the model's shape, or a result is not finite.
     """
     _refuse(model, x, steps, probes)
     d = x[:1].numel()
@@ -97,7 +98,7 @@ def log_likelihood(
     for first in range(0, len(x), chunk):
         part = x[first : first + chunk]
         signs = list(_signs(part, probes, Generator(seed, first=first, device=x.device)))
-        found.append(_solve(model, part, steps, signs, prior, tick))
+        found.append(_solve(model.rows(slice(first, first + chunk)), part, steps, signs, prior, tick))
     every = torch.cat(found, 1)  # (probes, or 1, n)
     nats = every.mean(0)
     if not bool(nats.isfinite().all()):

@@ -19,6 +19,8 @@ Metric = Callable[..., dict[str, float]]
 samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`,
 for random projections and subsets. A metric may return several numbers, each under its own name. A component that
 provides ``law`` compares with what is known of the law itself: it gets the `Dataset` in the place of the reference.
+One that provides ``labels`` is of samples with classes: ``metric(samples, labels, dataset, *, generator, **options)``,
+with labels (n,) int64; what it compares with it takes from the dataset (`Dataset.real_pair_of`), by the generator.
 """
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -76,6 +78,7 @@ def measure(
     repeats: int = 6,
     floors: Mapping[str, Mapping[str, float | None]] | None = None,
     law: bool = False,
+    labels: Tensor | None = None,
     **options: Any,
 ) -> dict[str, dict[str, float | None]]:
     """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
@@ -98,6 +101,10 @@ def measure(
     law: the metric compares with the law itself: it is called with the dataset in the place of A. The value is then
     that of all n samples, and its standard deviation that of resamples of them with replacement: a standard error.
 
+    labels: the classes of the samples, for a metric that provides ``labels``: it is called with samples, their labels
+    and the dataset, and for the floor with real examples of the same classes (`Dataset.real_pair_of`). Where the data
+    have fewer of a class than there are samples of it, so many are compared.
+
     Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
     samples: (N, *shape) in the model's units. options: the metric's own. floors: what this gave for other samples of
@@ -106,6 +113,8 @@ def measure(
     """
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2 for a standard deviation, not {repeats}")
+    if labels is not None:
+        return _of_labelled(metric, samples, labels, dataset, seed, repeats, floors, options)
     n = comparable(samples, dataset)
     samples = samples.detach().cpu()
     values: dict[str, list[float]] = {}
@@ -144,6 +153,59 @@ def measure(
         }
         for name, several in values.items()
     }
+
+
+def _of_labelled(
+    metric: Metric,
+    samples: Tensor,
+    labels: Tensor,
+    dataset: Dataset,
+    seed: int,
+    repeats: int,
+    floors: Mapping[str, Mapping[str, float | None]] | None,
+    options: Mapping[str, Any],
+) -> dict[str, dict[str, float | None]]:
+    """`measure` for a metric of labels."""
+    comparable(samples, dataset)
+    if labels.shape != samples.shape[:1]:
+        raise DifrunError(f"{len(samples)} samples with {len(labels)} labels; each needs one.")
+    samples, labels = samples.detach().cpu(), labels.cpu()
+    values: dict[str, list[float]] = {}
+    apart: dict[str, list[float]] = {}
+    for i in range(repeats):
+        real = torch_generator(seed, "metric", i, "real")
+        order = _within_reach(torch.randperm(len(samples), generator=real), labels, dataset)
+        sets = [(values, samples[order], labels[order])]
+        if floors is None:
+            sets.append((apart, dataset.real_pair_of(labels[order], real)[1], labels[order]))
+        for found, points, theirs in sets:
+            result = metric(points, theirs, dataset, generator=torch_generator(seed, "metric", i), **options)
+            for name, number in result.items():
+                found.setdefault(name, []).append(number)
+    if floors is None:
+        floors = {
+            name: {"floor": statistics.fmean(several), "floor_sd": statistics.stdev(several)}
+            for name, several in apart.items()
+        }
+    return {
+        name: {
+            "value": statistics.fmean(several),
+            "value_sd": statistics.stdev(several),
+            "floor": floors[name]["floor"],
+            "floor_sd": floors[name]["floor_sd"],
+        }
+        for name, several in values.items()
+    }
+
+
+def _within_reach(order: Tensor, labels: Tensor, dataset: Dataset) -> Tensor:
+    """`order` without the samples of a class beyond the real examples that there are of it."""
+    kept = torch.ones_like(order, dtype=torch.bool)
+    for label in labels.unique().tolist():
+        most = dataset.examples_of_class(label)
+        if most is not None:
+            kept[(labels[order] == label).nonzero()[most:, 0]] = False
+    return order[kept]
 
 
 def comparable(samples: Tensor, dataset: Dataset) -> int:

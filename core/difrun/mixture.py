@@ -97,19 +97,37 @@ class GaussianMixture:
         )
         return GaussianMixture(self.weights, alpha * self.means, covs, eigen=(values, self.eigenvectors))
 
+    def part(self, taken: Tensor) -> "GaussianMixture":
+        """The law given that the component is one of those `taken`, (K,) bool: their weights, made to add up to 1.
+
+        Raises `DifrunError` when they have no weight.
+        """
+        weights = self.weights[taken]
+        if not float(weights.sum()) > 0:
+            raise DifrunError("the components that were taken of the mixture have no weight.")
+        vectors = None if self.eigenvectors is None else self.eigenvectors[taken]
+        eigen = (self.eigenvalues[taken], vectors)
+        return GaussianMixture(weights / weights.sum(), self.means[taken], self.covs[taken], eigen=eigen)
+
     def sample(self, n: int, generator: torch.Generator, *, stratified: bool = False) -> Tensor:
         """n draws, shape (n, d), float64, on the generator's device.
 
         stratified: component k gets n w_k draws (to rounding, in random order) instead of a multinomial
             number.
         """
+        return self.sample_with_components(n, generator, stratified=stratified)[0]
+
+    def sample_with_components(
+        self, n: int, generator: torch.Generator, *, stratified: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """`sample`, and the component (n,), int64, that each draw is of."""
         device = generator.device
         k = choose(n, self.weights, generator, stratified=stratified)
         noise = torch.randn((n, self.dim), generator=generator, dtype=torch.float64, device=device)
         noise = self.eigenvalues.sqrt().to(device)[k] * noise
         if self.eigenvectors is not None:
             noise = torch.einsum("nij,nj->ni", self.eigenvectors.to(device)[k], noise)
-        return self.means.to(device)[k] + noise
+        return self.means.to(device)[k] + noise, k
 
     def log_prob(self, x: Tensor) -> Tensor:
         r"""log p(x) in nats for points x of shape (n, d): shape (n,).

@@ -9,8 +9,9 @@ and the kind that F predicts decides c_skip and c_out (`difrun.kinds`): "edm" gi
 arXiv 2206.00364, table 1), "noise" those of a noise predictor, and so on.
 """
 
+import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -32,6 +33,9 @@ class ScoreModel:
     mean, var: moments of the data per coordinate, from which the prior is matched.
     kind: what `forward` returns, one of `difrun.kinds.KINDS` for Gaussian processes.
     tunings: number of steps -> `difrun.tune.Tuning` that was found for this model.
+    inner: the model that a wrapper asks; None for one that answers itself.
+    shares: how the classes are spread in the data, for a model that was trained on labels and draws by them; else ().
+    labels: the class of every row of the batch, (n,) int64, −1 for any; None: any class for all (`given`).
     """
 
     process: Any
@@ -40,6 +44,53 @@ class ScoreModel:
     var: Any = 0.0
     kind: str = "x0"
     tunings: Mapping[int, Any] = MappingProxyType({})
+    inner: Any = None
+    _shares: tuple[float, ...] = ()
+    _labels: Tensor | None = None
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        return self._shares if self.inner is None else self.inner.shares
+
+    @shares.setter
+    def shares(self, shares: tuple[float, ...]) -> None:
+        self._shares = tuple(shares)
+
+    @property
+    def labels(self) -> Tensor | None:
+        return self._labels if self.inner is None else self.inner.labels
+
+    @property
+    def classes(self) -> int:
+        """How many classes `given` knows; 0 where there are none."""
+        return len(self._shares) if self.inner is None else self.inner.classes
+
+    def given(self, labels: Tensor) -> "ScoreModel":
+        """The model of p(x | class) for a batch whose row i is of the class labels[i]; −1 stands for any.
+
+        labels: (n,) int64. What is returned answers batches of n rows; this model stays as it is. A wrapper passes it
+        on to `inner`. Raises DifrunError for a model without classes, and for a class that there is not.
+        """
+        if self.inner is not None:
+            changed = copy.copy(self)
+            changed.inner = self.inner.given(labels)
+            return changed
+        if not self.classes:
+            raise DifrunError(
+                "this model knows no classes: it was made for data without labels, or trained without them "
+                "(--train.label-dropout 1)."
+            )
+        check_labels(labels, self.classes)
+        changed = copy.copy(self)
+        changed._labels = labels
+        return changed
+
+    def rows(self, index: Any) -> "ScoreModel":
+        """This model for some rows of its batch, by number or slice: what `given` said of them goes with them."""
+        labels = self.labels
+        if labels is None:
+            return self
+        return self.given(labels[index.to(labels.device) if isinstance(index, Tensor) else index])
 
     @cached_property
     def data_std(self) -> float:
@@ -91,6 +142,7 @@ class NetworkModel(ScoreModel):
     """A network F(x, c_noise) with preconditioning.
 
     network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
+        Where the model has classes (`shares`) also with the labels (n,) int64, −1 for none.
     predicts: what the network is trained to predict, one of `difrun.kinds.PARAMETERISATIONS`; the model itself answers
         x̂_0 unless asked for another kind.
     mean, var: data moments per coordinate; σ_d² is the average of `var`.
@@ -132,7 +184,7 @@ class NetworkModel(ScoreModel):
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         y = self._centred(x, at)
-        output = self.network(self._input(y, at), self._level(y, at))
+        output = self._output(self._input(y, at), self._level(y, at), self._labels)
         p, q = self._conversion(at, kind)
         prediction = mix(p, y, q, output)
         # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
@@ -147,7 +199,7 @@ class NetworkModel(ScoreModel):
         if self.scaled or isinstance(self.process.centre_like(x), Tensor):
             return super().carry(x, at, kind, a, b)
         p, q = self._conversion(at, kind)
-        return mix(a + b * p, x, b * q, self.network(x, self._level(x, at)))
+        return mix(a + b * p, x, b * q, self._output(x, self._level(x, at), self._labels))
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
@@ -161,14 +213,23 @@ class NetworkModel(ScoreModel):
         }
 
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
-        return self.network(examples["input"], examples["level"]) - examples["target"]
+        output = self._output(examples["input"], examples["level"], examples.get("label"))
+        return output - examples["target"]
 
     def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
         explicit = getattr(self.network, "pullback", None)
         if explicit is None:
             return None
-        output, pull = explicit(examples["input"], examples["level"])
+        label = self._condition(examples["input"], examples.get("label"))
+        output, pull = explicit(examples["input"], examples["level"], *label)
         return output - examples["target"], pull
+
+    def _output(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
+        return self.network(x, level, *self._condition(x, label))
+
+    def _condition(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
+        """What the network gets beside x and its level: the labels (n,), if it knows any."""
+        return (for_rows(label, x),) if self._shares else ()
 
     def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:
         """(p, q) with kind = p·y + q·output.
@@ -215,7 +276,7 @@ class Centred(ScoreModel):
     """A model seen from the mean μ of its process: the coordinates of the sampling loop."""
 
     def __init__(self, model: ScoreModel, like: Tensor):
-        self.inner = model
+        self.inner: ScoreModel = model
         self.process = model.process.centred()
         self.offset = model.process.centre_like(like)
         self.shape, self.kind, self.var, self.tunings = model.shape, model.kind, model.var, model.tunings
@@ -234,10 +295,29 @@ class Counted(ScoreModel):
     """A model that counts how often it is evaluated: `evaluations` batches, `examples` in all of them."""
 
     def __init__(self, model: ScoreModel):
-        self.inner = model
+        self.inner: ScoreModel = model
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
         self.mean, self.var, self.tunings = model.mean, model.var, model.tunings
-        self.evaluations = self.examples = 0
+        self._counts = {
+            "evaluations": 0,
+            "examples": 0,
+        }  # one for this model and all that `given` makes of it
+
+    @property
+    def evaluations(self) -> int:
+        return self._counts["evaluations"]
+
+    @evaluations.setter
+    def evaluations(self, count: int) -> None:
+        self._counts["evaluations"] = count
+
+    @property
+    def examples(self) -> int:
+        return self._counts["examples"]
+
+    @examples.setter
+    def examples(self, count: int) -> None:
+        self._counts["examples"] = count
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self.predict(x, at, self.kind)
@@ -251,6 +331,56 @@ class Counted(ScoreModel):
         self.evaluations += 1
         self.examples += len(x)
         return self.inner.carry(x, at, kind, a, b)
+
+
+def spread(shares: Sequence[float], n: int) -> Tensor:
+    """n labels in the proportion of `shares`, (n,) int64: after any number of them no class is off by as much as 2.
+
+    The j-th of class k stands where it is due, at (j − ½)/share_k (the method of Webster and Sainte-Laguë), so that the
+    first m labels are the same whatever n is.
+    """
+    places, owners = [], []
+    for label, share in enumerate(shares):
+        if share > 0:
+            count = min(n, math.ceil(n * share) + 2)
+            places.append((torch.arange(count, dtype=torch.float64) + 0.5) / share)
+            owners.append(torch.full((count,), label))
+    order = torch.cat(places).argsort(stable=True)
+    return torch.cat(owners)[order[:n]]
+
+
+def typical(model: ScoreModel, n: int) -> ScoreModel:
+    """The model for n rows of the classes of the data, in their proportion; a model without classes as it is."""
+    shares = getattr(model, "shares", ())
+    return model.given(spread(shares, n)) if shares else model
+
+
+def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:
+    """The labels of the rows of x, on its device; −1 for all where there are none.
+
+    Raises DifrunError where they are of another number of rows.
+    """
+    if labels is None:
+        return torch.full((len(x),), -1, device=x.device)
+    if len(labels) != len(x):
+        raise DifrunError(
+            f"a model that was given the classes of {len(labels)} rows is asked about {len(x)}; "
+            "`rows` picks those of some rows."
+        )
+    return labels.to(x.device)
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Raise DifrunError unless labels are (n,) int64 from −1 to classes − 1."""
+    if labels.dtype != torch.int64 or labels.ndim != 1:
+        raise DifrunError(
+            f"labels are whole numbers (n,), int64; not {labels.dtype} of shape {tuple(labels.shape)}."
+        )
+    if len(labels) and not (int(labels.min()) >= -1 and int(labels.max()) < classes):
+        wrong = int(labels.min()) if int(labels.min()) < -1 else int(labels.max())
+        raise DifrunError(
+            f"there is no class number {wrong}: the model knows 0 to {classes - 1}, and −1 for any."
+        )
 
 
 def _std(var: Tensor) -> float:

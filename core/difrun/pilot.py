@@ -17,7 +17,7 @@ from torch import Tensor
 from difrun.builtin.multistep import Adams, GaussianFrame
 from difrun.grid import at_least_one, check
 from difrun.integrate import integrate
-from difrun.model import Centred
+from difrun.model import Centred, typical
 from difrun.randomness import Generator, seed_of
 
 TRAJECTORIES = 64
@@ -32,7 +32,8 @@ _pilots: "WeakKeyDictionary[Any, tuple[list[float], np.ndarray, Tensor]]" = Weak
 def pilot(model: Any, steps: int) -> list[float]:
     """Times (steps + 1) from T to t_min, denser where the trajectories of `model` bend.
 
-    The pilot costs 160 evaluations of 64 trajectories, once per model and its weights; its noise is its own.
+    A model of classes is asked about them in the proportion of the data. The pilot costs 160 evaluations of 64
+    trajectories, once per model and its weights; its noise is its own.
     Raises DifrunError for less than one step.
     """
     at_least_one(steps)
@@ -56,7 +57,8 @@ def _solved(model: Any) -> tuple[np.ndarray, Tensor]:
         x = model.process.prior(
             (TRAJECTORIES, *model.shape), mean=model.mean, var=model.var, generator=random, device=place
         )
-        centred = Centred(model, x) if model.process.centred() is not model.process else model
+        asked = typical(model, TRAJECTORIES)
+        centred = Centred(asked, x) if model.process.centred() is not model.process else asked
         x = x - model.process.centre_like(x)
         process, frame = centred.process, GaussianFrame(centred)
         low, high = (math.exp(-lam) / frame.std for lam in reversed(process.lam_range))
@@ -73,6 +75,8 @@ def _solved(model: Any) -> tuple[np.ndarray, Tensor]:
 
 def _fingerprint(model: Any) -> list[float]:
     """A number per tensor of the model's network, by which a change of its weights is seen."""
+    while getattr(model, "inner", None) is not None:
+        model = model.inner
     network = getattr(model, "network", None)
     if network is None:
         return []

@@ -8,10 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.randomness import Generator
 
 Randomness = Generator | torch.Generator | int | None
 """What users may pass where random numbers are drawn: a generator, a seed, or None for a fresh seed."""
+
+
+LogLikelihood = Callable[[Tensor, Any], Tensor]
+"""log p(y | x_t) at x (n, ...) and an instant: (n,)."""
 
 
 class Distribution(Protocol):
@@ -105,6 +110,18 @@ class ForwardProcess:
         For processes that are not Gaussian; of those `difrun.elbo` knows it.
         """
         raise NotImplementedError
+
+    def condition(self, model: Any, log_likelihood: "LogLikelihood", scale: float) -> Any:
+        """The model of p_t(x) L(x, t)^scale up to a constant, for log L = `log_likelihood`; scale 0: `model` itself.
+
+        log_likelihood: called with x (n, ...) and an instant, it returns (n,), differentiable in x where the process
+        is Gaussian. With log L = log p(y | x_t) and scale 1 it is the exact model given y. Raises DifrunError where the
+        process does not know how to be conditioned.
+        """
+        raise DifrunError(
+            f"a model of the process {type(self).__name__} cannot be guided by a likelihood: the process does not say "
+            "how (`ForwardProcess.condition`)."
+        )
 
     def denoiser(
         self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any

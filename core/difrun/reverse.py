@@ -2,7 +2,7 @@ r"""Networks that know their own reverse pass.
 
 For a small network autograd's bookkeeping takes longer than the arithmetic. A network may therefore offer
 
-    pullback(x, level) -> F, pull
+    pullback(x, level) -> F, pull        (with the label as a third argument, where the network knows classes)
 
 beside `forward`: its output, and a function that takes G = ∂L/∂F and adds ∂L/∂θ to the `.grad` of every parameter.
 Training then calls it in place of autograd, whatever the loss is, as long as it is a `difrun.loss.Regression`. It
@@ -27,6 +27,16 @@ def linear(layer: nn.Linear, x: Tensor, gradient: Tensor) -> None:
         layer.weight.grad.addmm_(gradient.t(), x)
     if layer.bias is not None and layer.bias.grad is not None:
         layer.bias.grad.add_(gradient.sum(0))
+
+
+def embedding(layer: nn.Embedding, index: Tensor, gradient: Tensor) -> None:
+    """Add to `.grad` what rows of a table contribute: to row k the sum of G over the examples with index k.
+
+    As a product with indicators, whose order of summation is fixed on every device, as that of scattering is not.
+    """
+    if layer.weight.grad is not None:
+        chosen = torch.nn.functional.one_hot(index, layer.num_embeddings).to(gradient)
+        layer.weight.grad.addmm_(chosen.t(), gradient)
 
 
 def silu(gradient: Tensor, x: Tensor) -> Tensor:

@@ -44,6 +44,8 @@ class Trainer:
     options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
     note: called with a sentence for the user; `warnings.warn` unless given.
     noise: the noise that each example is paired with, of the shape of `data`; None draws it anew.
+    labels: the class of each example, (N,) int64, for a model with classes; `options.label_dropout` says how often an
+        example is shown without its own.
 
     step: steps done. seconds: time spent in `run`, over all sessions. losses: the loss of every step that
     is known to be sound. stopped: whether the last `run` was asked to stop.
@@ -62,6 +64,7 @@ class Trainer:
         seed: int,
         note: Callable[[str], Any] | None = None,
         noise: Tensor | None = None,
+        labels: Tensor | None = None,
     ):
         if len(data) == 0 or tuple(data.shape[1:]) != tuple(model.shape):
             wanted = ", ".join(str(size) for size in ("N", *model.shape))
@@ -75,7 +78,8 @@ class Trainer:
         self.model, self.loss, self.options = model, loss, options
         self.network: nn.Module = model.network
         self.note = note or (lambda text: warnings.warn(text, stacklevel=3))
-        self.batches = Batches(model, loss, data, options.batch, seed, noise)
+        dropout = 0.0 if labels is None else options.label_dropout
+        self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout)
         self.flat = FlatParameters(self.network)
         self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
         self.step = 0

@@ -18,7 +18,7 @@ from torch import Tensor
 from difrun.builtin.multistep import Adams, GaussianFrame
 from difrun.errors import DifrunError
 from difrun.integrate import integrate
-from difrun.model import Centred
+from difrun.model import Centred, typical
 from difrun.multistep import KEPT, Frame, Row, combined, weights
 from difrun.pilot import pilot
 from difrun.randomness import Generator, seed_of
@@ -84,7 +84,7 @@ def tune(
         )
     first = min(iterations, GRID_ITERATIONS)
     total = first + (iterations if free_weights else 0)
-    solver = Solver(model, pilot(model, steps))
+    solver = Solver(typical(model, trajectories), pilot(model, steps))
     noise, truth = fine(model, trajectories, seed_of(seed, "tune"))
     found = [solver.state()]
 
@@ -122,12 +122,12 @@ def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
         dtype=like.dtype,
         device=like.device,
     )
-    return noise, integrate(Adams(), model, noise, pilot(model, FINE_STEPS))
+    return noise, integrate(Adams(), typical(model, n), noise, pilot(model, FINE_STEPS))
 
 
 def carried(model: Any, noise: Tensor, times: Sequence[float], rows: list[Row] | None) -> Tensor:
     """Where `adams` carries noise on a grid, with weights of its own or with those given."""
-    return integrate(Given(given=rows), model, noise, times)
+    return integrate(Given(given=rows), typical(model, len(noise)), noise, times)
 
 
 @attrs.frozen

@@ -25,7 +25,7 @@ def difrun_models() -> list[Component]:
             "difrun.builtin.mlp:MLP",
             "Time-embedded residual MLP, for vectors",
             MLPOptions,
-            provides={"network"},
+            provides={"network", "conditional"},
             requires={"real"},
         ),
         exact("exact", "The exact model of a dataset whose law is a mixture"),
@@ -138,7 +138,9 @@ def difrun_grids() -> list[Component]:
 def difrun_datasets() -> list[Component]:
     def dataset(name: str, summary: str, options: type, function: str = "") -> Component:
         target = f"difrun.builtin.datasets:{function or name}"
-        return Component(name, target, summary, options, provides={"real"})
+        # Their classes are theirs to show, not to need: they are trained on if --train.label-dropout is given.
+        suits = {"train.label_dropout": 1.0}
+        return Component(name, target, summary, options, provides={"real"}, suits=suits)
 
     return [
         dataset("rings", "Two half-circles in the plane, noise 0.02", dataset_options.RingsOptions),
@@ -174,5 +176,13 @@ def difrun_metrics() -> list[Component]:
             "density-coverage",
             "Density and coverage, precision and recall, by nearest neighbours",
             metric_options.DensityCoverageOptions,
+        ),
+        Component(
+            "per-class",
+            "difrun.builtin.metrics:per_class",
+            "Sliced Wasserstein-2 distance of every class from the real examples of that class",
+            metric_options.SlicedW2Options,
+            provides={"labels"},
+            requires={"real"},
         ),
     ]

@@ -126,6 +126,7 @@ class Adaptive(AdaptiveOptions, Sampler):
         """Try one step of the samples `active`, and write what comes of it into y, slope, place and lengths."""
         table = self.table
         rows = active.to(y.device)
+        model = model.rows(rows)
         here, before, left = y[rows], place[active], place[active] - stop
         lands = lengths[active] >= left
         length = torch.where(lands, left, lengths[active])

@@ -70,6 +70,10 @@ class BimodalOptions(SyntheticOptions):
 class FileOptions:
     path: Path | None = option(None, "The file: .npy, .npz or .csv, one example per row.", metavar="FILE")
     key: str | None = option(None, "Which array of a .npz file; without it the only one, or 'x'.")
+    label: str | None = option(
+        None,
+        "Where the classes are: a column of a .csv file, by name or number; an array of a .npz file, without it 'y'.",
+    )
     standardise: bool = option(True, "Scale every column to mean 0 and variance 1 for the model.")
     held_out: float = option(
         0.2, "Fraction of the rows kept from training, to measure against.", gt(0), lt(1)

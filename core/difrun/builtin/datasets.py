@@ -8,6 +8,7 @@ average. Draws (`train`, `fresh`) come from the law itself.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 import numpy as np
@@ -18,8 +19,9 @@ from difrun.data import Dataset
 from difrun.mixture import GaussianMixture, choose
 from difrun.randomness import torch_generator
 
-Draw = Callable[[int, torch.Generator, bool], Tensor]
-"""(n, generator, stratified) -> n draws of a law; stratified: each part of it in exact proportion."""
+Draw = Callable[[int, torch.Generator, bool], tuple[Tensor, Tensor]]
+"""(n, generator, stratified) -> n draws of a law and the part of it that each is of; stratified: each part in exact
+proportion."""
 
 LARGEST_HELD_OUT = 10000
 
@@ -35,7 +37,7 @@ def rings(*, seed: int, n: int = 10000, noise: float = 0.02) -> Dataset:
     """
     upper = arc(1.4, (0.6, 0.2), upwards=True)
     lower = arc(0.5, (-0.5, -1.0), upwards=False)
-    return _of_curves("rings", (upper, lower), seed, n, noise)
+    return _of_curves("rings", (upper, lower), seed, n, noise, ("upper", "lower"))
 
 
 def moons(*, seed: int, n: int = 10000, noise: float = 0.05) -> Dataset:
@@ -45,7 +47,7 @@ def moons(*, seed: int, n: int = 10000, noise: float = 0.05) -> Dataset:
     """
     upper = arc(1.0, (0.0, 0.0), upwards=True)
     lower = arc(1.0, (1.0, 0.5), upwards=False)
-    return _of_curves("moons", (upper, lower), seed, n, noise)
+    return _of_curves("moons", (upper, lower), seed, n, noise, ("upper", "lower"))
 
 
 def spiral(*, seed: int, n: int = 10000, turns: float = 2.0, noise: float = 0.05) -> Dataset:
@@ -54,25 +56,30 @@ def spiral(*, seed: int, n: int = 10000, turns: float = 2.0, noise: float = 0.05
 
 
 def blobs(*, seed: int, n: int = 10000, distance: float = 2.0, variance: float = 0.1) -> Dataset:
-    """Two isotropic Gaussians of equal weight at (a, a) and (−a, −a), a = `distance`."""
+    """Two isotropic Gaussians of equal weight at (a, a) and (−a, −a), a = `distance`; each is a class."""
     means = [[distance, distance], [-distance, -distance]]
-    return _of_mixture("blobs", GaussianMixture([0.5, 0.5], means, [variance, variance]), seed, n)
+    law = GaussianMixture([0.5, 0.5], means, [variance, variance])
+    return _of_mixture("blobs", law, seed, n, ("upper", "lower"))
 
 
 def gmm(*, seed: int, n: int = 10000, modes: int = 8, radius: float = 2.0, std: float = 0.2) -> Dataset:
-    """Isotropic Gaussians of equal weight, evenly spaced on a circle, the first at angle 0."""
+    """Isotropic Gaussians of equal weight, evenly spaced on a circle, the first at angle 0; class k is the k-th."""
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     means = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     weights = torch.full((modes,), 1 / modes, dtype=torch.float64)
-    return _of_mixture("gmm", GaussianMixture(weights, means, torch.full_like(weights, std**2)), seed, n)
+    law = GaussianMixture(weights, means, torch.full_like(weights, std**2))
+    return _of_mixture("gmm", law, seed, n, tuple(map(str, range(modes))))
 
 
 def bimodal_1d(
     *, seed: int, n: int = 10000, distance: float = 1.0, std: float = 0.25, weight: float = 0.5
 ) -> Dataset:
-    """Two Gaussians on the line: at −a with probability `weight`, and at a; a = `distance`. Shape (1,)."""
+    """Two Gaussians on the line: at −a with probability `weight`, and at a; a = `distance`. Shape (1,).
+
+    Classes: left and right.
+    """
     law = GaussianMixture([weight, 1 - weight], [[-distance], [distance]], [std**2, std**2])
-    return _of_mixture("bimodal-1d", law, seed, n)
+    return _of_mixture("bimodal-1d", law, seed, n, ("left", "right"))
 
 
 def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
@@ -80,10 +87,10 @@ def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
     taken = torch.tensor([(i, j) for i in range(squares) for j in range(squares) if (i + j) % 2 == 0])
     shares = torch.full((len(taken),), 1 / len(taken), dtype=torch.float64)
 
-    def draw(n: int, generator: torch.Generator, stratified: bool) -> Tensor:
+    def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
         which = choose(n, shares, generator, stratified=stratified)
         within = torch.rand((n, 2), generator=generator, dtype=torch.float64)
-        return -2 + 4 / squares * (taken[which] + within)
+        return -2 + 4 / squares * (taken[which] + within), which
 
     area = 16 / squares**2 * len(taken)
     middles = -2 + 4 / squares * (taken + 0.5)
@@ -148,36 +155,75 @@ def curve_mixture(curves: Sequence[Curve], noise: float, spacing: float = 0.5) -
     return GaussianMixture(every, torch.cat(means), torch.full_like(every, noise**2))
 
 
-def _of_curves(name: str, curves: Sequence[Curve], seed: int, n: int, noise: float) -> Dataset:
+def _of_curves(
+    name: str, curves: Sequence[Curve], seed: int, n: int, noise: float, classes: tuple[str, ...] = ()
+) -> Dataset:
+    """Curve k is class k, where they have names."""
     shares = torch.full((len(curves),), 1 / len(curves), dtype=torch.float64)
 
-    def draw(n: int, generator: torch.Generator, stratified: bool) -> Tensor:
+    def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
         which = choose(n, shares, generator, stratified=stratified)
         u = torch.rand(n, generator=generator, dtype=torch.float64)
         points = noise * torch.randn((n, 2), generator=generator, dtype=torch.float64)
         for number, curve in enumerate(curves):
             here = which == number
             points[here] += curve.at(curve.quantile(u[here]))
-        return points
+        return points, which
 
-    return _of_draws(name, draw, seed, n, curve_mixture(curves, noise))
-
-
-def _of_mixture(name: str, law: GaussianMixture, seed: int, n: int) -> Dataset:
-    def draw(n: int, generator: torch.Generator, stratified: bool) -> Tensor:
-        return law.sample(n, generator, stratified=stratified)
-
-    return _of_draws(name, draw, seed, n, law)
+    law = curve_mixture(curves, noise)
+    # The mixture's means come curve by curve, as many of each as its quadrature takes.
+    lengths = [len(curve_mixture((curve,), noise).means) for curve in curves]
+    owner = torch.arange(len(curves)).repeat_interleave(torch.tensor(lengths))
+    return _of_draws(name, draw, seed, n, law, classes, owner)
 
 
-def _of_draws(name: str, draw: Draw, seed: int, n: int, law: GaussianMixture | None = None) -> Dataset:
-    """Training examples with every part in exact proportion; held-out and fresh ones drawn independently."""
+def _of_mixture(name: str, law: GaussianMixture, seed: int, n: int, classes: tuple[str, ...]) -> Dataset:
+    """Component k is class k."""
+
+    def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
+        return law.sample_with_components(n, generator, stratified=stratified)
+
+    return _of_draws(name, draw, seed, n, law, classes, torch.arange(len(classes)))
+
+
+def _of_draws(
+    name: str,
+    draw: Draw,
+    seed: int,
+    n: int,
+    law: GaussianMixture | None = None,
+    classes: tuple[str, ...] = (),
+    owner: Tensor | None = None,
+) -> Dataset:
+    """Training examples with every part in exact proportion; held-out and fresh ones drawn independently.
+
+    classes: names of the parts that `draw` tells apart; empty where they are no classes. A part without an example, as
+    among very few, leaves the data without labels. owner: the part of each component of the law.
+    """
     columns = ("x", "y") if law is None or law.dim == 2 else ("x",)
+    train, labels = draw(n, torch_generator(seed, "dataset", name, "train"), True)
+    rest = torch_generator(seed, "dataset", name, "held out")
+    held_out, held_out_labels = draw(min(n, LARGEST_HELD_OUT), rest, False)
+
+    def fresh_labelled(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x, which = draw(n, generator, False)
+        return x.float(), which
+
+    known: dict[str, Any] = {}
+    if classes and len(labels.unique()) == len(classes):
+        known = {
+            "labels": labels,
+            "held_out_labels": held_out_labels,
+            "classes": classes,
+            "fresh_labelled": fresh_labelled,
+            "law_labels": owner,
+        }
     return Dataset(
         name=name,
-        train=draw(n, torch_generator(seed, "dataset", name, "train"), True),
-        held_out=draw(min(n, LARGEST_HELD_OUT), torch_generator(seed, "dataset", name, "held out"), False),
-        fresh=lambda n, generator: draw(n, generator, False).float(),
+        train=train,
+        held_out=held_out,
+        fresh=lambda n, generator: fresh_labelled(n, generator)[0],
         law=law,
         columns=columns,
+        **known,
     )

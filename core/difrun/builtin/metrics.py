@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.metric import Reading, reads
 
@@ -39,6 +40,33 @@ def sliced_w2(
         difference = np.sort((part @ a.T).numpy(), axis=1) - np.sort((part @ b.T).numpy(), axis=1)
         total += float(np.square(difference, dtype=np.float64).mean(1).sum())
     return {"sliced-w2": math.sqrt(total / count)}
+
+
+@reads(
+    {
+        "mean": Reading(
+            "lower", True, "Sliced W2 of a class from its own real examples, mean over the classes"
+        ),
+        "worst": Reading("lower", True, "The same of the class for which it is largest"),
+    }
+)
+def per_class(
+    samples: Tensor, labels: Tensor, dataset: Dataset, *, generator: torch.Generator, projections: int = 256
+) -> dict[str, float]:
+    r"""Sliced 2-Wasserstein distance between the samples of a class and as many real examples of it, `sliced_w2`.
+
+    labels: (n,) int64. "mean" and "worst" are over the classes with at least two samples, so that samples that are good
+    together but of the wrong classes are seen. Raises `DifrunError` when no class has two.
+    """
+    real, _ = dataset.real_pair_of(labels, generator)
+    found = [
+        sliced_w2(samples[rows], real[rows], generator=generator, projections=projections)["sliced-w2"]
+        for rows in (labels == label for label in labels.unique().tolist())
+        if int(rows.sum()) > 1
+    ]
+    if not found:
+        raise DifrunError("metric 'per-class' needs at least two samples of a class.")
+    return {"mean": sum(found) / len(found), "worst": max(found)}
 
 
 @reads(

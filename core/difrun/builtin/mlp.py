@@ -33,9 +33,19 @@ class MLP(nn.Module):
 
     shape: of one example; it is flattened. width: of the hidden layers. depth: number of residual blocks.
     features: sinusoidal features of the noise level. The last layer starts at zero, so that F = 0 before training.
+    classes: with K > 0 it is F(x, c, y), in which a vector for each label y = −1 (none), 0, ..., K − 1 enters every
+    block beside E c; these start at zero, so that at first the label makes no difference.
     """
 
-    def __init__(self, shape: tuple[int, ...], *, width: int = 128, depth: int = 3, features: int = 32):
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        classes: int = 0,
+        width: int = 128,
+        depth: int = 3,
+        features: int = 32,
+    ):
         super().__init__()
         size = math.prod(shape)
         self.embed = LevelEmbedding(features)
@@ -47,20 +57,30 @@ class MLP(nn.Module):
         for layer in (self.last, *self.outer):
             nn.init.zeros_(layer.bias)
         nn.init.zeros_(self.last.weight)
+        self.labels = nn.Embedding(classes + 1, width * (depth + 1)) if classes else None
+        if self.labels is not None:
+            nn.init.zeros_(self.labels.weight)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        shifts = self.levels(self.embed(level)).chunk(len(self.inner) + 1, dim=1)
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
+        shifts = self._shifts(self.embed(level), label)
         h = functional.silu(self.first(x.flatten(1)) + shifts[0])
         for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
             h = h + outer(functional.silu(inner(h) + shift))
         return self.last(h).reshape(x.shape)
 
+    def _shifts(self, features: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
+        """What the noise level and the label add in every block."""
+        shifts = self.levels(features)
+        if self.labels is not None and label is not None:
+            shifts = shifts + self.labels(label + 1)
+        return shifts.chunk(len(self.inner) + 1, dim=1)
+
     @torch.no_grad()
-    def pullback(self, x: Tensor, level: Tensor) -> tuple[Tensor, Pull]:
+    def pullback(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> tuple[Tensor, Pull]:
         """F(x, c) and its reverse pass (`difrun.reverse`). Of every block z = W h + E c and a = silu(z) are kept."""
         rows = x.flatten(1)
         features = self.embed(level)
-        shifts = self.levels(features).chunk(len(self.inner) + 1, dim=1)
+        shifts = self._shifts(features, label)
         start = self.first(rows) + shifts[0]
         h = functional.silu(start)
         kept = []
@@ -75,15 +95,18 @@ class MLP(nn.Module):
             g = gradient.flatten(1)
             reverse.linear(self.last, h, g)
             g = g @ self.last.weight
-            at_shifts = []
+            inside = []
             for inner, outer, before, z, a in reversed(kept):
                 reverse.linear(outer, a, g)
                 at_z = reverse.silu(g @ outer.weight, z)
                 reverse.linear(inner, before, at_z)
-                at_shifts.append(at_z)
+                inside.append(at_z)
                 g = g + at_z @ inner.weight
             at_start = reverse.silu(g, start)
             reverse.linear(self.first, rows, at_start)
-            reverse.linear(self.levels, features, torch.cat([at_start, *reversed(at_shifts)], dim=1))
+            at_shifts = torch.cat([at_start, *reversed(inside)], dim=1)
+            reverse.linear(self.levels, features, at_shifts)
+            if self.labels is not None and label is not None:
+                reverse.embedding(self.labels, label + 1, at_shifts)
 
         return self.last(h).reshape(x.shape), pull

@@ -47,6 +47,8 @@ def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: 
             Path(out) if out else None,
             force,
             plan.sample.noise,
+            plan.sample.label,
+            plan.guidance,
         )
     click.echo(f"Samples: {path}")
 
@@ -64,9 +66,18 @@ def _evaluate(
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
     chosen, n = plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
+    others = "guidance" in request.named or ("sample", "label") in request.given
+    others = others or any(section.startswith("guidance.") for section, _ in request.given)
+    if others and (samples is not None or of_likelihood):
+        flag = "--likelihood" if of_likelihood else "--samples"
+        raise click.UsageError(
+            f"{flag} goes without --guidance and --label, which draw samples to be measured."
+        )
     found, metrics, told, advice = None, None, "", ""
     with work(quiet, "No metrics were written.") as listener:
         running = reopened(request, folder, listener)
+        if others:
+            samples = str(running.samples_by(plan.guidance, plan.sample.label, n))
         if of_likelihood:
             found = running.likelihood(of_likelihood.request())
         if samples is not None:
@@ -100,7 +111,7 @@ sample = PlanCommand(
         QUIET,
         click.Option(["--force"], is_flag=True, help="Overwrite an existing file."),
     ],
-    kinds=("sampler", "grid"),
+    kinds=("sampler", "grid", "guidance"),
     sections={"sample": None, "": ("seed", *WHERE)},
     new_seed=True,
     help="Draw samples from the model of a run. What is not named is as in the run, but for the seed: without --seed "
@@ -122,12 +133,12 @@ evaluate = PlanCommand(
         *LIKELIHOOD,
         QUIET,
     ],
-    kinds=("metric",),
-    sections={"sample": ("n",), "": WHERE},
+    kinds=("guidance", "metric"),
+    sections={"sample": ("n", "label"), "": WHERE},
     help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
     "What is not named is as in the run.\n\n"
     "The numbers go into metrics.json and the report; those of --samples FILE.npz into FILE.metrics.json. "
-    "Of more samples than the run has (--n), a file of their own is drawn.",
+    "Of more samples than the run has (--n), or others (--guidance, --label), a file of their own is drawn.",
     short_help="Measure the samples of a run.",
 )
 

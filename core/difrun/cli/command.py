@@ -8,8 +8,16 @@ from typing import Any
 import attrs
 import click
 
-from difrun.choose import Choice, choose, find
-from difrun.cli.flags import KindFlag, OptionFlag, every_flag, named_by_flags, option_flags, stray_variables
+from difrun.choose import MANY, Choice, choose, find
+from difrun.cli.flags import (
+    KindFlag,
+    OptionFlag,
+    every_flag,
+    named_by_flags,
+    option_flags,
+    stray_variables,
+    without_name,
+)
 from difrun.config import Part, Plan, assemble
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import Given
@@ -96,6 +104,9 @@ class PlanCommand(click.Command):
                 text = _of_whom(error.option_name, reading, union) if reading is not None else ""
                 if not text:
                     raise
+                raise click.UsageError(text, ctx) from None
+            text = _ambiguous(error.option_name, reading)
+            if text:
                 raise click.UsageError(text, ctx) from None
             _, owner = union[error.option_name]
             kind = owner.split()[0]
@@ -264,6 +275,25 @@ class _Reading:
         plan = assemble(self.choice, options)
         plan = attrs.evolve(plan, notes=(*self.settings.notes, *plan.notes))
         return Request(plan, frozenset(self.upper.named), frozenset(by_user))
+
+
+def _ambiguous(flag: str, reading: _Reading) -> str:
+    """What to write where a flag ``--guidance.option`` is of several guidances of the run; empty where it is not."""
+    meant = [
+        (part.owner, option.opts[0])
+        for part, flags in reading.flags
+        for option in flags
+        if part.entry is not None
+        and part.entry.kind in MANY
+        and flag in (place.flag(option.field.name) for place in [without_name(part.section)])
+    ]
+    if len(meant) < 2:
+        return ""
+    owners, flags = (
+        listed([owner for owner, _ in meant], " and "),
+        listed([long for _, long in meant], " or "),
+    )
+    return f"{flag} is an option of {owners}; write {flags}."
 
 
 def _of_whom(flag: str, reading: _Reading, union: Mapping[str, tuple[OptionFlag, str]]) -> str:

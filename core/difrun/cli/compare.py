@@ -126,6 +126,8 @@ def _compare(
             steps=steps,
             grids=grid,
             metrics=metrics or None,
+            guidance=plan.guidance if runs and "guidance" in request.named else None,
+            label=request.only_given("sample", "label", plan.sample.label),
             n=request.only_given("sample", "n", plan.sample.n),
             seed=request.only_given("", "seed", plan.seed),
             exact=exact,
@@ -254,7 +256,7 @@ def _command(kinds: tuple[str, ...]) -> CompareCommand:
             click.Option(["--force"], is_flag=True, help="Overwrite the comparison in --out."),
         ],
         kinds=kinds,
-        sections={"sample": ("n",), "": ("seed", *WHERE)},
+        sections={"sample": ("n", "label"), "": ("seed", *WHERE)},
         help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
         "Every row starts from the same noise and is measured against the same real data. Of the metrics of the first "
         "run its first is taken unless --metric names others; a run's own sampler and grid have the run's options, "
@@ -264,6 +266,6 @@ def _command(kinds: tuple[str, ...]) -> CompareCommand:
     )
 
 
-_of_runs = _command(("metric",))
-_of_a_model = _command((*OF_A_MODEL, "metric"))
+_of_runs = _command(("guidance", "metric"))
+_of_a_model = _command((*OF_A_MODEL, "guidance", "metric"))
 compare = _of_runs

@@ -28,6 +28,10 @@ VOCABULARY = {
     "ode",
     "network",
     "exact",
+    "conditional",
+    "classes",
+    "labels",
+    "context",
 }
 
 

@@ -5,6 +5,7 @@ components (with every flag of every installed component, so that no value is mi
 with exactly the flags of the chosen ones. Click carries the texts; `difrun.options` reads and checks them.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -49,15 +50,28 @@ class KindFlag(click.Option):
 class OptionFlag(click.Option):
     """``--process.theta NUMBER``, the flag of one option of one part of a run."""
 
-    def __init__(self, section: Section, field: Field, default: Given | None = None, unset: str = "") -> None:
-        flag = section.flag(field.name)
+    def __init__(
+        self,
+        section: Section,
+        field: Field,
+        default: Given | None = None,
+        unset: str = "",
+        also: Section | None = None,
+    ) -> None:
+        """also: another place in which the flag may be written, ``--guidance.scale`` for ``--guidance.cfg.scale``."""
+        places = [also, section] if also is not None else [section]
         note = field.note
         if default is not None or unset:
             now = f"now: {shown(default.value)}, from {default.source}" if default else f"default: {unset}"
             note = "; ".join(filter(None, (now, field.range)))
         super().__init__(
             [
-                f"{flag}/{section.negative(field.name)}" if field.is_flag else flag,
+                *(
+                    f"{place.flag(field.name)}/{place.negative(field.name)}"
+                    if field.is_flag
+                    else place.flag(field.name)
+                    for place in places
+                ),
                 section.variable(field.name).lower(),
             ],
             default=None,
@@ -118,20 +132,38 @@ def option_flags(
     unset: flag -> what the help says of the others instead of the default.
     """
     found = []
+    guidances = choice.entries.get("guidance", ())
+    shared = Counter(
+        field.name
+        for entry in (guidances if isinstance(guidances, tuple) else (guidances,))
+        for field in fields(entry.component.options)
+    )
     for part in parts(choice):
+        short = part.entry is not None and part.entry.kind == "guidance"
         key = part.entry.kind if part.entry is not None else part.section.name
         if key not in offered:
             continue
         wanted = offered[key]
         given = set_by.get(part.section.name, {})
         flags = [
-            OptionFlag(part.section, field, given.get(field.name), unset(part.section.flag(field.name)))
+            OptionFlag(
+                part.section,
+                field,
+                given.get(field.name),
+                unset(part.section.flag(field.name)),
+                without_name(part.section) if short and shared[field.name] == 1 else None,
+            )
             for cls in part.classes
             for field in fields(cls)
             if wanted is None or field.name in wanted
         ]
         found.append((part, flags))
     return found
+
+
+def without_name(section: Section) -> Section:
+    """Where the options of a guidance are written without its name: ``--guidance.scale``."""
+    return Section(section.name, f"{section.name.partition('.')[0]}.")
 
 
 def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[OptionFlag, str]]:
@@ -146,6 +178,9 @@ def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[Opti
                 for field in (field for cls in part.classes for field in fields(cls)):
                     flag = OptionFlag(part.section, field)
                     found.setdefault(flag.opts[0], (flag, part.owner))
+                    if kind == "guidance":
+                        short = OptionFlag(without_name(part.section), field)
+                        found.setdefault(short.opts[0], (short, part.owner))
         if kind == "model":
             for field in fields(PredictionOptions):
                 flag = OptionFlag(section_of("model", ""), field)

@@ -8,13 +8,14 @@ import torch
 
 from difrun.config import Plan, Threads
 from difrun.errors import DifrunError
+from difrun.guidance import Context
 from difrun.integrate import refuse_noise
 from difrun.listener import Listener
 from difrun.registry import get_registry
-from difrun.run import faults, lock, snapshot, tuning
+from difrun.run import faults, lock, sampling, snapshot, tuning
 from difrun.run.device import choose_device
 from difrun.run.folder import Folder
-from difrun.run.parts import build, grid_times, made
+from difrun.run.parts import build, grid_times, guided, made
 from difrun.run.run import Run
 from difrun.run.training import with_threads
 
@@ -54,6 +55,8 @@ def start(
         if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
             times = grid_times(plan.grid, parts.model, plan.sample.steps)
         refuse_noise(made(plan.sampler), plan.sample.noise, parts.model, times)
+        sampling.labels_of(parts.model, parts.dataset, plan.sample.label, 1)
+        guided(parts.model, plan.guidance, Context(parts.dataset, seed=plan.seed, device=device, trial=True))
         plan = with_threads(plan, parts, device, listener)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)

@@ -18,7 +18,7 @@ from difrun.listener import Listener
 from difrun.model import Counted
 from difrun.randomness import Generator, seed_of
 from difrun.registry import get_registry
-from difrun.run import evaluation, faults
+from difrun.run import evaluation, faults, sampling
 from difrun.run.comparison import Comparison, Row, place
 from difrun.run.parts import grid_times, made
 from difrun.run.run import Run
@@ -36,6 +36,8 @@ def compare(
     steps: Sequence[int] = STEPS,
     grids: Sequence[str] | None = None,
     metrics: Sequence[str | Chosen] | None = None,
+    guidance: Sequence[Chosen] | None = None,
+    label: str | None = None,
     n: int | None = None,
     seed: int | None = None,
     exact: bool = False,
@@ -48,12 +50,13 @@ def compare(
     """Draw samples by every sampler on every grid in every number of steps, from every run, and measure them.
 
     runs: trained runs, or their folders, or the plan of a model that needs no training. samplers, grids: names, or
-    ``["all"]`` for all that fit; by default a run's own sampler, `adams` and `heun`, each on the run's own grid unless
-    it prefers another. A run's own sampler and grid have the options of the run, all others their defaults. metrics:
-    names, with the options of the first run; by default its first. n, seed: those of the first run. exact: measure the
-    distance of deterministic samplers to the endpoints of the probability flow as well (`difrun.endpoint`), on at most
-    2000 samples. out: where the results go; None: the next free ``runs/compare-<k>``. force: replace the results that
-    are there.
+    ``["all"]`` for all that fit; by default a run's own sampler, `adams` and `heun`, each on the run's own grid
+    unless it prefers another. A run's own sampler and grid have the options of the run, all others their defaults.
+    metrics: names, with the options of the first run; by default its first. guidance: around the model of every run,
+    in the place of what it has; None: its own. label: the class to draw; None: what each run draws. n, seed: those of
+    the first run. exact: measure the distance of deterministic samplers to the endpoints of the probability flow as
+    well (`difrun.endpoint`), on at most 2000 samples. out: where the results go; None: the next free
+    ``runs/compare-<k>``. force: replace the results that are there.
 
     All rows start from the same noise, and metrics compare with the same real data. A sampler that fails is a row
     that says so. compare.csv and compare.json are written after every row. Raises Interrupted when asked to stop: the
@@ -64,7 +67,8 @@ def compare(
     counts = _counted(steps)
     if not runs:
         raise ConfigError("There is nothing to compare: name a run, or give the plan of an exact model.")
-    subjects = named_apart([Subject.of(run, listener, device, threads) for run in runs])
+    around = None if guidance is None else tuple(guidance)
+    subjects = named_apart([Subject.of(run, listener, device, threads, around) for run in runs])
     first = subjects[0].plan
     n, seed = first.sample.n if n is None else n, first.seed if seed is None else seed
     if n < 2:
@@ -75,6 +79,9 @@ def compare(
     )
     for subject in subjects:
         subject.take(n, seed, measures)
+        if label is not None:
+            subject.plan = attrs.evolve(subject.plan, sample=attrs.evolve(subject.plan.sample, label=label))
+        sampling.labels_of(subject.parts.model, subject.parts.dataset, subject.plan.sample.label, 1)
         subject.pairs = pairs(get_registry(), subject, samplers, grids, notes, several=len(subjects) > 1)
     rows = sum(len(subject.pairs) for subject in subjects) * len(counts)
     if not rows:
@@ -150,13 +157,22 @@ def _row(
     progress: "_Progress",
 ) -> Row:
     steps, chunk = where["steps"], subject.plan.sample.chunk
+    dataset, label = subject.parts.dataset, subject.plan.sample.label
+    labels = sampling.labels_of(subject.parts.model, dataset, label, subject.n)
     times = grid_times(grid, subject.model, steps)
     method = made(sampler)
 
     def draw(n: int, model: Any, watch: Callable[[int, int], None]) -> Tensor:
-        seed = seed_of(subject.plan.seed, "samples")
         return generate(
-            method, model, n, times, seed=seed, chunk=chunk, device=subject.device, watch=watch
+            method,
+            model,
+            n,
+            times,
+            seed=seed_of(subject.plan.seed, "samples"),
+            chunk=chunk,
+            device=subject.device,
+            labels=None if labels is None else labels[:n],
+            watch=watch,
         ).cpu()
 
     if progress.warm is not subject:  # what only the first call pays for is no part of a time
@@ -172,7 +188,7 @@ def _row(
         progress.stop_if_asked()
         try:
             found |= evaluation.measure_all(
-                subject, samples, [metric], "", strict=True, floors=subject.floors
+                subject, samples, [metric], "", strict=True, floors=subject.floors, labels=labels
             )
         except DifrunError as error:
             problems.append(f"metric {metric.name}: {error}")
@@ -223,6 +239,10 @@ class _Reference:
             f"the exact endpoints of {self.n} samples are found with the model's own flow, in 200 steps and in 400"
         )
         model = subject.model
+        label = subject.plan.sample.label
+        labels = sampling.labels_of(subject.parts.model, subject.parts.dataset, label, self.n)
+        if labels is not None:
+            model = model.given(labels.to(subject.device))
         noise = model.process.prior(
             (self.n, *model.shape),
             mean=model.mean,

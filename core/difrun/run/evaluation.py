@@ -36,6 +36,7 @@ def measure_all(
     *,
     strict: bool,
     floors: dict[str, Numbers] | None = None,
+    labels: Tensor | None = None,
 ) -> Numbers:
     """Every metric beside its floor: name -> what metrics.json says of it.
 
@@ -46,12 +47,14 @@ def measure_all(
 
     A metric with several numbers gives ``metric.number`` each. strict: raise when one cannot be computed; otherwise
     tell the listener and go on, so that a run is not lost for a metric. floors: name of a metric -> what it gave for as
-    many other samples of this run; what is there is used, what is not is added.
+    many other samples of this run; what is there is used, what is not is added. labels: the classes of the samples,
+    for metrics of those.
     """
     found: Numbers = {}
     for chosen in metrics:
         try:
-            numbers = one(run, samples, chosen, of, None if floors is None else floors.get(chosen.name))
+            known = None if floors is None else floors.get(chosen.name)
+            numbers = one(run, samples, chosen, of, known, labels)
         except DifrunError as error:
             if strict:
                 raise
@@ -64,9 +67,22 @@ def measure_all(
     return found
 
 
-def one(run: Any, samples: Tensor, chosen: Chosen, of: str, floors: Numbers | None = None) -> Numbers:
+def one(
+    run: Any,
+    samples: Tensor,
+    chosen: Chosen,
+    of: str,
+    floors: Numbers | None = None,
+    labels: Tensor | None = None,
+) -> Numbers:
     """The numbers of one metric. floors: its numbers of as many other samples, whose floors are these."""
     dataset, metric = run.parts.dataset, chosen.entry.load()
+    of_classes = "labels" in chosen.entry.component.provides
+    if of_classes and labels is None:
+        raise DifrunError(
+            f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
+            "model that was trained with their labels (--train.label-dropout below 1)."
+        )
     with speaking_for(chosen.entry):
         numbers = measure(
             metric,
@@ -75,6 +91,7 @@ def one(run: Any, samples: Tensor, chosen: Chosen, of: str, floors: Numbers | No
             seed=seed_of(run.plan.seed, "metrics"),
             floors=floors,
             law="law" in chosen.entry.component.provides,
+            labels=labels if of_classes else None,
             **values(chosen.options),
         )
     sets = comparable(samples, dataset)
@@ -94,28 +111,38 @@ def one(run: Any, samples: Tensor, chosen: Chosen, of: str, floors: Numbers | No
     return told
 
 
-def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Path]:
-    """The first n of the run's own samples (None: all), and the file that they are in.
+def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
+    """The first n of the run's own samples (None: all), their labels, and the file that they are in.
 
     Where the run has fewer, n are drawn, of which its own are the first, into a file named after them; or read from
     it, where it is there.
     """
+    dataset = run.parts.dataset
     if n is None or n <= len(own):
-        return own[:n], run.folder.samples
+        own = own[:n]
+        return own, sampling.read_labels(dataset, run.folder.samples, len(own)), run.folder.samples
     order = sampling.Order.of(run.plan, n=n)
     path = run.path / order.file_name()
     if not path.is_file():
-        drawn, facts = sampling.draw(run, order)
-        sampling.write(path, drawn, run.parts.dataset, order, facts)
+        drawn, labels, facts = sampling.draw(run, order)
+        sampling.write(path, drawn, labels, dataset, order, facts)
         run.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
-    return sampling.read(run, path), path
+    return sampling.read(run, path), sampling.read_labels(dataset, path, n), path
 
 
-def of_file(run: Any, path: Path, metrics: Sequence[Chosen], n: int | None) -> tuple[Numbers, Path]:
-    """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to."""
+def of_file(
+    run: Any, path: Path, metrics: Sequence[Chosen], n: int | None, named: bool = True
+) -> tuple[Numbers, Path]:
+    """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to.
+
+    named: whether the user asked for these very metrics; else one of classes is left out where the file has none.
+    """
+    if not named and sampling.read_labels(run.parts.dataset, path, 1) is None:
+        metrics = [chosen for chosen in metrics if "labels" not in chosen.entry.component.provides]
     samples = samples_of(path, run.parts.dataset, n)
     run.listener.stage("evaluate")
-    found = measure_all(run, samples, metrics, path.name, strict=True)
+    labels = sampling.read_labels(run.parts.dataset, path, len(samples))
+    found = measure_all(run, samples, metrics, path.name, strict=True, labels=labels)
     say_how_many(run, samples)
     target = path.with_suffix(".metrics.json")
     files.write_text(target, json.dumps({"metrics": found}, indent=2) + "\n")

@@ -68,7 +68,11 @@ def measure(run: Any, request: Request) -> Content:
     model, dataset = run.model, run.parts.dataset
     if not isinstance(model.process, GaussianProcess):
         return _of_paths(run, request)
-    x = _examples(dataset, request.n, run.plan.seed).to(run.device)
+    chosen = _chosen(dataset, request.n, run.plan.seed)
+    x, labels = dataset.held_out[chosen].to(run.device), None
+    if model.shares and dataset.held_out_labels is not None:
+        labels = dataset.held_out_labels[chosen]
+        model = model.given(labels)
     # An exact model is worth its digits; a network has been trained in float32 and is evaluated so.
     if run.parts.loss is None and run.device.type != "mps":
         x = x.double()
@@ -83,7 +87,7 @@ def measure(run: Any, request: Request) -> Content:
 
     def flow(x: Tensor, steps: int) -> Tensor:
         options: Any = {"steps": steps, "probes": request.probes, "seed": seed}
-        found = log_likelihood(model, at_end(x), watch=run.sample_report, **options)
+        found = log_likelihood(model.rows(slice(len(x))), at_end(x), watch=run.sample_report, **options)
         return found.nats.cpu() + d * math.log(end.alpha)
 
     log_p = flow(x, request.steps)
@@ -105,15 +109,16 @@ def measure(run: Any, request: Request) -> Content:
         "nll_bound": _mean(log_scale - bound, d),
     }
     x = x.double().cpu()
-    known = (
-        dataset.law.log_prob(x) if dataset.law is not None else dataset.log_density and dataset.log_density(x)
-    )
+    if labels is not None:
+        found["classes"] = len(dataset.classes)
+    known = _law(dataset, x, labels)
     if known is not None:
-        value, error = (dataset.entropy, 0.0) if dataset.law is None else entropy(dataset.law)
+        value, error = (dataset.entropy, 0.0) if dataset.law is None else _entropy(dataset, labels)
         found["entropy"] = _both(value + log_scale, error, d)
         found |= {"gap": _mean(known - log_p, d), "gap_bound": _mean(known - bound, d)}
-    if dataset.law is not None:
-        noised = ExactMixture(dataset.law, model.process)
+    if dataset.law is not None and known is not None:
+        noised: Any = ExactMixture(dataset.law, model.process, dataset.law_labels)
+        noised = noised if labels is None else noised.given(labels)
         found["gap_noise"] = _mean(known - noised.log_prob(at_end(x), end) - d * math.log(end.alpha), d)
     content = {**run.folder.read_metrics(), "likelihood": found}
     files.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
@@ -127,7 +132,11 @@ def _of_paths(run: Any, request: Request) -> Content:
         raise DifrunError(
             f"the likelihood needs a Gaussian process, which has a probability flow; '{plan.process.name}' is none."
         )
-    x = _examples(dataset, request.n, plan.seed)
+    if run.model.shares:
+        raise DifrunError(
+            "the bound of a model of classes is not known for this process; train one without: --train.label-dropout 1."
+        )
+    x = dataset.held_out[_chosen(dataset, request.n, plan.seed)]
     d, seed = x[0].numel(), seed_of(plan.seed, "likelihood")
     run.listener.stage("likelihood")
     times = grid_times(plan.grid, run.model, plan.sample.steps)
@@ -146,7 +155,37 @@ def _of_paths(run: Any, request: Request) -> Content:
     return found
 
 
-def _examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:
+def _law(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
+    """log p of the law at held-out examples, given their classes if there are any; None where it is not known."""
+    if labels is None:
+        return (
+            dataset.law.log_prob(x)
+            if dataset.law is not None
+            else dataset.log_density and dataset.log_density(x)
+        )
+    if dataset.law_labels is None:
+        return None
+    found = torch.empty(len(x), dtype=x.dtype)
+    for label in labels.unique().tolist():
+        found[labels == label] = dataset.class_law(label).log_prob(x[labels == label])
+    return found
+
+
+def _entropy(dataset: Dataset, labels: Tensor | None) -> tuple[float, float]:
+    """The entropy of the law and its error; with classes that of a class, on average over those of the examples."""
+    assert dataset.law is not None
+    if labels is None:
+        return entropy(dataset.law)
+    each = [entropy(dataset.class_law(label)) for label in range(len(dataset.classes))]
+    shares = torch.bincount(labels, minlength=len(each)).double() / len(labels)
+    value = sum(float(share) * one for share, (one, _) in zip(shares, each, strict=True))
+    return value, math.sqrt(
+        sum((float(share) * error) ** 2 for share, (_, error) in zip(shares, each, strict=True))
+    )
+
+
+def _chosen(dataset: Dataset, n: int | None, seed: int) -> Tensor:
+    """The numbers of n held-out examples, drawn at random."""
     held_out = dataset.held_out
     if n is None:
         n = min(1000, len(held_out))
@@ -155,8 +194,7 @@ def _examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:
             f"dataset '{dataset.name}' has {len(held_out)} held-out examples; the likelihood of {n} was asked for "
             "(--likelihood.n). Ask for at most so many."
         )
-    chosen = torch.randperm(len(held_out), generator=torch_generator(seed, "likelihood", "examples"))[:n]
-    return held_out[chosen]
+    return torch.randperm(len(held_out), generator=torch_generator(seed, "likelihood", "examples"))[:n]
 
 
 def _mean(values: Tensor, d: int) -> dict[str, float]:
@@ -217,6 +255,8 @@ def sentences(found: Content) -> list[str]:
         ),
         f"Bound: {found['times']} times per example, each with a noise and its negative.",
     ]
+    if "classes" in found:
+        told.append(f"All of it given the class of each example, of {found['classes']}: log p(x | class).")
     if found["log_scale"]:
         told.append(
             "Densities are those of the data's own units: for the scaling of the columns "

@@ -11,6 +11,7 @@ from torch import nn
 from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
+from difrun.guidance import Context
 from difrun.loss import Loss
 from difrun.model import ScoreModel
 from difrun.randomness import seed_of
@@ -45,10 +46,11 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
         )
     if plan.loss is None:
         return Parts(process, dataset, made(plan.model, process=process, dataset=dataset).to(device), None)
+    classes = _classes(plan, dataset)
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: that would seed the generators of the GPUs as well, which nobody gives back.
         torch.default_generator.manual_seed(seed_of(plan.seed, "weights"))
-        network = made(plan.model, dataset.shape)
+        network = made(plan.model, dataset.shape, **classes)
     if not isinstance(network, nn.Module):
         raise DifrunError(
             f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."
@@ -56,13 +58,30 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with speaking_for(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
+    if classes.get("classes"):
+        model.shares = dataset.shares
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 
-def guided(model: ScoreModel, guidance: tuple[Chosen, ...]) -> ScoreModel:
-    """The model inside its guidances, the first named innermost."""
+def _classes(plan: Plan, dataset: Dataset) -> dict[str, int]:
+    """How many classes the network is told of, as its component takes it; 0 where it is to be trained without labels.
+
+    Raises DifrunError for a dropout of labels that there are not.
+    """
+    able, dropout = "conditional" in plan.model.entry.component.provides, plan.train.label_dropout
+    if dropout not in (1.0, type(plan.train)().label_dropout) and not (able and dataset.classes):
+        why = "model '" + plan.model.name + "' takes none"
+        if not dataset.classes:
+            why = f"the examples of dataset '{dataset.name}' have none"
+        raise DifrunError(f"--train.label-dropout {dropout:g} is about labels, and {why}. Leave it out.")
+    return {"classes": len(dataset.classes) if dropout < 1 else 0} if able else {}
+
+
+def guided(model: ScoreModel, guidance: tuple[Chosen, ...], context: Context) -> ScoreModel:
+    """The model inside its guidances, the first named innermost. context: for those that ask for it."""
     for chosen in guidance:
-        model = made(chosen, model)
+        asks = "context" in chosen.entry.component.provides
+        model = made(chosen, model, context=context) if asks else made(chosen, model)
     return model
 
 

@@ -7,12 +7,16 @@ import torch
 from difrun.choose import MANY, choose
 from difrun.config import Plan, assemble
 from difrun.errors import ConfigError, DifrunError
+from difrun.guidance import Context
 from difrun.integrate import generate
 from difrun.listener import Listener
+from difrun.model import spread
 from difrun.randomness import torch_generator
 from difrun.registry import Registered, Registry
 from difrun.run.faults import culprit
+from difrun.run.own_pictures import declared, distinct, scene_of
 from difrun.run.parts import build, grid_times, guided, made
+from difrun.run.sampling import labels_of
 from difrun.run.threads import threads
 from difrun.run.training import new_trainer
 
@@ -26,8 +30,9 @@ TINY: dict[str, dict[str, Any]] = {
 def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
     """What goes wrong in a tiny run with the component, its defaults and whatever else a run takes beside it.
 
-    Two steps of training, three of sampling, one metric. Returns whose fault it is and the error; None where all is
-    well, where nothing installed works with the component, and where one of its options has to be given.
+    Two steps of training, three of sampling, one metric, the pictures of the dataset. Returns whose fault it is and the
+    error; None where all is well, where nothing installed works with the component, and where one of its options has to
+    be given.
     """
     try:
         named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
@@ -57,10 +62,21 @@ def _run(plan: Plan) -> None:
         trainer = new_trainer(plan, parts, device, Listener())
         trainer.run()
         trainer.finish()
-    model = guided(parts.model, plan.guidance)
+    model = guided(parts.model, plan.guidance, Context(parts.dataset, trial=True))
     times = grid_times(plan.grid, model, plan.sample.steps)
-    samples = generate(made(plan.sampler), model, plan.sample.n, times)
+    labels = labels_of(parts.model, parts.dataset, None, plan.sample.n)
+    samples = generate(made(plan.sampler), model, plan.sample.n, times, labels=labels)
     for metric in plan.metrics:
+        random = torch_generator(0, "rehearsal")
+        if "labels" in metric.entry.component.provides:
+            if parts.dataset.labels is not None:
+                classes = spread(parts.dataset.shares, plan.sample.n)
+                metric.make(samples, classes, parts.dataset, generator=random)
+            continue
         law = "law" in metric.entry.component.provides
         reference = parts.dataset if law else parts.dataset.train[: len(samples)]
-        metric.make(samples, reference, generator=torch_generator(0, "rehearsal"))
+        metric.make(samples, reference, generator=random)
+    pictures = declared(plan, parts)
+    if pictures is not None:
+        for drawing in distinct(pictures(scene_of(plan, parts, model, samples, device, labels))):
+            drawing.draw()

@@ -14,6 +14,7 @@ from torch import Tensor
 from difrun import checkpoint, files
 from difrun.config import Chosen, Plan
 from difrun.errors import DifrunError, Interrupted
+from difrun.guidance import Context
 from difrun.listener import Listener
 from difrun.registry import get_registry
 from difrun.run import evaluation, faults, likelihood, lock, sampling, tuning
@@ -65,6 +66,7 @@ class Run:
     listener: Listener
     trainer: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
+    _guided: tuple[tuple[Chosen, ...], Any] = ((), None)
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -89,7 +91,28 @@ class Run:
     @property
     def model(self) -> Any:
         """The model, inside its guidances."""
-        return guided(self.parts.model, self.plan.guidance)
+        return self.guided(self.plan.guidance)
+
+    def guided(self, guidance: tuple[Chosen, ...]) -> Any:
+        """The model inside these guidances. Those that were made last are kept: one may have had to learn."""
+        if not guidance:
+            return self.parts.model
+        if self._guided[0] != guidance:
+            self._guided = guidance, guided(self.parts.model, guidance, self._context())
+        return self._guided[1]
+
+    def _context(self) -> Context:
+        listener = self.listener
+        return Context(
+            self.parts.dataset,
+            folder=self.path,
+            seed=self.plan.seed,
+            device=self.device,
+            note=listener.note,
+            stage=listener.stage,
+            report=listener.train,
+            stopping=listener.stopping,
+        )
 
     @property
     def signal(self) -> Signal | None:
@@ -212,8 +235,8 @@ class Run:
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
-        samples, self._facts = sampling.draw(self, order)
-        sampling.write(self.folder.samples, samples, self.parts.dataset, order, self._facts)
+        samples, labels, self._facts = sampling.draw(self, order)
+        sampling.write(self.folder.samples, samples, labels, self.parts.dataset, order, self._facts)
         return samples
 
     @_computing
@@ -228,18 +251,22 @@ class Run:
         out: Path | None = None,
         force: bool = False,
         noise: str = "fresh",
+        label: str | None = None,
+        guidance: tuple[Chosen, ...] | None = None,
     ) -> Path:
         """Draw n more samples with any sampler, grid and noise into a file of their own, and return its path.
 
+        label: of one class, by name or number; None: of all, if the model knows any. guidance: None takes the run's.
         out None: a file in the run folder, named after all that the samples depend on (`sampling.Order.file_name`).
         Raises DifrunError when there is such a file already, unless force is given.
         """
         self._need_model()
-        order = Order(n, sampler, grid, steps, seed, chunk, noise)
+        guidance = self.plan.guidance if guidance is None else guidance
+        order = Order(n, sampler, grid, steps, seed, chunk, noise, label, guidance)
         with self._writing_beside(self.folder.samples if out is None else Path(out)):
             path = sampling.place(self, order, None if out is None else Path(out), force)
-            samples, facts = sampling.draw(self, order)
-            sampling.write(path, samples, self.parts.dataset, order, facts)
+            samples, labels, facts = sampling.draw(self, order)
+            sampling.write(path, samples, labels, self.parts.dataset, order, facts)
         return path
 
     @_at_work
@@ -257,6 +284,19 @@ class Run:
             self._report(redraw=False)
         return found
 
+    def samples_by(self, guidance: tuple[Chosen, ...], label: str | None, n: int | None = None) -> Path:
+        """The file of n samples (None: as many as the run's) drawn as the run's own, but so guided, or of one class.
+
+        It is read where it is there, and else drawn, under the seed of the run. Raises what `draw_samples` raises.
+        """
+        self._need_model()
+        order = Order.of(self.plan, guidance=guidance, label=label, n=n or self.plan.sample.n)
+        path = self.path / order.file_name(self.model)
+        if not path.is_file():
+            values = attrs.asdict(order, recurse=False)
+            self.draw_samples(**values)
+        return path
+
     @_computing
     def evaluate_file(
         self, path: Path, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
@@ -268,7 +308,8 @@ class Run:
         computed.
         """
         with self._writing_beside(Path(path)):
-            return evaluation.of_file(self, Path(path), self.plan.metrics if metrics is None else metrics, n)
+            chosen = self.plan.metrics if metrics is None else metrics
+            return evaluation.of_file(self, Path(path), chosen, n, named=metrics is not None)
 
     @_at_work
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
@@ -329,9 +370,13 @@ class Run:
         self, metrics: tuple[Chosen, ...], n: int | None, *, strict: bool, added: bool
     ) -> evaluation.Numbers:
         own, facts = self._samples()
-        samples, source = evaluation.enough(self, own, n)
+        samples, labels, source = evaluation.enough(self, own, n)
+        if (
+            not added and labels is None
+        ):  # no metric of classes for samples without them, where nobody asks for one
+            metrics = tuple(m for m in metrics if "labels" not in m.entry.component.provides)
         self.listener.stage("evaluate")
-        found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict)
+        found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict, labels=labels)
         if n is not None:
             evaluation.say_how_many(self, samples)
         content = evaluation.content(self, found, len(own), facts, added=added)
@@ -343,12 +388,18 @@ class Run:
         from difrun.run.tell import write_report
 
         self.listener.stage("draw")
-        return write_report(self, draw_all(self, redraw=redraw))
+        left_out: list[str] = []
+        return write_report(self, draw_all(self, redraw=redraw, left_out=left_out), left_out)
 
     def _measured(self) -> bool:
         """Whether metrics.json is there and holds every metric of the run."""
         found = {name.split(".")[0] for name in self.metrics}
-        return self.folder.metrics.is_file() and all(m.entry.name in found for m in self.plan.metrics)
+        wanted = [
+            metric
+            for metric in self.plan.metrics
+            if self.parts.model.shares or "labels" not in metric.entry.component.provides
+        ]
+        return self.folder.metrics.is_file() and all(metric.entry.name in found for metric in wanted)
 
     def _new_trainer(self) -> Trainer:
         return new_trainer(self.plan, self.parts, self.device, self.listener)

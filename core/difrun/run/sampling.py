@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,17 @@ from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
-from difrun.model import Counted
+from difrun.model import Counted, spread
 from difrun.randomness import seed_of
 from difrun.run.parts import grid_times, made
 
 
 @attrs.frozen
 class Order:
-    """What to draw: n samples by a sampler on a grid of so many steps, under a seed, so many at a time."""
+    """What to draw: n samples by a sampler on a grid of so many steps, under a seed, so many at a time.
+
+    label: one class, by name or number; None: all, if the model knows classes. guidance: around the model.
+    """
 
     n: int
     sampler: Chosen
@@ -33,6 +37,8 @@ class Order:
     seed: int
     chunk: int
     noise: str = "fresh"
+    label: str | None = None
+    guidance: tuple[Chosen, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan, **changes: Any) -> "Order":
@@ -45,12 +51,18 @@ class Order:
             plan.seed,
             plan.sample.chunk,
             plan.sample.noise,
+            plan.sample.label,
+            plan.guidance,
         )
         return attrs.evolve(order, **changes)
 
     def facts(self) -> dict[str, Any]:
         """How the samples are drawn, for metrics.json; evaluations None: the sampler knows when it has run."""
-        told = {} if self.noise == "fresh" else {"noise": self.noise}
+        told: dict[str, Any] = {} if self.noise == "fresh" else {"noise": self.noise}
+        if self.label is not None:
+            told["label"] = self.label
+        if self.guidance:
+            told["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in self.guidance]
         return told | {
             "sampler": self.sampler.name,
             "grid": self.grid.name,
@@ -61,8 +73,8 @@ class Order:
     def file_name(self, model: Any = None) -> str:
         """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
 
-        The digest is of the options of sampler and grid, of the noise, and of what was tuned for the model, if that is
-        used.
+        The digest is of the options of sampler and grid, of the noise, the class and the guidance, and of what was
+        tuned for the model, if that is used.
         """
         tuned = "tuned" in self.grid.entry.component.provides and getattr(model, "tunings", {}).get(
             self.steps
@@ -72,6 +84,8 @@ class Order:
             + [self.sampler.record(), self.grid.record()]
             + ([] if self.noise == "fresh" else [self.noise])
             + ([attrs.asdict(tuned)] if tuned else [])
+            + ([] if self.label is None else [{"label": self.label}])
+            + [[chosen.entry.qualified, chosen.record()] for chosen in self.guidance]
         )
         digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
         parts = (
@@ -85,14 +99,33 @@ class Order:
         return f"samples-{'-'.join(map(str, parts))}.npz"
 
 
-def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
-    """Samples (n, ...) in the units of the model, and what metrics.json says of them.
+def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
+    """The class of each of n samples (n,): the one asked for, else those of the data in their proportion.
+
+    None where no class is asked for and the model knows none. Raises DifrunError, before anything is drawn, where a
+    class is asked for that there is not, or of a model that knows none.
+    """
+    if label is None:
+        return spread(model.shares, n) if model.shares else None
+    number = dataset.class_number(label)
+    if not model.classes:
+        raise DifrunError(
+            f"--label {label}: the model of this run was trained without labels. Train one with them: a model that "
+            "takes them, such as mlp, and --train.label-dropout 0.1."
+        )
+    return torch.full((n,), number)
+
+
+def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+    """Samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
 
     Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
     """
+    labels = labels_of(run.parts.model, run.parts.dataset, order.label, order.n)
+    model = run.guided(order.guidance)
     run.listener.stage("sample")
     began = time.perf_counter()
-    facts, model = order.facts(), run.model
+    facts = order.facts()
     counted = Counted(model) if facts["evaluations"] is None else None
     samples = generate(
         made(order.sampler),
@@ -103,11 +136,12 @@ def draw(run: Any, order: Order) -> tuple[Tensor, dict[str, Any]]:
         chunk=order.chunk,
         device=run.device,
         noise=order.noise,
+        labels=labels,
         watch=functools.partial(run.sample_report, chunks=-(-order.n // order.chunk)),
     )
     if counted is not None:
         facts["evaluations"] = round(counted.examples / order.n, 1)
-    return samples.cpu(), facts | {"seconds": round(time.perf_counter() - began, 3)}
+    return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - began, 3)}
 
 
 def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
@@ -129,14 +163,27 @@ def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
     return out
 
 
-def write(path: Path, samples: Tensor, dataset: Dataset, order: Order, facts: dict[str, Any]) -> None:
+def write(
+    path: Path,
+    samples: Tensor,
+    labels: Tensor | None,
+    dataset: Dataset,
+    order: Order,
+    facts: dict[str, Any],
+) -> None:
     """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn.
+
+    y: the classes of the samples as the user names them, whole numbers where all are, else text.
 
     facts: what `draw` says of the samples; the time taken is left out, so that equal samples make equal files.
     """
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
     if dataset.columns:
         arrays["columns"] = np.array(dataset.columns)
+    if labels is not None:
+        names = np.array(dataset.classes)[labels.numpy()]
+        whole = all(name.removeprefix("-").isdigit() for name in dataset.classes)
+        arrays["y"] = names.astype(np.int64) if whole else names
     drawn = {key: value for key, value in facts.items() if key != "seconds"}
     arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
     files.write_npz(path, **arrays)
@@ -147,6 +194,26 @@ def told(run: Any, order: Order) -> dict[str, Any]:
     with np.load(run.folder.samples, allow_pickle=False) as file:
         drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
     return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
+
+
+def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
+    """The classes of the n first samples in a file (its array y), by their numbers; None where it says nothing of them.
+
+    Raises DifrunError for classes that the data do not have.
+    """
+    if not dataset.classes or not zipfile.is_zipfile(path):
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        names = file["y"][:n] if "y" in file.files else None
+    if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
+        return None
+    known = {name: number for number, name in enumerate(dataset.classes)}
+    unknown = sorted({str(name) for name in names.tolist()} - set(known))
+    if unknown:
+        raise DifrunError(
+            f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
+        )
+    return torch.tensor([known[str(name)] for name in names.tolist()])
 
 
 def read(run: Any, path: Path | None = None) -> Tensor:

@@ -31,6 +31,9 @@ def keep(folder: Folder, dataset: Dataset) -> None:
     if dataset.scaling is not None:
         tensors |= attrs.asdict(dataset.scaling, recurse=False)
     names = {"name": dataset.name, "columns": json.dumps(dataset.columns)}
+    if dataset.labels is not None and dataset.held_out_labels is not None:
+        tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
+        names["classes"] = json.dumps(dataset.classes)
     if dataset.origin is not None:
         names["origin"] = json.dumps(attrs.asdict(dataset.origin))
     checkpoint.write(folder.data, tensors, names)
@@ -53,6 +56,9 @@ def kept(folder: Folder) -> Dataset | None:
             held_out=tensors["held_out"],
             noise=tensors.get("noise"),
             columns=json.loads(names["columns"]),
+            labels=tensors.get("labels"),
+            held_out_labels=tensors.get("held_out_labels"),
+            classes=tuple(json.loads(names.get("classes", "[]"))),
             scaling=scaling,
             origin=origin,
         )
@@ -69,7 +75,9 @@ def _with_law(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
     first = made(
         Chosen("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
     )
-    known = ("fresh", "law", "log_density", "entropy")
+    known = ["fresh", "law", "log_density", "entropy"]
+    if dataset.classes == first.classes:
+        known += ["fresh_labelled", "law_labels"]
     return attrs.evolve(dataset, **{name: getattr(first, name) for name in known})
 
 
@@ -89,7 +97,10 @@ def told(dataset: Dataset) -> str:
             " Each coordinate is scaled to mean 0 and variance 1: metrics are in these units, samples and pictures "
             "in yours."
         )
-    return f"{dataset.name}: {what}, {n - held} to train on and {held} held out.{scaled}"
+    classes = ""
+    if dataset.classes:
+        classes = f" {len(dataset.classes)} classes: {listed(_clipped(dataset.classes))}."
+    return f"{dataset.name}: {what}, {n - held} to train on and {held} held out.{classes}{scaled}"
 
 
 def _clipped(columns: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from difrun.choose import lookup, refusal
 from difrun.config import Chosen, Plan, Threads
 from difrun.errors import ConfigError, DifrunError
+from difrun.guidance import Context
 from difrun.listener import Listener
 from difrun.options import build as options
 from difrun.registry import Registered, Registry, get_registry, unmet
@@ -43,8 +44,14 @@ class Subject:
 
     @classmethod
     def of(
-        cls, run: Run | Plan | Path | str, listener: Listener, device: str | None, count: Threads
+        cls,
+        run: Run | Plan | Path | str,
+        listener: Listener,
+        device: str | None,
+        count: Threads,
+        guidance: tuple[Chosen, ...] | None = None,
     ) -> "Subject":
+        """guidance: in the place of that of the run; None: the run's own."""
         if isinstance(run, Plan):
             return cls._exact(attrs.evolve(run, threads=count or run.threads), listener, device)
         if not isinstance(run, Run):
@@ -53,7 +60,9 @@ class Subject:
             raise DifrunError(
                 f"{run.path} has not been trained to the end. Run 'difrun resume {quoted(run.path)}' first."
             )
-        return cls(run.path.name, run.plan, run.parts, run.model, run.device, listener, run.path)
+        plan = run.plan if guidance is None else attrs.evolve(run.plan, guidance=guidance)
+        model = run.guided(plan.guidance)
+        return cls(run.path.name, plan, run.parts, model, run.device, listener, run.path)
 
     @classmethod
     def _exact(cls, plan: Plan, listener: Listener, device: str | None) -> "Subject":
@@ -65,7 +74,16 @@ class Subject:
         place = choose_device(device or plan.device)
         with faults.told(plan):
             parts = build(plan, place)
-        model = guided(parts.model, plan.guidance)
+            context = Context(
+                parts.dataset,
+                seed=plan.seed,
+                device=place,
+                note=listener.note,
+                stage=listener.stage,
+                report=listener.train,
+                stopping=listener.stopping,
+            )
+            model = guided(parts.model, plan.guidance, context)
         return cls(f"{plan.process.name}-{parts.dataset.name}", plan, parts, model, place, listener)
 
     def take(self, n: int, seed: int, metrics: Sequence[Chosen]) -> None:
@@ -85,6 +103,10 @@ class Subject:
         for index, kind in enumerate(("samplers", "grids")):
             told[kind] = {pair[index].name: pair[index].record() for pair in self.pairs}
         told["metrics"] = {chosen.name: chosen.record() for chosen in self.metrics}
+        if plan.guidance:
+            told["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in plan.guidance]
+        if plan.sample.label is not None:
+            told["label"] = plan.sample.label
         return told | {"versions": plan.versions(torch.__version__)}
 
     def entries(self, **others: Registered) -> dict[str, Any]:

@@ -24,6 +24,7 @@ def new_trainer(plan: Plan, parts: Parts, device: torch.device, listener: Listen
         seed=seed_of(plan.seed, "train"),
         note=listener.note,
         noise=None if dataset.noise is None else dataset.noise.to(device),
+        labels=dataset.labels.to(device) if dataset.labels is not None and parts.model.shares else None,
     )
 
 

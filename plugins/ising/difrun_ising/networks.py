@@ -73,8 +73,8 @@ class SpinMLP(MLP):
         super().__init__(shape, width=width, depth=depth)
         self.skip = skip
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
-        return super().forward(x, level if level.ndim == 1 else level.flatten(1).mean(1))
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
+        return super().forward(x, level if level.ndim == 1 else level.flatten(1).mean(1), label)
 
 
 class ReverseMLP(SpinMLP):

@@ -130,4 +130,42 @@ def measures_without_side_effects(subject: Subject) -> None:
 
 
 def _measure(subject: Subject, samples: Any, reference: Any) -> dict[str, float]:
+    if "labels" in subject.entry.component.provides:
+        labels = torch.arange(len(samples)) % 2
+        return subject.make(
+            samples=samples,
+            labels=labels,
+            dataset=Dataset(
+                name="two",
+                train=reference,
+                held_out=reference,
+                labels=labels,
+                held_out_labels=labels,
+                classes=("even", "odd"),
+            ),
+            generator=torch.Generator().manual_seed(3),
+        )
     return subject.make(samples=samples, reference=reference, generator=torch.Generator().manual_seed(3))
+
+
+@check("dataset")
+def labels_examples_and_held_out_ones_alike(subject: Subject) -> None:
+    """Where there are labels, each class has the same mean and share among held-out and fresh examples as among
+    those to train on, within 5 standard errors of the difference per coordinate."""
+    data = made_or_skipped(subject, seed=1)
+    if data.labels is None:
+        assert data.classes == ()
+        return
+    others = [(data.held_out, data.held_out_labels)]
+    if data.fresh_labelled is not None:
+        others.append(data.fresh_labelled(5000, torch.Generator().manual_seed(2)))
+    for label in range(len(data.classes)):
+        own = data.train[data.labels == label].double()
+        share = len(own) / len(data.train)
+        for examples, labels in others:
+            assert labels.dtype == torch.int64
+            theirs = examples[labels == label].double()
+            spread = (share * (1 - share) * (1 / len(data.train) + 1 / len(examples))) ** 0.5
+            assert abs(len(theirs) / len(examples) - share) <= 5 * spread + 1e-9
+            error = (own.var(0) * (1 / len(own) + 1 / max(1, len(theirs)))).sqrt()
+            assert ((theirs.mean(0) - own.mean(0)).abs() <= 5 * error + 1e-6).all(), data.classes[label]

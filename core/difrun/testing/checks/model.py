@@ -19,13 +19,15 @@ EXACT = {"exact"}
 SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
 
 
-def networks(subject: Subject) -> list[tuple[nn.Module, Tensor]]:
+def networks(subject: Subject, **more: Any) -> list[tuple[nn.Module, Tensor]]:
     """The network for every shape that it takes, with no weight at zero, and 4 inputs; a refusal must be in words."""
+    if "conditional" in subject.entry.component.provides:
+        more = {"classes": 0, **more}
     found = []
     for shape in SHAPES:
         try:
             with torch.random.fork_rng(devices=[]):
-                network = subject.make(shape=shape)
+                network = subject.make(shape=shape, **more)
         except DifrunError:
             continue
         draw = torch.Generator().manual_seed(0)
@@ -101,13 +103,43 @@ def reverses_as_autograd_does(subject: Subject) -> None:
             torch.testing.assert_close(parameter.grad - 1, gradient, rtol=1e-8, atol=1e-8)
 
 
+@check("model", provides=NETWORK | {"conditional"})
+def knows_its_classes(subject: Subject) -> None:
+    """With classes=3, F(x, c, y) takes y = −1 to 2 as (n,) int64: in float64, to 1e-9, output i depends on label i
+    alone and every label gives another; every parameter has a gradient, a `pullback` those of autograd to 1e-8."""
+    for network, x in networks(subject, classes=3):
+        network, x = network.double(), x.double()
+        level, labels = torch.full((1,), 0.3).double(), torch.tensor([-1, 0, 1, 2])
+        output = network(x, level, labels)
+        alone = torch.cat([network(x[i : i + 1], level, labels[i : i + 1]) for i in range(4)])
+        torch.testing.assert_close(output, alone, rtol=1e-9, atol=1e-9)
+        same = x[:1].expand_as(x)
+        each = network(same, level, labels).flatten(1)
+        assert torch.pdist(each).min() > 1e-6, "two labels give one output"
+        gradients = torch.autograd.grad(output.square().sum(), list(network.parameters()), allow_unused=True)
+        for (name, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):
+            assert gradient is not None, name
+            assert gradient.abs().sum() > 0, name
+            parameter.grad = torch.ones_like(parameter)
+        pullback: Any = getattr(network, "pullback", None)
+        if pullback is None:
+            continue
+        explicit, pull = pullback(x, level.expand(4), labels)
+        pull(2 * explicit)
+        torch.testing.assert_close(explicit, output, rtol=1e-10, atol=1e-10)
+        for (name, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):
+            assert parameter.grad is not None, name
+            torch.testing.assert_close(parameter.grad - 1, gradient, rtol=1e-8, atol=1e-8)
+
+
 @check("model", provides=NETWORK)
 def is_restored_by_its_state(subject: Subject) -> None:
     """load_state_dict of a fresh network gives the same outputs; a deep copy (for EMA) does too."""
     for network, x in networks(subject):
         level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
         with torch.random.fork_rng(devices=[]):
-            fresh = subject.make(shape=tuple(x.shape[1:])).eval()
+            of_classes = "conditional" in subject.entry.component.provides
+            fresh = subject.make(shape=tuple(x.shape[1:]), **({"classes": 0} if of_classes else {})).eval()
         fresh.load_state_dict(network.state_dict())
         assert torch.equal(fresh(x, level), network(x, level))
         assert torch.equal(copy.deepcopy(network)(x, level), network(x, level))

@@ -1,0 +1,62 @@
+r"""A model of a Gaussian process, guided by the gradient of a log-likelihood.
+
+With s = ∇ log p_t + w ∇ log L, what x_t is made of changes by Δε̂ = −σ w ∇ log L and, as x_t = α x̂_0 + σ ε̂ stays,
+Δx̂_0 = (σ²/α) w ∇ log L; every other kind is a·x̂_0 + b·ε̂ (`difrun.kinds`).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.kinds import is_zero, row
+from difrun.model import ScoreModel
+from difrun.process import LogLikelihood
+
+
+class Conditioned(ScoreModel):
+    """`model` with scale · ∇_x log_likelihood(x, at) added to its score; see `GaussianProcess.condition`."""
+
+    def __init__(self, model: ScoreModel, log_likelihood: LogLikelihood, scale: float):
+        self.inner: ScoreModel = model
+        self.log_likelihood, self.scale = log_likelihood, scale
+        self.process, self.shape, self.kind = model.process, model.shape, model.kind
+        self.mean, self.var = model.mean, model.var
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.predict(x, at, self.kind)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        factor = self.scale * _per_score(kind, at)
+        return self.inner.predict(x, at, kind) + factor * self.gradient(x, at)
+
+    def gradient(self, x: Tensor, at: Any) -> Tensor:
+        """∇_x log L(x, t), of the shape of x; itself differentiable where x is, as a likelihood of the model needs.
+
+        Raises DifrunError when `log_likelihood` gives anything but one number per row that depends on x.
+        """
+        further = torch.is_grad_enabled() and x.requires_grad
+        with torch.enable_grad():
+            point = x if further else x.detach().requires_grad_()
+            value = self.log_likelihood(point, at)
+            if value.shape != x.shape[:1] or not value.requires_grad:
+                raise DifrunError(
+                    f"a log-likelihood must give one number per row, ({len(x)},), differentiable in x; this one gave "
+                    f"{tuple(value.shape)}{'' if value.requires_grad else ', without a gradient'}."
+                )
+            return torch.autograd.grad(value.sum(), point, create_graph=further)[0].to(x.dtype)
+
+
+def _per_score(kind: str, at: Any) -> Any:
+    """The change of a kind per change of the score: a σ²/α − b σ. Where nothing of the data is left, α = 0, L is the
+    same for all x and there is nothing to add to x̂_0."""
+    a, b = row(kind, at)
+    if is_zero(a):
+        return -b * at.sigma
+    ratio: Any
+    if isinstance(at.alpha, Tensor):
+        ratio = torch.where(at.alpha > 0, at.var / at.alpha, torch.zeros_like(at.var))
+    else:
+        ratio = at.var / at.alpha if at.alpha > 0 else 0.0
+    return a * ratio - b * at.sigma
