@@ -340,7 +340,9 @@ class Counted(ScoreModel):
 
     def __getattr__(self, name: str) -> Any:
         """What a model has beside this contract; what is called with a batch is an evaluation, too."""
-        found = getattr(self.__dict__["inner"], name)
+        if "inner" not in self.__dict__:  # while it is being copied
+            raise AttributeError(name)
+        found = getattr(self.inner, name)
         if not callable(found):
             return found
 
