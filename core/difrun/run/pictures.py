@@ -202,7 +202,8 @@ class Scene:
             model = model.given(labels.to(self.device))
         generator = Generator(seed_of(run.plan.seed, "samples"), device=self.device)
         shape = (n, *self.dataset.shape)
-        x = self.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=self.device)
+        mean, var = model.moments()
+        x = self.process.prior(shape, mean=mean, var=var, generator=generator, device=self.device)
         frames = [x.cpu()]
         integrate(
             sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu())
