@@ -365,6 +365,20 @@ class Counted(ScoreModel):
         self.examples += len(x)
         return self.inner.carry(x, at, kind, a, b)
 
+    def __getattr__(self, name: str) -> Any:
+        """What a model has beside this contract; what is called with a batch is an evaluation, too."""
+        found = getattr(self.__dict__["inner"], name)
+        if not callable(found):
+            return found
+
+        def counted(*args: Any, **more: Any) -> Any:
+            if args and isinstance(args[0], Tensor):
+                self.evaluations += 1
+                self.examples += len(args[0])
+            return found(*args, **more)
+
+        return counted
+
 
 def spread(shares: Sequence[float], n: int) -> Tensor:
     """n labels in the proportion of `shares`, (n,) int64: after any number of them no class is off by as much as 2.

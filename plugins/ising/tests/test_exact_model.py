@@ -11,6 +11,7 @@ from difrun.builtin.samplers import Ancestral
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
+from difrun.model import Counted
 from difrun.randomness import Generator
 from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising
@@ -171,6 +172,20 @@ def test_a_corrector_costs_what_it_says():
         assert sampler.evaluations_in(5) == expected
         generate(sampler, model, 3, linear(process, 5))
         assert model.evaluations == expected
+
+
+@pytest.mark.parametrize(
+    "sampler", [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()], ids=repr
+)
+def test_what_is_counted_is_what_is_declared(sampler):
+    """`difrun compare` counts by `Counted`: the same samples, as many evaluations of a batch as the sampler says."""
+    process = Ising()
+    model = ExactSpins(Lattice(2, 2, 0.3), process)
+    counted = Counted(model)
+    samples = [generate(sampler, m, 7, linear(process, 5), seed=1) for m in (model, counted)]
+    assert torch.equal(*samples)
+    assert counted.evaluations == sampler.evaluations_in(5)
+    assert counted.examples == 7 * counted.evaluations
 
 
 @pytest.mark.parametrize(
