@@ -52,6 +52,7 @@ def test_every_component_of_the_tour_works_in_one_run(site, difrun, tmp_path):
     assert found["value"] < 0.2
     assert 0 < found["floor"] < 0.1
     assert (tmp_path / "finished.txt").read_text(encoding="utf-8") == "tour ['mean-gap']\n"
+    assert (tmp_path / "tour" / "picture-radii.png").is_file()
 
 
 def test_the_tour_passes_the_conformance_kit(project, site, python):

@@ -251,11 +251,11 @@ def test_where_nothing_is_scaled_no_units_are_told(table):
 def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):
     """The density integrates to 1 over the extent that is drawn, which holds the data as the user knows them."""
     from difrun import reopen
-    from difrun.run.pictures import Scene
+    from difrun.run.pictures import Vectors
 
     with without_pictures():
         difrun("--dataset", "my table.csv", *FAST, "--out", "run")
-    scene = Scene(reopen("run"))
+    scene = Vectors(reopen("run"))
     points, _, extent = scene._lattice(120)
     # The arrows of the score stand in the middles of 15 × 15 cells of the same square.
     inner = scene._lattice(15, inside=True)[0]
@@ -286,9 +286,9 @@ def test_drawn_paths_have_no_straight_pieces(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(draw, "paths_1d", lambda times, paths, **_: seen.append((times, paths)))
     monkeypatch.setattr(draw, "save", lambda figure, path: path)
-    from difrun.run.pictures import Scene
+    from difrun.run.pictures import Vectors
 
-    Scene(reopen(tmp_path / "run")).paths()[3]()
+    Vectors(reopen(tmp_path / "run")).paths()[3]()
     ((times, paths),) = seen
     assert (times[0], times[-1], len(times)) == (0.0, 4.0, len(paths))
     assert np.diff(times).min() > 0

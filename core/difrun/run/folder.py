@@ -20,6 +20,7 @@ from difrun.registry import Registry
 from difrun.words import quoted
 
 PICTURES = ("loss", "samples", "forward", "reverse", "score", "density", "flow", "paths")
+ENDINGS = ("png", "gif")
 
 
 @attrs.frozen
@@ -40,16 +41,25 @@ class Folder:
         """Where the picture `name` (without its ending) is written."""
         return self.path / f"{name}.{'gif' if name in ('forward', 'reverse') else 'png'}"
 
+    def drawing(self, stem: str, ending: str) -> Path:
+        """Where a picture that the dataset brings is written; one that takes the place of the core's has its name."""
+        return self.path / (f"{stem}.{ending}" if stem in PICTURES else f"picture-{stem}.{ending}")
+
+    def drawings(self, stem: str) -> list[Path]:
+        """Where it may have been written: as a figure, or as a film."""
+        return [self.drawing(stem, ending) for ending in ENDINGS]
+
     def files(self) -> list[Path]:
-        """Every file that a run may write, whether it is there or not."""
+        """Every file that a run may write, whether it is there or not, and the pictures of the dataset that are."""
         own = [self.config, self.data, self.weights, self.samples, self.metrics, self.report, self.tuning]
-        return own + [self.picture(name) for name in PICTURES]
+        brought = [file for ending in ENDINGS for file in self.path.glob(f"picture-*.{ending}")]
+        return own + [self.drawing(name, ending) for name in PICTURES for ending in ENDINGS] + brought
 
     def leftovers(self) -> list[Path]:
         """What a killed process left behind of files that it was writing."""
         own = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
         left = filter(files.is_leftover, self.path.iterdir())
-        return [file for file in left if file.name in own or file.name.startswith(".samples-")]
+        return [file for file in left if file.name in own or file.name.startswith((".samples-", ".picture-"))]
 
     def clean(self) -> None:
         """Remove the leftovers."""

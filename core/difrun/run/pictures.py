@@ -11,11 +11,10 @@ from torch import Tensor
 from difrun import draw
 from difrun.builtin.samplers import Heun
 from difrun.gaussian import GaussianProcess
-from difrun.integrate import integrate
-from difrun.randomness import Generator, seed_of, torch_generator
+from difrun.randomness import torch_generator
 from difrun.report import Picture
-from difrun.run.parts import grid_times, made
-from difrun.run.sampling import labels_of
+from difrun.run.own_pictures import Own, sampled, trajectory
+from difrun.scene import seen_times
 
 POINTS = 1000
 FRAMES = 48
@@ -23,17 +22,24 @@ LINES = 60
 PANELS = 6
 
 
-Drawing = tuple[str, str, str, Callable[[], Any]]
+Vector = tuple[str, str, str, Callable[[], Any]]
 """Title, caption, alternative text, and what draws the picture."""
 
 
-def draw_all(run: Any, *, redraw: bool = True) -> list[Picture]:
+def draw_all(run: Any, *, redraw: bool = True, left_out: list[str] | None = None) -> list[Picture]:
     """Draw and save every picture that the data allow; in the order of the report, the loss curve last.
 
     redraw False: those that are in the folder already stay as they are, and the work is not stopped half-way.
+    left_out: gets a sentence on each picture of the dataset's own that failed.
     """
     pictures = []
+    own = Own(run, [] if left_out is None else left_out)
+    replaced = {drawing.stem for drawing in own.drawings}
     for name, make in _drawings(run):
+        if name in replaced or (own.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
+            continue
+        if name == "loss":
+            pictures += own.draw(redraw)
         if redraw:
             run.stop_if_asked()
         path = run.folder.picture(name)
@@ -41,29 +47,29 @@ def draw_all(run: Any, *, redraw: bool = True) -> list[Picture]:
         if redraw or not path.is_file():
             draw.save(drawn(), path)
         pictures.append(Picture(title, caption, path, alt))
-    return pictures
+    return pictures + own.draw(redraw)
 
 
-def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], Drawing]]]:
-    scene = Scene(run)
-    yield "samples", scene.samples
-    if isinstance(scene.process, GaussianProcess):
-        yield "forward", scene.forward
-        yield "reverse", scene.reverse
-        if scene.size == 1:
-            yield "paths", scene.paths
-        if scene.size <= 2:
-            yield "density", scene.density
-            if scene.has_a_score:
-                yield "score", scene.score
-        if scene.size >= 2:
-            yield "flow", scene.flow
+def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], Vector]]]:
+    vectors = Vectors(run)
+    yield "samples", vectors.samples
+    if isinstance(vectors.process, GaussianProcess):
+        yield "forward", vectors.forward
+        yield "reverse", vectors.reverse
+        if vectors.size == 1:
+            yield "paths", vectors.paths
+        if vectors.size <= 2:
+            yield "density", vectors.density
+            if vectors.has_a_score:
+                yield "score", vectors.score
+        if vectors.size >= 2:
+            yield "flow", vectors.flow
     if run.trainer is not None and len(run.trainer.history[0]):
-        yield "loss", scene.loss
+        yield "loss", vectors.loss
 
 
-class Scene:
-    """What the pictures of one run share: its data, its model, and times at which to look."""
+class Vectors:
+    """The pictures of vectors, and what they share: the data, the model, and times at which to look."""
 
     def __init__(self, run: Any):
         self.run = run
@@ -81,7 +87,7 @@ class Scene:
         """Whether there is one score at every point: not where a model of classes never saw an example without one."""
         return self.run.parts.model.knows_any
 
-    def samples(self) -> Drawing:
+    def samples(self) -> Vector:
         def drawn() -> Any:
             return draw.data_and_samples(
                 self._shown(self.dataset.train[: 5 * POINTS]),
@@ -93,7 +99,7 @@ class Scene:
         caption = "Training examples and samples of the model, under the same limits."
         return "Data and samples", caption, "", drawn
 
-    def forward(self) -> Drawing:
+    def forward(self) -> Vector:
         def drawn() -> Any:
             times, path = self._forward_path(FRAMES)
             return draw.forward_animation(self._shown_path(path), times, columns=self.columns)
@@ -106,12 +112,11 @@ class Scene:
             drawn,
         )
 
-    def reverse(self) -> Drawing:
+    def reverse(self) -> Vector:
         plan = self.run.plan
 
         def drawn() -> Any:
-            times = grid_times(plan.grid, self.run.model, plan.sample.steps)
-            path, times = self._trajectory(made(plan.sampler), times, POINTS)
+            times, path = sampled(self.run.plan, self.run.parts, self.run.model, self.device, POINTS)
             data = self._shown(self.data)
             return draw.reverse_animation(self._shown_path(path), times, data=data, columns=self.columns)
 
@@ -120,7 +125,7 @@ class Scene:
         )
         return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", drawn
 
-    def density(self) -> Drawing:
+    def density(self) -> Vector:
         def drawn() -> Any:
             points, shape, extent = self._lattice(120)
             times = self._times(PANELS if self.size == 2 else 80)
@@ -130,7 +135,7 @@ class Scene:
         caption = "The density p_t of the noised training examples, exact at every point."
         return "Density over time", caption, "Maps of the density at increasing times.", drawn
 
-    def score(self) -> Drawing:
+    def score(self) -> Vector:
         def drawn() -> Any:
             times = self._times(PANELS)
             coarse, _, _ = self._lattice(15, inside=True) if self.size == 2 else self._lattice(200)
@@ -163,16 +168,19 @@ class Scene:
             )
         return "Score field", caption, "Arrows of the score at increasing times.", drawn
 
-    def flow(self) -> Drawing:
+    def flow(self) -> Vector:
         def drawn() -> Any:
-            paths, _ = self._trajectory(Heun(), self._times(40)[::-1], LINES)
+            run = self.run
+            paths = trajectory(
+                run.plan, run.parts, run.model, run.device, Heun(), self._times(40)[::-1], LINES
+            )
             data = self._shown(self.data)
             return draw.probability_flow_lines(self._shown_path(paths), data, columns=self.columns)
 
         caption = f"Trajectories of the probability-flow ODE from {LINES} draws of the prior."
         return "Probability flow", caption, "Lines from noise to samples.", drawn
 
-    def paths(self) -> Drawing:
+    def paths(self) -> Vector:
         def drawn() -> Any:
             # Equal steps as well: in log-SNR alone the last would be a straight line through most of the time.
             even = np.linspace(0, self.process.horizon, 121)
@@ -184,7 +192,7 @@ class Scene:
 
         return "Paths", "Paths of the forward process and histograms at both ends.", "", drawn
 
-    def loss(self) -> Drawing:
+    def loss(self) -> Vector:
         caption = "The training loss, and its moving average."
         return "Loss", caption, "", lambda: draw.loss_curve(*self.run.trainer.history)
 
@@ -193,28 +201,8 @@ class Scene:
         times = [0.0, *self._times(count)]
         return times, self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
 
-    def _trajectory(self, sampler: Any, times: list[float], n: int) -> tuple[Tensor, list[float]]:
-        """Frames (steps + 1, n, ...) of a sampler from the prior, and their times."""
-        run = self.run
-        model, label = run.model, run.plan.sample.label
-        labels = labels_of(model, self.dataset, label, n)
-        if labels is not None:
-            model = model.given(labels.to(self.device))
-        generator = Generator(seed_of(run.plan.seed, "samples"), device=self.device)
-        shape = (n, *self.dataset.shape)
-        mean, var = model.moments()
-        x = self.process.prior(shape, mean=mean, var=var, generator=generator, device=self.device)
-        frames = [x.cpu()]
-        integrate(
-            sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu())
-        )
-        return torch.stack(frames), list(times)
-
     def _times(self, count: int) -> list[float]:
-        """Increasing times from near the data to T, evenly spaced in log-SNR where something can be seen."""
-        low, high = self.process.lam_range
-        lam = torch.linspace(min(high, 3.0), max(low, -2.0), count, dtype=torch.float64)
-        return [*self.process.time_at(lam).tolist()[:-1], self.process.horizon]
+        return seen_times(self.process, count)
 
     def _lattice(self, count: int, inside: bool = False) -> tuple[Tensor, tuple[int, ...], list[float]]:
         """A regular lattice around the data, (count^d, d), its shape, and its extent in the user's units.

@@ -14,6 +14,7 @@ from difrun.model import spread
 from difrun.randomness import torch_generator
 from difrun.registry import Registered, Registry
 from difrun.run.faults import culprit
+from difrun.run.own_pictures import declared, distinct, scene_of
 from difrun.run.parts import build, grid_times, guided, made
 from difrun.run.sampling import labels_of
 from difrun.run.threads import threads
@@ -29,8 +30,9 @@ TINY: dict[str, dict[str, Any]] = {
 def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
     """What goes wrong in a tiny run with the component, its defaults and whatever else a run takes beside it.
 
-    Two steps of training, three of sampling, one metric. Returns whose fault it is and the error; None where all is
-    well, where nothing installed works with the component, and where one of its options has to be given.
+    Two steps of training, three of sampling, one metric, the pictures of the dataset. Returns whose fault it is and the
+    error; None where all is well, where nothing installed works with the component, and where one of its options has to
+    be given.
     """
     try:
         named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
@@ -74,3 +76,7 @@ def _run(plan: Plan) -> None:
         law = "law" in metric.entry.component.provides
         reference = parts.dataset if law else parts.dataset.train[: len(samples)]
         metric.make(samples, reference, generator=random)
+    pictures = declared(plan, parts)
+    if pictures is not None:
+        for drawing in distinct(pictures(scene_of(plan, parts, model, samples, device, labels))):
+            drawing.draw()

@@ -388,7 +388,8 @@ class Run:
         from difrun.run.tell import write_report
 
         self.listener.stage("draw")
-        return write_report(self, draw_all(self, redraw=redraw))
+        left_out: list[str] = []
+        return write_report(self, draw_all(self, redraw=redraw, left_out=left_out), left_out)
 
     def _measured(self) -> bool:
         """Whether metrics.json is there and holds every metric of the run."""

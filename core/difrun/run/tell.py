@@ -16,8 +16,8 @@ from difrun.verdict import verdict
 from difrun.words import quoted
 
 
-def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
-    """Write report.html of a run that has been evaluated; return its path."""
+def write_report(run: Any, pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
+    """Write report.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
     plan, signal, dataset = run.plan, run.signal, run.parts.dataset
     own = told(dataset)
     content = run.facts
@@ -51,6 +51,7 @@ def write_report(run: Any, pictures: Sequence[Picture]) -> Path:
                 else []
             ),
             *run.parts.process.advice(),
+            *(f"{text[0].upper()}{text[1:]}." for text in left_out),
         ],
         pictures=[picture for picture in pictures if picture.title != "Loss"],
         training_pictures=[picture for picture in pictures if picture.title == "Loss"],

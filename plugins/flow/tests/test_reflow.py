@@ -110,7 +110,7 @@ def test_a_second_run_does_not_need_the_first(tmp_path, monkeypatch):
 
     A third run on the couples of the second, and the numbers that need the law, work as well.
     """
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, redraw: [])
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
     named = {"process": "flow", "sampler": "heun", "grid": "logsnr", "metric": ["sliced-w2"]}
     few = {**SMALL, "train": {"steps": 30, "batch": 64}, "sample": {"n": 200, "steps": 4}}
     first = start(resolve({**named, "dataset": "gmm"}, {**few, "dataset": {"modes": 3}}), tmp_path / "1")

@@ -47,12 +47,12 @@ class Exact(Observed, ExactOptions):
     """
 
     def __attrs_post_init__(self) -> None:
-        dataset = getattr(self.context, "dataset", None)
+        dataset = None if self.context is None else self.context.dataset
         if dataset is None or dataset.law is None:
             raise DifrunError(
                 "guidance 'exact' needs a dataset whose law is a Gaussian mixture; "
                 + ("there is no dataset." if dataset is None else f"{dataset.name!r} is not.")
-                + " mmps works with the examples of any."
+                + " mmps works with any."
             )
         super().__attrs_post_init__()
         start = torch.zeros(1, *self.shape, dtype=torch.float64)

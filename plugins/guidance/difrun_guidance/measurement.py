@@ -1,15 +1,14 @@
 r"""Samples of x_0 given a measurement y = A(x_0) + σ_y n, by a score that is added to that of a model.
 
-For a step at x_t = α x_0 + σ ε (counted from the centre of the process) every method makes
+At x_t = α x_0 + σ ε (counted from the centre of the process) every method adds to the score
 
     s_y = Jᵀ Hᵀ u ≈ ∇ log p(y | x_t),    J = ∂x̂_0/∂x_t,    H = ∂A/∂x_0 at x̂_0,
 
-of its own u, an estimate of Cov[y | x_t]⁻¹ (y − A(x̂_0)). By Tweedie's formula the posterior mean moves by
+with its own u, an estimate of Cov[y | x_t]⁻¹ (y − A(x̂_0)). By Tweedie's formula the posterior mean then moves by
 
-    Δ = E[x_0 | x_t, y] − E[x_0 | x_t] = (σ²/α) s_y,
+    Δ = E[x_0 | x_t, y] − E[x_0 | x_t] = (σ²/α) s_y = V Hᵀ u,    V = V[x_0 | x_t] = (σ²/α) J,
 
-and with it every kind of prediction: a x̂_0 + b ε̂ becomes that plus (a − b α/σ) Δ. J is that of the model, by reverse
-passes; it is the posterior covariance too, V[x_0 | x_t] = (σ²/α) J (second-order Tweedie).
+and every other kind of prediction with it: a x̂_0 + b ε̂ becomes that plus (a − b α/σ) Δ.
 """
 
 from typing import Any
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.guidance import Context
 from difrun.kinds import row
 from difrun.model import ScoreModel
 from difrun.randomness import torch_generator
@@ -45,20 +45,23 @@ class Measurement(ScoreModel, MeasurementOptions):
     """
 
     inner: Any = attrs.field(alias="model")
-    context: Any = attrs.field(default=None, kw_only=True)
+    context: Context | None = attrs.field(default=None, kw_only=True)
 
-    # Options are frozen; a model is copied and given another `inner`.
-    __setattr__ = object.__setattr__
+    # Options are frozen values; a model is itself alone, and is copied and given another `inner`.
+    __setattr__, __eq__, __hash__ = object.__setattr__, object.__eq__, object.__hash__
 
     def __attrs_post_init__(self) -> None:
         model = self.inner
         MeasurementOptions.__attrs_post_init__(self)
         self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
-        if hasattr(model, "network"):
-            self.network = model.network
-        scaling = getattr(getattr(self.context, "dataset", None), "scaling", None)
+        scaling = None if self.context is None else self.context.dataset.scaling
         self._units = None if scaling is None else (scaling.shift, scaling.scale)
         self._values = self._observed()
+
+    @property
+    def shares(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Empty: what was measured says which class it may be of, not the data; `given` asks for one all the same."""
+        return ()
 
     def measure(self, x: Tensor) -> Tensor:
         """A(x) of x (n, *shape) in the units of the data, by operations that autograd follows: (n, ...)."""
@@ -105,11 +108,11 @@ class Measurement(ScoreModel, MeasurementOptions):
             here = at
             if isinstance(at.t, Tensor) and len(at.t) > 1:
                 here = self.process.instant(at.t[chosen].reshape(-1), x.ndim)
-            parts.append(self._predict(self.inner, x[chosen], here, kind))
+            parts.append(self._predict(self.inner.rows(chosen), x[chosen], here, kind))
         return torch.cat(parts)
 
     def _predict(self, model: ScoreModel, x: Tensor, at: Any, kind: str) -> Tensor:
-        seen, here = self._within_sight(x, at)
+        seen, here = self.within_sight(x, at)
         # Recorded even where nothing else is; under inference mode nothing could be.
         with torch.inference_mode(False), torch.enable_grad():
             seen = seen.detach().clone().requires_grad_()
@@ -124,32 +127,16 @@ class Measurement(ScoreModel, MeasurementOptions):
         a, b = row(kind, at)
         return plain + (a - b * (at.alpha / at.sigma)) * shift
 
-    def _within_sight(self, x: Tensor, at: Any) -> tuple[Tensor, Any]:
-        """x and the instant, or what they are where a process begins to forget its data.
-
-        Beyond that x̂_0 and Δ hardly move, while J goes to 0 and (σ²/α) J no longer says what Δ is.
-        """
-        if not self.process.forgets:
-            return x, at
-        first = self.process.time_at(self.process.lam_range[0])
-        if isinstance(at.t, Tensor):
-            if not bool((at.t > first).any()):
-                return x, at
-            here = self.process.instant(at.t.clamp(max=first))
-        elif at.t <= first:
-            return x, at
-        else:
-            here = self.process.at(first)
-        centre = self.process.centre_like(x)
-        mean = torch.as_tensor(self.inner.mean, dtype=x.dtype, device=x.device) - centre
-        return centre + here.alpha * mean + (here.sigma / at.sigma) * (x - centre - at.alpha * mean), here
+    def within_sight(self, x: Tensor, at: Any) -> tuple[Tensor, Any]:
+        """x and the instant at which Δ is computed, as they are unless a method cannot do so there."""
+        return x, at
 
     def _observed(self) -> Tensor:
         """y as (m,), float64, on the CPU: from a file or an array, or made from an example."""
-        dataset = getattr(self.context, "dataset", None)
         if self.y is None:
-            if dataset is None:
+            if self.context is None:
                 raise DifrunError("there is nothing to be guided by: give y, the measurement.")
+            dataset = self.context.dataset
             number, count = self.example or 0, len(dataset.held_out)
             if number >= count:
                 raise DifrunError(
@@ -191,9 +178,8 @@ class Measurement(ScoreModel, MeasurementOptions):
         return y.detach()
 
     def _tell(self, source: str) -> None:
-        note = getattr(self.context, "note", None)
-        if note is not None:
-            note(f"Measured: {self.says()}, of {source}; σ_y = {self.sigma_y:g}.")
+        if self.context is not None:
+            self.context.note(f"Measured: {self.says()}, of {source}; σ_y = {self.sigma_y:g}.")
 
     def says(self) -> str:
         """What is measured, in a few words."""

@@ -36,6 +36,18 @@ class MeasurementOptions:
 
 
 @attrs.frozen(slots=False)
+class MethodOptions(MeasurementOptions):
+    """What the methods share that differentiate the model."""
+
+    jacobian_below: float | None = option(
+        None,
+        "Noise σ/α, in standard deviations of the data, up to which V is the model's Jacobian; beyond, that of "
+        "Gaussian data. none: 1 for a network, everywhere for an exact model.",
+        optional(gt(0)),
+    )
+
+
+@attrs.frozen(slots=False)
 class OperatorOptions:
     """Which linear operator A measures."""
 
@@ -68,17 +80,17 @@ class OperatorOptions:
 
 
 @attrs.frozen(slots=False)
-class DPSOptions(MeasurementOptions):
+class DPSOptions(MethodOptions):
     zeta: float = option(1.0, "Strength of the guidance, ζ.", gt(0))
 
 
 @attrs.frozen(slots=False)
-class PiGDMOptions(MeasurementOptions):
+class PiGDMOptions(MethodOptions):
     pass
 
 
 @attrs.frozen(slots=False)
-class MMPSOptions(MeasurementOptions):
+class MMPSOptions(MethodOptions):
     iterations: int = option(
         8, "Most iterations of conjugate gradients; each is a backward pass of the network.", ge(1)
     )

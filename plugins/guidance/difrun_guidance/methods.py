@@ -3,9 +3,10 @@ r"""DPS, ΠGDM and MMPS: three estimates of Cov[y | x_t], and with them of ∇ l
             Cov[y | x_t]                 V[x_0 | x_t] is taken as
     DPS     √(σ_y² (σ_y² + ‖r‖²/m))/ζ    nothing: what is left of r = y − A(x̂_0) stands for it
     ΠGDM    σ_y² I + v_t H Hᵀ            v_t I, v_t = σ² σ_d²/(α² σ_d² + σ²), as for data N(m, σ_d² I)
-    MMPS    σ_y² I + H V Hᵀ              itself, (σ²/α) J
+    MMPS    σ_y² I + H V Hᵀ              itself
 
-For a Gaussian p(x_0) and a linear A the last is exact.
+x̂_0 moves by V Hᵀ u in each, u = Cov[y | x_t]⁻¹ r, with the V of `jacobian`. For a Gaussian p(x_0) and a linear A the
+last is exact.
 """
 
 from typing import Any
@@ -13,14 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.errors import DifrunError
-from difrun_guidance.measurement import Measurement, Observed, model
+from difrun_guidance.jacobian import Differentiated
+from difrun_guidance.measurement import Observed, model
 from difrun_guidance.measurement_options import DPSOptions, MMPSOptions, PiGDMOptions
 from difrun_guidance.solve import conjugate_gradients
 
 
 @model
-class DPS(Measurement, DPSOptions):
+class DPS(Differentiated, DPSOptions):
     r"""Diffusion posterior sampling (Chung et al., 2023, arXiv 2209.14687): all of p(x_0 | x_t) is put at x̂_0.
 
         s_y = ζ Jᵀ Hᵀ r / √(σ_y² (σ_y² + ‖r‖²/m)) = −ζ (m/σ_y) ∇ √(σ_y² + ‖r‖²/m),    r = y − A(x̂_0) (m numbers).
@@ -33,11 +34,11 @@ class DPS(Measurement, DPSOptions):
     def shift(self, x: Tensor, x0: Tensor, at: Any) -> Tensor:
         r = self.residual_of(x0)
         total = self.sigma_y * (self.sigma_y**2 + r.detach().square().mean(1, keepdim=True)).sqrt()
-        return self.zeta * _pull(r, x, r.detach() / total, at)
+        return self.zeta * self.pull(r, x, x0, r.detach() / total, at)
 
 
 @model
-class PiGDM(Measurement, PiGDMOptions):
+class PiGDM(Differentiated, PiGDMOptions):
     r"""Pseudoinverse-guided diffusion (Song, Vahdat, Mardani and Kautz, 2023, ICLR, eq. 6 to 8), for noisy y.
 
         s_y = Jᵀ Hᵀ (σ_y² I + v_t H Hᵀ)⁻¹ (y − A(x̂_0)),    v_t = σ² σ_d²/(α² σ_d² + σ²).
@@ -66,11 +67,11 @@ class PiGDM(Measurement, PiGDMOptions):
             iterations=min(r.shape[1], 200),
             tolerance=10 * torch.finfo(r.dtype).eps,
         )
-        return _pull(r, x, u, at)
+        return self.pull(r, x, x0, u, at)
 
 
 @model
-class MMPS(Measurement, MMPSOptions):
+class MMPS(Differentiated, MMPSOptions):
     r"""Moment matching posterior sampling (Rozet, Andry, Lanusse and Louppe, 2024, arXiv 2405.13712, Algorithm 1).
 
         s_y = Jᵀ Hᵀ (σ_y² I + H V Hᵀ)⁻¹ (y − A(x̂_0)),    V = V[x_0 | x_t] = (σ²/α) J.
@@ -85,7 +86,7 @@ class MMPS(Measurement, MMPSOptions):
         fixed = x0.detach()
 
         def covariance(p: Tensor) -> Tensor:
-            return self.sigma_y**2 * p + self.along(fixed, _pull(r, x, p, at))
+            return self.sigma_y**2 * p + self.along(fixed, self.pull(r, x, x0, p, at))
 
         u = conjugate_gradients(
             covariance,
@@ -94,19 +95,7 @@ class MMPS(Measurement, MMPSOptions):
             iterations=self.iterations,
             tolerance=self.tolerance,
         )
-        return _pull(r, x, u, at)
-
-
-def _pull(r: Tensor, x: Tensor, u: Tensor, at: Any) -> Tensor:
-    """(σ²/α) Jᵀ Hᵀ u, for r = y − A(x̂_0(x)) with its graph. Raises DifrunError where no gradient comes through A."""
-    try:
-        (gradient,) = torch.autograd.grad(r, x, -u, retain_graph=True)
-    except RuntimeError as error:
-        raise DifrunError(
-            f"no gradient comes through the measurement to x: {error}. `measure` must be made of operations that "
-            "autograd can follow, all the way from its argument."
-        ) from error
-    return (at.var / at.alpha) * gradient
+        return self.pull(r, x, x0, u, at)
 
 
 @model

@@ -1,0 +1,105 @@
+"""What the image networks are made of: residual blocks that know the condition, attention, changes of size."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from difrun.builtin.mlp import LevelEmbedding
+from difrun.errors import DifrunError
+
+
+class Condition(nn.Module):
+    """The noise level, and the class where there are any, as one vector: (n,) or (1,), (n,) -> (n, size).
+
+    The level goes through sinusoids and two layers; the class, a row of a table of classes + 1, is added between them.
+    Label −1 is no class, as in the label dropout of classifier-free guidance (Ho and Salimans, 2022, arXiv 2207.12598);
+    no label at all is the same.
+    """
+
+    def __init__(self, size: int, classes: int, features: int = 32):
+        super().__init__()
+        self.embed = LevelEmbedding(features)
+        self.first, self.second = nn.Linear(features, size), nn.Linear(size, size)
+        self.classes = nn.Embedding(classes + 1, size) if classes else None
+
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
+        h = self.first(self.embed(level))
+        if self.classes is not None:
+            row = torch.zeros(len(x), dtype=torch.int64, device=x.device) if label is None else label + 1
+            h = h + self.classes(row)
+        return functional.silu(self.second(functional.silu(h))).expand(len(x), -1)
+
+
+class Block(nn.Module):
+    """h + conv(silu((1 + s) norm(conv(silu(norm(h)))) + b)), with s and b linear in the condition.
+
+    Group norm (Wu and He, 2018, arXiv 1803.08494) and scale and shift by the condition, as in Dhariwal and Nichol
+    (2021, arXiv 2105.05233, sec. 3). The last convolution starts at zero, so that a block starts as its shortcut.
+    """
+
+    def __init__(self, inputs: int, outputs: int, condition: int, dropout: float = 0.0):
+        super().__init__()
+        self.norm = normalisation(inputs)
+        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.modulate = nn.Linear(condition, 2 * outputs)
+        self.second_norm = normalisation(outputs)
+        self.dropout = dropout
+        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
+        for tensor in (self.second.weight, self.second.bias):
+            assert tensor is not None
+            nn.init.zeros_(tensor)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        h = self.first(functional.silu(self.norm(x)))
+        scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
+        h = functional.silu(torch.addcmul(shift, self.second_norm(h), 1 + scale))
+        if self.dropout:
+            h = functional.dropout(h, self.dropout, self.training)
+        return (x if self.shortcut is None else self.shortcut(x)) + self.second(h)
+
+
+class Attention(nn.Module):
+    """Self-attention over the pixels, added to its input (Vaswani et al., 2017, arXiv 1706.03762); starts at zero."""
+
+    def __init__(self, channels: int, head: int = 32):
+        super().__init__()
+        self.heads = max(1, channels // head)
+        while channels % self.heads:
+            self.heads -= 1
+        self.norm = normalisation(channels)
+        # A bias of the keys would do nothing: it shifts all scores of a query alike.
+        self.parts = nn.Conv2d(channels, 3 * channels, 1, bias=False)
+        self.out = nn.Conv2d(channels, channels, 1)
+        assert self.out.bias is not None
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, channels, rows, columns = x.shape
+        q, k, v = (
+            self.parts(self.norm(x)).reshape(n, 3, self.heads, -1, rows * columns).transpose(3, 4).unbind(1)
+        )
+        mixed = functional.scaled_dot_product_attention(q, k, v)
+        return x + self.out(mixed.transpose(2, 3).reshape(n, channels, rows, columns))
+
+
+def normalisation(channels: int) -> nn.GroupNorm:
+    """Group norm of at most 16 groups of at least 4 channels, as far as they divide."""
+    groups = max(1, min(16, channels // 4))
+    while channels % groups:
+        groups -= 1
+    return nn.GroupNorm(groups, channels)
+
+
+def image_shape(shape: Sequence[int], model: str) -> tuple[int, int, int]:
+    """(channels, rows, columns) of examples. Raises `DifrunError` where they are no images."""
+    if len(shape) != 3:
+        raise DifrunError(
+            f"model '{model}' takes images (channels, rows, columns), not examples of shape {tuple(shape)}; "
+            "take --model mlp, or data that are not flattened."
+        )
+    channels, rows, columns = shape
+    return channels, rows, columns

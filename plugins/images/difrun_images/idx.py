@@ -1,0 +1,94 @@
+"""The IDX files of MNIST: a header that says the shape, then bytes."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from difrun.errors import DifrunError
+
+FILES = {
+    "train images": "train-images-idx3-ubyte",
+    "train labels": "train-labels-idx1-ubyte",
+    "test images": "t10k-images-idx3-ubyte",
+    "test labels": "t10k-labels-idx1-ubyte",
+}
+"""What is wanted of a folder; each may end in .gz, and have a dot before idx."""
+
+WHERE = (
+    "They come from the MNIST pages (yann.lecun.com/exdb/mnist) and their mirrors; Fashion-MNIST and KMNIST have files "
+    "of the same names."
+)
+
+
+def read_mnist(folder: Path) -> dict[str, np.ndarray]:
+    """The four arrays of `FILES` as bytes: images (n, rows, columns), labels (n,).
+
+    Raises `DifrunError`: no such folder, files that are missing (all of them are named), truncated or no IDX files, and
+    images and labels of different number.
+    """
+    if not folder.is_dir():
+        raise DifrunError(f"--dataset.folder {folder}: there is no such folder. {_wanted()}")
+    paths = {what: _find(folder, name) for what, name in FILES.items()}
+    missing = [FILES[what] for what, path in paths.items() if path is None]
+    if missing:
+        raise DifrunError(f"--dataset.folder {folder} lacks {', '.join(missing)}. {_wanted()}")
+    arrays = {what: read_idx(path, 3 if "images" in what else 1) for what, path in paths.items() if path}
+    for part in ("train", "test"):
+        images, labels = arrays[f"{part} images"], arrays[f"{part} labels"]
+        if len(images) != len(labels):
+            raise DifrunError(
+                f"{paths[f'{part} images']} holds {len(images)} images, {paths[f'{part} labels']} {len(labels)} "
+                "labels; they are not of one set."
+            )
+    return arrays
+
+
+def _wanted() -> str:
+    return f"Wanted are {', '.join(FILES.values())}, each as it is or gzipped (.gz). {WHERE}"
+
+
+def _find(folder: Path, name: str) -> Path | None:
+    """A file in the folder, or in MNIST/raw below it, where torchvision puts it."""
+    for place in (folder, folder / "raw", folder / "MNIST" / "raw"):
+        for written in (name, name.replace("-idx", ".idx")):
+            for path in (place / written, place / f"{written}.gz"):
+                if path.is_file():
+                    return path
+    return None
+
+
+def read_idx(path: Path, axes: int) -> np.ndarray:
+    """An array of bytes with so many axes from an IDX file, gzipped or not.
+
+    Raises `DifrunError` when it cannot be read, is no IDX file of bytes, or has another length than its header says.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DifrunError(f"file '{path}' cannot be read: {error.strerror}.") from None
+    if data[:2] == b"\x1f\x8b":
+        size = len(data)
+        try:
+            data = gzip.decompress(data)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DifrunError(
+                f"file '{path}' ({size} bytes) is a damaged or truncated gzip file: {str(error).rstrip('.')}. "
+                "Fetch it again."
+            ) from None
+    start = 4 + 4 * axes
+    if len(data) < start or data[:4] != bytes((0, 0, 8, axes)):
+        raise DifrunError(
+            f"file '{path}' is no IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}: it begins with "
+            f"{data[:4].hex(' ') or 'nothing'}; expected 00 00 08 0{axes}."
+        )
+    shape = tuple(int(size) for size in np.frombuffer(data[4:start], dtype=">u4"))
+    expected = start + math.prod(shape)
+    if len(data) != expected:
+        raise DifrunError(
+            f"file '{path}' is {'truncated' if len(data) < expected else 'too long'}: its header says "
+            f"{'x'.join(map(str, shape))}, which takes {expected} bytes; found {len(data)}. Fetch it again."
+        )
+    return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)

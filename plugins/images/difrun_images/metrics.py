@@ -1,0 +1,145 @@
+"""Metrics of images. Those of a classifier measure with one of the training data, made on the spot (`classifier`)."""
+
+import torch
+from torch import Tensor
+
+from difrun.data import Dataset
+from difrun.metric import Reading, reads
+from difrun_images.classifier import features, predicted
+
+
+def frechet(a: Tensor, b: Tensor) -> float:
+    r"""Fréchet distance of the Gaussians fitted to two sets of rows, (n, d) and (m, d), in float64.
+
+        ‖m_a − m_b‖² + tr(C_a + C_b − 2 (C_a C_b)^{1/2}),
+
+    the squared 2-Wasserstein distance of the Gaussians (Dowson and Landau, 1982; Heusel et al., 2017, arXiv 1706.08500,
+    eq. 6). The trace of the root is the sum of the singular values of C_a^{1/2} C_b^{1/2}.
+    """
+    a, b = a.double(), b.double()
+    (mean_a, root_a), (mean_b, root_b) = (_mean_and_root(x) for x in (a, b))
+    cross = torch.linalg.svdvals(root_a @ root_b).sum()
+    value = (mean_a - mean_b).square().sum() + root_a.square().sum() + root_b.square().sum() - 2 * cross
+    return float(value)
+
+
+def _mean_and_root(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, and the symmetric root of the covariance (divided by n − 1)."""
+    values, vectors = torch.linalg.eigh(torch.cov(x.T).reshape(x.shape[1], x.shape[1]))
+    return x.mean(0), vectors * values.clamp_min(0).sqrt() @ vectors.T
+
+
+def kernel_distance(a: Tensor, b: Tensor) -> float:
+    r"""Squared maximum mean discrepancy with k(x, y) = (x·y/d + 1)³, unbiased, of rows (n, d) and (m, d), in float64.
+
+        mean_{i≠j} k(a_i, a_j) + mean_{i≠j} k(b_i, b_j) − 2 mean_{i,j} k(a_i, b_j)
+
+    (Bińkowski et al., 2018, arXiv 1801.01401, sec. 4). Its mean is 0 for equal laws, whatever n; it may be negative.
+    """
+    a, b = a.double(), b.double()
+
+    def k(x: Tensor, y: Tensor) -> Tensor:
+        return (x @ y.T / x.shape[1] + 1) ** 3
+
+    def within(x: Tensor) -> Tensor:
+        values = k(x, x)
+        return (values.sum() - values.diagonal().sum()) / (len(x) * (len(x) - 1))
+
+    return float(within(a) + within(b) - 2 * k(a, b).mean())
+
+
+@reads(
+    {
+        "frechet": Reading(
+            "lower", True, "Fréchet distance of the features of a classifier; grows as n falls"
+        ),
+        "kernel": Reading(
+            "lower", False, "Kernel distance of the same features, unbiased; 0 on average for equal laws"
+        ),
+    },
+    most="max_points",
+)
+def image_features(
+    samples: Tensor,
+    reference: Tensor,
+    dataset: Dataset,
+    *,
+    generator: torch.Generator,
+    max_points: int = 5000,
+) -> dict[str, float]:
+    """Fréchet and kernel distance in the 64 features of a small classifier of the training data (`classifier_of`).
+
+    The features are standardised by those of the training images, so that distances have no unit. Not to be compared
+    with published FID or KID, which are of another network. Raises `DifrunError` for data without labels.
+    """
+    real = features(dataset, dataset.train[:max_points])
+    mean, std = real.mean(0), real.std(0).clamp_min(1e-6)
+    parts = []
+    for rows in (samples, reference):
+        chosen = torch.randperm(len(rows), generator=generator, device=generator.device)[:max_points].cpu()
+        parts.append((features(dataset, rows[chosen]) - mean) / std)
+    return {"frechet": frechet(*parts), "kernel": kernel_distance(*parts)}
+
+
+@reads(
+    {
+        "accuracy": Reading(
+            "higher", True, "Share of samples that a classifier of the training data puts into their class"
+        ),
+        "worst": Reading("higher", True, "The same in the class where it is smallest"),
+    }
+)
+def class_accuracy(
+    samples: Tensor, labels: Tensor, dataset: Dataset, *, generator: torch.Generator
+) -> dict[str, float]:
+    """Share of samples of a class y that are taken for y, by a classifier that never saw the run (`classifier_of`).
+
+    labels: (n,) int64, the classes that were asked for. It is trained on the training images; the floor is what it
+    reaches on held-out ones. Samples that are too clean lie above it.
+    """
+    right = predicted(dataset, samples) == labels.cpu()
+    shares = [float(right[labels == label].double().mean()) for label in labels.unique()]
+    return {"accuracy": float(right.double().mean()), "worst": min(shares)}
+
+
+@reads(
+    {
+        "distance": Reading(
+            None, True, "Median distance to the nearest training image; below its floor: memorised"
+        ),
+        "copies": Reading(
+            "lower", False, "Share of samples three times nearer to one training image than to the next"
+        ),
+    },
+    most="max_points",
+)
+def nearest_image(
+    samples: Tensor, dataset: Dataset, *, generator: torch.Generator, max_points: int = 2000
+) -> dict[str, float]:
+    """Euclidean distances of the pixels, in units of the model, to the nearest training image d₁ and the next, d₂.
+
+    distance is the median of d₁, copies the share of samples with d₁ < d₂/3. The floor is that of held-out images: a
+    model that has learnt its training set by heart falls below it.
+    """
+    chosen = torch.randperm(len(samples), generator=generator, device=generator.device)[:max_points].cpu()
+    nearest, _ = nearest_of(samples[chosen], dataset.train, 2)
+    return {
+        "distance": float(nearest[:, 0].median()),
+        "copies": float((nearest[:, 0] < nearest[:, 1] / 3).double().mean()),
+    }
+
+
+def nearest_of(examples: Tensor, train: Tensor, k: int = 1) -> tuple[Tensor, Tensor]:
+    """Distances (n, k) of examples to their k nearest training examples, nearest first, and which these are."""
+    rows = examples.detach().cpu().flatten(1).double()
+    best = torch.full((len(rows), k), torch.inf, dtype=torch.float64)
+    which = torch.zeros((len(rows), k), dtype=torch.int64)
+    start = 0
+    for part in train.split(4096):
+        distance = torch.cdist(rows, part.flatten(1).double())
+        together = torch.cat((best, distance), dim=1)
+        names = torch.cat((which, torch.arange(start, start + len(part)).expand(len(rows), -1)), dim=1)
+        best, order = together.topk(k, largest=False)
+        which = names.gather(1, order)
+        start += len(part)
+    return best, which
