@@ -36,6 +36,7 @@ class ScoreModel:
     inner: the model that a wrapper asks; None for one that answers itself.
     shares: how the classes are spread in the data, for a model that was trained on labels and draws by them; else ().
     labels: the class of every row of the batch, (n,) int64, −1 for any; None: any class for all (`given`).
+    class_moments: mean and variance of the data of every class, (classes, *shape) each, where they are known.
     knows_any: whether it can be asked without a class; not if it was trained with the label of every example.
     """
 
@@ -49,6 +50,7 @@ class ScoreModel:
     _shares: tuple[float, ...] = ()
     _labels: Tensor | None = None
     _knows_any: bool = True
+    class_moments: tuple[Tensor, Tensor] | None = None
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -90,6 +92,25 @@ class ScoreModel:
         changed = copy.copy(self)
         changed._labels = labels
         return changed
+
+    def moments(self) -> tuple[Any, Any]:
+        """Mean and variance of the data that its batch is to be: of the class of every row, where these are known.
+
+        From these the prior is matched. With α_T > 0 that of all classes is wrong for one: it moves weights of modes.
+        """
+        labels = self.labels
+        if labels is None:
+            return self.mean, self.var
+        if self.inner is not None:
+            return self.inner.moments()
+        if self.class_moments is None:
+            return self.mean, self.var
+        means, variances = (
+            torch.cat((torch.as_tensor(each), torch.as_tensor(every).to(each)[None]))
+            for each, every in zip(self.class_moments, (self.mean, self.var), strict=True)
+        )
+        labels = labels.to(means.device)
+        return means[labels], variances[labels]  # the last is for −1, any class
 
     def rows(self, index: Any) -> "ScoreModel":
         """This model for some rows of its batch, by number or slice: what `given` said of them goes with them."""
@@ -295,6 +316,12 @@ class Centred(ScoreModel):
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         prediction = self.inner.predict(x + self.offset, at, kind)
         return prediction - self.offset if kind == "x0" else prediction
+
+    def moments(self) -> tuple[Any, Any]:
+        if self.labels is None:
+            return self.mean, self.var
+        mean, var = self.inner.moments()
+        return mean - torch.as_tensor(self.offset, dtype=mean.dtype, device=mean.device), var
 
 
 class Counted(ScoreModel):

@@ -243,10 +243,11 @@ class _Reference:
         labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
         if labels is not None:
             model = model.given(labels.to(subject.device))
+        mean, var = model.moments()
         noise = model.process.prior(
             (self.n, *model.shape),
-            mean=model.mean,
-            var=model.var,
+            mean=mean,
+            var=var,
             generator=Generator(seed_of(subject.plan.seed, "samples"), device=subject.device),
             dtype=torch.float32,
             device=subject.device,

@@ -50,7 +50,8 @@ def trajectory(
         model = model.given(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     shape = (n, *parts.dataset.shape)
-    x = parts.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=device)
+    mean, var = model.moments()
+    x = parts.process.prior(shape, mean=mean, var=var, generator=generator, device=device)
     frames = [x.cpu()]
     integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
     return torch.stack(frames)

@@ -60,6 +60,7 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     if classes.get("classes"):
         model.shares, model._knows_any = dataset.shares, plan.train.label_dropout > 0
+        model.class_moments = dataset.class_moments
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 

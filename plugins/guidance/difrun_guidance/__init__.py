@@ -14,7 +14,8 @@ from difrun_guidance.measurement_options import (
 def difrun_guidances() -> list[Component]:
     def measurement(name: str, target: str, summary: str, options: type) -> Component:
         target = f"difrun_guidance.{target}"
-        return Component(name, target, summary, options, provides={"context"}, requires={"gaussian"})
+        requires = {"gaussian", "real"}
+        return Component(name, target, summary, options, provides={"context"}, requires=requires)
 
     return [
         Component(

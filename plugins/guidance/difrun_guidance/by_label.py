@@ -18,9 +18,16 @@ class ByLabel(ScoreModel):
     the model, as those of discrete processes do, is asked of what was made.
     """
 
-    def __init__(self, model: ScoreModel, make: Make, shares: tuple[float, ...], classes: int):
+    def __init__(
+        self,
+        model: ScoreModel,
+        make: Make,
+        shares: tuple[float, ...],
+        classes: int,
+        class_moments: tuple[Tensor, Tensor] | None,
+    ):
         self._base, self._make, self._made, self._count = model, make, model, classes
-        self._shares = shares
+        self._shares, self.class_moments = shares, class_moments
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
         self.mean, self.var, self.inner = model.mean, model.var, None
 

@@ -48,7 +48,7 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
     def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
         return inner.process.extrapolate(inner, labels, strength)
 
-    return ByLabel(model, make, model.shares, model.classes)
+    return ByLabel(model, make, model.shares, model.classes, model.class_moments)
 
 
 def noise_at(process: Any, at: Any) -> Any:

@@ -67,12 +67,20 @@ def classifier(
         return inner.process.condition(inner, log_likelihood, scale)
 
     if number is None:
-        return ByLabel(model, make, dataset.shares, len(dataset.classes))
+        return ByLabel(model, make, dataset.shares, len(dataset.classes), dataset.class_moments)
+    if model.shares:
+        raise DifrunError(
+            "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
+            "the classifier is asked for the same."
+        )
 
     def of_target(x: Tensor, at: Any) -> Tensor:
         return posterior(x, at)[:, number]
 
-    return model.process.condition(model, of_target, scale)
+    guided = model.process.condition(model, of_target, scale)
+    if dataset.class_moments is not None:  # of the prior; that of all classes would move the weights of modes
+        guided.mean, guided.var = (each[number].to(model.mean) for each in dataset.class_moments)
+    return guided
 
 
 def _gaussian(model: ScoreModel) -> bool:

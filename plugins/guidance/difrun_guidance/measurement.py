@@ -58,6 +58,11 @@ class Measurement(ScoreModel, MeasurementOptions):
         self._units = None if scaling is None else (scaling.shift, scaling.scale)
         self._values = self._observed()
 
+    @property
+    def shares(self) -> tuple[float, ...]:  # type: ignore[override]
+        """Empty: what was measured says which class it may be of, not the data; `given` asks for one all the same."""
+        return ()
+
     def measure(self, x: Tensor) -> Tensor:
         """A(x) of x (n, *shape) in the units of the data, by operations that autograd follows: (n, ...)."""
         raise NotImplementedError(f"{type(self).__name__} must define measure(x), the operator A")

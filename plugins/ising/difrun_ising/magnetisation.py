@@ -1,44 +1,73 @@
 """Guidance to one sign of the magnetisation M = Σ s_i, from what the model itself says of x_0."""
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from difrun_ising.discrete import DiscreteProcess
 from difrun_ising.exact import ExactSpins
 from difrun_ising.schedule import Instant
+
+FEW = 16
+"""Up to so many spins each is flipped in turn to see what that changes."""
 
 STATES = 2**21
 """Most values of x_t that p_t(sign | x_t) is tabulated for: 16 spins, or 13 that may be masked."""
 
 
-def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, first_order: bool = False) -> Any:
+def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, changes: str = "auto") -> Any:
     """The model given M > 0 (`up`) or M < 0 (`down`), where M = 0 is neither.
 
-    p_t(sign | x_t) is exact for the exact model of few spins (`SignTable`), and else `sign_by_independence`, as good
-    as spins are independent given x_t.
+    p_t(sign | x_t) is exact for the exact model of few spins (`SignTable`), and else that of a normal M whose mean and
+    variance the model tells (`NormalSign`). changes: what flips of x_t change of it, exactly or to first order; auto:
+    exactly for at most 16 spins.
     """
     direction = 1.0 if sign == "up" else -1.0
+    first_order = changes == "first-order" or (changes == "auto" and math.prod(model.shape) > FEW)
     if not first_order and isinstance(model, ExactSpins) and SignTable.reaches(model):
         likelihood: Any = SignTable(model, direction)
     else:
-
-        def likelihood(x: Tensor, at: Instant) -> Tensor:
-            return sign_by_independence(model.predict(x, at, "x0"), direction)
-
+        likelihood = NormalSign(model, direction)
     return model.process.condition(model, likelihood, scale, **({"first_order": True} if first_order else {}))
 
 
-def sign_by_independence(mean: Tensor, direction: float) -> Tensor:
-    r"""log P(±M > 0) for independent spins of these means (n, *sites), by the normal law: (n,), float64.
+class NormalSign:
+    r"""log p_t(±M > 0 | x_t) for M normal, of the mean m = Σ_i m_i, m_i = E[x_0,i | x_t], and the variance Σ_i C_i.
 
-    M has the mean m = Σ m_i and the variance Σ (1 − m_i²), and takes every second integer: P(M > 0) is that of a normal
-    number above 0 for an odd number of spins, above 1 for an even one.
+    C_i = Cov(M, x_0,i | x_t) is the response of m to the evidence h_i = ½ log[q(x_t,i | x_0,i = 1)/q(x_t,i | −1)] at
+    site i, C_i = ∂m/∂h_i, as p(x_0 | x_t) ∝ p(x_0) e^{Σ h_i x_0,i}: one gradient, right for an exact model. It is kept
+    above a tenth of Σ (1 − m_i²), the variance of independent spins, and is no part of what is differentiated. M takes
+    every second integer: M > 0 is a normal number above 0 for an odd number of spins, above 1 for an even one.
     """
-    mean = mean.double().flatten(1)
-    threshold = 0.0 if mean.shape[1] % 2 else 1.0
-    std = (1 - mean.square()).sum(1).clamp_min(1e-6).sqrt()
-    return torch.special.log_ndtr((direction * mean.sum(1) - threshold) / std)
+
+    def __init__(self, model: Any, direction: float):
+        self.model, self.direction = model, direction
+
+    def __call__(self, x: Tensor, at: Instant) -> Tensor:
+        within = x.requires_grad
+        with torch.enable_grad():
+            x = x if within else x.detach().requires_grad_()
+            mean = self.model.predict(x, at, "x0").double().flatten(1)
+            total = mean.sum(1)
+            variance = self._variance(x, at, mean, total)
+        threshold = 0.0 if mean.shape[1] % 2 else 1.0
+        value = torch.special.log_ndtr((self.direction * total - threshold) / variance.sqrt())
+        return value if within else value.detach()
+
+    def _variance(self, x: Tensor, at: Instant, mean: Tensor, total: Tensor) -> Tensor:
+        independent = (1 - mean.detach().square()).sum(1).clamp_min(1e-6)
+        process = self.model.process
+        if not isinstance(process, DiscreteProcess):  # which does not say what its evidence is
+            return independent
+        likelihood = process.likelihood(x, at)
+        evidence = (likelihood[..., 1].log() - likelihood[..., 0].log()) / 2
+        (slope,) = torch.autograd.grad(total.sum(), x, retain_graph=True)
+        (by,) = torch.autograd.grad(evidence.sum(), x, retain_graph=True)
+        certain = (likelihood == 0).any(-1)  # nothing is left to vary
+        response = torch.where(certain, 0.0, slope.double() / by.double())
+        return torch.maximum(response.flatten(1).sum(1).detach(), 0.1 * independent)
 
 
 class SignTable:

@@ -165,6 +165,7 @@ class HeatBathOptions:
 class MagnetisationOptions:
     sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples shall have.")
     scale: float = option(1.0, "Strength: 0 none, 1 Bayes' rule.", ge(0))
-    first_order: bool = option(
-        False, "Find what a flip changes from a gradient: one evaluation more per step, not one per spin."
+    changes: Literal["auto", "exact", "first-order"] = option(
+        "auto",
+        "What every flip changes: exact, at one evaluation per spin, or from one gradient; auto: exact up to 16 spins.",
     )
