@@ -16,7 +16,7 @@ def difrun_datasets() -> list[Component]:
             provides=provides,
             prefers={"model": "unet"},
             suits={
-                "train.steps": 4000,
+                "train.steps": 3000,
                 "train.batch": 64,
                 "sample.n": 1000,
             },

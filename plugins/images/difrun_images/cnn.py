@@ -21,7 +21,7 @@ class CNN(nn.Module):
         *,
         width: int = 32,
         depth: int = 4,
-        dropout: float = 0.0,
+        dropout: float = 0.1,
     ):
         super().__init__()
         channels, _, _ = image_shape(shape, "cnn")

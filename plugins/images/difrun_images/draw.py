@@ -42,10 +42,10 @@ def image_grid(
         present = sorted(set(marks.tolist()))
         rows = [np.flatnonzero(marks == k)[:columns].tolist() for k in present]
         names = [classes[k] if 0 <= k < len(classes) else str(k) for k in present]
-    figure, axes, places = _mosaic(pixels, rows, title=title, left=0.15 + 0.09 * max(map(len, names)))
+    figure, axes, places = _mosaic(pixels, rows, title=title, left=0.2 + 0.1 * max(map(len, names)))
     for name, (y, _) in zip(names, places, strict=True):
         if name:
-            axes.text(-0.35, y, name, ha="right", va="center", fontsize=10)
+            axes.text(-0.6, y, name, ha="right", va="center", fontsize=10)
     return figure
 
 
@@ -69,9 +69,9 @@ def nearest_panel(
     for start in range(0, len(order), columns):
         part = order[start : start + columns].tolist()
         rows += [part, [len(above) + k for k in part]]
-    figure, axes, places = _mosaic(together, rows, title=title, left=0.95, pair=True)
+    figure, axes, places = _mosaic(together, rows, title=title, left=0.8, pair=True)
     for k, (y, xs) in enumerate(places):
-        axes.text(-0.25, y, ("sample", "training")[k % 2], ha="right", va="center", fontsize=9, color=MUTED)
+        axes.text(-0.6, y, ("sample", "training")[k % 2], ha="right", va="center", fontsize=9, color=MUTED)
         if k % 2:
             for x, row in zip(xs, rows[k], strict=True):
                 value = far[row - len(above)]
@@ -88,10 +88,10 @@ def image_strip(frames: Any, times: Sequence[float], *, title: str | None = None
     steps, n = array.shape[:2]
     pixels = _pixels(array.reshape(steps * n, *array.shape[2:]))
     rows = [[k * n + i for k in range(steps)] for i in range(n)]
-    figure, axes, places = _mosaic(pixels, rows, title=title, top=0.28)
+    figure, axes, places = _mosaic(pixels, rows, title=title, left=0.3, top=0.28)
     for x, t in zip(places[0][1], times, strict=True):
         axes.text(x, places[0][0] - 0.62, f"{t:.3g}", ha="center", va="bottom", fontsize=8, color=MUTED)
-    axes.text(-0.25, places[0][0] - 0.62, "$t$", ha="right", va="bottom", fontsize=9, color=MUTED)
+    axes.text(-0.6, places[0][0] - 0.62, "$t$", ha="right", va="bottom", fontsize=9, color=MUTED)
     return figure
 
 

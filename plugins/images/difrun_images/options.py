@@ -53,14 +53,14 @@ class UNetOptions:
         (4, 7, 14, 16),
         "Rows of the levels with attention, which the middle then has, too; none: no attention.",
     )
-    dropout: float = option(0.0, "Share of the activations that are dropped in every block.", ge(0), lt(1))
+    dropout: float = option(0.1, "Share of the activations that are dropped in every block.", ge(0), lt(1))
 
 
 @attrs.frozen
 class CNNOptions:
     width: int = option(32, "Channels of the hidden layers.", ge(1))
     depth: int = option(4, "Residual blocks, of two 3x3 convolutions each.", ge(1))
-    dropout: float = option(0.0, "Share of the activations that are dropped in every block.", ge(0), lt(1))
+    dropout: float = option(0.1, "Share of the activations that are dropped in every block.", ge(0), lt(1))
 
 
 @attrs.frozen

@@ -34,7 +34,7 @@ class UNet(nn.Module):
         multipliers: Sequence[int] | None = None,
         blocks: int | None = None,
         attention: Sequence[int] | None = (4, 7, 14, 16),
-        dropout: float = 0.0,
+        dropout: float = 0.1,
     ):
         super().__init__()
         channels, rows, columns = image_shape(shape, "unet")
