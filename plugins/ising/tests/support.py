@@ -2,9 +2,15 @@
 
 import itertools
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import torch
+
+from difrun.builtin.grids import linear
+from difrun.config import TrainOptions
+from difrun.randomness import Generator
+from difrun.train import Trainer
 
 TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
 BETAS = ("0.2", "0.35", "0.4406868", "0.6")
@@ -38,3 +44,34 @@ def law(lattice):
         energy = energy - lattice.coupling * s[:, i, j] * s[:, k, m]
     log_z = torch.logsumexp(-lattice.beta * energy, 0)
     return s, energy, torch.exp(-lattice.beta * energy - log_z), log_z.item()
+
+
+def fitted(network, loss, dataset, process, steps, lr=3e-3, batch=256):
+    """The model around a network, made by `network()` and trained in so many steps."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = network()
+    model = process.denoiser(made, shape=dataset.shape, mean=dataset.mean, var=dataset.var)
+    options = TrainOptions(steps=steps, batch=batch, lr=lr, ema=0.99)
+    trainer = Trainer(model, loss, dataset.train, options, seed=1)
+    trainer.run()
+    trainer.finish()
+    return model
+
+
+def run(sampler, model, dataset, steps, n=3000):
+    """n samples of a model by a sampler."""
+    process, random = model.process, Generator(4)
+    instants = process.instants(linear(process, steps))
+    x = process.prior((n, *dataset.shape), mean=model.mean, var=model.var, generator=random)
+    state = sampler.prepare(model, instants)
+    for at, to in pairwise(instants):
+        x, state = sampler.step(model, x, at, to, state, random)
+    return x
+
+
+def energy_error(x, dataset):
+    """Energy per spin less its exact value, and its standard error."""
+    each = dataset.lattice.energy(x) / dataset.lattice.spins
+    exact = dataset.transfer.energy / dataset.lattice.spins
+    return each.mean().item() - exact, each.std().item() / len(x) ** 0.5
