@@ -21,7 +21,7 @@ def difrun_processes() -> list[Component]:
                 "model": "spin-cnn",
                 "grid": "linear",
             },
-            suits={"train.batch": 128, "train.ema": 0.995, "train.steps": 3600, "sample.steps": 64},
+            suits={"train.batch": 128, "train.ema": 0.995, "train.steps": 3600, "sample.steps": 100},
         ),
         Component(
             "categorical",

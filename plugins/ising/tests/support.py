@@ -2,10 +2,15 @@
 
 import itertools
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import torch
 
+from difrun.builtin.grids import linear
+from difrun.config import TrainOptions
+from difrun.randomness import Generator
+from difrun.train import Trainer
 from difrun_ising.sites import Sites
 
 TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
@@ -71,3 +76,34 @@ class Kernels:
             sampler.step(model, self.x, at, to, state, None)
             law = law @ self.kernel
         return law
+
+
+def fitted(network, loss, dataset, process, steps, lr=3e-3, batch=256):
+    """The model around a network, made by `network()` and trained in so many steps."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = network()
+    model = process.denoiser(made, shape=dataset.shape, mean=dataset.mean, var=dataset.var)
+    options = TrainOptions(steps=steps, batch=batch, lr=lr, ema=0.99)
+    trainer = Trainer(model, loss, dataset.train, options, seed=1)
+    trainer.run()
+    trainer.finish()
+    return model
+
+
+def run(sampler, model, dataset, steps, n=3000):
+    """n samples of a model by a sampler."""
+    process, random = model.process, Generator(4)
+    instants = process.instants(linear(process, steps))
+    x = process.prior((n, *dataset.shape), mean=model.mean, var=model.var, generator=random)
+    state = sampler.prepare(model, instants)
+    for at, to in pairwise(instants):
+        x, state = sampler.step(model, x, at, to, state, random)
+    return x
+
+
+def energy_error(x, dataset):
+    """Energy per spin less its exact value, and its standard error."""
+    each = dataset.lattice.energy(x) / dataset.lattice.spins
+    exact = dataset.transfer.energy / dataset.lattice.spins
+    return each.mean().item() - exact, each.std().item() / len(x) ** 0.5

@@ -1,14 +1,10 @@
 """What the convolutional network is told of the noise, and the conditionals it learns for the heat bath at t = 0."""
 
-from itertools import pairwise
-
 import pytest
 import torch
 
 from difrun.builtin.grids import linear
-from difrun.config import TrainOptions
 from difrun.randomness import Generator
-from difrun.train import Trainer
 from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising
 from difrun_ising.exact import ExactSpins
@@ -18,7 +14,7 @@ from difrun_ising.networks import SpinCNN
 from difrun_ising.process import Ising
 from difrun_ising.samplers import HeatBath, ReverseKernel
 
-from .support import law
+from .support import energy_error, fitted, law, run
 
 
 def denoiser(network, process, dataset):
@@ -69,21 +65,10 @@ def test_the_cavity_at_the_data_does_not_know_the_spins_it_asks_for(mixing):
 @pytest.fixture(scope="module")
 def learned():
     """A 4x4 torus at β = 0.35, learned in 400 steps: (dataset, model)."""
-    dataset, process = ising(seed=1, size=(4,), n=3000, held_out=1500), Ising()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = SpinCNN(dataset.shape, width=16, depth=2)
-    model = denoiser(network, process, dataset)
-    trainer = Trainer(
-        model,
-        CrossEntropy(hidden=0.3),
-        dataset.train,
-        TrainOptions(steps=400, batch=256, lr=3e-3, ema=0.99),
-        seed=1,
+    dataset = ising(seed=1, size=(4,), n=3000, held_out=1500)
+    return dataset, fitted(
+        lambda: SpinCNN(dataset.shape, width=16, depth=2), CrossEntropy(hidden=0.3), dataset, Ising(), 400
     )
-    trainer.run()
-    trainer.finish()
-    return dataset, model
 
 
 def test_the_conditionals_of_a_sublattice_are_learned(learned):
@@ -97,23 +82,6 @@ def test_the_conditionals_of_a_sublattice_are_learned(learned):
         for value in (-4.0, -2.0, 0.0, 2.0, 4.0):
             here = (total == value) & mine
             assert found[here].mean().item() == pytest.approx(0.7 * value, abs=0.1), value
-
-
-def run(sampler, model, dataset, steps, n=3000):
-    process, random = model.process, Generator(4)
-    instants = process.instants(linear(process, steps))
-    x = process.prior((n, *dataset.shape), mean=model.mean, var=model.var, generator=random)
-    state = sampler.prepare(model, instants)
-    for at, to in pairwise(instants):
-        x, state = sampler.step(model, x, at, to, state, random)
-    return x
-
-
-def energy_error(x, dataset):
-    """Energy per spin less its exact value, and its standard error."""
-    each = dataset.lattice.energy(x) / dataset.lattice.spins
-    exact = dataset.transfer.energy / dataset.lattice.spins
-    return each.mean().item() - exact, each.std().item() / len(x) ** 0.5
 
 
 def test_sweeps_at_the_data_mend_what_coarse_steps_break(learned):

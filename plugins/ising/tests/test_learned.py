@@ -4,10 +4,8 @@ import pytest
 import torch
 
 from difrun.builtin.grids import linear
-from difrun.config import TrainOptions
 from difrun.errors import DifrunError
 from difrun.randomness import Generator
-from difrun.train import Trainer
 from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising, markov
 from difrun_ising.exact import ExactSpins
@@ -18,7 +16,7 @@ from difrun_ising.process import Categorical, Ising
 from difrun_ising.symmetry import augmented
 from difrun_ising.transfer import transfer_matrix
 
-from .support import law
+from .support import fitted, law
 
 
 class Disturbed(ExactSpins):
@@ -105,18 +103,6 @@ def test_rao_blackwellisation_keeps_the_mean_and_lowers_the_variance():
     assert averaged.var() < 0.7 * drawn.var()
 
 
-def trained(network, loss, dataset, process, steps, lr=3e-3, batch=256):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        made = network()
-    model = process.denoiser(made, shape=dataset.shape, mean=dataset.mean, var=dataset.var)
-    options = TrainOptions(steps=steps, batch=batch, lr=lr, ema=0.99)
-    trainer = Trainer(model, loss, dataset.train, options, seed=1)
-    trainer.run()
-    trainer.finish()
-    return model
-
-
 @pytest.mark.parametrize(
     ("make", "loss", "options", "most"),
     [
@@ -133,7 +119,7 @@ def test_a_small_lattice_is_learned(make, loss, options, most):
     5 standard errors, and at most so much more; an untrained network is further off several times."""
     dataset, process = ising(seed=1, size=(4,), n=3000, held_out=1500), Ising(**options)
     width = 16 if make is SpinCNN else 64
-    model = trained(lambda: make(dataset.shape, width=width, depth=2), loss, dataset, process, 400)
+    model = fitted(lambda: make(dataset.shape, width=width, depth=2), loss, dataset, process, 400)
     steps = process.step_count(20)
     x = dataset.held_out
 
@@ -152,7 +138,7 @@ def test_strings_are_learned_to_their_entropy():
         markov(seed=0, length=6, letters=3, n=3000),
         Categorical(mixing="absorbing", schedule="linear"),
     )
-    model = trained(lambda: SpinMLP(dataset.shape, width=64, depth=2), CrossEntropy(), dataset, process, 500)
+    model = fitted(lambda: SpinMLP(dataset.shape, width=64, depth=2), CrossEntropy(), dataset, process, 500)
     x = dataset.held_out
     gap = (dataset.log_density(x) - log_likelihood_bound(model, x, linear(process, 40), 2)) / 6
     assert -5 * gap.std() / len(x) ** 0.5 < gap.mean() < 0.03
