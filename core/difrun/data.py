@@ -78,6 +78,7 @@ class Dataset:
     scaling: from the user's units to these; None when they are the same.
     noise: the standard normal noise ε that each training example is paired with, of the shape of `train`; training
         then makes x_t of such a couple. None pairs every example with noise drawn anew.
+    notes: sentences on how the examples came about, told before a run and in its report.
     origin: for examples that do not come back from options and seed alone, such as couples that a run made: the dataset
         whose `fresh`, `law`, `log_density` and `entropy` these are. A run then keeps the examples in its folder, and
         takes the rest from this dataset, made again.
@@ -96,6 +97,7 @@ class Dataset:
     columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
     noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_examples))
+    notes: tuple[str, ...] = ()
     origin: Origin | None = None
 
     def __attrs_post_init__(self) -> None:

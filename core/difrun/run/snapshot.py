@@ -30,7 +30,7 @@ def keep(folder: Folder, dataset: Dataset) -> None:
         tensors["noise"] = dataset.noise
     if dataset.scaling is not None:
         tensors |= attrs.asdict(dataset.scaling, recurse=False)
-    names = {"name": dataset.name, "columns": json.dumps(dataset.columns)}
+    names = {"name": dataset.name, "columns": json.dumps(dataset.columns), "notes": json.dumps(dataset.notes)}
     if dataset.origin is not None:
         names["origin"] = json.dumps(attrs.asdict(dataset.origin))
     checkpoint.write(folder.data, tensors, names)
@@ -54,6 +54,7 @@ def kept(folder: Folder) -> Dataset | None:
             noise=tensors.get("noise"),
             columns=json.loads(names["columns"]),
             scaling=scaling,
+            notes=tuple(json.loads(names.get("notes", "[]"))),
             origin=origin,
         )
     except (KeyError, ValueError, TypeError) as error:

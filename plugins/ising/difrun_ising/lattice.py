@@ -75,8 +75,8 @@ class Lattice:
     def correlation(self, spins: Tensor) -> Tensor:
         """⟨s_0 s_r⟩ of every sample, averaged over sites and both axes: (n, r), r = 1, ..., r_max, float64.
 
-        r_max is half the smaller length on a torus, and that length less one with free boundaries. An axis counts where
-        it reaches: on a torus by its ring, with free boundaries by the pairs that are r apart.
+        r_max is half the longer side on a torus, and that side less one with free boundaries. An axis counts where it
+        reaches: on a torus by its ring, with free boundaries by the pairs that are r apart.
         """
         s = spins.double()
         found = []
@@ -84,6 +84,8 @@ class Lattice:
             pairs = []
             for axis in (-2, -1):
                 length = s.shape[axis]
+                if r > self._reach_of(length):
+                    continue
                 if self.periodic:
                     pairs.append((s * s.roll(-r, axis)).flatten(1))
                 else:
@@ -94,8 +96,10 @@ class Lattice:
     @property
     def reach(self) -> int:
         """r_max of `correlation`."""
-        shorter = min(self.shape)
-        return shorter // 2 if self.periodic else shorter - 1
+        return self._reach_of(max(self.shape))
+
+    def _reach_of(self, length: int) -> int:
+        return length // 2 if self.periodic else length - 1
 
 
 def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str = "cpu") -> Tensor:

@@ -1,5 +1,6 @@
 """The metric of lattices: samples against what is known exactly of their law."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -8,32 +9,61 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.metric import Reading, reads
 from difrun_ising.data import lattice_of
+from difrun_ising.lattice import Lattice
+from difrun_ising.moments import counts, exact_values
 from difrun_ising.transfer import transfer_matrix
 
-WIDEST = 8
-"""Largest shorter side for which the laws of M and E are counted."""
+NEIGHBOURS = 2000
+"""Samples, and training lattices, between which nearest neighbours are looked for."""
+
+FARTHEST = 512
+
+
+def exact(dataset: Any) -> Mapping[str, float]:
+    """The exact values that are known for the lattice of a dataset: `difrun_ising.moments.exact_values`."""
+    return exact_values(lattice_of(dataset, "metric 'lattice'"))
 
 
 @reads(
     {
-        "energy": Reading(meaning="mean energy per spin; the floor is that of exact samples"),
+        "energy": Reading(meaning="mean energy per spin, ⟨E⟩/N"),
         "heat-capacity": Reading(meaning="heat capacity per spin, β² Var E/N"),
-        "abs-magnetisation": Reading(meaning="mean of |M|/N"),
+        "abs-magnetisation": Reading(meaning="⟨|m|⟩, m = M/N"),
         "susceptibility": Reading(meaning="N⟨m²⟩"),
+        "binder": Reading(meaning="Binder's ratio 1 − ⟨m⁴⟩/(3⟨m²⟩²)"),
         "energy-error": Reading("lower", True, "|energy per spin − its exact value|"),
         "energy-tv": Reading("lower", True, "total variation of P(E) from the exact law"),
         "magnetisation-tv": Reading(
             "lower", True, "total variation of P(M) from the exact law; blind to much"
         ),
-    }
+        "energy-ks": Reading(
+            "lower", True, "largest difference of the distribution function of E from real lattices'"
+        ),
+        "magnetisation-ks": Reading(
+            "lower",
+            True,
+            "largest difference of the distribution function of M from real lattices'; blind to much",
+        ),
+        "memorisation": Reading(
+            "lower",
+            False,
+            "flips per spin by which the nearest training lattice is nearer than the nearest held-out one",
+        ),
+        **{
+            f"c{r}": Reading(meaning=f"correlation at distance {r} along an axis")
+            for r in range(1, FARTHEST + 1)
+        },
+    },
+    exact=exact,
 )
 def lattice(samples: Tensor, dataset: Any, *, generator: torch.Generator) -> dict[str, float]:
-    r"""Energy, heat capacity β² Var E/N, ⟨|m|⟩, N⟨m²⟩ and C(r) per spin; and P(E), P(M) against the exact laws.
+    r"""Energy, heat capacity β² Var E/N, ⟨|m|⟩, N⟨m²⟩, Binder's ratio and C(r); P(E), P(M); nearest neighbours.
 
     energy-tv and magnetisation-tv are ½ Σ |share − probability|, over the values of −J Σ_<ij> s_i s_j, which without a
-    field is E, and of M. They and energy-error need the exact values, of a shorter side of at most 8, and are left out
-    beyond. c1, c2, ...: ⟨s_0 s_r⟩ along an axis (`Lattice.correlation`). P(M) alone tells little: a model whose energy
-    is off by 0.4 per spin can reach its floor.
+    field is E, and of M, where the exact laws are counted (`moments.counts`: up to 10x10 on a torus). Beyond,
+    energy-ks and magnetisation-ks are Kolmogorov's distance from the held-out lattices. c1, c2, ...: ⟨s_0 s_r⟩ along an
+    axis (`Lattice.correlation`), at the distances 1 to 4, their doublings, and the largest. P(M) alone tells little: a
+    model whose energy is off by 0.4 per spin can reach its floor.
     """
     of = lattice_of(dataset, "metric 'lattice'")
     if bool((samples.abs() != 1).any()):
@@ -41,20 +71,60 @@ def lattice(samples: Tensor, dataset: Any, *, generator: torch.Generator) -> dic
             "some samples are no spins ±1: masks are left. Take more steps, or another sampler."
         )
     energy, total = of.energy(samples) / of.spins, of.magnetisation(samples)
+    m = total / of.spins
     found = {
         "energy": energy.mean().item(),
         "heat-capacity": of.beta**2 * of.spins * energy.var().item(),
-        "abs-magnetisation": total.abs().mean().item() / of.spins,
-        "susceptibility": total.square().mean().item() / of.spins,
+        "abs-magnetisation": m.abs().mean().item(),
+        "susceptibility": of.spins * m.square().mean().item(),
+        "binder": binder(m),
     }
-    if min(of.shape) <= WIDEST:
+    known = exact_values(of)
+    if "energy" in known:
+        found["energy-error"] = abs(found["energy"] - known["energy"])
+    if counts(of):
         matrix = transfer_matrix(of)
-        found["energy-error"] = abs(found["energy"] - matrix.energy / of.spins)
         found["energy-tv"] = _distance(of.bond_sum(samples), *matrix.bond_law)
         found["magnetisation-tv"] = _distance(total, *matrix.magnetisation_law)
-    for r, value in enumerate(of.correlation(samples).mean(0).tolist(), start=1):
-        found[f"c{r}"] = value
-    return found
+    else:
+        found["energy-ks"] = kolmogorov(of.bond_sum(samples), of.bond_sum(dataset.held_out))
+        found["magnetisation-ks"] = kolmogorov(total, of.magnetisation(dataset.held_out))
+    found["memorisation"] = memorisation(samples, dataset)
+    values = of.correlation(samples).mean(0).tolist()
+    return found | {f"c{r}": values[r - 1] for r in distances(of)}
+
+
+def distances(of: Lattice) -> list[int]:
+    """The distances at which C(r) is a number of the metric: 1 to 4, doublings of 4, and the largest."""
+    reach = min(of.reach, FARTHEST)
+    return [r for r in range(1, reach + 1) if r <= 4 or r & (r - 1) == 0 or r == reach]
+
+
+def binder(m: Tensor) -> float:
+    """1 − ⟨m⁴⟩/(3⟨m²⟩²) of magnetisations m (n,); 0, that of a normal law, where all are 0."""
+    second = m.square().mean().item()
+    return 1 - m.pow(4).mean().item() / (3 * second**2) if second > 0 else 0.0
+
+
+def kolmogorov(a: Tensor, b: Tensor) -> float:
+    """The largest difference of the distribution functions of two sets of numbers, (n,) and (m,)."""
+    values = torch.cat((a, b)).unique()
+    shares = [
+        torch.searchsorted(x.sort().values, values, right=True).double() / len(x)
+        for x in (a.double(), b.double())
+    ]
+    return (shares[0] - shares[1]).abs().max().item()
+
+
+def memorisation(samples: Tensor, dataset: Any) -> float:
+    """Mean of (flips to the nearest held-out lattice − flips to the nearest of as many training lattices)/N."""
+    count = min(len(dataset.train), len(dataset.held_out), NEIGHBOURS)
+    points = samples[:NEIGHBOURS].flatten(1).float()
+    nearest = [
+        (points.shape[1] - (points @ real[:count].flatten(1).T).amax(1)).double().mean().item() / 2
+        for real in (dataset.held_out, dataset.train)
+    ]
+    return (nearest[0] - nearest[1]) / points.shape[1]
 
 
 def _distance(values: Tensor, support: Tensor, p: Tensor) -> float:
