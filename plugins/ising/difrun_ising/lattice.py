@@ -5,6 +5,8 @@ r"""The Ising model on a rectangular lattice: energies, and the statistics by wh
 Spins are tensors (n, rows, columns) of ±1; β, J and h have the units in which kT = 1 at β = 1.
 """
 
+import math
+
 import attrs
 import torch
 from torch import Tensor
@@ -100,6 +102,15 @@ class Lattice:
 
     def _reach_of(self, length: int) -> int:
         return length // 2 if self.periodic else length - 1
+
+
+def shaped(shape: tuple[int, ...]) -> Lattice:
+    """What spins of any shape are measured by where nothing is known of them: β = 0, J = 1 and free boundaries.
+
+    One axis is a row; axes after the second are one with it.
+    """
+    rows, columns = (1, shape[0]) if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
+    return Lattice(rows, columns, 0.0, periodic=False)
 
 
 def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str = "cpu") -> Tensor:

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.metric import Reading, reads
-from difrun_ising.data import lattice_of
-from difrun_ising.lattice import Lattice
+from difrun_ising.lattice import Lattice, shaped
 from difrun_ising.moments import counts, exact_values
 from difrun_ising.transfer import transfer_matrix
 
@@ -21,7 +20,8 @@ FARTHEST = 512
 
 def exact(dataset: Any) -> Mapping[str, float]:
     """The exact values that are known for the lattice of a dataset: `difrun_ising.moments.exact_values`."""
-    return exact_values(lattice_of(dataset, "metric 'lattice'"))
+    of = getattr(dataset, "lattice", None)
+    return {} if of is None else exact_values(of)
 
 
 @reads(
@@ -61,35 +61,42 @@ def lattice(samples: Tensor, dataset: Any, *, generator: torch.Generator) -> dic
 
     energy-tv and magnetisation-tv are ½ Σ |share − probability|, over the values of −J Σ_<ij> s_i s_j, which without a
     field is E, and of M, where the exact laws are counted (`moments.counts`: up to 10x10 on a torus). Beyond,
-    energy-ks and magnetisation-ks are Kolmogorov's distance from the held-out lattices. c1, c2, ...: ⟨s_0 s_r⟩ along an
-    axis (`Lattice.correlation`), at the distances 1 to 4, their doublings, and the largest. P(M) alone tells little: a
-    model whose energy is off by 0.4 per spin can reach its floor.
+    energy-ks and magnetisation-ks are Kolmogorov's distance from real lattices: held-out ones, or those trained on
+    where no more can be drawn. c1, c2, ...: ⟨s_0 s_r⟩ along an axis (`Lattice.correlation`), at the distances 1 to 4,
+    their doublings, and the largest. P(M) alone tells little: a model whose energy is off by 0.4 per spin can reach its
+    floor. Where the couplings are not known the energy is −Σ s_i s_j with free boundaries (`shaped`), and heat capacity
+    is left out; where no more real lattices can be drawn, memorisation.
     """
-    of = lattice_of(dataset, "metric 'lattice'")
+    own = getattr(dataset, "lattice", None)
+    of = own or shaped(dataset.shape)
+    samples = samples.reshape(-1, *of.shape)
     if bool((samples.abs() != 1).any()):
         raise DifrunError(
             "some samples are no spins ±1: masks are left. Take more steps, or another sampler."
         )
     energy, total = of.energy(samples) / of.spins, of.magnetisation(samples)
     m = total / of.spins
-    found = {
-        "energy": energy.mean().item(),
-        "heat-capacity": of.beta**2 * of.spins * energy.var().item(),
+    found = {"energy": energy.mean().item()}
+    if own is not None:
+        found["heat-capacity"] = of.beta**2 * of.spins * energy.var().item()
+    found |= {
         "abs-magnetisation": m.abs().mean().item(),
         "susceptibility": of.spins * m.square().mean().item(),
         "binder": binder(m),
     }
-    known = exact_values(of)
+    known = exact(dataset)
     if "energy" in known:
         found["energy-error"] = abs(found["energy"] - known["energy"])
-    if counts(of):
+    if own is not None and counts(of):
         matrix = transfer_matrix(of)
         found["energy-tv"] = _distance(of.bond_sum(samples), *matrix.bond_law)
         found["magnetisation-tv"] = _distance(total, *matrix.magnetisation_law)
     else:
-        found["energy-ks"] = kolmogorov(of.bond_sum(samples), of.bond_sum(dataset.held_out))
-        found["magnetisation-ks"] = kolmogorov(total, of.magnetisation(dataset.held_out))
-    found["memorisation"] = memorisation(samples, dataset)
+        real = (dataset.train if dataset.fresh is None else dataset.held_out).reshape(-1, *of.shape)
+        found["energy-ks"] = kolmogorov(of.bond_sum(samples), of.bond_sum(real))
+        found["magnetisation-ks"] = kolmogorov(total, of.magnetisation(real))
+    if dataset.fresh is not None:
+        found["memorisation"] = memorisation(samples, dataset)
     values = of.correlation(samples).mean(0).tolist()
     return found | {f"c{r}": values[r - 1] for r in distances(of)}
 

@@ -1,6 +1,5 @@
 """The pictures that lattices and strings bring to the report of a run."""
 
-import math
 from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from difrun.scene import Drawing, Scene
 from difrun_ising import curves, draw
-from difrun_ising.lattice import Lattice
+from difrun_ising.lattice import shaped
 from difrun_ising.moments import counts, reaches
 
 SHOWN = 400
@@ -26,7 +25,7 @@ def spin_pictures(scene: Scene) -> Iterator[Drawing]:
     """
     yield from _looks(scene, "Lattices", "Spins up are dark.", categories=False)
     known = getattr(scene.dataset, "lattice", None)
-    lattice = known or _unknown(scene.dataset.shape)
+    lattice = known or shaped(scene.dataset.shape)
 
     shape = (-1, *lattice.shape)
 
@@ -99,8 +98,3 @@ def _in_time(scene: Scene, name: str, *, categories: bool) -> Iterator[Drawing]:
     yield Drawing(
         "reverse", "Noise becomes samples", "The run's own sampler, step by step.", "Animation.", film
     )
-
-
-def _unknown(shape: tuple[int, ...]) -> Lattice:
-    rows, columns = (1, shape[0]) if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
-    return Lattice(rows, columns, 0.0, periodic=False)

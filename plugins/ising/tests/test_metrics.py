@@ -108,9 +108,28 @@ def test_laws_are_compared_value_by_value():
     assert ones["energy-tv"] == pytest.approx(14 / 16, abs=1e-12)
 
 
-def test_masks_and_unknown_lattices_are_refused(dataset):
+def test_masks_are_refused(dataset):
     with pytest.raises(DifrunError, match="masks are left"):
         lattice(torch.zeros(5, 8, 8), dataset, generator=torch.Generator())
-    mine = Dataset(name="mine", train=torch.ones(20, 2, 2), held_out=torch.ones(1, 2, 2))
-    with pytest.raises(DifrunError, match="dataset 'mine' does not know"):
-        lattice(torch.ones(5, 2, 2), mine, generator=torch.Generator())
+
+
+def test_spins_of_unknown_couplings_are_compared_with_real_ones():
+    """Free boundaries: energy and C(1) are means over the 17 bonds of 3x4; distances are from the training spins, as
+    the floor is that of all held-out ones."""
+    x = torch.randint(0, 2, (90, 3, 4), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
+    data = Dataset(name="mine", train=x[:40], held_out=x[40:70])
+    found = measure(lattice, x[70:], data, seed=0, law=True)
+    assert not any("exact" in number for number in found.values())
+    assert not {"heat-capacity", "energy-tv", "memorisation"} & set(found)
+    across, down = x[70:, :, 1:] * x[70:, :, :-1], x[70:, 1:] * x[70:, :-1]
+    bonds = torch.cat((across.flatten(1), down.flatten(1)), 1).double()
+    assert bonds.shape[1] == 17
+    assert found["energy"]["value"] == pytest.approx(-bonds.sum(1).mean().item() / 12, abs=1e-12)
+    assert found["c1"]["value"] == pytest.approx(bonds.mean().item(), abs=1e-12)
+    sums = [part.sum((1, 2)).numpy() for part in (x[70:], x[:40])]
+    assert found["magnetisation-ks"]["value"] == pytest.approx(ks_2samp(*sums).statistic, abs=1e-12)
+    assert found["magnetisation-ks"]["floor"] > 0
+    flat = Dataset(name="flat", train=x[:40].flatten(1), held_out=x[40:70].flatten(1))
+    assert lattice(x[70:].flatten(1), flat, generator=torch.Generator())[
+        "abs-magnetisation"
+    ] == pytest.approx(found["abs-magnetisation"]["value"], abs=1e-12)
