@@ -93,7 +93,7 @@ class Dataset:
         there are no classes. classes: their names, K of them; every class has a training example.
     fresh_labelled: (n, generator) -> n new draws and their labels, where the law is known with its classes.
     law_labels: the class of every component of `law`, int64; then the law of a class is exact (`class_law`).
-    notes: what the user should be told of the examples, such as files that were left out.
+    notes: sentences on how the examples came about, told before a run and in its report.
     fingerprint: of examples that are too many to be copied into the folder of a run: a text that others would not have.
         The run keeps it, makes the dataset again from options and seed when it is opened, and refuses another one.
     origin: for examples that do not come back from options and seed alone, such as couples that a run made: the dataset

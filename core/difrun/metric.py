@@ -43,15 +43,22 @@ class Reading:
     meaning: str = ""
 
 
-def reads(readings: Mapping[str, Reading], most: str = "") -> Callable[[M], M]:
+def reads(
+    readings: Mapping[str, Reading],
+    most: str = "",
+    exact: Callable[..., Mapping[str, float]] | None = None,
+) -> Callable[[M], M]:
     """Declare how the numbers of a metric are read: a decorator, number -> `Reading`.
 
     most: the option that bounds how many points of each set the metric compares; empty where it compares all.
+    exact: (dataset, **options) -> {number: its exact value for the law of the dataset}, of those that are known. Such a
+    number is judged by its exact value in place of its floor.
     """
 
     def declare(metric: M) -> M:
         metric.readings = dict(readings)  # type: ignore[attr-defined]
         metric.most = most  # type: ignore[attr-defined]
+        metric.exact = exact  # type: ignore[attr-defined]
         return metric
 
     return declare
@@ -83,7 +90,7 @@ def measure(
     labels: Tensor | None = None,
     **options: Any,
 ) -> dict[str, dict[str, float | None]]:
-    """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}.
+    """A metric of samples and of real data: name -> {"value", "value_sd", "floor", "floor_sd"}, and "exact" if known.
 
     For each of `repeats` repetitions two independent sets of real examples A and B are taken, of equal size
     n, and n of the samples, S, without replacement. With one generator seed for both (the same projections
@@ -152,10 +159,13 @@ def measure(
     means = {name: statistics.fmean(numbers) for name, numbers in values.items()}
     if law:
         means = metric(samples[:n], dataset, generator=torch_generator(seed, "metric", 0), **options)
+    declared = getattr(metric, "exact", None)
+    exact = {} if declared is None else declared(dataset, **options)
     return {
         name: {
             "value": means[name],
             "value_sd": None if whole and len(samples) == n else statistics.stdev(several),
+            **({"exact": exact[name]} if name in exact else {}),
             "floor": floors[name]["floor"],
             "floor_sd": floors[name]["floor_sd"],
         }

@@ -13,7 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from difrun.errors import DifrunError
 from difrun.files import write_text
-from difrun.verdict import alone, legend, times, verdict
+from difrun.verdict import alone, has_exact, legend, times, verdict
 from difrun.verdict import text as number
 from difrun.words import listed
 
@@ -45,8 +45,9 @@ class ReportContext:
 
     headline: label -> name, such as process, sampler and dataset.
 
-    metrics: name -> {"value", "value_sd", "floor", "floor_sd", "n", "of", "units", "better", "ratio"}, as metrics.json
-    has them; all but the value may be missing or None. metric_notes: name -> what the metric means, in one line.
+    metrics: name -> {"value", "value_sd", "exact", "floor", "floor_sd", "n", "of", "units", "better", "ratio"}, as
+    metrics.json has them; all but the value may be missing or None. metric_notes: name -> what the metric means, in
+    one line.
 
     verdict: a few sentences; made from all metrics and their floors where it is None (`difrun.verdict.verdict`).
 
@@ -105,6 +106,7 @@ def render(context: ReportContext) -> str:
             _row(name, metric, context.metric_notes.get(name, "")) for name, metric in context.metrics.items()
         ],
         counted=any(metric.get("n") is not None for metric in context.metrics.values()),
+        known=any(has_exact(metric) for metric in context.metrics.values()),
         table_notes=_table_notes(context.metrics),
         pictures=[_inline(picture) for picture in context.pictures],
         training_pictures=[_inline(picture) for picture in context.training_pictures],
@@ -128,6 +130,7 @@ def _row(name: str, metric: Mapping[str, Any], meaning: str) -> dict[str, str]:
     return {
         "name": name,
         "value": _with_spread(value, metric.get("value_sd")) + " ± –" * alone(metric, "value"),
+        "exact": number(metric["exact"]) if has_exact(metric) else "",
         "floor": _with_spread(floor, metric.get("floor_sd")) + " ± –" * alone(metric, "floor"),
         "ratio": times(metric),
         "n": "" if n is None else number(n),

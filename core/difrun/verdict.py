@@ -7,8 +7,9 @@ from typing import Any
 from difrun.words import listed
 
 Number = Mapping[str, Any]
-"""What metrics.json holds of one number: "value", "value_sd", "floor", "floor_sd"; "better" and "ratio" where the
-metric declares them (`difrun.metric.Reading`). All but the value may be missing or None."""
+"""What metrics.json holds of one number: "value", "value_sd", "floor", "floor_sd"; "exact" where the law gives it;
+"better" and "ratio" where the metric declares them (`difrun.metric.Reading`). All but the value may be missing or
+None."""
 
 ERRORS = 2.0
 """Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true law
@@ -24,11 +25,17 @@ FAR = {"higher": 1.25, "lower": 5.0}
 def departure(number: Number) -> float:
     """How much worse than its floor a number is, in its own units; at most 0 on the good side, NaN without a floor.
 
-    Where the metric does not say which side is good, either is bad: samples of the true law lie at the floor.
+    Where the metric does not say which side is good, either is bad: samples of the true law lie at the floor. A number
+    whose exact value is known is measured from that: floors are estimates of it.
     """
-    value, floor = _known(number, "value"), _known(number, "floor")
+    value, floor = _known(number, "value"), _known(number, "exact" if has_exact(number) else "floor")
     difference = value - floor
     return {"lower": difference, "higher": -difference}.get(number.get("better") or "", abs(difference))
+
+
+def has_exact(number: Number) -> bool:
+    """Whether the exact value of a number is known."""
+    return not math.isnan(_known(number, "exact"))
 
 
 def at_floor(number: Number) -> bool:
@@ -37,13 +44,13 @@ def at_floor(number: Number) -> bool:
 
 
 def ratio(number: Number) -> float | None:
-    """value/floor; None where that means nothing: without a floor, or where the floor is noise around 0.
+    """value/floor; None where that means nothing: without a floor, beside an exact value, or where the floor is noise.
 
     A metric says itself that its floor is noise (energy). Where it says nothing, a floor is noise unless it is
     more than two of its standard deviations above 0.
     """
     value, floor, sd = (_known(number, key) for key in ("value", "floor", "floor_sd"))
-    if not (0 < floor < math.inf and math.isfinite(value)):
+    if has_exact(number) or not (0 < floor < math.inf and math.isfinite(value)):
         return None
     sure = number.get("ratio")
     if sure is None:
@@ -93,7 +100,7 @@ def verdict(metrics: Mapping[str, Number]) -> str:
             near = "within two standard deviations of it" if times(number) else "not told apart from it"
             return f"{_stands(name, names, judged)}, {near}.{_weakness(judged, names)}"
         return (
-            f"All {len(judged)} numbers are at their floors, within two standard deviations."
+            f"All {len(judged)} numbers are at their {_marks(judged.values())}, within two standard deviations."
             f"{_weakness(judged, names)}"
         )
     worst, *others = off
@@ -101,11 +108,13 @@ def verdict(metrics: Mapping[str, Number]) -> str:
         return f"{_stands(worst, names, judged)}{_side(judged[worst])}."
     said = [f"Worst: {_stands(worst, names, judged)}{_side(judged[worst])}."]
     if others:
-        said.append(f"Also off their floors: {listed([_brief(n, names, judged) for n in others], ' and ')}.")
+        marks = _marks(judged[name] for name in others)
+        said.append(f"Also off their {marks}: {listed([_brief(n, names, judged) for n in others], ' and ')}.")
     fine = [names[name] for name in judged if name not in off]
     if fine:
+        marks = _marks([number for name, number in judged.items() if name not in off], single=len(fine) == 1)
         said.append(
-            f"Not told apart from {'its floor' if len(fine) == 1 else 'their floors'}: {listed(fine, ' and ')}."
+            f"Not told apart from {'its' if len(fine) == 1 else 'their'} {marks}: {listed(fine, ' and ')}."
         )
     return " ".join(said)
 
@@ -151,6 +160,11 @@ def legend(metrics: Mapping[str, Number]) -> list[str]:
         "floor: the same metric between two sets of real data (± standard deviation). "
         f"Best is a value equal to its floor{': ' if sides else ''}{listed(sides)}."
     ]
+    if any(has_exact(number) for number in metrics.values()):
+        said.append(
+            "exact: the number for the law itself, by which it is judged where that is known; the floor shows how "
+            "near as many real examples come."
+        )
     bounds: dict[str, list[str]] = {}
     for name, number in metrics.items():
         if number.get("bound"):
@@ -218,6 +232,8 @@ def _spread(number: Number) -> float:
 
 def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -> str:
     number = metrics[name]
+    if has_exact(number):
+        return f"{names[name]} is {_beside_exact(number)}"
     value, floor = (text(float(f"{number[key]:.2g}")) for key in ("value", "floor"))
     if times(number):
         return f"{names[name]} is {value}, {times(number)} its floor {floor}"
@@ -228,6 +244,27 @@ def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) 
     where = "above" if away >= 0 else "below"
     far = text(float(f"{abs(away):.2g}"))
     return f"{names[name]} is {value}, {far} standard deviations {where} its floor {floor}"
+
+
+def _beside_exact(number: Number) -> str:
+    """The value and the exact value, with as many digits as tell them apart, and their distance in standard errors."""
+    value, exact, sd = number["value"], number["exact"], _known(number, "value_sd")
+    gap = abs(value - exact)
+    digits = 2
+    if gap > 0:
+        digits = max(2, 2 + math.floor(math.log10(max(abs(value), abs(exact)))) - math.floor(math.log10(gap)))
+    near, far = (text(float(f"{x:.{min(digits, 6)}g}")) for x in (value, exact))
+    if not sd > 0:
+        return f"{near}, its exact value {far}"
+    where = "above" if value >= exact else "below"
+    return f"{near}, {text(float(f'{gap / sd:.2g}'))} standard errors {where} its exact value {far}"
+
+
+def _marks(numbers: Iterable[Number], single: bool = False) -> str:
+    """What numbers are judged by: floors, exact values, or both."""
+    known = [has_exact(number) for number in numbers]
+    said = ["exact value"] * any(known) + ["floor"] * (not all(known))
+    return " or ".join(word if single else f"{word}s" for word in said)
 
 
 def _side(number: Number) -> str:

@@ -130,3 +130,13 @@ def test_the_table_leaves_out_what_is_not_a_number():
         ["a", "1", "-0.5", "-"],
         ["b", "-", "-", "-"],
     ]
+
+
+def test_exact_values_have_a_column_where_there_is_one():
+    known = {"value": 1.5, "value_sd": 0.25, "exact": 1.25, "floor": 1.3, "floor_sd": 0.25}
+    other = {"value": 2.0, "value_sd": 0.25, "floor": 1.0, "floor_sd": 0.25}
+    lines = [line.split() for line in metrics_table({"a": known, "b": other}).splitlines()[:3]]
+    assert lines[0] == ["metric", "value", "exact", "floor", "value", "/", "floor"]
+    assert lines[1] == ["a", "1.5", "±", "0.25", "1.25", "1.3", "±", "0.25", "-"]
+    assert lines[2] == ["b", "2", "±", "0.25", "-", "1", "±", "0.25", "2"]
+    assert "exact" not in metrics_table({"b": other})

@@ -9,7 +9,8 @@ import torch
 from difrun.builtin import datasets, metrics
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.metric import compared, measure
+from difrun.metric import compared, measure, reads
+from difrun.mixture import GaussianMixture
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -210,3 +211,24 @@ def test_a_metric_of_a_law_gets_the_dataset_and_the_error_of_its_samples():
     assert found["value_sd"] == pytest.approx(error, rel=0.4)
     assert found["floor_sd"] == pytest.approx(error, rel=0.4)
     assert found["floor"] == pytest.approx(0, abs=5 * error / 60**0.5)
+
+
+def test_exact_values_stand_beside_what_was_measured():
+    """Of the numbers that have one; they are asked for the dataset, with the metric's options."""
+    law = GaussianMixture([1.0], [[0.0, 0.0]], [4.0])
+    random = torch.Generator().manual_seed(0)
+    data = Dataset(
+        name="one", train=law.sample(50, random), held_out=law.sample(50, random), fresh=law.sample, law=law
+    )
+
+    def exact(dataset, scale=1.0):
+        return {"power": scale * float(dataset.law.var.sum())}
+
+    @reads({}, exact=exact)
+    def moments(samples, reference, *, generator, scale=1.0):
+        return {"power": scale * float(samples.square().sum(1).mean()), "mean": float(samples.mean())}
+
+    found = measure(moments, law.sample(4000, random), data, seed=0, scale=0.5)
+    assert found["power"]["exact"] == pytest.approx(4.0)
+    assert found["power"]["floor"] == pytest.approx(4.0, abs=5 * 4 / (6 * 4000) ** 0.5)
+    assert "exact" not in found["mean"]

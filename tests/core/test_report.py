@@ -172,6 +172,15 @@ def test_where_no_metric_says_how_many_samples_there_is_no_such_column():
     assert "n:" not in page.text
 
 
+def test_exact_values_have_a_column_where_there_is_one():
+    number = {"value": 2.5, "value_sd": 0.125, "floor": 2.0, "floor_sd": 0.125}
+    page = report.render(ReportContext(title="t", metrics={"a": {**number, "exact": 2.25}, "b": number}))
+    assert '<th scope="col" class="number">exact</th>' in page
+    assert page.count('data-label="exact"') == 2
+    assert 'data-label="exact">2.25</td>' in page
+    assert 'data-label="exact">' not in report.render(ReportContext(title="t", metrics={"b": number}))
+
+
 def test_empty_parts_are_left_out():
     page = Page(report.render(ReportContext(title="nothing yet")))
     assert not page.all("section")

@@ -44,6 +44,33 @@ def test_all_at_their_floors():
     assert verdict(good) == "All 2 numbers are at their floors, within two standard deviations."
 
 
+def test_what_is_known_exactly_is_judged_by_it():
+    """The floor, an estimate of it, is off by chance: 0.9 ± 0.01 is at 0.91, whatever the floor; and off 0.95 by 5 of
+    its errors, at a floor of 0.9. As many digits are written as tell the two apart."""
+    at = number(0.9, 0.95, 0.01, exact=0.91)
+    off = number(0.9, 0.9, 0.01, exact=0.95)
+    assert at_floor(at)
+    assert not at_floor(off)
+    assert ratio(at) is None
+    assert factor(at) == pytest.approx(math.sqrt(1 + 1))
+    assert factor(off) == pytest.approx(math.sqrt(1 + 5))
+    assert verdict({"energy": off}) == "energy is 0.9, 5 standard errors below its exact value 0.95."
+    assert verdict({"lattice.energy": at, "lattice.tv": number(0.04, 0.04, 0.004, **LOWER)}).startswith(
+        "All 2 numbers are at their exact values or floors"
+    )
+    told = verdict(
+        {"energy": off, "c1": at, "tv": number(0.04, 0.04, 0.004, **LOWER), "c2": {**off, "exact": 0.93}}
+    )
+    assert told == (
+        "Worst: energy is 0.9, 5 standard errors below its exact value 0.95. Also off their exact values: c2. Not told "
+        "apart from their exact values or floors: c1 and tv."
+    )
+    near = {"value": 0.91231, "value_sd": 1e-5, "floor": 0.9124, "floor_sd": 1e-5, "exact": 0.91247}
+    assert verdict({"e": near}) == "e is 0.9123, 16 standard errors below its exact value 0.9125."
+    assert any(line.startswith("exact: the number for the law itself") for line in legend({"energy": at}))
+    assert not any("exact" in line for line in legend({"energy": number(1, 1, 0.1)}))
+
+
 def test_one_number_alone():
     assert verdict({"energy": number(0.002, -0.0004, 0.002, **NOISE)}) == (
         "energy is 0.002, 1.2 standard deviations above its floor −0.0004, not told apart from it."

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from difrun.verdict import alone, legend, ratio, times, verdict
+from difrun.verdict import alone, has_exact, legend, ratio, times, verdict
 
 GAP = "  "
 NARROWEST = 24
@@ -86,14 +86,28 @@ def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     if not metrics:
         return "No metric was computed."
     counted = any("n" in numbers for numbers in metrics.values())
-    rows = [("metric", "value", "floor", "value / floor", *(["n"] if counted else []))]
+    known = any(has_exact(numbers) for numbers in metrics.values())
+    rows = [
+        (
+            "metric",
+            "value",
+            *(["exact"] if known else []),
+            "floor",
+            "value / floor",
+            *(["n"] if counted else []),
+        )
+    ]
     for name, numbers in metrics.items():
         quotient = ratio(numbers)
-        row = [name, _number(numbers, "value"), _number(numbers, "floor")]
+        row = [name, _number(numbers, "value")]
+        if known:
+            row.append(f"{numbers['exact']:.4g}" if has_exact(numbers) else "-")
+        row.append(_number(numbers, "floor"))
         row.append("-" if quotient is None else f"{quotient:.4g}" if quotient < 1e4 else times(numbers)[:-1])
         rows.append((*row, *([f"{numbers['n']:.0f}" if "n" in numbers else "-"] if counted else [])))
     notes = [line for note in legend(metrics) for line in paragraph(note, max(width(), 40))]
-    return "\n".join([table(rows, right=(3, 4)), *notes, verdict(metrics)])
+    right = (2, 4, 5) if known else (3, 4)
+    return "\n".join([table(rows, right=right), *notes, verdict(metrics)])
 
 
 def width() -> int:

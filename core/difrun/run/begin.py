@@ -63,9 +63,8 @@ def start(
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
     left = [] if signal is None or signal.little else [signal.sentence()]
-    for text in filter(
-        None, [snapshot.told(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
-    ):
+    told = [snapshot.told(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
+    for text in filter(None, told):
         run.listener.note(text)
     return run
 

@@ -40,7 +40,7 @@ def measure_all(
 ) -> Numbers:
     """Every metric beside its floor: name -> what metrics.json says of it.
 
-    "value", "value_sd", "floor", "floor_sd": as `difrun.metric.measure` gives them. "n": how many samples were
+    "value", "value_sd", "exact", "floor", "floor_sd": as `difrun.metric.measure` gives them. "n": how many samples were
     compared, and "bound": why not all of them. "of": the file that they are in. "better", "ratio", "meaning": how the
     number is read (`difrun.metric.Reading`), where the metric says so. "units": of distances, where they are not
     the user's.

@@ -33,7 +33,7 @@ def keep(folder: Folder, dataset: Dataset) -> None:
         tensors["noise"] = dataset.noise
     if dataset.scaling is not None:
         tensors |= attrs.asdict(dataset.scaling, recurse=False)
-    names = {"name": dataset.name, "columns": json.dumps(dataset.columns)}
+    names = {"name": dataset.name, "columns": json.dumps(dataset.columns), "notes": json.dumps(dataset.notes)}
     if dataset.labels is not None and dataset.held_out_labels is not None:
         tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
         names["classes"] = json.dumps(dataset.classes)
@@ -65,6 +65,7 @@ def kept(folder: Folder) -> Dataset | None:
             held_out_labels=tensors.get("held_out_labels"),
             classes=tuple(json.loads(names.get("classes", "[]"))),
             scaling=scaling,
+            notes=tuple(json.loads(names.get("notes", "[]"))),
             origin=origin,
         )
     except (KeyError, ValueError, TypeError) as error:

@@ -28,7 +28,12 @@ def write_report(run: Any, pictures: Sequence[Picture], left_out: Sequence[str] 
         summary=list(
             filter(
                 None,
-                [f"{process.name}: {process.component.summary}.", signal.sentence() if signal else "", own],
+                [
+                    f"{process.name}: {process.component.summary}.",
+                    signal.sentence() if signal else "",
+                    own,
+                    *dataset.notes,
+                ],
             )
         ),
         headline={

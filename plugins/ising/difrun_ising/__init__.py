@@ -150,9 +150,9 @@ def difrun_metrics() -> list[Component]:
         Component(
             "lattice",
             "difrun_ising.metrics:lattice",
-            "Energy, magnetisation and correlations of lattices, against their exact law",
+            "Energy, magnetisation and correlations of lattices, against their exact law where it is known",
             provides={"law"},
-            requires={"lattice"},
+            requires={"spins"},
         )
     ]
 

@@ -1,5 +1,6 @@
 """Lattices of spins to learn from: exact or nearly independent draws of the Ising model, and a user's own."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,11 @@ from difrun.contract import MIN_EXAMPLES
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
+from difrun.scene import Drawing, Scene, pictured
 from difrun_ising.lattice import Lattice
+from difrun_ising.moments import reaches
 from difrun_ising.swendsen import Autocorrelation, swendsen_wang
 from difrun_ising.transfer import TransferMatrix, transfer_matrix
-
-WIDEST = 12
-"""Largest shorter side for which the transfer matrix draws and counts."""
 
 
 @attrs.frozen(eq=False, slots=False, kw_only=True)
@@ -38,11 +38,19 @@ class SpinDataset(Dataset):
         return None if self.lattice is None or not reaches(self.lattice) else transfer_matrix(self.lattice)
 
 
-def reaches(lattice: Lattice) -> bool:
-    """Whether the transfer matrix reaches: the shorter side is at most 12."""
-    return min(lattice.shape) <= WIDEST
+def _spin_pictures(scene: Scene) -> Iterable[Drawing]:
+    from difrun_ising.pictures import spin_pictures  # Matplotlib, which only reports need
+
+    return spin_pictures(scene)
 
 
+def _string_pictures(scene: Scene) -> Iterable[Drawing]:
+    from difrun_ising.pictures import string_pictures
+
+    return string_pictures(scene)
+
+
+@pictured(_spin_pictures)
 def ising(
     *,
     seed: int,
@@ -73,6 +81,7 @@ def ising(
             fresh=lambda n, generator: swendsen_wang(lattice, n, generator)[0],
             lattice=lattice,
             autocorrelation=times,
+            notes=(times.sentence(),),
         )
     matrix = transfer_matrix(lattice)
     log_z = matrix.log_z
@@ -88,6 +97,7 @@ def ising(
     )
 
 
+@pictured(_spin_pictures)
 def spin_file(
     *, seed: int, path: Path | None = None, key: str | None = None, held_out: float = 0.2
 ) -> SpinDataset:
@@ -119,6 +129,7 @@ def spin_file(
     return SpinDataset(name=Path(path).name, train=spins[order[kept:]], held_out=spins[order[:kept]])
 
 
+@pictured(_string_pictures)
 def markov(
     *, seed: int, length: int = 16, letters: int = 4, stay: float = 0.7, n: int = 5000, held_out: int = 2000
 ) -> Dataset:

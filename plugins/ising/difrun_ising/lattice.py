@@ -5,6 +5,8 @@ r"""The Ising model on a rectangular lattice: energies, and the statistics by wh
 Spins are tensors (n, rows, columns) of ±1; β, J and h have the units in which kT = 1 at β = 1.
 """
 
+import math
+
 import attrs
 import torch
 from torch import Tensor
@@ -75,8 +77,8 @@ class Lattice:
     def correlation(self, spins: Tensor) -> Tensor:
         """⟨s_0 s_r⟩ of every sample, averaged over sites and both axes: (n, r), r = 1, ..., r_max, float64.
 
-        r_max is half the smaller length on a torus, and that length less one with free boundaries. An axis counts where
-        it reaches: on a torus by its ring, with free boundaries by the pairs that are r apart.
+        r_max is half the longer side on a torus, and that side less one with free boundaries. An axis counts where it
+        reaches: on a torus by its ring, with free boundaries by the pairs that are r apart.
         """
         s = spins.double()
         found = []
@@ -84,6 +86,8 @@ class Lattice:
             pairs = []
             for axis in (-2, -1):
                 length = s.shape[axis]
+                if r > self._reach_of(length):
+                    continue
                 if self.periodic:
                     pairs.append((s * s.roll(-r, axis)).flatten(1))
                 else:
@@ -94,8 +98,19 @@ class Lattice:
     @property
     def reach(self) -> int:
         """r_max of `correlation`."""
-        shorter = min(self.shape)
-        return shorter // 2 if self.periodic else shorter - 1
+        return self._reach_of(max(self.shape))
+
+    def _reach_of(self, length: int) -> int:
+        return length // 2 if self.periodic else length - 1
+
+
+def shaped(shape: tuple[int, ...]) -> Lattice:
+    """What spins of any shape are measured by where nothing is known of them: β = 0, J = 1 and free boundaries.
+
+    One axis is a row; axes after the second are one with it.
+    """
+    rows, columns = (1, shape[0]) if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
+    return Lattice(rows, columns, 0.0, periodic=False)
 
 
 def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str = "cpu") -> Tensor:

@@ -33,6 +33,15 @@ class Autocorrelation:
     magnetisation: float
     spacing: int
 
+    def sentence(self) -> str:
+        """What was measured, in words."""
+        share = math.exp(-2 * SPACING)
+        return (
+            f"Lattices are of Swendsen–Wang chains: integrated autocorrelation times of {self.energy:.2f} sweeps for "
+            f"the energy and {self.magnetisation:.2f} for |M|; two lattices of one chain are {self.spacing} sweeps "
+            f"apart, which leaves about {share:.0e} of their correlation."
+        )
+
 
 def swendsen_wang(lattice: Lattice, n: int, generator: torch.Generator) -> tuple[Tensor, Autocorrelation]:
     """n lattices (n, rows, columns), float32, of parallel chains, nearly independent, and how nearly.

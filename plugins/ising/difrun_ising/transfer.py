@@ -62,7 +62,7 @@ class TransferMatrix:
                 v = row * neighbours(v, k, self.width)
             return v.sum().log() + taken
         root = torch.exp(0.5 * (k * self.row_bonds + b * self.row_sum - scale))
-        heads, _, often = self._necklaces
+        heads, _, often = self.necklaces
         total = row.new_zeros(())
         for some, count in zip(heads.split(self._block), often.split(self._block), strict=True):
             v = functional.one_hot(some, len(row)).to(row.dtype)
@@ -78,7 +78,7 @@ class TransferMatrix:
         return max(1, CHUNK // len(self.states))
 
     @cached_property
-    def _necklaces(self) -> tuple[Tensor, Tensor, Tensor]:
+    def necklaces(self) -> tuple[Tensor, Tensor, Tensor]:
         """One row state of every class of states that a rotation of the ring maps into each other, the class of every
         state, and the sizes of the classes: [T^H]_rr is the same for all states of a class."""
         bits = (self.states > 0).long()
@@ -129,24 +129,30 @@ class TransferMatrix:
     def _law(self, values: Tensor, log_z: Callable[[Tensor], Tensor]) -> Tensor:
         """Probabilities of equally spaced values from the characteristic function ⟨e^{iθX}⟩ = Z(shifted)/Z.
 
-        The values lie 2 apart, so θ_k = πk/n, k = 0, ..., n − 1, inverts it exactly, for n values.
+        The values lie 2 apart, so θ_k = πk/n, k = 0, ..., n − 1, inverts it exactly, for n values; that at π − θ is the
+        conjugate of that at θ, times (−1)^X.
         """
         n = len(values)
         angles = torch.arange(n, dtype=torch.float64) * (torch.pi / n)
         base = self.log_partition()
-        seen = torch.stack(
-            [torch.exp(log_z(torch.complex(torch.zeros(()).double(), a)) - base) for a in angles]
+        half = torch.stack(
+            [
+                torch.exp(log_z(torch.complex(torch.zeros(()).double(), a)) - base)
+                for a in angles[: n // 2 + 1]
+            ]
         )
+        sign = 1 if int(values[0]) % 2 == 0 else -1
+        seen = torch.cat((half, sign * half[1 : n - n // 2].flip(0).conj()))
         waves = torch.exp(torch.complex(torch.zeros(n, n).double(), -values[:, None] * angles))
         return (waves @ seen).real.div(n).clamp_min(0)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         """n independent draws of the exact law, (n, rows, columns), float32."""
         found = torch.empty(n, self.height, dtype=torch.int64)
-        weight = self._row_weight
+        weight = self.row_weight
         # With free boundaries any first row will do here: the messages do not depend on it.
         zeros = torch.zeros(n, dtype=torch.int64)
-        start = _draw(self._first_row.expand(n, -1), generator) if self.wraps else zeros
+        start = _draw(self.row_law.expand(n, -1), generator) if self.wraps else zeros
         order = start.argsort(stable=True)
         groups, counts = start[order].unique_consecutive(return_counts=True)
         size = max(1, CHUNK // (len(weight) * self.height))
@@ -162,7 +168,7 @@ class TransferMatrix:
 
     def _columns_of(self, heads: Tensor, which: Tensor, generator: torch.Generator) -> Tensor:
         """Row states (m, height) of samples whose first row is heads[which], where the lattice wraps."""
-        k, weight = self.couplings[0], self._row_weight
+        k, weight = self.couplings[0], self.row_weight
         # later[j][g, r]: weight of all rows after row j, given r there and the first row of group g
         if self.wraps:
             message = torch.eye(len(weight), dtype=torch.float64)[heads]
@@ -198,16 +204,16 @@ class TransferMatrix:
         return self._step(torch.arange(len(self.states)))
 
     @cached_property
-    def _row_weight(self) -> Tensor:
+    def row_weight(self) -> Tensor:
         k, b = self.couplings
         log = k * self.row_bonds + b * self.row_sum
         return torch.exp(log - log.max())
 
     @cached_property
-    def _first_row(self) -> Tensor:
+    def row_law(self) -> Tensor:
         """p(first row) on the torus: the diagonal of T^H, normalised."""
-        k, root = self.couplings[0], self._row_weight.sqrt()
-        heads, which, _ = self._necklaces
+        k, root = self.couplings[0], self.row_weight.sqrt()
+        heads, which, _ = self.necklaces
         found = []
         for some in heads.split(self._block):
             v = functional.one_hot(some, len(root)).double()
@@ -237,7 +243,7 @@ class TransferMatrix:
 
     def _marginals(self, likelihood: Tensor) -> Tensor:
         n = len(likelihood)
-        weights = self._row_weight * _products(likelihood)  # (n, height, 2^W)
+        weights = self.row_weight * _products(likelihood)  # (n, height, 2^W)
         size = weights.shape[-1]
         kernel = self._kernel
         if self.wraps:
