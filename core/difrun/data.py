@@ -129,6 +129,11 @@ class Dataset:
         """Variance of the training examples per coordinate (divided by N), computed in float64, float32."""
         return self.train.double().var(0, correction=0).float()
 
+    @cached_property
+    def cov(self) -> Tensor:
+        """Covariance of the training examples, flattened to d coordinates (divided by N), (d, d), float64."""
+        return torch.cov(self.train.flatten(1).double().T, correction=0).reshape(2 * (self.train[0].numel(),))
+
     def decode(self, x: Tensor) -> Tensor:
         """Samples in the user's units."""
         return x if self.scaling is None else self.scaling.decode(x)

@@ -17,7 +17,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
 from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
+from difrun.model import MOST_CORRELATED, ScoreModel
 
 _BLOCK = 8_000_000
 """Numbers in the largest temporary, so that many components and many points fit into memory together."""
@@ -35,6 +35,7 @@ class ExactMixture(ScoreModel):
         self.process = process
         self.shape = (mixture.dim,)
         self.mean, self.var = mixture.mean, mixture.var
+        self.cov = mixture.cov if mixture.dim <= MOST_CORRELATED else None
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
 
     def forward(self, x: Tensor, at: Any) -> Tensor:

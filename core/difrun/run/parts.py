@@ -11,8 +11,9 @@ from torch import nn
 from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
+from difrun.gaussian import GaussianProcess
 from difrun.loss import Loss
-from difrun.model import ScoreModel
+from difrun.model import MOST_CORRELATED, ScoreModel
 from difrun.randomness import seed_of
 from difrun.registry import Registered
 
@@ -56,6 +57,8 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with speaking_for(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
+    if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
+        model.cov = dataset.cov
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 
