@@ -114,7 +114,8 @@ class PrincipalFrame(GaussianFrame):
         """Q and s in the dtype and on the device of x."""
         key = x.dtype, x.device
         if key not in self._cast:
-            self._cast[key] = self.axes.to(x), self.stds.to(x)
+            # not every device has float64
+            self._cast[key] = self.axes.to(x.dtype).to(x.device), self.stds.to(x.dtype).to(x.device)
         return self._cast[key]
 
 

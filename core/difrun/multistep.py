@@ -205,6 +205,8 @@ class Multistep(Sampler):
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         frame, rows, k, slopes, before, left = state
+        if k == 0:
+            rows = [(_like(x, corrector), _like(x, predictor)) for corrector, predictor in rows]
         corrector, predictor = rows[k]
         slopes = [*slopes[-KEPT:], frame.slope(x, at)]
         if not corrector:
@@ -227,8 +229,13 @@ def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
     return [(parts(corrector), parts(predictor)) for corrector, predictor in rows]
 
 
+def _like(x: Tensor, row: Sequence[Any]) -> list[Any]:
+    """Weights in the dtype and on the device of x, where they are tensors."""
+    return [w.to(x.dtype).to(x.device) if isinstance(w, Tensor) else w for w in row]
+
+
 def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:
     """y + Σ w_j q_j, the last weight with the last slope."""
     for weight, slope in zip(row, slopes[-len(row) :], strict=True):
-        y = y + weight.to(slope) * slope if isinstance(weight, Tensor) else y.add(slope, alpha=weight)
+        y = y + weight * slope if isinstance(weight, Tensor) else y.add(slope, alpha=weight)
     return y
