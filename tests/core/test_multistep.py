@@ -191,6 +191,23 @@ def test_adams_on_a_pilot_grid_beats_heun_at_equal_evaluations(evaluations, boun
     assert error < heun / 5
 
 
+def test_principal_axes_pay_where_the_data_are_long_and_thin():
+    """Two rows of twelve modes, 16 times as long as wide, five steps: less than half the error of one σ_d for all."""
+    along = torch.arange(12) * 0.8 - 4.4
+    rows = torch.cat([torch.stack([along, torch.full((12,), side)], 1) for side in (0.25, -0.25)])
+    cos, sin = math.cos(0.5), math.sin(0.5)
+    means = rows @ torch.tensor([[cos, sin], [-sin, cos]])
+    law = GaussianMixture(torch.full((24,), 1 / 24), means, torch.full((24,), 0.07**2))
+    errors = []
+    for cov in (law.cov, None):
+        model = ExactMixture(law, ReferenceVE())
+        model.cov = cov
+        x = noise(model, 256, seed=5)
+        truth = integrate(Adams(), model, x, pilot(model, 300))
+        errors.append(rms(integrate(Adams(), model, x, pilot(model, 5)) - truth))
+    assert errors[0] < errors[1] / 2, errors
+
+
 def test_the_pilot_puts_steps_where_trajectories_bend():
     """Two far blobs of width 0.05: the densest steps lie between the noise of the distance and that of the width."""
     law = GaussianMixture([0.5, 0.5], [[2.0, 2.0], [-2.0, -2.0]], [0.0025, 0.0025])

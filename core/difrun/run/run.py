@@ -65,6 +65,7 @@ class Run:
     listener: Listener
     trainer: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
+    _guided: tuple[Any, Any] | None = None
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -88,8 +89,14 @@ class Run:
 
     @property
     def model(self) -> Any:
-        """The model, inside its guidances."""
-        return guided(self.parts.model, self.plan.guidance)
+        """The model, inside its guidances: one object until the weights change, so that its pilot is solved once."""
+        if not self.plan.guidance:
+            return self.parts.model
+        step = 0 if self.trainer is None else self.trainer.step
+        key = (self.parts.model, self.plan.guidance, step)
+        if self._guided is None or self._guided[0] != key:
+            self._guided = key, guided(self.parts.model, self.plan.guidance)
+        return self._guided[1]
 
     @property
     def signal(self) -> Signal | None:
