@@ -242,6 +242,11 @@ class Dataset:
             var += (part.double() - mean).square().sum(0) / len(self.train)
         return mean, var
 
+    @cached_property
+    def cov(self) -> Tensor:
+        """Covariance of the training examples, flattened to d coordinates (divided by N), (d, d), float64."""
+        return torch.cov(self.train.flatten(1).double().T, correction=0).reshape(2 * (self.train[0].numel(),))
+
     def decode(self, x: Tensor) -> Tensor:
         """Samples in the user's units."""
         return x if self.scaling is None else self.scaling.decode(x)

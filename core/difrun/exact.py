@@ -18,7 +18,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
 from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel, for_rows
+from difrun.model import MOST_CORRELATED, ScoreModel, for_rows
 
 _BLOCK = 8_000_000
 """Numbers in the largest temporary, so that many components and many points fit into memory together."""
@@ -42,6 +42,7 @@ class ExactMixture(ScoreModel):
         self.component_labels = component_labels
         self.shape = (mixture.dim,)
         self.mean, self.var = mixture.mean, mixture.var
+        self.cov = mixture.cov if mixture.dim <= MOST_CORRELATED else None
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
 
     def forward(self, x: Tensor, at: Any) -> Tensor:

@@ -24,6 +24,15 @@ from difrun.gaussian import GaussianProcess, mix
 from difrun.kinds import PARAMETERISATIONS, conversion, is_zero, row
 from difrun.reverse import Pull
 
+MOST_CORRELATED = 256
+"""Coordinates beyond which nobody takes the covariance of the data: a rotation would cost more than a small network."""
+
+EVEN = 1.5
+"""Ratio of the variances along principal axes below which the data count as round."""
+
+LEAST = 1e-4
+"""Least variance along an axis, in units of the average: what is narrower is a constant to a sampler."""
+
 
 class ScoreModel:
     """Something that predicts one kind and, through x̂_0, all others.
@@ -32,6 +41,8 @@ class ScoreModel:
     shape: shape of one example.
     mean, var: moments of the data per coordinate, from which the prior is matched.
     kind: what `forward` returns, one of `difrun.kinds.KINDS` for Gaussian processes.
+    cov: covariance of the data (d, d), float64 on the CPU, over the d coordinates of a flattened example; None where it
+        is not known or they are many.
     tunings: number of steps -> `difrun.tune.Tuning` that was found for this model.
     inner: the model that a wrapper asks; None for one that answers itself.
     shares: how the classes are spread in the data, for a model that was trained on labels and draws by them; else ().
@@ -45,6 +56,7 @@ class ScoreModel:
     mean: Any = 0.0
     var: Any = 0.0
     kind: str = "x0"
+    cov: Tensor | None = None
     tunings: Mapping[int, Any] = MappingProxyType({})
     inner: Any = None
     _shares: tuple[float, ...] = ()
@@ -123,6 +135,19 @@ class ScoreModel:
     def data_std(self) -> float:
         """σ_d, with σ_d² the average of `var`; 1 where the data do not vary."""
         return _std(torch.as_tensor(self.var))
+
+    @cached_property
+    def principal(self) -> tuple[Tensor, Tensor] | None:
+        """Principal axes of the data, the columns of (d, d), and standard deviations along them (d,), float64.
+
+        None where `cov` is, and where the variances are equal within a factor `EVEN`. Those of less than `LEAST` times
+        σ_d² count as much.
+        """
+        if self.cov is None:
+            return None
+        variances, axes = torch.linalg.eigh(self.cov)
+        variances = variances.clamp(min=LEAST * self.data_std**2)
+        return None if variances[-1] <= EVEN * variances[0] else (axes, variances.sqrt())
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         """The prediction of `kind` at x of shape (n, ...)."""
@@ -307,6 +332,7 @@ class Centred(ScoreModel):
         self.process = model.process.centred()
         self.offset = model.process.centre_like(like)
         self.shape, self.kind, self.var, self.tunings = model.shape, model.kind, model.var, model.tunings
+        self.cov, self.principal = model.cov, model.principal
         mean = torch.as_tensor(model.mean)
         self.mean = mean.to(self.offset) - self.offset if isinstance(self.offset, Tensor) else mean
 
@@ -331,6 +357,7 @@ class Counted(ScoreModel):
         self.inner: ScoreModel = model
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
         self.mean, self.var, self.tunings = model.mean, model.var, model.tunings
+        self.cov, self.principal = model.cov, model.principal
         self._counts = {
             "evaluations": 0,
             "examples": 0,

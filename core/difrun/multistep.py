@@ -72,6 +72,10 @@ class Frame:
         """c at an instant, strictly increasing along the way; −inf at a T where nothing of the data is left."""
         raise NotImplementedError
 
+    def nodes(self, clocks: Tensor) -> Tensor:
+        """The clocks (n,) of a grid as polynomials see them: themselves, or (n, d) where each of d axes has its own."""
+        return clocks
+
     def kernel(self, clocks: Tensor) -> Tensor:
         """k at some clocks; 1 unless overridden."""
         return torch.ones_like(clocks)
@@ -93,12 +97,21 @@ class Frame:
         raise NotImplementedError
 
 
-Row = tuple[list[float], list[float]]
-"""Weights of a step: of the corrector of the step before it (none: empty), and of its own predictor."""
+Row = tuple[list[Any], list[Any]]
+"""Weights of a step: of the corrector of the step before it (none: empty), and of its own predictor.
+
+Each is a number or, where every axis has a clock of its own, a tensor (d,).
+"""
+
+Change = tuple[Any, Any]
+"""What is added to the two rows of weights of a step, in units of its length; the last number is of the last slope."""
 
 
 def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) -> list[tuple[Tensor, Tensor]]:
-    """(corrector, predictor) of every step between the clocks, numbers or tensors, from their polynomials."""
+    """(corrector, predictor) of every step between the clocks, numbers or tensors, from their polynomials.
+
+    Shape (p,) each, (d, p) where every axis has a clock of its own; the corrector is empty where there is none.
+    """
     # A node at −inf serves the first step alone: no polynomial passes through it.
     first = 0 if math.isfinite(clocks[0]) else 1
     steps = range(len(clocks) - 1)
@@ -117,19 +130,45 @@ def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) ->
 
 def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, int, int]]) -> list[Tensor]:
     """The weights of every span, those with equally many nodes computed together."""
-    if all(isinstance(c, float) for c in clocks):
-        grid = torch.tensor(clocks, dtype=torch.float64)
-    else:
-        grid = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks])
+    grid = _nodes(frame, clocks)
     kernel = None if type(frame).kernel is Frame.kernel else frame.kernel
     found: dict[int, Tensor] = {}
     for count in {high - low for low, high, _ in spans}:
         which = [k for k, (low, high, _) in enumerate(spans) if high - low == count]
         lows, steps = (torch.tensor([spans[k][part] for k in which]) for part in (0, 2))
-        nodes = grid[lows[:, None] + torch.arange(count)]
+        nodes = grid[lows[:, None] + torch.arange(count)].movedim(1, -1)
         rows = coefficients(nodes, grid[steps], grid[steps + 1], kernel)
         found.update(zip(which, rows.unbind(), strict=True))
     return [found[k] for k in range(len(spans))]
+
+
+def altered(
+    frame: Frame, clocks: Sequence[Any], order: int, corrected: bool, changes: Sequence[Change]
+) -> list[tuple[Tensor, Tensor]]:
+    """`weights` plus changes, one pair of (corrector, predictor) per step, in units of that step's length.
+
+    A change may reach further back than the polynomial; an empty one leaves the weights as they are.
+    """
+    rows, steps = weights(frame, clocks, order, corrected), _nodes(frame, clocks).diff(dim=0)
+    return [
+        (_moved(row[0], change[0], step), _moved(row[1], change[1], step))
+        for row, change, step in zip(rows, changes, steps, strict=True)
+    ]
+
+
+def _moved(row: Tensor, change: Any, step: Tensor) -> Tensor:
+    change = torch.as_tensor(change, dtype=torch.float64)
+    if not change.numel():
+        return row
+    earlier = row.new_zeros(*row.shape[:-1], len(change) - row.shape[-1])
+    return torch.cat([earlier, row], -1) + step[..., None] * change
+
+
+def _nodes(frame: Frame, clocks: Sequence[Any]) -> Tensor:
+    """`Frame.nodes` of clocks that are numbers or tensors."""
+    if all(isinstance(c, float) for c in clocks):
+        return frame.nodes(torch.tensor(clocks, dtype=torch.float64))
+    return frame.nodes(torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks]))
 
 
 class Multistep(Sampler):
@@ -152,16 +191,22 @@ class Multistep(Sampler):
 
     def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
         """The weights of every step."""
+        return self.changed(frame, instants, None)
+
+    def changed(self, frame: Frame, instants: Sequence[Any], changes: Sequence[Change] | None) -> list[Row]:
+        """The weights of every step, with changes that tuning found (`altered`); None: without."""
         clocks = [frame.clock(at) for at in instants]
-        return [
-            (corrector.tolist(), predictor.tolist())
-            for corrector, predictor in weights(frame, clocks, *self.scheme(len(clocks) - 1))
-        ]
+        scheme = self.scheme(len(clocks) - 1)
+        if changes is None:
+            return as_rows(weights(frame, clocks, *scheme))
+        return as_rows(altered(frame, clocks, *scheme, changes))
 
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         frame, rows, k, slopes, before, left = state
+        if k == 0:
+            rows = [(_like(x, corrector), _like(x, predictor)) for corrector, predictor in rows]
         corrector, predictor = rows[k]
         slopes = [*slopes[-KEPT:], frame.slope(x, at)]
         if not corrector:
@@ -173,6 +218,20 @@ class Multistep(Sampler):
                 y = y + (frame.enter(x, at) - frame.enter(left, at))
         x = frame.leave(combined(y, predictor, slopes), to)
         return x, (frame, rows, k + 1, slopes, y, x)
+
+
+def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
+    """Rows of weights as the loop takes them: numbers, or a tensor (d,) per slope."""
+
+    def parts(row: Tensor) -> list[Any]:
+        return row.tolist() if row.ndim == 1 else list(row.unbind(-1))
+
+    return [(parts(corrector), parts(predictor)) for corrector, predictor in rows]
+
+
+def _like(x: Tensor, row: Sequence[Any]) -> list[Any]:
+    """Weights in the dtype and on the device of x, where they are tensors."""
+    return [w.to(x.dtype).to(x.device) if isinstance(w, Tensor) else w for w in row]
 
 
 def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:

@@ -15,11 +15,12 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.builtin.multistep import Adams, GaussianFrame
+from difrun.builtin.multistep import Adams
 from difrun.errors import DifrunError
+from difrun.gaussian_frame import gaussian_frame
 from difrun.integrate import integrate
 from difrun.model import Centred, typical
-from difrun.multistep import KEPT, Frame, Row, combined, weights
+from difrun.multistep import KEPT, Change, Frame, Row, altered, combined, weights
 from difrun.pilot import pilot
 from difrun.randomness import Generator, seed_of
 
@@ -46,7 +47,8 @@ Watch = Callable[[int, int], Any]
 class Tuning:
     """What was found for one number of steps, and what it gains.
 
-    times: the grid (steps + 1,). rows: the weights of every step; None: those of `adams` on that grid.
+    times: the grid (steps + 1,). changes: what is added to the weights of `adams` on that grid, per step, in units of
+    its length and over all earlier slopes that it may use; None: nothing.
     error: root mean square distance to the fine solution over the root mean square radius of the data, on noise that
     tuning has not seen; median: of the distances, over the same radius. before, median_before: the same for `adams` on
     the pilot grid. trajectories: on how many it was measured. A few trajectories that end in another mode make up most
@@ -54,7 +56,7 @@ class Tuning:
     """
 
     times: list[float]
-    rows: list[Row] | None
+    changes: list[Change] | None
     error: float
     before: float
     median: float
@@ -98,16 +100,16 @@ def tune(
         solver.free_weights()
         solver.descend(iterations, noise, truth, lambda done: told(first + done))
         found.append(solver.state())
-    times, rows = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
+    times, changes = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
     noise, truth = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
     radius = float(truth.square().flatten(1).sum(1).mean().sqrt())
 
-    def apart(state: tuple[list[float], list[Row] | None]) -> tuple[float, float]:
+    def apart(state: tuple[list[float], list[Change] | None]) -> tuple[float, float]:
         squares = (carried(model, noise, *state) - truth).square().flatten(1).sum(1)
         return float(squares.mean().sqrt()) / radius, float(squares.median().sqrt()) / radius
 
-    (before, median_before), (error, median) = apart(found[0]), apart((times, rows))
-    return Tuning(times, rows, error, before, median, median_before, len(noise))
+    (before, median_before), (error, median) = apart(found[0]), apart((times, changes))
+    return Tuning(times, changes, error, before, median, median_before, len(noise))
 
 
 def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -127,19 +129,19 @@ def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
     return noise, integrate(Adams(), asked, noise, pilot(model, FINE_STEPS))
 
 
-def carried(model: Any, noise: Tensor, times: Sequence[float], rows: list[Row] | None) -> Tensor:
-    """Where `adams` carries noise on a grid, with weights of its own or with those given."""
-    return integrate(Given(given=rows), typical(model, len(noise)), noise, times)
+def carried(model: Any, noise: Tensor, times: Sequence[float], changes: list[Change] | None) -> Tensor:
+    """Where `adams` carries noise on a grid, with weights of its own or with these changed."""
+    return integrate(Given(given=changes), typical(model, len(noise)), noise, times)
 
 
 @attrs.frozen
 class Given(Adams):
-    """`adams` with given weights; None: its own."""
+    """`adams` with given changes of its weights."""
 
-    given: list[Row] | None = None
+    given: list[Change] | None = None
 
     def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
-        return Adams.rows(self, frame, instants) if self.given is None else self.given
+        return self.changed(frame, instants, self.given)
 
 
 class Solver:
@@ -153,7 +155,7 @@ class Solver:
         self.process = model.process.centred()
         self.shift = model.process.centre_like(torch.as_tensor(model.mean))
         self.model = model if self.process is model.process else Centred(model, torch.as_tensor(model.mean))
-        self.frame = GaussianFrame(self.model)
+        self.frame = gaussian_frame(self.model)
         self.steps = len(times) - 1
         self.times = list(times)
         instants = self.process.instants(times)
@@ -161,7 +163,6 @@ class Solver:
         self._first, self._last = (self.frame.clock(at) for at in (self._start, self._end))
         clocks = torch.tensor([self.frame.clock(at) for at in instants], dtype=torch.float64)
         self.parameters = [clocks.diff().log().requires_grad_()]
-        self._base: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def clocks(self) -> list[Any]:
         """The ends as numbers, tensors in between."""
@@ -169,33 +170,33 @@ class Solver:
         return [self._first, *(self._first + (self._last - self._first) * inner).unbind(), self._last]
 
     def rows(self) -> list[tuple[Tensor, Tensor]]:
-        if not self._base:
-            return weights(self.frame, self.clocks(), *Adams().scheme(self.steps))
-        changes = iter(self.parameters[1:])
-        return [
-            (corrector + step * next(changes), predictor + step * next(changes))
-            for corrector, predictor, step in self._base
-        ]
+        scheme, changes = Adams().scheme(self.steps), self._changes()
+        if changes is None:
+            return weights(self.frame, self.clocks(), *scheme)
+        return altered(self.frame, self.clocks(), *scheme, changes)
 
     def free_weights(self) -> None:
-        """From now on the weights are parameters, which no longer follow the grid."""
+        """From now on the weights may differ from those of the polynomials on the grid."""
         with torch.no_grad():
             rows = self.rows()
-            steps = torch.tensor([float(c) for c in self.clocks()], dtype=torch.float64).diff()
-        for i, (corrector, predictor) in enumerate(rows):
+        for i, (corrector, _) in enumerate(rows):
             room = min(i + 1, KEPT)
             # A step that is not corrected starts from where the last prediction left it.
-            padded = _padded(corrector, room) if len(corrector) else corrector.double()
-            self._base.append((padded, _padded(predictor, room), steps[i]))
-            self.parameters += [torch.zeros_like(part).requires_grad_() for part in self._base[-1][:2]]
+            for free in (room if corrector.numel() else 0, room):
+                self.parameters.append(torch.zeros(free, dtype=torch.float64, requires_grad=True))
 
-    def state(self) -> tuple[list[float], list[Row] | None]:
-        """The grid, and the weights where they are free."""
+    def _changes(self) -> list[tuple[Tensor, Tensor]] | None:
+        free = self.parameters[1:]
+        return list(zip(free[::2], free[1::2], strict=True)) or None
+
+    def state(self) -> tuple[list[float], list[Change] | None]:
+        """The grid, and the changes of the weights where they are free."""
         with torch.no_grad():
             clocks = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in self.clocks()[1:-1]])
             inner = self.process.time_at(-(self.frame.std * torch.tan(-clocks)).log()).tolist()
-            rows = [(c.tolist(), p.tolist()) for c, p in self.rows()] if self._base else None
-        return [self.times[0], *inner, self.times[-1]], rows
+            changes = self._changes()
+        told = None if changes is None else [(c.tolist(), p.tolist()) for c, p in changes]
+        return [self.times[0], *inner, self.times[-1]], told
 
     def instants(self, like: Tensor) -> list[Any]:
         """Those of the grid; the inner ones differentiable in the clocks.
@@ -218,11 +219,11 @@ class Solver:
         for i, (corrector, predictor) in enumerate(self.rows()):
             slopes.append(self.frame.slope(x, instants[i]))
             y = (
-                combined(y, corrector.to(x).unbind(), slopes)
-                if len(corrector)
+                combined(y, corrector.to(x).unbind(-1), slopes)
+                if corrector.numel()
                 else self.frame.enter(x, instants[i])
             )
-            x = self.frame.leave(combined(y, predictor.to(x).unbind(), slopes), instants[i + 1])
+            x = self.frame.leave(combined(y, predictor.to(x).unbind(-1), slopes), instants[i + 1])
         return x + self.shift
 
     def loss(self, x: Tensor, truth: Tensor) -> Tensor:
@@ -267,8 +268,3 @@ class Solver:
         with torch.no_grad():
             for parameter, value in zip(self.parameters, kept, strict=True):
                 parameter.copy_(value)
-
-
-def _padded(row: Tensor, room: int) -> Tensor:
-    """The weights with zeros for earlier slopes in front, `room` in all."""
-    return torch.cat([row.new_zeros(max(0, room - len(row))), row]).double()

@@ -1,6 +1,7 @@
 """The same run from Python: `resolve`, `start`, `reopen`."""
 
 import random
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import torch
 
 import difrun as api
 from difrun.errors import ConfigError, DifrunError, Interrupted
+from difrun.run.parts import build
+from difrun.run.run import Run
 
 from .support import SMALL, assert_same_result, difrun, facts, hidden, samples, saved_step, without_pictures
 
@@ -221,3 +224,28 @@ def test_resume_of_a_finished_run_says_so(by_command, monkeypatch):
     api.reopen(by_command, heard).resume()
     assert "this run is finished; only its pictures and its report are drawn again" in heard.notes
     assert heard.stages == ["draw"]
+
+
+def test_a_model_knows_the_covariance_of_its_examples():
+    """What `adams` takes its axes from: NumPy's covariance of the training examples, on a Gaussian process."""
+    chosen = api.resolve(
+        {"process": "ou", "dataset": "spiral"}, {"model": {"width": 8}, "": {"device": "cpu"}}
+    )
+    parts = build(chosen, torch.device("cpu"))
+    expected = np.cov(parts.dataset.train.double().numpy().T, bias=True)
+    np.testing.assert_allclose(parts.model.cov.numpy(), expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(build(chosen, torch.device("cpu")).model.cov, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_guided_model_is_one_object_until_the_weights_change(monkeypatch):
+    """So that a grid made for it is made once."""
+    monkeypatch.setattr("difrun.run.run.guided", lambda model, guidance: [model, guidance])
+    trainer = SimpleNamespace(step=3)
+    run = Run(SimpleNamespace(guidance=("clip",)), None, SimpleNamespace(model="m"), None, None, trainer)
+    first = run.model
+    assert first == ["m", ("clip",)]
+    assert run.model is first
+    trainer.step = 4
+    assert run.model is not first
+    run.plan = SimpleNamespace(guidance=())
+    assert run.model == "m"

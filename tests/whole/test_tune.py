@@ -95,7 +95,7 @@ def test_samples_of_another_tuning_have_another_name(tuned):
     )
     content = json.loads((folder / "tuning.json").read_text())
     whole = json.dumps(content)
-    content["4"]["rows"] = None
+    content["4"]["changes"] = None
     try:
         (folder / "tuning.json").write_text(json.dumps(content))
         difrun("sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4)

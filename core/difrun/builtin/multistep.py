@@ -3,62 +3,11 @@ r"""Multistep samplers: Adams in the frame of the data's Gaussian, and exponenti
 import math
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from difrun.builtin.options import AdamsOptions, ExponentialOptions
+from difrun.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.multistep import Frame, Multistep
-
-
-class GaussianFrame(Frame):
-    r"""The frame in which data that are N(m, σ_d² I) need no integration at all.
-
-    With m and σ_d² the mean and the average variance of the data, and S² = α²σ_d² + σ²,
-
-        y = (x − α m)/S,    φ = atan(σ/(α σ_d)),    −dy/dφ = q = [σ (x̂_0 − m)/σ_d − α σ_d ε̂]/S
-
-    is the probability flow of every Gaussian process. q is what a network with the preconditioning of Karras et al.
-    (2022, arXiv 2206.00364) puts out; it vanishes for N(m, σ_d² I), and is bounded at both ends. The clock is −φ.
-    """
-
-    def __init__(self, model: Any):
-        super().__init__(model)
-        mean = torch.as_tensor(model.mean)
-        # Most data are centred: without m there is a kernel less in each of the three.
-        self.mean = None if not mean.is_meta and not mean.any() else mean
-        self.std = model.data_std
-
-    def clock(self, at: Any) -> float:
-        return -math.atan2(at.sigma, at.alpha * self.std)
-
-    def _total(self, at: Any) -> Any:
-        return (at.alpha**2 * self.std**2 + at.var) ** 0.5
-
-    def _plus_mean(self, x: Tensor, factor: Any) -> Tensor:
-        """x + factor · m."""
-        if self.mean is None:
-            return x
-        mean = self.mean.to(x)
-        return torch.add(x, mean, alpha=factor) if isinstance(factor, float) else x + factor * mean
-
-    def enter(self, x: Tensor, at: Any) -> Tensor:
-        return self._plus_mean(x, -at.alpha) / self._total(at)
-
-    def leave(self, y: Tensor, at: Any) -> Tensor:
-        return self._plus_mean(self._total(at) * y, at.alpha)
-
-    def slope(self, x: Tensor, at: Any) -> Tensor:
-        """q = a x + b x̂_0 + c m = a′ x + b′ ε̂ + c m: each form is well conditioned at its end of time."""
-        total, std = self._total(at), self.std
-        alone = isinstance(at.lam, float)
-        if (at.lam if alone else at.lam.mean()) > 0:  # one time for all
-            kind, a, b = "noise", at.sigma / (at.alpha * std * total), -total / (at.alpha * std)
-        else:
-            kind, a, b = "x0", -at.alpha * std / (at.sigma * total), total / (at.sigma * std)
-        carried = (
-            self.model.carry(x, at, kind, a, b) if alone else a * x + b * self.model.predict(x, at, kind)
-        )
-        return self._plus_mean(carried, -at.sigma / (total * std))
 
 
 class LogSNRFrame(Frame):
@@ -84,7 +33,7 @@ class LogSNRFrame(Frame):
 
 
 class Adams(AdamsOptions, Multistep):
-    r"""Adams predictor–corrector in the frame of the data's Gaussian (`GaussianFrame`): the default sampler.
+    r"""Adams predictor–corrector in the frame of the data's Gaussian (`difrun.gaussian_frame`): the default sampler.
 
     Polynomials in φ through the last slopes give Adams–Bashforth predictors and, when the slope at the new node is
     known, Adams–Moulton correctors, on any grid. One network evaluation per step.
@@ -98,7 +47,7 @@ class Adams(AdamsOptions, Multistep):
         return 5 if self.fixed_order is None else self.fixed_order
 
     def frame(self, model: Any) -> GaussianFrame:
-        return GaussianFrame(model)
+        return gaussian_frame(model)
 
     def scheme(self, steps: int) -> tuple[int, bool]:
         if self.fixed_order is not None:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from difrun.builtin.multistep import Adams, GaussianFrame
+from difrun.builtin.multistep import Adams
 from difrun.errors import DifrunError
+from difrun.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.multistep import Frame, Multistep, Row
 from difrun.words import listed
 
@@ -36,7 +37,7 @@ class Tuned(Multistep):
     order = None
 
     def frame(self, model: Any) -> GaussianFrame:
-        return GaussianFrame(model)
+        return gaussian_frame(model)
 
     def scheme(self, steps: int) -> tuple[int, bool]:
         return Adams().scheme(steps)
@@ -45,4 +46,4 @@ class Tuned(Multistep):
         tuning = found(frame.model, len(instants) - 1)
         if [at.t for at in instants] != tuning.times:
             raise DifrunError("The sampler 'tuned' goes with the grid that it was tuned on: --grid tuned.")
-        return super().rows(frame, instants) if tuning.rows is None else tuning.rows
+        return self.changed(frame, instants, tuning.changes)

@@ -11,9 +11,10 @@ from torch import nn
 from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
+from difrun.gaussian import GaussianProcess
 from difrun.guidance import Context
 from difrun.loss import Loss
-from difrun.model import ScoreModel
+from difrun.model import MOST_CORRELATED, ScoreModel
 from difrun.randomness import seed_of
 from difrun.registry import Registered
 
@@ -61,6 +62,8 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
     if classes.get("classes"):
         model.shares, model._knows_any = dataset.shares, plan.train.label_dropout > 0
         model.class_moments = dataset.class_moments
+    if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
+        model.cov = dataset.cov
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 

@@ -66,7 +66,7 @@ class Run:
     listener: Listener
     trainer: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
-    _guided: tuple[tuple[Chosen, ...], Any] = ((), None)
+    _guided: tuple[Any, Any] | None = None
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -94,11 +94,12 @@ class Run:
         return self.guided(self.plan.guidance)
 
     def guided(self, guidance: tuple[Chosen, ...]) -> Any:
-        """The model inside these guidances. Those that were made last are kept: one may have had to learn."""
+        """The model inside these guidances: one object until the weights change, as one may have had to learn."""
         if not guidance:
             return self.parts.model
-        if self._guided[0] != guidance:
-            self._guided = guidance, guided(self.parts.model, guidance, self._context())
+        key = (self.parts.model, guidance, 0 if self.trainer is None else self.trainer.step)
+        if self._guided is None or self._guided[0] != key:
+            self._guided = key, guided(self.parts.model, guidance, self._context())
         return self._guided[1]
 
     def _context(self) -> Context:

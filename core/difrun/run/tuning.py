@@ -57,6 +57,6 @@ def improve(
 
 def _tuning(steps: int, given: Mapping[str, Any]) -> Tuning:
     tuning = Tuning(**given)
-    if len(tuning.times) != steps + 1 or (tuning.rows is not None and len(tuning.rows) != steps):
+    if len(tuning.times) != steps + 1 or (tuning.changes is not None and len(tuning.changes) != steps):
         raise ValueError(f"the entry {steps} is not for {steps} steps")
     return tuning
