@@ -146,12 +146,12 @@ def test_unknown_names_get_a_suggestion_the_installed_names_and_where_to_get_mor
 
 
 def test_a_name_of_a_broken_or_disabled_plugin_points_to_it(site):
-    site.add("difrun-images", "import nothing_like_it")
+    site.add("difrun-elsewhere", "import nothing_like_it")
     site.add("difrun-good", GOOD)
-    with pytest.raises(ConfigError, match="plugin difrun-images is broken: see 'difrun doctor'"):
-        Registry.discover(only="images").get("process", "images")
-    with pytest.raises(ConfigError, match="plugin difrun-images is disabled by DIFRUN_PLUGINS"):
-        Registry.discover(only="good").get("process", "images")
+    with pytest.raises(ConfigError, match="plugin difrun-elsewhere is broken: see 'difrun doctor'"):
+        Registry.discover(only="elsewhere").get("process", "elsewhere")
+    with pytest.raises(ConfigError, match="plugin difrun-elsewhere is disabled by DIFRUN_PLUGINS"):
+        Registry.discover(only="good").get("process", "elsewhere")
 
 
 def test_a_name_offered_twice_is_refused_bare_and_found_qualified(site):
