@@ -20,8 +20,8 @@ KNOWN_PLUGINS: dict[str, tuple[str, ...]] = {
     "difrun-edm": ("edm",),
     "difrun-flow": ("flow", "sde", "reflow"),
     "difrun-ising": ("ising", "tau-leap", "heat-bath"),
-    "difrun-guidance": ("guidance", "cfg", "classifier"),
-    "difrun-images": ("images", "unet"),
+    "difrun-guidance": ("guidance", "cfg", "classifier", "dps", "pigdm", "mmps"),
+    "difrun-images": ("images", "unet", "digits", "mnist", "image-folder"),
 }
 
 

@@ -4,6 +4,7 @@ import errno
 
 import pytest
 
+from difrun import distributions
 from difrun.errors import DifrunError, Interrupted
 
 TOY = ("--process", "toy")
@@ -15,10 +16,6 @@ TOY = ("--process", "toy")
         (("--process", "toi"), "--process: no process is called 'toi'. Did you mean 'toy'?"),
         ((*TOY, "--sampler", "huen"), "--sampler: no sampler is called 'huen'. Did you mean 'heun'?"),
         ((*TOY, "--metric", "gpa"), "--metric: no metric is called 'gpa'. Did you mean 'gap'?"),
-        (
-            ("--process", "images"),
-            "Installed: coin, toy.\nIt is offered by the plugin difrun-images, which is not installed.\n",
-        ),
         (("--process", "coin", "--sampler", "heun"), "which process 'coin' (difrun-toy) does not offer"),
         (
             (*TOY, "--process.teta", "1"),
@@ -73,6 +70,15 @@ def test_usage_errors_name_what_was_wrong_and_what_to_write(toy, call, work, in_
     assert code == 2
     assert message in err
     assert "Traceback" not in err
+
+
+def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, monkeypatch):
+    monkeypatch.setitem(distributions.KNOWN_PLUGINS, "difrun-nowhere", ("nowhere",))
+    code, _, err = call("--process", "nowhere")
+    assert code == 2
+    assert (
+        "Installed: coin, toy.\nIt is offered by the plugin difrun-nowhere, which is not installed.\n" in err
+    )
     assert work.calls == []
     assert out == ""
 
