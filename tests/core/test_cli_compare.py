@@ -184,6 +184,20 @@ def test_floors_that_differ_between_runs_have_a_row_each(call, asked):
     assert [line for line in lines if "floor 0.0" in line] == ["floor 0.004 ± 0.0005"]
 
 
+def test_exact_values_have_a_row_below_the_floors(call, asked):
+    energy = {"value": -0.7, "value_sd": 0.01, "exact": -0.91915, "floor": -0.92, "floor_sd": 0.01}
+    plain = {"value": 0.2, "value_sd": 0.01, "floor": 0.1, "floor_sd": 0.01}
+    asked.rows = [row(metrics={"energy": energy, "tv": plain})]
+    lines = call("compare", "run")[1].splitlines()
+    place = next(k for k, line in enumerate(lines) if line.startswith("floor "))
+    assert lines[place + 1].split() == ["exact", "-0.9192"]
+    record = asked.rows[0].record()
+    assert record["energy_exact"] == -0.91915
+    assert "tv_exact" not in record
+    asked.rows = [row(metrics={"tv": plain})]
+    assert not any(line.startswith("exact") for line in call("compare", "run")[1].splitlines())
+
+
 def test_the_fewest_evaluations_at_the_floor_are_told(call, asked):
     good = {"value": 0.0042, "value_sd": 0.0005, "floor": 0.004, "floor_sd": 0.0005, "better": "lower"}
     asked.rows = [

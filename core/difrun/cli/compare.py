@@ -162,7 +162,7 @@ def told(found: "Comparison") -> str:
             share = row.exact.other_mode if row.exact else None
             cells.append("-" if share is None else f"{100 * share:.3g} %")
         rows.append(tuple(cells))
-    rows += _floors(found, several, len(heads))
+    rows += _floors(found, several, len(heads)) + _known(found, several, len(heads))
     lines = [table(rows, right=range(left, len(heads)))]
     if names:
         lines.append("floor: the same metric between two sets of real data (± standard deviation).")
@@ -184,6 +184,19 @@ def _floors(found: "Comparison", several: bool, columns: int) -> list[tuple[str,
         row = ([run if not same else ""] if several else []) + ["floor", "", "", "", "", *cells]
         rows.append(tuple(row + [""] * (columns - len(row))))
     return rows
+
+
+def _known(found: "Comparison", several: bool, columns: int) -> list[tuple[str, ...]]:
+    """A row of the exact values, where any is known and all runs have the same."""
+    cells = []
+    for name in found.names():
+        values = {number.get("exact") for number in found.floors(name).values()}
+        value = values.pop() if len(values) == 1 else None
+        cells.append("" if value is None else f"{value:.4g}")
+    if not any(cells):
+        return []
+    row = ([""] if several else []) + ["exact", "", "", "", "", *cells]
+    return [tuple(row + [""] * (columns - len(row)))]
 
 
 def _of_exact(found: "Comparison") -> list[str]:

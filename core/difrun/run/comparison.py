@@ -55,7 +55,8 @@ class Row:
     def record(self) -> dict[str, Any]:
         """Everything in one flat dict, as a line of compare.csv and an object of compare.json hold it.
 
-        ``NAME``, ``NAME_sd``, ``NAME_floor``, ``NAME_floor_sd`` for every number of every metric.
+        ``NAME``, ``NAME_sd``, ``NAME_floor``, ``NAME_floor_sd`` for every number of every metric, ``NAME_exact``
+        where its exact value is known.
         """
         told = {name: getattr(self, name) for name in OWN}
         for name, number in self.metrics.items():
@@ -66,6 +67,8 @@ class Row:
                 ("floor_sd", "_floor_sd"),
             ):
                 told[name + suffix] = number.get(key)
+            if verdict.has_exact(number):
+                told[f"{name}_exact"] = number["exact"]
         if self.exact is not None:
             told |= {f"exact_{name}": value for name, value in attrs.asdict(self.exact).items()}
             told["exact_reference_error"] = self.exact_reference_error
