@@ -178,6 +178,15 @@ class Dataset:
             return ()
         return tuple((torch.bincount(self.labels, minlength=len(self.classes)) / len(self.labels)).tolist())
 
+    @cached_property
+    def class_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and variance of the training examples of each class, (K, *shape) both, float32; None without classes."""
+        if self.labels is None:
+            return None
+        own = [self.train[self.labels == label].double() for label in range(len(self.classes))]
+        means, variances = ([x.mean(0) for x in own], [x.var(0, correction=0) for x in own])
+        return torch.stack(means).float(), torch.stack(variances).float()
+
     def class_number(self, name: str | int) -> int:
         """The number of a class that the user names, by its name or its number; a name comes first.
 

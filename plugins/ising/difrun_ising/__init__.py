@@ -132,6 +132,19 @@ def difrun_samplers() -> list[Component]:
 
 
 @hookimpl
+def difrun_guidances() -> list[Component]:
+    return [
+        Component(
+            "magnetisation",
+            "difrun_ising.magnetisation:magnetisation",
+            "Spins given the sign of their magnetisation",
+            options.MagnetisationOptions,
+            requires={"spins", "discrete"},
+        )
+    ]
+
+
+@hookimpl
 def difrun_metrics() -> list[Component]:
     return [
         Component(

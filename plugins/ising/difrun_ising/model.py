@@ -33,10 +33,12 @@ class DiscreteModel(ScoreModel):
         return self.process.mean(torch.cat((p0, torch.zeros_like(p0[..., :1])), -1))
 
     def predict(self, x: Tensor, at: Instant, kind: str) -> Tensor:
-        """E[x_0 | x_t], float64. Raises DifrunError for a kind other than x0."""
+        """E[x_0 | x_t], or as "score" `DiscreteProcess.log_ratios`; float64. Raises DifrunError for another kind."""
         if kind == "x0":
             return self(x, at)
-        raise DifrunError(f"a model of a discrete process predicts x0, not {kind!r}")
+        if kind == "score":
+            return self.process.log_ratios(x, self.law(x, at), at)
+        raise DifrunError(f"a model of a discrete process predicts x0 or score, not {kind!r}")
 
     def cavity(self, x: Tensor, at: Instant) -> Tensor:
         """p(x_0,i = k | x_t without x_t,i) for every site: (n, *sites, K), float64."""

@@ -149,3 +149,13 @@ class HeatBathOptions:
     to_data: bool = option(
         False, "Correct at t = 0, too: right for exact models; networks learn little of spins without noise."
     )
+
+
+@attrs.frozen
+class MagnetisationOptions:
+    sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples shall have.")
+    scale: float = option(1.0, "Strength: 0 none, 1 Bayes' rule.", ge(0))
+    changes: Literal["auto", "exact", "first-order"] = option(
+        "auto",
+        "What every flip changes: exact, at one evaluation per spin, or from one gradient; auto: exact up to 16 spins.",
+    )

@@ -1,0 +1,58 @@
+"""Guidance: samples of a class, and samples given a measurement."""
+
+from difrun.api import Component, hookimpl
+from difrun_guidance.class_options import CfgOptions, ClassifierOptions
+from difrun_guidance.measurement_options import (
+    ExactOptions,
+    LinearDPSOptions,
+    LinearMMPSOptions,
+    LinearPiGDMOptions,
+)
+
+
+@hookimpl
+def difrun_guidances() -> list[Component]:
+    def measurement(name: str, target: str, summary: str, options: type) -> Component:
+        target = f"difrun_guidance.{target}"
+        requires = {"gaussian", "real"}
+        return Component(name, target, summary, options, provides={"context"}, requires=requires)
+
+    return [
+        Component(
+            "cfg",
+            "difrun_guidance.cfg:cfg",
+            "Classifier-free: a model of classes, beyond what it says without one; scale 1 is off",
+            CfgOptions,
+        ),
+        Component(
+            "classifier",
+            "difrun_guidance.classifier:classifier",
+            "A classifier of noised examples, trained on the run's own process and data",
+            ClassifierOptions,
+            provides={"context"},
+        ),
+        measurement(
+            "mmps",
+            "methods:LinearMMPS",
+            "Given a measurement: moment matching, V[x_0 | x_t] from the model's Jacobian (Rozet et al.)",
+            LinearMMPSOptions,
+        ),
+        measurement(
+            "pigdm",
+            "methods:LinearPiGDM",
+            "Given a measurement: ΠGDM, V[x_0 | x_t] as for Gaussian data (Song et al.)",
+            LinearPiGDMOptions,
+        ),
+        measurement(
+            "dps",
+            "methods:LinearDPS",
+            "Given a measurement: diffusion posterior sampling (Chung et al.)",
+            LinearDPSOptions,
+        ),
+        measurement(
+            "exact",
+            "exact_posterior:Exact",
+            "Given a measurement: the exact score, for data from a Gaussian mixture",
+            ExactOptions,
+        ),
+    ]
