@@ -70,6 +70,8 @@ def test_usage_errors_name_what_was_wrong_and_what_to_write(toy, call, work, in_
     assert code == 2
     assert message in err
     assert "Traceback" not in err
+    assert work.calls == []
+    assert out == ""
 
 
 def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, monkeypatch):
@@ -79,8 +81,6 @@ def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, mo
     assert (
         "Installed: coin, toy.\nIt is offered by the plugin difrun-nowhere, which is not installed.\n" in err
     )
-    assert work.calls == []
-    assert out == ""
 
 
 @pytest.mark.parametrize(
