@@ -65,9 +65,9 @@ class Guided(DiscreteModel):
         at = _visible(at)
         return tilted(self.process, x, self.inner.law(x, at), self.gain(x, at), at)
 
-    def cavity(self, x: Tensor, at: Instant) -> Tensor:
+    def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         at = _visible(at)
-        return tilted_cavity(self.process, self.inner.cavity(x, at), self.gain(x, at), at)
+        return tilted_cavity(self.process, self.inner.cavity(x, at, hidden), self.gain(x, at), at)
 
     def gain(self, x: Tensor, at: Instant) -> Tensor:
         """scale · [log p_t(y | x with site i set to k) − log p_t(y | x)]: (n, *sites, K), float64, within ±300."""
