@@ -367,7 +367,9 @@ class Counted(ScoreModel):
 
     def __getattr__(self, name: str) -> Any:
         """What a model has beside this contract; what is called with a batch is an evaluation, too."""
-        found = getattr(self.__dict__["inner"], name)
+        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
+            raise AttributeError(name)
+        found = getattr(self.inner, name)
         if not callable(found):
             return found
 
