@@ -183,9 +183,15 @@ class Dataset:
         """Mean and variance of the training examples of each class, (K, *shape) both, float32; None without classes."""
         if self.labels is None:
             return None
-        own = [self.train[self.labels == label].double() for label in range(len(self.classes))]
-        means, variances = ([x.mean(0) for x in own], [x.var(0, correction=0) for x in own])
-        return torch.stack(means).float(), torch.stack(variances).float()
+        counts = torch.bincount(self.labels).double().reshape(-1, *[1] * len(self.shape))
+        mean, var = torch.zeros((2, len(self.classes), *self.shape), dtype=torch.float64)
+        parts = list(zip(self.train.split(4096), self.labels.split(4096), strict=True))
+        for examples, labels in parts:
+            mean.index_add_(0, labels, examples.double())
+        mean /= counts
+        for examples, labels in parts:
+            var.index_add_(0, labels, (examples.double() - mean[labels]).square())
+        return mean.float(), (var / counts).float()
 
     def class_number(self, name: str | int) -> int:
         """The number of a class that the user names, by its name or its number; a name comes first.

@@ -394,7 +394,7 @@ class Counted(ScoreModel):
 
     def __getattr__(self, name: str) -> Any:
         """What a model has beside this contract; what is called with a batch is an evaluation, too."""
-        if "inner" not in self.__dict__:  # while it is being copied
+        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
             raise AttributeError(name)
         found = getattr(self.inner, name)
         if not callable(found):

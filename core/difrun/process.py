@@ -16,7 +16,8 @@ Randomness = Generator | torch.Generator | int | None
 
 
 LogLikelihood = Callable[[Tensor, Any], Tensor]
-"""log p(y | x_t) at x (n, ...) and an instant: (n,)."""
+"""log p(y | x_t) at x (n, ...) and an instant: (n,). One whose y differs between rows has a method `rows(index)`, which
+gives that of some rows, by their numbers: processes of finitely many states ask about many changes of each."""
 
 
 Scale = Callable[[Any], Any]

@@ -8,6 +8,7 @@ clean examples has gradients at noised ones that mean nothing.
 
 from typing import Any
 
+import attrs
 from torch import Tensor
 
 from difrun.errors import DifrunError
@@ -60,11 +61,7 @@ def classifier(
 
     def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
         inner = inner.given(labels) if inner.classes else inner
-
-        def log_likelihood(x: Tensor, at: Any) -> Tensor:
-            return posterior(x, at).gather(1, for_rows(labels, x)[:, None])[:, 0]
-
-        return inner.process.condition(inner, log_likelihood, scale)
+        return inner.process.condition(inner, OfLabels(posterior, labels), scale)
 
     if number is None:
         return ByLabel(model, make, dataset.shares, len(dataset.classes), dataset.class_moments)
@@ -81,6 +78,20 @@ def classifier(
     if dataset.class_moments is not None:  # of the prior; that of all classes would move the weights of modes
         guided.mean, guided.var = (each[number].to(model.mean) for each in dataset.class_moments)
     return guided
+
+
+@attrs.frozen(eq=False)
+class OfLabels:
+    """log p_t(class | x_t), (n,), for the class of each row, (n,)."""
+
+    posterior: LogPosterior
+    labels: Tensor
+
+    def __call__(self, x: Tensor, at: Any) -> Tensor:
+        return self.posterior(x, at).gather(1, for_rows(self.labels, x)[:, None])[:, 0]
+
+    def rows(self, index: Tensor) -> "OfLabels":
+        return OfLabels(self.posterior, self.labels[index.to(self.labels.device)])
 
 
 def _gaussian(model: ScoreModel) -> bool:

@@ -43,7 +43,7 @@ def difrun_processes() -> list[Component]:
 @hookimpl
 def difrun_models() -> list[Component]:
     # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
-    network, usual = {"network"}, {"loss": "cross-entropy", "sampler": "ancestral"}
+    network, usual = {"network", "conditional"}, {"loss": "cross-entropy", "sampler": "ancestral"}
     return [
         Component(
             "spin-cnn",

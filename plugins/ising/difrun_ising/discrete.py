@@ -230,6 +230,12 @@ class DiscreteProcess(Schedule):
 
         return model if scale == 0 else Guided(model, log_likelihood, scale, first_order)
 
+    def extrapolate(self, model: Any, labels: Tensor, scale: Callable[[Any], Any]) -> Any:
+        """p_t(x)^{1−s} p_t(x | class)^s by its log-ratios: see `difrun_ising.guided.Extrapolated`."""
+        from difrun_ising.guided import Extrapolated
+
+        return Extrapolated(model, labels, scale)
+
     def bound(self, model: Any, x0: Tensor, times: Iterable[float], generator: Randomness = None) -> Tensor:
         """See `difrun_ising.bound.log_likelihood_bound`."""
         from difrun_ising.bound import log_likelihood_bound

@@ -103,13 +103,16 @@ class Guided(DiscreteModel):
             target = (here[row, place] + shift) % categories
             changed = flat[row]
             changed[torch.arange(len(part), device=x.device), place] = values[target]
-            asked = self._asked(changed.reshape(len(part), *x.shape[1:]), _of_rows(at, row))
+            asked = self._asked(changed.reshape(len(part), *x.shape[1:]), _of_rows(at, row), rows=row)
             found[row, place, target] = asked - own[row]
         return found.reshape(e.shape)
 
-    def _asked(self, x: Tensor, at: Instant, finite: bool = False) -> Tensor:
+    def _asked(self, x: Tensor, at: Instant, finite: bool = False, rows: Tensor | None = None) -> Tensor:
         """log p_t(y | x_t), checked; −∞ as a very small number unless it is to be differentiated."""
-        value = self.log_likelihood(x, at)
+        likelihood = self.log_likelihood
+        if rows is not None and hasattr(likelihood, "rows"):  # it is of another y in every row
+            likelihood = likelihood.rows(rows)
+        value = likelihood(x, at)
         if value.shape != (len(x),):
             raise DifrunError(
                 f"a log-likelihood of {len(x)} examples must have shape ({len(x)},), not {tuple(value.shape)}"
@@ -117,6 +120,74 @@ class Guided(DiscreteModel):
         if bool(value.isnan().any()):
             raise DifrunError("the log-likelihood of the condition is not a number (NaN) for some x_t")
         return value if finite else value.double().clamp_min(-1e6)
+
+
+class Extrapolated(Guided):
+    r"""A model whose log-ratios are (1 − s) times those for any class and s times those of the class of each row.
+
+    Nisonoff et al. (2024, arXiv 2406.01572, eq. 4), by `tilted` as all guidance here. s = 1 is the model of the class
+    itself; other s may leave the simplex, to which every law is cut. One evaluation of twice as many rows where these
+    are at one time, else two.
+
+    scale: s at an instant. Raises DifrunError for a model that does not say p(x_0 | x_t), or knows no classes.
+    """
+
+    def __init__(self, model: DiscreteModel, labels: Tensor, scale: Callable[[Any], Any]):
+        any_class = torch.full_like(labels, -1)
+        free: Any = model.given(any_class)
+        super().__init__(free, _none)
+        self.own: Any = model.given(labels)
+        self.both: Any = model.given(torch.cat((labels, any_class)))
+        self.model, self.strength = model, scale
+
+    def given(self, labels: Tensor) -> "Extrapolated":
+        return Extrapolated(self.model, labels, self.strength)
+
+    def rows(self, index: Any) -> "Extrapolated":
+        labels = self.own.labels
+        assert labels is not None
+        return self.given(labels[index])
+
+    def moments(self) -> tuple[Any, Any]:
+        return self.own.moments()
+
+    def law(self, x: Tensor, at: Instant) -> Tensor:
+        scale = self.strength(at)
+        if not isinstance(scale, Tensor) and scale == 1:
+            return self.own.law(x, at)
+        own, free = self._asked_of_both(x, at)
+        at = _visible(at)
+        return tilted(self.process, x, free, self._gain(x, own, free, at, scale), at)
+
+    def cavity(self, x: Tensor, at: Instant) -> Tensor:
+        scale = self.strength(at)
+        if not isinstance(scale, Tensor) and scale == 1:
+            return self.own.cavity(x, at)
+        own, free = self._asked_of_both(x, at)
+        cavity = self.inner.cavity(x, at)
+        at = _visible(at)
+        return tilted_cavity(self.process, cavity, self._gain(x, own, free, at, scale), at)
+
+    def _asked_of_both(self, x: Tensor, at: Instant) -> tuple[Tensor, Tensor]:
+        """The laws of the class and of any."""
+        if isinstance(at.t, Tensor) and at.t.ndim:
+            return self.own.law(x, at), self.inner.law(x, at)
+        own, free = self.both.law(torch.cat((x, x)), at).chunk(2)
+        return own, free
+
+    def _gain(self, x: Tensor, own: Tensor, free: Tensor, at: Instant, scale: Any) -> Tensor:
+        """s times the difference of the log-ratios: (n, *sites, K); 0 where they are not told."""
+        # Of every category; for spins `Ising.log_ratios` says them in another shape.
+        own, free = (DiscreteProcess.log_ratios(self.process, x, p0, at) for p0 in (own, free))
+        difference = own - free
+        if isinstance(scale, Tensor):
+            scale = scale.reshape(-1, *[1] * (difference.ndim - 1)).to(difference)
+        return (scale * difference).nan_to_num(0.0).clamp(-MOST, MOST)
+
+
+def _none(x: Tensor, at: Instant) -> Tensor:
+    """The likelihood that `Extrapolated` has no use for."""
+    raise DifrunError("a model that is guided without a classifier has no likelihood of its class")
 
 
 def tilted(process: DiscreteProcess, x: Tensor, p0: Tensor, gain: Tensor, at: Instant) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel
+from difrun.model import ScoreModel, for_rows
 from difrun_ising.process import DiscreteProcess, Instant
 from difrun_ising.sites import Sites
 
@@ -85,7 +85,7 @@ class NetworkDenoiser(DiscreteModel):
         level, own: the noise level and log q(x_t | x_0 = k), where they are at hand.
         """
         level = self.level(x, at) if level is None else level
-        output = self.network(x, level)
+        output = self.network(x, level, *self._label(x))
         f = torch.stack((-output / 2, output / 2), -1) if self.process.sites(x.shape) == x.shape else output
         if not self.skip:
             return f
@@ -102,6 +102,10 @@ class NetworkDenoiser(DiscreteModel):
         # Without the likelihood of the site's own value it is what the network gives.
         nothing = torch.zeros((), dtype=x.dtype, device=x.device)
         return torch.softmax(self.logits(x, at, own=nothing).double(), -1)
+
+    def _label(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The labels (n,), for a network that knows classes (`ScoreModel.given`)."""
+        return (for_rows(self.labels, x),) if self.shares else ()
 
     def own(self, x: Tensor, at: Instant) -> Tensor:
         """log q(x_t | x_0 = k): (n, *sites, K), in the dtype of x; never below −1e4."""
@@ -147,7 +151,7 @@ class NetworkDenoiser(DiscreteModel):
 
     def kernel_logits(self, x: Tensor, at: Instant, to: Instant) -> Tensor:
         """log p(x_s = k | x_t), up to a constant, of a network that predicts it: (n, *sites, K)."""
-        output = self.network(x, self.level(x, at))
+        output = self.network(x, self.level(x, at), *self._label(x))
         f = torch.stack((-output / 2, output / 2), -1)
         if not self.skip:
             return f

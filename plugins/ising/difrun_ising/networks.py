@@ -1,5 +1,7 @@
 """Networks for lattices of spins: F(x, c), a tensor like x, from x_t and the noise level c."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -15,7 +17,8 @@ class SpinCNN(nn.Module):
     torus, "zeros" for free boundaries. What x_t and t say of x_0 is, at every site, e = α x_t = tanh(−c) x_t: for flips
     the mean of the spin given its own noised value, which together are all that the law of x_0 depends on. The network
     is given e and e² and no other word of the noise level, which may therefore differ between sites; e = 0 is a site of
-    which nothing is known. The last layer starts at zero: before training a site is known by its own value alone.
+    which nothing is known. The label, of `classes` and −1 for none, scales and shifts every channel. The last layer
+    starts at zero: before training a site is known by its own value alone.
     """
 
     predicts = "x0"
@@ -29,6 +32,7 @@ class SpinCNN(nn.Module):
         depth: int = 4,
         padding: str = "circular",
         skip: bool = True,
+        classes: int = 0,
     ):
         super().__init__()
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1):
@@ -43,16 +47,29 @@ class SpinCNN(nn.Module):
         self.last = nn.Conv2d(width, 1, 1)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
+        self.labels = nn.Embedding(classes + 1, 2 * width * depth) if classes else None
+        if self.labels is not None:
+            nn.init.zeros_(self.labels.weight)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         lattice = x.shape[-2:]
         known = torch.tanh(-level)
         known = known.reshape(-1, *lattice) if level.ndim > 1 else known[:, None, None]
         e = x.reshape(-1, *lattice) * known
         h = self._conv(self.first, torch.stack((e, e * e), 1))
-        for block in self.blocks:
-            h = h + self._conv(block, functional.silu(h))
+        for block, film in zip(self.blocks, self._films(label), strict=True):
+            if film is None:
+                h = h + self._conv(block, functional.silu(h))
+            else:
+                scale, shift = film.chunk(2, 1)
+                h = h + self._conv(block, functional.silu(torch.addcmul(h + shift, h, scale)))
         return self.last(functional.silu(h)).reshape(x.shape)
+
+    def _films(self, label: Tensor | None) -> Sequence[Tensor | None]:
+        """What the label does in every block: (n, 2 width, 1, 1), or None without labels."""
+        if self.labels is None or label is None:
+            return [None] * len(self.blocks)
+        return self.labels(label + 1)[:, :, None, None].chunk(len(self.blocks), 1)
 
     def _layer(self, inputs: int, outputs: int) -> nn.Conv2d:
         return nn.Conv2d(inputs, outputs, 3, padding=0 if self.closed else 1)
@@ -73,8 +90,16 @@ class SpinMLP(MLP):
 
     predicts = "x0"
 
-    def __init__(self, shape: tuple[int, ...], *, width: int = 256, depth: int = 3, skip: bool = True):
-        super().__init__(shape, width=width, depth=depth)
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int = 256,
+        depth: int = 3,
+        skip: bool = True,
+        classes: int = 0,
+    ):
+        super().__init__(shape, width=width, depth=depth, classes=classes)
         self.skip = skip
 
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:

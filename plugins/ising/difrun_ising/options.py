@@ -33,6 +33,9 @@ class SpinFileOptions:
     key: str | None = option(
         None, "Array in an .npz file; not needed where it holds only one, or one named 'x'."
     )
+    label: str | None = option(
+        None, "Array in an .npz file that holds the class of every lattice; without it 'y', if there is one."
+    )
     held_out: float = option(0.2, "Share of the lattices that is kept from training.", gt(0), lt(1))
 
 
