@@ -28,11 +28,11 @@ from difrun_guidance.measurement_options import MeasurementOptions, OperatorOpti
 BLOCK = 2**16
 """Numbers of x in one pass, which keeps all that the network computes until the reverse passes are done."""
 
-model = attrs.define(eq=False, slots=False, repr=False)
+method = attrs.define(eq=False, slots=False, repr=False)
 """Decorator of a method's class that brings options of its own: they become arguments of its constructor."""
 
 
-@model
+@method
 class Measurement(ScoreModel, MeasurementOptions):
     """A model of p(x_0 | y). A method writes `shift`; another operator than the linear ones, `measure`.
 
@@ -186,7 +186,7 @@ class Measurement(ScoreModel, MeasurementOptions):
         return f"{type(self).__name__}.measure"
 
 
-@model
+@method
 class Observed(Measurement, OperatorOptions):
     """A measurement by one of the linear operators (`difrun_guidance.linear`)."""
 
