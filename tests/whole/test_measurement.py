@@ -27,16 +27,8 @@ def run(tmp_path_factory):
 def test_half_of_a_vector_is_measured(run, tmp_path, method):
     """y = 1.4 ± 0.2 for the first coordinate: samples are there, and the second is that of the modes at 45°."""
     np.save(tmp_path / "y.npy", [1.4])
-    flags = (
-        "--guidance",
-        method,
-        "--guidance.y",
-        tmp_path / "y.npy",
-        "--sampler",
-        "ancestral",
-        "--steps",
-        "60",
-    )
+    measured = ("--guidance", method, "--guidance.y", tmp_path / "y.npy", "--guidance.sigma-y", "0.2")
+    flags = (*measured, "--sampler", "ancestral", "--steps", "60")
     out = tmp_path / "given.npz"
     difrun("sample", run, *flags, "--n", "400", "--out", out, "--quiet")
     x = drawn(out)
@@ -49,20 +41,8 @@ def test_half_of_a_vector_is_measured(run, tmp_path, method):
 def test_the_default_sampler_and_grid_take_a_guided_model(run, tmp_path):
     """`adams` on `pilot`, whose trajectories are those of the guided model; y from held-out example 3."""
     out = tmp_path / "given.npz"
-    said = difrun(
-        "sample",
-        run,
-        "--guidance",
-        "mmps",
-        "--guidance.example",
-        "3",
-        "--n",
-        "200",
-        "--steps",
-        "20",
-        "--out",
-        out,
-    )
+    flags = ("--guidance", "mmps", "--guidance.example", "3", "--n", "200", "--steps", "20")
+    said = difrun("sample", run, *flags, "--out", out)
     assert (
         "Measured: 1 of the 2 numbers of an example, of held-out example 3, with noise; σ_y = 0.05." in said
     )

@@ -58,8 +58,8 @@ class Measurement(ScoreModel, MeasurementOptions):
         self._units = None if scaling is None else (scaling.shift, scaling.scale)
         self._values = self._observed()
 
-    @property
-    def shares(self) -> tuple[float, ...]:  # type: ignore[override]
+    @property  # type: ignore[misc]
+    def shares(self) -> tuple[float, ...]:
         """Empty: what was measured says which class it may be of, not the data; `given` asks for one all the same."""
         return ()
 
