@@ -1,4 +1,4 @@
-r"""A model of a Gaussian process, guided by the gradient of a log-likelihood.
+r"""Models of a Gaussian process that are guided: by the gradient of a log-likelihood, or by a class without one.
 
 With s = ∇ log p_t + w ∇ log L, what x_t is made of changes by Δε̂ = −σ w ∇ log L and, as x_t = α x̂_0 + σ ε̂ stays,
 Δx̂_0 = (σ²/α) w ∇ log L; every other kind is a·x̂_0 + b·ε̂ (`difrun.kinds`).
@@ -12,7 +12,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.kinds import is_zero, row
 from difrun.model import ScoreModel
-from difrun.process import LogLikelihood
+from difrun.process import LogLikelihood, Scale
 
 
 class Conditioned(ScoreModel):
@@ -46,6 +46,41 @@ class Conditioned(ScoreModel):
                     f"{tuple(value.shape)}{'' if value.requires_grad else ', without a gradient'}."
                 )
             return torch.autograd.grad(value.sum(), point, create_graph=further)[0].to(x.dtype)
+
+
+class Extrapolated(ScoreModel):
+    """(1 − s)·(any class) + s·(the class of each row), of every kind; see `GaussianProcess.extrapolate`.
+
+    One evaluation of a batch of twice the size where all rows are at one time; two where they are not, as in a sampler
+    with steps of its own for every sample; one of the class alone where s is 1.
+    """
+
+    def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):
+        any_class = torch.full_like(labels, -1)
+        self.inner: ScoreModel = model.given(labels)
+        self.free, self.both = model.given(any_class), model.given(torch.cat((labels, any_class)))
+        self.model, self.scale = model, scale
+        self.process, self.shape, self.kind = model.process, model.shape, model.kind
+        self.mean, self.var = model.mean, model.var
+
+    def given(self, labels: Tensor) -> "Extrapolated":
+        return Extrapolated(self.model, labels, self.scale)
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.predict(x, at, self.kind)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        scale = self.scale(at)
+        if isinstance(scale, Tensor):
+            own, free = self.inner.predict(x, at, kind), self.free.predict(x, at, kind)
+            return torch.where(scale == 1, own, free + scale * (own - free))
+        if scale == 1:
+            return self.inner.predict(x, at, kind)
+        if isinstance(at.t, Tensor):
+            own, free = self.inner.predict(x, at, kind), self.free.predict(x, at, kind)
+        else:
+            own, free = self.both.predict(torch.cat((x, x)), at, kind).chunk(2)
+        return free + scale * (own - free)
 
 
 def _per_score(kind: str, at: Any) -> Any:

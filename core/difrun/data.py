@@ -169,6 +169,21 @@ class Dataset:
             return ()
         return tuple((torch.bincount(self.labels, minlength=len(self.classes)) / len(self.labels)).tolist())
 
+    @cached_property
+    def class_moments(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and variance of the training examples of each class, (K, *shape) both, float32; None without classes."""
+        if self.labels is None:
+            return None
+        counts = torch.bincount(self.labels).double().reshape(-1, *[1] * len(self.shape))
+        mean, var = torch.zeros((2, len(self.classes), *self.shape), dtype=torch.float64)
+        parts = list(zip(self.train.split(4096), self.labels.split(4096), strict=True))
+        for examples, labels in parts:
+            mean.index_add_(0, labels, examples.double())
+        mean /= counts
+        for examples, labels in parts:
+            var.index_add_(0, labels, (examples.double() - mean[labels]).square())
+        return mean.float(), (var / counts).float()
+
     def class_number(self, name: str | int) -> int:
         """The number of a class that the user names, by its name or its number; a name comes first.
 

@@ -208,7 +208,8 @@ def _prior_term(model: ScoreModel, x0: Tensor) -> Tensor:
     process = model.process
     x0 = x0.to(_wide(x0))
     at, centre = process.at(process.horizon), process.centre_like(x0)
-    location, scale = process.prior_moments(x0, mean=model.mean, var=model.var)
+    mean, var = model.moments()
+    location, scale = process.prior_moments(x0, mean=mean, var=var)
     gap = centre + at.alpha * (x0 - centre) - location
     ratio = at.var / scale**2
     each = 0.5 * ((gap / scale).square() + ratio - 1 - ratio.log())

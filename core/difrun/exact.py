@@ -9,6 +9,7 @@ For data from a mixture Σ_k w_k N(m_k, S_k) and x_t = α x_0 + σ ε (all measu
 Finitely many examples are the mixture with S_k = 0 and equal weights.
 """
 
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -60,6 +61,15 @@ class ExactMixture(ScoreModel):
     @property
     def classes(self) -> int:
         return 0 if self.component_labels is None else int(self.component_labels.max()) + 1
+
+    @cached_property
+    def class_moments(self) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
+        labels = self.component_labels
+        if labels is None:
+            return None
+        parts = [self.mixture.part(labels == label) for label in range(self.classes)]
+        means, variances = torch.stack([p.mean for p in parts]), torch.stack([p.var for p in parts])
+        return means.reshape(-1, *self.shape), variances.reshape(-1, *self.shape)
 
     def log_prob(self, x: Tensor, at: Any) -> Tensor:
         """log p_t(x) in nats, of shape (n,), given the labels of the rows if there are any; `at` as in `predict`."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.kinds import KINDS, conversion
-from difrun.process import ForwardProcess, LogLikelihood, Randomness, numpy_too
+from difrun.process import ForwardProcess, LogLikelihood, Randomness, Scale, numpy_too
 from difrun.randomness import Generator
 from difrun.schedule import Instant, Schedule
 
@@ -198,6 +198,13 @@ class GaussianProcess(Schedule, ForwardProcess):
         from difrun.conditioned import Conditioned  # which builds on this module
 
         return model if scale == 0 else Conditioned(model, log_likelihood, scale)
+
+    def extrapolate(self, model: Any, labels: Tensor, scale: Scale) -> Any:
+        r"""The model with score (1 − s) ∇ log p_t(x) + s ∇ log p_t(x | class) (Ho and Salimans, 2022, arXiv
+        2207.12598, eq. 6, whose w is s − 1); so does every kind combine, all being linear in the score."""
+        from difrun.conditioned import Extrapolated  # which builds on this module
+
+        return Extrapolated(model, labels, scale)
 
     def centred(self) -> "GaussianProcess":
         """This process with μ = 0, the coordinates in which samplers work."""

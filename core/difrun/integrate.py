@@ -106,10 +106,9 @@ def generate(
     for first in range(0, n, chunk):
         random = _source(noise, seed, model.process, first, device)
         shape = (min(chunk, n - first), *model.shape)
-        x = model.process.prior(
-            shape, mean=model.mean, var=model.var, generator=random, dtype=dtype, device=device
-        )
         here = model if labels is None else model.given(labels[first : first + shape[0]].to(device))
+        mean, var = here.moments()
+        x = model.process.prior(shape, mean=mean, var=var, generator=random, dtype=dtype, device=device)
         parts.append(integrate(sampler, here, x, times, generator=random, watch=tick))
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:

@@ -219,7 +219,8 @@ def _divergence(velocity: Tensor, y: Tensor, signs: list[Tensor]) -> tuple[Tenso
 
 def _matched(process: GaussianProcess, model: ScoreModel, x: Tensor) -> Tensor:
     """log density of the moment-matched prior, (n,)."""
-    location, scale = process.prior_moments(x, mean=model.mean, var=model.var)
+    mean, var = model.moments()
+    location, scale = process.prior_moments(x, mean=mean, var=var)
     normal = ((x - location) / scale).square() + (2 * math.pi * scale**2).log()
     return -0.5 * normal.flatten(1).sum(1)
 

@@ -36,6 +36,8 @@ class ScoreModel:
     inner: the model that a wrapper asks; None for one that answers itself.
     shares: how the classes are spread in the data, for a model that was trained on labels and draws by them; else ().
     labels: the class of every row of the batch, (n,) int64, −1 for any; None: any class for all (`given`).
+    class_moments: mean and variance of the data of every class, (classes, *shape) each, where they are known.
+    knows_any: whether it can be asked without a class; not if it was trained with the label of every example.
     """
 
     process: Any
@@ -47,6 +49,8 @@ class ScoreModel:
     inner: Any = None
     _shares: tuple[float, ...] = ()
     _labels: Tensor | None = None
+    _knows_any: bool = True
+    class_moments: tuple[Tensor, Tensor] | None = None
 
     @property
     def shares(self) -> tuple[float, ...]:
@@ -64,6 +68,10 @@ class ScoreModel:
     def classes(self) -> int:
         """How many classes `given` knows; 0 where there are none."""
         return len(self._shares) if self.inner is None else self.inner.classes
+
+    @property
+    def knows_any(self) -> bool:
+        return self._knows_any if self.inner is None else self.inner.knows_any
 
     def given(self, labels: Tensor) -> "ScoreModel":
         """The model of p(x | class) for a batch whose row i is of the class labels[i]; −1 stands for any.
@@ -84,6 +92,25 @@ class ScoreModel:
         changed = copy.copy(self)
         changed._labels = labels
         return changed
+
+    def moments(self) -> tuple[Any, Any]:
+        """Mean and variance of the data that its batch is to be: of the class of every row, where these are known.
+
+        From these the prior is matched. With α_T > 0 that of all classes is wrong for one: it moves weights of modes.
+        """
+        labels = self.labels
+        if labels is None:
+            return self.mean, self.var
+        if self.inner is not None:
+            return self.inner.moments()
+        if self.class_moments is None:
+            return self.mean, self.var
+        means, variances = (
+            torch.cat((torch.as_tensor(each), torch.as_tensor(every).to(each)[None]))
+            for each, every in zip(self.class_moments, (self.mean, self.var), strict=True)
+        )
+        labels = labels.to(means.device)
+        return means[labels], variances[labels]  # the last is for −1, any class
 
     def rows(self, index: Any) -> "ScoreModel":
         """This model for some rows of its batch, by number or slice: what `given` said of them goes with them."""
@@ -290,6 +317,12 @@ class Centred(ScoreModel):
         prediction = self.inner.predict(x + self.offset, at, kind)
         return prediction - self.offset if kind == "x0" else prediction
 
+    def moments(self) -> tuple[Any, Any]:
+        if self.labels is None:
+            return self.mean, self.var
+        mean, var = self.inner.moments()
+        return mean - torch.as_tensor(self.offset, dtype=mean.dtype, device=mean.device), var
+
 
 class Counted(ScoreModel):
     """A model that counts how often it is evaluated: `evaluations` batches, `examples` in all of them."""
@@ -331,6 +364,22 @@ class Counted(ScoreModel):
         self.evaluations += 1
         self.examples += len(x)
         return self.inner.carry(x, at, kind, a, b)
+
+    def __getattr__(self, name: str) -> Any:
+        """What a model has beside this contract; what is called with a batch is an evaluation, too."""
+        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
+            raise AttributeError(name)
+        found = getattr(self.inner, name)
+        if not callable(found):
+            return found
+
+        def counted(*args: Any, **more: Any) -> Any:
+            if args and isinstance(args[0], Tensor):
+                self.evaluations += 1
+                self.examples += len(args[0])
+            return found(*args, **more)
+
+        return counted
 
 
 def spread(shares: Sequence[float], n: int) -> Tensor:

@@ -54,10 +54,11 @@ def _solved(model: Any) -> tuple[np.ndarray, Tensor]:
     if model not in _pilots or _pilots[model][0] != weights:
         place = torch.as_tensor(model.mean).device
         random = Generator(seed_of(0, "pilot"), device=place)
-        x = model.process.prior(
-            (TRAJECTORIES, *model.shape), mean=model.mean, var=model.var, generator=random, device=place
-        )
         asked = typical(model, TRAJECTORIES)
+        mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
+        x = model.process.prior(
+            (TRAJECTORIES, *model.shape), mean=mean, var=var, generator=random, device=place
+        )
         centred = Centred(asked, x) if model.process.centred() is not model.process else asked
         x = x - model.process.centre_like(x)
         process, frame = centred.process, GaussianFrame(centred)

@@ -16,7 +16,12 @@ Randomness = Generator | torch.Generator | int | None
 
 
 LogLikelihood = Callable[[Tensor, Any], Tensor]
-"""log p(y | x_t) at x (n, ...) and an instant: (n,)."""
+"""log p(y | x_t) at x (n, ...) and an instant: (n,). One whose y differs between rows has a method `rows(index)`, which
+gives that of some rows, by their numbers: processes of finitely many states ask about many changes of each."""
+
+
+Scale = Callable[[Any], Any]
+"""The strength of guidance at an instant: a number, or one per example as the instant's fields are."""
 
 
 class Distribution(Protocol):
@@ -100,6 +105,21 @@ class ForwardProcess:
         """q(x_s | x_t, x_0) for s < t; with E[x_0 | x_t] in place of x_0 it is one ancestral step."""
         raise NotImplementedError
 
+    def transition(self, x_s: Tensor, to: Any, at: Any) -> Distribution:
+        """q(x_t | x_s) for t = `at` > s = `to`: of processes of finitely many states, whose laws have a `log_prob`."""
+        raise NotImplementedError
+
+    def jump_rate(self, x: Tensor, y: Tensor, at: Any) -> Tensor:
+        """The rate at which x (n, ...) jumps to y ≠ x, lim q(x_{t+h} = y | x_t = x)/h: (n,). As for `transition`."""
+        raise NotImplementedError
+
+    def enumeration(self) -> tuple[Tensor, Tensor]:
+        """A small system, for tests: all its examples (m, ...), and all values that these can be noised to, float64.
+
+        As for `transition`; a hundred values or so will do.
+        """
+        raise NotImplementedError
+
     def convert(self, prediction: Tensor, x: Tensor, at: Any, source: str, target: str) -> Tensor:
         """The prediction as another kind, through x̂_0 = E[x_0 | x_t]."""
         raise NotImplementedError
@@ -121,6 +141,16 @@ class ForwardProcess:
         raise DifrunError(
             f"a model of the process {type(self).__name__} cannot be guided by a likelihood: the process does not say "
             "how (`ForwardProcess.condition`)."
+        )
+
+    def extrapolate(self, model: Any, labels: Tensor, scale: "Scale") -> Any:
+        """The model of p_t(x)^{1−s} p_t(x | class)^s up to a constant, for a batch of these labels (n,).
+
+        scale: s at an instant. s = 1 is the model of the class. Raises DifrunError where the process does not know how.
+        """
+        raise DifrunError(
+            f"a model of the process {type(self).__name__} cannot be guided without a classifier: the process does not "
+            "say how (`ForwardProcess.extrapolate`)."
         )
 
     def denoiser(

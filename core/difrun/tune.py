@@ -114,15 +114,17 @@ def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Noise at T and where the probability flow carries it, (n, *shape) each."""
     like = torch.as_tensor(model.mean)
     shape = (n, *model.shape)
+    asked = typical(model, n)
+    mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
     noise = model.process.prior(
         shape,
-        mean=model.mean,
-        var=model.var,
+        mean=mean,
+        var=var,
         generator=Generator(seed, device=like.device),
         dtype=like.dtype,
         device=like.device,
     )
-    return noise, integrate(Adams(), typical(model, n), noise, pilot(model, FINE_STEPS))
+    return noise, integrate(Adams(), asked, noise, pilot(model, FINE_STEPS))
 
 
 def carried(model: Any, noise: Tensor, times: Sequence[float], rows: list[Row] | None) -> Tensor:

@@ -172,7 +172,13 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """An empty folder of distributions, first on the path of this process; nothing of DIFRUN_* is set."""
+    """An empty folder of distributions, first on the path of this process; nothing of DIFRUN_* is set.
+
+    The registry of this process is found anew, and is afterwards what it was.
+    """
+    from difrun import registry
+
+    monkeypatch.setattr(registry, "_cached", None)
     folder = tmp_path / "site"
     folder.mkdir()
     for name in list(os.environ):

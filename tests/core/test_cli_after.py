@@ -27,7 +27,20 @@ def test_sample_is_as_in_the_run_where_nothing_is_named(made, call, work):
     assert call("sample", "r")[0] == 0
     assert work.calls[0] == ("reopen", Path("r"), None, None)
     # All but the seed, which is 5 in the run: the same would be the very samples that the run has.
-    assert work.calls[1] == ("draw_samples", 50, made.sampler, made.grid, 9, 6, 10, None, False, "fresh")
+    assert work.calls[1] == (
+        "draw_samples",
+        50,
+        made.sampler,
+        made.grid,
+        9,
+        6,
+        10,
+        None,
+        False,
+        "fresh",
+        None,
+        (),
+    )
 
 
 def test_sample_tells_its_seed_unless_it_is_given(made, call, work, monkeypatch):
@@ -74,15 +87,22 @@ def test_sample_takes_what_is_named(made, call, work):
         "6",
         "--chunk",
         "8",
+        "--label",
+        "3",
+        "--guidance",
+        "push",
+        "--guidance.scale",
+        "5",
     )
     code, out, _ = call(
         "sample", *arguments, "r", "--out", "x.npz", "--force", "--device", "cpu", "--threads", "1"
     )
     assert (code, out) == (0, "Samples: samples.npz\n")
     assert work.calls[0] == ("reopen", Path("r"), "cpu", 1)
-    _, n, sampler, grid, steps, seed, chunk, out, force, noise = work.calls[1]
+    _, n, sampler, grid, steps, seed, chunk, out, force, noise, label, guidance = work.calls[1]
     assert (n, sampler.name, grid.options.scale, steps, seed, chunk) == (7, "euler", 3.0, 4, 6, 8)
-    assert (out, force, noise) == (Path("x.npz"), True, "fresh")
+    assert (out, force, noise, label) == (Path("x.npz"), True, "fresh", "3")
+    assert [(chosen.name, chosen.options.scale) for chosen in guidance] == [("push", 5.0)]
 
 
 def test_sample_refuses_what_does_not_fit_the_run(made, call, work):

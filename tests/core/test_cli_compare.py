@@ -55,7 +55,9 @@ def test_a_run_is_compared_as_it_is_where_nothing_is_named(call, asked):
         "steps": (5, 10, 20, 50),
         "force": False,
         "exact": False,
-        **dict.fromkeys(["samplers", "grids", "metrics", "n", "seed", "out", "device", "threads"]),
+        **dict.fromkeys(
+            ["samplers", "grids", "metrics", "guidance", "label", "n", "seed", "out", "device", "threads"]
+        ),
     }
 
 
@@ -70,6 +72,8 @@ def test_what_is_named_is_asked_for(call, asked):
         "steps": (5, 8),
         "grids": ("rho", "even"),
         "metrics": None,
+        "guidance": None,
+        "label": None,
         "n": 40,
         "seed": 3,
         "exact": True,

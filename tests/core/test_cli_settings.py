@@ -42,6 +42,30 @@ def test_precedence_holds_for_names_too(toy, call, work, in_folder, monkeypatch)
     )
 
 
+def test_options_of_a_guidance_need_its_name_where_two_have_them(toy, call, work):
+    """--guidance.scale is that of the only guidance with a scale; of two it is refused, with what to write."""
+
+    def scales(*arguments):
+        code, _, err = call("run", *TOY, *arguments)
+        return err if code else [(g.name, g.options.scale) for g in work.plan.guidance]
+
+    assert scales("--guidance", "push", "--guidance.scale", "3") == [("push", 3.0)]
+    assert scales("--guidance", "push", "--guidance.push.scale", "4") == [("push", 4.0)]
+    both = ("--guidance", "push", "--guidance", "pull")
+    assert scales(*both, "--guidance.pull.scale", "2", "--guidance.push.scale", "5") == [
+        ("push", 5.0),
+        ("pull", 2.0),
+    ]
+    refused = scales(*both, "--guidance.scale", "2")
+    assert (
+        "--guidance.scale is an option of guidance 'push' and guidance 'pull'; write --guidance.push.scale or"
+        in refused
+    )
+    twice = scales("--guidance", "push", "--guidance.scale", "3", "--guidance.push.scale", "4")
+    assert "is given twice" in twice
+    assert "--guidance.scale" in scales("--guidance.scale", "3")
+
+
 def test_options_of_a_replaced_component_do_not_pass_to_the_new_one(toy, call, work, in_folder):
     in_folder("a.toml", '[grid]\nname = "even"\nscale = 2.0\n[sampler]\nname = "toy-step"\nscale = 5.0')
     code, _, err = call("run", *TOY, "--config", "a.toml", "--sampler", "heun")

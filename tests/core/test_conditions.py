@@ -198,6 +198,22 @@ def test_chunks_give_every_sample_its_class():
         generate(Heun(), model, 100, times, labels=labels[:50])
 
 
+def test_the_prior_is_that_of_the_class():
+    """Data with a gap of 200 at σ_T = 100, where all classes' moments put half of x_T wrong: with those of its class
+    every sample's x_T has the mean of its class, to 5 standard errors of 2000, and so have the samples."""
+    law = GaussianMixture([0.5, 0.5], [[-100.0], [100.0]], [1.0, 4.0])
+    model = ExactMixture(law, ReferenceVE(), torch.tensor([0, 1]))
+    labels = spread((0.5, 0.5), 4000)
+    mean, var = model.given(labels).moments()
+    assert mean[:, 0].tolist() == [-100.0, 100.0] * 2000
+    assert var[:, 0].tolist() == [1.0, 4.0] * 2000
+    drawn = generate(Heun(), model, 4000, logsnr(model.process, 40), labels=labels)
+    for label, centre, std in ((0, -100.0, 1.0), (1, 100.0, 2.0)):
+        own = drawn[labels == label].double()
+        assert float(own.mean()) == pytest.approx(centre, abs=5 * std / 2000**0.5)
+        assert float(own.std()) == pytest.approx(std, abs=5 * std / 4000**0.5 + 0.03 * std)
+
+
 def test_the_adaptive_sampler_asks_some_rows_of_their_own_class():
     """Each sample ends where it ends alone, to 1e-9: rows that need more steps are asked with their own labels."""
     model = ExactMixture(LAW, ReferenceVP(), OWNER)
@@ -211,27 +227,32 @@ def test_the_adaptive_sampler_asks_some_rows_of_their_own_class():
 
 
 def test_the_likelihood_of_labelled_examples_is_that_of_their_classes():
-    """log p(x | class) by the flow and the ELBO, the rows in chunks: what the model of each class alone says, to 1e-9."""
+    """log p(x | class) by the flow and the ELBO, the rows in chunks: what each class's own model says, to 1e-9."""
     process = ReferenceVP()
     model = ExactMixture(LAW, process, OWNER)
     x, component = LAW.sample_with_components(6, torch_generator(5))
     labels = OWNER[component]
     assert 0 < int(labels.sum()) < 6
-    flow = log_likelihood(model.given(labels), x, steps=2, chunk=4).nats
-    bound = elbo(model.given(labels), x, times=2, chunk=5000).nats
+
+    def flat(x):  # the prior is another test's
+        return x.new_zeros(len(x))
+
+    def parts(model, chunk=None):
+        found = elbo(model, x, times=2, chunk=chunk)
+        return found.diffusion + found.reconstruction
+
+    flow = log_likelihood(model.given(labels), x, steps=2, chunk=4, prior=flat).nats
     for label in (0, 1):
-        alone = ExactMixture(LAW.part(OWNER == label), process)
-        alone.mean, alone.var = model.mean, model.var  # of the prior
+        alone = ExactMixture(LAW.part(label == OWNER), process)
+        alone.mean, alone.var = model.mean, model.var  # of the frame
         own = labels == label
-        torch.testing.assert_close(flow[own], log_likelihood(alone, x[own], steps=2).nats, rtol=0, atol=1e-9)
-    one = torch.zeros(6, dtype=torch.int64)
-    first = ExactMixture(LAW.part(OWNER == 0), process)
-    first.mean, first.var = model.mean, model.var
-    same = elbo(model.given(one), x, times=2).nats
-    torch.testing.assert_close(same, elbo(first, x, times=2).nats, rtol=0, atol=1e-9)
-    whole = elbo(model.given(labels), x, times=2).nats
-    torch.testing.assert_close(bound, whole, rtol=0, atol=1e-9)
-    assert not torch.allclose(whole, same, rtol=0, atol=1e-3)
+        want = log_likelihood(alone, x[own], steps=2, prior=flat).nats
+        torch.testing.assert_close(flow[own], want, rtol=0, atol=1e-9)
+    first = parts(model.given(torch.ones_like(labels)))
+    torch.testing.assert_close(first, parts(alone), rtol=0, atol=1e-9)
+    whole = parts(model.given(labels))
+    torch.testing.assert_close(parts(model.given(labels), 5000), whole, rtol=0, atol=1e-9)
+    assert not torch.allclose(whole, first, rtol=0, atol=1e-3)
 
 
 def test_the_network_without_classes_is_what_it_was():

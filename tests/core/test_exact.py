@@ -165,7 +165,7 @@ def test_empirical_data_of_any_shape():
 def test_components_of_a_run():
     process = ReferenceVP()
     mixture = two_gaussians()
-    dataset = SimpleNamespace(law=mixture, name="two", train=DATA)
+    dataset = SimpleNamespace(law=mixture, name="two", train=DATA, law_labels=None, labels=None)
     at, x = process.at(0.5), points(process, 0.5)
     torch.testing.assert_close(
         exact_mixture(process=process, dataset=dataset).log_prob(x, at),

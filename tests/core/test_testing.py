@@ -7,9 +7,11 @@ import torch
 
 from difrun.testing import affine_moments, conformance
 from difrun.testing.cases import collect
+from difrun.testing.select import CHECKS
 
-PARTS, PROCESS_PARTS = (
-    (Path(__file__).parent / "faulty" / name).read_text("utf-8") for name in ("samplers.py", "processes.py")
+PARTS, PROCESS_PARTS, DISCRETE_PARTS = (
+    (Path(__file__).parent / "faulty" / name).read_text("utf-8")
+    for name in ("samplers.py", "processes.py", "discrete.py")
 )
 
 DECLARATION = """
@@ -163,6 +165,49 @@ def test_wrong_processes_are_found(site):
     assert {"has_the_likelihood_of_the_law", "time_at_inverts_the_log_snr"} <= seen["process:tardy"]
     assert seen["process:doubled"] == {"time_at_answers_in_kind"}
     assert seen["process:misread"] == {"means_the_same_by_every_parameterisation"}
+
+
+DISCRETE_FAULTS = {
+    "fine": set(),
+    "averaged": {"bridges_average_over_the_data"},
+    "blind": {"bridges_are_bayes", "bridges_average_over_the_data"},
+    "loud": {"draws_follow_the_kernel"},
+    "scattered": {"joint_paths_follow_the_kernels"},
+    "warm": {"prior_is_the_noised_data"},
+    "drifting": {"one_law_is_stationary"},
+    "hasty": {"rates_are_the_derivative_of_the_kernel"},
+    "global": {"draws_by_its_generator_alone"},
+    "tensorsonly": {"gives_numpy_for_numpy"},
+}
+"""Discrete process -> the rules that it breaks, and no others."""
+
+DISCRETE_AT_LEAST = {
+    "bare": "names_a_small_system",
+    "twice": "names_a_small_system",
+    "leaky": "kernels_are_laws",
+    "aging": "kernels_compose",
+    "inplace": "draws_by_its_generator_alone",
+}
+"""Discrete process -> the rule that it breaks among others, as it cannot but."""
+
+DISCRETE = f"""
+@hookimpl
+def difrun_processes():
+    names = {[*DISCRETE_FAULTS, *DISCRETE_AT_LEAST]}
+    classes = dict(inplace="InPlace", tensorsonly="TensorsOnly")
+    return [component(name, classes.get(name, name.title()), provides={{"discrete"}}) for name in names]
+"""
+
+
+def test_wrong_discrete_processes_are_found(site):
+    declare(site, "difrun-flipped", DISCRETE, DISCRETE_PARTS)
+    seen = failures("difrun-flipped")
+    assert {name: seen[f"process:{name}"] for name in DISCRETE_FAULTS} == DISCRETE_FAULTS
+    for name, rule in DISCRETE_AT_LEAST.items():
+        assert rule in seen[f"process:{name}"], name
+    assert set().union(*DISCRETE_FAULTS.values(), DISCRETE_AT_LEAST.values()) == {
+        check.name for check in CHECKS if check.provides == {"discrete"}
+    }
 
 
 METRICS = """

@@ -50,7 +50,7 @@ from torch import nn
 from difrun.data import Dataset
 from difrun.loss import Loss
 from difrun.model import ScoreModel
-from difrun.process import ForwardProcess
+from difrun.process import ForwardProcess, numpy_too
 from difrun.randomness import Generator
 
 
@@ -67,7 +67,10 @@ class Bernoulli:
     mean: torch.Tensor
 
     def sample(self, generator):
-        return torch.where(2 * generator.uniform(self.mean) - 1 < self.mean, 1.0, -1.0)
+        return torch.where(2 * generator.uniform(self.mean) - 1 < self.mean, 1.0, -1.0).to(self.mean)
+
+    def log_prob(self, x):
+        return ((1 + x * self.mean) / 2).log().flatten(1).sum(1)
 
 
 class Flip(ForwardProcess):
@@ -89,6 +92,29 @@ class Flip(ForwardProcess):
         kept, rest = at.rho / to.rho, to.rho
         given = [(kept * x_t + rest * v) / (1 + kept * x_t * rest * v) for v in (1.0, -1.0)]
         return Bernoulli((1 + x0) / 2 * given[0] + (1 - x0) / 2 * given[1])
+
+    def transition(self, x_s, to, at):
+        return Bernoulli((at.rho / to.rho * x_s).to(x_s.dtype))
+
+    def jump_rate(self, x, y, at):
+        return ((x != y).sum(1) == 1).double()
+
+    def enumeration(self):
+        every = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0], dtype=torch.float64)] * 2)
+        return every, every
+
+    @numpy_too
+    def sample(self, x0, t, generator=None):
+        return self.transition(x0, self.at(0.0), self.at(t, x0.ndim)).sample(Generator.of(generator))
+
+    @numpy_too
+    def path(self, x0, times, generator=None):
+        random, x, last, found = Generator.of(generator), x0, self.at(0.0), []
+        for at in map(self.at, map(float, times)):
+            x = self.transition(x, last, at).sample(random)
+            found.append(x)
+            last = at
+        return torch.stack(found)
 
     def denoiser(self, network, *, shape, mean, var, **options):
         return Denoiser(network, self, shape, mean, var)
@@ -217,3 +243,36 @@ def test_their_samplers_are_compared(spins):
     assert "process 'flip' has no probability flow" in three["exact_note"]
     # The run's own row: the samples of the run once more.
     assert forty["tails.spin-0"] == facts(spins)["metrics"]["tails.spin-0"]["value"]
+
+
+def test_the_conformance_kit_checks_their_process(spins):
+    """All rules for processes of finitely many states; that they can fail is for `tests/core/test_testing.py`."""
+    folder = spins.parent
+    (folder / "test_coin.py").write_text(KIT, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-rf", "-p", "no:cacheprovider", "test_coin.py"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    assert "12 passed" in done.stdout, done.stdout + done.stderr
+
+
+KIT = """
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "site"))
+
+import pytest
+
+from difrun.testing.cases import collect
+
+CASES = [case for case in collect("difrun-coin")[0] if case.check.provides == {"discrete"}]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_process(case):
+    case.check.run(case.subject)
+"""

@@ -69,19 +69,27 @@ def file(
         train, rest = scaling.encode(train), scaling.encode(rest)
     elif bool((examples.abs() > torch.finfo(torch.float32).max).any()):
         check_finite(examples.float(), f"{source}, too large for 32-bit numbers", columns)
-    known: dict[str, Any] = {}
-    if names is not None:
-        classes, labels = _numbered(names, len(examples), source)
-        known = {"classes": classes, "labels": labels[order[kept:]], "held_out_labels": labels[order[:kept]]}
-        missing = set(range(len(classes))) - set(known["labels"].tolist())
-        if missing:
-            raise DifrunError(
-                f"{source}: no example of class '{classes[min(missing)]}' is left to train on. Bring more of it, or "
-                "remove it, or take another --seed."
-            )
+    known = {} if names is None else split_labels(names, order, kept, source)
     return Dataset(
         name=Path(path).name, train=train, held_out=rest, columns=columns, scaling=scaling, **known
     )
+
+
+def split_labels(names: NDArray, order: torch.Tensor, kept: int, source: str) -> dict[str, Any]:
+    """`labels`, `held_out_labels` and `classes` of a `Dataset` whose held-out examples are order[:kept].
+
+    Raises `DifrunError` where a class is left without an example to train on, and what `numbered` raises.
+    """
+    classes, labels = numbered(names, len(order), source)
+    train, rest = labels[order[kept:]], labels[order[:kept]]
+    found: dict[str, Any] = {"classes": classes, "labels": train, "held_out_labels": rest}
+    missing = set(range(len(classes))) - set(found["labels"].tolist())
+    if missing:
+        raise DifrunError(
+            f"{source}: no example of class '{classes[min(missing)]}' is left to train on. Bring more of it, or "
+            "remove it, or take another --seed."
+        )
+    return found
 
 
 def class_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
@@ -98,7 +106,9 @@ def class_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     return tuple(distinct[np.argsort(rank)].tolist()), rank[numbers]
 
 
-def _numbered(names: NDArray, n: int, source: str) -> tuple[tuple[str, ...], torch.Tensor]:
+def numbered(names: NDArray, n: int, source: str) -> tuple[tuple[str, ...], torch.Tensor]:
+    """The classes of n examples, and the number of that of each, (n,) int64, from their names as `read_labelled` gives
+    them. Raises `DifrunError` where they are of another number, one is missing, or they are more than 1000 classes."""
     if names.shape != (n,):
         raise DifrunError(
             f"{source}: labels of shape {names.shape} for {n} examples; each example needs one: ({n},)."

@@ -116,6 +116,7 @@ def _compare(
     metrics = [
         metric for metric in plan.metrics if "metric" in request.named or f"metric.{metric.name}" in given
     ]
+    guided = "guidance" in request.named or any(section.startswith("guidance.") for section in given)
     with work(quiet) as listener:
         from difrun.run.compare import compare as compared
 
@@ -126,7 +127,7 @@ def _compare(
             steps=steps,
             grids=grid,
             metrics=metrics or None,
-            guidance=plan.guidance if runs and "guidance" in request.named else None,
+            guidance=plan.guidance if runs and guided else None,
             label=request.only_given("sample", "label", plan.sample.label),
             n=request.only_given("sample", "n", plan.sample.n),
             seed=request.only_given("", "seed", plan.seed),

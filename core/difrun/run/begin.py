@@ -55,8 +55,8 @@ def start(
         if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
             times = grid_times(plan.grid, parts.model, plan.sample.steps)
         refuse_noise(made(plan.sampler), plan.sample.noise, parts.model, times)
-        sampling.labels_of(parts.model, parts.dataset, plan.sample.label, 1)
-        guided(parts.model, plan.guidance, Context(parts.dataset, seed=plan.seed, device=device, trial=True))
+        trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
+        sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
         plan = with_threads(plan, parts, device, listener)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     snapshot.keep(home, parts.dataset)

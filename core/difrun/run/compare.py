@@ -81,7 +81,7 @@ def compare(
         subject.take(n, seed, measures)
         if label is not None:
             subject.plan = attrs.evolve(subject.plan, sample=attrs.evolve(subject.plan.sample, label=label))
-        sampling.labels_of(subject.parts.model, subject.parts.dataset, subject.plan.sample.label, 1)
+        sampling.labels_of(subject.model, subject.parts.dataset, subject.plan.sample.label, 1)
         subject.pairs = pairs(get_registry(), subject, samplers, grids, notes, several=len(subjects) > 1)
     rows = sum(len(subject.pairs) for subject in subjects) * len(counts)
     if not rows:
@@ -158,7 +158,7 @@ def _row(
 ) -> Row:
     steps, chunk = where["steps"], subject.plan.sample.chunk
     dataset, label = subject.parts.dataset, subject.plan.sample.label
-    labels = sampling.labels_of(subject.parts.model, dataset, label, subject.n)
+    labels = sampling.labels_of(subject.model, dataset, label, subject.n)
     times = grid_times(grid, subject.model, steps)
     method = made(sampler)
 
@@ -240,13 +240,14 @@ class _Reference:
         )
         model = subject.model
         label = subject.plan.sample.label
-        labels = sampling.labels_of(subject.parts.model, subject.parts.dataset, label, self.n)
+        labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
         if labels is not None:
             model = model.given(labels.to(subject.device))
+        mean, var = model.moments()
         noise = model.process.prior(
             (self.n, *model.shape),
-            mean=model.mean,
-            var=model.var,
+            mean=mean,
+            var=var,
             generator=Generator(seed_of(subject.plan.seed, "samples"), device=subject.device),
             dtype=torch.float32,
             device=subject.device,

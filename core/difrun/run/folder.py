@@ -85,6 +85,7 @@ class Folder:
                     *folder.files(),
                     *folder.path.glob("samples-*-n*-seed*-*.npz"),
                     *folder.path.glob("samples*.metrics.json"),
+                    *folder.path.glob("guidance-*.safetensors"),
                 )
                 if file.exists()
             ]

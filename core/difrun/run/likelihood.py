@@ -70,6 +70,10 @@ def measure(run: Any, request: Request) -> Content:
         return _of_paths(run, request)
     chosen = _chosen(dataset, request.n, run.plan.seed)
     x, labels = dataset.held_out[chosen].to(run.device), None
+    if model.shares and not run.parts.model.shares:
+        raise DifrunError(
+            "the likelihood of a model that a guidance draws by classes is not known; measure that of the run without."
+        )
     if model.shares and dataset.held_out_labels is not None:
         labels = dataset.held_out_labels[chosen]
         model = model.given(labels)

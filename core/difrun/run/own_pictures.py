@@ -45,12 +45,13 @@ def trajectory(
     plan: Plan, parts: Parts, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
 ) -> Tensor:
     """Frames (steps + 1, n, ...) of a sampler from the prior."""
-    labels = labels_of(parts.model, parts.dataset, plan.sample.label, n)
+    labels = labels_of(model, parts.dataset, plan.sample.label, n)
     if labels is not None:
         model = model.given(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     shape = (n, *parts.dataset.shape)
-    x = parts.process.prior(shape, mean=model.mean, var=model.var, generator=generator, device=device)
+    mean, var = model.moments()
+    x = parts.process.prior(shape, mean=mean, var=var, generator=generator, device=device)
     frames = [x.cpu()]
     integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
     return torch.stack(frames)

@@ -59,7 +59,8 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
     with speaking_for(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     if classes.get("classes"):
-        model.shares = dataset.shares
+        model.shares, model._knows_any = dataset.shares, plan.train.label_dropout > 0
+        model.class_moments = dataset.class_moments
     return Parts(process, dataset, model.to(device), made(plan.loss))
 
 

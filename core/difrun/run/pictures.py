@@ -85,7 +85,7 @@ class Vectors:
     @property
     def has_a_score(self) -> bool:
         """Whether there is one score at every point: not where a model of classes never saw an example without one."""
-        return not self.run.parts.model.shares or self.run.plan.train.label_dropout > 0
+        return self.run.parts.model.knows_any
 
     def samples(self) -> Vector:
         def drawn() -> Any:

@@ -64,7 +64,7 @@ def _run(plan: Plan) -> None:
         trainer.finish()
     model = guided(parts.model, plan.guidance, Context(parts.dataset, trial=True))
     times = grid_times(plan.grid, model, plan.sample.steps)
-    labels = labels_of(parts.model, parts.dataset, None, plan.sample.n)
+    labels = labels_of(model, parts.dataset, None, plan.sample.n)
     samples = generate(made(plan.sampler), model, plan.sample.n, times, labels=labels)
     for metric in plan.metrics:
         random = torch_generator(0, "rehearsal")

@@ -397,7 +397,7 @@ class Run:
         wanted = [
             metric
             for metric in self.plan.metrics
-            if self.parts.model.shares or "labels" not in metric.entry.component.provides
+            if self.model.shares or "labels" not in metric.entry.component.provides
         ]
         return self.folder.metrics.is_file() and all(metric.entry.name in found for metric in wanted)
 

@@ -121,8 +121,8 @@ def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]
 
     Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
     """
-    labels = labels_of(run.parts.model, run.parts.dataset, order.label, order.n)
     model = run.guided(order.guidance)
+    labels = labels_of(model, run.parts.dataset, order.label, order.n)
     run.listener.stage("sample")
     began = time.perf_counter()
     facts = order.facts()

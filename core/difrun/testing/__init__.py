@@ -12,7 +12,8 @@ alone with the core: where a component needs others, the kit brings them (`difru
 
 import pytest
 
-pytest.register_assert_rewrite("difrun.testing.checks", "difrun.testing.select", "difrun.testing.references")
+REWRITTEN = ("checks", "select", "references", "small")
+pytest.register_assert_rewrite(*(f"difrun.testing.{name}" for name in REWRITTEN))
 
 from difrun.testing.cases import conformance  # noqa: E402 (assertions are rewritten at import)
 from difrun.testing.references import (  # noqa: E402

@@ -1,6 +1,7 @@
 """Guidance: samples of a class, and samples given a measurement."""
 
 from difrun.api import Component, hookimpl
+from difrun_guidance.class_options import CfgOptions, ClassifierOptions
 from difrun_guidance.measurement_options import (
     ExactOptions,
     LinearDPSOptions,
@@ -17,6 +18,19 @@ def difrun_guidances() -> list[Component]:
         return Component(name, target, summary, options, provides={"context"}, requires=requires)
 
     return [
+        Component(
+            "cfg",
+            "difrun_guidance.cfg:cfg",
+            "Classifier-free: a model of classes, beyond what it says without one; scale 1 is off",
+            CfgOptions,
+        ),
+        Component(
+            "classifier",
+            "difrun_guidance.classifier:classifier",
+            "A classifier of noised examples, trained on the run's own process and data",
+            ClassifierOptions,
+            provides={"context"},
+        ),
         measurement(
             "mmps",
             "methods:LinearMMPS",

@@ -60,8 +60,8 @@ class Measurement(ScoreModel, MeasurementOptions):
 
     @property  # type: ignore[misc]
     def shares(self) -> tuple[float, ...]:
-        """Empty: what was measured says which class it may be of, not the data; `given` asks for one all the same."""
-        return ()
+        """Empty, where the model can do without: y says which classes it may be of. `given` asks for one all the same."""
+        return () if self.knows_any else self.inner.shares
 
     def measure(self, x: Tensor) -> Tensor:
         """A(x) of x (n, *shape) in the units of the data, by operations that autograd follows: (n, ...)."""

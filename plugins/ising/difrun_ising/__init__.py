@@ -43,7 +43,7 @@ def difrun_processes() -> list[Component]:
 @hookimpl
 def difrun_models() -> list[Component]:
     # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
-    network, usual = {"network"}, {"loss": "cross-entropy", "sampler": "ancestral"}
+    network, usual = {"network", "conditional"}, {"loss": "cross-entropy", "sampler": "ancestral"}
     return [
         Component(
             "spin-cnn",
@@ -128,6 +128,19 @@ def difrun_samplers() -> list[Component]:
             "Ancestral steps with heat-bath sweeps by the same model",
             options=options.HeatBathOptions,
         ),
+    ]
+
+
+@hookimpl
+def difrun_guidances() -> list[Component]:
+    return [
+        Component(
+            "magnetisation",
+            "difrun_ising.magnetisation:magnetisation",
+            "Spins given the sign of their magnetisation",
+            options.MagnetisationOptions,
+            requires={"spins", "discrete"},
+        )
     ]
 
 

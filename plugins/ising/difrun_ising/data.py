@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.builtin.files import read
+from difrun.builtin.files import read_labelled, split_labels
 from difrun.contract import MIN_EXAMPLES
 from difrun.data import Dataset
 from difrun.errors import DifrunError
@@ -89,23 +89,29 @@ def ising(
 
 
 def spin_file(
-    *, seed: int, path: Path | None = None, key: str | None = None, held_out: float = 0.2
+    *,
+    seed: int,
+    path: Path | None = None,
+    key: str | None = None,
+    label: str | None = None,
+    held_out: float = 0.2,
 ) -> SpinDataset:
     """Spins ±1 from a .npy or .npz file, (N, ...) with one lattice per row; `held_out` of them are not trained on.
 
-    Raises `DifrunError`, with the file, the value and its place, when an entry is neither −1 nor +1, and when there are
-    fewer than 20 lattices.
+    label: the array of their classes in an .npz file, as for `difrun.builtin.files.file`. Raises `DifrunError`, with
+    the file, the value and its place, when an entry is neither −1 nor +1, and when there are fewer than 20 lattices.
     """
     if path is None:
         raise DifrunError("dataset 'spin-file' needs a file: --dataset.path FILE.")
-    values, _ = read(Path(path), key)
+    values, _, names = read_labelled(Path(path), key, label)
     wrong = (np.abs(values) != 1).nonzero()
     if len(wrong[0]):
         place = tuple(int(axis[0]) for axis in wrong)
         rest = f"; {len(wrong[0])} entries are none" if len(wrong[0]) > 1 else ""
+        bits = " Entries 0 and 1 become spins as 2x − 1." if np.isin(values, (0, 1)).all() else ""
         raise DifrunError(
             f"file '{path}': {values[place]:g} at [{', '.join(map(str, place))}] is not a spin, which is −1 or +1"
-            f"{rest}. Entries 0 and 1 become spins as 2x − 1."
+            f"{rest}.{bits}"
         )
     spins = torch.from_numpy(values)
     order = torch.randperm(len(spins), generator=torch_generator(seed, "dataset", "spin-file", "split"))
@@ -115,7 +121,8 @@ def spin_file(
             f"file '{path}': of {len(spins)} lattices, holding out {held_out:g} leaves {max(0, len(spins) - kept)} to "
             f"train on; at least {MIN_EXAMPLES} are needed. Lower --dataset.held-out, or bring more."
         )
-    return SpinDataset(name=Path(path).name, train=spins[order[kept:]], held_out=spins[order[:kept]])
+    known = {} if names is None else split_labels(names, order, kept, f"file '{path}'")
+    return SpinDataset(name=Path(path).name, train=spins[order[kept:]], held_out=spins[order[:kept]], **known)
 
 
 def markov(

@@ -32,7 +32,7 @@ class CrossEntropy(Loss, LossOptions):
         return {"x": x, "x0": x0, "level": level, "own": model.own(x, at)}
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        logits = model.logits(examples["x"], None, examples["level"], examples["own"])
+        logits = _told(model, examples).logits(examples["x"], None, examples["level"], examples["own"])
         log_p = torch.log_softmax(logits, -1)
         target = model.process.states(examples["x0"]).to(log_p.dtype)
         return -(target * log_p).sum(-1).flatten(1).mean(1)
@@ -64,7 +64,7 @@ class _StepLoss(Loss):
         x, target = examples["x"], examples["target"]
         ndim = len(model.process.sites(x.shape))
         at, to = (model.process.instant(examples[name], ndim) for name in ("t", "s"))
-        log_p = model.reverse(x, at, to).weights.clamp_min(1e-30).log()
+        log_p = _told(model, examples).reverse(x, at, to).weights.clamp_min(1e-30).log()
         return -(target * log_p).sum(-1).flatten(1).mean(1)
 
 
@@ -97,6 +97,11 @@ class Elbo(_StepLoss, StepLossOptions):
         entropy = -torch.xlogy(target, target).sum(-1).flatten(1).mean(1)
         excess = (self._cross_entropy(model, examples) - entropy).clamp_min(0)
         return (model.process.step_count(self.steps) * excess).to(examples["x"].dtype)
+
+
+def _told(model: Any, examples: dict[str, Tensor]) -> Any:
+    """The model, given the labels of the examples if they have any."""
+    return model.given(examples["label"]) if "label" in examples else model
 
 
 def _times(process: Any, x0: Tensor, generator: Generator) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel
+from difrun.model import ScoreModel, for_rows
 from difrun_ising.process import DiscreteProcess, Instant
 from difrun_ising.sites import Sites
 
@@ -33,10 +33,12 @@ class DiscreteModel(ScoreModel):
         return self.process.mean(torch.cat((p0, torch.zeros_like(p0[..., :1])), -1))
 
     def predict(self, x: Tensor, at: Instant, kind: str) -> Tensor:
-        """E[x_0 | x_t], float64. Raises DifrunError for a kind other than x0."""
+        """E[x_0 | x_t], or as "score" `DiscreteProcess.log_ratios`; float64. Raises DifrunError for another kind."""
         if kind == "x0":
             return self(x, at)
-        raise DifrunError(f"a model of a discrete process predicts x0, not {kind!r}")
+        if kind == "score":
+            return self.process.log_ratios(x, self.law(x, at), at)
+        raise DifrunError(f"a model of a discrete process predicts x0 or score, not {kind!r}")
 
     def cavity(self, x: Tensor, at: Instant) -> Tensor:
         """p(x_0,i = k | x_t without x_t,i) for every site: (n, *sites, K), float64."""
@@ -79,7 +81,7 @@ class NetworkDenoiser(DiscreteModel):
         level, own: the noise level and log q(x_t | x_0 = k), where they are at hand.
         """
         level = self.level(x, at) if level is None else level
-        output = self.network(x, level)
+        output = self.network(x, level, *self._label(x))
         f = torch.stack((-output / 2, output / 2), -1) if self.process.sites(x.shape) == x.shape else output
         if not self.skip:
             return f
@@ -92,6 +94,10 @@ class NetworkDenoiser(DiscreteModel):
             )
         logits = self.logits(x, at).double() - self.process.likelihood(x, at).clamp_min(1e-12).log()
         return torch.softmax(logits, -1)
+
+    def _label(self, x: Tensor) -> tuple[Tensor, ...]:
+        """The labels (n,), for a network that knows classes (`ScoreModel.given`)."""
+        return (for_rows(self.labels, x),) if self.shares else ()
 
     def own(self, x: Tensor, at: Instant) -> Tensor:
         """log q(x_t | x_0 = k): (n, *sites, K), in the dtype of x; never below −1e4."""
@@ -131,7 +137,7 @@ class NetworkDenoiser(DiscreteModel):
 
     def kernel_logits(self, x: Tensor, at: Instant, to: Instant) -> Tensor:
         """log p(x_s = k | x_t), up to a constant, of a network that predicts it: (n, *sites, K)."""
-        output = self.network(x, self.level(x, at))
+        output = self.network(x, self.level(x, at), *self._label(x))
         f = torch.stack((-output / 2, output / 2), -1)
         if not self.skip:
             return f

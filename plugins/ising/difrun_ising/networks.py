@@ -14,8 +14,9 @@ class SpinCNN(nn.Module):
     """A convolutional network of residual blocks h ← h + conv(silu(a(c) h + b(c))), 3x3, for lattices.
 
     shape: (rows, columns), or (1, rows, columns). width: channels. depth: number of blocks. padding: "circular" for a
-    torus, "zeros" for free boundaries. The noise level scales and shifts every channel, at every site where it differs
-    between sites. The last layer starts at zero: before training a site is known by its own value alone.
+    torus, "zeros" for free boundaries. The noise level scales and shifts every channel, at every site where it
+    differs between sites; the label, of `classes` and −1 for none, at every site. The last layer starts at zero:
+    before training a site is known by its own value alone.
     """
 
     predicts = "x0"
@@ -28,6 +29,7 @@ class SpinCNN(nn.Module):
         depth: int = 4,
         padding: str = "circular",
         skip: bool = True,
+        classes: int = 0,
     ):
         super().__init__()
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1):
@@ -45,8 +47,11 @@ class SpinCNN(nn.Module):
         self.last = nn.Conv2d(width, 1, 1)
         for parameter in self.last.parameters():
             nn.init.zeros_(parameter)
+        self.labels = nn.Embedding(classes + 1, 2 * width * depth) if classes else None
+        if self.labels is not None:
+            nn.init.zeros_(self.labels.weight)
 
-    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         lattice = x.shape[-2:]
         h = self._conv(self.first, x.reshape(-1, 1, *lattice))
         films = self.levels(self.embed(level.reshape(-1)))
@@ -54,6 +59,8 @@ class SpinCNN(nn.Module):
             films = films.reshape(-1, *lattice, films.shape[-1]).permute(0, 3, 1, 2)
         else:
             films = films[:, :, None, None]
+        if self.labels is not None and label is not None:
+            films = films + self.labels(label + 1)[:, :, None, None]
         for block, film in zip(self.blocks, films.chunk(len(self.blocks), 1), strict=True):
             scale, shift = film.chunk(2, 1)
             h = h + self._conv(block, functional.silu(torch.addcmul(h + shift, h, scale)))
@@ -69,8 +76,16 @@ class SpinMLP(MLP):
 
     predicts = "x0"
 
-    def __init__(self, shape: tuple[int, ...], *, width: int = 256, depth: int = 3, skip: bool = True):
-        super().__init__(shape, width=width, depth=depth)
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        width: int = 256,
+        depth: int = 3,
+        skip: bool = True,
+        classes: int = 0,
+    ):
+        super().__init__(shape, width=width, depth=depth, classes=classes)
         self.skip = skip
 
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:

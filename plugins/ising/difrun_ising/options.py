@@ -33,6 +33,9 @@ class SpinFileOptions:
     key: str | None = option(
         None, "Array in an .npz file; not needed where it holds only one, or one named 'x'."
     )
+    label: str | None = option(
+        None, "Array in an .npz file that holds the class of every lattice; without it 'y', if there is one."
+    )
     held_out: float = option(0.2, "Share of the lattices that is kept from training.", gt(0), lt(1))
 
 
@@ -148,4 +151,14 @@ class HeatBathOptions:
     )
     to_data: bool = option(
         False, "Correct at t = 0, too: right for exact models; networks learn little of spins without noise."
+    )
+
+
+@attrs.frozen
+class MagnetisationOptions:
+    sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples shall have.")
+    scale: float = option(1.0, "Strength: 0 none, 1 Bayes' rule.", ge(0))
+    changes: Literal["auto", "exact", "first-order"] = option(
+        "auto",
+        "What every flip changes: exact, at one evaluation per spin, or from one gradient; auto: exact up to 16 spins.",
     )

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from difrun_ising.sites import Sites
+
 TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
 BETAS = ("0.2", "0.35", "0.4406868", "0.6")
 BOUNDARIES = ("periodic", "free")
@@ -38,3 +40,34 @@ def law(lattice):
         energy = energy - lattice.coupling * s[:, i, j] * s[:, k, m]
     log_z = torch.logsumexp(-lattice.beta * energy, 0)
     return s, energy, torch.exp(-lattice.beta * energy - log_z), log_z.item()
+
+
+class Kernels:
+    """The law of x that a sampler carries along, computed and not sampled: every draw of a step becomes a matrix."""
+
+    def __init__(self, monkeypatch, lattice, masked=False):
+        values = [-1.0, 1.0] + [0.0] * masked
+        axes = [torch.tensor(values, dtype=torch.float64)] * lattice.spins
+        self.x = torch.cartesian_prod(*axes).reshape(-1, *lattice.shape)
+        self.index = {tuple(x.flatten().tolist()): k for k, x in enumerate(self.x)}
+        monkeypatch.setattr(Sites, "sample", lambda sites, generator: self.draw(sites))
+        self.law = None
+
+    def draw(self, sites):
+        """Where a step draws: remember the law of the result for every x."""
+        index = torch.where(self.x < 0, 0, torch.where(self.x > 0, 1, 2)).flatten(1)
+        log = sites.weights.clamp_min(1e-300).log().flatten(1, -2)
+        columns = [log[:, site, index[:, site]] for site in range(index.shape[1])]
+        self.kernel = sum(columns).exp().nan_to_num(0.0)  # of states that are never reached
+        return self.x
+
+    def run(self, sampler, model, times):
+        """The law of x at the end, (states,)."""
+        instants = model.process.instants(times)
+        prior = model.process.prior_law((1, *self.x.shape[1:]), model.mean, torch.float64)
+        law = torch.stack([prior.log_prob(x[None])[0] for x in self.x]).exp()
+        state = sampler.prepare(model, instants)
+        for at, to in itertools.pairwise(instants):
+            sampler.step(model, self.x, at, to, state, None)
+            law = law @ self.kernel
+        return law

@@ -11,6 +11,7 @@ from difrun.builtin.samplers import Ancestral
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
+from difrun.model import Counted
 from difrun.randomness import Generator
 from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising
@@ -18,10 +19,9 @@ from difrun_ising.exact import ExactSpins, exact_spins
 from difrun_ising.lattice import Lattice, colouring, sublattice
 from difrun_ising.process import Ising
 from difrun_ising.samplers import FlowEuler, HeatBath, ReverseKernel, TauLeap, sweep
-from difrun_ising.sites import Sites
 from difrun_ising.transfer import transfer_matrix
 
-from .support import law
+from .support import Kernels, law
 
 FREE = Lattice(8, 8, 0.35, periodic=False)
 MASKED = {"mixing": "absorbing", "schedule": "linear"}
@@ -64,37 +64,6 @@ def test_the_bound_is_the_log_likelihood_of_a_small_lattice_in_the_limit():
     torch.testing.assert_close(
         bound, p.log() - joint.log() + 2 * torch.tensor(0.5).double().log(), rtol=0, atol=1e-10
     )
-
-
-class Kernels:
-    """The law of x that a sampler carries along, computed and not sampled: every draw of a step becomes a matrix."""
-
-    def __init__(self, monkeypatch, lattice, masked=False):
-        values = [-1.0, 1.0] + [0.0] * masked
-        axes = [torch.tensor(values, dtype=torch.float64)] * lattice.spins
-        self.x = torch.cartesian_prod(*axes).reshape(-1, *lattice.shape)
-        self.index = {tuple(x.flatten().tolist()): k for k, x in enumerate(self.x)}
-        monkeypatch.setattr(Sites, "sample", lambda sites, generator: self.draw(sites))
-        self.law = None
-
-    def draw(self, sites):
-        """Where a step draws: remember the law of the result for every x."""
-        index = torch.where(self.x < 0, 0, torch.where(self.x > 0, 1, 2)).flatten(1)
-        log = sites.weights.clamp_min(1e-300).log().flatten(1, -2)
-        columns = [log[:, site, index[:, site]] for site in range(index.shape[1])]
-        self.kernel = sum(columns).exp().nan_to_num(0.0)  # of states that are never reached
-        return self.x
-
-    def run(self, sampler, model, times):
-        """The law of x at the end, (states,)."""
-        instants = model.process.instants(times)
-        prior = model.process.prior_law((1, *self.x.shape[1:]), model.mean, torch.float64)
-        law = torch.stack([prior.log_prob(x[None])[0] for x in self.x]).exp()
-        state = sampler.prepare(model, instants)
-        for at, to in itertools.pairwise(instants):
-            sampler.step(model, self.x, at, to, state, None)
-            law = law @ self.kernel
-        return law
 
 
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing"])
@@ -203,6 +172,20 @@ def test_a_corrector_costs_what_it_says():
         assert sampler.evaluations_in(5) == expected
         generate(sampler, model, 3, linear(process, 5))
         assert model.evaluations == expected
+
+
+@pytest.mark.parametrize(
+    "sampler", [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()], ids=repr
+)
+def test_what_is_counted_is_what_is_declared(sampler):
+    """`difrun compare` counts by `Counted`: the same samples, as many evaluations of a batch as the sampler says."""
+    process = Ising()
+    model = ExactSpins(Lattice(2, 2, 0.3), process)
+    counted = Counted(model)
+    samples = [generate(sampler, m, 7, linear(process, 5), seed=1) for m in (model, counted)]
+    assert torch.equal(*samples)
+    assert counted.evaluations == sampler.evaluations_in(5)
+    assert counted.examples == 7 * counted.evaluations
 
 
 @pytest.mark.parametrize(

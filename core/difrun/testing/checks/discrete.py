@@ -1,0 +1,116 @@
+"""Rules for processes of finitely many states, on a small system: kernels, bridge, limiting law, rates."""
+
+from itertools import combinations
+
+import pytest
+import torch
+
+from difrun.testing.select import Subject, check
+from difrun.testing.small import Small, close
+
+DISCRETE = {"discrete"}
+
+
+@check("process", provides=DISCRETE)
+def names_a_small_system(subject: Subject) -> None:
+    """`enumeration` gives float64 examples, all different, and values of x_t, all different, that contain them."""
+    small = Small.of(subject)
+    for rows in (small.data, small.states):
+        assert rows.dtype == torch.float64
+        assert 2 <= len(rows) <= 300
+        assert len(rows.flatten(1).unique(dim=0)) == len(rows), "a value is there twice"
+    small.index(small.data)
+    for t in small.times:
+        small.index(small.process.sample(small.data, t, 1))
+
+
+@check("process", provides=DISCRETE)
+def kernels_are_laws(subject: Subject) -> None:
+    """q(x_t | x_s) ≥ 0 sums to 1 over all x_t, to 1e-9; from a time to itself nothing moves; x_0 is the data."""
+    small = Small.of(subject)
+    for s, t in combinations(small.times, 2):
+        kernel = small.kernel(s, t)
+        assert kernel.min() >= 0
+        close(
+            kernel.sum(1), torch.ones(len(kernel)).double(), f"sum over x_t from s = {s:g} to t = {t:g}", 1e-9
+        )
+    for t in small.times:
+        close(small.kernel(t, t), torch.eye(len(small.states)).double(), f"from t = {t:g} to itself", 1e-9)
+    assert torch.equal(small.process.sample(small.data, 0.0, 1), small.data)
+
+
+@check("process", provides=DISCRETE)
+def kernels_compose(subject: Subject) -> None:
+    """Σ_u q(x_u | x_s) q(x_t | x_u) = q(x_t | x_s), to 1e-9 (Chapman and Kolmogorov)."""
+    small = Small.of(subject)
+    for s, u, t in combinations(small.times, 3):
+        through = small.kernel(s, u) @ small.kernel(u, t)
+        close(through, small.kernel(s, t), f"from s = {s:g} through {u:g} to t = {t:g}", 1e-9)
+
+
+@check("process", provides=DISCRETE)
+def bridges_are_bayes(subject: Subject) -> None:
+    """q(x_s | x_t, x_0) = q(x_s | x_0) q(x_t | x_s)/q(x_t | x_0), by brute force over all three, to 1e-8."""
+    small = Small.of(subject)
+    m, n = len(small.states), len(small.data)
+    more = [1] * (small.states.ndim - 1)
+    for s, t in small.pairs():
+        first, second, whole = small.from_data(s), small.kernel(s, t), small.from_data(t)
+        truth = first[:, None, :] * second.T[None] / whole.clamp_min(1e-300)[..., None]  # x_0, x_t, x_s
+        x0 = small.data.repeat_interleave(m * m, 0)
+        x_t = small.states.repeat_interleave(m, 0).repeat(n, *more)
+        law = small.process.bridge(x_t, x0, small.process.at(t), small.process.at(s))
+        found = law.log_prob(small.states.repeat(n * m, *more)).exp().reshape(n, m, m)
+        possible = whole > 1e-9
+        close(found[possible], truth[possible], f"bridge from t = {t:g} to s = {s:g}")
+
+
+@check("process", provides=DISCRETE)
+def bridges_average_over_the_data(subject: Subject) -> None:
+    """With E[x_0 | x_t] for x_0 the bridge has the mean E[x_s | x_t] of the mixture over x_0, to 1e-8.
+
+    That is one ancestral step of an exact model. Bayes' rule from q(x_s | E[x_0 | x_t]) gives something else.
+    """
+    small = Small.of(subject)
+    for s, t in small.pairs():
+        p, possible = small.posteriors(t)
+        ways = small.from_data(s)[None] * small.kernel(s, t).T[:, None]  # x_t, x_0, x_s
+        ways = ways / small.from_data(t).T.clamp_min(1e-300)[..., None]
+        truth = torch.tensordot((p[..., None] * ways).sum(1), small.states, 1)
+        mean = torch.tensordot(p, small.data, 1)
+        at, to = small.process.at(t), small.process.at(s)
+        found = small.process.bridge(small.states[possible], mean[possible], at, to).mean
+        close(found, truth[possible], f"mean of the bridge from t = {t:g} to s = {s:g}")
+
+
+@check("process", provides=DISCRETE)
+def one_law_is_stationary(subject: Subject) -> None:
+    """The law to which repeating the whole noise leads is left alone by the kernel between any two times, to 1e-9."""
+    small = Small.of(subject)
+    whole = small.kernel(0.0, small.process.horizon)
+    for _ in range(60):
+        whole = whole @ whole
+        whole = whole / whole.sum(1, keepdim=True)
+    for s, t in combinations(small.times, 2):
+        moved = whole @ small.kernel(s, t)
+        close(moved, whole, f"the limiting law from s = {s:g} to t = {t:g}", 1e-9)
+
+
+@check("process", provides=DISCRETE)
+def rates_are_the_derivative_of_the_kernel(subject: Subject) -> None:
+    """The rate of x → y is lim q(x_{t+h} = y | x_{t−h} = x)/2h, by two h, to 1e-5 of the largest one."""
+    if "chain" in subject.entry.component.provides:
+        pytest.skip("a chain of steps has no rates")
+    small = Small.of(subject)
+    m = len(small.states)
+    away = ~torch.eye(m, dtype=torch.bool)
+    for t in small.times[1:-1]:
+        h = 1e-4 * small.process.horizon
+        slow, fast = (small.kernel(t - width, t + width) / (2 * width) for width in (h / 2, h))
+        truth = 2 * slow - fast  # errors of the order h cancel
+        starts, ends = (
+            small.states.repeat_interleave(m, 0),
+            small.states.repeat(m, *[1] * (small.states.ndim - 1)),
+        )
+        found = small.process.jump_rate(starts, ends, small.process.at(t)).reshape(m, m)
+        close(found[away], truth[away], f"rates at t = {t:g}", 1e-5 * float(truth[away].abs().max()))

@@ -1,0 +1,38 @@
+"""Options of guidance by classes, without torch."""
+
+import math
+
+import attrs
+from attrs.validators import ge, gt
+
+from difrun.api import option, refuse_unused
+
+
+@attrs.frozen
+class CfgOptions:
+    scale: float = option(2.0, "Strength s: 1 is the model of the class, 0 that of all classes.", ge(0))
+    low: float = option(
+        0.0,
+        "Least noise at which it works, σ/α; as a time on a process that is not Gaussian. Below, s = 1.",
+        ge(0),
+    )
+    high: float = option(math.inf, "Largest noise at which it works, likewise. Above, s = 1.", gt(0))
+
+    def __attrs_post_init__(self) -> None:
+        if not self.low < self.high:
+            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
+
+
+@attrs.frozen
+class ClassifierOptions:
+    target: str | None = option(
+        None, "Class to draw, by name or number; none: that of --label, or all in the proportion of the data."
+    )
+    scale: float = option(1.0, "Strength w: 1 is Bayes' theorem, 0 no guidance.", ge(0))
+    exact: bool = option(False, "Take the exact p(class | x_t) of a mixture law, and train no classifier.")
+    steps: int = option(2000, "Training steps of the classifier.", ge(1))
+    width: int = option(128, "Width of its hidden layers.", ge(1))
+
+    def __attrs_post_init__(self) -> None:
+        if self.exact:
+            refuse_unused(self, ("steps", "width"), "the exact classifier does not need", "train one")
