@@ -17,7 +17,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.mixture import GaussianMixture
-from difrun_guidance.measurement import Observed, model
+from difrun_guidance.measurement import Observed, method
 from difrun_guidance.measurement_options import ExactOptions
 
 
@@ -39,7 +39,7 @@ def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -
     return GaussianMixture(log_weights.softmax(0), means, 0.5 * (spread + spread.mT))
 
 
-@model
+@method
 class Exact(Observed, ExactOptions):
     """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone.
 

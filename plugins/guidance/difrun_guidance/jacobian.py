@@ -16,14 +16,14 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun_guidance.measurement import Measurement, model
+from difrun_guidance.measurement import Measurement, method
 from difrun_guidance.measurement_options import MethodOptions
 
 LARGEST = 1024
 """Numbers in an example above which C is taken as diagonal."""
 
 
-@model
+@method
 class Differentiated(Measurement, MethodOptions):
     """A measurement by a method that needs V. See the module; the options say up to which noise it is the model's."""
 

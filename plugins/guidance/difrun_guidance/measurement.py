@@ -28,11 +28,11 @@ from difrun_guidance.measurement_options import MeasurementOptions, OperatorOpti
 BLOCK = 2**16
 """Numbers of x in one pass, which keeps all that the network computes until the reverse passes are done."""
 
-model = attrs.define(eq=False, slots=False, repr=False)
+method = attrs.define(eq=False, slots=False, repr=False)
 """Decorator of a method's class that brings options of its own: they become arguments of its constructor."""
 
 
-@model
+@method
 class Measurement(ScoreModel, MeasurementOptions):
     """A model of p(x_0 | y). A method writes `shift`; another operator than the linear ones, `measure`.
 
@@ -60,8 +60,8 @@ class Measurement(ScoreModel, MeasurementOptions):
 
     @property  # type: ignore[misc]
     def shares(self) -> tuple[float, ...]:
-        """Empty: what was measured says which class it may be of, not the data; `given` asks for one all the same."""
-        return ()
+        """Empty, where the model can do without: y says which classes it may be of. `given` asks for one all the same."""
+        return () if self.knows_any else self.inner.shares
 
     def measure(self, x: Tensor) -> Tensor:
         """A(x) of x (n, *shape) in the units of the data, by operations that autograd follows: (n, ...)."""
@@ -186,7 +186,7 @@ class Measurement(ScoreModel, MeasurementOptions):
         return f"{type(self).__name__}.measure"
 
 
-@model
+@method
 class Observed(Measurement, OperatorOptions):
     """A measurement by one of the linear operators (`difrun_guidance.linear`)."""
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 
 from difrun_guidance.jacobian import Differentiated
-from difrun_guidance.measurement import Observed, model
+from difrun_guidance.measurement import Observed, method
 from difrun_guidance.measurement_options import DPSOptions, MMPSOptions, PiGDMOptions
 from difrun_guidance.solve import conjugate_gradients
 
 
-@model
+@method
 class DPS(Differentiated, DPSOptions):
     r"""Diffusion posterior sampling (Chung et al., 2023, arXiv 2209.14687): all of p(x_0 | x_t) is put at x̂_0.
 
@@ -37,7 +37,7 @@ class DPS(Differentiated, DPSOptions):
         return self.zeta * self.pull(r, x, x0, r.detach() / total, at)
 
 
-@model
+@method
 class PiGDM(Differentiated, PiGDMOptions):
     r"""Pseudoinverse-guided diffusion (Song, Vahdat, Mardani and Kautz, 2023, ICLR, eq. 6 to 8), for noisy y.
 
@@ -70,7 +70,7 @@ class PiGDM(Differentiated, PiGDMOptions):
         return self.pull(r, x, x0, u, at)
 
 
-@model
+@method
 class MMPS(Differentiated, MMPSOptions):
     r"""Moment matching posterior sampling (Rozet, Andry, Lanusse and Louppe, 2024, arXiv 2405.13712, Algorithm 1).
 
@@ -98,16 +98,16 @@ class MMPS(Differentiated, MMPSOptions):
         return self.pull(r, x, x0, u, at)
 
 
-@model
+@method
 class LinearDPS(Observed, DPS):
     """`DPS` of a measurement by one of the linear operators: the component `dps`."""
 
 
-@model
+@method
 class LinearPiGDM(Observed, PiGDM):
     """`PiGDM` of a measurement by one of the linear operators: the component `pigdm`."""
 
 
-@model
+@method
 class LinearMMPS(Observed, MMPS):
     """`MMPS` of a measurement by one of the linear operators: the component `mmps`."""

@@ -159,12 +159,12 @@ class Extrapolated(Guided):
         at = _visible(at)
         return tilted(self.process, x, free, self._gain(x, own, free, at, scale), at)
 
-    def cavity(self, x: Tensor, at: Instant) -> Tensor:
+    def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         scale = self.strength(at)
         if not isinstance(scale, Tensor) and scale == 1:
-            return self.own.cavity(x, at)
+            return self.own.cavity(x, at, hidden)
         own, free = self._asked_of_both(x, at)
-        cavity = self.inner.cavity(x, at)
+        cavity = self.inner.cavity(x, at, hidden)
         at = _visible(at)
         return tilted_cavity(self.process, cavity, self._gain(x, own, free, at, scale), at)
 

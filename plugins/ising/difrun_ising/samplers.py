@@ -145,7 +145,7 @@ def earlier(model: Any, x: Tensor, at: Any, to: Any, generator: Generator) -> Te
     if not bool(rows.any()):
         return x
     # Given that a site is seen, u/chance is uniform again, and chooses its value.
-    law = model.law(x[rows], at)
+    law = model.rows(rows).law(x[rows], at)
     below = (u / chance.clamp_min(1e-300))[rows].unsqueeze(-1) * law.sum(-1, keepdim=True) >= law.cumsum(-1)
     index = below[..., :-1].sum(-1)
     one = torch.nn.functional.one_hot(index, law.shape[-1] + 1)
