@@ -55,5 +55,5 @@ def _log_reverse(model: DiscreteModel, x: Tensor, later: Tensor, at: Instant, to
     found = Sites(process.posterior(later, any_law, at, to), process, x.dtype).log_prob(x)
     met = (x != later).flatten(1).any(1)
     if bool(met.any()):
-        found[met] = model.reverse(later[met], at, to).log_prob(x[met])
+        found[met] = model.rows(met).reverse(later[met], at, to).log_prob(x[met])
     return found
