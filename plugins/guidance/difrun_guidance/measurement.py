@@ -60,7 +60,7 @@ class Measurement(ScoreModel, MeasurementOptions):
 
     @property  # type: ignore[misc]
     def shares(self) -> tuple[float, ...]:
-        """Empty, where the model can do without: y says which classes it may be of. `given` asks for one all the same."""
+        """Empty where the model can do without: y says of which classes x_0 may be. `given` still asks for one."""
         return () if self.knows_any else self.inner.shares
 
     def measure(self, x: Tensor) -> Tensor:

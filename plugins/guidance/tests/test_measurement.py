@@ -8,7 +8,7 @@ import torch
 
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
-from difrun.model import Counted
+from difrun.model import Counted, ScoreModel
 from difrun.randomness import torch_generator
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun_guidance.exact_posterior import Exact
@@ -229,3 +229,20 @@ def test_it_needs_no_gradients_to_be_switched_on_and_leaves_none():
     outside = method.predict(x, at, "x0")
     assert torch.equal(inside, outside)
     assert not outside.requires_grad
+
+
+def test_samples_are_of_the_classes_that_y_allows():
+    """A model of classes is asked for any of them, not for those of the data in their proportion; `given` asks for one.
+
+    A model that cannot do without a class keeps its shares.
+    """
+    model = ScoreModel()
+    model.process, model.shape, model.shares = ReferenceVP(), (2,), (0.3, 0.7)
+    method = LinearMMPS(model, y=np.ones(1))
+    assert method.shares == ()
+    assert method.classes == 2
+    one = method.given(torch.tensor([1, 0]))
+    assert one.inner.labels.tolist() == [1, 0]
+    assert method.labels is None
+    model._knows_any = False
+    assert method.shares == (0.3, 0.7)
