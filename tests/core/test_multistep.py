@@ -192,7 +192,7 @@ def test_adams_on_a_pilot_grid_beats_heun_at_equal_evaluations(evaluations, boun
 
 
 def test_principal_axes_pay_where_the_data_are_long_and_thin():
-    """Two rows of twelve modes, 16 times as long as wide, five steps: less than half the error of one σ_d for all."""
+    """Two rows of twelve modes, eleven times as long as wide: with five steps half the error, or less."""
     along = torch.arange(12) * 0.8 - 4.4
     rows = torch.cat([torch.stack([along, torch.full((12,), side)], 1) for side in (0.25, -0.25)])
     cos, sin = math.cos(0.5), math.sin(0.5)
