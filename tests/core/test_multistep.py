@@ -143,7 +143,7 @@ def test_principal_axes_are_taken_where_the_data_are_not_round():
     assert model.principal[1].tolist() == pytest.approx([math.sqrt(1e-4 * 0.5), 1.0])
     ends = integrate(Adams(), model, noise(model, 32), pilot(model, 20))
     ends = ends / model.process.at(model.process.t_min).alpha
-    assert float(torch.cdist(ends.float(), line).amin(1).max()) < 0.02
+    assert float(torch.cdist(ends.float(), line).amin(1).median()) < 0.005
 
 
 def test_principal_axes_of_images_are_those_of_their_pixels():
@@ -192,7 +192,7 @@ def test_adams_on_a_pilot_grid_beats_heun_at_equal_evaluations(evaluations, boun
 
 
 def test_principal_axes_pay_where_the_data_are_long_and_thin():
-    """Two rows of twelve modes, 16 times as long as wide, five steps: less than half the error of one σ_d for all."""
+    """Two rows of twelve modes, eleven times as long as wide: with five steps half the error, or less."""
     along = torch.arange(12) * 0.8 - 4.4
     rows = torch.cat([torch.stack([along, torch.full((12,), side)], 1) for side in (0.25, -0.25)])
     cos, sin = math.cos(0.5), math.sin(0.5)
@@ -234,6 +234,14 @@ def test_the_pilot_measures_how_far_a_kick_grows():
         exact = (kick * shrunk[STEPS] / shrunk[k]).norm(dim=1) / kick.norm(dim=1)
         torch.testing.assert_close(gains[k], exact, rtol=0.06, atol=2e-3)
     assert gains[STEPS].tolist() == [1.0] * y.shape[1]
+
+
+def test_rounding_does_not_move_the_grid():
+    """The pilot in float32, as networks are solved, gives the noise levels of the one in float64 to a factor e^0.2."""
+    single = ExactMixture(ring(), ReferenceVE())
+    single.mean, single.var = single.mean.float(), single.var.float()
+    grids = [np.log(pilot(model, 40)) for model in (single, ExactMixture(ring(), ReferenceVE()))]
+    assert np.abs(grids[0] - grids[1]).max() < 0.2
 
 
 def test_the_pilot_works_around_a_centre():

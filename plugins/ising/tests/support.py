@@ -51,7 +51,11 @@ def law(lattice):
 
 # Of masked data `reverse-kernel` draws in two parts, which test_evidence.py compares with the kernel of `ancestral`.
 METHODS = [
-    *((sampler, mixing) for sampler in (Ancestral(), TauLeap(), FlowEuler()) for mixing in ("uniform", "absorbing")),
+    *(
+        (sampler, mixing)
+        for sampler in (Ancestral(), TauLeap(), FlowEuler())
+        for mixing in ("uniform", "absorbing")
+    ),
     (ReverseKernel(), "uniform"),
 ]
 
