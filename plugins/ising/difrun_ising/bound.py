@@ -11,6 +11,7 @@ measures, whose mean is their divergence and whose variance is about twice it: a
 
 from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,5 +56,6 @@ def _log_reverse(model: DiscreteModel, x: Tensor, later: Tensor, at: Instant, to
     found = Sites(process.posterior(later, any_law, at, to), process, x.dtype).log_prob(x)
     met = (x != later).flatten(1).any(1)
     if bool(met.any()):
-        found[met] = model.rows(met).reverse(later[met], at, to).log_prob(x[met])
+        asked: Any = model.rows(met)
+        found[met] = asked.reverse(later[met], at, to).log_prob(x[met])
     return found

@@ -66,10 +66,6 @@ def test_the_bound_is_the_log_likelihood_of_a_small_lattice_in_the_limit():
     )
 
 
-# Of masked data `reverse-kernel` draws in two parts, which test_evidence.py compares with the kernel of `ancestral`.
-METHODS = [(s, m) for s in (Ancestral(), TauLeap(), FlowEuler()) for m in ("uniform", "absorbing")]
-
-
 @pytest.mark.parametrize(
     ("sampler", "mixing"), METHODS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
 )
