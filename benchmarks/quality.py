@@ -30,10 +30,10 @@ from difrun.builtin.samplers import Euler, Heun
 from difrun.exact import ExactMixture
 from difrun.integrate import integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted
 from difrun.pilot import pilot
 from difrun.sampler import Sampler
 from difrun.tune import carried, tune
+from difrun.wrappers import Counted
 from difrun_edm.dpmpp import Multistep2
 from difrun_edm.process import EDM
 

@@ -22,8 +22,8 @@ from difrun.builtin.grids import rho
 from difrun.builtin.multistep import Adams
 from difrun.builtin.samplers import Euler, Heun
 from difrun.integrate import integrate
-from difrun.model import NetworkModel
 from difrun.multistep import Row
+from difrun.network import NetworkModel
 from difrun_edm.dpmpp import Multistep2
 from difrun_ou.process import OrnsteinUhlenbeck
 

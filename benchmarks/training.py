@@ -28,7 +28,7 @@ from tqdm import tqdm
 from difrun import reverse
 from difrun.config import TrainOptions
 from difrun.loss import Regression
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.train import Trainer
 from difrun_ou.process import OrnsteinUhlenbeck
 

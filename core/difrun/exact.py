@@ -15,10 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.classes import for_rows
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
 from difrun.mixture import GaussianMixture
-from difrun.model import MOST_CORRELATED, ScoreModel, for_rows
+from difrun.model import MOST_CORRELATED, ScoreModel
 
 _BLOCK = 8_000_000
 """Numbers in the largest temporary, so that many components and many points fit into memory together."""

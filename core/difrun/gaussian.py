@@ -185,7 +185,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
     ) -> Any:
         """A `NetworkModel` with preconditioning; option `predicts`: what the network is trained to predict."""
-        from difrun.model import NetworkModel  # which builds on this module
+        from difrun.network import NetworkModel  # which builds on this module
 
         return NetworkModel(network, self, shape, mean=mean, var=var, **options)
 

@@ -10,10 +10,11 @@ from torch import Tensor
 from difrun.brownian import Brownian
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
-from difrun.model import Centred, ScoreModel
+from difrun.model import ScoreModel
 from difrun.process import Randomness
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
+from difrun.wrappers import Centred
 
 Watch = Callable[[int, Any, Tensor], None]
 """Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""

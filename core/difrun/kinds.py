@@ -15,7 +15,7 @@ What a network predicts may also be
     edm       | (σ/(σ_d S), −α σ_d/S)          Karras et al., 2022, arXiv 2206.00364, S² = α²σ_d² + σ²
 
 whose meaning depends on the data: x̂_0 is counted from their mean, σ_d is their standard deviation. It is therefore no
-kind that a model can be asked for, but a parameterisation of a network (`difrun.model.NetworkModel`).
+kind that a model can be asked for, but a parameterisation of a network (`difrun.network.NetworkModel`).
 
 Given x and a prediction A = a·x̂_0 + b·ε̂ the pair (x̂_0, ε̂) follows from two equations, and with it any other kind
 B = c·x̂_0 + d·ε̂:

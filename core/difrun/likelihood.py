@@ -24,8 +24,9 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
-from difrun.model import Centred, ScoreModel
+from difrun.model import ScoreModel
 from difrun.randomness import Generator
+from difrun.wrappers import Centred
 
 KNEE = 0.02
 """κ. From 0.01 to 0.05 the error of 100 steps changes little, on wide data as on fine ones."""

@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from difrun.builtin.multistep import Adams
+from difrun.classes import typical
 from difrun.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.grid import at_least_one, check
 from difrun.integrate import integrate
-from difrun.model import Centred, ScoreModel, typical
+from difrun.model import ScoreModel
 from difrun.randomness import Generator, seed_of
+from difrun.wrappers import Centred
 
 TRAJECTORIES = 64
 STEPS = 160

@@ -16,13 +16,14 @@ import torch
 from torch import Tensor
 
 from difrun.builtin.multistep import Adams
+from difrun.classes import typical
 from difrun.errors import DifrunError
 from difrun.gaussian_frame import gaussian_frame
 from difrun.integrate import integrate
-from difrun.model import Centred, typical
 from difrun.multistep import KEPT, Change, Frame, Row, altered, combined, weights
 from difrun.pilot import pilot
 from difrun.randomness import Generator, seed_of
+from difrun.wrappers import Centred
 
 FINE_STEPS = 200
 """Steps of the solution that counts as exact."""

@@ -10,7 +10,7 @@ from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted, ScoreModel
+from difrun.model import ScoreModel
 from difrun.testing import (
     ReferenceFlow,
     ReferenceVE,
@@ -20,6 +20,7 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.testing.references import NoNoise
+from difrun.wrappers import Counted
 
 PROCESSES = {"vp": ReferenceVP(), "ve": ReferenceVE(), "straight": ReferenceFlow()}
 TOLERANCES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)

@@ -11,6 +11,7 @@ from difrun.builtin.adaptive import Adaptive
 from difrun.builtin.datasets import blobs, gmm, rings
 from difrun.builtin.mlp import MLP
 from difrun.builtin.samplers import Heun
+from difrun.classes import spread, typical
 from difrun.elbo import elbo
 from difrun.errors import DifrunError
 from difrun.exact import ExactEmpirical, ExactMixture
@@ -20,11 +21,13 @@ from difrun.kinds import KINDS
 from difrun.likelihood import log_likelihood
 from difrun.loss import Regression
 from difrun.mixture import GaussianMixture
-from difrun.model import Centred, Counted, NetworkModel, ScoreModel, spread, typical
+from difrun.model import ScoreModel
+from difrun.network import NetworkModel
 from difrun.pilot import pilot
 from difrun.randomness import torch_generator
 from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun.train import Trainer
+from difrun.wrappers import Centred, Counted
 
 LAW = GaussianMixture(
     [0.3, 0.2, 0.3, 0.2],

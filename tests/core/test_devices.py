@@ -16,7 +16,7 @@ from difrun.data import Scaling
 from difrun.exact import ExactEmpirical, ExactMixture
 from difrun.integrate import generate
 from difrun.loss import Regression, score_matching
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun.times import LogitNormal, LogNormal, LogSNR, Uniform

@@ -16,7 +16,7 @@ from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 from difrun.testing.references import Disturbed
 

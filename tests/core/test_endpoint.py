@@ -9,9 +9,10 @@ from difrun.endpoint import distance, endpoint, modes, radius
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted, NetworkModel
+from difrun.network import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP
+from difrun.wrappers import Counted
 
 COV = torch.tensor([[1.0, 0.6], [0.6, 0.5]], dtype=torch.float64)
 MEAN = torch.tensor([1.0, -0.5], dtype=torch.float64)

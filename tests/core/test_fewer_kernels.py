@@ -10,10 +10,12 @@ from difrun.config import TrainOptions
 from difrun.gaussian import GaussianProcess
 from difrun.kinds import KINDS
 from difrun.loss import Loss, Regression
-from difrun.model import Counted, NetworkModel, ScoreModel
+from difrun.model import ScoreModel
+from difrun.network import NetworkModel
 from difrun.randomness import Generator
 from difrun.schedule import Instant
 from difrun.train import Trainer
+from difrun.wrappers import Counted
 
 
 class OU(GaussianProcess):

@@ -9,7 +9,8 @@ import torch
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.kinds import KINDS, PARAMETERISATIONS, conversion
-from difrun.model import NetworkModel, ScoreModel
+from difrun.model import ScoreModel
+from difrun.network import NetworkModel
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 
 

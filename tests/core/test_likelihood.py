@@ -15,7 +15,8 @@ from difrun.exact import ExactEmpirical, ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.likelihood import log_likelihood
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel, ScoreModel
+from difrun.model import ScoreModel
+from difrun.network import NetworkModel
 from difrun.testing import ReferenceVE, ReferenceVP, observed_order, two_gaussians
 
 

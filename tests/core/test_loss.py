@@ -15,7 +15,8 @@ from difrun.gaussian import GaussianProcess
 from difrun.kinds import conversion
 from difrun.loss import WEIGHTS, Regression, edm, min_snr, score_matching, snr, uniform
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel, ScoreModel
+from difrun.model import ScoreModel
+from difrun.network import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 from difrun.times import LogitNormal, LogNormal, LogSNR, TimeLaw, Uniform

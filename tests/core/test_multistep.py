@@ -15,8 +15,8 @@ from difrun.exact import ExactEmpirical, ExactMixture
 from difrun.gaussian_frame import GaussianFrame, PrincipalFrame, gaussian_frame
 from difrun.integrate import integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel
 from difrun.multistep import coefficients
+from difrun.network import NetworkModel
 from difrun.pilot import KICKED, STEPS, _solved, pilot
 from difrun.registry import get_registry
 from difrun.run.parts import grid_times

@@ -12,10 +12,10 @@ from difrun.builtin.grids import logsnr
 from difrun.builtin.samplers import RK4, Euler, Heun, Kutta3, Midpoint
 from difrun.exact import ExactMixture
 from difrun.integrate import integrate
-from difrun.model import Counted
 from difrun.runge_kutta import RungeKutta, Table
 from difrun.testing import ReferenceVE, ReferenceVP, observed_order, probability_flow_endpoint, two_gaussians
 from difrun.testing.references import NoNoise
+from difrun.wrappers import Counted
 
 SAMPLERS = [Euler(), Midpoint(), Heun(), Kutta3(), RK4()]
 TABLES = {type(sampler).__name__: sampler.table for sampler in SAMPLERS}

@@ -10,7 +10,6 @@ from difrun.builtin.samplers import RK4, Ancestral, Euler, Heun, Kutta3, Midpoin
 from difrun.exact import ExactEmpirical, ExactMixture
 from difrun.integrate import integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted
 from difrun.testing import (
     ReferenceFlow,
     ReferenceVE,
@@ -21,6 +20,7 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.testing.references import NoNoise
+from difrun.wrappers import Counted
 
 
 class Centred(ReferenceVP):

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from difrun import checkpoint
 from difrun.loss import Regression
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.times import TimeLaw
 from difrun.train import Trainer, restore
 

@@ -12,7 +12,7 @@ from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.integrate import integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.pilot import pilot
 from difrun.randomness import seed_of
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians

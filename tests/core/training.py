@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from difrun.config import TrainOptions
 from difrun.gaussian import GaussianProcess
 from difrun.loss import Loss, Regression
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.train import Trainer
 
 

@@ -14,9 +14,9 @@ import torch
 from difrun.exact import ExactMixture
 from difrun.integrate import generate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted
 from difrun.registry import get_registry
 from difrun.tune import tune
+from difrun.wrappers import Counted
 
 from .support import difrun
 

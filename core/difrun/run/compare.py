@@ -15,7 +15,6 @@ from difrun.endpoint import Endpoint, Modes, distance, endpoint, modes, radius
 from difrun.errors import ConfigError, DifrunError, Interrupted
 from difrun.integrate import generate, to_data
 from difrun.listener import Listener
-from difrun.model import Counted
 from difrun.randomness import Generator, seed_of
 from difrun.registry import get_registry
 from difrun.run import evaluation, faults, sampling
@@ -24,6 +23,7 @@ from difrun.run.parts import grid_times, made
 from difrun.run.run import Run
 from difrun.run.subject import Subject, named_apart, pairs
 from difrun.run.threads import threads
+from difrun.wrappers import Counted
 
 STEPS = (5, 10, 20, 50)
 ENDPOINTS = 2000

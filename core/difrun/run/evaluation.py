@@ -77,7 +77,7 @@ def one(
 ) -> Numbers:
     """The numbers of one metric. floors: its numbers of as many other samples, whose floors are these."""
     dataset, metric = run.parts.dataset, chosen.entry.load()
-    of_classes = "labels" in chosen.entry.component.provides
+    of_classes = _of_classes(chosen)
     if of_classes and labels is None:
         raise DifrunError(
             f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
@@ -131,6 +131,36 @@ def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None,
     return sampling.read(run, path), sampling.read_labels(dataset, path, n), path
 
 
+def of_run(run: Any, metrics: Sequence[Chosen], n: int | None, *, strict: bool, added: bool) -> Numbers:
+    """Metrics of the run's samples, the first n or all, as `measure_all` gives them; written to metrics.json.
+
+    added: whether they were asked for beside the run's own, so that what the file holds stays; else one of classes is
+    left out where the samples have none.
+    """
+    own, facts = run.drawn()
+    samples, labels, source = enough(run, own, n)
+    if not added and labels is None:
+        metrics = [chosen for chosen in metrics if not _of_classes(chosen)]
+    run.listener.stage("evaluate")
+    found = measure_all(run, samples, metrics, source.name, strict=strict, labels=labels)
+    if n is not None:
+        say_how_many(run, samples)
+    told = content(run, found, len(own), facts, added=added)
+    files.write_text(run.folder.metrics, json.dumps(told, indent=2) + "\n")
+    return found
+
+
+def complete(run: Any) -> bool:
+    """Whether metrics.json is there and holds every metric of the run."""
+    found = {name.split(".")[0] for name in run.metrics}
+    wanted = [chosen for chosen in run.plan.metrics if run.model.shares or not _of_classes(chosen)]
+    return run.folder.metrics.is_file() and all(chosen.entry.name in found for chosen in wanted)
+
+
+def _of_classes(metric: Chosen) -> bool:
+    return "labels" in metric.entry.component.provides
+
+
 def of_file(
     run: Any, path: Path, metrics: Sequence[Chosen], n: int | None, named: bool = True
 ) -> tuple[Numbers, Path]:
@@ -139,7 +169,7 @@ def of_file(
     named: whether the user asked for these very metrics; else one of classes is left out where the file has none.
     """
     if not named and sampling.read_labels(run.parts.dataset, path, 1) is None:
-        metrics = [chosen for chosen in metrics if "labels" not in chosen.entry.component.provides]
+        metrics = [chosen for chosen in metrics if not _of_classes(chosen)]
     samples = samples_of(path, run.parts.dataset, n)
     run.listener.stage("evaluate")
     labels = sampling.read_labels(run.parts.dataset, path, len(samples))

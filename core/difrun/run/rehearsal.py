@@ -5,12 +5,12 @@ from typing import Any
 import torch
 
 from difrun.choose import MANY, choose
+from difrun.classes import spread
 from difrun.config import Plan, assemble
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance import Context
 from difrun.integrate import generate
 from difrun.listener import Listener
-from difrun.model import spread
 from difrun.randomness import torch_generator
 from difrun.registry import Registered, Registry
 from difrun.run.faults import culprit

@@ -1,58 +1,29 @@
 """A run: its folder, its parts, and all that can be done with them."""
 
 import contextlib
-import functools
-import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from difrun import checkpoint, files
+from difrun import checkpoint
 from difrun.config import Chosen, Plan
 from difrun.errors import DifrunError, Interrupted
 from difrun.guidance import Context
 from difrun.listener import Listener
 from difrun.registry import get_registry
-from difrun.run import evaluation, faults, likelihood, lock, sampling, tuning
+from difrun.run import evaluation, likelihood, lock, sampling, training, tuning
 from difrun.run.folder import Folder
 from difrun.run.parts import Parts, guided
 from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
-from difrun.run.threads import threads
-from difrun.run.training import new_trainer
+from difrun.run.work import at_work, computing
 from difrun.train import Trainer
 from difrun.tune import ITERATIONS, Tuning
 from difrun.verdict import suggestion
 from difrun.words import quoted
-
-Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-def _computing(method: Method) -> Method:
-    """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
-
-    @functools.wraps(method)
-    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
-        count = self.plan.threads
-        with threads(count if isinstance(count, int) else None), faults.told(self.plan):
-            return method(self, *args, **kwargs)
-
-    return wrapped  # type: ignore[return-value]
-
-
-def _at_work(method: Method) -> Method:
-    """`_computing`, for what writes into the run folder: refused while another process works on it."""
-
-    @functools.wraps(method)
-    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
-        with lock.held(self.path):
-            return _computing(method)(self, *args, **kwargs)
-
-    return wrapped  # type: ignore[return-value]
 
 
 @attrs.define(eq=False, repr=False)
@@ -86,7 +57,7 @@ class Run:
     @property
     def trained(self) -> bool:
         """Whether the model is ready to be sampled."""
-        return self.parts.loss is None or (self.trainer is not None and _done(self.trainer))
+        return self.parts.loss is None or (self.trainer is not None and training.done(self.trainer))
 
     @property
     def model(self) -> Any:
@@ -140,9 +111,17 @@ class Run:
     @property
     def samples(self) -> Tensor:
         """The run's samples in the units of the model."""
-        return self._samples()[0]
+        return self.drawn()[0]
 
-    @_at_work
+    def drawn(self) -> tuple[Tensor, dict[str, Any]]:
+        """The run's samples and how they were drawn: read from its folder; drawn if there are none."""
+        if not self.folder.samples.is_file():
+            return self.sample(), self._facts
+        x = sampling.read(self)
+        told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
+        return x, self._facts or told or sampling.told(self, Order.of(self.plan))
+
+    @at_work
     def execute(self) -> "Run":
         """Train, sample, evaluate, draw and report; what is already there is not done again.
 
@@ -153,8 +132,8 @@ class Run:
         if not self.folder.samples.is_file():
             self.sample()
         self.stop_if_asked()
-        if not self._measured():
-            self._evaluate(self.plan.metrics, None, strict=False, added=False)
+        if not evaluation.complete(self):
+            evaluation.of_run(self, self.plan.metrics, None, strict=False, added=False)
         self.report()
         get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self
@@ -167,7 +146,7 @@ class Run:
         if (
             self.trained
             and self.folder.samples.is_file()
-            and self._measured()
+            and evaluation.complete(self)
             and self.folder.report.is_file()
         ):
             self.listener.note("this run is finished; only its pictures and its report are drawn again")
@@ -202,37 +181,19 @@ class Run:
         if self.parts.loss is None or not self.folder.weights.is_file():
             return
         tensors, _ = checkpoint.read(self.folder.weights)
-        self.trainer = self._new_trainer()
+        self.trainer = training.new_trainer(self.plan, self.parts, self.device, self.listener)
         self.trainer.load(tensors)
-        if _done(self.trainer):
+        if training.done(self.trainer):
             self.trainer.finish()
 
-    @_at_work
+    @at_work
     def train(self) -> None:
         """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
         if self.trained:
             return
-        self.listener.stage("train")
-        trainer = self.trainer = self.trainer or self._new_trainer()
-        options = self.plan.train
-        try:
-            trainer.run(
-                report=self._train_report,
-                stopping=self.listener.stopping,
-                save=self._save,
-                save_steps=options.checkpoint_steps,
-                save_minutes=options.checkpoint_minutes,
-            )
-        except DifrunError as error:
-            self._save_or_tell(trainer)
-            raise DifrunError(f"{error}\nThe last good weights are in {self.folder.weights}.") from error
-        self._save_or_tell(trainer)
-        if trainer.stopped:
-            text = f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
-            raise Interrupted(self.path, text, usable=trainer.step > 0)
-        trainer.finish()
+        training.train(self)
 
-    @_at_work
+    @at_work
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
@@ -240,7 +201,7 @@ class Run:
         sampling.write(self.folder.samples, samples, labels, self.parts.dataset, order, self._facts)
         return samples
 
-    @_computing
+    @computing
     def draw_samples(
         self,
         n: int,
@@ -270,7 +231,7 @@ class Run:
             sampling.write(path, samples, labels, self.parts.dataset, order, facts)
         return path
 
-    @_at_work
+    @at_work
     def evaluate(self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None) -> evaluation.Numbers:
         """Metrics of the run's samples beside their floors; written to metrics.json, and the report is made to fit.
 
@@ -280,7 +241,7 @@ class Run:
         """
         self._need_model()
         chosen = self.plan.metrics if metrics is None else metrics
-        found = self._evaluate(chosen, n, strict=True, added=metrics is not None)
+        found = evaluation.of_run(self, chosen, n, strict=True, added=metrics is not None)
         if self.folder.report.is_file():
             self._report(redraw=False)
         return found
@@ -298,7 +259,7 @@ class Run:
             self.draw_samples(**values)
         return path
 
-    @_computing
+    @computing
     def evaluate_file(
         self, path: Path, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
     ) -> tuple[evaluation.Numbers, Path]:
@@ -312,7 +273,7 @@ class Run:
             chosen = self.plan.metrics if metrics is None else metrics
             return evaluation.of_file(self, Path(path), chosen, n, named=metrics is not None)
 
-    @_at_work
+    @at_work
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
         """Optimise the sampler for so many steps (`difrun.tune`); sampler and grid `tuned` then use what was found.
 
@@ -328,7 +289,7 @@ class Run:
         self.listener.stage("tune")
         return tuning.improve(self, steps, free_weights, iterations, self._tuned)
 
-    @_at_work
+    @at_work
     def likelihood(self, request: likelihood.Request | None = None) -> likelihood.Content:
         """−log p of held-out examples; written to metrics.json. See `difrun.run.likelihood.measure`."""
         self._need_model()
@@ -337,7 +298,7 @@ class Run:
             self._report(redraw=False)
         return found
 
-    @_at_work
+    @at_work
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
         self._need_model()
@@ -363,27 +324,6 @@ class Run:
         self.listener.sample(done, total)
         self.stop_if_asked()
 
-    def _train_report(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
-        self.listener.train(step, steps, loss, rate, eta)
-        get_registry().emit("difrun_train_step", step=step, steps=steps, loss=loss, rate=rate)
-
-    def _evaluate(
-        self, metrics: tuple[Chosen, ...], n: int | None, *, strict: bool, added: bool
-    ) -> evaluation.Numbers:
-        own, facts = self._samples()
-        samples, labels, source = evaluation.enough(self, own, n)
-        if (
-            not added and labels is None
-        ):  # no metric of classes for samples without them, where nobody asks for one
-            metrics = tuple(m for m in metrics if "labels" not in m.entry.component.provides)
-        self.listener.stage("evaluate")
-        found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict, labels=labels)
-        if n is not None:
-            evaluation.say_how_many(self, samples)
-        content = evaluation.content(self, found, len(own), facts, added=added)
-        files.write_text(self.folder.metrics, json.dumps(content, indent=2) + "\n")
-        return found
-
     def _report(self, *, redraw: bool) -> Path:
         from difrun.run.pictures import draw_all
         from difrun.run.tell import write_report
@@ -392,51 +332,9 @@ class Run:
         left_out: list[str] = []
         return write_report(self, draw_all(self, redraw=redraw, left_out=left_out), left_out)
 
-    def _measured(self) -> bool:
-        """Whether metrics.json is there and holds every metric of the run."""
-        found = {name.split(".")[0] for name in self.metrics}
-        wanted = [
-            metric
-            for metric in self.plan.metrics
-            if self.model.shares or "labels" not in metric.entry.component.provides
-        ]
-        return self.folder.metrics.is_file() and all(metric.entry.name in found for metric in wanted)
-
-    def _new_trainer(self) -> Trainer:
-        return new_trainer(self.plan, self.parts, self.device, self.listener)
-
-    def _save(self, trainer: Trainer) -> None:
-        checkpoint.write(
-            self.folder.weights, trainer.state(), {"difrun": "run", "process": self.plan.process.name}
-        )
-
-    def _save_or_tell(self, trainer: Trainer) -> None:
-        """Save at the end of a session of training. What cannot be saved is lost: say from where it goes on."""
-        try:
-            self._save(trainer)
-        except DifrunError as error:
-            raise DifrunError(
-                f"{error}\nTraining had come to step {trainer.step}, which is not saved. Once there is room, "
-                f"'difrun resume {quoted(self.path)}' goes on from the last state that is."
-            ) from error
-
-    def _samples(self) -> tuple[Tensor, dict[str, Any]]:
-        """The run's samples and how they were drawn: read from its folder; drawn if there are none."""
-        if not self.folder.samples.is_file():
-            return self.sample(), self._facts
-        x = sampling.read(self)
-        told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
-        return x, self._facts or told or sampling.told(self, Order.of(self.plan))
-
     def _need_model(self) -> None:
         if not self.trained:
             raise DifrunError(
                 f"{self.path} has not been trained to the end. Run 'difrun resume {quoted(self.path)}' first. With "
                 "--finish it takes the weights that are there."
             )
-
-
-def _done(trainer: Trainer) -> bool:
-    """Whether training has come to its end: all steps done, or all minutes spent."""
-    minutes = trainer.options.minutes
-    return trainer.step >= trainer.last or (minutes is not None and trainer.seconds >= 60 * minutes)

@@ -14,13 +14,14 @@ import torch
 from torch import Tensor
 
 from difrun import files
+from difrun.classes import spread
 from difrun.config import Chosen, Plan
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
-from difrun.model import Counted, spread
 from difrun.randomness import seed_of
 from difrun.run.parts import grid_times, made
+from difrun.wrappers import Counted
 
 
 @attrs.frozen

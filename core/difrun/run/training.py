@@ -1,15 +1,20 @@
-"""The trainer of a run, and how many threads make it fast."""
+"""Training of a run, its saved state, and how many threads make it fast."""
+
+from typing import Any
 
 import attrs
 import torch
 
+from difrun import checkpoint
 from difrun.config import Plan
-from difrun.errors import DifrunError
+from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.randomness import seed_of
+from difrun.registry import get_registry
 from difrun.run.parts import Parts, build
 from difrun.run.threads import fastest
 from difrun.train import Trainer
+from difrun.words import quoted
 
 
 def new_trainer(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Trainer:
@@ -26,6 +31,56 @@ def new_trainer(plan: Plan, parts: Parts, device: torch.device, listener: Listen
         noise=None if dataset.noise is None else dataset.noise.to(device),
         labels=dataset.labels.to(device) if dataset.labels is not None and parts.model.shares else None,
     )
+
+
+def train(run: Any) -> None:
+    """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
+    run.listener.stage("train")
+    trainer = run.trainer = run.trainer or new_trainer(run.plan, run.parts, run.device, run.listener)
+    options = run.plan.train
+
+    def report(step: int, steps: int, loss: float, rate: float, eta: float) -> None:
+        run.listener.train(step, steps, loss, rate, eta)
+        get_registry().emit("difrun_train_step", step=step, steps=steps, loss=loss, rate=rate)
+
+    try:
+        trainer.run(
+            report=report,
+            stopping=run.listener.stopping,
+            save=lambda trainer: save(run, trainer),
+            save_steps=options.checkpoint_steps,
+            save_minutes=options.checkpoint_minutes,
+        )
+    except DifrunError as error:
+        _save_or_tell(run, trainer)
+        raise DifrunError(f"{error}\nThe last good weights are in {run.folder.weights}.") from error
+    _save_or_tell(run, trainer)
+    if trainer.stopped:
+        text = f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
+        raise Interrupted(run.path, text, usable=trainer.step > 0)
+    trainer.finish()
+
+
+def done(trainer: Trainer) -> bool:
+    """Whether training has come to its end: all steps done, or all minutes spent."""
+    minutes = trainer.options.minutes
+    return trainer.step >= trainer.last or (minutes is not None and trainer.seconds >= 60 * minutes)
+
+
+def save(run: Any, trainer: Trainer) -> None:
+    """Write the state of training into the folder of the run."""
+    checkpoint.write(run.folder.weights, trainer.state(), {"difrun": "run", "process": run.plan.process.name})
+
+
+def _save_or_tell(run: Any, trainer: Trainer) -> None:
+    """Save at the end of a session of training. What cannot be saved is lost: say from where it goes on."""
+    try:
+        save(run, trainer)
+    except DifrunError as error:
+        raise DifrunError(
+            f"{error}\nTraining had come to step {trainer.step}, which is not saved. Once there is room, "
+            f"'difrun resume {quoted(run.path)}' goes on from the last state that is."
+        ) from error
 
 
 def with_threads(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Plan:

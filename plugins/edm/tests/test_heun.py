@@ -12,7 +12,6 @@ from difrun.builtin.grids import logsnr, rho
 from difrun.exact import ExactMixture
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted
 from difrun.testing import (
     ReferenceVP,
     affine_moments,
@@ -21,6 +20,7 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.testing.references import CountedNoise, NoNoise
+from difrun.wrappers import Counted
 from difrun_edm.heun import ChurnedHeun
 from difrun_edm.process import EDM
 

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 
 from difrun.loss import Regression, edm
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVP
 from difrun.times import LogNormal

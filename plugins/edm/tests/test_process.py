@@ -8,7 +8,7 @@ import torch
 
 from difrun.builtin.grids import rho
 from difrun.kinds import conversion
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun_edm.process import EDM
 
 

@@ -12,7 +12,7 @@ from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.integrate import integrate
 from difrun.kinds import KINDS
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.run.signal import signal_at_horizon
 from difrun.testing import affine_moments, two_gaussians
 from difrun.testing.references import UnitNoise

@@ -16,7 +16,8 @@ from difrun.exact import ExactMixture
 from difrun.integrate import integrate
 from difrun.loss import Loss
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel, ScoreModel
+from difrun.model import ScoreModel
+from difrun.network import NetworkModel
 from difrun.run import reopen, start
 from difrun.run.parts import grid_times
 from difrun.testing import ReferenceVP, two_gaussians

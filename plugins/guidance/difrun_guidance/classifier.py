@@ -11,11 +11,12 @@ from typing import Any
 import attrs
 from torch import Tensor
 
+from difrun.classes import for_rows
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.guidance import Context
-from difrun.model import ScoreModel, for_rows
+from difrun.model import ScoreModel
 from difrun_guidance.by_label import ByLabel
 from difrun_guidance.noisy_classifier import LogPosterior, learnt
 

@@ -10,6 +10,7 @@ from difrun.builtin.adaptive import Adaptive
 from difrun.builtin.grids import rho
 from difrun.builtin.metrics import sliced_w2
 from difrun.builtin.samplers import Heun
+from difrun.classes import spread
 from difrun.data import Dataset
 from difrun.errors import DifrunError, Interrupted
 from difrun.exact import ExactMixture
@@ -18,7 +19,7 @@ from difrun.guidance import Context
 from difrun.integrate import generate, integrate
 from difrun.kinds import KINDS
 from difrun.mixture import GaussianMixture
-from difrun.model import NetworkModel, spread
+from difrun.network import NetworkModel
 from difrun.randomness import torch_generator
 from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance import noisy_classifier

@@ -8,9 +8,10 @@ import torch
 
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
-from difrun.model import Counted, ScoreModel
+from difrun.model import ScoreModel
 from difrun.randomness import torch_generator
 from difrun.testing import ReferenceVP, two_gaussians
+from difrun.wrappers import Counted
 from difrun_guidance.exact_posterior import Exact
 from difrun_guidance.measurement import BLOCK
 from difrun_guidance.methods import DPS, MMPS, LinearDPS, LinearMMPS, LinearPiGDM

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from difrun.classes import for_rows
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel, for_rows
+from difrun.model import ScoreModel
 from difrun_ising.process import DiscreteProcess, Instant
 from difrun_ising.sites import Sites
 

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from difrun.builtin.samplers import Ancestral
+from difrun.classes import spread
 from difrun.config import TrainOptions
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
-from difrun.model import spread
 from difrun.train import Trainer
 from difrun_ising.data import spin_file
 from difrun_ising.discrete import DiscreteProcess

@@ -11,8 +11,8 @@ from difrun.builtin.samplers import Ancestral
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.integrate import generate
-from difrun.model import Counted
 from difrun.randomness import Generator
+from difrun.wrappers import Counted
 from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising
 from difrun_ising.exact import ExactSpins, exact_spins

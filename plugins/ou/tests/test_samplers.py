@@ -13,7 +13,6 @@ from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 from difrun.testing import (
@@ -24,6 +23,7 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.testing.references import NoNoise
+from difrun.wrappers import Counted
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
 

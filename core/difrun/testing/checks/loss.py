@@ -10,7 +10,7 @@ from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.kinds import conversion
 from difrun.loss import Regression
-from difrun.model import NetworkModel
+from difrun.network import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing.references import Disturbed, two_gaussians
 from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomness_untouched

@@ -13,7 +13,7 @@ from difrun.exact import ExactMixture
 from difrun.gaussian import GaussianProcess
 from difrun.integrate import generate, integrate
 from difrun.mixture import GaussianMixture
-from difrun.model import Counted, ScoreModel
+from difrun.model import ScoreModel
 from difrun.randomness import Generator
 from difrun.testing.references import (
     CountedNoise,
@@ -26,6 +26,7 @@ from difrun.testing.references import (
     two_gaussians,
 )
 from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
+from difrun.wrappers import Counted
 
 USABLE = GAUSSIAN_RUN | {"exact"}
 STEPS = (40, 80, 160)

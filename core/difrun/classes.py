@@ -1,0 +1,60 @@
+"""Classes of the rows of a batch: how they are spread, checked and handed to a model."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+
+
+def spread(shares: Sequence[float], n: int) -> Tensor:
+    """n labels in the proportion of `shares`, (n,) int64: after any number of them no class is off by as much as 2.
+
+    The j-th of class k stands where it is due, at (j − ½)/share_k (the method of Webster and Sainte-Laguë), so that the
+    first m labels are the same whatever n is.
+    """
+    places, owners = [], []
+    for label, share in enumerate(shares):
+        if share > 0:
+            count = min(n, math.ceil(n * share) + 2)
+            places.append((torch.arange(count, dtype=torch.float64) + 0.5) / share)
+            owners.append(torch.full((count,), label))
+    order = torch.cat(places).argsort(stable=True)
+    return torch.cat(owners)[order[:n]]
+
+
+def typical(model: Any, n: int) -> Any:
+    """The model for n rows of the classes of the data, in their proportion; a model without classes as it is."""
+    shares = getattr(model, "shares", ())
+    return model.given(spread(shares, n)) if shares else model
+
+
+def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:
+    """The labels of the rows of x, on its device; −1 for all where there are none.
+
+    Raises DifrunError where they are of another number of rows.
+    """
+    if labels is None:
+        return torch.full((len(x),), -1, device=x.device)
+    if len(labels) != len(x):
+        raise DifrunError(
+            f"a model that was given the classes of {len(labels)} rows is asked about {len(x)}; "
+            "`rows` picks those of some rows."
+        )
+    return labels.to(x.device)
+
+
+def check_labels(labels: Tensor, classes: int) -> None:
+    """Raise DifrunError unless labels are (n,) int64 from −1 to classes − 1."""
+    if labels.dtype != torch.int64 or labels.ndim != 1:
+        raise DifrunError(
+            f"labels are whole numbers (n,), int64; not {labels.dtype} of shape {tuple(labels.shape)}."
+        )
+    if len(labels) and not (int(labels.min()) >= -1 and int(labels.max()) < classes):
+        wrong = int(labels.min()) if int(labels.min()) < -1 else int(labels.max())
+        raise DifrunError(
+            f"there is no class number {wrong}: the model knows 0 to {classes - 1}, and −1 for any."
+        )
