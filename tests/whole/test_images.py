@@ -99,7 +99,17 @@ def test_a_folder_of_images_is_not_copied_and_may_not_change(folder, tmp_path):
     """What is left out is told; the run keeps no pixels, goes on with the same files, and refuses others."""
     run = tmp_path / "run"
     (folder / "left" / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    how = ("--process", "edm", "--dataset", "image-folder", "--dataset.folder", folder, *TINY, "--metric", "nearest-image")
+    how = (
+        "--process",
+        "edm",
+        "--dataset",
+        "image-folder",
+        "--dataset.folder",
+        folder,
+        *TINY,
+        "--metric",
+        "nearest-image",
+    )
     said = difrun(*how, "--out", run, code=1)
     assert "left/broken.png cannot be used" in " ".join(said.split())
     said = difrun(*how, "--dataset.unreadable", "skip", "--dataset.memory", "0", "--out", run)
