@@ -168,7 +168,7 @@ def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_tr
 
     from difrun.run.threads import threads
 
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, redraw: [])
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
     heard = Stopping()
     with threads(2):
         auto = api.start(
@@ -219,7 +219,7 @@ def test_messages_fit_python_too(by_command, tmp_path):
 
 
 def test_resume_of_a_finished_run_says_so(by_command, monkeypatch):
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, redraw: [])
+    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
     heard = Stopping()
     api.reopen(by_command, heard).resume()
     assert "this run is finished; only its pictures and its report are drawn again" in heard.notes
