@@ -31,9 +31,10 @@ Examples = dict[str, Tensor]
 class Batches:
     """The examples of every step: what `Loss.evaluate` takes.
 
-    data: (N, *shape), on the device of training. batch: examples per step. noise: what each example is paired with,
-    of the shape of `data`; None lets the loss draw it. labels: (N,) int64; they come as ``label`` beside what the loss
-    drew, each put to −1, for any class, with probability `label_dropout`.
+    data: (N, *shape). batch: examples per step. noise: what each example is paired with, of the shape of `data`; None
+    lets the loss draw it. labels: (N,) int64; they come as ``label`` beside what the loss drew, each put to −1, for any
+    class, with probability `label_dropout`. device: where to train; what each block needs is brought there; None: that
+    of `data`.
     Every epoch is a permutation of the data; an example left over at its end stands in a batch with the
     next epoch's.
     """
@@ -48,9 +49,11 @@ class Batches:
         noise: Tensor | None = None,
         labels: Tensor | None = None,
         label_dropout: float = 0.0,
+        device: torch.device | str | None = None,
     ):
         self.model, self.loss, self.data, self.batch, self.seed = model, loss, data, batch, seed
         self.noise, self.labels, self.label_dropout = noise, labels, label_dropout
+        self.device = data.device if device is None else torch.device(device)
         # The size of a block may depend on nothing that differs between a run and its continuation.
         numbers = batch * max(1, data[:1].numel())
         self.steps = max(1, min(BLOCK_STEPS, BLOCK_NUMBERS // numbers))
@@ -66,15 +69,18 @@ class Batches:
 
     @torch.no_grad()
     def _draw(self, block: int) -> list[Examples]:
-        rows, device = self.steps * self.batch, self.data.device
-        order = self.order(block * rows, (block + 1) * rows).to(device)
-        random = Generator.of(torch_generator(self.seed, "train", block, device=device))
-        couples = {} if self.noise is None else {"noise": self.noise[order]}
-        drawn = self.loss.draw(self.model, self.data[order], random, **couples)
+        rows = self.steps * self.batch
+        order = self.order(block * rows, (block + 1) * rows)
+        random = Generator.of(torch_generator(self.seed, "train", block, device=self.device))
+        couples = {} if self.noise is None else {"noise": self._brought(self.noise, order)}
+        drawn = self.loss.draw(self.model, self._brought(self.data, order), random, **couples)
         if self.labels is not None:
-            drawn["label"] = self._dropped(self.labels[order], block)
+            drawn["label"] = self._dropped(self._brought(self.labels, order), block)
         parts = zip(*(tensor.split(self.batch) for tensor in drawn.values()), strict=True)
         return [dict(zip(drawn, part, strict=True)) for part in parts]
+
+    def _brought(self, rows: Tensor, order: Tensor) -> Tensor:
+        return rows[order.to(rows.device)].to(self.device)
 
     def _dropped(self, labels: Tensor, block: int) -> Tensor:
         """The labels of a block, some of them −1; the numbers that decide are those of the block alone."""

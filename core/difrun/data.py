@@ -251,7 +251,14 @@ class Dataset:
     @cached_property
     def cov(self) -> Tensor:
         """Covariance of the training examples, flattened to d coordinates (divided by N), (d, d), float64."""
-        return torch.cov(self.train.flatten(1).double().T, correction=0).reshape(2 * (self.train[0].numel(),))
+        size = self.train[0].numel()
+        if self.train.numel() <= AT_ONCE:
+            return torch.cov(self.train.flatten(1).double().T, correction=0).reshape(size, size)
+        mean, total = self._moments[0].flatten(), torch.zeros((size, size), dtype=torch.float64)
+        for part in self.train.split(_rows(self.train)):
+            gap = part.flatten(1).double() - mean
+            total += gap.T @ gap / len(self.train)
+        return total
 
     def decode(self, x: Tensor) -> Tensor:
         """Samples in the user's units."""
@@ -319,8 +326,8 @@ class Dataset:
         examples, labels = (
             (self.held_out, self.held_out_labels) if sort == "held-out" else (self.train, self.labels)
         )
-        own = examples[labels == label]
-        return self._subset(own, n, generator, f"{sort} class-'{self.classes[label]}'")
+        own = (labels == label).nonzero()[:, 0]
+        return examples[self._subset(own, n, generator, f"{sort} class-'{self.classes[label]}'")]
 
     def _subset(self, examples: Tensor, n: int, generator: torch.Generator, sort: str) -> Tensor:
         if n > len(examples):

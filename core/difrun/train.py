@@ -39,8 +39,9 @@ class Trainer:
     On one machine and with one number of threads the result is the same bit for bit, however often the run is
     interrupted. Not so with `minutes`, where the learning rate depends on the clock.
 
-    model: a `NetworkModel`; its network is moved to the device of `data`.
-    data: examples (N, *shape), on the device.
+    model: a `NetworkModel`; its network is moved to the device.
+    data: examples (N, *shape). device: where to train; None: where they are. Examples elsewhere are brought block by
+        block.
     options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
     note: called with a sentence for the user; `warnings.warn` unless given.
     noise: the noise that each example is paired with, of the shape of `data`; None draws it anew.
@@ -65,6 +66,7 @@ class Trainer:
         note: Callable[[str], Any] | None = None,
         noise: Tensor | None = None,
         labels: Tensor | None = None,
+        device: torch.device | str | None = None,
     ):
         if len(data) == 0 or tuple(data.shape[1:]) != tuple(model.shape):
             wanted = ", ".join(str(size) for size in ("N", *model.shape))
@@ -74,20 +76,20 @@ class Trainer:
                 f"The examples are couples with their own noise, and the loss {type(loss).__name__} draws another. "
                 "Choose a loss that takes couples: --loss flow."
             )
-        model.to(data.device)
+        self._device = data.device if device is None else torch.device(device)
+        model.to(self._device)
         self.model, self.loss, self.options = model, loss, options
         self.network: nn.Module = model.network
         self.note = note or (lambda text: warnings.warn(text, stacklevel=3))
         dropout = 0.0 if labels is None else options.label_dropout
-        self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout)
+        self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout, self._device)
         self.flat = FlatParameters(self.network)
         self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
         self.step = 0
         self.seconds = 0.0
         self.stopped = False
         self.losses = torch.empty(0)
-        self._device = data.device
-        self._seed_network = seeder(data.device, seed)
+        self._seed_network = seeder(self._device, seed)
         # The weights of training, while the averaged ones stand in the network; the losses since the last check.
         self._raw: Tensor | None = None
         self._window: list[Tensor] = []

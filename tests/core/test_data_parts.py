@@ -64,3 +64,12 @@ def test_the_floor_of_a_metric_of_labels_is_of_training_or_held_out_examples(law
     found = measure(metric, normal(20, 2), dataset, seed=0, labels=torch.arange(20) % 2, law=law)
     assert found["held"]["value"] == 0
     assert found["held"]["floor"] == float(law)
+
+
+def test_the_covariance_of_many_examples_is_summed_part_by_part(monkeypatch):
+    """Seven parts against one, to 1e-12; no part holds more numbers than are looked at together."""
+    x = torch.randn(1000, 3, 2, generator=torch.Generator().manual_seed(0)) * 2 + 5
+    want = Dataset(name="d", train=x, held_out=x[:20]).cov
+    monkeypatch.setattr(module, "AT_ONCE", 6 * 150)
+    found = Dataset(name="d", train=x, held_out=x[:20]).cov
+    torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-12)

@@ -16,20 +16,25 @@ from difrun.run.threads import fastest
 from difrun.train import Trainer
 from difrun.words import quoted
 
+MOST_ON_DEVICE = 4 * 10**9
+"""Bytes of examples that are kept on the device of training; more stay where they are, in memory or in a file."""
+
 
 def new_trainer(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Trainer:
     """The trainer of a run whose model is trained, before its first step."""
     assert parts.loss is not None  # an exact model counts as trained and comes nowhere near
     dataset = parts.dataset
+    few = dataset.train.nbytes <= MOST_ON_DEVICE
     return Trainer(
         parts.model,
         parts.loss,
-        dataset.train.to(device),
+        dataset.train.to(device) if few else dataset.train,
         plan.train,
         seed=seed_of(plan.seed, "train"),
         note=listener.note,
-        noise=None if dataset.noise is None else dataset.noise.to(device),
+        noise=dataset.noise.to(device) if dataset.noise is not None and few else dataset.noise,
         labels=dataset.labels.to(device) if dataset.labels is not None and parts.model.shares else None,
+        device=device,
     )
 
 

@@ -96,8 +96,7 @@ class Differentiated(Measurement, MethodOptions):
         """Eigenvalues (d,) and eigenvectors (d, d) of C; its diagonal and None without examples, or with large ones."""
         if self.context is None or math.prod(self.shape) > LARGEST:
             return torch.as_tensor(self.var).detach().cpu().double().expand(self.shape).flatten(), None
-        examples = self.context.dataset.train.flatten(1).double()
-        values, axes = torch.linalg.eigh(torch.atleast_2d(examples.T.cov(correction=0)))
+        values, axes = torch.linalg.eigh(self.context.dataset.cov)
         return values.clamp(min=0), axes
 
 

@@ -147,11 +147,12 @@ def _train(classifier: Classifier, context: Context, steps: int) -> None:
     trainer = Trainer(
         classifier,
         CrossEntropy(),
-        dataset.train.to(context.device),
+        dataset.train,
         attrs.evolve(options, label_dropout=0.0),
         seed=seed_of(context.seed, "classifier"),
         note=context.note,
-        labels=dataset.labels.to(context.device),
+        labels=dataset.labels,
+        device=context.device,
     )
     if not context.trial:
         context.note(f"guidance 'classifier': a classifier of noised examples is trained, {steps} steps")
@@ -201,7 +202,7 @@ def fingerprint(dataset: Dataset) -> str:
     """The training data in a word: the name, and a digest of examples and labels."""
     digest = hashlib.blake2b(digest_size=8)
     for tensor in (dataset.train, dataset.labels):
-        if tensor is not None:
-            digest.update(tensor.contiguous().numpy().tobytes())
+        for part in () if tensor is None else tensor.split(4096):  # they may be more than memory holds
+            digest.update(part.contiguous().numpy().tobytes())
     digest.update(json.dumps(dataset.classes).encode())
     return f"{dataset.name} ({len(dataset.train)} examples, {digest.hexdigest()})"

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from difrun.data import Dataset
 from difrun.metric import Reading, reads
+from difrun.randomness import torch_generator
 from difrun_images.classifier import features, predicted
 
 
@@ -72,7 +73,9 @@ def image_features(
     The features are standardised by those of the training images, so that distances have no unit. Not to be compared
     with published FID or KID, which are of another network. Raises `DifrunError` for data without labels.
     """
-    real = features(dataset, dataset.train[:max_points])
+    # The training images of a folder stand class by class: any so many of them, the same for every run.
+    ruler = torch.randperm(len(dataset.train), generator=torch_generator(0, "features"))[:max_points]
+    real = features(dataset, dataset.train[ruler.sort().values])
     mean, std = real.mean(0), real.std(0).clamp_min(1e-6)
     parts = []
     for rows in (samples, reference):

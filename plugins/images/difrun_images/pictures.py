@@ -40,7 +40,8 @@ def pictures(scene: Scene) -> Iterator[Drawing]:
 
         chosen = draw.evenly(len(frames), FRAMES)
         # Noise far wider than the pixels is shown at their contrast: divided by how much wider it is.
-        wide = [float(frames[k].std() / dataset.train.std()) for k in chosen]
+        usual = dataset.train.std()
+        wide = [float(frames[k].std() / usual) for k in chosen]
         seen = [
             as_images(dataset, frames[k] / max(1.0, ratio)) for k, ratio in zip(chosen, wide, strict=True)
         ]
