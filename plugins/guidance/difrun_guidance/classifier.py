@@ -51,6 +51,11 @@ def classifier(
             "--guidance.exact needs a Gaussian process, and a dataset whose law is a mixture with classes; leave it "
             "out, and a classifier is trained."
         )
+    if number is not None and model.shares:
+        raise DifrunError(
+            "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
+            "the classifier is asked for the same."
+        )
     if scale == 0:
         return model
     posterior: LogPosterior
@@ -66,11 +71,6 @@ def classifier(
 
     if number is None:
         return ByLabel(model, make, dataset.shares, len(dataset.classes), dataset.class_moments)
-    if model.shares:
-        raise DifrunError(
-            "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
-            "the classifier is asked for the same."
-        )
 
     def of_target(x: Tensor, at: Any) -> Tensor:
         return posterior(x, at)[:, number]

@@ -8,6 +8,7 @@ With p(x_0) = Σ_k w_k N(m_k, C_k) and y = A x_0 + c + σ_y n the posterior is a
 and its score under a Gaussian process is `ExactMixture`'s.
 """
 
+import copy
 import math
 from typing import Any
 
@@ -43,7 +44,8 @@ def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -
 class Exact(Observed, ExactOptions):
     """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone.
 
-    Raises DifrunError where the law of the dataset is not known to be such a mixture.
+    Where the classes of the law are known, `given` is p(x_0 | y, class). Raises DifrunError where the law of the
+    dataset is not known to be such a mixture.
     """
 
     def __attrs_post_init__(self) -> None:
@@ -60,8 +62,35 @@ class Exact(Observed, ExactOptions):
         unit = torch.eye(math.prod(self.shape), dtype=torch.float64).reshape(-1, *self.shape)
         matrix = (self.observe(unit) - offset).T
         law = posterior(dataset.law, matrix, self._values - offset, self.sigma_y)
-        self.exact = ExactMixture(law, self.process)
+        self.exact: Any = ExactMixture(law, self.process, dataset.law_labels)
         self.mean, self.var = law.mean, law.var
+
+    @property
+    def classes(self) -> int:
+        return self.exact.classes
+
+    @property
+    def knows_any(self) -> bool:
+        return True
+
+    @property
+    def labels(self) -> Tensor | None:
+        return self.exact.labels
+
+    def given(self, labels: Tensor) -> "Exact":
+        """p(x_0 | y, class of the row). Raises DifrunError also for a class that y rules out."""
+        changed = copy.copy(self)
+        changed.exact = self.exact.given(labels)
+        owner = self.exact.component_labels
+        for label in labels.unique().tolist():
+            if label >= 0 and not bool((self.exact.mixture.weights[owner == label] > 0).any()):
+                raise DifrunError(
+                    f"the measurement y rules out class number {label}: it has no probability given y."
+                )
+        return changed
+
+    def moments(self) -> tuple[Any, Any]:
+        return self.exact.moments()
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         return self.exact.predict(x, at, kind)

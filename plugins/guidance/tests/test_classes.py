@@ -210,8 +210,9 @@ def test_bad_requests_are_refused():
     plain = Context(attrs.evolve(data, labels=None, held_out_labels=None, classes=(), law_labels=None))
     trained = NetworkModel(torch.nn.Identity(), process, (2,))
     trained.shares = (0.5, 0.5)
-    with pytest.raises(DifrunError, match="draw the class with --label"):
-        classifier(trained, context=context, target="A", exact=True)
+    for scale in (1.0, 0.0):
+        with pytest.raises(DifrunError, match="draw the class with --label"):
+            classifier(trained, context=context, target="A", scale=scale, exact=True)
     with pytest.raises(DifrunError, match="have none"):
         classifier(model, context=plain, target="A")
     unknown = Context(attrs.evolve(data, law=None, law_labels=None))

@@ -2,12 +2,15 @@
 
 import math
 
+import attrs
 import numpy as np
 import pytest
 import torch
 
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
+from difrun.guidance import Context
+from difrun.mixture import GaussianMixture
 from difrun.model import ScoreModel
 from difrun.randomness import torch_generator
 from difrun.testing import ReferenceVP, two_gaussians
@@ -247,3 +250,32 @@ def test_samples_are_of_the_classes_that_y_allows():
     assert method.labels is None
     model._knows_any = False
     assert method.shares == (0.3, 0.7)
+
+
+def test_the_exact_posterior_of_a_class_is_that_of_its_law():
+    """--label beside `exact`: p(x_0 | y, class) of every row, from the components of the class alone, to 1e-12; −1 is
+    p(x_0 | y). A class that y rules out is refused."""
+    law, options = problem(3, 4, 2, 0.4, seed=11)
+    owner = torch.tensor([0, 1, 1, 0])
+    of, process = context(law=law), ReferenceVP()
+    marks = {"labels": torch.arange(100) % 2, "held_out_labels": torch.arange(20) % 2, "classes": ("a", "b")}
+    data = attrs.evolve(of.dataset, law_labels=owner, **marks)
+    model, at, x = ExactMixture(law, process), process.at(0.8), normal(6, 3, seed=1)
+    method = Exact(model, context=Context(data), **options)
+    assert (method.classes, method.shares, method.labels) == (2, (), None)
+    labels = torch.tensor([0, 1, -1, 1, 0, -1])
+    given = method.given(labels)
+    for row, label in enumerate(labels.tolist()):
+        part = law if label < 0 else law.part(owner == label)
+        alone = Exact(ExactMixture(part, process), context=context(law=part), **options)
+        torch.testing.assert_close(
+            given.predict(x, at, "score")[row], alone.predict(x, at, "score")[row], rtol=1e-12, atol=1e-12
+        )
+        for found, wanted in zip(given.moments(), (alone.mean, alone.var), strict=True):
+            torch.testing.assert_close(found[row], wanted.to(found), rtol=1e-5, atol=1e-6)
+    assert torch.equal(given.rows(slice(1, 3)).labels, labels[1:3])
+    far = GaussianMixture([0.5, 0.5], [[0.0] * 3, [1000.0] * 3], [0.1, 0.1])
+    known = attrs.evolve(data, law=far, law_labels=torch.tensor([0, 1]))
+    ruled = Exact(ExactMixture(far, process), context=Context(known), seen="left", y=np.zeros(2), sigma_y=0.1)
+    with pytest.raises(DifrunError, match="y rules out class number 1"):
+        ruled.given(torch.tensor([0, 1]))
