@@ -78,8 +78,12 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
                 f"file '{path}' ({size} bytes) is a damaged or truncated gzip file: {str(error).rstrip('.')}. "
                 "Fetch it again."
             ) from None
-    start = 4 + 4 * axes
-    if len(data) < start or data[:4] != bytes((0, 0, 8, axes)):
+    start, magic = 4 + 4 * axes, bytes((0, 0, 8, axes))
+    if len(data) < start and data and magic.startswith(data[:4]):
+        raise DifrunError(
+            f"file '{path}' is truncated: its header alone takes {start} bytes; found {len(data)}. Fetch it again."
+        )
+    if data[:4] != magic:
         raise DifrunError(
             f"file '{path}' is no IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}: it begins with "
             f"{data[:4].hex(' ') or 'nothing'}; expected 00 00 08 0{axes}."

@@ -115,8 +115,12 @@ def test_a_truncated_file_says_what_was_expected_and_found(tmp_path):
     with pytest.raises(DifrunError, match=r"is too long: .* takes 100 bytes; found 101"):
         read_idx(path, 3)
     path.write_bytes(whole[:10])
-    with pytest.raises(DifrunError, match="is no IDX file of bytes with 3 axes: it begins with 00 00 08 03"):
+    with pytest.raises(DifrunError, match="is truncated: its header alone takes 16 bytes; found 10"):
         read_idx(path, 3)
+    for other, found in ((b"", "nothing"), (b"\x00\x00\x0d\x03" + whole[4:], "00 00 0d 03")):
+        path.write_bytes(other)
+        with pytest.raises(DifrunError, match=f"is no IDX file of bytes with 3 axes: it begins with {found}"):
+            read_idx(path, 3)
     path.write_bytes(whole)
     with pytest.raises(DifrunError, match="is no IDX file of bytes with 1 axis: it begins with 00 00 08 03"):
         read_idx(path, 1)
