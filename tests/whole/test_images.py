@@ -41,7 +41,7 @@ def test_digits_take_a_unet_and_settings_that_suit_them():
             "unet",
             loss,
             64,
-            4000,
+            3000,
         )
         assert {"image-features", "class-accuracy", "nearest-image", "density-coverage"} <= {
             metric.name for metric in plan.metrics
