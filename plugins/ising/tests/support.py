@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 
 from difrun.builtin.grids import linear
+from difrun.builtin.samplers import Ancestral
 from difrun.config import TrainOptions
 from difrun.randomness import Generator
 from difrun.train import Trainer
+from difrun_ising.samplers import FlowEuler, ReverseKernel, TauLeap
 from difrun_ising.sites import Sites
 
 TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
@@ -45,6 +47,17 @@ def law(lattice):
         energy = energy - lattice.coupling * s[:, i, j] * s[:, k, m]
     log_z = torch.logsumexp(-lattice.beta * energy, 0)
     return s, energy, torch.exp(-lattice.beta * energy - log_z), log_z.item()
+
+
+# Of masked data `reverse-kernel` draws in two parts, which test_evidence.py compares with the kernel of `ancestral`.
+METHODS = [
+    *(
+        (sampler, mixing)
+        for sampler in (Ancestral(), TauLeap(), FlowEuler())
+        for mixing in ("uniform", "absorbing")
+    ),
+    (ReverseKernel(), "uniform"),
+]
 
 
 class Kernels:

@@ -132,3 +132,18 @@ def test_many_short_steps_of_masked_data_cost_what_there_is_to_see():
         total = total + model.reverse(later, at, last).log_prob(x) - kernel.log_prob(later)
         x, last = later, at
     torch.testing.assert_close(found, total, rtol=0, atol=1e-9)
+
+
+def test_a_masked_step_in_two_parts_is_the_ancestral_one():
+    """2x2 lattice with one spin seen, t = 0.7 to 0.2: the shares of all x_s in 40 000 draws lie within 5 standard
+    errors of the product of the ancestral kernel, and the spin that was seen stays."""
+    process = Ising(mixing="absorbing", schedule="linear")
+    model = ExactSpins(Lattice(2, 2, 0.6, field=0.2, periodic=False), process)
+    at, to, n = process.at(0.7), process.at(0.2), 40000
+    x = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]])
+    drawn, _ = ReverseKernel().step(model, x.expand(n, 2, 2), at, to, None, Generator(3))
+    states = torch.cartesian_prod(*[torch.tensor([-1.0, 0.0, 1.0])] * 4).reshape(-1, 2, 2)
+    kernel = model.reverse(x.expand(len(states), 2, 2), at, to).log_prob(states).exp()
+    share = (drawn[:, None] == states).all((2, 3)).double().mean(0)
+    assert kernel.sum().item() == pytest.approx(1, abs=1e-9)
+    assert ((share - kernel).abs() <= 5 * (kernel * (1 - kernel) / n).sqrt() + 1e-12).all()

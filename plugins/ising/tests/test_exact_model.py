@@ -21,7 +21,7 @@ from difrun_ising.process import Ising
 from difrun_ising.samplers import FlowEuler, HeatBath, ReverseKernel, TauLeap, sweep
 from difrun_ising.transfer import transfer_matrix
 
-from .support import Kernels, law
+from .support import METHODS, Kernels, law
 
 FREE = Lattice(8, 8, 0.35, periodic=False)
 MASKED = {"mixing": "absorbing", "schedule": "linear"}
@@ -66,9 +66,8 @@ def test_the_bound_is_the_log_likelihood_of_a_small_lattice_in_the_limit():
     )
 
 
-@pytest.mark.parametrize("mixing", ["uniform", "absorbing"])
 @pytest.mark.parametrize(
-    "sampler", [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler()], ids=lambda s: type(s).__name__
+    ("sampler", "mixing"), METHODS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
 )
 def test_samplers_near_the_law_of_the_data_as_one_over_steps(sampler, mixing, monkeypatch):
     """2x2 lattice with a field: the total variation between the exact law and that of the samples, computed without

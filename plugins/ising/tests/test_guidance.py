@@ -16,9 +16,9 @@ from difrun_ising.lattice import Lattice
 from difrun_ising.magnetisation import NormalSign, SignTable, magnetisation
 from difrun_ising.model import DiscreteModel
 from difrun_ising.process import Categorical, Ising
-from difrun_ising.samplers import FlowEuler, HeatBath, ReverseKernel, TauLeap
+from difrun_ising.samplers import FlowEuler, HeatBath, TauLeap
 
-from .support import Kernels, configurations, law
+from .support import METHODS, Kernels, configurations, law
 
 SMALL = Lattice(2, 3, 0.5, field=0.1, periodic=False)
 SPINS = [
@@ -124,9 +124,8 @@ def test_a_guided_heat_bath_draws_from_the_conditional(mixing):
             torch.testing.assert_close(found[possible, site], expected[possible], rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("mixing", ["uniform", "absorbing"])
 @pytest.mark.parametrize(
-    "sampler", [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler()], ids=lambda s: type(s).__name__
+    ("sampler", "mixing"), METHODS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
 )
 def test_samples_near_the_conditional_law_as_one_over_steps(sampler, mixing, monkeypatch):
     """2x2 with a field, given M < 0: the total variation from p(x_0 | M < 0), computed without sampling, at least
