@@ -172,6 +172,15 @@ def test_a_network_of_the_kernel_cannot_answer_x0():
         model.predict(torch.ones(2, 4), process.at(1.0), "x0")
     with pytest.raises(DifrunError, match="--steps 4"):
         model.reverse(torch.ones(2, 4), process.at(2.0), process.at(0.0))
+    for asked in (
+        lambda: model.cavity(torch.ones(2, 4), process.at(1.0), torch.ones(4, dtype=torch.bool)),
+        lambda: CrossEntropy(hidden=0.0)(model, torch.ones(2, 4), Generator(1)),
+    ):
+        with pytest.raises(DifrunError, match=r"it predicts x_\{t-1\}, not x_0"):
+            asked()
+    for other in (Ising(), Ising(schedule="flips", mixing="absorbing")):
+        with pytest.raises(DifrunError, match=r"needs --process\.schedule flips, without masks"):
+            other.denoiser(ReverseMLP((4,)), shape=(4,), mean=torch.zeros(4), var=torch.ones(4))
     with pytest.raises(DifrunError, match=r"for lattices \(rows, columns\)"):
         SpinCNN((5,))
 

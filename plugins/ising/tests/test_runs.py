@@ -1,6 +1,7 @@
 """Whole runs by the command line: defaults, odd sizes, the original recipe, categories, and refusals."""
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -112,4 +113,25 @@ def test_strings_run(tmp_path, monkeypatch):
 def test_samplers_of_gaussian_processes_are_refused(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     difrun("--process", "ising", "--sampler", "heun", "--out", tmp_path / "run", code=2)
-    assert "'heun' (difrun) needs gaussian" in " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "'heun' (difrun) needs gaussian" in said
+    assert (
+        "Samplers that work with process 'ising': ancestral, flow-euler, heat-bath, reverse-kernel, tau-leap."
+        in said
+    )
+
+
+def test_a_bound_is_per_letter_and_takes_no_steps_of_its_own(tmp_path, monkeypatch, capsys):
+    """Strings of 5 letters have 5 coordinates, not 20; flags of the probability flow are refused, not ignored."""
+    monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
+    small = ("--dataset.n", "60", "--dataset.length", "5", "--dataset.held-out", "40")
+    difrun("--process", "categorical", *SMALL, *small, "--out", tmp_path / "run")
+    difrun("evaluate", tmp_path / "run", "--likelihood")
+    facts = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["likelihood"]
+    assert facts["dimensions"] == 5
+    bits = facts["entropy"]["nats"] / (5 * math.log(2))
+    assert facts["entropy"]["bits_per_dim"] == pytest.approx(bits, rel=1e-12)
+    capsys.readouterr()
+    difrun("evaluate", tmp_path / "run", "--likelihood.steps", "50", "--likelihood.probes", "1", code=1)
+    said = " ".join(capsys.readouterr().err.split())
+    assert "--likelihood.steps and --likelihood.probes cannot be chosen for process 'categorical'" in said
