@@ -156,7 +156,8 @@ def _of_paths(run: Any, request: Request) -> Content:
     bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
     found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
     found["nll_bound"] = _mean(-bound, d)
-    if dataset.log_density is not None and dataset.entropy is not None:
+    # What is guided is to be of another law than the data: a gap to theirs would tell nothing.
+    if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
         found["entropy"] = _both(dataset.entropy, 0.0, d)
         found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
         seen = dataset.train[: len(x)]

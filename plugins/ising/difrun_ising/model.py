@@ -1,6 +1,8 @@
 """Models of discrete processes: the law of x_0 at every site, given x_t."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -145,14 +147,19 @@ class NetworkDenoiser(DiscreteModel):
     def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
         if self.predicts == "x0":
             return super().reverse(x, at, to)
-        process = self.process
-        if isinstance(at.t, float) and abs(at.t - to.t - 1) > 1e-6:
-            raise DifrunError(
-                f"this network knows the steps of the chain, of length 1, not {at.t - to.t:g}: sample it with "
-                f"--steps {process.steps}."
-            )
+        if isinstance(at.t, float):
+            self.refuse_times((at.t, to.t))
         kernel = torch.softmax(self.kernel_logits(x, at, to).double(), -1)
         return Sites(torch.cat((kernel, torch.zeros_like(kernel[..., :1])), -1), self.process, x.dtype)
+
+    def refuse_times(self, times: Sequence[float]) -> None:
+        """A network of the reverse kernel knows steps of length 1."""
+        for at, to in pairwise(times):
+            if self.predicts != "x0" and abs(at - to - 1) > 1e-6:
+                raise DifrunError(
+                    f"this network knows the steps of the chain, of length 1, not {at - to:g}: sample it with "
+                    f"--steps {self.process.steps}."
+                )
 
     def kernel_logits(self, x: Tensor, at: Instant, to: Instant) -> Tensor:
         """log p(x_s = k | x_t), up to a constant, of a network that predicts it: (n, *sites, K)."""
