@@ -131,7 +131,7 @@ def difrun_samplers() -> list[Component]:
         sampler(
             "heat-bath",
             "HeatBath",
-            "Ancestral steps with heat-bath sweeps by the same model",
+            "Ancestral or other steps, with heat-bath sweeps by the same model",
             "x0-law",
             options=options.HeatBathOptions,
         ),
