@@ -96,6 +96,9 @@ class ScoreModel:
         changed._labels = labels
         return changed
 
+    def refuse_times(self, times: Sequence[float]) -> None:
+        """Raise DifrunError where the model cannot be sampled on the grid of these times; asked before a run."""
+
     def moments(self) -> tuple[Any, Any]:
         """Mean and variance of the data that its batch is to be: of the class of every row, where these are known.
 
