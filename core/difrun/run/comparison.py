@@ -162,8 +162,12 @@ class Comparison:
         panels = []
         for name, short in verdict.short(self.names()).items():
             of = [row for row in self.rows if name in row.metrics]
-            floors = {(number["floor"], number["floor_sd"]) for number in self.floors(name).values()}
             number = of[0].metrics[name]
+            known = verdict.has_exact(number)
+            floors = {
+                (one["exact"] if known else one["floor"], one["floor_sd"])
+                for one in self.floors(name).values()
+            }
             panels.append(
                 draw.Panel(
                     short,
@@ -172,6 +176,7 @@ class Comparison:
                     ),
                     sorted(floors),
                     number.get("better"),
+                    "exact" if known else "floor",
                 )
             )
         of = [row for row in self.rows if row.exact is not None]
