@@ -62,7 +62,7 @@ def difrun(*arguments, code=0):
     ],
     ids=["default", "3x3", "5x7", "1", "beta 0", "critical", "masked", "0.7", "recipe", "exact"],
 )
-def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch):
+def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch, capsys):
     """Samples are ±1 of the right shape, the metric is there, and the gap per spin is that of a law: not below 0."""
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     small = SMALL[6:] if "exact-spins" in flags else SMALL
@@ -76,6 +76,9 @@ def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch):
     assert "lattice.energy" in facts["metrics"]
     gap = facts["likelihood"]["gap_bound"]
     assert gap["nats"] > -5 * gap["nats_error"] - 1e-9
+    if "exact-spins" in flags:  # what the bound has no use for is refused
+        difrun("evaluate", tmp_path / "run", "--likelihood.times", "5", code=1)
+        assert "Only --likelihood.n goes with it." in " ".join(capsys.readouterr().err.split())
     if "reverse-mlp" in flags:
         config = (tmp_path / "run" / "run.toml").read_text("utf-8")
         assert config.count("reverse-kernel") >= 2  # the loss and the sampler that fit
