@@ -84,14 +84,19 @@ def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch, capsys):
         assert config.count("reverse-kernel") >= 2  # the loss and the sampler that fit
 
 
-def test_a_run_takes_the_settings_that_suit_spins(monkeypatch):
-    """Where the user gives none, those of the process; a user's own come first."""
+def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
+    """Where the user gives none, those of the process; a user's own come first. The help tells the same ones."""
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     registry = Registry.discover()
     plan = resolve({"process": "ising"}, registry=registry)
     assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 100, 10000)
     plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
     assert (plan.train.batch, plan.sample.steps) == (7, 5)
+    difrun("--process", "ising", "--help")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Sampling steps. [default: 100; >= 1]" in told
+    assert "Training steps. [default: 3600; >= 0]" in told
+    assert "Examples per step. [default: 128;" in told
 
 
 def test_strings_run(tmp_path, monkeypatch):
