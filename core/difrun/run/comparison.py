@@ -163,11 +163,9 @@ class Comparison:
         for name, short in verdict.short(self.names()).items():
             of = [row for row in self.rows if name in row.metrics]
             number = of[0].metrics[name]
-            known = verdict.has_exact(number)
-            floors = {
-                (one["exact"] if known else one["floor"], one["floor_sd"])
-                for one in self.floors(name).values()
-            }
+            numbers = self.floors(name).values()
+            known = all(verdict.has_exact(one) for one in numbers)
+            floors = {(one["exact" if known else "floor"], one["floor_sd"]) for one in numbers}
             panels.append(
                 draw.Panel(
                     short,
