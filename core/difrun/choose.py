@@ -7,7 +7,7 @@ import attrs
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError
-from difrun.options import Given
+from difrun.options import Given, fields
 from difrun.registry import Registered, Registry, flat, unmet
 from difrun.words import did_you_mean, listed, plural
 
@@ -166,9 +166,19 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
             other: picked for other, picked in chosen.items() if other not in (entry.kind, culprit.kind)
         }
         names = registry.compatible(kind, {**others, fixed.kind: fixed})
-        found = listed(names) or "none is installed"
+        alone = names or registry.compatible(kind, {fixed.kind: fixed})
+        found = listed(names) or ("none with the rest of the run" if alone else "none is installed")
         lines.append(f"{plural(kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}.")
+        if kind == "dataset" and "file" in {entry.label, culprit.label}:
+            readers = [name for name in names if _reads_file(registry, name)]
+            lines += [f"For a file: --dataset {name} --dataset.path FILE." for name in readers]
     return "\n".join(lines)
+
+
+def _reads_file(registry: Registry, dataset: str) -> bool:
+    """Whether a dataset is one of the user's files: it has an option `path`."""
+    options = registry.get("dataset", dataset).component.options
+    return "path" in {field.name for field in fields(options)}
 
 
 def _fill(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Chosen | None:

@@ -241,7 +241,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
     for name, part in known.items():
         given = options.get(name, {})
         if part.entry is None:
-            plain[name] = build(part.classes[0], {**_suited(choice, name), **given}, part.owner, part.section)
+            plain[name] = build(part.classes[0], {**suited(choice, name), **given}, part.owner, part.section)
         else:
             made = build_all(part.classes, given, part.owner, part.section)
             chosen.setdefault(part.entry.kind, []).append(Chosen(part.entry.kind, part.entry, *made))
@@ -262,7 +262,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
     )
 
 
-def _suited(choice: Choice, section: str) -> dict[str, Any]:
+def suited(choice: Choice, section: str) -> dict[str, Any]:
     """The settings of a section that the chosen components ask for, those of the process first."""
     found: dict[str, Any] = {}
     for entry in reversed(choice.all()):

@@ -64,6 +64,10 @@ def reads(
     return declare
 
 
+RESAMPLES = 24
+"""Sets drawn with replacement, from whose spread a standard error is found: to 15 % of it."""
+
+
 def compared(metric: Metric, n: int, **options: Any) -> int:
     """How many points of sets of size n a metric compares: n, or fewer where it declares an option that bounds them."""
     name = getattr(metric, "most", "")
@@ -108,7 +112,8 @@ def measure(
       None. A model that has learnt its training set by heart reaches the floor, not 0.
 
     law: the metric compares with the law itself: it is called with the dataset in the place of A. The value is then
-    that of all n samples, and its standard deviation that of resamples of them with replacement: a standard error.
+    that of all n samples, and its standard deviation that of `RESAMPLES` sets drawn from them with replacement: a
+    standard error. Where no more real examples can be drawn, the floor is that of n held-out examples, likewise.
 
     data: the metric is called with the dataset beside the reference.
 
@@ -132,14 +137,24 @@ def measure(
     more: dict[str, Any] = {"dataset": dataset} if data else {}
     values: dict[str, list[float]] = {}
     apart: dict[str, list[float]] = {}
-    for i in range(repeats):
+    finite = law and dataset.references is not None
+    held_out = dataset.reference(n, torch_generator(seed, "metric", 0, "real")) if finite else samples[:0]
+    for i in range(max(repeats, RESAMPLES) if law else repeats):
         real = torch_generator(seed, "metric", i, "real")
-        reference, other = (dataset, dataset.reference(n, real)) if law else dataset.real_pair(n, real)
+        sets = []
         if law:
-            chosen = samples[torch.randint(n, (n,), generator=real)]
+            reference: Any = dataset
+            if floors is None and (finite or i < repeats):
+                again = (
+                    held_out[torch.randint(n, (n,), generator=real)] if finite else dataset.reference(n, real)
+                )
+                sets.append((apart, again))
+            sets.append((values, samples[torch.randint(n, (n,), generator=real)]))
         else:
-            chosen = samples[torch.randperm(len(samples), generator=real)[:n]]
-        for found, points in ((values, chosen), (apart, other)) if floors is None else ((values, chosen),):
+            reference, other = dataset.real_pair(n, real)
+            sets.append((values, samples[torch.randperm(len(samples), generator=real)[:n]]))
+            sets += [(apart, other)] if floors is None else []
+        for found, points in sets:
             result = metric(
                 points, reference, generator=torch_generator(seed, "metric", i), **more, **options
             )
@@ -156,6 +171,9 @@ def measure(
             }
             for name, several in apart.items()
         }
+        if finite:
+            whole_set = metric(held_out, dataset, generator=torch_generator(seed, "metric", 0), **options)
+            floors = {name: {**floor, "floor": whole_set[name]} for name, floor in floors.items()}
     means = {name: statistics.fmean(numbers) for name, numbers in values.items()}
     if law:
         means = metric(samples[:n], dataset, generator=torch_generator(seed, "metric", 0), **options)

@@ -15,6 +15,9 @@ ERRORS = 2.0
 """Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true law
 (rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or density-coverage."""
 
+ROUNDING = 1e-9
+"""Difference from an exact value, as a fraction of it, that is rounding: samples that are all alike have no spread."""
+
 WEAK = 1.5
 """How many times worse than the floor samples may be before a test that misses it is said to have little power."""
 
@@ -40,7 +43,8 @@ def has_exact(number: Number) -> bool:
 
 def at_floor(number: Number) -> bool:
     """Whether a number is no worse than its floor, or by no more than 2 √(s_v² + s_f²), s the standard deviations."""
-    return departure(number) <= ERRORS * _spread(number)
+    rounding = ROUNDING * abs(number["exact"]) if has_exact(number) else 0.0
+    return departure(number) <= ERRORS * _spread(number) + rounding
 
 
 def ratio(number: Number) -> float | None:

@@ -93,7 +93,10 @@ def test_the_help_of_run_tells_the_variables_of_the_environment(toy, call):
     assert "DIFRUN_STRICT=1 stops where a plugin is broken" in said
     assert "DIFRUN_DEBUG=1 shows the traceback" in said
     assert "A variable DIFRUN_... that nothing reads is warned of." in said
-    assert "For a quick trial: --train.steps 500 --n 1000 --metric sliced-w2." in said
+    assert (
+        "For a quick trial: --train.steps 500 --n 1000; of points in the plane also --metric sliced-w2."
+        in said
+    )
 
 
 def test_what_was_chosen_by_default_is_told(toy, call, work):

@@ -198,6 +198,24 @@ def test_exact_values_have_a_row_below_the_floors(call, asked):
     assert not any(line.startswith("exact") for line in call("compare", "run")[1].splitlines())
 
 
+def test_exact_values_are_drawn_where_every_run_has_them(monkeypatch, tmp_path):
+    """Of a wide lattice C(1) is not known: beside it, floors are drawn for both runs."""
+    known = {"value": -0.7, "value_sd": 0.01, "exact": -0.9, "floor": -0.92, "floor_sd": 0.01}
+    unknown = {key: value for key, value in known.items() if key != "exact"}
+    panels = []
+    monkeypatch.setattr("difrun.draw.quality", lambda found: panels.extend(found))
+    monkeypatch.setattr("difrun.draw.save", lambda figure, path: path)
+    rows = [
+        row(metrics={"energy": known, "c1": known}),
+        row(run="wide", metrics={"energy": known, "c1": unknown}),
+    ]
+    Comparison(tmp_path, rows=rows).draw()
+    assert [(p.name, p.floor_name, p.floors) for p in panels] == [
+        ("energy", "exact", [(-0.9, 0.01)]),
+        ("c1", "floor", [(-0.92, 0.01)]),
+    ]
+
+
 def test_the_fewest_evaluations_at_the_floor_are_told(call, asked):
     good = {"value": 0.0042, "value_sd": 0.0005, "floor": 0.004, "floor_sd": 0.0005, "better": "lower"}
     asked.rows = [

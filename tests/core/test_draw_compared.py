@@ -48,6 +48,19 @@ def test_shares_have_a_linear_axis():
     assert figure.axes[0].get_yscale() == "linear"
 
 
+def test_quantities_of_either_sign_have_a_linear_axis_and_positive_ones_a_logarithmic_one():
+    """An energy per spin of -1 is no bad distance: its curve is drawn where it lies."""
+    curves = {("a",): [(5, -0.7, 0.01), (10, -0.9, 0.01)]}
+    signed, positive = quality(
+        [Panel("energy", curves, [(-0.92, 0.01)]), Panel("m", {("a",): CURVE}, [(0.4, 0.01)])]
+    ).axes
+    assert (signed.get_yscale(), positive.get_yscale()) == ("linear", "log")
+    (line,) = [
+        line for line in signed.lines if len(line.get_xdata()) == 2 and list(line.get_xdata()) == [5, 10]
+    ]
+    np.testing.assert_allclose(line.get_ydata(), [-0.7, -0.9])
+
+
 def test_what_is_not_positive_lies_on_the_lower_edge_as_an_open_marker():
     """The energy distance of good samples is noise around 0."""
     curves = {("a",): [(5, 0.1, 0.001), (10, -0.0005, 0.001)]}

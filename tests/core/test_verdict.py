@@ -261,6 +261,16 @@ def test_large_numbers_are_written_out():
     assert times(number(1234.0, 1.0, **LOWER)) == "1234×"
 
 
+def test_the_rounding_of_an_exact_value_is_not_off_it():
+    """One spin has N<m²> = 1 in every sample; the exact value is found numerically, to 1e-10 of it."""
+    alike = number(1.0, 1.0, 0.0, exact=1 - 1e-12)
+    assert (
+        verdict({"m2": alike, "c1": alike})
+        == "All 2 numbers are at their exact values, within two standard deviations."
+    )
+    assert verdict({"m2": {**alike, "exact": 1 - 1e-6}}).startswith("m2 is 1, its exact value")
+
+
 def test_what_is_not_a_number_comes_before_all():
     broken = HUMP | {"w2": number(math.nan, 0.1)}
     assert verdict(broken) == "w2: not a finite number. Look at the samples."

@@ -13,7 +13,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from difrun.choose import MANY, Choice, find
-from difrun.config import Part, PredictionOptions, parts
+from difrun.config import Part, PredictionOptions, parts, suited
 from difrun.errors import DifrunError
 from difrun.options import Field, Given, Section, fields, variable
 from difrun.registry import Registry, get_registry
@@ -129,7 +129,8 @@ def option_flags(
 
     offered: kind or section -> names of the options on offer, or None for all of them.
     set_by: section -> option -> its value so far.
-    unset: flag -> what the help says of the others instead of the default.
+    unset: flag -> what the help says of the others instead of the default; where it says nothing, that is what the
+    chosen components ask for (`Component.suits`).
     """
     found = []
     guidances = choice.entries.get("guidance", ())
@@ -145,12 +146,13 @@ def option_flags(
             continue
         wanted = offered[key]
         given = set_by.get(part.section.name, {})
+        taken = {name: shown(value) for name, value in suited(choice, part.section.name).items()}
         flags = [
             OptionFlag(
                 part.section,
                 field,
                 given.get(field.name),
-                unset(part.section.flag(field.name)),
+                unset(part.section.flag(field.name)) or taken.get(field.name, ""),
                 without_name(part.section) if short and shared[field.name] == 1 else None,
             )
             for cls in part.classes

@@ -118,7 +118,7 @@ run = PlanCommand(
     epilog="A name or an option may also come from the environment (DIFRUN_SAMPLER for --sampler, "
     "DIFRUN_PROCESS_THETA for --process.theta) or from a file (--config: table [process], key theta). A flag "
     "wins over the environment, that over the file. A variable DIFRUN_... that nothing reads is warned of.\n\n"
-    "For a quick trial: --train.steps 500 --n 1000 --metric sliced-w2.\n\n"
+    "For a quick trial: --train.steps 500 --n 1000; of points in the plane also --metric sliced-w2.\n\n"
     "DIFRUN_PLUGINS=a,b loads no plugins but a and b; DIFRUN_STRICT=1 stops where a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )

@@ -37,8 +37,8 @@ class Panel:
 
     name: what it is called. curves: key of a line -> points (evaluations, value, standard deviation); the parts of a
     key, such as run, sampler and grid, are the same in number for all. floors: (value, standard deviation) each, drawn
-    as a line in a band. better: "lower", "higher" or None; a quantity of which more is better has a linear axis.
-    floor_name: what is written on the floors.
+    as a line in a band. better: "lower", "higher" or None; a quantity of which more is better has a linear axis, and so
+    has one that is good on neither side and falls below 0, such as an energy. floor_name: what is written on floors.
     """
 
     name: str
@@ -52,9 +52,10 @@ class Panel:
 def quality(panels: Sequence[Panel], title: str | None = None) -> Figure:
     """Panels side by side, at most two in a row, with one legend below; evaluations on a logarithmic axis.
 
-    Values are on a logarithmic axis too, but for shares (`Panel.better` is "higher"). What is not positive there lies
-    on its lower edge, as an open marker. Of the parts of a key that differ, the one with most values gives colours and
-    markers, the next one dashes, the third how markers are filled; what is the same for all lines is the title.
+    Values are on a logarithmic axis too, but for shares (`Panel.better` is "higher") and for quantities of either sign
+    (None, and some below 0). What is not positive there lies on its lower edge, as an open marker. Of the parts of a
+    key that differ, the one with most values gives colours and markers, the next one dashes, the third how markers are
+    filled; what is the same for all lines is the title.
     Raises DifrunError when there is nothing to draw.
     """
     keys = list(dict.fromkeys(key for panel in panels for key in panel.curves))
@@ -112,7 +113,8 @@ def _panel(axes: Axes, panel: Panel, styles: Mapping[Key, dict[str, Any]]) -> No
         for key, curve in panel.curves.items()
     }
     points = [point for curve in told.values() for point in curve]
-    logarithmic = panel.better != "higher"
+    signed = [value for _, value, _ in points] + [value for value, _ in panel.floors]
+    logarithmic = panel.better == "lower" or (panel.better is None and min(signed, default=1.0) > 0)
     axes.set_xscale("log")
     low = _lowest(panel, [value for _, value, _ in points]) if logarithmic else -np.inf
     if logarithmic:

@@ -162,8 +162,10 @@ class Comparison:
         panels = []
         for name, short in verdict.short(self.names()).items():
             of = [row for row in self.rows if name in row.metrics]
-            floors = {(number["floor"], number["floor_sd"]) for number in self.floors(name).values()}
             number = of[0].metrics[name]
+            numbers = self.floors(name).values()
+            known = all(verdict.has_exact(one) for one in numbers)
+            floors = {(one["exact" if known else "floor"], one["floor_sd"]) for one in numbers}
             panels.append(
                 draw.Panel(
                     short,
@@ -172,6 +174,7 @@ class Comparison:
                     ),
                     sorted(floors),
                     number.get("better"),
+                    "exact" if known else "floor",
                 )
             )
         of = [row for row in self.rows if row.exact is not None]

@@ -127,7 +127,7 @@ def spin_file(
     if len(wrong[0]):
         place = tuple(int(axis[0]) for axis in wrong)
         rest = f"; {len(wrong[0])} entries are none" if len(wrong[0]) > 1 else ""
-        bits = " Entries 0 and 1 become spins as 2x − 1." if np.isin(values, (0, 1)).all() else ""
+        bits = " Of 0 and 1 save 2x − 1." if np.isin(values, (0, 1)).all() else ""
         raise DifrunError(
             f"file '{path}': {values[place]:g} at [{', '.join(map(str, place))}] is not a spin, which is −1 or +1"
             f"{rest}.{bits}"

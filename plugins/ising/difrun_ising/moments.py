@@ -63,7 +63,10 @@ def exact_values(lattice: Lattice) -> Mapping[str, float]:
         energy, variance = torus_energy(lattice)
     else:
         return MappingProxyType(found)
-    return MappingProxyType({"energy": energy / n, "heat-capacity": lattice.beta**2 * variance / n, **found})
+    # 0.0 is added so that the energy at β = 0 is 0, not −0.
+    return MappingProxyType(
+        {"energy": energy / n + 0.0, "heat-capacity": lattice.beta**2 * variance / n, **found}
+    )
 
 
 def magnetisation_square(matrix: TransferMatrix) -> float:

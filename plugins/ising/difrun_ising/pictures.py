@@ -40,7 +40,7 @@ def spin_pictures(scene: Scene) -> Iterator[Drawing]:
     yield Drawing(
         "laws",
         "Magnetisation and energy",
-        "Points are shares of the samples; the band is where as many exact samples lie, ±2 standard errors.",
+        "Points are shares of the samples; in the band lie those of as many real lattices, ±2 standard errors.",
         "Histograms of magnetisation and energy per spin.",
         of(curves.laws, counts(lattice)),
     )

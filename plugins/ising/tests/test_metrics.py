@@ -8,7 +8,8 @@ from scipy.stats import ks_2samp
 
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.metric import measure
+from difrun.metric import measure, reading
+from difrun.verdict import at_floor, ratio
 from difrun_ising.data import ising
 from difrun_ising.metrics import lattice, memorisation
 
@@ -109,6 +110,24 @@ def test_laws_are_compared_value_by_value():
     assert ones["energy-tv"] == pytest.approx(14 / 16, abs=1e-12)
 
 
+def test_a_cold_lattice_has_floors_of_zero_with_nothing_to_divide_by():
+    """4x4, β = 5: P(E ≠ E_0) is e^−40, and the rounding of the exact law is no floor of 5e-15."""
+    data = ising(seed=0, size=(4, 4), beta=5.0, n=20, held_out=20)
+    samples = torch.ones(50, 4, 4)
+    samples[:5, 0, 0] = -1
+    found = measure(lattice, samples, data, seed=0, law=True)["energy-tv"]
+    assert found["floor"] == 0
+    assert found["value"] == pytest.approx(0.1, abs=1e-12)
+    assert ratio(found) is None
+
+
+def test_the_energy_without_coupling_is_zero_and_not_minus_zero():
+    exact = measure(
+        lattice, torch.ones(4, 2, 2), ising(seed=0, size=(2, 2), beta=0.0, n=20, held_out=4), seed=0, law=True
+    )
+    assert math.copysign(1, exact["energy"]["exact"]) == 1
+
+
 def test_masks_are_refused(dataset):
     with pytest.raises(DifrunError, match="masks are left"):
         lattice(torch.zeros(5, 8, 8), dataset, generator=torch.Generator())
@@ -134,3 +153,14 @@ def test_spins_of_unknown_couplings_are_compared_with_real_ones():
     assert lattice(x[70:].flatten(1), flat, generator=torch.Generator())[
         "abs-magnetisation"
     ] == pytest.approx(found["abs-magnetisation"]["value"], abs=1e-12)
+
+
+def test_a_correlation_is_not_divided_by_its_floor():
+    """C(r), the energy and Binder's ratio have either sign: value/floor says nothing, whatever the floor's spread."""
+    x = torch.randint(0, 2, (300, 4, 4), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
+    data = Dataset(name="cold", train=torch.ones(40, 4, 4), held_out=torch.ones(30, 4, 4))
+    found = measure(lattice, x, data, seed=0, law=True)
+    for name in ("energy", "binder", "c1", "c2"):
+        number = {**found[name], "ratio": reading(lattice, name).ratio}
+        assert ratio(number) is None, name
+        assert not at_floor(number), name

@@ -39,7 +39,7 @@ def test_a_wide_torus_tells_its_autocorrelation_and_its_exact_energy(tmp_path, c
     assert re.search(r"^metric +value +exact +floor", printed.out, re.MULTILINE)
 
 
-def test_spins_of_a_file_keep_their_pictures_when_the_run_is_reopened(tmp_path):
+def test_spins_of_a_file_keep_their_pictures_when_the_run_is_reopened(tmp_path, capsys):
     """Their examples come from the folder then, not from the component."""
     np.save(tmp_path / "mine.npy", np.random.default_rng(0).choice([-1.0, 1.0], size=(60, 3, 4)))
     flags = (
@@ -50,6 +50,8 @@ def test_spins_of_a_file_keep_their_pictures_when_the_run_is_reopened(tmp_path):
         "--dataset.path",
         tmp_path / "mine.npy",
     )
+    difrun("--process", "ising", "--dataset", tmp_path / "mine.npy", "--out", tmp_path / "run", code=2)
+    assert "For a file: --dataset spin-file --dataset.path FILE." in capsys.readouterr().err
     difrun(*flags, *SMALL, "--out", tmp_path / "run")
     (tmp_path / "mine.npy").unlink()
     facts = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["metrics"]

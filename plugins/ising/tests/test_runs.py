@@ -63,7 +63,7 @@ def difrun(*arguments, code=0):
     ],
     ids=["default", "3x3", "5x7", "1", "beta 0", "critical", "masked", "0.7", "recipe", "exact"],
 )
-def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch):
+def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch, capsys):
     """Samples are ±1 of the right shape, the metric is there, and the gap per spin is that of a law: not below 0."""
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     small = SMALL[6:] if "exact-spins" in flags else SMALL
@@ -77,19 +77,27 @@ def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch):
     assert "lattice.energy" in facts["metrics"]
     gap = facts["likelihood"]["gap_bound"]
     assert gap["nats"] > -5 * gap["nats_error"] - 1e-9
+    if "exact-spins" in flags:  # what the bound has no use for is refused
+        difrun("evaluate", tmp_path / "run", "--likelihood.times", "5", code=1)
+        assert "Only --likelihood.n goes with it." in " ".join(capsys.readouterr().err.split())
     if "reverse-mlp" in flags:
         config = (tmp_path / "run" / "run.toml").read_text("utf-8")
         assert config.count("reverse-kernel") >= 2  # the loss and the sampler that fit
 
 
-def test_a_run_takes_the_settings_that_suit_spins(monkeypatch):
-    """Where the user gives none, those of the process; a user's own come first."""
+def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
+    """Where the user gives none, those of the process; a user's own come first. The help tells the same ones."""
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     registry = Registry.discover()
     plan = resolve({"process": "ising"}, registry=registry)
     assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 100, 10000)
     plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
     assert (plan.train.batch, plan.sample.steps) == (7, 5)
+    difrun("--process", "ising", "--help")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "Sampling steps. [default: 100; >= 1]" in told
+    assert "Training steps. [default: 3600; >= 0]" in told
+    assert "Examples per step. [default: 128;" in told
 
 
 def test_strings_run(tmp_path, monkeypatch):
