@@ -143,7 +143,15 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
     if not providers:
         tokens = {offered for other in registry.entries() for offered in other.component.provides}
         guess = did_you_mean(token, sorted(tokens))
-        return f"{entry} needs {token}, which no installed component offers.{guess}"
+        others = {kind: picked for kind, picked in chosen.items() if kind != entry.kind}
+        fixed = others.get("process") or next(iter(flat(others)), None)
+        line = f"{entry} needs {token}, which no installed component offers.{guess}"
+        if fixed is None:
+            return line
+        found = listed(registry.compatible(entry.kind, others)) or "none is installed"
+        return (
+            f"{line}\n{plural(entry.kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}."
+        )
     kinds = {other.kind for other in providers}
     culprits = [other for other in flat(chosen) if other.kind in kinds and other is not entry]
     if not culprits:

@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -95,6 +95,9 @@ class ScoreModel:
         changed = copy.copy(self)
         changed._labels = labels
         return changed
+
+    def refuse_times(self, times: Sequence[float]) -> None:
+        """Raise DifrunError where the model cannot be sampled on the grid of these times; asked before a run."""
 
     def moments(self) -> tuple[Any, Any]:
         """Mean and variance of the data that its batch is to be: of the class of every row, where these are known.

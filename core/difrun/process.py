@@ -1,6 +1,7 @@
 """The contract of a forward process: how data become noise, and the bridge that leads back."""
 
 import functools
+import math
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -130,6 +131,10 @@ class ForwardProcess:
         For processes that are not Gaussian; of those `difrun.elbo` knows it.
         """
         raise NotImplementedError
+
+    def coordinates(self, shape: tuple[int, ...]) -> int:
+        """How many coordinates an example of this shape has, by which a likelihood per dimension is divided."""
+        return math.prod(shape)
 
     def condition(self, model: Any, log_likelihood: "LogLikelihood", scale: float) -> Any:
         """The model of p_t(x) L(x, t)^scale up to a constant, for log L = `log_likelihood`; scale 0: `model` itself.

@@ -54,6 +54,7 @@ def start(
         times = [parts.process.horizon, parts.process.t_min]
         if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
             times = grid_times(plan.grid, parts.model, plan.sample.steps)
+            parts.model.refuse_times(times)
         refuse_noise(made(plan.sampler), plan.sample.noise, parts.model, times)
         trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
         sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)

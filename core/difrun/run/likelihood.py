@@ -21,6 +21,7 @@ from difrun.process import ForwardProcess
 from difrun.randomness import seed_of, torch_generator
 from difrun.report import number
 from difrun.run.parts import grid_times
+from difrun.words import listed
 
 Content = dict[str, Any]
 
@@ -140,14 +141,23 @@ def _of_paths(run: Any, request: Request) -> Content:
         raise DifrunError(
             "the bound of a model of classes is not known for this process; train one without: --train.label-dropout 1."
         )
+    given = [
+        name for name in ("steps", "probes", "times") if getattr(request, name) != getattr(Request(), name)
+    ]
+    if given:
+        raise DifrunError(
+            f"{listed([f'--likelihood.{name}' for name in given], ' and ')} cannot be chosen for process "
+            f"'{plan.process.name}', whose bound is that of the steps of the run: {plan.sample.steps}. Leave that out."
+        )
     x = dataset.held_out[_chosen(dataset, request.n, plan.seed)]
-    d, seed = x[0].numel(), seed_of(plan.seed, "likelihood")
+    d, seed = process.coordinates(dataset.shape), seed_of(plan.seed, "likelihood")
     run.listener.stage("likelihood")
     times = grid_times(plan.grid, run.model, plan.sample.steps)
     bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
     found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
     found["nll_bound"] = _mean(-bound, d)
-    if dataset.log_density is not None and dataset.entropy is not None:
+    # What is guided is to be of another law than the data: a gap to theirs would tell nothing.
+    if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
         found["entropy"] = _both(dataset.entropy, 0.0, d)
         found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
         seen = dataset.train[: len(x)]

@@ -43,7 +43,7 @@ def difrun_processes() -> list[Component]:
 @hookimpl
 def difrun_models() -> list[Component]:
     # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
-    network, usual = {"network", "conditional"}, {"loss": "cross-entropy", "sampler": "ancestral"}
+    network, usual = {"network", "conditional", "x0-law"}, {"loss": "cross-entropy", "sampler": "ancestral"}
     return [
         Component(
             "spin-cnn",
@@ -85,7 +85,7 @@ def difrun_models() -> list[Component]:
             "exact-spins",
             "difrun_ising.exact:exact_spins",
             "The exact model of an Ising lattice with a side of at most 8, by forward–backward over rows",
-            provides={"exact"},
+            provides={"exact", "x0-law"},
             requires={"lattice", "discrete"},
             prefers={"sampler": "ancestral"},
         ),
@@ -94,13 +94,18 @@ def difrun_models() -> list[Component]:
 
 @hookimpl
 def difrun_losses() -> list[Component]:
-    def loss(name: str, target: str, summary: str, cls: type) -> Component:
-        return Component(
-            name, f"difrun_ising.losses:{target}", summary, cls, requires={"discrete", "network"}
-        )
+    def loss(name: str, target: str, summary: str, cls: type, *more: str) -> Component:
+        requires = {"discrete", "network", *more}
+        return Component(name, f"difrun_ising.losses:{target}", summary, cls, requires=requires)
 
     return [
-        loss("cross-entropy", "CrossEntropy", "−log p(x_0 | x_t), site by site", options.CrossEntropyOptions),
+        loss(
+            "cross-entropy",
+            "CrossEntropy",
+            "−log p(x_0 | x_t), site by site",
+            options.CrossEntropyOptions,
+            "x0-law",
+        ),
         loss(
             "reverse-kernel",
             "ReverseKernel",
@@ -115,17 +120,19 @@ def difrun_losses() -> list[Component]:
 
 @hookimpl
 def difrun_samplers() -> list[Component]:
-    def sampler(name: str, target: str, summary: str, **more: Any) -> Component:
-        return Component(name, f"difrun_ising.samplers:{target}", summary, requires={"discrete"}, **more)
+    def sampler(name: str, target: str, summary: str, *more: str, **options: Any) -> Component:
+        requires = {"discrete", *more}
+        return Component(name, f"difrun_ising.samplers:{target}", summary, requires=requires, **options)
 
     return [
         sampler("reverse-kernel", "ReverseKernel", "The model's own law of x_s given x_t"),
-        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process"),
-        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching"),
+        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process", "x0-law"),
+        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching", "x0-law"),
         sampler(
             "heat-bath",
             "HeatBath",
-            "Ancestral steps with heat-bath sweeps by the same model",
+            "Ancestral or other steps, with heat-bath sweeps by the same model",
+            "x0-law",
             options=options.HeatBathOptions,
         ),
     ]
@@ -139,7 +146,7 @@ def difrun_guidances() -> list[Component]:
             "difrun_ising.magnetisation:magnetisation",
             "Spins given the sign of their magnetisation",
             options.MagnetisationOptions,
-            requires={"spins", "discrete"},
+            requires={"spins", "discrete", "x0-law"},
         )
     ]
 

@@ -16,7 +16,7 @@ from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
 from difrun.scene import Drawing, Scene, pictured
 from difrun_ising.lattice import Lattice
-from difrun_ising.moments import reaches
+from difrun_ising.moments import closed_form, reaches, torus_energy, torus_log_z
 from difrun_ising.swendsen import Autocorrelation, swendsen_wang
 from difrun_ising.transfer import TransferMatrix, transfer_matrix
 
@@ -65,8 +65,9 @@ def ising(
     r"""The Ising model p(s) = exp(−βE)/Z, E = −J Σ_<ij> s_i s_j − h Σ_i s_i, on a lattice.
 
     With a side of at most 12 the draws are exact and independent (`TransferMatrix.sample`), and log p and the entropy
-    (log Z + β⟨E⟩) are known; beyond, they come from Swendsen–Wang chains, `SpinDataset.autocorrelation` says how
-    nearly independent. size: rows and columns, or the side of a square. n, held_out: lattices to train on and not.
+    (log Z + β⟨E⟩) are known; beyond, they come from Swendsen–Wang chains, `SpinDataset.autocorrelation` says how nearly
+    independent, and on a torus without field log p and the entropy are those of Kaufman's closed form. size: rows and
+    columns, or the side of a square. n, held_out: lattices to train on and not.
     """
     rows, columns = size if len(size) == 2 else (size[0], size[0])
     lattice = Lattice(rows, columns, beta, coupling, field, boundary == "periodic")
@@ -74,6 +75,7 @@ def ising(
     name = f"ising {rows}x{columns}, beta {beta:g}"
     if not reaches(lattice):
         spins, times = swendsen_wang(lattice, n + held_out, random)
+        known = _law(lattice, torus_log_z(lattice), torus_energy(lattice)[0]) if closed_form(lattice) else {}
         return SpinDataset(
             name=name,
             train=spins[:n],
@@ -82,19 +84,26 @@ def ising(
             lattice=lattice,
             autocorrelation=times,
             notes=(times.sentence(),),
+            **known,
         )
     matrix = transfer_matrix(lattice)
-    log_z = matrix.log_z
     spins = matrix.sample(n + held_out, random)
     return SpinDataset(
         name=name,
         train=spins[:n],
         held_out=spins[n:],
         fresh=matrix.sample,
-        log_density=lambda spins: -beta * lattice.energy(spins) - log_z,
-        entropy=log_z + beta * matrix.energy,
         lattice=lattice,
+        **_law(lattice, matrix.log_z, matrix.energy),
     )
+
+
+def _law(lattice: Lattice, log_z: float, energy: float) -> dict[str, Any]:
+    """log p(s) = −βE(s) − log Z, and the entropy log Z + β⟨E⟩."""
+    return {
+        "log_density": lambda spins: -lattice.beta * lattice.energy(spins) - log_z,
+        "entropy": log_z + lattice.beta * energy,
+    }
 
 
 @pictured(_spin_pictures)

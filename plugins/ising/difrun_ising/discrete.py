@@ -7,6 +7,7 @@ uniform, the mask alone (absorbing), or any law; spins that flip are two categor
 and flip probability (1 − ρ)/2.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -209,6 +210,9 @@ class DiscreteProcess(Schedule):
     def bridge(self, x_t: Tensor, x0: Tensor, at: Instant, to: Instant) -> Sites:
         """q(x_s | x_t, x_0); with x̂_0 = E[x_0 | x_t], the mixture over x_0 that is one exact ancestral step."""
         return Sites(self.posterior(x_t, self.laws(x0), at, to), self, x_t.dtype)
+
+    def coordinates(self, shape: tuple[int, ...]) -> int:
+        return math.prod(self.sites((1, *shape))[1:])
 
     def denoiser(
         self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any

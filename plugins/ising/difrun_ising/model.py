@@ -1,6 +1,8 @@
 """Models of discrete processes: the law of x_0 at every site, given x_t."""
 
 import math
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -62,7 +64,8 @@ class NetworkDenoiser(DiscreteModel):
     these differ.
 
     network: called with x_t and c; returns a tensor like x_t. One that `predicts` "previous" gives the log-odds of
-    x_{t−1} instead (for the reverse kernel of a chain), with the addition 2 artanh(ρ_t/ρ_s) x_t.
+    x_{t−1} instead (for the reverse kernel of a chain), with the addition 2 artanh(ρ_t/ρ_s) x_t. Raises DifrunError for
+    such a network where the process is no chain of flips, and when it is asked for p(x_0 | x_t).
     """
 
     def __init__(self, network: nn.Module, process: DiscreteProcess, shape: Any, *, mean: Any, var: Any):
@@ -72,6 +75,11 @@ class NetworkDenoiser(DiscreteModel):
         self.predicts = getattr(network, "predicts", "x0")
         self.skip = getattr(network, "skip", True)
         self.reads_evidence = getattr(network, "reads_evidence", False)
+        if self.predicts != "x0" and (process.schedule != "flips" or process.mixing == "absorbing"):
+            raise DifrunError(
+                "a network of the reverse kernel (reverse-mlp) predicts the spins of one step of a chain earlier. It "
+                "needs --process.schedule flips, without masks."
+            )
 
     def to(self, device: torch.device | str) -> "NetworkDenoiser":
         self.network.to(device)
@@ -85,6 +93,11 @@ class NetworkDenoiser(DiscreteModel):
 
         level, own: the noise level and log q(x_t | x_0 = k), where they are at hand.
         """
+        if self.predicts != "x0":
+            raise DifrunError(
+                "this network was made for the reverse kernel: it predicts x_{t-1}, not x_0. Train it with --loss "
+                "reverse-kernel or elbo, and sample it with --sampler reverse-kernel."
+            )
         level = self.level(x, at) if level is None else level
         output = self.network(x, level, *self._label(x))
         f = torch.stack((-output / 2, output / 2), -1) if self.process.sites(x.shape) == x.shape else output
@@ -93,8 +106,11 @@ class NetworkDenoiser(DiscreteModel):
         return f + (self.own(x, at) if own is None else own)
 
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
-        """At t = 0, where it is told which sites are asked for, it hides them: their own values cannot leak."""
-        if hidden is not None and at.t == 0:
+        """At t = 0 and of masked data, where it is told which sites are asked for, it hides them.
+
+        Their own values cannot leak then; of visible sites of masked data it learns nothing in training.
+        """
+        if hidden is not None and (at.t == 0 or self.process.mixing == "absorbing"):
             hidden = hidden.reshape(*hidden.shape, *(1,) * (x.ndim - 1 - hidden.ndim))
             x = torch.where(hidden, 0.0, x)
         elif not self.skip:
@@ -131,24 +147,24 @@ class NetworkDenoiser(DiscreteModel):
         return c if c.shape[1:] == sites and math.prod(sites) > 1 else c.reshape(-1)
 
     def law(self, x: Tensor, at: Instant) -> Tensor:
-        if self.predicts != "x0":
-            raise DifrunError(
-                "this network was made for the reverse kernel: it predicts x_{t-1}, not x_0. Sample it with "
-                "--sampler reverse-kernel."
-            )
         return torch.softmax(self.logits(x, at).double(), -1)
 
     def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
         if self.predicts == "x0":
             return super().reverse(x, at, to)
-        process = self.process
-        if process.schedule == "flips" and isinstance(at.t, float) and abs(at.t - to.t - 1) > 1e-6:
-            raise DifrunError(
-                f"this network knows the steps of the chain, of length 1, not {at.t - to.t:g}: sample it with "
-                f"--steps {process.steps}."
-            )
+        if isinstance(at.t, float):
+            self.refuse_times((at.t, to.t))
         kernel = torch.softmax(self.kernel_logits(x, at, to).double(), -1)
         return Sites(torch.cat((kernel, torch.zeros_like(kernel[..., :1])), -1), self.process, x.dtype)
+
+    def refuse_times(self, times: Sequence[float]) -> None:
+        """A network of the reverse kernel knows steps of length 1."""
+        for at, to in pairwise(times):
+            if self.predicts != "x0" and abs(at - to - 1) > 1e-6:
+                raise DifrunError(
+                    f"this network knows the steps of the chain, of length 1, not {at - to:g}: sample it with "
+                    f"--steps {self.process.steps}."
+                )
 
     def kernel_logits(self, x: Tensor, at: Instant, to: Instant) -> Tensor:
         """log p(x_s = k | x_t), up to a constant, of a network that predicts it: (n, *sites, K)."""

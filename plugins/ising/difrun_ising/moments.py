@@ -188,6 +188,12 @@ def torus_energy(lattice: Lattice) -> tuple[float, float]:
     return -scale * slope.item(), scale**2 * curvature.item()
 
 
+def torus_log_z(lattice: Lattice) -> float:
+    """log Z of a torus without field, of any size."""
+    k = torch.tensor(abs(lattice.beta * lattice.coupling), dtype=torch.float64)
+    return kaufman(k, *lattice.shape).item()
+
+
 def kaufman(k: Tensor, rows: int, columns: int) -> Tensor:
     r"""log Z of a torus with couplings K > 0 and no field.
 

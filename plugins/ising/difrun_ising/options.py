@@ -151,6 +151,9 @@ class KernelLossOptions(StepLossOptions):
 
 @attrs.frozen
 class HeatBathOptions:
+    predictor: Literal["reverse-kernel", "tau-leap", "flow-euler"] = option(
+        "reverse-kernel", "Sampler whose steps are corrected."
+    )
     sweeps: int = option(1, "Sweeps of the heat bath after a step.", ge(1))
     classes: int = option(2, "Classes of sites that are drawn in turn; 2: even and odd.", ge(2))
     last: int | None = option(

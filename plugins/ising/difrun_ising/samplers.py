@@ -85,7 +85,7 @@ class FlowEuler(Sampler):
 
 @attrs.frozen
 class HeatBath(Sampler, HeatBathOptions):
-    r"""Ancestral steps, each followed by heat-bath sweeps at the level reached: a predictor–corrector for spins.
+    r"""Steps of a `predictor`, each followed by heat-bath sweeps at the level reached: a predictor–corrector for spins.
 
     The same model gives the exact conditionals of the noised law. With the cavity law c_i of x_0,i, from x_t without
     x_t,i,
@@ -120,11 +120,18 @@ class HeatBath(Sampler, HeatBathOptions):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        x = earlier(model, x, at, to, generator)
+        x, _ = PREDICTORS[self.predictor]().step(model, x, at, to, None, generator)
         if at.t <= state and (to.t > 0 or self.to_data):
             for _ in range(self.sweeps):
                 x = sweep(model, x, to, generator, self.classes)
         return x, state
+
+
+PREDICTORS: dict[str, type[Sampler]] = {
+    "reverse-kernel": ReverseKernel,
+    "tau-leap": TauLeap,
+    "flow-euler": FlowEuler,
+}
 
 
 def earlier(model: Any, x: Tensor, at: Any, to: Any, generator: Generator) -> Tensor:

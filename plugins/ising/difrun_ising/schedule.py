@@ -59,8 +59,9 @@ class Schedule(ForwardProcess, DiscreteOptions):
             return Instant(t, *(self.alpha(torch.tensor(u, dtype=torch.float64)).item() for u in turns))
         if ndim is not None:
             t = t.reshape(t.shape + (1,) * (ndim - t.ndim))
-        even, odd = (self.alpha(u.double()) for u in self._turns(t))
-        return Instant(t, even, odd)
+        even, odd = self._turns(t)
+        alpha = self.alpha(even.double())
+        return Instant(t, alpha, alpha if odd is even else self.alpha(odd.double()))
 
     def alpha(self, t: Tensor) -> Tensor:
         """α(t), float64."""

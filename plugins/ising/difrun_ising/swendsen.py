@@ -35,19 +35,24 @@ class Autocorrelation:
 
     def sentence(self) -> str:
         """What was measured, in words."""
-        share = math.exp(-2 * SPACING)
         return (
             f"Lattices are of Swendsen–Wang chains: integrated autocorrelation times of {self.energy:.2f} sweeps for "
             f"the energy and {self.magnetisation:.2f} for |M|; two lattices of one chain are {self.spacing} sweeps "
-            f"apart, which leaves about {share:.0e} of their correlation."
+            f"apart, which leaves about {self.left:.1g} of their correlation."
         )
+
+    @property
+    def left(self) -> float:
+        """C(spacing) of the slower of the two, if C(t) = aᵗ; of τ_int = τ then a = (2τ − 1)/(2τ + 1)."""
+        twice = 2 * max(self.energy, self.magnetisation)
+        return ((twice - 1) / (twice + 1)) ** self.spacing
 
 
 def swendsen_wang(lattice: Lattice, n: int, generator: torch.Generator) -> tuple[Tensor, Autocorrelation]:
     """n lattices (n, rows, columns), float32, of parallel chains, nearly independent, and how nearly.
 
     Chains start at random, are thermalised for 100 sweeps, watched for 100, and then kept every six autocorrelation
-    times, at which what two kept lattices share is e^−12 (τ_exp taken as 2 τ_int/2).
+    times, after which about e^−6 = 0.002 of the correlation is left, or less (`Autocorrelation.left`).
     """
     chains = _Chains(lattice, min(n, CHAINS), int(torch.randint(2**62, (), generator=generator)))
     for _ in range(THERMALISE):

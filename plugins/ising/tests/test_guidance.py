@@ -1,5 +1,6 @@
 """Guidance by flip ratios against enumeration: ratios, laws, heat baths, and whole evolutions given the sign."""
 
+import json
 import math
 
 import numpy as np
@@ -306,6 +307,12 @@ def test_runs_are_guided_and_gaussian_processes_are_not(tmp_path, monkeypatch, c
     difrun("--process", "ising", "--model", "exact-spins", *flags, *small, "--out", tmp_path / "run")
     with np.load(tmp_path / "run" / "samples.npz") as file:
         assert (file["x"].sum((1, 2)) < 0).mean() > 0.98
+    difrun("evaluate", tmp_path / "run", "--likelihood")
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["likelihood"]
+    assert "nll_bound" in found
+    assert not {"entropy", "gap_bound", "gap_train"} & set(
+        found
+    )  # which would be those of the law without the sign
     capsys.readouterr()
     difrun("--dataset", "rings", "--guidance", "magnetisation", "--out", tmp_path / "no", code=2)
     said = " ".join(capsys.readouterr().err.split())

@@ -78,7 +78,8 @@ def test_chains_tell_their_autocorrelation():
     times = data.autocorrelation
     (note,) = data.notes
     assert f"{times.energy:.2f} sweeps for the energy and {times.magnetisation:.2f} for |M|" in note
-    assert f"{times.spacing} sweeps apart" in note
+    assert f"{times.spacing} sweeps apart, which leaves about {times.left:.1g} of their correlation" in note
+    assert 0 < times.left < 0.003
     assert not ising(seed=0, size=(4,), n=20, held_out=20).notes
 
 

@@ -11,6 +11,7 @@ from difrun_ising.moments import (
     exact_values,
     magnetisation_square,
     torus_energy,
+    torus_log_z,
 )
 from difrun_ising.transfer import TransferMatrix, transfer_matrix
 
@@ -22,11 +23,11 @@ COUPLINGS = ({"beta": 0.3}, {"beta": 0.5, "coupling": -0.7, "field": 0.3}, {"bet
 @pytest.mark.parametrize("periodic", [True, False])
 @pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 3), (1, 8), (2, 2), (5, 1), (1, 1), (4, 4)], ids=str)
 def test_moments_are_those_of_the_enumeration(shape, periodic):
-    """C(r) to 1e-13 and ⟨M²⟩ to 1e-9, with and without a field, for couplings of either sign; the closed form of the
-    energy of a torus to 1e-11."""
+    """C(r) to 1e-13 and ⟨M²⟩ to 1e-9, with and without a field, for couplings of either sign; the closed forms of log Z
+    and energy of a torus to 1e-11."""
     for couplings in COUPLINGS:
         lattice = Lattice(*shape, periodic=periodic, **couplings)
-        s, energy, p, _ = law(lattice)
+        s, energy, p, log_z = law(lattice)
         matrix = TransferMatrix(lattice)
         truth = (p[:, None] * lattice.correlation(s)).sum(0)
         assert torch.allclose(correlation(matrix), truth, rtol=0, atol=1e-13), couplings
@@ -35,6 +36,7 @@ def test_moments_are_those_of_the_enumeration(shape, periodic):
         if closed_form(lattice):
             mean, variance = torus_energy(lattice)
             first = (p * energy).sum().item()
+            assert torus_log_z(lattice) == pytest.approx(log_z, abs=1e-11)
             assert mean == pytest.approx(first, abs=1e-11)
             assert variance == pytest.approx((p * energy**2).sum().item() - first**2, abs=1e-11)
 
@@ -51,7 +53,8 @@ def test_which_tori_have_a_closed_form():
     ):
         assert not closed_form(other)
     even = Lattice(4, 2, 0.3, coupling=-1.0)
-    _, energy, p, _ = law(even)
+    _, energy, p, log_z = law(even)
+    assert torus_log_z(even) == pytest.approx(log_z, abs=1e-11)
     assert torus_energy(even)[0] == pytest.approx((p * energy).sum().item(), abs=1e-11)
 
 
