@@ -64,6 +64,14 @@ class ExactMixture(ScoreModel):
     def classes(self) -> int:
         return 0 if self.component_labels is None else int(self.component_labels.max()) + 1
 
+    @property
+    def proportions(self) -> tuple[float, ...]:
+        """Share of every class in the law; () without classes. Unlike `shares` nothing is drawn by it unasked."""
+        labels = self.component_labels
+        if labels is None:
+            return ()
+        return tuple(float(self.mixture.weights[labels == k].sum()) for k in range(self.classes))
+
     @cached_property
     def class_moments(self) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
         labels = self.component_labels

@@ -85,6 +85,40 @@ def test_flat_digits_by_the_ou_recipe(tmp_path):
     assert "class-accuracy.accuracy" in facts(run)["metrics"]
 
 
+def test_the_ou_recipe_is_one_command(tmp_path):
+    """Threes by cfg from a model of classes, and by a classifier from one without: the README's commands, tiny. What
+    was drawn is in the file; the labels, where the model knows them."""
+    ou = (
+        "--process",
+        "ou",
+        "--dataset",
+        "digits",
+        "--dataset.flat",
+        "--model",
+        "mlp",
+        *TINY,
+        "--metric",
+        "w2",
+    )
+    cfg = ("--label", "3", "--guidance", "cfg", "--guidance.scale", "2")
+    own = ("--train.label-dropout", "1", "--guidance", "classifier", "--guidance.target", "3")
+    for name, flags in (
+        ("cfg", cfg),
+        ("classifier", (*own, "--guidance.scale", "2", "--guidance.steps", "5")),
+    ):
+        difrun(*ou, *flags, "--out", tmp_path / name)
+        with np.load(tmp_path / name / "samples.npz") as file:
+            told = json.loads(str(file["drawn"]))
+            (guidance,) = told["guidance"]
+            assert (guidance["name"], guidance["scale"]) == (name, 2.0)
+            assert file["x"].shape == (40, 64)
+            assert ("y" in file.files) == (name == "cfg")
+            if name == "cfg":
+                assert (told["label"], set(file["y"].tolist())) == ("3", {3})
+            else:
+                assert guidance["target"] == "3"
+
+
 @pytest.fixture
 def folder(tmp_path):
     rng = np.random.default_rng(0)

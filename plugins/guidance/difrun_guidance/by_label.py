@@ -37,7 +37,8 @@ class ByLabel(ScoreModel):
 
     @property
     def knows_any(self) -> bool:
-        return self._base.knows_any
+        """No: without a class it is not guided, and what is put around it must not leave the guidance out."""
+        return False
 
     def given(self, labels: Tensor) -> "ByLabel":
         changed = super().given(labels)

@@ -23,8 +23,8 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
     """The component `cfg`: s = `scale` where low ≤ noise ≤ high, else 1 (Kynkäänniemi et al., 2024, arXiv 2404.07724).
 
     The noise is σ/α; of a process that is not Gaussian, the time t. scale 1 gives `model` itself. One evaluation of
-    twice as many rows where both parts count. Raises DifrunError for a model that knows no classes, or was trained
-    with the label of every example.
+    twice as many rows where both parts count. Where nobody says which class, they are drawn in the proportion of the
+    data. Raises DifrunError for a model that knows no classes, or was trained with the label of every example.
     """
     if not model.classes:
         raise DifrunError(
@@ -34,7 +34,7 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
     if not model.knows_any:
         raise DifrunError(
             "guidance 'cfg' needs what the model says without a class, and this one was always told it: train with "
-            "--train.label-dropout 0.1."
+            "--train.label-dropout 0.1. Of several guidances name cfg first."
         )
     if scale == 1:
         return model
@@ -48,7 +48,8 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
     def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
         return inner.process.extrapolate(inner, labels, strength)
 
-    return ByLabel(model, make, model.shares, model.classes, model.class_moments)
+    shares = model.shares or getattr(model, "proportions", ())
+    return ByLabel(model, make, shares, model.classes, model.class_moments)
 
 
 def noise_at(process: Any, at: Any) -> Any:

@@ -9,6 +9,7 @@ clean examples has gradients at noised ones that mean nothing.
 from typing import Any
 
 import attrs
+import torch
 from torch import Tensor
 
 from difrun.classes import for_rows
@@ -83,13 +84,15 @@ def classifier(
 
 @attrs.frozen(eq=False)
 class OfLabels:
-    """log p_t(class | x_t), (n,), for the class of each row, (n,)."""
+    """log p_t(class | x_t), (n,), for the class of each row, (n,); constant where that is −1, any."""
 
     posterior: LogPosterior
     labels: Tensor
 
     def __call__(self, x: Tensor, at: Any) -> Tensor:
-        return self.posterior(x, at).gather(1, for_rows(self.labels, x)[:, None])[:, 0]
+        labels = for_rows(self.labels, x)
+        found = self.posterior(x, at).gather(1, labels.clamp_min(0)[:, None])[:, 0]
+        return torch.where(labels < 0, 0.0, found)
 
     def rows(self, index: Tensor) -> "OfLabels":
         return OfLabels(self.posterior, self.labels[index.to(self.labels.device)])

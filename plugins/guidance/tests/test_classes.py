@@ -25,6 +25,7 @@ from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance import noisy_classifier
 from difrun_guidance.cfg import cfg
 from difrun_guidance.classifier import classifier
+from difrun_guidance.methods import LinearMMPS
 from difrun_guidance.noisy_classifier import FILE, learnt
 
 LAW = GaussianMixture(
@@ -224,3 +225,23 @@ def test_bad_requests_are_refused():
     always.shares, always._knows_any = (0.5, 0.5), False
     with pytest.raises(DifrunError, match="was always told it"):
         cfg(always, scale=2.0)
+
+
+def test_no_guidance_by_classes_is_left_out_unasked():
+    """An exact model draws no classes by itself, but guided by them it does, in the proportion of its law; what stands
+    around a guidance by classes still draws them. Rows of any class are those of the model, to 1e-12."""
+    process, context = ReferenceVP(), Context(labelled())
+    model = exact(process)
+    assert model.shares == ()
+    assert cfg(model, scale=3.0).shares == pytest.approx((0.5, 0.5))
+    by_classifier = classifier(ExactMixture(LAW, process), context=context, scale=2.0, exact=True)
+    for guided in (cfg(model, scale=3.0), by_classifier):
+        around = LinearMMPS(guided, y=torch.zeros(1), seen="left")
+        assert around.shares == guided.shares
+    labels, x, at = torch.tensor([0, -1, 1]), LAW.sample(3, torch_generator(0)), process.at(0.4)
+    found = by_classifier.given(labels).predict(x, at, "score")
+    free = model.predict(x, at, "score")
+    torch.testing.assert_close(found[1], free[1], rtol=1e-12, atol=1e-12)
+    assert (found - free)[[0, 2]].abs().amax(1).min() > 1e-3
+    with pytest.raises(DifrunError, match="name cfg first"):
+        cfg(by_classifier)

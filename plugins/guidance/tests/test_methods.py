@@ -222,7 +222,8 @@ def test_the_jacobian_of_an_exact_model_is_used_throughout():
 
 
 def test_rough_network_is_followed_by_the_default_sampler():
-    """Adams on the pilot grid, 20 steps: the residual is as it should be; with the Jacobian everywhere it is not."""
+    """Adams on the pilot grid, 20 steps: the misfit is 1 within four standard errors of 24 samples of 3 numbers and 0.1
+    for the steps; with the Jacobian everywhere it is twice as much or more (2.5 to 3.3 for five seeds)."""
     law, process = mixture(6, 1, seed=8), EDM()
     of, misfits = context(law=law), []
     for below in (None, 1e6):
@@ -230,5 +231,5 @@ def test_rough_network_is_followed_by_the_default_sampler():
         method = LinearMMPS(Rough(law, process), context=of, **options)
         samples = generate(Adams(), method, 24, pilot(method, 20))
         misfits.append(method.misfit(samples).mean().item())
-    assert misfits[0] < 1.6, misfits
-    assert misfits[1] > 2 * misfits[0], misfits
+    assert abs(misfits[0] - 1) < 4 * (2 / 72) ** 0.5 + 0.1, misfits
+    assert misfits[1] > 2, misfits
