@@ -97,7 +97,9 @@ def tuned(law: GaussianMixture, calls: int) -> tuple[Run, float]:
     took = time.perf_counter() - start
 
     def run(denoiser: Denoiser, z: Tensor, calls: int) -> Tensor:
-        return counted(model, denoiser, lambda model: carried(model, z, found.times, found.changes))
+        return counted(
+            model, denoiser, lambda model: carried(model, z, found.times, found.changes, found.isotropic)
+        )
 
     return run, took
 

@@ -119,9 +119,9 @@ class PrincipalFrame(GaussianFrame):
         return self._cast[key]
 
 
-def gaussian_frame(model: Any) -> GaussianFrame:
-    """The frame of a model: with principal axes where it knows some (`ScoreModel.principal`)."""
-    return GaussianFrame(model) if model.principal is None else PrincipalFrame(model)
+def gaussian_frame(model: Any, isotropic: bool = False) -> GaussianFrame:
+    """The frame of a model: with principal axes where it knows some (`ScoreModel.principal`), unless `isotropic`."""
+    return GaussianFrame(model) if isotropic or model.principal is None else PrincipalFrame(model)
 
 
 def _signal_prevails(at: Any) -> bool:

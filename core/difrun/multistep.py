@@ -187,7 +187,7 @@ class Multistep(Sampler):
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
         frame = self.frame(model)
-        return frame, self.rows(frame, instants), 0, [], None, None
+        return begun(frame, self.rows(frame, instants))
 
     def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
         """The weights of every step."""
@@ -218,6 +218,11 @@ class Multistep(Sampler):
                 y = y + (frame.enter(x, at) - frame.enter(left, at))
         x = frame.leave(combined(y, predictor, slopes), to)
         return x, (frame, rows, k + 1, slopes, y, x)
+
+
+def begun(frame: Frame, rows: Sequence[Row]) -> Any:
+    """The state of a multistep method before its first step."""
+    return frame, rows, 0, [], None, None
 
 
 def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:

@@ -3,8 +3,14 @@ r"""Tuning: the steps, and the weights, with which few evaluations of this very 
 The sampler `adams` is y_{i+1} = y_i + Σ_j w_ij q_j on a grid of clocks φ_0 < ... < φ_n (`difrun.multistep`), and each
 part of it can be differentiated: the logarithms of the increments of φ, and the weights. Both are found by
 L-BFGS on the distance to a fine solution from the same noise, in the pseudo-Huber norm √(‖e‖²/d + c²) − c, which does
-not let a few trajectories near a separatrix decide. Free weights are those of a bespoke non-stationary solver (Shaul et
-al., 2024, arXiv 2403.01329); a tuned grid alone is in the spirit of Sabour et al. (2024, arXiv 2404.14507).
+not let a few trajectories near a separatrix decide.
+
+Where the data have principal axes, changes of the weights that all axes share go further in the frame of those axes on
+some data and numbers of steps, and in the frame of one σ_d for all directions on others: both are tried, and the one
+that leads after a few iterations goes on.
+
+Free weights are those of a bespoke non-stationary solver (Shaul et al., 2024, arXiv 2403.01329); a tuned grid alone is
+in the spirit of Sabour et al. (2024, arXiv 2404.14507).
 """
 
 import math
@@ -18,7 +24,7 @@ from torch import Tensor
 from difrun.builtin.multistep import Adams
 from difrun.classes import typical
 from difrun.errors import DifrunError
-from difrun.gaussian_frame import gaussian_frame
+from difrun.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.integrate import integrate
 from difrun.multistep import KEPT, Change, Frame, Row, altered, combined, weights
 from difrun.pilot import pilot
@@ -35,6 +41,9 @@ GRID_ITERATIONS = 40
 HUBER = 0.05
 """c of the pseudo-Huber norm, in standard deviations of the data."""
 
+TRIAL = 20
+"""Iterations for the weights after which the better of two frames goes on alone."""
+
 ROUND, HISTORY = 10, 20
 """Iterations between two words of progress, and the memory of L-BFGS."""
 
@@ -50,6 +59,7 @@ class Tuning:
 
     times: the grid (steps + 1,). changes: what is added to the weights of `adams` on that grid, per step, in units of
     its length and over all earlier slopes that it may use; None: nothing.
+    isotropic: whether they are for the frame with one σ_d for all directions, though the data have principal axes.
     error: root mean square distance to the fine solution over the root mean square radius of the data, on noise that
     tuning has not seen; median: of the distances, over the same radius. before, median_before: the same for `adams` on
     the pilot grid. trajectories: on how many it was measured. A few trajectories that end in another mode make up most
@@ -63,6 +73,11 @@ class Tuning:
     median: float
     median_before: float
     trajectories: int
+    isotropic: bool = False
+
+
+State = tuple[list[float], list[Change] | None, bool]
+"""Times, changes and isotropic of a `Tuning`."""
 
 
 def tune(
@@ -85,32 +100,42 @@ def tune(
         raise DifrunError(
             f"Tuning is for 2 to {MOST_STEPS} steps, not {steps}: beyond, there is nothing to gain."
         )
-    first = min(iterations, GRID_ITERATIONS)
-    total = first + (iterations if free_weights else 0)
-    solver = Solver(typical(model, trajectories), pilot(model, steps))
+    asked, times = typical(model, trajectories), pilot(model, steps)
+    solvers = [Solver(asked, times)]
+    if asked.principal is not None:
+        solvers.append(Solver(asked, times, isotropic=True))
+    first, trial = min(iterations, GRID_ITERATIONS), min(iterations, TRIAL) if len(solvers) > 1 else 0
+    total = first * len(solvers) + (trial * (len(solvers) - 1) + iterations if free_weights else 0)
     noise, truth = fine(model, trajectories, seed_of(seed, "tune"))
-    found = [solver.state()]
+    found, behind = [solvers[0].state()], 0
 
-    def told(done: int) -> None:
-        if watch is not None:
-            watch(done, total)
-
-    solver.descend(first, noise, truth, told)
-    found.append(solver.state())
-    if free_weights:
-        solver.free_weights()
-        solver.descend(iterations, noise, truth, lambda done: told(first + done))
+    def search(solver: Solver, count: int) -> None:
+        nonlocal behind
+        solver.descend(count, noise, truth, lambda done: watch and watch(behind + done, total))
+        behind += count
         found.append(solver.state())
-    times, changes = min(found, key=lambda state: float(solver.loss(carried(model, noise, *state), truth)))
+
+    def loss(state: State) -> float:
+        return float(solvers[0].loss(carried(model, noise, *state), truth))
+
+    for solver in solvers:
+        search(solver, first)
+    if free_weights:
+        for solver in solvers:
+            solver.free_weights()
+            search(solver, trial)
+        search(min(solvers, key=lambda solver: loss(solver.state())), iterations - trial)
+    best = min(found, key=loss)
     noise, truth = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
     radius = float(truth.square().flatten(1).sum(1).mean().sqrt())
 
-    def apart(state: tuple[list[float], list[Change] | None]) -> tuple[float, float]:
+    def apart(state: State) -> tuple[float, float]:
         squares = (carried(model, noise, *state) - truth).square().flatten(1).sum(1)
         return float(squares.mean().sqrt()) / radius, float(squares.median().sqrt()) / radius
 
-    (before, median_before), (error, median) = apart(found[0]), apart((times, changes))
-    return Tuning(times, changes, error, before, median, median_before, len(noise))
+    (before, median_before), (error, median) = apart(found[0]), apart(best)
+    times, changes, isotropic = best
+    return Tuning(times, changes, error, before, median, median_before, len(noise), isotropic)
 
 
 def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
@@ -130,16 +155,27 @@ def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
     return noise, integrate(Adams(), asked, noise, pilot(model, FINE_STEPS))
 
 
-def carried(model: Any, noise: Tensor, times: Sequence[float], changes: list[Change] | None) -> Tensor:
-    """Where `adams` carries noise on a grid, with weights of its own or with these changed."""
-    return integrate(Given(given=changes), typical(model, len(noise)), noise, times)
+def carried(
+    model: Any,
+    noise: Tensor,
+    times: Sequence[float],
+    changes: list[Change] | None,
+    isotropic: bool = False,
+) -> Tensor:
+    """Where `adams` carries noise on a grid, with weights of its own or with these changed, in the frame asked for."""
+    sampler = Given(given=changes, isotropic=isotropic)
+    return integrate(sampler, typical(model, len(noise)), noise, times)
 
 
 @attrs.frozen
 class Given(Adams):
-    """`adams` with given changes of its weights."""
+    """`adams` with given changes of its weights, in a given frame."""
 
     given: list[Change] | None = None
+    isotropic: bool = False
+
+    def frame(self, model: Any) -> GaussianFrame:
+        return gaussian_frame(model, self.isotropic)
 
     def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
         return self.changed(frame, instants, self.given)
@@ -152,11 +188,12 @@ class Solver:
     changes of the weights in units of the step, over all earlier slopes that a step may use.
     """
 
-    def __init__(self, model: Any, times: Sequence[float]):
+    def __init__(self, model: Any, times: Sequence[float], isotropic: bool = False):
         self.process = model.process.centred()
         self.shift = model.process.centre_like(torch.as_tensor(model.mean))
         self.model = model if self.process is model.process else Centred(model, torch.as_tensor(model.mean))
-        self.frame = gaussian_frame(self.model)
+        self.isotropic = isotropic
+        self.frame = gaussian_frame(self.model, isotropic)
         self.steps = len(times) - 1
         self.times = list(times)
         instants = self.process.instants(times)
@@ -190,14 +227,14 @@ class Solver:
         free = self.parameters[1:]
         return list(zip(free[::2], free[1::2], strict=True)) or None
 
-    def state(self) -> tuple[list[float], list[Change] | None]:
-        """The grid, and the changes of the weights where they are free."""
+    def state(self) -> State:
+        """The grid, the changes of the weights where they are free, and which frame they are for."""
         with torch.no_grad():
             clocks = torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in self.clocks()[1:-1]])
             inner = self.process.time_at(-(self.frame.std * torch.tan(-clocks)).log()).tolist()
             changes = self._changes()
         told = None if changes is None else [(c.tolist(), p.tolist()) for c, p in changes]
-        return [self.times[0], *inner, self.times[-1]], told
+        return [self.times[0], *inner, self.times[-1]], told, self.isotropic
 
     def instants(self, like: Tensor) -> list[Any]:
         """Those of the grid; the inner ones differentiable in the clocks.
@@ -228,9 +265,10 @@ class Solver:
         return x + self.shift
 
     def loss(self, x: Tensor, truth: Tensor) -> Tensor:
-        """The mean pseudo-Huber distance."""
+        """The mean pseudo-Huber distance, written so that a small one survives rounding."""
         c = HUBER * self.frame.std
-        return ((x - truth).square().flatten(1).mean(1) + c * c).sqrt().mean() - c
+        squares = (x - truth).square().flatten(1).mean(1)
+        return (squares / ((squares + c * c).sqrt() + c)).mean()
 
     def descend(self, iterations: int, noise: Tensor, truth: Tensor, told: Callable[[int], Any]) -> None:
         """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them.

@@ -2,6 +2,7 @@
 
 import math
 
+import attrs
 import pytest
 import torch
 
@@ -41,6 +42,33 @@ def test_the_differentiable_sampler_is_adams(process):
         solver.free_weights()
         torch.testing.assert_close(solver.run(noise), expected, rtol=1e-8, atol=1e-10)
     torch.testing.assert_close(carried(model, noise, *solver.state()), expected, rtol=1e-8, atol=1e-10)
+
+
+def test_both_frames_are_searched_and_the_one_found_is_used():
+    """Long data, five steps: the sampler in each frame is `adams` there, and the better of the two is kept and used."""
+    model, bare = (ExactMixture(two_gaussians(), ReferenceVE()) for _ in range(2))
+    bare.cov = None
+    assert model.principal is not None
+    noise, truth = fine(model, 64, seed_of(0, "tune"))
+    times = pilot(model, 5)
+    alone = []
+    for isotropic, reference in ((False, model), (True, bare)):
+        expected = integrate(Adams(), reference, noise, times)
+        solver = Solver(model, times, isotropic)
+        with torch.no_grad():
+            torch.testing.assert_close(solver.run(noise), expected, rtol=1e-8, atol=1e-10)
+        solver.descend(10, noise, truth, lambda done: None)
+        alone.append(solver.loss(solver.run(noise), truth).item())
+    told: list[tuple[int, int]] = []
+    tuning = tune(model, 5, iterations=10, trajectories=64, watch=lambda *done: told.append(done))
+    assert told[-1] == (20, 20)
+    assert tuning.isotropic == (alone[1] < alone[0])
+    for isotropic, reference in ((False, model), (True, bare)):
+        model.tunings = {5: attrs.evolve(tuning, isotropic=isotropic)}
+        expected = integrate(Adams(), reference, noise, tuning.times)
+        torch.testing.assert_close(
+            integrate(Tuned(), model, noise, tuned(model, 5)), expected, rtol=1e-8, atol=1e-10
+        )
 
 
 @pytest.mark.parametrize("process", [ReferenceVP(), MovedVP()])
@@ -86,7 +114,7 @@ def test_a_tuned_grid_gains_and_free_weights_gain_more():
     radius = float(truth.square().sum(1).mean().sqrt())
     assert 2.6 < radius < 3
     for tuning in (grid, free):
-        error = carried(model, noise, tuning.times, tuning.changes) - truth
+        error = carried(model, noise, tuning.times, tuning.changes, tuning.isotropic) - truth
         assert tuning.median == pytest.approx(float(error.square().sum(1).median().sqrt()) / radius, rel=1e-6)
         assert tuning.trajectories == 256
         assert tuning.error == pytest.approx(float(error.square().sum(1).mean().sqrt()) / radius, rel=1e-6)
@@ -115,7 +143,7 @@ def test_sampler_and_grid_use_what_was_tuned_and_refuse_what_was_not():
     noise, _ = fine(model, 8, 7)
     model.tunings = {5: tuning}
     assert tuned(model, 5) == tuning.times
-    expected = carried(model, noise, tuning.times, tuning.changes)
+    expected = carried(model, noise, tuning.times, tuning.changes, tuning.isotropic)
     torch.testing.assert_close(integrate(Tuned(), model, noise, tuned(model, 5)), expected, rtol=0, atol=0)
     with pytest.raises(
         DifrunError, match=r"Nothing is tuned for 6 steps of this model; tuned are 5\. 'difrun tune"

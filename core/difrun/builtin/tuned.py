@@ -5,8 +5,8 @@ from typing import Any
 
 from difrun.builtin.multistep import Adams
 from difrun.errors import DifrunError
-from difrun.gaussian_frame import GaussianFrame, gaussian_frame
-from difrun.multistep import Frame, Multistep, Row
+from difrun.gaussian_frame import gaussian_frame
+from difrun.multistep import Multistep, begun
 from difrun.words import listed
 
 
@@ -36,14 +36,13 @@ class Tuned(Multistep):
 
     order = None
 
-    def frame(self, model: Any) -> GaussianFrame:
-        return gaussian_frame(model)
-
     def scheme(self, steps: int) -> tuple[int, bool]:
         return Adams().scheme(steps)
 
-    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
-        tuning = found(frame.model, len(instants) - 1)
+    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+        """The state before the first step. Raises DifrunError for a grid other than the tuned one."""
+        tuning = found(model, len(instants) - 1)
         if [at.t for at in instants] != tuning.times:
             raise DifrunError("The sampler 'tuned' goes with the grid that it was tuned on: --grid tuned.")
-        return self.changed(frame, instants, tuning.changes)
+        frame = gaussian_frame(model, tuning.isotropic)
+        return begun(frame, self.changed(frame, instants, tuning.changes))
