@@ -104,9 +104,10 @@ def endpoints(plan, n):
 
 
 def test_distances_from_exact_are_those_from_the_closed_form_and_fall_with_the_order(folder):
-    """The order that adams declares for 13 to 24 steps is 4; euler has 1, heun and dpmpp-2m 2."""
+    """Euler has order 1, heun and dpmpp-2m 2. The data are one normal: in its own axes adams solves that exactly, and
+    what is left is the rounding of float32."""
     steps = {"euler": (24, 48), "heun": (24, 48), "dpmpp-2m": (40, 80), "adams": (16, 24)}
-    order = {"euler": 1, "heun": 2, "dpmpp-2m": 2, "adams": 4}
+    order = {"euler": 1, "heun": 2, "dpmpp-2m": 2}
     plan = package.resolve(
         {"process": "ou", "dataset": "tilted", "model": "exact", "metric": ["sliced-w2"]},
         {"sample": {"n": 300, "chunk": 128}, "": {"seed": 3, "threads": 1}},
@@ -126,11 +127,14 @@ def test_distances_from_exact_are_those_from_the_closed_form_and_fall_with_the_o
             x = generate(method, ExactMixture(law, process), 300, times, seed=seed_of(3, "samples"))
             gaps = (x.double() - true).square().sum(1)
             # Up to rounding in float32, in which samples are drawn.
-            assert row.exact.rms == pytest.approx(float(gaps.mean().sqrt()) / size, rel=1e-2, abs=1e-6)
-            assert row.exact.median == pytest.approx(float(gaps.sqrt().median()) / size, rel=1e-2, abs=1e-6)
+            assert row.exact.rms == pytest.approx(float(gaps.mean().sqrt()) / size, rel=1e-2, abs=5e-6)
+            assert row.exact.median == pytest.approx(float(gaps.sqrt().median()) / size, rel=1e-2, abs=5e-6)
             assert row.exact_reference_error < 1e-7
             assert row.exact.other_mode is None
             errors.append(row.exact.rms)
+        if sampler not in order:
+            assert max(errors) < 5e-6, (sampler, errors)
+            continue
         observed = math.log(errors[0] / errors[1]) / math.log(counts[1] / counts[0])
         assert observed == pytest.approx(order[sampler], abs=0.25), (sampler, errors)
 

@@ -239,7 +239,8 @@ def test_a_model_knows_the_covariance_of_its_examples():
 
 def test_a_guided_model_is_one_object_until_the_weights_change(monkeypatch):
     """So that a grid made for it is made once."""
-    monkeypatch.setattr("difrun.run.run.guided", lambda model, guidance: [model, guidance])
+    monkeypatch.setattr("difrun.run.run.guided", lambda model, guidance, context: [model, guidance])
+    monkeypatch.setattr("difrun.run.run.Run._context", lambda run: None)
     trainer = SimpleNamespace(step=3)
     run = Run(SimpleNamespace(guidance=("clip",)), None, SimpleNamespace(model="m"), None, None, trainer)
     first = run.model
