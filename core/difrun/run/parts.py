@@ -51,7 +51,8 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: that would seed the generators of the GPUs as well, which nobody gives back.
         torch.default_generator.manual_seed(seed_of(plan.seed, "weights"))
-        network = made(plan.model, dataset.shape, **classes)
+        wanted = {"dataset": dataset} if "data" in plan.model.entry.component.provides else {}
+        network = made(plan.model, dataset.shape, **classes, **wanted)
     if not isinstance(network, nn.Module):
         raise DifrunError(
             f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."

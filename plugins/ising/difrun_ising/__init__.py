@@ -50,7 +50,7 @@ def difrun_models() -> list[Component]:
             "difrun_ising.networks:SpinCNN",
             "Convolutional network for lattices of spins, on a torus or with free boundaries",
             options.NetworkOptions,
-            provides=network,
+            provides=network | {"data"},
             requires={"spins", "discrete"},
             prefers=usual,
         ),

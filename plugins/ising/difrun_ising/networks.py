@@ -1,6 +1,7 @@
 """Networks for lattices of spins: F(x, c), a tensor like x, from x_t and the noise level c."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,8 @@ class SpinCNN(nn.Module):
     r"""A convolutional network of residual blocks h ← h + conv(silu(h)), 3x3, for lattices.
 
     shape: (rows, columns), or (1, rows, columns). width: channels. depth: number of blocks. padding: "circular" for a
-    torus, "zeros" for free boundaries. What x_t and t say of x_0 is, at every site, e = α x_t = tanh(−c) x_t: for flips
+    torus, "zeros" for free boundaries, "auto" for that of the lattice of `dataset`: a torus where there is no dataset,
+    free where its lattice is not known. What x_t and t say of x_0 is, at every site, e = α x_t = tanh(−c) x_t: for flips
     the mean of the spin given its own noised value, which together are all that the law of x_0 depends on. The network
     is given e and e² and no other word of the noise level, which may therefore differ between sites; e = 0 is a site of
     which nothing is known. The label, of `classes` and −1 for none, scales and shifts every channel. The last layer
@@ -30,9 +32,10 @@ class SpinCNN(nn.Module):
         *,
         width: int = 32,
         depth: int = 4,
-        padding: str = "circular",
+        padding: str = "auto",
         skip: bool = True,
         classes: int = 0,
+        dataset: Any = None,
     ):
         super().__init__()
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1):
@@ -41,6 +44,9 @@ class SpinCNN(nn.Module):
                 "Take --model spin-mlp."
             )
         self.skip = skip
+        if padding == "auto":
+            torus = dataset is None or getattr(getattr(dataset, "lattice", None), "periodic", False)
+            padding = "circular" if torus else "zeros"
         self.closed = padding == "circular"
         self.first = self._layer(2, width)
         self.blocks = nn.ModuleList(self._layer(width, width) for _ in range(depth))

@@ -102,8 +102,10 @@ class MarkovOptions:
 class NetworkOptions:
     width: int = option(32, "Channels of the hidden layers.", ge(1))
     depth: int = option(4, "Number of residual blocks, of one 3x3 convolution each.", ge(1))
-    padding: Literal["circular", "zeros"] = option(
-        "circular", "What lies beyond the border: the other side (periodic lattices), or nothing (free)."
+    padding: Literal["auto", "circular", "zeros"] = option(
+        "auto",
+        "What lies beyond the border: the other side (circular), or nothing (zeros); auto: the other side of a lattice "
+        "that is known to be a torus.",
     )
     skip: bool = option(True, "Add the log-odds that a spin's own noised value gives.")
 

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+import difrun
 from difrun.builtin.grids import linear
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.randomness import Generator
+from difrun.run.parts import build
 from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising, markov
 from difrun_ising.exact import ExactSpins
@@ -196,6 +199,17 @@ def test_periodic_padding_makes_the_network_a_function_on_the_torus():
         level = torch.tensor([-1.0, 0.0, 0.3])
         moved = network(x.roll((2, 3), (1, 2)), level).roll((-2, -3), (1, 2))
         assert torch.allclose(moved, network(x, level), atol=1e-5) == same
+
+
+def test_the_network_is_closed_as_its_lattice_is():
+    """By `build`, from the dataset; a lattice that is not known is not taken for a torus."""
+    for boundary, closed in ("periodic", True), ("free", False):
+        options = {"n": 20, "held_out": 20, "size": (3,), "boundary": boundary}
+        plan = difrun.resolve({"process": "ising"}, {"dataset": options})
+        assert build(plan, torch.device("cpu")).model.network.closed is closed
+    unknown = Dataset(name="spins", train=torch.ones(20, 3, 3), held_out=torch.ones(20, 3, 3))
+    assert not SpinCNN((3, 3), dataset=unknown).closed
+    assert SpinCNN((3, 3), padding="circular", dataset=unknown).closed
 
 
 def test_a_field_of_equal_levels_is_one_level():

@@ -25,7 +25,7 @@ def difrun(*arguments, code=0):
     [
         (),
         ("--dataset.size", "3"),
-        ("--dataset.size", "5,7", "--dataset.boundary", "free", "--model.padding", "zeros"),
+        ("--dataset.size", "5,7", "--dataset.boundary", "free"),
         ("--dataset.size", "1", "--dataset.field", "0.3"),
         ("--dataset.size", "4", "--dataset.beta", "0"),
         (
