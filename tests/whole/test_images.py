@@ -87,7 +87,8 @@ def test_flat_digits_by_the_ou_recipe(tmp_path):
 
 def test_the_ou_recipe_is_one_command(tmp_path):
     """Threes by cfg from a model of classes, and by a classifier from one without: the README's commands, tiny. What
-    was drawn is in the file; the labels, where the model knows them."""
+    was drawn is in the file; the labels, where the model knows them. Samples that are far from all digits are meant to
+    be."""
     ou = (
         "--process",
         "ou",
@@ -106,7 +107,9 @@ def test_the_ou_recipe_is_one_command(tmp_path):
         ("cfg", cfg),
         ("classifier", (*own, "--guidance.scale", "2", "--guidance.steps", "5")),
     ):
-        difrun(*ou, *flags, "--out", tmp_path / name)
+        said = difrun(*ou, *flags, "--out", tmp_path / name)
+        assert ("the samples are of class '3' alone; metrics" in said) == (name == "cfg")
+        assert "longer training" not in said
         with np.load(tmp_path / name / "samples.npz") as file:
             told = json.loads(str(file["drawn"]))
             (guidance,) = told["guidance"]

@@ -143,6 +143,11 @@ def of_run(run: Any, metrics: Sequence[Chosen], n: int | None, *, strict: bool, 
         metrics = [chosen for chosen in metrics if not _of_classes(chosen)]
     run.listener.stage("evaluate")
     found = measure_all(run, samples, metrics, source.name, strict=strict, labels=labels)
+    label = run.plan.sample.label
+    if label is not None and not all(_of_classes(chosen) for chosen in metrics):
+        run.listener.note(
+            f"the samples are of class '{label}' alone; metrics that are not of classes compare them with all data"
+        )
     if n is not None:
         say_how_many(run, samples)
     told = content(run, found, len(own), facts, added=added)

@@ -98,8 +98,9 @@ class Run:
 
     @property
     def suggestion(self) -> str:
-        """What may help where the samples of a trained model are far from the data; empty where they are not."""
-        if self.trainer is None:
+        """What may help where the samples of a trained model are far from the data; empty where they are not, and
+        where a class or a guidance was asked for, with which they are not meant to be like all data."""
+        if self.trainer is None or self.plan.sample.label is not None or self.plan.guidance:
             return ""
         return suggestion(self.metrics, self.trainer.step, self.plan.sample.steps)
 
