@@ -23,6 +23,7 @@ def difrun_guidances() -> list[Component]:
             "difrun_guidance.cfg:cfg",
             "Classifier-free: a model of classes, beyond what it says without one; scale 1 is off",
             CfgOptions,
+            provides={"context"},
         ),
         Component(
             "classifier",

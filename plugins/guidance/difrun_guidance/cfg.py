@@ -15,15 +15,19 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.gaussian import GaussianProcess
+from difrun.guidance import Context
 from difrun.model import ScoreModel
 from difrun_guidance.by_label import ByLabel
 
 
-def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float = math.inf) -> ScoreModel:
+def cfg(
+    model: ScoreModel, *, context: Context, scale: float = 2.0, low: float = 0.0, high: float = math.inf
+) -> ScoreModel:
     """The component `cfg`: s = `scale` where low ≤ noise ≤ high, else 1 (Kynkäänniemi et al., 2024, arXiv 2404.07724).
 
     The noise is σ/α; of a process that is not Gaussian, the time t. scale 1 gives `model` itself. One evaluation of
-    twice as many rows where both parts count. Raises DifrunError for a model that knows no classes, or was trained
+    twice as many rows where both parts count. Classes that nobody names are drawn in the proportion of the data, also
+    of an exact model, which draws none by itself. Raises DifrunError for a model that knows no classes, or was trained
     with the label of every example.
     """
     if not model.classes:
@@ -48,7 +52,9 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
     def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
         return inner.process.extrapolate(inner, labels, strength)
 
-    return ByLabel(model, make, model.shares, model.classes, model.class_moments)
+    # An exact model without labels would be left as it is: the guidance would be taken and ignored.
+    shares = model.shares or context.dataset.shares
+    return ByLabel(model, make, shares, model.classes, model.class_moments)
 
 
 def noise_at(process: Any, at: Any) -> Any:

@@ -71,6 +71,9 @@ def labelled(n=2000, seed=0):
     )
 
 
+CONTEXT = Context(labelled(200))
+
+
 def exact(process):
     return ExactMixture(LAW, process, OWNER)
 
@@ -101,8 +104,8 @@ def test_cfg_is_the_combination_in_closed_form(process, scale):
     model = exact(process)
     labels = torch.tensor([0, 1, -1] * 3)
     x = LAW.sample(9, torch_generator(0))
-    guided = cfg(model, scale=scale).given(labels)
-    narrow = cfg(model, scale=scale, low=0.3, high=3.0).given(labels)
+    guided = cfg(model, context=CONTEXT, scale=scale).given(labels)
+    narrow = cfg(model, context=CONTEXT, scale=scale, low=0.3, high=3.0).given(labels)
     for noise in (0.1, 0.31, 1.0, 2.9, 10.0):
         at = process.at(float(process.time_at(torch.tensor(-math.log(noise), dtype=torch.float64))))
         batch = process.at(torch.full((9,), at.t, dtype=torch.float64), 2)
@@ -122,8 +125,15 @@ def test_cfg_is_the_combination_in_closed_form(process, scale):
 def test_no_guidance_is_the_model_itself():
     """cfg of scale 1, and a classifier of scale 0, are the model: nothing is computed that could round."""
     model = exact(ReferenceVP())
-    assert cfg(model, scale=1.0) is model
+    assert cfg(model, context=CONTEXT, scale=1.0) is model
     assert classifier(model, context=Context(labelled()), target="B", scale=0.0) is model
+
+
+def test_cfg_of_an_exact_model_draws_the_classes_of_the_data():
+    """Such a model draws none by itself: without shares of classes the guidance would be taken and ignored."""
+    model = exact(ReferenceVP())
+    assert model.shares == ()
+    assert cfg(model, context=CONTEXT, scale=2.0).shares == pytest.approx(CONTEXT.dataset.shares)
 
 
 def test_cfg_is_bayes_guidance_of_the_class():
@@ -132,7 +142,7 @@ def test_cfg_is_bayes_guidance_of_the_class():
     process, labels = ReferenceVP(), torch.tensor([0, 0, 1])
     model, at = exact(process), process.at(0.3)
     x, context = LAW.sample(3, torch_generator(0)), Context(labelled())
-    want = cfg(model, scale=3.0).given(labels).predict(x, at, "score")
+    want = cfg(model, context=CONTEXT, scale=3.0).given(labels).predict(x, at, "score")
     got = classifier(model, context=context, scale=2.0, exact=True).given(labels).predict(x, at, "score")
     torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
     unconditional = ExactMixture(LAW, process)
@@ -149,7 +159,7 @@ def test_samples_of_guided_models_do_not_depend_on_their_neighbours():
     x = process.prior((6, 2), mean=LAW.mean, var=LAW.var, generator=0, dtype=torch.float64)
     times = [process.horizon, process.t_min]
     by_classifier = classifier(ExactMixture(LAW, process), context=Context(labelled()), scale=1.5, exact=True)
-    for model in (cfg(exact(process), scale=2.0), by_classifier):
+    for model in (cfg(exact(process), context=CONTEXT, scale=2.0), by_classifier):
         together = integrate(Adaptive(), model.given(labels), x, times)
         alone = [integrate(Adaptive(), model.given(labels[i : i + 1]), x[i : i + 1], times) for i in range(6)]
         torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-9)
@@ -209,16 +219,18 @@ def test_bad_requests_are_refused():
     plain = Context(attrs.evolve(data, labels=None, held_out_labels=None, classes=(), law_labels=None))
     trained = NetworkModel(torch.nn.Identity(), process, (2,))
     trained.shares = (0.5, 0.5)
-    with pytest.raises(DifrunError, match="draw the class with --label"):
-        classifier(trained, context=context, target="A", exact=True)
+    never = attrs.evolve(context, stage=lambda _: pytest.fail("a classifier is trained before the refusal"))
+    for asked in (context, never):
+        with pytest.raises(DifrunError, match="draw the class with --label"):
+            classifier(trained, context=asked, target="A", exact=asked is context)
     with pytest.raises(DifrunError, match="have none"):
         classifier(model, context=plain, target="A")
     unknown = Context(attrs.evolve(data, law=None, law_labels=None))
     with pytest.raises(DifrunError, match="needs a Gaussian process, and a dataset whose law"):
         classifier(model, context=unknown, target="A", exact=True)
     with pytest.raises(DifrunError, match="a model that was trained on labels"):
-        cfg(ExactMixture(LAW, process), scale=2.0)
+        cfg(ExactMixture(LAW, process), context=CONTEXT, scale=2.0)
     always = NetworkModel(torch.nn.Identity(), process, (2,))
     always.shares, always._knows_any = (0.5, 0.5), False
     with pytest.raises(DifrunError, match="was always told it"):
-        cfg(always, scale=2.0)
+        cfg(always, context=CONTEXT, scale=2.0)
