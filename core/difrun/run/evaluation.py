@@ -22,6 +22,7 @@ from difrun.randomness import seed_of
 from difrun.run import sampling
 from difrun.run.parts import speaking_for
 from difrun.settings import section_of
+from difrun.words import listed
 
 Numbers = dict[str, dict[str, Any]]
 
@@ -81,7 +82,8 @@ def one(
     if of_classes and labels is None:
         raise DifrunError(
             f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
-            "model that was trained with their labels (--train.label-dropout below 1)."
+            "model that was trained with their labels (--train.label-dropout below 1), or a class of an exact model "
+            "(--label)."
         )
     with speaking_for(chosen.entry):
         numbers = measure(
@@ -110,6 +112,29 @@ def one(
         how["meaning"] = how["meaning"] or chosen.entry.component.summary
         told[name] = {**number, **facts, **how}
     return told
+
+
+def suited(run: Any, metrics: Sequence[Chosen], labels: Tensor | None) -> tuple[Chosen, ...]:
+    """The metrics without those of classes where the samples have no labels (n,); that is told, not done in silence.
+
+    So is that samples of a single class are compared with data of all, as every other metric does.
+    """
+    of_classes = [chosen for chosen in metrics if "labels" in chosen.entry.component.provides]
+    others = [chosen for chosen in metrics if "labels" not in chosen.entry.component.provides]
+    if labels is None:
+        if of_classes:
+            names = listed([f"'{chosen.name}'" for chosen in of_classes])
+            run.listener.note(
+                f"metric {names} is left out: it is of samples with classes, and these have none"
+            )
+        return tuple(others)
+    classes = run.parts.dataset.classes
+    if others and len(classes) > 1 and len(found := labels.unique()) == 1:
+        run.listener.note(
+            f"all samples are of class '{classes[int(found)]}'; metrics other than per-class compare them with data "
+            f"of all {len(classes)} classes"
+        )
+    return tuple(metrics)
 
 
 def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:

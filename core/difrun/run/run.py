@@ -372,10 +372,8 @@ class Run:
     ) -> evaluation.Numbers:
         own, facts = self._samples()
         samples, labels, source = evaluation.enough(self, own, n)
-        if (
-            not added and labels is None
-        ):  # no metric of classes for samples without them, where nobody asks for one
-            metrics = tuple(m for m in metrics if "labels" not in m.entry.component.provides)
+        if not added:
+            metrics = evaluation.suited(self, metrics, labels)
         self.listener.stage("evaluate")
         found = evaluation.measure_all(self, samples, metrics, source.name, strict=strict, labels=labels)
         if n is not None:
