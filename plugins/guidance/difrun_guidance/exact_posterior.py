@@ -20,6 +20,9 @@ from difrun.mixture import GaussianMixture
 from difrun_guidance.measurement import Observed, method
 from difrun_guidance.measurement_options import ExactOptions
 
+RULED_OUT = math.exp(-600)
+"""A class of less weight than this, given y, is not drawn: its own weights would be lost to rounding."""
+
 
 def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -> GaussianMixture:
     """p(x_0 | y) for x_0 of law `law` in d dimensions and y = `matrix` x_0 + σ_y n, (m,) of (m, d), in float64."""
@@ -36,14 +39,18 @@ def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -
     keep = eye - gain @ matrix
     spread = keep @ covs @ keep.mT + sigma_y**2 * gain @ gain.mT
     means = law.means + (gain @ r[:, :, None])[:, :, 0]
-    return GaussianMixture(log_weights.softmax(0), means, 0.5 * (spread + spread.mT))
+    weights = (
+        log_weights.log_softmax(0).clamp(min=math.log(RULED_OUT) - 50).softmax(0)
+    )  # a weight of 0 has no logarithm
+    return GaussianMixture(weights, means, 0.5 * (spread + spread.mT))
 
 
 @method
 class Exact(Observed, ExactOptions):
-    """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone.
+    """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone, and
+    the classes that are asked for: then it is the model of p(x_0 | y, class).
 
-    Raises DifrunError where the law of the dataset is not known to be such a mixture.
+    Raises DifrunError where the law of the dataset is not known to be such a mixture, and for a class that y rules out.
     """
 
     def __attrs_post_init__(self) -> None:
@@ -60,8 +67,28 @@ class Exact(Observed, ExactOptions):
         unit = torch.eye(math.prod(self.shape), dtype=torch.float64).reshape(-1, *self.shape)
         matrix = (self.observe(unit) - offset).T
         law = posterior(dataset.law, matrix, self._values - offset, self.sigma_y)
-        self.exact = ExactMixture(law, self.process)
+        self.exact = ExactMixture(law, self.process, dataset.law_labels)
         self.mean, self.var = law.mean, law.var
+
+    def given(self, labels: Tensor) -> "Exact":
+        owners = self.exact.component_labels
+        assert self.context is not None
+        if owners is not None:
+            for label in labels.unique().tolist():
+                if label >= 0 and float(self.exact.mixture.weights[owners == label].sum()) < RULED_OUT:
+                    name = self.context.dataset.classes[label]
+                    raise DifrunError(
+                        f"no example of class '{name}' would be measured as y: draw another class."
+                    )
+        changed = super().given(labels)
+        assert isinstance(changed, Exact)
+        of_class = self.exact.given(labels)
+        assert isinstance(of_class, ExactMixture)
+        changed.exact = of_class
+        return changed
+
+    def moments(self) -> tuple[Any, Any]:
+        return self.exact.moments()
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         return self.exact.predict(x, at, kind)

@@ -24,6 +24,7 @@ from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance import noisy_classifier
 from difrun_guidance.cfg import cfg
 from difrun_guidance.classifier import classifier
+from difrun_guidance.exact_posterior import Exact, posterior
 from difrun_guidance.noisy_classifier import FILE, learnt
 
 LAW = GaussianMixture(
@@ -234,3 +235,31 @@ def test_bad_requests_are_refused():
     always.shares, always._knows_any = (0.5, 0.5), False
     with pytest.raises(DifrunError, match="was always told it"):
         cfg(always, context=CONTEXT, scale=2.0)
+
+
+def test_exact_given_a_measurement_and_a_class_is_bayes_theorem():
+    """p(x_0 | y, class) is the posterior of the class's own part of the law, to 1e-10, also in the prior's moments."""
+    process, context = ReferenceVP(), Context(labelled(200))
+    guided = Exact(exact(process), context=context, y=[0.3], sigma_y=0.2)
+    x, at = LAW.sample(4, torch_generator(0)), process.at(0.4)
+    matrix, y = torch.tensor([[1.0, 0.0]], dtype=torch.float64), torch.tensor([0.3], dtype=torch.float64)
+    for label in (0, 1):
+        law = posterior(LAW.part(label == OWNER), matrix, y, 0.2)
+        of_class = guided.given(torch.full((4,), label))
+        want = ExactMixture(law, process).predict(x, at, "score")
+        torch.testing.assert_close(of_class.predict(x, at, "score"), want, rtol=1e-10, atol=1e-10)
+        torch.testing.assert_close(of_class.moments()[0], law.mean.expand(4, 2), rtol=1e-10, atol=1e-10)
+
+
+def test_a_class_that_the_measurement_rules_out_is_refused():
+    law = GaussianMixture([0.5, 0.5], [[-50.0, 0.0], [50.0, 0.0]], [0.01, 0.01])
+    data = attrs.evolve(labelled(200), law=law, law_labels=torch.tensor([0, 1]))
+    guided = Exact(exact(ReferenceVP()), context=Context(data), y=[50.0], sigma_y=0.1)
+    assert (
+        guided.given(torch.tensor([1]))
+        .predict(torch.ones(1, 2).double(), guided.process.at(0.1), "x0")
+        .isfinite()
+        .all()
+    )
+    with pytest.raises(DifrunError, match="no example of class 'A' would be measured as y"):
+        guided.given(torch.tensor([0, 1]))
