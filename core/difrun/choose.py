@@ -126,9 +126,10 @@ def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
     try:
         return registry.get(kind, wanted.value)
     except ConfigError as error:
-        raise ConfigError(
-            f"Invalid value for {wanted.source}: {str(error)[0].lower()}{str(error)[1:]}"
-        ) from None
+        text = f"Invalid value for {wanted.source}: {str(error)[0].lower()}{str(error)[1:]}"
+        if kind in MANY and "," in wanted.value:
+            text += f" Several are named one by one: --{kind} A --{kind} B."
+        raise ConfigError(text) from None
 
 
 def refuse_if_unmet(registry: Registry, chosen: Mapping[str, Any]) -> None:
@@ -166,8 +167,10 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
             other: picked for other, picked in chosen.items() if other not in (entry.kind, culprit.kind)
         }
         names = registry.compatible(kind, {**others, fixed.kind: fixed})
-        alone = names or registry.compatible(kind, {fixed.kind: fixed})
-        found = listed(names) or ("none with the rest of the run" if alone else "none is installed")
+        found = listed(names)
+        if not found:
+            alone = listed(registry.compatible(kind, {fixed.kind: fixed}))
+            found = f"{alone}, but none of them with the rest of this run" if alone else "none is installed"
         lines.append(f"{plural(kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}.")
         if kind == "dataset" and "file" in {entry.label, culprit.label}:
             readers = [name for name in names if _reads_file(registry, name)]

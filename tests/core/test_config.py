@@ -8,6 +8,7 @@ import pytest
 from difrun.choose import choose
 from difrun.config import Plan, resolve
 from difrun.errors import ConfigError
+from difrun.options import Given
 from difrun.registry import Registry
 
 SPINS = {"process": "coin", "model": "toy-net"}
@@ -74,6 +75,22 @@ def test_an_incompatible_pair_is_refused_with_what_works_in_both_directions(regi
     assert "leap" in samplers
     assert "heun" not in samplers
     assert processes == "Processes that work with sampler 'toy-step': toy."
+
+
+def test_what_only_the_rest_of_the_run_rules_out_is_not_called_missing(registry):
+    """Guidance 'pull' works with process 'toy', but not on spins."""
+    with pytest.raises(ConfigError) as error:
+        resolve({**SPINS, "dataset": "lattice", "guidance": ["pull"]}, registry=registry)
+    assert (
+        "Processes that work with guidance 'pull': toy, but none of them with the rest of this run."
+        in str(error.value)
+    )
+
+
+def test_several_in_one_text_are_told_how_they_are_named(registry):
+    wanted = Given("clip,push", "--guidance")
+    with pytest.raises(ConfigError, match="one by one: --guidance A --guidance B"):
+        resolve({"guidance": [wanted]}, registry=registry)
 
 
 def test_guidance_that_does_not_fit_is_refused(registry):

@@ -73,6 +73,15 @@ def test_what_is_not_positive_lies_on_the_lower_edge_as_an_open_marker():
     assert [text.get_text() for text in axes.texts] == ["floor (below 0)"]
 
 
+def test_a_panel_of_which_nothing_is_positive_has_a_height():
+    """The energy of a lattice is below 0 everywhere: no warning of Matplotlib's, and an axis that can be read."""
+    figure = quality(
+        [Panel("energy", {("a",): [(8, -0.7, 0.01), (12, -0.8, 0.01)]}, [(-0.79, 0.01)], "lower")]
+    )
+    low, high = figure.axes[0].get_ylim()
+    assert high >= 2 * low > 0
+
+
 def test_eight_lines_look_different_and_are_named(tmp_path, recwarn):
     keys = [("r", sampler, grid) for sampler in ("adams", "heun", "ddim", "pc") for grid in ("pilot", "rho")]
     curves = {key: [(n, v * (i + 1), s) for n, v, s in CURVE] for i, key in enumerate(keys)}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.files import file, read
+from difrun.builtin.files import file, read, read_labelled
 from difrun.errors import DifrunError
 
 VALUES = np.random.default_rng(0).normal([3.0, -200.0], [0.5, 40.0], (100, 2))
@@ -124,6 +124,18 @@ CSV_ERRORS = [
     ("", "is empty."),
     ("\n# nothing\n", "is empty."),
 ]
+
+
+def test_a_column_of_text_is_told_how_classes_are_named(write):
+    """Not where one cell further down is no number, nor of a file of samples (`read`)."""
+    path = write("my.csv", "a,kind of\n1,up\n2,down\n")
+    plain = f"file '{path}', line 2, column 'kind of': 'up' is not a number."
+    assert (
+        error(read_labelled, path, None, None) == f"{plain} If these are classes: --dataset.label 'kind of'."
+    )
+    assert error(read, path) == plain
+    path = write("my.csv", "a,b\n1,2\n3,x4\n")
+    assert error(read_labelled, path, None, None).endswith("'x4' is not a number.")
 
 
 @pytest.mark.parametrize(("text", "message"), CSV_ERRORS)

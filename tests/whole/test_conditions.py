@@ -66,7 +66,40 @@ def test_the_run_comes_back_with_its_labels(labelled):
     with without_pictures():
         difrun("evaluate", labelled, "--metric", "per-class")
     assert json.loads((labelled / "metrics.json").read_text())["metrics"]["per-class.mean"]["value"] == before
+    # Columns of a run that came back are compared by name: these are the same.
+    difrun("evaluate", labelled, "--samples", labelled / "samples.npz", "--metric", "sliced-w2")
     (labelled.parent / "gone.csv").rename(labelled.parent / "flowers.csv")
+
+
+def test_what_a_metric_leaves_out_or_mixes_is_told(tmp_path):
+    """An exact model draws no classes by itself, and one class is not the data; cfg draws the classes of the data."""
+    exact = (
+        "run",
+        "--dataset",
+        "gmm",
+        "--dataset.n",
+        "500",
+        "--model",
+        "exact",
+        "--process",
+        "ve",
+        "--steps",
+        "4",
+    )
+    exact += ("--n", "80", "--threads", "1", "--metric", "per-class", "--metric", "sliced-w2")
+    measured = {}
+    with without_pictures():
+        for name, more in (("all", ()), ("one", ("--label", "3")), ("cfg", ("--guidance", "cfg"))):
+            said = " ".join(difrun(*exact, *more, "--out", tmp_path / name).split())
+            assert ("metric 'per-class' is left out" in said) == (name == "all")
+            assert ("all samples are of class '3'; metrics other than per-class" in said) == (name == "one")
+            measured[name] = json.loads((tmp_path / name / "metrics.json").read_text())["metrics"].keys()
+    assert "per-class.mean" not in measured["all"]
+    assert "per-class.mean" in measured["one"] & measured["cfg"]
+    with np.load(tmp_path / "cfg" / "samples.npz") as file:
+        # Class k lies at the angle 2πk/8, 0.2 about it; the classes are 1.5 apart.
+        angle = 2 * np.pi * file["y"].astype(int) / 8
+        assert np.abs(file["x"] - 2 * np.stack((np.cos(angle), np.sin(angle)), 1)).max() < 1.5
 
 
 def test_data_without_labels_say_so(tmp_path):

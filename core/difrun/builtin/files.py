@@ -2,6 +2,7 @@
 
 import csv
 import difflib
+import shlex
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -131,14 +132,17 @@ def read(path: Path, key: str | None = None) -> tuple[NDArray[np.float64], tuple
     Raises `DifrunError` when the file cannot be read as numbers; rows are not counted and NaN is not looked
     for.
     """
-    values, columns, _ = read_labelled(path, key, None)
+    values, columns, _ = read_labelled(path, key, None, suggest=False)
     return values, columns
 
 
 def read_labelled(
-    path: Path, key: str | None, label: str | None
+    path: Path, key: str | None, label: str | None, *, suggest: bool = True
 ) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray | None]:
-    """`read`, and the names of the classes of the examples, whole numbers or text, where `file` says that there are."""
+    """`read`, and the names of the classes of the examples, whole numbers or text, where `file` says that there are.
+
+    suggest: whether the error of a column of text says how classes are named.
+    """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise DifrunError(f"file '{path}': expected a file that ends in {', '.join(SUFFIXES)}.")
@@ -154,7 +158,7 @@ def read_labelled(
         raise DifrunError(f"'{path}' is a folder; expected a file that ends in {', '.join(SUFFIXES)}.")
     try:
         if suffix == ".csv":
-            return _read_csv(path, label)
+            return _read_csv(path, label, suggest)
         if suffix == ".npy" and label is not None:
             raise DifrunError(
                 f"file '{path}' holds one array, and no labels: --dataset.label {label} is for .npz and .csv files."
@@ -240,7 +244,9 @@ def _numbers(array: NDArray, path: Path) -> NDArray[np.float64]:
     return (array[:, None] if array.ndim == 1 else array).astype(np.float64)
 
 
-def _read_csv(path: Path, label: str | None) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray | None]:
+def _read_csv(
+    path: Path, label: str | None, suggest: bool
+) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray | None]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = stream.read().splitlines()
@@ -271,7 +277,9 @@ def _read_csv(path: Path, label: str | None) -> tuple[NDArray[np.float64], tuple
         try:
             values[i] = cells
         except ValueError:
-            raise _bad_cell(cells, columns, f"file '{path}', line {line}") from None
+            # Text in the first row already is a column of text; further down it is a slip of the pen.
+            asked = suggest and taken is None and i == 0
+            raise _bad_cell(cells, columns, f"file '{path}', line {line}", asked) from None
         if not np.isfinite(values[i]).all():
             j = int(np.flatnonzero(~np.isfinite(values[i]))[0])
             raise DifrunError(
@@ -324,10 +332,12 @@ def _header(first: tuple[int, list[str]], path: Path, label: int | None = None) 
     return ()
 
 
-def _bad_cell(cells: list[str], columns: tuple[str, ...], where: str) -> DifrunError:
+def _bad_cell(cells: list[str], columns: tuple[str, ...], where: str, suggest: bool = False) -> DifrunError:
     j = next(j for j, cell in enumerate(cells) if not _is_number(cell))
     what = f"'{cells[j]}' is not a number" if cells[j] else "the value is missing"
     hint = " Write decimals with a point." if cells[j].replace(",", "", 1).lstrip("-").isdigit() else ""
+    if suggest and not hint and cells[j] and columns:
+        hint = f" If these are classes: --dataset.label {shlex.quote(columns[j])}."
     return DifrunError(f"{where}, {_column(j, columns)}: {what}.{hint}")
 
 

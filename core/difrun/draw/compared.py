@@ -142,7 +142,7 @@ def _panel(axes: Axes, panel: Panel, styles: Mapping[Key, dict[str, Any]]) -> No
     if logarithmic:
         bottom, top = axes.get_ylim()
         if any(value < low for _, value, _ in points):
-            axes.set_ylim(bottom=low)
+            axes.set_ylim(bottom=low, top=max(top, 2 * low))  # every value may be below
         if top < 5 * bottom:
             axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
             axes.yaxis.set_minor_locator(NullLocator())

@@ -22,6 +22,7 @@ from difrun.randomness import seed_of
 from difrun.run import sampling
 from difrun.run.parts import speaking_for
 from difrun.settings import section_of
+from difrun.words import listed
 
 Numbers = dict[str, dict[str, Any]]
 
@@ -81,7 +82,8 @@ def one(
     if of_classes and labels is None:
         raise DifrunError(
             f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
-            "model that was trained with their labels (--train.label-dropout below 1)."
+            "model that was trained with their labels (--train.label-dropout below 1), or a class of an exact model "
+            "(--label)."
         )
     with speaking_for(chosen.entry):
         numbers = measure(
@@ -112,6 +114,29 @@ def one(
     return told
 
 
+def suited(run: Any, metrics: Sequence[Chosen], labels: Tensor | None) -> tuple[Chosen, ...]:
+    """The metrics without those of classes where the samples have no labels (n,); that is told, not done in silence.
+
+    So is that samples of a single class are compared with data of all, as every other metric does.
+    """
+    of_classes = [chosen for chosen in metrics if _of_classes(chosen)]
+    others = [chosen for chosen in metrics if not _of_classes(chosen)]
+    if labels is None:
+        if of_classes:
+            names = listed([f"'{chosen.name}'" for chosen in of_classes])
+            run.listener.note(
+                f"metric {names} is left out: it is of samples with classes, and these have none"
+            )
+        return tuple(others)
+    classes = run.parts.dataset.classes
+    if others and len(classes) > 1 and len(found := labels.unique()) == 1:
+        run.listener.note(
+            f"all samples are of class '{classes[int(found)]}'; metrics other than per-class compare them with data "
+            f"of all {len(classes)} classes"
+        )
+    return tuple(metrics)
+
+
 def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
     """The first n of the run's own samples (None: all), their labels, and the file that they are in.
 
@@ -134,20 +159,15 @@ def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None,
 def of_run(run: Any, metrics: Sequence[Chosen], n: int | None, *, strict: bool, added: bool) -> Numbers:
     """Metrics of the run's samples, the first n or all, as `measure_all` gives them; written to metrics.json.
 
-    added: whether they were asked for beside the run's own, so that what the file holds stays; else one of classes is
-    left out where the samples have none.
+    added: whether they were asked for beside the run's own, so that what the file holds stays; else those that do not
+    suit the samples are left out (`suited`).
     """
     own, facts = run.drawn()
     samples, labels, source = enough(run, own, n)
-    if not added and labels is None:
-        metrics = [chosen for chosen in metrics if not _of_classes(chosen)]
+    if not added:
+        metrics = suited(run, metrics, labels)
     run.listener.stage("evaluate")
     found = measure_all(run, samples, metrics, source.name, strict=strict, labels=labels)
-    label = run.plan.sample.label
-    if label is not None and not all(_of_classes(chosen) for chosen in metrics):
-        run.listener.note(
-            f"the samples are of class '{label}' alone; metrics that are not of classes compare them with all data"
-        )
     if n is not None:
         say_how_many(run, samples)
     told = content(run, found, len(own), facts, added=added)
@@ -171,13 +191,13 @@ def of_file(
 ) -> tuple[Numbers, Path]:
     """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to.
 
-    named: whether the user asked for these very metrics; else one of classes is left out where the file has none.
+    named: whether the user asked for these very metrics; else those that do not suit the file are left out (`suited`).
     """
-    if not named and sampling.read_labels(run.parts.dataset, path, 1) is None:
-        metrics = [chosen for chosen in metrics if not _of_classes(chosen)]
     samples = samples_of(path, run.parts.dataset, n)
-    run.listener.stage("evaluate")
     labels = sampling.read_labels(run.parts.dataset, path, len(samples))
+    if not named:
+        metrics = suited(run, metrics, labels)
+    run.listener.stage("evaluate")
     found = measure_all(run, samples, metrics, path.name, strict=True, labels=labels)
     say_how_many(run, samples)
     target = path.with_suffix(".metrics.json")

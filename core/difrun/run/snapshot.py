@@ -60,7 +60,7 @@ def kept(folder: Folder) -> Dataset | None:
             train=tensors["train"],
             held_out=tensors["held_out"],
             noise=tensors.get("noise"),
-            columns=json.loads(names["columns"]),
+            columns=tuple(json.loads(names["columns"])),
             labels=tensors.get("labels"),
             held_out_labels=tensors.get("held_out_labels"),
             classes=tuple(json.loads(names.get("classes", "[]"))),

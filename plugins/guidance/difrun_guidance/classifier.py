@@ -37,8 +37,8 @@ def classifier(
     target: the class; None takes that of every sample (`ScoreModel.given`), drawn in the proportion of the data where
     nobody says which. exact: the posterior of a mixture law, in closed form; else a classifier is trained on the data
     of the run, once (`difrun_guidance.noisy_classifier`). A model that knows classes is given them too.
-    Raises DifrunError for data without labels, a class that there is not, a law that is not known, and a classifier in
-    the folder of the run that was made for another process or other data.
+    Raises DifrunError for data without labels, a class that there is not, a target of a model that draws classes, a law
+    that is not known, and a classifier in the folder of the run that was made for another process or other data.
     """
     dataset = context.dataset
     if dataset.labels is None:
@@ -52,7 +52,7 @@ def classifier(
             "--guidance.exact needs a Gaussian process, and a dataset whose law is a mixture with classes; leave it "
             "out, and a classifier is trained."
         )
-    if number is not None and model.shares:
+    if number is not None and model.shares:  # before a classifier is trained for nothing
         raise DifrunError(
             "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
             "the classifier is asked for the same."

@@ -21,6 +21,9 @@ from difrun.mixture import GaussianMixture
 from difrun_guidance.measurement import Observed, method
 from difrun_guidance.measurement_options import ExactOptions
 
+RULED_OUT = math.exp(-600)
+"""A class of less weight than this, given y, is not drawn: its own weights would be lost to rounding."""
+
 
 def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -> GaussianMixture:
     """p(x_0 | y) for x_0 of law `law` in d dimensions and y = `matrix` x_0 + σ_y n, (m,) of (m, d), in float64."""
@@ -37,15 +40,18 @@ def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -
     keep = eye - gain @ matrix
     spread = keep @ covs @ keep.mT + sigma_y**2 * gain @ gain.mT
     means = law.means + (gain @ r[:, :, None])[:, :, 0]
-    return GaussianMixture(log_weights.softmax(0), means, 0.5 * (spread + spread.mT))
+    weights = (
+        log_weights.log_softmax(0).clamp(min=math.log(RULED_OUT) - 50).softmax(0)
+    )  # a weight of 0 has no logarithm
+    return GaussianMixture(weights, means, 0.5 * (spread + spread.mT))
 
 
 @method
 class Exact(Observed, ExactOptions):
-    """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone.
+    """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone, and
+    the classes that are asked for: then it is the model of p(x_0 | y, class).
 
-    Where the classes of the law are known, `given` is p(x_0 | y, class). Raises DifrunError where the law of the
-    dataset is not known to be such a mixture.
+    Raises DifrunError where the law of the dataset is not known to be such a mixture, and for a class that y rules out.
     """
 
     def __attrs_post_init__(self) -> None:
@@ -83,10 +89,10 @@ class Exact(Observed, ExactOptions):
         changed.exact = self.exact.given(labels)
         owner = self.exact.component_labels
         for label in labels.unique().tolist():
-            if label >= 0 and not bool((self.exact.mixture.weights[owner == label] > 0).any()):
-                raise DifrunError(
-                    f"the measurement y rules out class number {label}: it has no probability given y."
-                )
+            if label >= 0 and float(self.exact.mixture.weights[owner == label].sum()) < RULED_OUT:
+                assert self.context is not None
+                name = self.context.dataset.classes[label]
+                raise DifrunError(f"no example of class '{name}' would be measured as y: draw another class.")
         return changed
 
     def moments(self) -> tuple[Any, Any]:

@@ -6,6 +6,7 @@ Each takes x of shape (n, *shape) to (n, *out) by operations that autograd can f
 import math
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -120,8 +121,12 @@ def array(value: Any, what: str, key: str | None = None) -> Tensor:
                 found = loaded
         except FileNotFoundError:
             raise DifrunError(f"{what} '{value}' does not exist.") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise DifrunError(f"{what} '{value}' cannot be read as .npy or .npz: {error}") from None
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
+            # A ValueError is NumPy's, of pickles: not what is wrong with a .csv file.
+            why = "" if isinstance(error, ValueError) else f": {error}"
+            raise DifrunError(
+                f"{what} '{value}' cannot be read as .npy or .npz{why}; numpy.save and numpy.savez write such files."
+            ) from None
     if found.dtype.kind not in "buif":
         raise DifrunError(f"{what} holds {found.dtype} values; expected real numbers.")
     return torch.from_numpy(found.astype(np.float64))
@@ -141,7 +146,7 @@ def _seen(options: OperatorOptions, shape: tuple[int, ...]) -> Tensor:
         seen[..., : -(-shape[-1] // 2)] = True
         return seen if options.seen == "left" else _refuse_empty(~seen, options.seen)
     height, width = _sides(
-        shape, f"a mask with --guidance.seen {options.seen}", "Choose left, right or random."
+        shape, f"a mask with --guidance.seen {options.seen}", "Choose left, right, random or file."
     )
     if options.seen in ("top", "bottom"):
         seen[..., : -(-height // 2), :] = True

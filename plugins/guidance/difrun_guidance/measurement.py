@@ -146,7 +146,7 @@ class Measurement(ScoreModel, MeasurementOptions):
             clean = self._one(dataset.held_out[number : number + 1].double())[0].flatten()
             random = torch_generator(self.context.seed, "measurement")
             noise = torch.randn(clean.shape, generator=random, dtype=clean.dtype)
-            self._tell(f"held-out example {number}, with noise")
+            self._tell(f"of held-out example {number}, with noise")
             return clean + self.sigma_y * noise
         mean = torch.as_tensor(self.mean).detach().cpu().double()
         expected = tuple(self._one(mean.expand(self.shape)[None])[0].shape)
@@ -158,7 +158,7 @@ class Measurement(ScoreModel, MeasurementOptions):
             )
         if not bool(y.isfinite().all()):
             raise DifrunError("the measurement y holds numbers that are not finite.")
-        self._tell("y")
+        self._tell("given by y")
         return y.flatten()
 
     def numbers(self, y: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class Measurement(ScoreModel, MeasurementOptions):
 
     def _tell(self, source: str) -> None:
         if self.context is not None:
-            self.context.note(f"Measured: {self.says()}, of {source}; σ_y = {self.sigma_y:g}.")
+            self.context.note(f"Measured: {self.says()}, {source}; σ_y = {self.sigma_y:g}.")
 
     def says(self) -> str:
         """What is measured, in a few words."""

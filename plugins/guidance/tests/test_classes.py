@@ -25,6 +25,7 @@ from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance import noisy_classifier
 from difrun_guidance.cfg import cfg
 from difrun_guidance.classifier import classifier
+from difrun_guidance.exact_posterior import Exact
 from difrun_guidance.methods import LinearMMPS
 from difrun_guidance.noisy_classifier import FILE, learnt
 
@@ -128,6 +129,13 @@ def test_no_guidance_is_the_model_itself():
     assert classifier(model, context=Context(labelled()), target="B", scale=0.0) is model
 
 
+def test_cfg_of_an_exact_model_draws_the_classes_of_the_data():
+    """Such a model draws none by itself: without shares of classes the guidance would be taken and ignored."""
+    model = exact(ReferenceVP())
+    assert model.shares == ()
+    assert cfg(model, scale=2.0).shares == pytest.approx((0.5, 0.5))
+
+
 def test_cfg_is_bayes_guidance_of_the_class():
     """p^{1−s} p(·|c)^s = p(·|c) p(c|·)^{s−1}: cfg of scale s is the exact classifier of weight s − 1 on the model
     of the class, to 1e-10; with that of the mixture the weight is s."""
@@ -211,9 +219,10 @@ def test_bad_requests_are_refused():
     plain = Context(attrs.evolve(data, labels=None, held_out_labels=None, classes=(), law_labels=None))
     trained = NetworkModel(torch.nn.Identity(), process, (2,))
     trained.shares = (0.5, 0.5)
-    for scale in (1.0, 0.0):
+    never = attrs.evolve(context, stage=lambda _: pytest.fail("a classifier is trained before the refusal"))
+    for asked in (context, never):
         with pytest.raises(DifrunError, match="draw the class with --label"):
-            classifier(trained, context=context, target="A", scale=scale, exact=True)
+            classifier(trained, context=asked, target="A", exact=asked is context)
     with pytest.raises(DifrunError, match="have none"):
         classifier(model, context=plain, target="A")
     unknown = Context(attrs.evolve(data, law=None, law_labels=None))
@@ -245,3 +254,17 @@ def test_no_guidance_by_classes_is_left_out_unasked():
     assert (found - free)[[0, 2]].abs().amax(1).min() > 1e-3
     with pytest.raises(DifrunError, match="name cfg first"):
         cfg(by_classifier)
+
+
+def test_a_class_that_the_measurement_rules_out_is_refused():
+    law = GaussianMixture([0.5, 0.5], [[-50.0, 0.0], [50.0, 0.0]], [0.01, 0.01])
+    data = attrs.evolve(labelled(200), law=law, law_labels=torch.tensor([0, 1]))
+    guided = Exact(exact(ReferenceVP()), context=Context(data), y=[50.0], sigma_y=0.1)
+    assert (
+        guided.given(torch.tensor([1]))
+        .predict(torch.ones(1, 2).double(), guided.process.at(0.1), "x0")
+        .isfinite()
+        .all()
+    )
+    with pytest.raises(DifrunError, match="no example of class 'A' would be measured as y"):
+        guided.given(torch.tensor([0, 1]))
