@@ -49,6 +49,10 @@ ROUND, HISTORY = 10, 20
 
 MOST_STEPS = 60
 
+FEW_COORDINATES = 16
+LEARNT_FROM = 1024, 512
+"""Trajectories to learn from, for few coordinates and for many; those near a separatrix are rare, and decide."""
+
 Watch = Callable[[int, int], Any]
 """Called with the number of iterations done and of all."""
 
@@ -86,20 +90,23 @@ def tune(
     *,
     free_weights: bool = False,
     iterations: int = ITERATIONS,
-    trajectories: int = 512,
+    trajectories: int | None = None,
     seed: int = 0,
     watch: Watch | None = None,
 ) -> Tuning:
     """Optimise the grid of `adams` for `steps` evaluations of `model`; then, if asked, every weight as well.
 
-    trajectories: solved finely to learn from; twice as many others measure the gain. Of the pilot grid, the tuned grid
-    and the free weights the one is kept that is nearest to the fine solution on the noise learnt from.
+    trajectories: solved finely to learn from; by default 1024 where the data have at most 16 coordinates, and 512
+    beyond, where each tells more. Twice as many others measure the gain. Of the pilot grid, the tuned grids and the
+    free weights the one is kept that is nearest to the fine solution on the noise learnt from.
     Raises DifrunError for fewer than 2 steps or more than 60.
     """
     if not 2 <= steps <= MOST_STEPS:
         raise DifrunError(
             f"Tuning is for 2 to {MOST_STEPS} steps, not {steps}: beyond, there is nothing to gain."
         )
+    if trajectories is None:
+        trajectories = LEARNT_FROM[math.prod(model.shape) > FEW_COORDINATES]
     asked, times = typical(model, trajectories), pilot(model, steps)
     solvers = [Solver(asked, times)]
     if asked.principal is not None:
