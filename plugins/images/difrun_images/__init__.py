@@ -19,6 +19,7 @@ def difrun_datasets() -> list[Component]:
                 "train.steps": 3000,
                 "train.batch": 64,
                 "sample.n": 1000,
+                "sample.chunk": 250,
             },
         ),
         Component(
@@ -28,7 +29,13 @@ def difrun_datasets() -> list[Component]:
             options.MnistOptions,
             provides=provides,
             prefers={"model": "unet"},
-            suits={"train.steps": 20000, "train.batch": 64, "train.lr": 1e-3, "sample.n": 1000},
+            suits={
+                "train.steps": 20000,
+                "train.batch": 64,
+                "train.lr": 1e-3,
+                "sample.n": 1000,
+                "sample.chunk": 250,
+            },
         ),
         Component(
             "image-folder",
@@ -37,7 +44,13 @@ def difrun_datasets() -> list[Component]:
             options.FolderOptions,
             provides=provides,
             prefers={"model": "unet"},
-            suits={"train.steps": 20000, "train.batch": 64, "train.lr": 1e-3, "sample.n": 1000},
+            suits={
+                "train.steps": 20000,
+                "train.batch": 64,
+                "train.lr": 1e-3,
+                "sample.n": 1000,
+                "sample.chunk": 250,
+            },
         ),
     ]
 

@@ -21,7 +21,15 @@ def difrun_processes() -> list[Component]:
                 "model": "spin-cnn",
                 "grid": "linear",
             },
-            suits={"train.batch": 128, "train.ema": 0.995, "train.steps": 3600, "sample.steps": 100},
+            # In chunks of 512 the tensors of a network stay in the cache: twice as fast as in 4096.
+            suits={
+                "train.batch": 128,
+                "train.ema": 0.995,
+                "train.steps": 3600,
+                "sample.n": 5000,
+                "sample.steps": 100,
+                "sample.chunk": 512,
+            },
         ),
         Component(
             "categorical",

@@ -90,7 +90,7 @@ def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     registry = Registry.discover()
     plan = resolve({"process": "ising"}, registry=registry)
-    assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 100, 10000)
+    assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 100, 5000)
     plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
     assert (plan.train.batch, plan.sample.steps) == (7, 5)
     difrun("--process", "ising", "--help")
