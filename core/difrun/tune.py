@@ -6,8 +6,8 @@ L-BFGS on the distance to a fine solution from the same noise, in the pseudo-Hub
 not let a few trajectories near a separatrix decide.
 
 Where the data have principal axes, changes of the weights that all axes share go further in the frame of those axes on
-some data and numbers of steps, and in the frame of one σ_d for all directions on others: both are tried, and the one
-that leads after a few iterations goes on.
+some data and numbers of steps, and in the frame of one σ_d for all directions on others: both are tried, and the second
+goes on unless the first leads clearly after a few iterations.
 
 Free weights are those of a bespoke non-stationary solver (Shaul et al., 2024, arXiv 2403.01329); a tuned grid alone is
 in the spirit of Sabour et al. (2024, arXiv 2404.14507).
@@ -43,6 +43,10 @@ HUBER = 0.05
 
 TRIAL = 20
 """Iterations for the weights after which the better of two frames goes on alone."""
+
+LEAD = 0.5
+"""The principal frame goes on where its loss is less than so many times the other's: close by, the other has fewer
+samples far off on noise that it has not seen."""
 
 ROUND, HISTORY = 10, 20
 """Iterations between two words of progress, and the memory of L-BFGS."""
@@ -131,7 +135,8 @@ def tune(
         for solver in solvers:
             solver.free_weights()
             search(solver, trial)
-        search(min(solvers, key=lambda solver: loss(solver.state())), iterations - trial)
+        losses = [loss(solver.state()) for solver in solvers]
+        search(solvers[0] if losses[0] < LEAD * losses[-1] else solvers[-1], iterations - trial)
     best = min(found, key=loss)
     noise, truth = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
     radius = float(truth.square().flatten(1).sum(1).mean().sqrt())
