@@ -220,6 +220,7 @@ class DiscreteProcess(Schedule):
         """The model around a network of logits, with the likelihood of every site's own value added."""
         from difrun_ising.model import NetworkDenoiser
 
+        self.turns(self.sites((1, *shape))[1:])  # a process of other lattices is refused before training
         return NetworkDenoiser(network, self, shape, mean=mean, var=var)
 
     def condition(

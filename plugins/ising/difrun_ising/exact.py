@@ -25,6 +25,7 @@ class ExactSpins(DiscreteModel):
 
     def __init__(self, lattice: Lattice, process: DiscreteProcess, mean: Any = 0.0, var: Any = 1.0):
         self.lattice, self.process, self.shape = lattice, process, lattice.shape
+        process.turns(self.shape)
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.var = torch.as_tensor(var, dtype=torch.float32)
 

@@ -236,7 +236,7 @@ def _visible(at: Instant) -> Instant:
     def raised(alpha: Any) -> Any:
         return alpha.clamp_min(LEAST) if isinstance(alpha, Tensor) else max(alpha, LEAST)
 
-    return attrs.evolve(at, even=raised(at.even), odd=raised(at.odd))
+    return attrs.evolve(at, alphas=tuple(raised(alpha) for alpha in at.alphas))
 
 
 def _of_rows(at: Instant, rows: Tensor) -> Instant:
@@ -245,4 +245,4 @@ def _of_rows(at: Instant, rows: Tensor) -> Instant:
     def picked(field: Any) -> Any:
         return field[rows] if isinstance(field, Tensor) and field.ndim and len(field) > 1 else field
 
-    return Instant(picked(at.t), picked(at.even), picked(at.odd))
+    return Instant(picked(at.t), tuple(picked(alpha) for alpha in at.alphas))

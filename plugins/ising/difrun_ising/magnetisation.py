@@ -103,7 +103,7 @@ class SignTable:
 
     def _of(self, at: Instant) -> Tensor:
         """The table at an instant, which is that of numbers."""
-        if self._at is None or (at.even, at.odd) != (self._at.even, self._at.odd):
+        if self._at is None or at.alphas != self._at.alphas:
             sites = self.joint.shape[1].bit_length() - 1
             alpha = torch.as_tensor(self.process.keep(at, (1, *self.shape)), dtype=torch.float64)
             alpha = alpha.expand(self.shape).flatten()

@@ -6,7 +6,7 @@ from typing import Any, Literal
 import attrs
 from attrs.validators import ge, gt, le, lt, optional
 
-from difrun.api import option
+from difrun.api import option, refuse_unused
 
 
 def _size(_: Any, attribute: attrs.Attribute, value: tuple[int, ...]) -> None:
@@ -59,6 +59,11 @@ def _mixing(_: Any, attribute: attrs.Attribute, value: Any) -> None:
         raise ValueError("mixing must be uniform, absorbing, or a probability of +1 between 0 and 1")
 
 
+def _turns(_: Any, attribute: attrs.Attribute, value: Any) -> None:
+    if not isinstance(value, str) and set(value) != set(range(len(set(value)))):
+        raise ValueError("the turns of order must be the whole numbers 0, 1, 2, ... with none left out")
+
+
 @attrs.frozen
 class IsingOptions(DiscreteOptions):
     mixing: Literal["uniform", "absorbing"] | float = option(
@@ -66,13 +71,27 @@ class IsingOptions(DiscreteOptions):
         "What a spin is replaced by: ±1 alike, the mask 0, or +1 with this probability.",
         _mixing,
     )
-    order: Literal["together", "checkerboard"] = option(
-        "together", "Whether all spins are noised at once, or the two sublattices in turn."
+    order: Literal["together", "checkerboard"] | tuple[int, ...] = option(
+        "together",
+        "All spins are noised at once; or the two sublattices in turn; or every site in the turn that is given for it, "
+        "whole numbers from 0, row by row: those of turn 0 are noised last and sampled first.",
+        _turns,
     )
-    rounds: int = option(1, "Turns of each sublattice, for the order checkerboard.", ge(1))
+    rounds: int = option(1, "How often every turn comes, for sites that are noised in turn.", ge(1))
     share: float = option(
-        0.5, "Share of a round in which the odd sublattice is noised; then comes the even one.", gt(0), lt(1)
+        0.5,
+        "Share of a round in which the odd sublattice is noised; then comes the even one. For order checkerboard.",
+        gt(0),
+        lt(1),
     )
+
+    def __attrs_post_init__(self) -> None:
+        if self.order == "together":
+            refuse_unused(
+                self, ("rounds",), "only sites that are noised in turn have", "choose order checkerboard"
+            )
+        if self.order != "checkerboard":
+            refuse_unused(self, ("share",), "only the order checkerboard has", "choose order checkerboard")
 
 
 def _weights(_: Any, attribute: attrs.Attribute, value: Any) -> None:

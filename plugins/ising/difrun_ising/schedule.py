@@ -1,6 +1,7 @@
 """Schedules of discrete processes: the probability α(t) with which a site still has its value, and the instants."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -9,7 +10,6 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.process import ForwardProcess
-from difrun_ising.lattice import sublattice
 from difrun_ising.options import DiscreteOptions
 
 LONGEST = 1e15
@@ -18,25 +18,34 @@ LONGEST = 1e15
 
 @attrs.frozen
 class Instant:
-    """A time t, and α there: of the even and of the odd sublattice, which are equal unless they are noised in turn.
+    """A time t, and α there: one for all sites, or one for each turn in which sites are noised (`Schedule.turns`).
 
-    even, odd: numbers, or tensors (B, 1, ..., 1) for a batch of times.
+    alphas: numbers, or tensors (B, 1, ..., 1) for a batch of times; those of turn 0, the last to be noised, come first.
     """
 
     t: Any
-    even: Any
-    odd: Any
+    alphas: tuple[Any, ...]
 
     @property
     def rho(self) -> Any:
-        """The remaining correlation ρ = α, where it is the same everywhere: that of the even sublattice."""
-        return self.even
+        """The remaining correlation ρ = α, where it is the same everywhere."""
+        return self.alphas[0]
+
+    @property
+    def even(self) -> Any:
+        """α of the even sublattice, for sublattices that take turns."""
+        return self.alphas[0]
+
+    @property
+    def odd(self) -> Any:
+        """α of the odd sublattice."""
+        return self.alphas[-1]
 
 
 class Schedule(ForwardProcess, DiscreteOptions):
     r"""α(t): cos(πt/2), 1 − t, exp(−2·rate·t) on [0, 1], or (1 − 2·flip)^t for t up to `steps`, in float64.
 
-    A subclass may let the two sublattices have clocks of their own (`_turns`).
+    α may be a field: a subclass may let sites take turns, each turn by a clock of its own (`clocks`, `turns`).
     """
 
     @property
@@ -55,13 +64,11 @@ class Schedule(ForwardProcess, DiscreteOptions):
     def instant(self, t: Any, ndim: int | None = None) -> Instant:
         """The instant at t, without a test of its range."""
         if not isinstance(t, Tensor):
-            turns = self._turns(float(t))
-            return Instant(t, *(self.alpha(torch.tensor(u, dtype=torch.float64)).item() for u in turns))
+            found = (self.alpha(torch.tensor(u, dtype=torch.float64)).item() for u in self.clocks(float(t)))
+            return Instant(t, tuple(found))
         if ndim is not None:
             t = t.reshape(t.shape + (1,) * (ndim - t.ndim))
-        even, odd = self._turns(t)
-        alpha = self.alpha(even.double())
-        return Instant(t, alpha, alpha if odd is even else self.alpha(odd.double()))
+        return Instant(t, tuple(self.alpha(u.double()) for u in self.clocks(t)))
 
     def alpha(self, t: Tensor) -> Tensor:
         """α(t), float64."""
@@ -83,9 +90,13 @@ class Schedule(ForwardProcess, DiscreteOptions):
     def _decay(self) -> float:
         return 2 * self.rate if self.schedule == "rate" else -math.log1p(-2 * self.flip)
 
-    def _turns(self, t: Any) -> tuple[Any, Any]:
-        """The times of the even and of the odd sublattice."""
-        return t, t
+    def clocks(self, t: Any) -> tuple[Any, ...]:
+        """The times that the schedule is read at, of every turn: a number or tensor like t each."""
+        return (t,)
+
+    def turns(self, sites: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+        """The number of the turn of every site, int64, of shape `sites`."""
+        return torch.zeros(sites, dtype=torch.int64, device=device)
 
     def steps_before(self, t: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """(t, s): a step of a grid of equal steps that ends at s and starts at t ≥ t > s; a chain has its own steps."""
@@ -99,11 +110,19 @@ class Schedule(ForwardProcess, DiscreteOptions):
 
     def keep(self, at: Instant, shape: tuple[int, ...]) -> Tensor | float:
         """α for tensors of `shape` (n, *sites): a number, or a tensor that broadcasts against them."""
-        if at.even is at.odd or (isinstance(at.even, float) and at.even == at.odd):
-            return at.even
-        even = sublattice(shape[1:], at.even.device if isinstance(at.even, Tensor) else "cpu")
-        on_even, on_odd = (torch.as_tensor(a, dtype=torch.float64) for a in (at.even, at.odd))
-        return torch.where(even, on_even, on_odd)
+        first = at.alphas[0]
+        if len(at.alphas) == 1 or (isinstance(first, float) and all(a == first for a in at.alphas)):
+            return first
+        return self.field(at.alphas, shape)
+
+    def field(self, values: Sequence[Any], shape: tuple[int, ...]) -> Tensor:
+        """One value for every turn as a field over the sites of tensors of `shape` (n, *sites), float64."""
+        first, *others = (torch.as_tensor(value, dtype=torch.float64) for value in values)
+        turns = self.turns(shape[1:], first.device)
+        found = first.expand(torch.broadcast_shapes(first.shape, turns.shape))
+        for number, value in enumerate(others, start=1):
+            found = torch.where(turns == number, value, found)
+        return found
 
     def rate_field(self, t: float, shape: tuple[int, ...]) -> Tensor | float:
         """σ = −d log α/dt at every site of tensors of `shape` (n, *sites), by the clock of the process."""

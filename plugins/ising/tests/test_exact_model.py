@@ -66,6 +66,15 @@ def test_the_bound_of_two_masked_half_steps_is_known():
     )
 
 
+def test_one_masked_site_after_the_other_loses_nothing():
+    """A turn of its own for every site, in any order, and one step each: the bound is log p, to 1e-10."""
+    lattice = Lattice(2, 3, 0.5, field=0.1, periodic=False)
+    s, _, p, _ = law(lattice)
+    process = Ising(mixing="absorbing", schedule="linear", order=(3, 0, 5, 1, 4, 2))
+    bound = log_likelihood_bound(ExactSpins(lattice, process), s, linear(process, 6), 1)
+    torch.testing.assert_close(bound, p.log(), rtol=0, atol=1e-10)
+
+
 @pytest.mark.parametrize(
     ("sampler", "mixing"), METHODS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
 )

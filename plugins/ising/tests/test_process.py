@@ -90,7 +90,7 @@ def test_the_posterior_is_bayes(process):
 def test_the_reverse_step_of_an_exact_model_has_the_true_marginals(mixing, order):
     """2x3 lattice: p(x_s,i | x_t) of `reverse` is the sum over all x_0 and x_s of p(x_0) q(x_s | x_0) q(x_t | x_s)."""
     lattice = Lattice(2, 3, 0.6, field=0.2, periodic=False)
-    process = Ising(mixing=mixing, order=order, rounds=1, share=0.4)
+    process = Ising(mixing=mixing, order=order, **({"share": 0.4} if order == "checkerboard" else {}))
     model = ExactSpins(lattice, process)
     at, to = process.at(0.6), process.at(0.3)
     s0, _, p, _ = law(lattice)
@@ -214,6 +214,30 @@ def test_the_sublattices_take_turns():
     assert torch.equal(field, torch.where(sublattice((4, 4)), even, odd))
     batch = process.at(torch.tensor([0.1, 0.2], dtype=torch.float64), 3)
     assert batch.even[:, 0, 0].tolist() == pytest.approx([process.at(t).even for t in (0.1, 0.2)], abs=1e-9)
+
+
+def test_a_turn_may_be_given_for_every_site():
+    """Those of the checkerboard give its field; of three turns each has a third of a round, the last one first."""
+    x = torch.tensor([[0, 1, 0], [1, 0, 1]])
+    given = Ising(order=tuple(x.flatten().tolist()), rounds=2)
+    named = Ising(order="checkerboard", rounds=2)
+    for t in (0.0, 0.1, 0.4, 0.63, 1.0):
+        fields = [torch.as_tensor(p.keep(p.at(t), (1, 2, 3))).double().expand(2, 3) for p in (given, named)]
+        assert torch.equal(*fields)
+        assert torch.equal(given.rate_field(t, (1, 2, 3)), named.rate_field(t, (1, 2, 3)))
+    three = Ising(order=(2, 0, 1), schedule="linear")
+    assert three.keep(three.at(0.5), (1, 3)).tolist() == pytest.approx([0, 1, 0.5], abs=1e-12)
+    batch = three.at(torch.tensor([0.5, 0.25], dtype=torch.float64), 2)
+    expected = torch.tensor([[0, 1, 0.5], [0.25, 1, 1]], dtype=torch.float64)
+    torch.testing.assert_close(three.keep(batch, (2, 3)), expected, rtol=0, atol=1e-9)
+    assert three.rate_field(0.5, (1, 3)).tolist() == pytest.approx([0, 0, 3 / 0.5])
+    with pytest.raises(DifrunError, match=r"names the turns of 3 sites; a lattice of 2 x 2 has 4"):
+        three.denoiser(None, shape=(2, 2), mean=torch.zeros(2, 2), var=torch.ones(2, 2))
+    for order, words in (((0, 2), "with none left out"), ((0, 1), "only the order checkerboard has share")):
+        with pytest.raises(ValueError, match=words):
+            Ising(order=order, share=0.3)
+    with pytest.raises(ValueError, match="only sites that are noised in turn have rounds"):
+        Ising(rounds=2)
 
 
 def test_the_prior_is_the_noised_law_of_the_means():
