@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from difrun.builtin.samplers import Euler
+from difrun.classes import spread
 from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
 from difrun.integrate import integrate, to_data
@@ -37,8 +38,9 @@ def reflow(
 
     run: the folder of the run; its model and its grid are used. sampler, steps: None takes the run's own. The
     noise is ε of the prior x_T = E[x_T] + std[x_T] ε. What is known of the law, held-out examples and units are those
-    of the run's own dataset, so that samples are still compared with real data. A run on the couples keeps them in
-    its folder, and does not need this one any more.
+    of the run's own dataset, so that samples are still compared with real data. The couples of a model of classes have
+    these as labels; others have none. A run on the couples keeps them in its folder, and does not need this one any
+    more.
 
     Raises DifrunError when the run is not given, not trained, or its sampler is not deterministic: its samples would
     be no function of the noise.
@@ -49,8 +51,17 @@ def reflow(
     if not first.trained:
         raise DifrunError(f"{run} has not been trained to the end. Run 'difrun resume {run}' first.")
     noise, samples = couples(first, n, seed=seed, sampler=sampler, steps=steps)
-    data = first.parts.dataset
-    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first))
+    data, labels = first.parts.dataset, _labels(first, n)
+    marks: dict[str, Any] = {"labels": labels}
+    if labels is None:
+        marks |= {"held_out_labels": None, "classes": (), "fresh_labelled": None, "law_labels": None}
+    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first), **marks)
+
+
+def _labels(run: Run, n: int) -> Tensor | None:
+    """The class of every couple, (n,), where the model knows classes."""
+    shares = run.model.shares
+    return spread(shares, n) if shares else None
 
 
 def _origin(run: Run) -> Origin | None:
@@ -76,14 +87,14 @@ def couples(
         )
     model, process = run.model, run.parts.process
     times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps)
-    noises, samples = [], []
+    noises, samples, labels = [], [], _labels(run, n)
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
         noise = generator.normal(torch.empty((min(CHUNK, n - start), *model.shape), device=run.device))
-        x = process.prior(
-            tuple(noise.shape), mean=model.mean, var=model.var, generator=_Given(noise), device=run.device
-        )
-        end = integrate(method, model, x, times, generator=generator)
+        here = model if labels is None else model.given(labels[start : start + len(noise)].to(run.device))
+        mean, var = (model.mean, model.var) if here is model else here.moments()
+        x = process.prior(tuple(noise.shape), mean=mean, var=var, generator=_Given(noise), device=run.device)
+        end = integrate(method, here, x, times, generator=generator)
         samples.append(to_data(process, end, times[-1]).cpu())
         noises.append(noise.cpu())
     return torch.cat(noises), torch.cat(samples)

@@ -138,6 +138,31 @@ def test_a_second_run_does_not_need_the_first(tmp_path, monkeypatch):
     assert third.origin.name == "gmm"
 
 
+def test_couples_of_a_model_of_classes_have_their_labels(tmp_path):
+    """Four Gaussians, trained on labels: at least 95 % of the couples lie nearest to the mode of their class, in equal
+    parts; and a run on them is one of classes again."""
+    plan = resolve(
+        {"process": "flow", "dataset": "gmm"},
+        {**SMALL, "train": {**SMALL["train"], "label_dropout": 0.1}, "dataset": {"modes": 4, "std": 0.3}},
+    )
+    first = start(plan, tmp_path / "first")
+    first.train()
+    data = reflow(seed=1, run=tmp_path / "first", n=2000)
+    nearest = torch.cdist(data.train.double(), data.law.means).argmin(1)
+    assert (nearest == data.labels).double().mean() > 0.95
+    assert data.labels.bincount().tolist() == [500] * 4
+    again = resolve(
+        {"process": "flow", "dataset": "reflow"},
+        {
+            **SMALL,
+            "train": {"steps": 2, "label_dropout": 0.1},
+            "dataset": {"run": tmp_path / "first", "n": 100},
+        },
+    )
+    start(again, tmp_path / "second")
+    assert reopen(tmp_path / "second").model.classes == 4
+
+
 def test_options_choose_how_many_and_how(runs):
     """n, sampler and steps are those that are named; the seed decides the noise."""
     folder = runs[0].path
