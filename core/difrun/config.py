@@ -90,6 +90,9 @@ class SampleOptions:
     label: str | None = option(
         None, "Class to draw, by name or number; none: all, in the proportion of the data.", metavar="CLASS"
     )
+    likelihood: bool = option(
+        False, "Measure −log p of held-out examples as well, as 'difrun evaluate RUN --likelihood' does."
+    )
 
 
 @attrs.frozen

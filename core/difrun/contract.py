@@ -23,8 +23,9 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
     """What the target of a component is called with beside its options."""
     if kind == "model" and "exact" in component.provides:
         return ("process", "dataset")
-    if kind == "model" and "conditional" in component.provides:
-        return ("shape", "classes")
+    if kind == "model":
+        classes = ("classes",) if "conditional" in component.provides else ()
+        return ("shape", *classes, *(("dataset",) if "data" in component.provides else ()))
     if kind == "guidance" and "context" in component.provides:
         return ("model", "context")
     if kind == "metric" and "labels" in component.provides:

@@ -167,6 +167,19 @@ def test_it_is_told_kept_and_reported(small):
     assert page.count("−log p, probability flow") == 1
 
 
+def test_a_run_measures_it_where_it_is_asked_to(tmp_path):
+    """At the end, printed and kept; not again when the run is resumed."""
+    flags = ("--process", "ou", "--dataset", "blobs", *EXACT, "--process.noise-floor", "0.1")
+    folder = tmp_path / "run"
+    with without_pictures():
+        said = difrun("run", *flags, "--likelihood", "--out", folder, "--quiet")
+        found = facts(folder)["likelihood"]
+        assert "gap of the noised law" in said
+        assert "gap of the noised law" in difrun("resume", folder, "--quiet")
+    assert facts(folder)["likelihood"] == found
+    assert found["n"] == 1000
+
+
 def test_what_cannot_be_measured_is_refused_in_words(small, tmp_path):
     said = difrun("evaluate", small, "--likelihood.n", "10001", code=1)
     assert "has 10000 held-out examples; the likelihood of 10001 was asked for (--likelihood.n)" in said

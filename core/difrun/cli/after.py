@@ -112,7 +112,7 @@ sample = PlanCommand(
         click.Option(["--force"], is_flag=True, help="Overwrite an existing file."),
     ],
     kinds=("sampler", "grid", "guidance"),
-    sections={"sample": None, "": ("seed", *WHERE)},
+    sections={"sample": ("n", "steps", "chunk", "noise", "label"), "": ("seed", *WHERE)},
     new_seed=True,
     help="Draw samples from the model of a run. What is not named is as in the run, but for the seed: without --seed "
     "it is the run's plus one, so that the samples are new ones.",

@@ -7,6 +7,7 @@ import click
 
 from difrun.api import KINDS
 from difrun.cli.command import PlanCommand, Request
+from difrun.cli.likelihood import likelihood_table
 from difrun.cli.output import metrics_table
 from difrun.cli.progress import Listener
 from difrun.registry import get_registry
@@ -90,7 +91,9 @@ def _tell(request: Request, listener: Listener) -> None:
 
 
 def _finish(running: "Run") -> None:
-    click.echo("\n".join(filter(None, [metrics_table(running.metrics), running.suggestion])))
+    found = running.facts.get("likelihood")
+    told = [metrics_table(running.metrics), running.suggestion, likelihood_table(found) if found else ""]
+    click.echo("\n".join(filter(None, told)))
     click.echo(f"Report: {running.path / 'report.html'}")
 
 

@@ -137,11 +137,6 @@ def _of_paths(run: Any, request: Request) -> Content:
         raise DifrunError(
             f"the likelihood needs a Gaussian process, which has a probability flow; '{plan.process.name}' is none."
         )
-    if request != Request(n=request.n):
-        raise DifrunError(
-            f"--likelihood.steps, .probes and .times are of Gaussian processes; the bound of '{plan.process.name}' is "
-            "of one path per example, on the run's own steps. Only --likelihood.n goes with it."
-        )
     if run.model.shares:
         raise DifrunError(
             "the bound of a model of classes is not known for this process; train one without: --train.label-dropout 1."

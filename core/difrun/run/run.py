@@ -135,6 +135,11 @@ class Run:
         self.stop_if_asked()
         if not evaluation.complete(self):
             evaluation.of_run(self, self.plan.metrics, None, strict=False, added=False)
+        if self.plan.sample.likelihood and "likelihood" not in self.facts:
+            try:
+                likelihood.measure(self, likelihood.Request())
+            except DifrunError as error:
+                self.listener.note(f"the likelihood is left out: {error}")
         self.report()
         get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self

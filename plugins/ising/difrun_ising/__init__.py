@@ -29,6 +29,7 @@ def difrun_processes() -> list[Component]:
                 "sample.n": 5000,
                 "sample.steps": 100,
                 "sample.chunk": 512,
+                "sample.likelihood": True,
             },
         ),
         Component(

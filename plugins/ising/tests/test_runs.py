@@ -91,6 +91,7 @@ def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
     registry = Registry.discover()
     plan = resolve({"process": "ising"}, registry=registry)
     assert (plan.train.batch, plan.train.ema, plan.sample.steps, plan.sample.n) == (128, 0.995, 100, 5000)
+    assert plan.sample.likelihood
     plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
     assert (plan.train.batch, plan.sample.steps) == (7, 5)
     difrun("--process", "ising", "--help")
@@ -98,6 +99,21 @@ def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
     assert "Sampling steps. [default: 100; >= 1]" in told
     assert "Training steps. [default: 3600; >= 0]" in told
     assert "Examples per step. [default: 128;" in told
+
+
+def test_a_run_ends_without_a_likelihood_that_is_not_known(tmp_path, monkeypatch, capsys):
+    """Labelled spins: the bound of a model of classes is not known, which is told; the report is there."""
+    monkeypatch.chdir(tmp_path)
+    spins = np.where(np.random.default_rng(0).random((60, 3, 3)) < 0.5, -1.0, 1.0)
+    np.savez("spins.npz", x=spins, y=np.arange(60) % 2)
+    difrun(
+        "--process", "ising", "--dataset", "spin-file", "--dataset.path", "spins.npz", *SMALL, "--out", "run"
+    )
+    assert (
+        "the likelihood is left out: the bound of a model of classes is not known" in capsys.readouterr().err
+    )
+    assert (tmp_path / "run" / "report.html").is_file()
+    assert "likelihood" not in json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))
 
 
 def test_strings_run(tmp_path, monkeypatch):
