@@ -32,6 +32,11 @@ VOCABULARY = {
     "classes",
     "labels",
     "context",
+    "law",
+    "data",
+    "fitted",
+    "tuned",
+    "chain",
 }
 
 
