@@ -240,6 +240,7 @@ class FakeRun:
         self.calls: list[tuple] = []
         self.path = Path("runs/toy-1")
         self.metrics = {"sliced-w2": {"value": 0.05, "floor": 0.04, "floor_sd": 0.01}}
+        self.facts = {"metrics": self.metrics}
         self.suggestion = ""
         self.raises: BaseException | None = None
 

@@ -64,7 +64,15 @@ def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
         for kind in ("process", "model", "loss", "sampler", "guidance", "grid", "dataset", "metric")
     }
     run = {f"--{name}" for name in ("seed", "device", "threads", "out", "config", "quiet", "force", "help")}
-    assert plain == kinds | run | {"--n", "--steps", "--chunk", "--noise", "--label"}
+    assert plain == kinds | run | {
+        "--n",
+        "--steps",
+        "--chunk",
+        "--noise",
+        "--label",
+        "--likelihood",
+        "--no-likelihood",
+    }
     assert "Process 'toy' (difrun-toy):" in out
     assert "Rate.  [default: 1.0; > 0, <= 10]" in out
     assert "--process.exact / --process.no-exact" in out
