@@ -71,7 +71,6 @@ def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
         "--noise",
         "--label",
         "--likelihood",
-        "--no-likelihood",
     }
     assert "Process 'toy' (difrun-toy):" in out
     assert "Rate.  [default: 1.0; > 0, <= 10]" in out
