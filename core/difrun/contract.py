@@ -12,8 +12,9 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "dataset": ("seed",),
     "metric": ("samples", "reference", "generator"),
 }
-"""Kind -> what its target is called with beside the options. An exact or conditional model, a guidance that asks for
-its context, a fitted grid and a metric of a known law, of labels or of the data differ: see `context`."""
+"""Kind -> what its target is called with beside the options. An exact or conditional model, one that asks for the
+data, a guidance that asks for its context, a fitted grid and a metric of a known law, of labels or of the data differ:
+see `context`."""
 
 MIN_EXAMPLES = 20
 """Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
