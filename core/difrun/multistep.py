@@ -14,7 +14,7 @@ order to p + 1 (Adams; Zhao et al., 2023, arXiv 2302.04867, for the exponential 
 import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -217,12 +217,23 @@ class Multistep(Sampler):
             if x is not left:
                 y = y + (frame.enter(x, at) - frame.enter(left, at))
         x = frame.leave(combined(y, predictor, slopes), to)
-        return x, (frame, rows, k + 1, slopes, y, x)
+        return x, Progress(frame, rows, k + 1, slopes, y, x)
 
 
-def begun(frame: Frame, rows: Sequence[Row]) -> Any:
+class Progress(NamedTuple):
+    """State of a multistep method: k steps are taken, with the last slopes; the last one led from before to left."""
+
+    frame: Frame
+    rows: Sequence[Row]
+    k: int
+    slopes: list[Tensor]
+    before: Tensor | None
+    left: Tensor | None
+
+
+def begun(frame: Frame, rows: Sequence[Row]) -> Progress:
     """The state of a multistep method before its first step."""
-    return frame, rows, 0, [], None, None
+    return Progress(frame, rows, 0, [], None, None)
 
 
 def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:

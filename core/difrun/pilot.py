@@ -6,12 +6,16 @@ the end, A the factor by which the flow stretches an error from there to the end
 (A^½ ‖d^k y/dv^k‖)^{−1/k} share the error evenly; k is the order of `adams` for so many steps, at most 4. A is measured:
 trajectories are kicked at a few places along their own bend, and solved to the end once more. It is known along one
 direction and far apart between trajectories; its root is what proved safe on laws of 2 to 64 dimensions.
+
+Such a grid is best in the limit of many steps, and good for few. From 13 to 60 steps, where `adams` is of order 4 or 5,
+it is refined (`difrun.local_error`): the slopes of the fine trajectories are kept, and no evaluation is added.
 """
 
 import math
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import attrs
 import numpy as np
 import torch
 from torch import Tensor
@@ -21,6 +25,7 @@ from difrun.classes import typical
 from difrun.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.grid import at_least_one, check
 from difrun.integrate import integrate
+from difrun.local_error import Known
 from difrun.model import ScoreModel
 from difrun.randomness import Generator, seed_of
 from difrun.wrappers import Centred
@@ -43,23 +48,63 @@ KICK = 0.02
 STRIDE = 4
 """Kicked trajectories are solved with a step for so many of the others."""
 
-_pilots: "WeakKeyDictionary[Any, tuple[list[float], np.ndarray, Tensor, Tensor]]" = WeakKeyDictionary()
+REFINED = range(13, 61)
+"""Numbers of steps for which the grid is refined: with fewer, a sampler strays too far from the fine trajectories for
+what is known along them; for more, these are too coarse themselves to judge a step."""
+
+COORDINATES = 64
+"""Coordinates of the slopes that are kept where no axes are told apart: beyond, as many random projections."""
+
+
+@attrs.frozen(eq=False)
+class Pilot:
+    """What the pilot has found for a model.
+
+    weights: the fingerprint of those it had. clocks: v (STEPS + 1,), decreasing and evenly spaced. y: there, as it
+    counts at the end (STEPS + 1, trajectories, d). gains: by how much a kick grows from there on (STEPS + 1,
+    trajectories). slopes: of y, against the clock of the frame. grids: those that were asked for, by their steps.
+    """
+
+    weights: list[float]
+    clocks: np.ndarray
+    y: Tensor
+    gains: Tensor
+    slopes: Tensor
+    grids: dict[int, list[float]] = attrs.field(factory=dict)
+
+
+_pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 
 
 def pilot(model: Any, steps: int) -> list[float]:
     """Times (steps + 1) from T to t_min, denser where the trajectories of `model` bend.
 
-    A model of classes is asked about them in the proportion of the data. The pilot costs 332 evaluations of 64
+    A model of classes is asked about them in the proportion of the data. The pilot costs 333 evaluations of 64
     trajectories, once per model and its weights; its noise is its own.
     Raises DifrunError for less than one step.
     """
     at_least_one(steps)
-    clocks, y, gains = _solved(model)
+    # Refinement differentiates, whatever the caller does.
+    with torch.inference_mode(False):
+        found = _solved(model)
+        if steps not in found.grids:
+            clocks = np.interp(_places(model, found, steps), np.arange(STEPS + 1), found.clocks)
+            found.grids[steps] = check(_times(model.process, clocks, model.data_std), model.process, steps)
+    return list(found.grids[steps])
+
+
+def _places(model: Any, found: Pilot, steps: int) -> np.ndarray:
+    """Where the steps begin and end, as places of the fine grid."""
     order, corrected = Adams().scheme(steps)
-    monitor = _monitor(clocks, y, gains, min(order + corrected, 4))
+    monitor = _monitor(found.clocks, found.y, found.gains, min(order + corrected, 4))
     share = np.concatenate([[0.0], np.cumsum(0.5 * (monitor[1:] + monitor[:-1]))])
-    places = np.interp(np.linspace(0, 1, steps + 1), share / share[-1], clocks)
-    return check(_times(model.process, places, model.data_std), model.process, steps)
+    places = np.interp(np.linspace(0, 1, steps + 1), share / share[-1], np.arange(STEPS + 1))
+    if steps not in REFINED:
+        return places
+    # The clock of the frame is −φ.
+    angles = -torch.from_numpy(KNEE * np.sinh(found.clocks)).atan()
+    known = Known(gaussian_frame(model), angles, found.slopes, found.gains.log())
+    return known.refined(torch.from_numpy(places), order, corrected).numpy()
 
 
 def _times(process: Any, clocks: np.ndarray, std: float) -> list[float]:
@@ -68,11 +113,23 @@ def _times(process: Any, clocks: np.ndarray, std: float) -> list[float]:
     return times
 
 
-def _solved(model: Any) -> tuple[np.ndarray, Tensor, Tensor]:
-    """Clocks v (STEPS + 1,), decreasing and evenly spaced; y there, as it counts at the end (STEPS + 1, trajectories,
-    d); and by how much a kick grows from there on (STEPS + 1, trajectories)."""
+@attrs.frozen
+class _Recorded(Adams):
+    """`adams` of order 3 that keeps its slopes."""
+
+    slopes: list[Tensor] = attrs.field(factory=list)
+    fixed_order: int = 3
+
+    def step(self, *arguments: Any) -> tuple[Tensor, Any]:
+        x, state = super().step(*arguments)
+        self.slopes.append(state.slopes[-1])
+        return x, state
+
+
+def _solved(model: Any) -> Pilot:
+    """The pilot of the model as it is now."""
     weights = _fingerprint(model)
-    if model not in _pilots or _pilots[model][0] != weights:
+    if model not in _pilots or _pilots[model].weights != weights:
         # In float64 where the model is, as differences magnify rounding.
         place, dtype = (getattr(torch.as_tensor(model.mean), name) for name in ("device", "dtype"))
         random = Generator(seed_of(0, "pilot"), device=place)
@@ -92,13 +149,32 @@ def _solved(model: Any) -> tuple[np.ndarray, Tensor, Tensor]:
         low, high = (math.exp(-lam) / frame.std for lam in reversed(process.lam_range))
         clocks = np.linspace(math.asinh(high / KNEE), math.asinh(low / KNEE), STEPS + 1)
         times = _times(process, clocks, frame.std)
-        path = [x]
-        integrate(Adams(fixed_order=3), centred, x, times, watch=lambda k, at, x: path.append(x))
+        path, recorded = [x], _Recorded()
+        integrate(recorded, centred, x, times, watch=lambda k, at, x: path.append(x))
         instants = process.instants(times)
-        y = torch.stack([frame.in_data(frame.enter(x, at)) for x, at in zip(path, instants, strict=True)])
-        y = y.flatten(2).double().cpu()
-        _pilots[model] = weights, clocks, y, _gains(centred, frame, times, path, y)
-    return _pilots[model][1:]
+        with torch.no_grad():
+            slopes = torch.stack([*recorded.slopes, frame.slope(path[-1], instants[-1])])
+        y = torch.stack([frame.enter(x, at) for x, at in zip(path, instants, strict=True)])
+        y, slopes = (_as_they_count(frame, values) for values in (y, slopes))
+        gains = _gains(centred, frame, times, path, y)
+        if type(frame) is GaussianFrame:
+            slopes = _fewer(slopes)
+        _pilots[model] = Pilot(weights, clocks, y, gains, slopes)
+    return _pilots[model]
+
+
+def _as_they_count(frame: GaussianFrame, values: Tensor) -> Tensor:
+    """Values (k, n, ...) of the frame as they count at the end, (k, n, d) in float64 on the CPU."""
+    return torch.stack([frame.in_data(value) for value in values]).flatten(2).double().cpu()
+
+
+def _fewer(values: Tensor) -> Tensor:
+    """(k, n, d) with many d projected on COORDINATES directions at random, which leaves mean squares as they are."""
+    d = values.shape[-1]
+    if d <= COORDINATES:
+        return values
+    random = torch.Generator().manual_seed(0)
+    return values @ (torch.randn(d, COORDINATES, generator=random, dtype=values.dtype) / COORDINATES**0.5)
 
 
 def _gains(

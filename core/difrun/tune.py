@@ -23,6 +23,7 @@ from torch import Tensor
 
 from difrun.builtin.multistep import Adams
 from difrun.classes import typical
+from difrun.descent import descend
 from difrun.errors import DifrunError
 from difrun.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.integrate import integrate
@@ -47,9 +48,6 @@ TRIAL = 20
 LEAD = 0.5
 """The principal frame goes on where its loss is less than so many times the other's: close by, the other has fewer
 samples far off on noise that it has not seen."""
-
-ROUND, HISTORY = 10, 20
-"""Iterations between two words of progress, and the memory of L-BFGS."""
 
 MOST_STEPS = 60
 
@@ -283,39 +281,5 @@ class Solver:
         return (squares / ((squares + c * c).sqrt() + c)).mean()
 
     def descend(self, iterations: int, noise: Tensor, truth: Tensor, told: Callable[[int], Any]) -> None:
-        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them.
-
-        The best that was met is kept. Where the line search runs into what is no number, steps of no length at all, the
-        search ends.
-        """
-        best, kept = math.inf, [parameter.detach().clone() for parameter in self.parameters]
-        lbfgs = torch.optim.LBFGS(
-            self.parameters,
-            max_iter=ROUND,
-            history_size=HISTORY,
-            tolerance_grad=0.0,
-            tolerance_change=0.0,
-            line_search_fn="strong_wolfe",
-        )
-
-        def closure() -> Tensor:
-            nonlocal best, kept
-            with torch.enable_grad():
-                loss = self.loss(self.run(noise), truth)
-                gradients = torch.autograd.grad(loss, self.parameters, allow_unused=True)
-            for parameter, gradient in zip(self.parameters, gradients, strict=True):
-                parameter.grad = torch.zeros_like(parameter) if gradient is None else gradient
-            value = loss.detach().double()
-            if float(value) < best:
-                best, kept = float(value), [parameter.detach().clone() for parameter in self.parameters]
-            return value
-
-        for done in range(0, iterations, ROUND):
-            lbfgs.step(closure)
-            told(min(done + ROUND, iterations))
-            if not all(parameter.isfinite().all() for parameter in self.parameters):
-                told(iterations)
-                break
-        with torch.no_grad():
-            for parameter, value in zip(self.parameters, kept, strict=True):
-                parameter.copy_(value)
+        """L-BFGS on all parameters at once, with all the noise: they are few, and the loss is smooth in them."""
+        descend(self.parameters, lambda: self.loss(self.run(noise), truth), iterations, told)

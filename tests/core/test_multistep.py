@@ -225,7 +225,8 @@ def test_the_pilot_measures_how_far_a_kick_grows():
     variances = torch.tensor([4.0, 0.25], dtype=torch.float64)
     model = ExactMixture(GaussianMixture([1.0], [[0.0, 0.0]], torch.diag(variances)[None]), ReferenceVE())
     model.cov = None
-    clocks, y, gains = _solved(model)
+    found = _solved(model)
+    clocks, y, gains = found.clocks, found.y, found.gains
     levels = torch.from_numpy(0.03 * np.sinh(clocks) * model.data_std)[:, None]
     # y along an axis, but for a factor
     shrunk = ((variances + levels**2) / (model.data_std**2 + levels**2)).sqrt()
