@@ -59,7 +59,8 @@ def default(law: GaussianMixture) -> Run:
     model = ExactMixture(law, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
 
     def run(denoiser: Denoiser, z: Tensor, calls: int) -> Tensor:
-        return on_grid(model, Adams(), pilot(model, calls), denoiser, z)
+        sampler = Adams()
+        return on_grid(model, sampler, pilot(model, calls, sampler), denoiser, z)
 
     return run
 

@@ -36,5 +36,5 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
     if kind == "metric" and "data" in component.provides:
         return ("samples", "reference", "dataset", "generator")
     if kind == "grid" and "fitted" in component.provides:
-        return ("model", "steps")
+        return ("model", "steps", *(("sampler",) if "sampler" in component.provides else ()))
     return CONTEXT[kind]

@@ -19,8 +19,8 @@ def descend(
 ) -> None:
     """Minimise `loss`, a scalar of all `parameters` at once, in place; those with the least loss that was met are kept.
 
-    told: called with the iterations done, every ROUND. Where the line search runs into what is no number, steps of no
-    length at all, the search ends.
+    told: called with the iterations done, every ROUND. The search ends early where parameters become NaN, as after a
+    line search that shrinks to steps of length 0.
     """
     best, kept = math.inf, [parameter.detach().clone() for parameter in parameters]
     lbfgs = torch.optim.LBFGS(

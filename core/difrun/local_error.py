@@ -1,17 +1,18 @@
 r"""A grid refined: the steps with which a multistep method errs least along trajectories that are known.
 
 Where trajectories are known, a step of `difrun.multistep` can be judged without the model: its weights times the known
-slopes, against the known integral of the slope. With P_i and C_i what predictor and corrector miss from node i − 1 to
-node i, the step adds
+slopes, against the known integral of the slope. From node i − 1 to node i let the predictor miss that by P_i, and the
+corrector, given the exact slope at node i, by C_i. What the step adds to the error is D_i = P_i where nothing is
+corrected, as in the last step, and otherwise
 
-    D_i = C_i + (w/h) ln(A_{i−1}/A_i) P_i
+    D_i = C_i + (w/h) ln(A_{i−1}/A_i) P_i,
 
-to the error, as the corrector reads its newest slope, with weight w in a step of length h, where the predictor has led.
-A_i is the factor by which the flow stretches an error from node i to the end. The refined grid has the least mean of
-E^{3/2}, E² = Σ_i A_i ‖D_i‖²: the root of A for the reason that `difrun.pilot` gives, and a power between the one that a
-few trajectories decide and the one that forgets them. Unlike the leading term of an expansion, by which the pilot lays
-its grid, D is right where steps are long; and no step is taken to make up for another, as it could on few trajectories
-and on no others.
+as the corrector is given the slope where the predictor has led, and takes it with weight w in a step of length h. A_i
+is the factor by which the flow stretches an error from node i to the end, measured along one direction. The refined
+grid has the least mean over trajectories of E, E² = Σ_i A_i^{3/2} ‖D_i‖².
+
+The pilot lays its grid by the leading term of an expansion in the length of steps; D is right where they are long. The
+sum is over squares: errors of two steps that cancel on these few trajectories need not cancel on others.
 """
 
 import attrs
@@ -27,7 +28,7 @@ POINTS = 6
 ITERATIONS = 20
 
 _LEAST = 1e-30
-"""Added to what is raised to a power that has no derivative at 0."""
+"""Added under a root, which has no derivative at 0."""
 
 
 @attrs.frozen(eq=False)
@@ -67,7 +68,7 @@ class Known:
         return torch.einsum("mp,mp...->m...", above / below, values[first[:, None] + torch.arange(POINTS)])
 
     def error(self, places: Tensor, order: int, corrected: bool) -> Tensor:
-        """The mean of E^{3/2} for the steps between some places, of a method of that order (`weights`)."""
+        """The mean of E for the steps between some places, of a method of that order (`weights`)."""
         clocks = self.between(self.clocks, places)
         slopes, integrals, logs = (
             self.between(values, places).unbind() for values in (self.slopes, self.integrals, self.log_gains)
@@ -83,10 +84,10 @@ class Known:
                     share = corrector[..., -1] / (nodes[i] - nodes[i - 1])
                     led = combined(integrals[i - 1], corrector.unbind(-1), slopes[: i + 1])
                     added = led - integrals[i] + (logs[i - 1] - logs[i])[:, None] * share * missed
-                total = total + logs[i].exp()[:, None] * added.square()
+                total = total + (1.5 * logs[i]).exp()[:, None] * added.square()
             missed = combined(integrals[i], predictor.unbind(-1), slopes[: i + 1]) - integrals[i + 1]
         total = total + missed.square()
-        return (total.sum(1) + _LEAST).pow(0.75).mean()
+        return (total.sum(1) + _LEAST).sqrt().mean()
 
     def refined(self, places: Tensor, order: int, corrected: bool) -> Tensor:
         """Places of as many steps, with the same ends, where `error` is least near those given; increasing."""

@@ -7,8 +7,9 @@ the end, A the factor by which the flow stretches an error from there to the end
 trajectories are kicked at a few places along their own bend, and solved to the end once more. It is known along one
 direction and far apart between trajectories; its root is what proved safe on laws of 2 to 64 dimensions.
 
-Such a grid is best in the limit of many steps, and good for few. From 13 to 60 steps, where `adams` is of order 4 or 5,
-it is refined (`difrun.local_error`): the slopes of the fine trajectories are kept, and no evaluation is added.
+Such a grid is best in the limit of many steps, and good for few and for other samplers. For `adams` it is refined from
+13 to 40 steps, where that is of order 4 or 5 (`difrun.local_error`): the slopes of the fine trajectories are kept, and
+no evaluation is added.
 """
 
 import math
@@ -34,7 +35,7 @@ TRAJECTORIES = 64
 STEPS = 160
 KNEE = 0.03
 FLOOR = 0.05
-"""Least density of steps, as a fraction of the largest: no stretch is left without any."""
+"""Least density of steps, as a fraction of the largest, before any refinement: no stretch is left without."""
 
 LAG = 2
 """Steps over which a difference is taken: over one, rounding in float32 shows in the fourth."""
@@ -48,7 +49,7 @@ KICK = 0.02
 STRIDE = 4
 """Kicked trajectories are solved with a step for so many of the others."""
 
-REFINED = range(13, 61)
+REFINED = range(13, 41)
 """Numbers of steps for which the grid is refined: with fewer, a sampler strays too far from the fine trajectories for
 what is known along them; for more, these are too coarse themselves to judge a step."""
 
@@ -62,7 +63,9 @@ class Pilot:
 
     weights: the fingerprint of those it had. clocks: v (STEPS + 1,), decreasing and evenly spaced. y: there, as it
     counts at the end (STEPS + 1, trajectories, d). gains: by how much a kick grows from there on (STEPS + 1,
-    trajectories). slopes: of y, against the clock of the frame. grids: those that were asked for, by their steps.
+    trajectories). slopes: of y against the clock of the frame, or projections of
+    them. grids: those that were asked for, by steps and
+    scheme.
     """
 
     weights: list[float]
@@ -70,37 +73,45 @@ class Pilot:
     y: Tensor
     gains: Tensor
     slopes: Tensor
-    grids: dict[int, list[float]] = attrs.field(factory=dict)
+    grids: dict[tuple[int, Any], list[float]] = attrs.field(factory=dict)
 
 
 _pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 
 
-def pilot(model: Any, steps: int) -> list[float]:
-    """Times (steps + 1) from T to t_min, denser where the trajectories of `model` bend.
+def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
+    """Times (steps + 1) from T to t_min, denser where the trajectories of `model` bend; refined for `adams`.
 
-    A model of classes is asked about them in the proportion of the data. The pilot costs 333 evaluations of 64
-    trajectories, once per model and its weights; its noise is its own.
+    sampler: what is to take the steps. What is refined suits the weights of `adams` alone, and any other sampler gets
+    the grid that the bends lay. A model of classes is asked about them in the proportion of the data. The pilot costs
+    333 evaluations of 64 trajectories, once per model and its weights; its noise is its own.
     Raises DifrunError for less than one step.
     """
     at_least_one(steps)
     # Refinement differentiates, whatever the caller does.
     with torch.inference_mode(False):
         found = _solved(model)
-        if steps not in found.grids:
-            clocks = np.interp(_places(model, found, steps), np.arange(STEPS + 1), found.clocks)
-            found.grids[steps] = check(_times(model.process, clocks, model.data_std), model.process, steps)
-    return list(found.grids[steps])
+        scheme = sampler.scheme(steps) if isinstance(sampler, Adams) and steps in REFINED else None
+        if (steps, scheme) not in found.grids:
+            places = _places(found, steps)
+            if scheme is not None:
+                places = _refined(model, found, places, *scheme)
+            clocks = np.interp(places, np.arange(STEPS + 1), found.clocks)
+            times = _times(model.process, clocks, model.data_std)
+            found.grids[steps, scheme] = check(times, model.process, steps)
+    return list(found.grids[steps, scheme])
 
 
-def _places(model: Any, found: Pilot, steps: int) -> np.ndarray:
+def _places(found: Pilot, steps: int) -> np.ndarray:
     """Where the steps begin and end, as places of the fine grid."""
     order, corrected = Adams().scheme(steps)
     monitor = _monitor(found.clocks, found.y, found.gains, min(order + corrected, 4))
     share = np.concatenate([[0.0], np.cumsum(0.5 * (monitor[1:] + monitor[:-1]))])
-    places = np.interp(np.linspace(0, 1, steps + 1), share / share[-1], np.arange(STEPS + 1))
-    if steps not in REFINED:
-        return places
+    return np.interp(np.linspace(0, 1, steps + 1), share / share[-1], np.arange(STEPS + 1))
+
+
+def _refined(model: Any, found: Pilot, places: np.ndarray, order: int, corrected: bool) -> np.ndarray:
+    """The places at which `adams` of that order errs least along the fine trajectories."""
     # The clock of the frame is −φ.
     angles = -torch.from_numpy(KNEE * np.sinh(found.clocks)).atan()
     known = Known(gaussian_frame(model), angles, found.slopes, found.gains.log())
@@ -165,7 +176,7 @@ def _solved(model: Any) -> Pilot:
 
 def _as_they_count(frame: GaussianFrame, values: Tensor) -> Tensor:
     """Values (k, n, ...) of the frame as they count at the end, (k, n, d) in float64 on the CPU."""
-    return torch.stack([frame.in_data(value) for value in values]).flatten(2).double().cpu()
+    return torch.stack([frame.in_data(value) for value in values]).flatten(2).cpu().double()
 
 
 def _fewer(values: Tensor) -> Tensor:
@@ -192,7 +203,7 @@ def _gains(
         unit = frame.in_data(torch.ones_like(inside))
         moved = frame.leave(inside + kick.to(inside).reshape(inside.shape) / unit, at)
         x = integrate(Adams(fixed_order=3), model, moved, times[k::STRIDE])
-        gap = frame.in_data(frame.enter(x, end)).flatten(1).double().cpu() - y[-1]
+        gap = frame.in_data(frame.enter(x, end)).flatten(1).cpu().double() - y[-1]
         found.append(gap.norm(dim=1) / size + 1e-3)
     logs = torch.stack([*found, torch.ones_like(found[0])]).log().numpy()
     places = np.arange(STEPS + 1)
@@ -208,7 +219,7 @@ def _fingerprint(model: Any) -> list[float]:
     network = getattr(model, "network", None)
     if network is None:
         return []
-    return [float(tensor.double().sum()) for tensor in network.state_dict().values()]
+    return [float(tensor.cpu().double().sum()) for tensor in network.state_dict().values()]
 
 
 def _monitor(clocks: np.ndarray, y: Tensor, gains: Tensor, k: int) -> np.ndarray:

@@ -15,6 +15,7 @@ in the spirit of Sabour et al. (2024, arXiv 2404.14507).
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import attrs
@@ -52,8 +53,11 @@ samples far off on noise that it has not seen."""
 MOST_STEPS = 60
 
 FEW_COORDINATES = 16
-LEARNT_FROM = 1024, 512
+LEARNT_FROM = 2048, 1024
 """Trajectories to learn from, for few coordinates and for many; those near a separatrix are rare, and decide."""
+
+EARLY = 256
+"""Of these at least so many, and a quarter, are enough for what comes before the search for all weights."""
 
 Watch = Callable[[int, int], Any]
 """Called with the number of iterations done and of all."""
@@ -98,9 +102,10 @@ def tune(
 ) -> Tuning:
     """Optimise the grid of `adams` for `steps` evaluations of `model`; then, if asked, every weight as well.
 
-    trajectories: solved finely to learn from; by default 1024 where the data have at most 16 coordinates, and 512
-    beyond, where each tells more. Twice as many others measure the gain. Of the pilot grid, the tuned grids and the
-    free weights the one is kept that is nearest to the fine solution on the noise learnt from.
+    trajectories: solved finely to learn from; by default 2048 where the data have at most 16 coordinates, and 1024
+    beyond, where each tells more. Of the pilot grid and all that the search went through, the one is kept that is
+    nearest to the fine solution on as many others (in the mean of ‖e‖), as a search that goes on learns at last by
+    heart how to lead the few next to a separatrix. Twice as many others again measure the gain.
     Raises DifrunError for fewer than 2 steps or more than 60.
     """
     if not 2 <= steps <= MOST_STEPS:
@@ -109,43 +114,75 @@ def tune(
         )
     if trajectories is None:
         trajectories = LEARNT_FROM[math.prod(model.shape) > FEW_COORDINATES]
-    asked, times = typical(model, trajectories), pilot(model, steps)
+    found = _searched(
+        model, steps, free_weights, iterations, fine(model, trajectories, seed_of(seed, "tune")), watch
+    )
+    task = fine(model, trajectories, seed_of(seed, "tune", "chosen by"))
+    best = min(
+        found, key=lambda state: float(_squares(model, task, state).sqrt().mean().nan_to_num(math.inf))
+    )
+    task = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
+    radius = float(task[1].square().flatten(1).sum(1).mean().sqrt())
+
+    def apart(state: State) -> tuple[float, float]:
+        squares = _squares(model, task, state)
+        return float(squares.mean().sqrt()) / radius, float(squares.median().sqrt()) / radius
+
+    (before, median_before), (error, median) = apart(found[0]), apart(best)
+    times, changes, isotropic = best
+    return Tuning(times, changes, error, before, median, median_before, 2 * trajectories, isotropic)
+
+
+Task = tuple[Tensor, Tensor]
+"""Noise and its fine solution."""
+
+
+def _searched(
+    model: Any, steps: int, free_weights: bool, iterations: int, task: Task, watch: Watch | None
+) -> list[State]:
+    """The pilot grid, and all that the search for a better one goes through."""
+    asked, times = typical(model, len(task[0])), pilot(model, steps, Adams())
     solvers = [Solver(asked, times)]
     if asked.principal is not None:
         solvers.append(Solver(asked, times, isotropic=True))
     first, trial = min(iterations, GRID_ITERATIONS), min(iterations, TRIAL) if len(solvers) > 1 else 0
     total = first * len(solvers) + (trial * (len(solvers) - 1) + iterations if free_weights else 0)
-    noise, truth = fine(model, trajectories, seed_of(seed, "tune"))
+    enough = max(EARLY, len(task[0]) // 4) if free_weights else len(task[0])
+    early = task[0][:enough], task[1][:enough]
     found, behind = [solvers[0].state()], 0
 
-    def search(solver: Solver, count: int) -> None:
+    def search(solver: Solver, count: int, task: Task) -> None:
         nonlocal behind
-        solver.descend(count, noise, truth, lambda done: watch and watch(behind + done, total))
-        behind += count
-        found.append(solver.state())
 
-    def loss(state: State) -> float:
-        return float(solvers[0].loss(carried(model, noise, *state), truth))
+        def told(done: int) -> None:
+            keep(solver)
+            if watch:
+                watch(behind + done, total)
+
+        solver.descend(count, *task, told)
+        keep(solver)
+        behind += count
+
+    def keep(solver: Solver) -> None:
+        state = solver.state()
+        if all(later < t for t, later in pairwise(state[0])):
+            found.append(state)
 
     for solver in solvers:
-        search(solver, first)
+        search(solver, first, early)
     if free_weights:
         for solver in solvers:
             solver.free_weights()
-            search(solver, trial)
-        losses = [loss(solver.state()) for solver in solvers]
-        search(solvers[0] if losses[0] < LEAD * losses[-1] else solvers[-1], iterations - trial)
-    best = min(found, key=loss)
-    noise, truth = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
-    radius = float(truth.square().flatten(1).sum(1).mean().sqrt())
+            search(solver, trial, early)
+        losses = [float(solver.loss(solver.run(early[0]), early[1]).detach()) for solver in solvers]
+        search(solvers[0] if losses[0] < LEAD * losses[-1] else solvers[-1], iterations - trial, task)
+    return found
 
-    def apart(state: State) -> tuple[float, float]:
-        squares = (carried(model, noise, *state) - truth).square().flatten(1).sum(1)
-        return float(squares.mean().sqrt()) / radius, float(squares.median().sqrt()) / radius
 
-    (before, median_before), (error, median) = apart(found[0]), apart(best)
-    times, changes, isotropic = best
-    return Tuning(times, changes, error, before, median, median_before, len(noise), isotropic)
+def _squares(model: Any, task: Task, state: State) -> Tensor:
+    """Squared distances to the fine solution (n,)."""
+    noise, truth = task
+    return (carried(model, noise, *state) - truth).square().flatten(1).sum(1)
 
 
 def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -128,7 +128,7 @@ def difrun_grids() -> list[Component]:
             "pilot",
             "difrun.pilot:pilot",
             "Steps where the trajectories of this very model bend",
-            provides={"fitted"},
+            provides={"fitted", "sampler"},
             requires={"gaussian", "ode"},
         ),
     ]

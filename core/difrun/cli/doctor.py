@@ -35,6 +35,7 @@ VOCABULARY = {
     "law",
     "data",
     "fitted",
+    "sampler",
     "tuned",
     "chain",
 }

@@ -159,8 +159,8 @@ def _row(
     steps, chunk = where["steps"], subject.plan.sample.chunk
     dataset, label = subject.parts.dataset, subject.plan.sample.label
     labels = sampling.labels_of(subject.model, dataset, label, subject.n)
-    times = grid_times(grid, subject.model, steps)
     method = made(sampler)
+    times = grid_times(grid, subject.model, steps, method)
 
     def draw(n: int, model: Any, watch: Callable[[int, int], None]) -> Tensor:
         return generate(

@@ -37,8 +37,9 @@ def scene_of(
 
 def sampled(plan: Plan, parts: Parts, model: Any, device: torch.device, n: int) -> tuple[list[float], Tensor]:
     """Times of the run's own grid and frames (steps + 1, n, ...) of its sampler, from the prior."""
-    times = grid_times(plan.grid, model, plan.sample.steps)
-    return list(times), trajectory(plan, parts, model, device, made(plan.sampler), times, n)
+    sampler = made(plan.sampler)
+    times = grid_times(plan.grid, model, plan.sample.steps, sampler)
+    return list(times), trajectory(plan, parts, model, device, sampler, times, n)
 
 
 def trajectory(

@@ -90,9 +90,14 @@ def guided(model: ScoreModel, guidance: tuple[Chosen, ...], context: Context) ->
     return model
 
 
-def grid_times(grid: Chosen, model: ScoreModel, steps: int) -> list[float]:
-    """The times of a grid; one that is fitted gets the model, any other its process."""
-    return made(grid, model if "fitted" in grid.entry.component.provides else model.process, steps)
+def grid_times(grid: Chosen, model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
+    """The times of a grid; one that is fitted gets the model, any other its process.
+
+    sampler: what is to take the steps, for a grid that asks for it; None where that is no sampler.
+    """
+    asked = grid.entry.component.provides
+    more = {"sampler": sampler} if "sampler" in asked else {}
+    return made(grid, model if "fitted" in asked else model.process, steps, **more)
 
 
 def made(chosen: Chosen, *args: Any, **context: Any) -> Any:

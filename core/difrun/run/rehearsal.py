@@ -63,9 +63,10 @@ def _run(plan: Plan) -> None:
         trainer.run()
         trainer.finish()
     model = guided(parts.model, plan.guidance, Context(parts.dataset, trial=True))
-    times = grid_times(plan.grid, model, plan.sample.steps)
+    sampler = made(plan.sampler)
+    times = grid_times(plan.grid, model, plan.sample.steps, sampler)
     labels = labels_of(model, parts.dataset, None, plan.sample.n)
-    samples = generate(made(plan.sampler), model, plan.sample.n, times, labels=labels)
+    samples = generate(sampler, model, plan.sample.n, times, labels=labels)
     for metric in plan.metrics:
         random = torch_generator(0, "rehearsal")
         if "labels" in metric.entry.component.provides:

@@ -128,11 +128,12 @@ def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]
     began = time.perf_counter()
     facts = order.facts()
     counted = Counted(model) if facts["evaluations"] is None else None
+    sampler = made(order.sampler)
     samples = generate(
-        made(order.sampler),
+        sampler,
         counted or model,
         order.n,
-        grid_times(order.grid, model, order.steps),
+        grid_times(order.grid, model, order.steps, sampler),
         seed=seed_of(order.seed, "samples"),
         chunk=order.chunk,
         device=run.device,

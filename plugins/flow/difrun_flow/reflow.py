@@ -86,7 +86,7 @@ def couples(
             "Choose a deterministic one: --dataset.sampler heun"
         )
     model, process = run.model, run.parts.process
-    times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps)
+    times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps, method)
     noises, samples, labels = [], [], _labels(run, n)
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
