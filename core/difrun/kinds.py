@@ -15,7 +15,9 @@ What a network predicts may also be
     edm       | (σ/(σ_d S), −α σ_d/S)          Karras et al., 2022, arXiv 2206.00364, S² = α²σ_d² + σ²
 
 whose meaning depends on the data: x̂_0 is counted from their mean, σ_d is their standard deviation. It is therefore no
-kind that a model can be asked for, but a parameterisation of a network (`difrun.network.NetworkModel`).
+kind that a model can be asked for, but a parameterisation of a network (`difrun.network.NetworkModel`). A network that
+predicts `score` puts out σ∇ log p_t, (0, −1), as the score itself runs from 1/80 to 500 over the noise levels of some
+processes, and no network follows that (Song and Ermon, 2020, arXiv 2006.09011, section 3.2).
 
 Given x and a prediction A = a·x̂_0 + b·ε̂ the pair (x̂_0, ε̂) follows from two equations, and with it any other kind
 B = c·x̂_0 + d·ε̂:
@@ -55,6 +57,8 @@ def row(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
     if kind == "edm" and data_std is not None:
         total = (at.alpha**2 * data_std**2 + at.var) ** 0.5
         return at.sigma / (data_std * total), -at.alpha * data_std / total
+    if kind == "score" and data_std is not None:
+        return 0.0, -1.0
     try:
         return KINDS[kind](at)
     except KeyError:
@@ -73,7 +77,7 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
     data_std: σ_d, where the source is what a network predicts. Raises DifrunError where there are none: the source
     speaks of the noise alone and α = 0, or of x_0 alone and σ = 0 (for tensors they are not finite there).
     """
-    if source == target and target in KINDS:
+    if source == target and target in KINDS and (source != "score" or data_std is None):
         return 0.0, 1.0
     c, d = row(target, at)
     a, b = row(source, at, data_std)

@@ -62,10 +62,9 @@ class Pilot:
     """What the pilot has found for a model.
 
     weights: the fingerprint of those it had. clocks: v (STEPS + 1,), decreasing and evenly spaced. y: there, as it
-    counts at the end (STEPS + 1, trajectories, d). gains: by how much a kick grows from there on (STEPS + 1,
-    trajectories). slopes: of y against the clock of the frame, or projections of
-    them. grids: those that were asked for, by steps and
-    scheme.
+    counts at the end (STEPS + 1, trajectories, d), for those that stay near the data. gains: by how much a kick grows
+    from there on (STEPS + 1, trajectories). slopes: of y against the clock of the frame, or projections of them.
+    grids: those that were asked for, by steps and scheme.
     """
 
     weights: list[float]
@@ -75,6 +74,9 @@ class Pilot:
     slopes: Tensor
     grids: dict[tuple[int, Any], list[float]] = attrs.field(factory=dict)
 
+
+FAR = 100.0
+"""Size of y, which is of the order of 1, beyond which a trajectory of a network is lost, and no measure for others."""
 
 _pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 
@@ -94,7 +96,7 @@ def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
         scheme = sampler.scheme(steps) if isinstance(sampler, Adams) and steps in REFINED else None
         if (steps, scheme) not in found.grids:
             places = _places(found, steps)
-            if scheme is not None:
+            if scheme is not None and found.y.shape[1]:
                 places = _refined(model, found, places, *scheme)
             clocks = np.interp(places, np.arange(STEPS + 1), found.clocks)
             times = _times(model.process, clocks, model.data_std)
@@ -104,6 +106,8 @@ def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
 
 def _places(found: Pilot, steps: int) -> np.ndarray:
     """Where the steps begin and end, as places of the fine grid."""
+    if not found.y.shape[1]:  # nothing is known: equal steps in v
+        return np.linspace(0, STEPS, steps + 1)
     order, corrected = Adams().scheme(steps)
     monitor = _monitor(found.clocks, found.y, found.gains, min(order + corrected, 4))
     share = np.concatenate([[0.0], np.cumsum(0.5 * (monitor[1:] + monitor[:-1]))])
@@ -168,6 +172,8 @@ def _solved(model: Any) -> Pilot:
         y = torch.stack([frame.enter(x, at) for x, at in zip(path, instants, strict=True)])
         y, slopes = (_as_they_count(frame, values) for values in (y, slopes))
         gains = _gains(centred, frame, times, path, y)
+        near = (y.abs() < FAR).all(2).all(0) & slopes.isfinite().all(2).all(0) & gains.isfinite().all(0)
+        y, gains, slopes = y[:, near], gains[:, near], slopes[:, near]
         if type(frame) is GaussianFrame:
             slopes = _fewer(slopes)
         _pilots[model] = Pilot(weights, clocks, y, gains, slopes)

@@ -245,6 +245,27 @@ def test_rounding_does_not_move_the_grid():
     assert np.abs(grids[0] - grids[1]).max() < 0.2
 
 
+@pytest.mark.parametrize("lost", [math.nan, 1e9])
+def test_the_pilot_does_without_trajectories_that_are_lost(lost):
+    """Where a half of them is led astray, the others give the grid they give alone; where all are, steps are equal."""
+
+    class Wild(ExactMixture):
+        def predict(self, x, at, kind):
+            return torch.where(x.sum(1, keepdim=True) > self.border, lost, super().predict(x, at, kind))
+
+    model = Wild(ring(), ReferenceVE())
+    model.border = 1.0
+    assert 4 < _solved(model).y.shape[1] < 60
+    for sampler in (None, Adams()):
+        times = np.log(pilot(model, 20, sampler))
+        assert np.abs(times - np.log(pilot(ExactMixture(ring(), ReferenceVE()), 20, sampler))).max() < 0.5
+    model = Wild(ring(), ReferenceVE())
+    model.border = -math.inf
+    times = torch.tensor(pilot(model, 20, Adams()), dtype=torch.float64)
+    steps = (times / (0.03 * model.data_std)).asinh().diff()
+    torch.testing.assert_close(steps, steps.mean().expand(20), rtol=1e-6, atol=1e-6)
+
+
 def test_the_pilot_works_around_a_centre():
     """A process with a mean gives the grid of the same process without one, for data moved with it, to 1e-3."""
 
