@@ -8,7 +8,7 @@ trajectories are kicked at a few places along their own bend, and solved to the 
 direction and far apart between trajectories; its root is what proved safe on laws of 2 to 64 dimensions.
 
 Such a grid is best in the limit of many steps, and good for few and for other samplers. For `adams` it is refined from
-13 to 40 steps, where that is of order 4 or 5 (`difrun.local_error`): the slopes of the fine trajectories are kept, and
+13 to 49 steps, where that is of order 4 (`difrun.local_error`): the slopes of the fine trajectories are kept, and
 no evaluation is added.
 """
 
@@ -49,7 +49,7 @@ KICK = 0.02
 STRIDE = 4
 """Kicked trajectories are solved with a step for so many of the others."""
 
-REFINED = range(13, 41)
+REFINED = range(13, 50)
 """Numbers of steps for which the grid is refined: with fewer, a sampler strays too far from the fine trajectories for
 what is known along them; for more, these are too coarse themselves to judge a step."""
 

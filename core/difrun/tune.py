@@ -53,11 +53,8 @@ samples far off on noise that it has not seen."""
 MOST_STEPS = 60
 
 FEW_COORDINATES = 16
-LEARNT_FROM = 2048, 1024
+LEARNT_FROM = 2048, 512
 """Trajectories to learn from, for few coordinates and for many; those near a separatrix are rare, and decide."""
-
-EARLY = 256
-"""Of these at least so many, and a quarter, are enough for what comes before the search for all weights."""
 
 Watch = Callable[[int, int], Any]
 """Called with the number of iterations done and of all."""
@@ -102,7 +99,7 @@ def tune(
 ) -> Tuning:
     """Optimise the grid of `adams` for `steps` evaluations of `model`; then, if asked, every weight as well.
 
-    trajectories: solved finely to learn from; by default 2048 where the data have at most 16 coordinates, and 1024
+    trajectories: solved finely to learn from; by default 2048 where the data have at most 16 coordinates, and 512
     beyond, where each tells more. Of the pilot grid and all that the search went through, the one is kept that is
     nearest to the fine solution on as many others (in the mean of ‖e‖), as a search that goes on learns at last by
     heart how to lead the few next to a separatrix. Twice as many others again measure the gain.
@@ -147,11 +144,9 @@ def _searched(
         solvers.append(Solver(asked, times, isotropic=True))
     first, trial = min(iterations, GRID_ITERATIONS), min(iterations, TRIAL) if len(solvers) > 1 else 0
     total = first * len(solvers) + (trial * (len(solvers) - 1) + iterations if free_weights else 0)
-    enough = max(EARLY, len(task[0]) // 4) if free_weights else len(task[0])
-    early = task[0][:enough], task[1][:enough]
     found, behind = [solvers[0].state()], 0
 
-    def search(solver: Solver, count: int, task: Task) -> None:
+    def search(solver: Solver, count: int) -> None:
         nonlocal behind
 
         def told(done: int) -> None:
@@ -169,13 +164,13 @@ def _searched(
             found.append(state)
 
     for solver in solvers:
-        search(solver, first, early)
+        search(solver, first)
     if free_weights:
         for solver in solvers:
             solver.free_weights()
-            search(solver, trial, early)
-        losses = [float(solver.loss(solver.run(early[0]), early[1]).detach()) for solver in solvers]
-        search(solvers[0] if losses[0] < LEAD * losses[-1] else solvers[-1], iterations - trial, task)
+            search(solver, trial)
+        losses = [float(solver.loss(solver.run(task[0]), task[1]).detach()) for solver in solvers]
+        search(solvers[0] if losses[0] < LEAD * losses[-1] else solvers[-1], iterations - trial)
     return found
 
 

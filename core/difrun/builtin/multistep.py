@@ -39,7 +39,8 @@ class Adams(AdamsOptions, Multistep):
     known, Adams–Moulton correctors, on any grid. One network evaluation per step.
 
     `order` is that of the corrected method, the predictor's plus 1. By default it grows with the number of steps n, as
-    high orders pay on fine grids only: 2, not corrected, for n < 7; 3 for n < 13; 4 for n < 25; 5 from there on.
+    high orders pay on fine grids only: 1, not corrected, for n < 5; 2 for n < 7; 3 for n < 13; 4 for n < 50; 5 from
+    there on. Exact scores would bear an order more from 24 steps on, and from 5; networks that are rough do not.
     """
 
     @property
@@ -53,8 +54,8 @@ class Adams(AdamsOptions, Multistep):
         if self.fixed_order is not None:
             return max(1, self.fixed_order - 1), self.fixed_order > 1
         if steps < 7:
-            return 2, False
-        return (2 if steps < 13 else 3 if steps < 25 else 4), True
+            return 1, steps >= 5
+        return (2 if steps < 13 else 3 if steps < 50 else 4), True
 
 
 class Exponential(ExponentialOptions, Multistep):
