@@ -192,7 +192,7 @@ def test_adams_on_a_pilot_grid_beats_heun_at_equal_evaluations(evaluations, boun
 
 
 def test_principal_axes_pay_where_the_data_are_long_and_thin():
-    """Two rows of twelve modes, eleven times as long as wide: with eight steps half the error, or less."""
+    """Two rows of twelve modes, eleven times as long as wide: with six steps two thirds of the error, or less."""
     along = torch.arange(12) * 0.8 - 4.4
     rows = torch.cat([torch.stack([along, torch.full((12,), side)], 1) for side in (0.25, -0.25)])
     cos, sin = math.cos(0.5), math.sin(0.5)
@@ -204,8 +204,8 @@ def test_principal_axes_pay_where_the_data_are_long_and_thin():
         model.cov = cov
         x = noise(model, 256, seed=5)
         truth = integrate(Adams(), model, x, pilot(model, 300))
-        errors.append(rms(integrate(Adams(), model, x, pilot(model, 8)) - truth))
-    assert errors[0] < errors[1] / 2, errors
+        errors.append(rms(integrate(Adams(), model, x, pilot(model, 6)) - truth))
+    assert errors[0] < errors[1] / 1.5, errors
 
 
 def test_the_pilot_puts_steps_where_trajectories_bend():

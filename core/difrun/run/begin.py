@@ -15,7 +15,7 @@ from difrun.registry import get_registry
 from difrun.run import faults, lock, sampling, snapshot, tuning
 from difrun.run.device import choose_device
 from difrun.run.folder import Folder
-from difrun.run.parts import build, grid_times, guided, made
+from difrun.run.parts import build, grid_times, guided
 from difrun.run.run import Run
 from difrun.run.training import with_threads
 
@@ -55,7 +55,7 @@ def start(
         if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
             times = grid_times(plan.grid, parts.model, plan.sample.steps)
             parts.model.refuse_times(times)
-        refuse_noise(made(plan.sampler), plan.sample.noise, parts.model, times)
+        refuse_noise(sampling.sampler_for(plan.sampler, parts.dataset), plan.sample.noise, parts.model, times)
         trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
         sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
         plan = with_threads(plan, parts, device, listener)

@@ -19,7 +19,7 @@ from difrun.randomness import Generator, seed_of
 from difrun.registry import get_registry
 from difrun.run import evaluation, faults, sampling
 from difrun.run.comparison import Comparison, Row, place
-from difrun.run.parts import grid_times, made
+from difrun.run.parts import grid_times
 from difrun.run.run import Run
 from difrun.run.subject import Subject, named_apart, pairs
 from difrun.run.threads import threads
@@ -159,7 +159,7 @@ def _row(
     steps, chunk = where["steps"], subject.plan.sample.chunk
     dataset, label = subject.parts.dataset, subject.plan.sample.label
     labels = sampling.labels_of(subject.model, dataset, label, subject.n)
-    method = made(sampler)
+    method = sampling.sampler_for(sampler, subject.parts.dataset)
     times = grid_times(grid, subject.model, steps, method)
 
     def draw(n: int, model: Any, watch: Callable[[int, int], None]) -> Tensor:

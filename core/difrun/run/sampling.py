@@ -117,6 +117,18 @@ def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor
     return torch.full((n,), number)
 
 
+def sampler_for(chosen: Chosen, dataset: Dataset) -> Any:
+    """The sampler, made. Raises DifrunError for one that needs a score, where a model learnt from couples has none."""
+    sampler = made(chosen)
+    if dataset.noise is not None and sampler.stochastic:
+        raise DifrunError(
+            f"sampler '{chosen.name}' is stochastic, and needs the score of noised data. A model of couples, each with "
+            "its own noise, knows the velocity of a flow, from which no score follows: its samples would be of "
+            "another law. Choose a deterministic sampler, such as --sampler adams, heun or euler."
+        )
+    return sampler
+
+
 def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
 
@@ -128,7 +140,7 @@ def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]
     began = time.perf_counter()
     facts = order.facts()
     counted = Counted(model) if facts["evaluations"] is None else None
-    sampler = made(order.sampler)
+    sampler = sampler_for(order.sampler, run.parts.dataset)
     samples = generate(
         sampler,
         counted or model,

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import attrs
 import numpy as np
 import pytest
 import torch
@@ -18,8 +19,9 @@ from difrun.loss import Loss
 from difrun.mixture import GaussianMixture
 from difrun.model import ScoreModel
 from difrun.network import NetworkModel
-from difrun.run import reopen, start
+from difrun.run import likelihood, reopen, start
 from difrun.run.parts import grid_times
+from difrun.run.sampling import sampler_for
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun.train import Trainer
 from difrun_flow.loss import flow
@@ -83,15 +85,32 @@ def test_the_couples_are_those_of_the_flow(runs):
     data = second.parts.dataset
     assert data.name == "reflow"
     assert data.noise.shape == data.train.shape == (6000, 2)
-    times = grid_times(first.plan.grid, first.model, first.plan.sample.steps)
-    end = (
-        integrate(first.plan.sampler.make(), first.model, data.noise[:500], times) / FLOW.at(FLOW.t_min).alpha
-    )
+    sampler = first.plan.sampler.make()
+    times = grid_times(first.plan.grid, first.model, first.plan.sample.steps, sampler)
+    end = integrate(sampler, first.model, data.noise[:500], times) / FLOW.at(FLOW.t_min).alpha
     torch.testing.assert_close(data.train[:500], end, rtol=1e-4, atol=1e-4)
     assert data.noise.mean(0).abs().max() < 5 / 6000**0.5
     assert (data.noise.var(0) - 1).abs().max() < 5 * (2 / 6000) ** 0.5
     assert torch.equal(data.held_out, first.parts.dataset.held_out)
     assert data.law is first.parts.dataset.law or torch.equal(data.law.means, first.parts.dataset.law.means)
+
+
+def test_no_score_is_asked_of_couples(runs):
+    """Samplers that need one are refused before anything is drawn or trained, and the likelihood has no bound."""
+    second = runs[1]
+    sde = resolve({"process": "flow", "sampler": "ancestral"}).sampler
+    with pytest.raises(
+        DifrunError, match=r"'ancestral' is stochastic, and needs the score .* adams, heun or euler"
+    ):
+        sampler_for(sde, second.parts.dataset)
+    assert sampler_for(sde, runs[0].parts.dataset).stochastic
+    plan = attrs.evolve(second.plan, sampler=sde)
+    with pytest.raises(DifrunError, match="needs the score"):
+        start(plan, second.path.parent / "third")
+    assert not (second.path.parent / "third").exists()
+    found = likelihood.measure(second, likelihood.Request(n=20, steps=10, times=8))
+    assert "gap" in found
+    assert not {"nll_bound", "gap_bound"} & set(found)
 
 
 def test_the_second_run_is_restored_from_its_folder(runs):
