@@ -1,6 +1,7 @@
 """`difrun evaluate RUN --likelihood`: every process with the exact score, units, words, and what is kept."""
 
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -186,6 +187,24 @@ def test_it_is_told_kept_and_reported(small):
     assert page.count("−log p, probability flow") == 1
 
 
+@pytest.mark.parametrize("columns", [80, 200])
+def test_it_fits_into_the_terminal_and_says_which_part_is_at_work(small, columns):
+    """No line is wider than the terminal, whether the meanings stand in the table or below; three parts are told."""
+    with mock.patch("difrun.cli.likelihood.width", return_value=columns):
+        said = difrun("evaluate", small, "--likelihood.n", "20", "--likelihood.steps", "4")
+    lines = [line for line in said.splitlines() if not line.startswith("Report: ")]
+    assert max(map(len, lines)) <= columns
+    assert ("meaning" in said) == (columns == 200)
+    for words in (
+        "gap, probability flow",
+        "how much the model loses: the divergence KL(law ‖ model)",
+        "Likelihood: probability flow ...\n  4/4  steps\n",
+        "Likelihood: bound ...\n  20/20  examples\n",
+        "Likelihood: probability flow with half the steps ...\n  2/2  steps\n",
+    ):
+        assert " ".join(words.split()) in " ".join(said.split())
+
+
 def test_a_run_measures_it_where_it_is_asked_to(tmp_path):
     """At the end, printed and kept; not again when the run is resumed."""
     flags = ("--process", "ou", "--dataset", "blobs", *EXACT, "--process.noise-floor", "0.1")
@@ -202,4 +221,4 @@ def test_a_run_measures_it_where_it_is_asked_to(tmp_path):
 def test_what_cannot_be_measured_is_refused_in_words(small, tmp_path):
     said = difrun("evaluate", small, "--likelihood.n", "10001", code=1)
     assert "has 10000 held-out examples; the likelihood of 10001 was asked for (--likelihood.n)" in said
-    assert "0 is not in the range x>=1" in difrun("evaluate", small, "--likelihood.steps", "0", code=2)
+    assert "0 is not in the range 1<=x<=100000" in difrun("evaluate", small, "--likelihood.steps", "0", code=2)
