@@ -221,4 +221,6 @@ def test_a_run_measures_it_where_it_is_asked_to(tmp_path):
 def test_what_cannot_be_measured_is_refused_in_words(small, tmp_path):
     said = difrun("evaluate", small, "--likelihood.n", "10001", code=1)
     assert "has 10000 held-out examples; the likelihood of 10001 was asked for (--likelihood.n)" in said
-    assert "0 is not in the range 1<=x<=100000" in difrun("evaluate", small, "--likelihood.steps", "0", code=2)
+    assert "0 is not in the range 1<=x<=100000" in difrun(
+        "evaluate", small, "--likelihood.steps", "0", code=2
+    )
