@@ -87,6 +87,22 @@ def _has_classes(metric: Registered, chosen: Chosen) -> bool:
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
 
+def partners(registry: Registry, kind: str, entry: Registered) -> list[str]:
+    """Names of the components of one kind that can be beside `entry` in some whole run.
+
+    `Registry.compatible` asks less: whether other kinds offer what each of the two needs, be it never together. Kinds
+    of which nothing is installed are left out of the run.
+    """
+    found = []
+    for other in registry.entries(kind):
+        chosen: Chosen = {"guidance": (), "metric": ()}
+        chosen |= {each.kind: (each,) if each.kind in MANY else each for each in (entry, other)}
+        absent = [each for each in ORDER if each not in chosen and registry.entries(each)]
+        if not unmet(registry, chosen) and _fill(registry, absent, chosen) is not None:
+            found.append(other.label)
+    return found
+
+
 def _notes(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Iterator[str]:
     """That nothing is trained, where the user did not ask for that."""
     model, process = chosen["model"], chosen["process"]

@@ -34,6 +34,9 @@ def _threads(_: Any, __: attrs.Attribute, value: Any) -> None:
 
 Threads = int | Literal["auto"] | None
 
+MOST_STEPS = 100_000
+"""Of sampling: more are a slip of the hand, or would take days."""
+
 
 @attrs.frozen
 class GeneralOptions:
@@ -79,7 +82,7 @@ class SampleOptions:
     """How many samples, in how many steps."""
 
     n: int = option(10000, "Samples to draw.", ge(1))
-    steps: int = option(30, "Sampling steps.", ge(1))
+    steps: int = option(30, "Sampling steps.", ge(1), le(MOST_STEPS))
     chunk: int = option(
         4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
     )

@@ -14,6 +14,13 @@ class ConfigError(DifrunError):
     """A wrong name, option, value or combination; found before any work is done. Exit code 2."""
 
 
+def no_run(folder: Path | str, config: Path) -> ConfigError:
+    """The error for a folder without a run.toml."""
+    return ConfigError(
+        f"There is no run in {folder}: {config} does not exist. 'difrun run' prints the folder that it makes."
+    )
+
+
 class Interrupted(DifrunError):
     """The work on the run in `folder` was asked to stop, and stopped where nothing is lost.
 

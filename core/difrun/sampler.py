@@ -25,11 +25,13 @@ class Sampler:
         for a method that chooses its own steps or was made for one grid.
     evaluations: calls of the model in one step; None where it depends on the trajectory.
     stochastic: whether the step draws random numbers.
+    accuracy: names of the options that set the accuracy in the place of the number of steps, which a run then tells.
     """
 
     order: int | None
     evaluations: int | None = 1
     stochastic: bool = False
+    accuracy: Sequence[str] = ()
 
     def evaluations_in(self, steps: int) -> int | None:
         """Calls of the model on a grid of so many steps; None where only the run will tell, which then counts them."""

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from difrun.builtin.multistep import Adams
+from difrun.builtin.options import TUNABLE
 from difrun.classes import typical
 from difrun.descent import descend
 from difrun.errors import DifrunError
@@ -49,8 +50,6 @@ TRIAL = 20
 LEAD = 0.5
 """The principal frame goes on where its loss is less than so many times the other's: close by, the other has fewer
 samples far off on noise that it has not seen."""
-
-MOST_STEPS = 60
 
 FEW_COORDINATES = 16
 LEARNT_FROM = 2048, 512
@@ -105,9 +104,10 @@ def tune(
     heart how to lead the few next to a separatrix. Twice as many others again measure the gain.
     Raises DifrunError for fewer than 2 steps or more than 60.
     """
-    if not 2 <= steps <= MOST_STEPS:
+    if steps not in TUNABLE:
         raise DifrunError(
-            f"Tuning is for 2 to {MOST_STEPS} steps, not {steps}: beyond, there is nothing to gain."
+            f"Tuning is for {TUNABLE[0]} to {TUNABLE[-1]} steps, not {steps}: one step has no grid to tune, and beyond "
+            "there is nothing to gain."
         )
     if trajectories is None:
         trajectories = LEARNT_FROM[math.prod(model.shape) > FEW_COORDINATES]

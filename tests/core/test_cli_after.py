@@ -57,7 +57,7 @@ def test_help_says_what_comes_from_the_run(made, call, work):
     """Named by the run, by the user, or not known without a run: the seed is never that of the run itself."""
     told = " ".join(call("sample", "--help")[1].split())
     assert "Seed of every random number of the run. [default: the run's, plus 1]" in told
-    assert "Sampling steps. [default: as in the run; >= 1]" in told
+    assert "Sampling steps. [default: as in the run; >= 1, <= 100000]" in told
     assert "Sampler. [default: as in the run]" in told
     told = " ".join(call("sample", "r", "--sampler", "heun", "--help")[1].split())
     assert "Sampler. [chosen: heun]" in told

@@ -109,7 +109,7 @@ def test_without_a_run_the_exact_model_is_taken(call, asked):
     ("arguments", "words"),
     [
         (("run", "--steps", "5,x"), "'--steps': expected whole numbers separated by commas, such as 5,10,20"),
-        (("run", "--steps", "0"), "'--steps': a number of steps is at least 1"),
+        (("run", "--steps", "0"), "'--steps': expected 1 to 100000 steps, not 0"),
         (("run", "--sampler", "heum"), "'--sampler': No sampler is called 'heum'. Did you mean 'heun'?"),
         (("run", "--sampler", "heun,"), "'--sampler': expected names separated by commas"),
         (("run", "--grid", "rhoo"), "'--grid': No grid is called 'rhoo'. Did you mean 'rho'?"),

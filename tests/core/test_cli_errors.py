@@ -46,7 +46,7 @@ TOY = ("--process", "toy")
         ((*TOY, "--process.theta", "-1"), "--process.theta: must be > 0, <= 10; got -1.0"),
         ((*TOY, "--process.theta", "fast"), "--process.theta: expected a number, > 0, <= 10; got fast"),
         ((*TOY, "--process.shape", "fla"), "--process.shape: expected one of flat, steep; got fla"),
-        ((*TOY, "--steps", "0"), "--steps: must be >= 1; got 0"),
+        ((*TOY, "--steps", "0"), "--steps: must be >= 1, <= 100000; got 0"),
         ((*TOY, "--seed", "1.5"), "--seed: expected a whole number; got 1.5"),
         ((*TOY, "--device", "gpu"), "--device: expected auto, cpu, cuda, cuda:N or mps; got gpu"),
         (

@@ -8,6 +8,7 @@ import torch
 
 from difrun.builtin.mlp import MLP
 from difrun.builtin.multistep import Adams
+from difrun.builtin.options import TUNABLE
 from difrun.builtin.tuned import Tuned, tuned
 from difrun.errors import DifrunError
 from difrun.exact import ExactMixture
@@ -151,5 +152,9 @@ def test_sampler_and_grid_use_what_was_tuned_and_refuse_what_was_not():
         tuned(model, 6)
     with pytest.raises(DifrunError, match="--grid tuned"):
         integrate(Tuned(), model, noise, pilot(model, 5))
+    for steps, many in ((1, "1 step"), (61, "61 steps")):
+        with pytest.raises(DifrunError, match=f"tuned for {many} of this model.* is for 2 to 60 steps"):
+            tuned(model, steps)
+    assert (TUNABLE[0], TUNABLE[-1]) == (2, 60)
     with pytest.raises(DifrunError, match="2 to 60 steps, not 1"):
         tune(model, 1)

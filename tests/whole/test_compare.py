@@ -11,7 +11,7 @@ import torch
 import difrun as package
 from difrun import registry
 from difrun.endpoint import radius
-from difrun.errors import ConfigError, DifrunError, Interrupted
+from difrun.errors import ConfigError, Interrupted
 from difrun.exact import ExactMixture
 from difrun.integrate import generate
 from difrun.listener import Listener
@@ -183,6 +183,11 @@ def test_the_csv_says_what_the_json_says(folder):
     for row, line in zip(rows, lines, strict=True):
         assert {key: "" if value is None else str(value) for key, value in row.items()} == line
     assert (folder / "c" / "compare.png").read_bytes().startswith(b"\x89PNG")
+    few = ("--sampler", "heun", "--steps", "2", "--n", "40", "--metric", "energy")
+    difrun("compare", *GMM, *few, "--out", "plain")
+    assert list(lines_of(folder / "plain")[0]) == list(
+        lines[0]
+    )  # without --exact, and where no row needs a note
     assert "failed" in said
     assert "burst on rho, 3 steps: 60 of 60 samples are not finite" in said
 
@@ -223,7 +228,11 @@ def test_runs_stand_beside_each_other_and_share_the_noise(folder):
     with without_pictures():
         for name, seed in (("a", 1), ("b", 2)):
             difrun("run", *GMM, "--n", "50", "--steps", "3", "--seed", seed, "--out", name)
-    said = difrun("compare", "a", "b", "--sampler", "euler", "--steps", "4", "--out", "c")
+    common = ("compare", "a", "b", "--sampler", "euler", "--steps", "4")
+    said = difrun(*common, "--exact", "--out", "d")
+    assert said.count("Note: the exact endpoints of 50 samples of every run are found") == 1
+    assert "There is no run in nope: nope/run.toml does not exist." in difrun("compare", "a", "nope", code=2)
+    said = difrun(*common, "--out", "c")
     first, second = rows_of(folder / "c")
     assert (first["run"], second["run"]) == ("a", "b")
     # An exact model does not depend on the seed of its run, and the noise is that of the first.
@@ -270,7 +279,7 @@ def test_results_are_not_overwritten_unasked(folder):
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("nope",), 2, "There is no run in nope"),
+        (("nope",), 2, "There is no run in nope: nope/run.toml does not exist. 'difrun run' prints"),
         (("--dataset", "gmm", "--model", "mlp"), 2, "model 'mlp' has to be trained first"),
         (("--dataset", "checkerboard"), 1, "needs a dataset whose law is a Gaussian mixture"),
         ((*GMM, "--n", "1"), 2, "--n 1: at least 2 samples"),
@@ -314,7 +323,7 @@ def test_from_python(folder):
         package.compare(plan, samplers=["heum"])
     with pytest.raises(ConfigError, match="name a run"):
         package.compare()
-    with pytest.raises(DifrunError, match="there is no run folder"):
+    with pytest.raises(ConfigError, match="There is no run in"):
         package.compare("nope")
     with pytest.raises(Interrupted) as stopped:
         package.compare(plan, out="s", steps=[2], n=40, listener=Stopped())

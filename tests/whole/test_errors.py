@@ -35,7 +35,7 @@ def here(tmp_path, monkeypatch):
             "process 'ou' has no option 'tehta' (--process.tehta). Did you mean '--process.theta'?",
         ),
         (("--process.theta", "-1"), "Invalid value for --process.theta: must be > 0; got -1"),
-        (("--steps", "0"), "Invalid value for --steps: must be >= 1; got 0"),
+        (("--steps", "0"), "Invalid value for --steps: must be >= 1, <= 100000; got 0"),
         (("--n", "0"), "Invalid value for --n: must be >= 1; got 0"),
         (("--train.steps", "-1"), "Invalid value for --train.steps: must be >= 0; got -1"),
         (

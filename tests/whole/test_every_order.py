@@ -22,26 +22,56 @@ REGISTRY = get_registry()
 PROCESSES = [entry.label for entry in REGISTRY.entries("process") if "gaussian" in entry.component.provides]
 
 
-def whole_numbers(validator: Any) -> list[int]:
-    """The values that an option with a range of whole numbers may take."""
-    inner = getattr(validator, "validator", validator)
-    return [k for k in getattr(inner, "options", ()) if isinstance(k, int)]
+EXPECTED = {
+    "adams",
+    *(f"adams-fixed_order={k}" for k in range(1, 7)),
+    *(f"exponential{way}" for way in ("", "(corrected=true)")),
+    *(f"exponential{way}-predictor_order={k}" for way in ("", "(corrected=true)") for k in (1, 2, 4)),
+    *("ddim", "dpmpp-2m", "dpmpp-2s", "dpmpp-3m", "edm-s_churn=0", "euler", "euler-maruyama-a=0.5"),
+    *("heun", "kutta3", "midpoint", "rk4", "sde-a=0.5"),
+}
+"""The methods of difrun and its plugins: what is found contains them, so that none goes untested unseen."""
 
 
-def variants() -> list[Any]:
-    """(name, sampler) for each deterministic sampler and each choice of its options."""
+def parts(validator: Any) -> list[Any]:
+    """The validators that one is made of: those of a list, and those within `optional`."""
+    several = getattr(validator, "_validators", None)
+    if several is None:
+        several = [validator.validator] if hasattr(validator, "validator") else []
+    return [deep for part in several for deep in parts(part)] or [validator]
+
+
+def others(sampler: Any, field: attrs.Attribute) -> list[Any]:
+    """Other values of an option: all of a range of whole numbers; the smallest where only that takes no chance."""
+    found = []
+    for part in parts(field.validator):
+        found += [k for k in getattr(part, "options", ()) if isinstance(k, int)]
+        if field.type is float and sampler.stochastic and getattr(part, "compare_op", "") == ">=":
+            found.append(part.bound)
+    return [value for value in found if value != field.default]
+
+
+def variants() -> dict[str, Any]:
+    """Name -> sampler for each deterministic sampler of a stated order and each choice of its options."""
     found = {}
     for entry in REGISTRY.entries("sampler"):
         if "gaussian" not in entry.component.requires:
             continue
         for subject in subjects(entry, REGISTRY):
-            found[subject.label] = subject.make()
+            found[subject.label] = sampler = subject.make()
             for field in attrs.fields(type(subject.options)):
-                for k in whole_numbers(field.validator):
-                    options = attrs.evolve(subject.options, **{field.name: k})
-                    found[f"{subject.label}-{field.name}={k}"] = subject.target(**values(options))
-    fixed = {label: made for label, made in found.items() if not made.stochastic and made.order is not None}
-    return [pytest.param(made, id=label) for label, made in fixed.items()]
+                for value in others(sampler, field):
+                    options = attrs.evolve(subject.options, **{field.name: value})
+                    found[f"{subject.label}-{field.name}={value:g}"] = subject.target(**values(options))
+    return {label: made for label, made in found.items() if not made.stochastic and made.order is not None}
+
+
+VARIANTS = variants()
+
+
+def test_none_is_left_out():
+    assert set(VARIANTS) >= EXPECTED, EXPECTED - set(VARIANTS)
+    assert len(PROCESSES) >= 6
 
 
 @functools.cache
@@ -60,7 +90,7 @@ def grid(process, steps):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-@pytest.mark.parametrize("sampler", variants())
+@pytest.mark.parametrize("sampler", VARIANTS.values(), ids=VARIANTS)
 def test_measured_orders_are_those_declared(sampler, name):
     """Distance to the exact end as steps^−order, ±0.3: from 80 to 160 steps, above order 2 from 160 to 320.
 

@@ -5,12 +5,15 @@ What there is, is asked of the registry: a new plugin is tested here without bei
 """
 
 import functools
+import itertools
 import math
+import re
 from itertools import pairwise
 
 import pytest
 import torch
 
+from difrun.choose import partners
 from difrun.exact import ExactMixture
 from difrun.integrate import generate
 from difrun.mixture import GaussianMixture
@@ -123,6 +126,39 @@ def test_the_matrix_prints_what_is_covered():
     }
     assert said == {(process.label, sampler.label) for process, sampler in PAIRS}
     assert len(said) > 6
+
+
+def test_show_names_what_can_meet_in_a_whole_run():
+    """`partners` of every component against all runs there are: process, dataset, model and grid by enumeration, and
+    beside each four the losses, samplers and guidances whose needs they meet; an exact model has no loss.
+    """
+    kinds = ("process", "dataset", "model", "grid", "loss", "sampler", "guidance")
+    meet = {(entry.kind, entry.qualified): {kind: set() for kind in kinds} for entry in REGISTRY.entries()}
+    for four in itertools.product(*(REGISTRY.entries(kind) for kind in kinds[:4])):
+        offered = frozenset().union(*(entry.component.provides for entry in four))
+        if not all(entry.component.requires <= offered for entry in four):
+            continue
+        beside = {
+            kind: [entry for entry in REGISTRY.entries(kind) if entry.component.requires <= offered]
+            for kind in kinds[4:]
+        }
+        if not beside["sampler"] or not (beside["loss"] or "exact" in offered):
+            continue
+        group = [*four, *itertools.chain(*beside.values())]
+        for one in group:
+            for other in group:
+                meet[one.kind, one.qualified][other.kind].add(other.label)
+    for kind in kinds:
+        for entry in REGISTRY.entries(kind):
+            for other in kinds:
+                if other != kind:
+                    assert set(partners(REGISTRY, other, entry)) == meet[kind, entry.qualified][other], (
+                        entry,
+                        other,
+                    )
+    heun = difrun("show", "heun").partition("Works with")[2]
+    assert "score" in heun
+    assert not {"cross-entropy", "elbo", "ising", "markov"} & set(re.findall(r"[\w-]+", heun))
 
 
 def test_a_wrong_law_would_be_noticed():

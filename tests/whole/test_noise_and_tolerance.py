@@ -42,7 +42,14 @@ def test_evaluations_that_the_trajectory_decides_are_counted(tmp_path):
     difrun("sample", loose, "--seed", 0, "--n", 300, "--chunk", 70, "--out", tmp_path / "chunks.npz")
     assert drawn(tmp_path, "chunks.npz")["evaluations"] == pytest.approx(counted, abs=0.2)
     np.testing.assert_allclose(samples(tmp_path, "chunks.npz"), samples(loose), atol=1e-3)
-    difrun("sample", loose, "--seed", 0, "--n", 300, "--sampler.rtol", 1e-6, "--out", tmp_path / "tight.npz")
+    tight = ("sample", loose, "--seed", 0, "--n", 300, "--sampler.rtol", 1e-6)
+    said = difrun(*tight, "--out", tmp_path / "tight.npz")
+    assert "chooses its steps itself" not in said
+    said = difrun(*tight, "--steps", 10, "--out", tmp_path / "ten.npz")
+    assert (
+        "Note: sampler 'adaptive' chooses its steps itself, and --steps 10 does not set its accuracy: "
+        "--sampler.rtol (now 1e-06) and --sampler.atol (now 0.0001) do"
+    ) in said
     assert drawn(tmp_path, "tight.npz")["evaluations"] > counted
     (loose / "metrics.json").unlink()
     with without_pictures():

@@ -153,7 +153,7 @@ def test_what_fails_is_an_ordinary_exception(by_command, tmp_path):
         api.resolve({"process": "uo"})
     with pytest.raises(DifrunError, match="already holds a run"):
         api.start(plan(), by_command)
-    with pytest.raises(DifrunError, match="there is no run folder"):
+    with pytest.raises(DifrunError, match="There is no run in"):
         api.reopen(tmp_path / "gone")
     run = api.start(plan(), tmp_path / "run")
     for use in (run.evaluate, run.report):

@@ -53,6 +53,10 @@ def test_what_is_printed_is_what_is_kept(tuned):
     folder, said = tuned
     kept = json.loads((folder / "tuning.json").read_text())
     assert sorted(kept) == ["4", "6"]
+    assert said.splitlines()[-3:] == [
+        "To use it:",
+        *(f"  difrun sample {folder} --sampler tuned --steps {steps}" for steps in kept),
+    ]
     for steps, tuning in kept.items():
         (row,) = [line.split() for line in said.splitlines() if line.split()[:1] == [steps]]
         names = ("median_before", "before", "median", "error")
@@ -70,12 +74,26 @@ def test_what_is_printed_is_what_is_kept(tuned):
             2,
             "expected whole numbers separated by commas, such as 5,10,20; got '4,x'",
         ),
-        (("tune", "--steps", "1"), 1, "Tuning is for 2 to 60 steps, not 1"),
+        (
+            ("sample", "--sampler", "tuned", "--steps", 1),
+            1,
+            "for 1 step of this model; tuned are 4, 6. 'difrun tune' is for 2 to 60",
+        ),
+        (("tune", "--steps", "1"), 2, "expected 2 to 60 steps, not 1: one step has no grid to tune"),
+        (("tune", "--steps", "6,61"), 2, "expected 2 to 60 steps, not 61"),
+        (("sample", "--steps", "9" * 20), 2, "Invalid value for --steps: must be >= 1, <= 100000; got 9999"),
+        (
+            ("compare", "--steps", "5," + "9" * 5000),
+            2,
+            "Invalid value for '--steps': expected 1 to 100000 steps, not 9999",
+        ),
     ],
 )
 def test_what_cannot_be_is_said(tuned, arguments, code, message):
     command, *rest = arguments
-    assert message in " ".join(difrun(command, tuned[0], *rest, code=code).split())
+    said = " ".join(difrun(command, tuned[0], *rest, code=code).split())
+    assert message in said
+    assert "Tuning ..." not in said
 
 
 def test_a_worse_tuning_does_not_replace_a_better_one(tuned):

@@ -79,6 +79,7 @@ class Adaptive(AdaptiveOptions, Sampler):
 
     order = None
     evaluations = None
+    accuracy = ("rtol", "atol")
 
     @property
     def table(self) -> Table:

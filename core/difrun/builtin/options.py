@@ -22,6 +22,10 @@ class MLPOptions:
     features: int = option(32, "Sinusoidal features of the noise level, an even number.", _even)
 
 
+TUNABLE = range(2, 61)
+"""Numbers of steps that a model can be tuned for: one step has no grid, and beyond there is nothing to gain."""
+
+
 @attrs.frozen
 class RhoOptions:
     rho: float = option(7.0, "Exponent ρ: larger values put more steps at small noise.", gt(0))

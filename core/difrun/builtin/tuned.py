@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from difrun.builtin.multistep import Adams
+from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
 from difrun.gaussian_frame import gaussian_frame
 from difrun.multistep import Multistep, begun
@@ -15,10 +16,15 @@ def found(model: Any, steps: int) -> Any:
     tunings = getattr(model, "tunings", {})
     if steps not in tunings:
         have = listed([str(count) for count in sorted(tunings)])
+        does = (
+            f"'difrun tune RUN --steps {steps}' does it, for a run that is trained and has no guidance."
+            if steps in TUNABLE
+            else f"'difrun tune' is for {TUNABLE[0]} to {TUNABLE[-1]} steps."
+        )
         raise DifrunError(
-            f"Nothing is tuned for {steps} steps of this model"
+            f"Nothing is tuned for {steps} step{'' if steps == 1 else 's'} of this model"
             + (f"; tuned are {have}" if have else "")
-            + f". 'difrun tune RUN --steps {steps}' does it, for a run that is trained and has no guidance."
+            + f". {does}"
         )
     return tunings[steps]
 

@@ -19,7 +19,7 @@ from difrun.cli.flags import (
     without_name,
 )
 from difrun.config import Part, Plan, assemble
-from difrun.errors import ConfigError, DifrunError
+from difrun.errors import ConfigError, DifrunError, no_run
 from difrun.options import Given
 from difrun.registry import Registered, Registry, get_registry
 from difrun.settings import (
@@ -326,7 +326,7 @@ def _file_settings(registry: Registry, params: Mapping[str, Any]) -> Settings:
     elif params.get("folder"):
         path = Path(params["folder"]) / "run.toml"
         if not path.exists():
-            raise ConfigError(f"There is no run in {params['folder']}: {path} does not exist.")
+            raise no_run(params["folder"], path)
     else:
         return Settings()
     return from_dict(read_file(path), registry, source=str(path))

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from difrun.api import KINDS
-from difrun.choose import ORDER, choose
+from difrun.choose import ORDER, choose, partners
 from difrun.cli.output import GAP, options_table, paragraph, reflowed, table, width
 from difrun.cli.source import find_source
 from difrun.errors import ConfigError
@@ -106,15 +106,12 @@ def _described(registry: Registry, entry: Registered) -> str:
     rows = _option_rows(entry)
     if rows:
         lines += ["", "Options", options_table(rows, width())]
-    fitting = {
-        kind: registry.compatible(kind, {entry.kind: entry})
+    rows = [
+        (f"  {plural(kind)}", listed(partners(registry, kind, entry)) or "none that is installed")
         for kind in (*ORDER, "guidance")
         if kind != entry.kind
-    }
-    partners = [
-        (f"  {plural(kind)}", listed(names) or "none that is installed") for kind, names in fitting.items()
     ]
-    return "\n".join([*lines, "", "Works with", table(partners, within=width())])
+    return "\n".join([*lines, "", "Works with", table(rows, within=width())])
 
 
 def _option_rows(entry: Registered) -> list[tuple[str, str]]:

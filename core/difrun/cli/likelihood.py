@@ -1,23 +1,24 @@
 """`difrun evaluate RUN --likelihood`: its flags, and what it prints."""
 
-import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
-from difrun.cli.output import table
+from difrun.cli.output import paragraph, table, width
+from difrun.config import MOST_STEPS
 
 if TYPE_CHECKING:
     from difrun.run.likelihood import Request
 
-WIDTH = 120
 
-
-def _number(name: str, least: int, help: str) -> click.Option:
+def _number(name: str, least: int, help: str, most: int | None = None) -> click.Option:
     return click.Option(
-        [f"--likelihood.{name}", f"likelihood_{name}"], type=click.IntRange(least), metavar="N", help=help
+        [f"--likelihood.{name}", f"likelihood_{name}"],
+        type=click.IntRange(least, most),
+        metavar="N",
+        help=help,
     )
 
 
@@ -26,10 +27,10 @@ LIKELIHOOD = (
         ["--likelihood"],
         is_flag=True,
         help="Log-likelihood of held-out examples, by the probability flow and by the ELBO, in nats and bits per "
-        "dimension.",
+        "dimension. Each of its numbers below asks for it, too.",
     ),
     _number("n", 1, "Held-out examples.  [default: 1000, or all if fewer]"),
-    _number("steps", 1, "Steps of the probability flow (fourth order).  [default: 100]"),
+    _number("steps", 1, "Steps of the probability flow (fourth order).  [default: 100]", MOST_STEPS),
     _number(
         "probes",
         0,
@@ -59,9 +60,16 @@ def asked(flag: bool, options: Mapping[str, int | None]) -> Asked | None:
 
 
 def likelihood_table(found: dict[str, Any]) -> str:
-    """The quantities in nats and bits per dimension, what each means, and how they were found."""
+    """The quantities in nats and bits per dimension, what each means, and how they were found.
+
+    Where the meanings do not fit into the table they stand below it.
+    """
     from difrun.run.likelihood import rows, sentences
 
+    told, within = rows(found), max(width(), 40)
     head = ("likelihood", "nats per example", "bits per dimension", "meaning")
-    notes = [textwrap.fill(sentence, WIDTH, break_long_words=False) for sentence in sentences(found)]
-    return "\n".join([table([head, *rows(found)]), *notes])
+    shown, notes = table([head, *told]), sentences(found)
+    if max(map(len, shown.splitlines())) > within:
+        shown = table([head[:3], *(row[:3] for row in told)])
+        notes = [f"{name}: {meaning}." for name, _, _, meaning in told] + notes
+    return "\n".join([shown, *(line for note in notes for line in paragraph(note, within))])

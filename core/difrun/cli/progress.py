@@ -22,7 +22,9 @@ STAGES = {
     "evaluate": "Measuring",
     "draw": "Drawing",
     "tune": "Tuning",
-    "likelihood": "Likelihood",
+    "likelihood": "Likelihood: probability flow",
+    "bound": "Likelihood: bound",
+    "half-steps": "Likelihood: probability flow with half the steps",
     "compare": "Comparing",
 }
 
@@ -83,8 +85,8 @@ class Listener(listener.Listener):
         self._progress(step, steps, f"loss {loss:.4g}, {_rate(rate)} steps/s, {_duration(eta)} left")
 
     def sample(self, done: int, total: int) -> None:
-        """done, total: sampling steps."""
-        self._progress(done, total, "steps")
+        """done, total: sampling steps; of the bound, examples."""
+        self._progress(done, total, "examples" if self._name == "bound" else "steps")
 
     def stopping(self) -> bool:
         """Whether the user has asked to stop."""

@@ -5,17 +5,23 @@ from typing import Any
 
 import click
 
+from difrun.builtin.options import TUNABLE
 from difrun.cli.after import work
 from difrun.cli.command import PlanCommand, Request
 from difrun.cli.output import table
 from difrun.cli.run import FOLDER, QUIET, WHERE, reopened
+from difrun.config import MOST_STEPS
 from difrun.words import quoted
 
 
 class Counts(click.ParamType):
-    """Whole numbers from 1 on, separated by commas, each once."""
+    """Numbers of steps within some bounds, separated by commas, each once."""
 
     name = "counts"
+
+    def __init__(self, bounds: range = range(1, MOST_STEPS + 1), why: str = "") -> None:
+        """why: what an error says of the bounds."""
+        self.bounds, self.why = bounds, why
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -26,10 +32,14 @@ class Counts(click.ParamType):
             self.fail(
                 f"expected whole numbers separated by commas, such as 5,10,20; got {value!r}", param, ctx
             )
-        counts = tuple(dict.fromkeys(int(part) for part in value.split(",")))
-        if min(counts) < 1:
-            self.fail("a number of steps is at least 1", param, ctx)
-        return counts
+        texts = [part.strip().lstrip("0") or "0" for part in value.split(",")]
+        least, most = self.bounds[0], self.bounds[-1]
+        for text in texts:
+            # Python reads no whole number of thousands of digits.
+            if len(text) > len(str(most)) or int(text) not in self.bounds:
+                shown = text if len(text) <= 20 else f"{text[:17]}..."
+                self.fail(f"expected {least} to {most} steps, not {shown}{self.why}", param, ctx)
+        return tuple(dict.fromkeys(int(text) for text in texts))
 
 
 def _tune(
@@ -55,8 +65,10 @@ def _tune(
         "Distance to a fine solution from the same noise, over the radius of the data, on noise that tuning has not\n"
         "seen: its median, and its root mean square, which the few samples that end in another mode decide. It is the\n"
         "error of the solver alone. Untuned: adams on the pilot grid, the default, whatever the run itself uses.\n"
-        f"To use it: difrun sample {quoted(folder)} --sampler tuned --steps {steps[0]}"
+        "To use it:"
     )
+    for count in steps:
+        click.echo(f"  difrun sample {quoted(folder)} --sampler tuned --steps {count}")
 
 
 tune = PlanCommand(
@@ -66,11 +78,11 @@ tune = PlanCommand(
         FOLDER,
         click.Option(
             ["--steps"],
-            type=Counts(),
+            type=Counts(TUNABLE, ": one step has no grid to tune, and beyond there is nothing to gain"),
             default="6",
             show_default=True,
             metavar="N[,N...]",
-            help="Numbers of steps to tune for, 2 to 60.",
+            help=f"Numbers of steps to tune for, {TUNABLE[0]} to {TUNABLE[-1]}.",
         ),
         click.Option(
             ["--coefficients"], is_flag=True, help="Tune the weights of the method too, not the grid alone."

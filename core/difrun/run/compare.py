@@ -235,9 +235,13 @@ class _Reference:
 
     def _solved(self) -> Endpoint:
         subject = self.subject
-        subject.listener.note(
-            f"the exact endpoints of {self.n} samples are found with the model's own flow, in 200 steps and in 400"
-        )
+        if not self.progress.solved:
+            each = " of every run" if len(self.progress.found.facts["runs"]) > 1 else ""
+            subject.listener.note(
+                f"the exact endpoints of {self.n} samples{each} are found with the model's own flow, in 200 steps and "
+                "in 400"
+            )
+        self.progress.solved = True
         model = subject.model
         label = subject.plan.sample.label
         labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
@@ -264,6 +268,8 @@ class _Progress:
         self.listener, self.found, self.total = listener, found, total
         self.done = 0
         self.warm: Subject | None = None
+        self.solved = False
+        """Whether endpoints have been solved, which is told once."""
 
     def begin(self) -> None:
         if not self.found.rows and not self.done:

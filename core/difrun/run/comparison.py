@@ -97,15 +97,14 @@ class Comparison:
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def records(self) -> list[dict[str, Any]]:
-        """The rows as flat dicts with the same keys; None where a row has nothing to say."""
+        """The rows as flat dicts with the same keys, those of `EXACT` always; None where a row has nothing to say."""
         told = [row.record() for row in self.rows]
         keys = [
             key
             for key in dict.fromkeys(key for record in told for key in record)
             if key not in (*EXACT, "problem")
         ]
-        keys += [key for key in EXACT if any(key in record for record in told)]
-        return [{key: record.get(key) for key in [*keys, "problem"]} for record in told]
+        return [{key: record.get(key) for key in [*keys, *EXACT, "problem"]} for record in told]
 
     def floors(self, name: str) -> dict[str, Mapping[str, Any]]:
         """Run -> the number of a metric that its floor is in; runs with the same floor share the first's place."""
@@ -148,7 +147,9 @@ class Comparison:
         """Write compare.csv and compare.json with the rows so far, each whole or not at all."""
         records = self.records()
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(records[0]) if records else [*OWN, "problem"], lineterminator="\n")
+        writer = csv.DictWriter(
+            text, list(records[0]) if records else [*OWN, *EXACT, "problem"], lineterminator="\n"
+        )
         writer.writeheader()
         writer.writerows(records)
         content = {"rows": records, **self.facts, "notes": self.notes}

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from difrun import files
 from difrun.config import Chosen, Plan
-from difrun.errors import DifrunError
+from difrun.errors import DifrunError, no_run
 from difrun.registry import Registry
 from difrun.words import quoted
 
@@ -103,12 +103,10 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
-        """The folder of an earlier run. Raises DifrunError when it is not one."""
+        """The folder of an earlier run. Raises ConfigError when it is not one."""
         folder = cls(Path(path))
-        if not folder.path.is_dir():
-            raise DifrunError(f"there is no run folder {path}. 'difrun run' prints the folder that it makes.")
         if not folder.config.is_file():
-            raise DifrunError(f"{path} is not a run folder: it has no run.toml.")
+            raise no_run(path, folder.config)
         return folder
 
     def plan(self, registry: Registry) -> Plan:

@@ -82,8 +82,6 @@ def measure(run: Any, request: Request) -> Content:
     if run.parts.loss is None and run.device.type != "mps":
         x = x.double()
     d, seed = x[0].numel(), seed_of(run.plan.seed, "likelihood")
-    run.listener.stage("likelihood")
-
     # Samples are x_t at t_min divided by α about μ: their density at x is that of x_t, times α^d.
     end, centre = model.process.at(model.process.t_min), model.process.centre_like(x)
 
@@ -95,13 +93,14 @@ def measure(run: Any, request: Request) -> Content:
         found = log_likelihood(model.rows(slice(len(x))), at_end(x), watch=run.sample_report, **options)
         return found.nats.cpu() + d * math.log(end.alpha)
 
+    run.listener.stage("likelihood")
     log_p = flow(x, request.steps)
     # The bound is of the score, and from the velocity that is learnt from couples no score follows.
-    bound = (
-        elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
-        if dataset.noise is None
-        else None
-    )
+    bound = None
+    if dataset.noise is None:
+        run.listener.stage("bound")
+        bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
+    run.listener.stage("half-steps")
     coarse = flow(x[:CHECKED], max(1, request.steps // 2))
     log_scale = 0.0 if dataset.scaling is None else float(dataset.scaling.scale.log().sum())
     found: Content = {
@@ -159,7 +158,7 @@ def _of_paths(run: Any, request: Request) -> Content:
         )
     x = dataset.held_out[_chosen(dataset, request.n, plan.seed)]
     d, seed = process.coordinates(dataset.shape), seed_of(plan.seed, "likelihood")
-    run.listener.stage("likelihood")
+    run.listener.stage("bound")
     times = grid_times(plan.grid, run.model, plan.sample.steps)
     bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
     found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}

@@ -21,6 +21,8 @@ from difrun.errors import DifrunError
 from difrun.integrate import generate
 from difrun.randomness import seed_of
 from difrun.run.parts import grid_times, made
+from difrun.settings import section_of
+from difrun.words import listed
 from difrun.wrappers import Counted
 
 
@@ -136,11 +138,20 @@ def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]
     """
     model = run.guided(order.guidance)
     labels = labels_of(model, run.parts.dataset, order.label, order.n)
+    sampler = sampler_for(order.sampler, run.parts.dataset)
+    accuracy = getattr(sampler, "accuracy", ())
+    if accuracy and order.steps > 1:
+        section = section_of("sampler", order.sampler.name)
+        given = order.sampler.record()
+        flags = [f"{section.flag(name)} (now {given[name]:g})" for name in accuracy]
+        run.listener.note(
+            f"sampler '{order.sampler.name}' chooses its steps itself, and --steps {order.steps} does not set its "
+            f"accuracy: {listed(flags, ' and ')} do"
+        )
     run.listener.stage("sample")
     began = time.perf_counter()
     facts = order.facts()
     counted = Counted(model) if facts["evaluations"] is None else None
-    sampler = sampler_for(order.sampler, run.parts.dataset)
     samples = generate(
         sampler,
         counted or model,

@@ -232,8 +232,10 @@ def expected_size(process, times, spread_u, spread_v, offset_u=0.0):
     ("options", "start", "claim"),
     [
         ({}, "noised data", 2.0),
+        ({}, "full covariance", 1.9854),
         ({}, "moment-matched", 1.963),
         ({}, "N(0, I)", 1.939),
+        ({"rescale": True}, "full covariance", 1.997),
         ({"rescale": True}, "moment-matched", 1.997),
         ({"rescale": True}, "N(0, I)", 1.997),
     ],
@@ -242,7 +244,8 @@ def test_a_chain_that_ends_with_signal_left_shrinks_the_blobs(options, start, cl
     """Mean |x| per axis of 20 000 samples: the exact value of the chain within 5 standard errors (0.0015 each).
 
     From the true law of x_N it is 2.000. A normal law is not the shape of x_N where 60 % of the signal is left, and the
-    mean |x| is 1.963 with the right variance per axis, 1.939 with N(0, I). With --process.rescale both give 1.997.
+    mean |x| is 1.985 with the right covariance, 1.963 with the right variance per axis, 1.939 with N(0, I). With
+    --process.rescale all give 1.997.
     """
     process, n = DDPM(steps=100, **options), 20000
     law = blobs(seed=0).law
@@ -250,6 +253,14 @@ def test_a_chain_that_ends_with_signal_left_shrinks_the_blobs(options, start, cl
     if start == "moment-matched":
         x = generate(DDPMSampler(), model, n, times, seed=1, chunk=n, dtype=torch.float64)
         spread, offset = ((at.alpha**2 * 4.1 + at.var) ** 0.5,) * 2, 0.0
+    elif start == "full covariance":
+        law_of_end = GaussianMixture(
+            [1.0], law.mean[None] * at.alpha, [at.alpha**2 * law.cov + at.var * torch.eye(2)]
+        )
+        noise = law_of_end.sample(n, torch.Generator().manual_seed(1))
+        x = integrate(DDPMSampler(), model, noise, times, generator=3)
+        # Variances 8.1 along the line through the blobs, 0.1 across it.
+        spread, offset = tuple((at.alpha**2 * var + at.var) ** 0.5 for var in (8.1, 0.1)), 0.0
     elif start == "N(0, I)":
         generator = Generator(1)
         noise = generator.normal(torch.empty(n, 2, dtype=torch.float64))

@@ -196,7 +196,7 @@ def test_options_choose_how_many_and_how(runs):
 def test_what_cannot_be_straightened_is_refused(runs, tmp_path):
     with pytest.raises(DifrunError, match=r"needs a trained run: --dataset\.run RUN"):
         reflow(seed=0)
-    with pytest.raises(DifrunError, match=r"no run folder .*missing"):
+    with pytest.raises(DifrunError, match=r"There is no run in .*missing"):
         reflow(seed=0, run=tmp_path / "missing")
     with pytest.raises(DifrunError, match=r"'ancestral' is stochastic.*--dataset\.sampler heun"):
         reflow(seed=0, run=runs[0].path, sampler="ancestral")

@@ -96,7 +96,7 @@ def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
     assert (plan.train.batch, plan.sample.steps) == (7, 5)
     difrun("--process", "ising", "--help")
     told = " ".join(capsys.readouterr().out.split())
-    assert "Sampling steps. [default: 100; >= 1]" in told
+    assert "Sampling steps. [default: 100; >= 1, <= 100000]" in told
     assert "Training steps. [default: 3600; >= 0]" in told
     assert "Examples per step. [default: 128;" in told
 
