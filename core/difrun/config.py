@@ -103,7 +103,8 @@ class PredictionOptions:
     """What a network's output is read as."""
 
     predicts: Literal["x0", "noise", "score", "velocity", "v", "edm"] = option(
-        "edm", "What the network predicts; edm: the mixture of x0 and noise of Karras et al. (2022)."
+        "edm",
+        "What the network predicts; edm: the mixture of x0 and noise of Karras et al. (2022); score: in units of 1/σ.",
     )
 
 
