@@ -30,7 +30,8 @@ class NetworkModel(ScoreModel):
     predicts: what the network is trained to predict, one of `difrun.kinds.PARAMETERISATIONS`; the model itself answers
         x̂_0 unless asked for another kind.
     mean, var: data moments per coordinate; σ_d² is the average of `var`.
-    scaled: False feeds x − μ itself (c_in = 1, no centring on the data), for networks trained elsewhere.
+    scaled: False feeds x − μ itself (c_in = 1, no centring on the data) and takes a score for what it is and not for
+        σ times the score, for networks trained elsewhere.
     Raises DifrunError when `predicts` is none of them.
     """
 
@@ -56,6 +57,8 @@ class NetworkModel(ScoreModel):
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.var = torch.as_tensor(var, dtype=torch.float32)
         self.data_std = std_of(self.var)
+        # A network trained elsewhere puts out the score itself.
+        self._unit = self.data_std if scaled or predicts == "edm" else None
         self.scaled = scaled
 
     def to(self, device: torch.device | str) -> "NetworkModel":
@@ -87,7 +90,7 @@ class NetworkModel(ScoreModel):
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
-        a, b = row(self.predicts, at, self.data_std)
+        a, b = row(self.predicts, at, self._unit)
         _, gain = self._conversion(at, kind)
         return {
             "input": self._input(y, at),
@@ -121,14 +124,14 @@ class NetworkModel(ScoreModel):
         x̂_0 cannot be told from a prediction of the noise where nothing of the data is left. There it is what it must
         be, the mean of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
         """
-        a, _ = row(self.predicts, at, self.data_std)
+        a, _ = row(self.predicts, at, self._unit)
         c, d = row(kind, at)
         if not is_zero(a) or is_zero(c) or not self.process.forgets:
-            return conversion(at, self.predicts, kind, self.data_std)
+            return conversion(at, self.predicts, kind, self._unit)
         blind = at.lam < self.process.lam_range[0]
         if isinstance(blind, bool):
-            return (d / at.sigma, 0.0) if blind else conversion(at, self.predicts, kind, self.data_std)
-        p, q = conversion(at, self.predicts, kind, self.data_std)
+            return (d / at.sigma, 0.0) if blind else conversion(at, self.predicts, kind, self._unit)
+        p, q = conversion(at, self.predicts, kind, self._unit)
         return torch.where(blind, d / at.sigma, p), torch.where(blind, 0.0, q)
 
     def _origin(self, x: Tensor) -> Any:

@@ -130,6 +130,20 @@ def test_a_noise_predictor_says_the_mean_where_nothing_is_left(predicts):
     assert (model.regression(X0, X0, NOISE, at, "noise")["gain"].abs() == 1).all()
 
 
+@pytest.mark.parametrize("scaled", [True, False])
+def test_a_network_predicts_the_score_in_units_of_its_size(scaled):
+    """What it puts out and is trained on is σ∇ log p, of the size of one at every noise level; unscaled, ∇ log p."""
+    process = ReferenceVE()
+    model = network_model(process, "score", scaled)
+    for t in (0.003, 15.0):
+        at = process.at(t)
+        output = model.network(model._input(model._centred(X0, at), at), model._level(X0, at))
+        unit = at.sigma if scaled else 1.0
+        torch.testing.assert_close(model.predict(X0, at, "score"), output / unit)
+        aim = model.regression(X0, X0, NOISE, process.at(torch.full((2,), t), 2), "score")["target"]
+        torch.testing.assert_close(aim, -NOISE if scaled else -NOISE / at.sigma, rtol=1e-6, atol=1e-6)
+
+
 def test_an_unknown_kind_is_an_error_that_lists_them():
     process = ReferenceVP()
     with pytest.raises(DifrunError, match="no prediction kind 'nose'; there are x0, noise, score"):
