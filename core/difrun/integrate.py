@@ -118,7 +118,7 @@ def generate(
     if not finite.all():
         bad = int((~finite).sum())
         are = "sample is" if n == 1 else "samples are"
-        advice = "Take more steps or another grid"
+        advice = "Take more steps, another grid or another sampler"
         if bad == n:
             advice = (
                 f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"

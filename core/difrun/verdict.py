@@ -148,8 +148,8 @@ def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> s
     if not far:
         return ""
     return (
-        f"Samples so far from the data most often want longer training (--train.steps, {training} here) or more "
-        f"sampling steps (--steps, {sampling} here)."
+        f"Samples so far from the data most often want longer training (--train.steps, {training} here), more "
+        f"sampling steps (--steps, {sampling} here) or another sampler: 'difrun compare RUN --sampler all' tells which."
     )
 
 

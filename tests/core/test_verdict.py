@@ -241,8 +241,8 @@ def test_a_test_of_little_power_says_so():
 
 def test_only_samples_far_from_the_data_bring_a_suggestion():
     told = (
-        "Samples so far from the data most often want longer training (--train.steps, 500 here) or more "
-        "sampling steps (--steps, 5 here)."
+        "Samples so far from the data most often want longer training (--train.steps, 500 here), more "
+        "sampling steps (--steps, 5 here) or another sampler: 'difrun compare RUN --sampler all' tells which."
     )
     assert suggestion(HUMP, 500, 5) == told  # density is a third of its floor
     assert suggestion({"w2": number(0.6, 0.1, 0.01, **LOWER)}, 500, 5) == told

@@ -229,7 +229,7 @@ def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path)
     """After 5 steps of training and 2 of sampling; not where the model is exact, however few the steps."""
     run, told = (
         tmp_path / "run",
-        "longer training (--train.steps, 5 here) or more sampling steps (--steps, 2 here).",
+        "longer training (--train.steps, 5 here), more sampling steps (--steps, 2 here) or another sampler",
     )
     with without_pictures():
         said = difrun("run", *FAST, "--metric", "density-coverage", "--out", run)
