@@ -209,7 +209,9 @@ def test_a_corrector_costs_what_it_says():
 
 
 @pytest.mark.parametrize(
-    "sampler", [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()], ids=repr
+    "sampler",
+    [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()],
+    ids=lambda made: type(made).__name__,
 )
 def test_what_is_counted_is_what_is_declared(sampler):
     """`difrun compare` counts by `Counted`: the same samples, as many evaluations of a batch as the sampler says."""
@@ -223,7 +225,9 @@ def test_what_is_counted_is_what_is_declared(sampler):
 
 
 @pytest.mark.parametrize(
-    "sampler", [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()], ids=repr
+    "sampler",
+    [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()],
+    ids=lambda made: type(made).__name__,
 )
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing"])
 def test_samples_do_not_depend_on_their_chunk_and_are_spins(sampler, mixing):

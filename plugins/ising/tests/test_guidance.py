@@ -266,7 +266,9 @@ def test_at_the_horizon_x_t_says_nothing_and_the_law_is_that_given_the_sign():
 
 
 @pytest.mark.parametrize(
-    "sampler", [Ancestral(), TauLeap(), FlowEuler(), HeatBath(classes=6, to_data=True)], ids=repr
+    "sampler",
+    [Ancestral(), TauLeap(), FlowEuler(), HeatBath(classes=6, to_data=True)],
+    ids=lambda made: type(made).__name__,
 )
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing"])
 def test_scale_0_gives_the_unguided_samples_bit_for_bit(sampler, mixing):
