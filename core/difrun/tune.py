@@ -6,8 +6,8 @@ L-BFGS on the distance to a fine solution from the same noise, in the pseudo-Hub
 not let a few trajectories near a separatrix decide.
 
 Where the data have principal axes, changes of the weights that all axes share go further in the frame of those axes on
-some data and numbers of steps, and in the frame of one σ_d for all directions on others: both are tried, and the second
-goes on unless the first leads clearly after a few iterations.
+some data and numbers of steps, and in the frame of one σ_d for all directions on others: both are searched, with fewer
+iterations each, and what is nearer on noise that it has not learnt from is kept.
 
 Free weights are those of a bespoke non-stationary solver (Shaul et al., 2024, arXiv 2403.01329); a tuned grid alone is
 in the spirit of Sabour et al. (2024, arXiv 2404.14507).
@@ -44,12 +44,11 @@ GRID_ITERATIONS = 40
 HUBER = 0.05
 """c of the pseudo-Huber norm, in standard deviations of the data."""
 
-TRIAL = 20
-"""Iterations for the weights after which the better of two frames goes on alone."""
+SHARED = 0.6
+"""Share of the iterations for the weights that either of two frames gets."""
 
-LEAD = 0.5
-"""The principal frame goes on where its loss is less than so many times the other's: close by, the other has fewer
-samples far off on noise that it has not seen."""
+CHOSEN_BY = 2048
+"""At least so many trajectories choose among what was found: those near a separatrix are rare, and differ most."""
 
 FEW_COORDINATES = 16
 LEARNT_FROM = 2048, 512
@@ -100,8 +99,8 @@ def tune(
 
     trajectories: solved finely to learn from; by default 2048 where the data have at most 16 coordinates, and 512
     beyond, where each tells more. Of the pilot grid and all that the search went through, the one is kept that is
-    nearest to the fine solution on as many others (in the mean of ‖e‖), as a search that goes on learns at last by
-    heart how to lead the few next to a separatrix. Twice as many others again measure the gain.
+    nearest to the fine solution on others, at least 2048 (in the mean of ‖e‖), as a search that goes on learns at last
+    by heart how to lead the few next to a separatrix. Twice as many as were learnt from measure the gain.
     Raises DifrunError for fewer than 2 steps or more than 60.
     """
     if steps not in TUNABLE:
@@ -114,7 +113,7 @@ def tune(
     found = _searched(
         model, steps, free_weights, iterations, fine(model, trajectories, seed_of(seed, "tune")), watch
     )
-    task = fine(model, trajectories, seed_of(seed, "tune", "chosen by"))
+    task = fine(model, max(CHOSEN_BY, trajectories), seed_of(seed, "tune", "chosen by"))
     best = min(
         found, key=lambda state: float(_squares(model, task, state).sqrt().mean().nan_to_num(math.inf))
     )
@@ -142,8 +141,9 @@ def _searched(
     solvers = [Solver(asked, times)]
     if asked.principal is not None:
         solvers.append(Solver(asked, times, isotropic=True))
-    first, trial = min(iterations, GRID_ITERATIONS), min(iterations, TRIAL) if len(solvers) > 1 else 0
-    total = first * len(solvers) + (trial * (len(solvers) - 1) + iterations if free_weights else 0)
+    first = min(iterations, GRID_ITERATIONS)
+    then = iterations if len(solvers) == 1 else math.ceil(SHARED * iterations)
+    total = (first + then * free_weights) * len(solvers)
     found, behind = [solvers[0].state()], 0
 
     def search(solver: Solver, count: int) -> None:
@@ -165,12 +165,9 @@ def _searched(
 
     for solver in solvers:
         search(solver, first)
-    if free_weights:
-        for solver in solvers:
+        if free_weights:
             solver.free_weights()
-            search(solver, trial)
-        losses = [float(solver.loss(solver.run(task[0]), task[1]).detach()) for solver in solvers]
-        search(solvers[0] if losses[0] < LEAD * losses[-1] else solvers[-1], iterations - trial)
+            search(solver, then)
     return found
 
 
