@@ -49,7 +49,30 @@ def refuse_if_held(folder: Path) -> None:
         raise _refusal(lock)
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While one process looks at the lock and takes it, others wait, where the system has a means for that."""
+    try:
+        import fcntl
+
+        handle = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):
+        yield
+        return
+    try:
+        with contextlib.suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _take(lock: Path) -> bool:
+    with _alone(lock.parent):
+        return _taken(lock)
+
+
+def _taken(lock: Path) -> bool:
     for _ in range(3):
         try:
             handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
