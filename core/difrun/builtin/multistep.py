@@ -40,7 +40,7 @@ class Adams(AdamsOptions, Multistep):
 
     `order` is that of the corrected method, the predictor's plus 1. By default it grows with the number of steps n, as
     high orders pay on fine grids only: 1, not corrected, for n < 5; 2 for n < 7; 3 for n < 13; 4 for n < 50; 5 from
-    there on. Exact scores would bear an order more from 24 steps on, and from 5; networks that are rough do not.
+    there on. Exact scores bear one order more at 5 and 6 steps and from 24 on; networks that are rough do not.
     """
 
     @property
