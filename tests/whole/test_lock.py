@@ -1,5 +1,6 @@
 """One process at a time works on a run folder; the lock of one that is gone is no hindrance."""
 
+import errno
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -88,6 +90,51 @@ def test_a_lock_that_is_being_written_holds_for_a_moment(tmp_path):
     old = time.time() - 60
     os.utime(tmp_path / lock.NAME, (old, old))
     with lock.held(tmp_path):
+        pass
+
+
+@pytest.mark.parametrize("links", [True, False], ids=["hard links", "no hard links"])
+def test_a_lock_is_whole_from_the_start(tmp_path, monkeypatch, links):
+    """Whoever is killed before the lock is there leaves nothing that the next minds; a lock that is there stays."""
+    text = json.dumps({"pid": os.getppid(), "host": "here"})
+    asked = []
+
+    def link(source, target):
+        asked.append(Path(source).read_text("utf-8"))
+        if not links:
+            raise PermissionError
+        real(source, target)
+
+    real = os.link
+    monkeypatch.setattr(os, "link", link)
+    lock._put(tmp_path / lock.NAME, text)
+    assert asked == [text]
+    assert (tmp_path / lock.NAME).read_text("utf-8") == text
+    with pytest.raises(FileExistsError):
+        lock._put(tmp_path / lock.NAME, "other")
+    assert (tmp_path / lock.NAME).read_text("utf-8") == text
+    assert list(tmp_path.iterdir()) == [tmp_path / lock.NAME]
+    (tmp_path / lock.NAME).unlink()
+    (tmp_path / f".{lock.NAME}.12345.new.part").touch()
+    with lock.held(tmp_path):
+        assert [file.name for file in tmp_path.iterdir()] == [lock.NAME]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_no_lock_can_be_written_one_that_is_there_holds(tmp_path, monkeypatch):
+    """As on a full disk. Without hard links nothing is left of a lock that could not be written."""
+
+    def full(lock, text):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(UnicodeEncodeError):
+        lock._write_new(tmp_path / lock.NAME, "\ud800")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(lock, "_put", full)
+    with lock.held(tmp_path):
+        assert list(tmp_path.iterdir()) == []
+    holder(tmp_path)
+    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.held(tmp_path):
         pass
 
 

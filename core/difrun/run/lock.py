@@ -14,7 +14,9 @@ from typing import Any
 from difrun.errors import DifrunError
 
 NAME = "run.lock"
-WRITING = 10.0  # seconds after which an empty lock is not one that is being written
+WRITING = (
+    10.0  # seconds after which an empty lock, where there are no hard links, is not one that is being written
+)
 
 _ours: dict[Path, int] = {}  # lock -> the thread of this process that holds it
 
@@ -69,31 +71,56 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _take(lock: Path) -> bool:
     with _alone(lock.parent):
-        return _taken(lock)
+        taken = _taken(lock)
+        for left in lock.parent.glob(f".{NAME}.*.new.part"):  # of who was killed while it took the lock
+            with contextlib.suppress(OSError):
+                left.unlink()
+        return taken
 
 
 def _taken(lock: Path) -> bool:
+    pid = os.getpid()
+    own = {"pid": pid, "host": socket.gethostname(), "born": _born(pid), "since": time.time()}
     for _ in range(3):
         try:
-            handle = os.open(lock, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+            _put(lock, json.dumps(own))
         except FileExistsError:
             holder = _read(lock)
             if not _is_stale(lock, holder):
                 raise _refusal(lock) from None
             _remove(lock, holder)
         except OSError:
+            refuse_if_held(lock.parent)
             return False
         else:
-            pid = os.getpid()
-            own = {"pid": pid, "host": socket.gethostname(), "born": _born(pid), "since": time.time()}
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(own, file)
-            except OSError:
-                lock.unlink(missing_ok=True)
-                return False
             return True
     raise _refusal(lock)
+
+
+def _put(lock: Path, text: str) -> None:
+    """Make the lock, where there are hard links with its text from the first moment on: who is killed leaves none."""
+    part = lock.with_name(f".{NAME}.{os.getpid()}.new.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        try:
+            os.link(part, lock)
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links
+            _write_new(lock, text)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _write_new(file: Path, text: str) -> None:
+    """Write a file that is not there yet, whole or not at all."""
+    with open(file, "x", encoding="utf-8") as opened:
+        try:
+            opened.write(text)
+            opened.flush()
+        except BaseException:
+            file.unlink(missing_ok=True)
+            raise
 
 
 def _remove(lock: Path, stale: dict[str, Any]) -> None:
