@@ -98,9 +98,7 @@ def tuned(law: GaussianMixture, calls: int) -> tuple[Run, float]:
     took = time.perf_counter() - start
 
     def run(denoiser: Denoiser, z: Tensor, calls: int) -> Tensor:
-        return counted(
-            model, denoiser, lambda model: carried(model, z, found.times, found.changes, found.isotropic)
-        )
+        return counted(model, denoiser, lambda model: carried(model, z, found.times, found.changes))
 
     return run, took
 

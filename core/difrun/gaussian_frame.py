@@ -72,16 +72,23 @@ class PrincipalFrame(GaussianFrame):
         y_j = [Qᵀ(x − α m)]_j/S_j,    S_j² = α²s_j² + σ²,    φ_j = atan(σ/(α s_j)),    q_j = −dy_j/dφ_j as there.
 
     Every axis has a clock and therefore weights of its own. y and q are (n, d), d coordinates of a flattened x. The
-    clock by which a grid is told is that of σ_d, as there.
+    clock by which a grid is told is that of σ_d, as there. A change of weights (2, p) is a_0 + a_1 ln(s_j/σ_d) along
+    axis j: wide axes tell components apart, narrow ones their shapes, at other times.
     """
+
+    ways = (2,)
 
     def __init__(self, model: Any):
         super().__init__(model)
         self.axes, self.stds = model.principal
+        self._logs = (self.stds / self.std).log()
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
 
     def nodes(self, clocks: Tensor) -> Tensor:
         return torch.atan2(self.std * clocks.sin()[:, None], self.stds * clocks.cos()[:, None])
+
+    def along_axes(self, change: Tensor) -> Tensor:
+        return change[0] + self._logs[:, None] * change[1]
 
     def in_data(self, y: Tensor) -> Tensor:
         return y * (self._like(y)[1] / self.std)
@@ -119,9 +126,9 @@ class PrincipalFrame(GaussianFrame):
         return self._cast[key]
 
 
-def gaussian_frame(model: Any, isotropic: bool = False) -> GaussianFrame:
-    """The frame of a model: with principal axes where it knows some (`ScoreModel.principal`), unless `isotropic`."""
-    return GaussianFrame(model) if isotropic or model.principal is None else PrincipalFrame(model)
+def gaussian_frame(model: Any) -> GaussianFrame:
+    """The frame of a model: with principal axes where it knows some (`ScoreModel.principal`)."""
+    return GaussianFrame(model) if model.principal is None else PrincipalFrame(model)
 
 
 def _signal_prevails(at: Any) -> bool:

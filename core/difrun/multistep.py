@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 
@@ -65,6 +66,9 @@ def coefficients(
 class Frame:
     """The coordinates in which a multistep method works, for one model: dy/dc = k(c) q."""
 
+    ways: tuple[int, ...] = ()
+    """Leading shape of a change of weights (`along_axes`)."""
+
     def __init__(self, model: Any):
         self.model = model
 
@@ -83,6 +87,10 @@ class Frame:
     def from_infinity(self, clock: float) -> float:
         """∫ k(c) dc from −∞; only for a clock that can be −inf."""
         raise NotImplementedError
+
+    def along_axes(self, change: Tensor) -> Tensor:
+        """A change of weights, (*ways, p), in the shape of weights: (p,), or (d, p) where every axis has its own."""
+        return change
 
     def enter(self, x: Tensor, at: Any) -> Tensor:
         """y of x."""
@@ -104,7 +112,10 @@ Each is a number or, where every axis has a clock of its own, a tensor (d,).
 """
 
 Change = tuple[Any, Any]
-"""What is added to the two rows of weights of a step, in units of its length; the last number is of the last slope."""
+"""What is added to the two rows of weights of a step, in units of its length; the last number is of the last slope.
+
+Shape (*ways, p) each, with `Frame.ways`.
+"""
 
 
 def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) -> list[tuple[Tensor, Tensor]]:
@@ -147,21 +158,26 @@ def altered(
 ) -> list[tuple[Tensor, Tensor]]:
     """`weights` plus changes, one pair of (corrector, predictor) per step, in units of that step's length.
 
-    A change may reach further back than the polynomial; an empty one leaves the weights as they are.
+    A change may reach further back than the polynomial; an empty one leaves the weights as they are. Raises DifrunError
+    for changes of another shape than the frame takes.
     """
     rows, steps = weights(frame, clocks, order, corrected), _nodes(frame, clocks).diff(dim=0)
     return [
-        (_moved(row[0], change[0], step), _moved(row[1], change[1], step))
+        (_moved(frame, row[0], change[0], step), _moved(frame, row[1], change[1], step))
         for row, change, step in zip(rows, changes, steps, strict=True)
     ]
 
 
-def _moved(row: Tensor, change: Any, step: Tensor) -> Tensor:
+def _moved(frame: Frame, row: Tensor, change: Any, step: Tensor) -> Tensor:
     change = torch.as_tensor(change, dtype=torch.float64)
     if not change.numel():
         return row
-    earlier = row.new_zeros(*row.shape[:-1], len(change) - row.shape[-1])
-    return torch.cat([earlier, row], -1) + step[..., None] * change
+    if change.shape[:-1] != frame.ways:
+        raise DifrunError(
+            "These weights were tuned for a model of other data: remove what was tuned, and tune again."
+        )
+    earlier = row.new_zeros(*row.shape[:-1], change.shape[-1] - row.shape[-1])
+    return torch.cat([earlier, row], -1) + step[..., None] * frame.along_axes(change)
 
 
 def _nodes(frame: Frame, clocks: Sequence[Any]) -> Tensor:

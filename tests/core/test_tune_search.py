@@ -15,11 +15,8 @@ class Poisoned(Solver):
 
     evaluations = 0
 
-    def run(self, noise):
-        self.evaluations += 1
-        return super().run(noise)
-
     def loss(self, x, truth):
+        self.evaluations += 1
         value = super().loss(x, truth)
         return value if self.evaluations < 4 else value * math.nan
 
@@ -38,3 +35,25 @@ def test_a_search_that_loses_its_way_keeps_the_best_that_it_met():
     after = Solver.loss(solver, solver.run(noise), truth).item()
     assert torch.isfinite(solver.parameters[0]).all()
     assert after < before
+
+
+def test_weights_are_searched_by_how_trajectories_respond_and_the_grid_alone_is_not(monkeypatch):
+    """Residuals of as many trajectories as weights, in the plane; half their square is the loss of these."""
+    model = ExactMixture(two_gaussians(), ReferenceVE())
+    noise, truth = fine(model, 80, 3)
+    solver, given = Solver(model, pilot(model, 5)), []
+
+    def noted(parameters, loss, iterations, told, residuals):
+        given.append(residuals)
+
+    monkeypatch.setattr("difrun.tune.descend", noted)
+    solver.descend(10, noise, truth, lambda done: None)
+    solver.free_weights()
+    solver.descend(10, noise, truth, lambda done: None)
+    assert given[0] is None
+    count = sum(parameter.numel() for parameter in solver.parameters)
+    assert 32 < count < 80  # 2 coordinates each: as many trajectories have twice as many
+    with torch.no_grad():
+        residuals, part = given[1](), solver.loss(solver.run(noise[:count]), truth[:count])
+    assert residuals.shape == (count, 2)
+    assert abs(0.5 * residuals.square().sum() / part - 1) < 1e-12

@@ -50,5 +50,5 @@ class Tuned(Multistep):
         tuning = found(model, len(instants) - 1)
         if [at.t for at in instants] != tuning.times:
             raise DifrunError("The sampler 'tuned' goes with the grid that it was tuned on: --grid tuned.")
-        frame = gaussian_frame(model, tuning.isotropic)
+        frame = gaussian_frame(model)
         return begun(frame, self.changed(frame, instants, tuning.changes))

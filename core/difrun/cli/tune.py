@@ -43,7 +43,12 @@ class Counts(click.ParamType):
 
 
 def _tune(
-    request: Request, folder: str, steps: tuple[int, ...], coefficients: bool, iterations: int, quiet: bool
+    request: Request,
+    folder: str,
+    steps: tuple[int, ...],
+    coefficients: bool,
+    iterations: int | None,
+    quiet: bool,
 ) -> None:
     rows: list[tuple[str, ...]] = [
         ("steps", "untuned: median", "rms", "tuned: median", "rms", "gain: median", "rms")
@@ -90,9 +95,9 @@ tune = PlanCommand(
         click.Option(
             ["--iterations"],
             type=click.IntRange(1),
-            default=100,
-            show_default=True,
-            help="Iterations of L-BFGS for the weights; the grid takes at most 40.",
+            default=None,
+            help="Iterations of L-BFGS, in tens. Left out: 40 for a grid alone; with the weights 150, or 1500/N for N "
+            "beyond 10 steps.",
         ),
         QUIET,
     ],

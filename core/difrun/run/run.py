@@ -21,7 +21,7 @@ from difrun.run.sampling import Order
 from difrun.run.signal import Signal, signal_at_horizon
 from difrun.run.work import at_work, computing
 from difrun.train import Trainer
-from difrun.tune import ITERATIONS, Tuning
+from difrun.tune import Tuning
 from difrun.verdict import suggestion
 from difrun.words import quoted
 
@@ -280,7 +280,7 @@ class Run:
             return evaluation.of_file(self, Path(path), chosen, n, named=metrics is not None)
 
     @at_work
-    def tune(self, steps: int, *, free_weights: bool = False, iterations: int = ITERATIONS) -> Tuning:
+    def tune(self, steps: int, *, free_weights: bool = False, iterations: int | None = None) -> Tuning:
         """Optimise the sampler for so many steps (`difrun.tune`); sampler and grid `tuned` then use what was found.
 
         Raises DifrunError for a run that is not trained, or with a guidance, or not of a Gaussian process.

@@ -32,7 +32,7 @@ def write(folder: Folder, tunings: Mapping[int, Tuning]) -> None:
 
 
 def improve(
-    run: Any, steps: int, free_weights: bool, iterations: int, watch: Callable[[int, int], Any]
+    run: Any, steps: int, free_weights: bool, iterations: int | None, watch: Callable[[int, int], Any]
 ) -> Tuning:
     """Tune the model of a run for so many steps, and keep what is found unless an earlier tuning is nearer."""
     tuning = tune(
