@@ -225,6 +225,12 @@ def test_the_fewest_evaluations_at_the_floor_are_told(call, asked):
     ]
     out = call("compare", "run")[1]
     assert "At the floor with the fewest evaluations, 20: heun on rho (sliced-w2)." in out
+    # told sharply and not at the floor by itself, but nearer than one that is, which is told badly
+    sharp = {**good, "value": 0.0065, "value_sd": 0.0001}
+    blurred = {**good, "value": 0.0070, "value_sd": 0.002}
+    asked.rows = [row(steps=5, metrics={"sliced-w2": sharp}), row(steps=20, metrics={"sliced-w2": blurred})]
+    out = call("compare", "run")[1]
+    assert "At the floor with the fewest evaluations, 10: heun on rho (sliced-w2)." in out
 
 
 def test_no_samples_at_all_are_an_error(call, asked):

@@ -5,6 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from difrun.errors import Interrupted
+from difrun.run.run import Run
+
 from .support import SMALL, difrun, samples, without_pictures
 
 EXACT = (
@@ -93,7 +96,25 @@ def test_what_cannot_be_is_said(tuned, arguments, code, message):
     command, *rest = arguments
     said = " ".join(difrun(command, tuned[0], *rest, code=code).split())
     assert message in said
-    assert "Tuning ..." not in said
+    assert "Tuning for" not in said
+
+
+def test_ctrl_c_shows_what_is_tuned_until_then(tuned, monkeypatch):
+    folder, _ = tuned
+    original = Run.tune
+
+    def tune(self, steps, **more):
+        if steps == 5:
+            raise Interrupted(self.path, "Stopped.")
+        return original(self, steps, **more)
+
+    monkeypatch.setattr(Run, "tune", tune)
+    before = (folder / "tuning.json").read_text()
+    said = difrun("tune", folder, "--steps", "4,5", "--iterations", 10, code=130).splitlines()
+    assert "Tuning for 4 steps ..." in said
+    assert [line.split()[0] for line in said if line.split()[-1:] == ["times"]] == ["4"]
+    assert said[-2:] == ["Stopped.", "What was tuned before this number of steps is kept."]
+    assert (folder / "tuning.json").read_text() == before
 
 
 def test_a_worse_tuning_does_not_replace_a_better_one(tuned):

@@ -165,7 +165,10 @@ def told(found: "Comparison") -> str:
     rows += _floors(found, several, len(heads)) + _known(found, several, len(heads))
     lines = [table(rows, right=range(left, len(heads)))]
     if names:
-        lines.append("floor: the same metric between two sets of real data (± standard deviation).")
+        lines.append(
+            "floor: the same metric between two sets of real data (± standard deviation). At it is what is worse by\n"
+            "at most two deviations of both together, and whatever is as near as that."
+        )
     lines += found.best()
     lines += _of_exact(found) if exact else []
     lines += [f"{_place(row, several)}: {row.problem}" for row in found.rows if row.problem]

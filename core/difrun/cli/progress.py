@@ -28,6 +28,8 @@ STAGES = {
     "compare": "Comparing",
 }
 
+UNITS = {"bound": "examples", "tune": "iterations"}
+
 _last_signal: int = signal.SIGINT
 
 
@@ -64,9 +66,11 @@ class Listener(listener.Listener):
         """A new part of the work begins."""
         self._tell_kept()
         self.close()
-        self._name = name
+        kind, _, steps = name.partition(" ")
+        self._name = kind if steps.isdigit() else name
         self._told = time.monotonic()
-        self._say(f"{STAGES.get(name, name)} ...")
+        of = f" for {steps} steps" if self._name != name else ""
+        self._say(f"{STAGES.get(self._name, self._name)}{of} ...")
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
@@ -85,8 +89,8 @@ class Listener(listener.Listener):
         self._progress(step, steps, f"loss {loss:.4g}, {_rate(rate)} steps/s, {_duration(eta)} left")
 
     def sample(self, done: int, total: int) -> None:
-        """done, total: sampling steps; of the bound, examples."""
-        self._progress(done, total, "examples" if self._name == "bound" else "steps")
+        """done, total: sampling steps, but for the stages in UNITS."""
+        self._progress(done, total, UNITS.get(self._name, "steps"))
 
     def stopping(self) -> bool:
         """Whether the user has asked to stop."""

@@ -1,6 +1,7 @@
 """`difrun tune`: the best few steps for the model of a run."""
 
 import re
+from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -9,6 +10,7 @@ from difrun.builtin.options import TUNABLE
 from difrun.cli.after import work
 from difrun.cli.command import PlanCommand, Request
 from difrun.cli.output import table
+from difrun.cli.progress import Listener
 from difrun.cli.run import FOLDER, QUIET, WHERE, reopened
 from difrun.config import MOST_STEPS
 from difrun.words import quoted
@@ -53,8 +55,9 @@ def _tune(
     rows: list[tuple[str, ...]] = [
         ("steps", "untuned: median", "rms", "tuned: median", "rms", "gain: median", "rms")
     ]
-    with work(quiet, "What was tuned before stays.") as listener:
+    with work(quiet, "What was tuned before this number of steps is kept.") as listener, ExitStack() as last:
         run = reopened(request, folder, listener)
+        last.callback(lambda: _table(rows, listener))
         for count in steps:
             tuning = run.tune(count, free_weights=coefficients, iterations=iterations)
             rows.append(
@@ -65,7 +68,6 @@ def _tune(
                     f"{tuning.before / tuning.error:.2g} times",
                 )
             )
-    click.echo(table(rows, right=(0, 1, 2, 3, 4, 5, 6)))
     click.echo(
         "Distance to a fine solution from the same noise, over the radius of the data, on noise that tuning has not\n"
         "seen: its median, and its root mean square, which the few samples that end in another mode decide. It is the\n"
@@ -74,6 +76,13 @@ def _tune(
     )
     for count in steps:
         click.echo(f"  difrun sample {quoted(folder)} --sampler tuned --steps {count}")
+
+
+def _table(rows: list[tuple[str, ...]], listener: Listener) -> None:
+    """The gains that were measured, though the work was stopped in between."""
+    listener.close()
+    if len(rows) > 1:
+        click.echo(table(rows, right=(0, 1, 2, 3, 4, 5, 6)))
 
 
 tune = PlanCommand(

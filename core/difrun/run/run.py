@@ -292,7 +292,7 @@ class Run:
                 "Tuning works on the probability flow of a model without guidance on a Gaussian process, which "
                 f"{self.path} is not."
             )
-        self.listener.stage("tune")
+        self.listener.stage(f"tune {steps}")
         return tuning.improve(self, steps, free_weights, iterations, self._tuned)
 
     @at_work
@@ -328,7 +328,8 @@ class Run:
 
     def _tuned(self, done: int, total: int) -> None:
         self.listener.sample(done, total)
-        self.stop_if_asked()
+        if self.listener.stopping():
+            raise Interrupted(self.path, "Stopped.")
 
     def _report(self, *, redraw: bool) -> Path:
         from difrun.run.pictures import draw_all

@@ -181,18 +181,21 @@ def _predictor(name: str) -> Sampler:
     processes = registry.entries("process")
     offered = {token for process in processes for token in process.component.provides}
 
+    def missing(sampler: Registered) -> frozenset[str]:
+        return frozenset(sampler.component.requires - offered - _OTHERS)
+
     def fits(sampler: Registered) -> bool:
         needed = (sampler.component.requires | own.component.requires) & offered
-        missing = sampler.component.requires - offered - _OTHERS
-        return not missing and any(needed <= process.component.provides for process in processes)
+        return not missing(sampler) and any(needed <= process.component.provides for process in processes)
 
     if entry.qualified == own.qualified or (processes and not fits(entry)):
         names = [e.label for e in registry.entries("sampler") if e.qualified != own.qualified and fits(e)]
-        why = (
-            "is pc itself"
-            if entry.qualified == own.qualified
-            else "runs on none of the processes that pc runs on"
-        )
+        if entry.qualified == own.qualified:
+            why = "is pc itself"
+        elif missing(entry):
+            why = f"needs what no process offers ({listed(sorted(missing(entry)))})"
+        else:
+            why = "runs on none of the processes that pc runs on"
         raise DifrunError(
             f"The predictor of pc cannot be '{name}', which {why}. Predictors: {listed(names)}."
         )
