@@ -191,7 +191,9 @@ def read(field: Field, item: Given) -> Any:
         if isinstance(value, Path) and value != field.default:
             value = Path(value).expanduser().absolute()  # a run must mean the same from any folder
     except Mismatch:
-        expected = describe(field.type) + (f", {field.range}" if field.range else "")
+        expected = describe(field.type)
+        if field.range and field.range != expected:
+            expected += f", {field.range}"
         quoted = isinstance(item.value, str) and not item.is_text
         got = f"the text {item.value!r}. Write it without quotes" if quoted else shown(item.value)
         raise _invalid(item, f"expected {expected}; got {got}") from None

@@ -20,7 +20,7 @@ from difrun.words import quoted
 class Options:
     rate: float = option(1.0, "Rate.", gt(0), le(2))
     mu: float | tuple[float, ...] = option(0.0, "Centre.")
-    form: Literal["x0", "noise"] = option("x0", "Form.")
+    form: Literal["x0", "noise"] = option("x0", "Form.", in_(("x0", "noise")))
     depth: int | None = option(None, "Depth.", optional(ge(1)))
     deep: bool = option(False, "Whether.")
     path: Path | None = option(None, "File.")
