@@ -140,7 +140,7 @@ def tune(
     task = fine(model, max(CHOSEN_BY, trajectories), seed_of(seed, "tune", "chosen by"))
     distances = [_squares(model, task, state).sqrt() for state in found]
     far = max(ASTRAY * _radius(task), float(distances[0].quantile(0.9).nan_to_num(0.0)))
-    nearness = [float(apart.clamp(max=far).mean().nan_to_num(math.inf)) for apart in distances]
+    nearness = [float(each.clamp(max=far).mean().nan_to_num(math.inf)) for each in distances]
     best = found[nearness.index(min(nearness))]
     task = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
     radius = _radius(task)

@@ -32,7 +32,7 @@ def test_stretched_is_the_inverse_root_of_the_curvature():
 
 
 def test_scales_of_parameters_do_not_matter_with_residuals():
-    """A Huber loss of linear residuals whose columns differ 300 times: ten iterations come as near as 200 without."""
+    """A Huber loss of linear residuals whose columns differ 300 times: after ten iterations 1e-10 and 1e-4 are left."""
     least = torch.linalg.lstsq(JACOBIAN, -TARGET[:, None]).solution[:, 0]
 
     def gap(iterations, known):

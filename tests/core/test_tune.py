@@ -59,8 +59,8 @@ def test_changed_weights_are_used_as_they_were_searched(process):
     # σ_d and the deviations along the two axes, from the covariance
     variances = np.linalg.eigvalsh(model.mixture.cov.numpy())
     logs = 0.5 * np.log(variances / variances.mean())
-    spread = solver.frame.along_axes(torch.tensor([[2.0, -1.0], [10.0, 3.0]], dtype=torch.float64))
-    np.testing.assert_allclose(spread, np.stack([2 + 10 * logs, -1 + 3 * logs], 1), rtol=1e-12)
+    along = solver.frame.along_axes(torch.tensor([[2.0, -1.0], [10.0, 3.0]], dtype=torch.float64))
+    np.testing.assert_allclose(along, np.stack([2 + 10 * logs, -1 + 3 * logs], 1), rtol=1e-12)
     assert [tuple(p.shape) for p in solver.parameters[1:5]] == [(2, 0), (2, 1), (2, 2), (2, 2)]
     with torch.no_grad():
         before = solver.run(noise)

@@ -166,8 +166,8 @@ def told(found: "Comparison") -> str:
     lines = [table(rows, right=range(left, len(heads)))]
     if names:
         lines.append(
-            "floor: the same metric between two sets of real data (± standard deviation). At it is what is worse by\n"
-            "at most two deviations of both together, and whatever is as near as that."
+            "floor: the same metric between two sets of real data (± standard deviation). A row is at the floor\n"
+            "if it is worse by at most two deviations of both together, or as near as one that is."
         )
     lines += found.best()
     lines += _of_exact(found) if exact else []

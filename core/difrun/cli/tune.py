@@ -1,7 +1,6 @@
 """`difrun tune`: the best few steps for the model of a run."""
 
 import re
-from contextlib import ExitStack
 from typing import Any
 
 import click
@@ -55,19 +54,16 @@ def _tune(
     rows: list[tuple[str, ...]] = [
         ("steps", "untuned: median", "rms", "tuned: median", "rms", "gain: median", "rms")
     ]
-    with work(quiet, "What was tuned before this number of steps is kept.") as listener, ExitStack() as last:
+    with work(quiet, "What was tuned before this number of steps is kept.") as listener:
         run = reopened(request, folder, listener)
-        last.callback(lambda: _table(rows, listener))
-        for count in steps:
-            tuning = run.tune(count, free_weights=coefficients, iterations=iterations)
-            rows.append(
-                (
-                    str(count),
-                    *(f"{x:.2g}" for x in (tuning.median_before, tuning.before, tuning.median, tuning.error)),
-                    f"{tuning.median_before / tuning.median:.2g} times",
-                    f"{tuning.before / tuning.error:.2g} times",
-                )
-            )
+        try:
+            for count in steps:
+                tuning = run.tune(count, free_weights=coefficients, iterations=iterations)
+                measured = tuning.median_before, tuning.before, tuning.median, tuning.error
+                gains = tuning.median_before / tuning.median, tuning.before / tuning.error
+                rows.append((str(count), *(f"{x:.2g}" for x in measured), *(f"{x:.2g} times" for x in gains)))
+        finally:
+            _table(rows, listener)
     click.echo(
         "Distance to a fine solution from the same noise, over the radius of the data, on noise that tuning has not\n"
         "seen: its median, and its root mean square, which the few samples that end in another mode decide. It is the\n"

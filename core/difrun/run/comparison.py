@@ -124,7 +124,7 @@ class Comparison:
             if good:
                 # One that is as near has come there too, though its own number is told more sharply.
                 far = max(verdict.factor(row.metrics[name]) for row in good)
-                good = [row for row in rows if verdict.factor(row.metrics[name]) <= far]
+                good += [row for row in rows if 1 < verdict.factor(row.metrics[name]) <= far]
                 row = min(good, key=lambda row: row.evaluations or 0)
                 said = f"At the floor with the fewest evaluations, {row.evaluations:g}: {self._told(row)}"
             else:

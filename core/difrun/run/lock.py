@@ -14,9 +14,8 @@ from typing import Any
 from difrun.errors import DifrunError
 
 NAME = "run.lock"
-WRITING = (
-    10.0  # seconds after which an empty lock, where there are no hard links, is not one that is being written
-)
+WRITING = 10.0
+"""Seconds after which an empty lock is not one that is being written; without hard links there are such."""
 
 _ours: dict[Path, int] = {}  # lock -> the thread of this process that holds it
 
