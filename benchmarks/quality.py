@@ -24,16 +24,12 @@ import torch
 from targets import END, SIGMA_MAX, TARGETS, Denoiser, Error
 from torch import Tensor
 
-from difrun.builtin.grids import rho
-from difrun.builtin.multistep import Adams
-from difrun.builtin.samplers import Euler, Heun
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate
-from difrun.mixture import GaussianMixture
-from difrun.pilot import pilot
-from difrun.sampler import Sampler
-from difrun.tune import carried, tune
-from difrun.wrappers import Counted
+from difrun.data import GaussianMixture
+from difrun.grid import rho
+from difrun.model import Counted, ExactMixture
+from difrun.sampler import Adams, Euler, Heun, Sampler, integrate
+from difrun.tuning import pilot, tune
+from difrun.tuning.tune import carried
 from difrun_edm.dpmpp import Multistep2
 from difrun_edm.process import EDM
 

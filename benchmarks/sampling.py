@@ -18,12 +18,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from difrun.builtin.grids import rho
-from difrun.builtin.multistep import Adams
-from difrun.builtin.samplers import Euler, Heun
-from difrun.integrate import integrate
-from difrun.multistep import Row
-from difrun.network import NetworkModel
+from difrun.grid import rho
+from difrun.model import NetworkModel
+from difrun.sampler import Adams, Euler, Heun, integrate
+from difrun.sampler.multistep import Row
 from difrun_edm.dpmpp import Multistep2
 from difrun_ou.process import OrnsteinUhlenbeck
 

@@ -17,8 +17,8 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from difrun.exact import ExactMixture
-from difrun.mixture import GaussianMixture
+from difrun.data import GaussianMixture
+from difrun.model import ExactMixture
 from difrun_edm.process import EDM
 
 SIGMA_MAX = 80.0

@@ -25,11 +25,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 from tqdm import tqdm
 
-from difrun import reverse
 from difrun.config import TrainOptions
 from difrun.loss import Regression
-from difrun.network import NetworkModel
-from difrun.train import Trainer
+from difrun.model import NetworkModel, backward
+from difrun.training import Trainer
 from difrun_ou.process import OrnsteinUhlenbeck
 
 EXAMPLES = 8000
@@ -84,7 +83,7 @@ class Reversible(Network):
     """The same network with a reverse pass of its own, as difrun's `mlp` has."""
 
     @torch.no_grad()
-    def pullback(self, x: Tensor, t: Tensor) -> tuple[Tensor, reverse.Pull]:
+    def pullback(self, x: Tensor, t: Tensor) -> tuple[Tensor, backward.Pull]:
         first, _, second, _, last = self.layers
         rows = self.join(x, t)
         h = first(rows).relu_()
@@ -92,10 +91,10 @@ class Reversible(Network):
 
         @torch.no_grad()
         def pull(gradient: Tensor) -> None:
-            reverse.linear(last, k, gradient)
-            at_k = reverse.relu(gradient @ last.weight, k)
-            reverse.linear(second, h, at_k)
-            reverse.linear(first, rows, reverse.relu(at_k @ second.weight, h))
+            backward.linear(last, k, gradient)
+            at_k = backward.relu(gradient @ last.weight, k)
+            backward.linear(second, h, at_k)
+            backward.linear(first, rows, backward.relu(at_k @ second.weight, h))
 
         return last(k), pull
 

@@ -17,21 +17,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "resolve": "difrun.config",
-    "get_registry": "difrun.registry",
-    "refresh": "difrun.registry",
-    "start": "difrun.run",
-    "reopen": "difrun.run",
-    "compare": "difrun.run.compare",
+    "resolve": "difrun.config.plan",
+    "get_registry": "difrun.plugin.registry",
+    "refresh": "difrun.plugin.registry",
+    "start": "difrun.runs",
+    "reopen": "difrun.runs",
+    "compare": "difrun.runs.compare.compare",
 }
 
 __all__ = ["__version__", "compare", "get_registry", "refresh", "reopen", "resolve", "start"]
 
 if TYPE_CHECKING:
-    from difrun.config import resolve
-    from difrun.registry import get_registry, refresh
-    from difrun.run import reopen, start
-    from difrun.run.compare import compare
+    from difrun.config.plan import resolve
+    from difrun.plugin.registry import get_registry, refresh
+    from difrun.runs import reopen, start
+    from difrun.runs.compare.compare import compare
 
 
 def __getattr__(name: str) -> Any:

@@ -118,3 +118,7 @@ class GaussianOptions:
         "Noise-to-signal ratio σ/α at which training and sampling end (the time t_min).",
         attrs.validators.gt(0),
     )
+
+
+MIN_EXAMPLES = 20
+"""Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""

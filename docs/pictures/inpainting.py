@@ -12,12 +12,11 @@ import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from difrun.builtin.grids import rho
-from difrun.builtin.samplers import Ancestral
+from difrun.grid import rho
 from difrun.guidance import Context
-from difrun.integrate import generate
-from difrun.run import reopen
-from difrun_guidance.methods import LinearMMPS
+from difrun.runs import reopen
+from difrun.sampler import Ancestral, generate
+from difrun_guidance.measurements.methods import LinearMMPS
 
 EXAMPLES, SAMPLES, STEPS, SIGMA_Y = (4, 5, 11), 8, 60, 0.05
 TITLES = ("held out", "measured", *[""] * SAMPLES)

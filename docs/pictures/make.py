@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from difrun.integrate import integrate
 from difrun.randomness import Generator
-from difrun.run import reopen
-from difrun.run.parts import grid_times
+from difrun.runs import reopen
+from difrun.runs.build import grid_times
+from difrun.sampler import integrate
 
 DATA, SAMPLES = "#0072b2", "#d55e00"
 

@@ -176,7 +176,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
     The registry of this process is found anew, and is afterwards what it was.
     """
-    from difrun import registry
+    from difrun.plugin import registry
 
     monkeypatch.setattr(registry, "_cached", None)
     folder = tmp_path / "site"
@@ -217,8 +217,8 @@ def call(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., tuple[int, str, str]]:
     """Run the command in this process; returns exit code, stdout and stderr."""
-    from difrun import registry
     from difrun.cli import main
+    from difrun.plugin import registry
 
     monkeypatch.setattr(registry, "_cached", None)
     monkeypatch.setenv("COLUMNS", "200")
@@ -283,7 +283,7 @@ class FakeRun:
 def work(monkeypatch: pytest.MonkeyPatch) -> FakeRun:
     """Floor 5, replaced; nothing is trained."""
     fake = FakeRun()
-    module = ModuleType("difrun.run")
+    module = ModuleType("difrun.runs")
     module.start, module.reopen = fake.start, fake.reopen  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "difrun.run", module)
+    monkeypatch.setitem(sys.modules, "difrun.runs", module)
     return fake

@@ -158,4 +158,4 @@ def test_the_wheel_holds_one_package_and_all_of_it(folder, tmp_path):
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert "\nRequires-Python: >=3.11\n" in text
     if folder == ROOT:
-        assert "difrun/report.html.j2" in shipped
+        assert "difrun/report/report.html.j2" in shipped

@@ -68,19 +68,17 @@ def test_import_of_every_light_module_is_light(toy):
     modules = [
         "",
         ".api",
-        ".registry",
-        ".hooks",
-        ".options",
-        ".choose",
-        ".settings",
-        ".config",
-        ".errors",
-        ".files",
-        ".listener",
-        ".contract",
-        ".words",
-        ".builtin",
+        ".builtin.options",
         ".cli.app",
+        ".config.settings",
+        ".errors",
+        ".listener",
+        ".options",
+        ".plugin",
+        ".plugin.signatures",
+        ".report.verdict",
+        ".storage.atomic",
+        ".text",
     ]
     imports = "; ".join(f"import difrun{module}" for module in modules)
     heavy = f"{imports}; import sys; print([name for name in {HEAVY!r} if name in sys.modules])"
@@ -89,7 +87,7 @@ def test_import_of_every_light_module_is_light(toy):
 
 def test_floor_two_does_not_need_click(toy):
     code = "import sys; sys.modules['click'] = None\n"
-    code += "from difrun.config import resolve\nfrom difrun.registry import get_registry\n"
+    code += "from difrun.config import resolve\nfrom difrun.plugin.registry import get_registry\n"
     done = toy.python(
         code + "print(resolve({'process': 'toy'}, registry=get_registry()).sampler.name)",
         DIFRUN_PLUGINS="toy",

@@ -76,7 +76,7 @@ def difrun(*arguments: object, code: int = 0) -> str:
 @contextlib.contextmanager
 def without_pictures() -> Iterator[None]:
     """Reports without pictures, which take longer to draw than all the rest of a small run."""
-    with mock.patch("difrun.run.pictures.draw_all", return_value=[]):
+    with mock.patch("difrun.runs.report.standard_pictures.draw_all", return_value=[]):
         yield
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from difrun.mixture import GaussianMixture
+from difrun.data import GaussianMixture
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 

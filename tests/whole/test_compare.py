@@ -9,15 +9,15 @@ import pytest
 import torch
 
 import difrun as package
-from difrun import registry
-from difrun.endpoint import radius
+from difrun.analysis.reference import radius
+from difrun.data import GaussianMixture
 from difrun.errors import ConfigError, Interrupted
-from difrun.exact import ExactMixture
-from difrun.integrate import generate
 from difrun.listener import Listener
-from difrun.mixture import GaussianMixture
+from difrun.model import ExactMixture
+from difrun.plugin import registry
 from difrun.randomness import Generator, seed_of
-from difrun.run.parts import grid_times, made
+from difrun.runs.build import grid_times, made
+from difrun.sampler import generate
 
 from .support import difrun, paused, plugin, without_pictures
 
@@ -39,7 +39,7 @@ def difrun_samplers():
 PARTS = f"""
 import torch
 from difrun.data import Dataset
-from difrun.mixture import GaussianMixture
+from difrun.data import GaussianMixture
 from difrun.sampler import Sampler
 
 LAW = GaussianMixture([1.0], [{MEAN}], [{COV}])
@@ -210,16 +210,16 @@ def test_a_row_of_the_run_itself_has_the_runs_own_numbers(folder):
 
 
 def test_floors_are_computed_once(folder, monkeypatch):
-    from difrun.builtin import metrics
+    from difrun.metric import distances
 
-    calls, own = [], metrics.sliced_w2
+    calls, own = [], distances.sliced_w2
 
     def counting(*args, **kwargs):
         calls.append(1)
         return own(*args, **kwargs)
 
     counting.readings = own.readings
-    monkeypatch.setattr(metrics, "sliced_w2", counting)
+    monkeypatch.setattr(distances, "sliced_w2", counting)
     difrun("compare", *GMM, "--sampler", "heun,euler", "--steps", "2,3", "--n", "50", "--out", "c")
     assert len(calls) == 6 * 4 + 6  # six repetitions for each row, and six for the floor
 
@@ -293,7 +293,7 @@ def test_what_cannot_be_compared_is_refused_before_a_folder_is_made(folder, argu
 def test_ctrl_c_keeps_the_rows_that_are_finished(folder):
     """Stopped at the start of the third of four rows."""
     arguments = ("compare", *GMM, "--sampler", "heun,euler", "--steps", "2,3", "--n", "50", "--out", "c")
-    with paused(folder, "difrun.run.compare:_row", 3, *arguments) as child:
+    with paused(folder, "difrun.runs.compare.compare:_row", 3, *arguments) as child:
         child.send_signal(signal.SIGINT)
         (folder / "waiting").unlink()
         _, said = child.communicate(timeout=120)

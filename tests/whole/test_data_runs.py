@@ -17,7 +17,7 @@ HALF = ("--process", "ou", "--process.theta", "0.5", "--process.sigma", "0.5", "
 @pytest.fixture
 def first_states(monkeypatch):
     """The states at T from which samples of this test were drawn."""
-    from difrun import integrate
+    from difrun.sampler import integrate
 
     seen, original = [], integrate.integrate
 
@@ -165,8 +165,8 @@ def test_the_exact_model_is_at_the_floor_of_its_metric(tmp_path):
     known to a third; the run's may lie four of them above.
     """
     from difrun import reopen
-    from difrun.builtin.metrics import sliced_w2
     from difrun.metric import measure
+    from difrun.metric.distances import sliced_w2
     from difrun.randomness import seed_of, torch_generator
 
     run, n = tmp_path / "run", 2000

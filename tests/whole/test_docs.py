@@ -146,8 +146,8 @@ def test_every_command_of_the_readme_sets_up_what_it_runs():
 
 def test_every_hook_is_in_the_documents():
     """Each kind's hook and each event, by the name that a plugin author must write."""
-    from difrun import hooks
     from difrun.api import KINDS
+    from difrun.plugin import hooks
 
     for name in ("docs/plugins.md", "docs/architecture.md"):
         text = read(name)

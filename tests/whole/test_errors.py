@@ -150,7 +150,7 @@ def difrun_samplers():
     ],
 )
 def test_pairs_that_cannot_work_are_refused_with_those_that_can(here, monkeypatch, flags, message, fitting):
-    from difrun import registry
+    from difrun.plugin import registry
 
     (here / "site").mkdir()
     plugin(here / "site", "difrun-magnet", SPINS)

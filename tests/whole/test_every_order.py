@@ -10,13 +10,13 @@ import attrs
 import pytest
 import torch
 
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate
+from difrun.model import ExactMixture
 from difrun.options import values
-from difrun.registry import get_registry
+from difrun.plugin import get_registry
+from difrun.sampler import integrate
 from difrun.testing import observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing.check import subjects
 from difrun.testing.references import NoNoise
-from difrun.testing.select import subjects
 
 REGISTRY = get_registry()
 PROCESSES = [entry.label for entry in REGISTRY.entries("process") if "gaussian" in entry.component.provides]

@@ -13,13 +13,12 @@ from itertools import pairwise
 import pytest
 import torch
 
-from difrun.choose import partners
-from difrun.exact import ExactMixture
-from difrun.integrate import generate
-from difrun.mixture import GaussianMixture
-from difrun.registry import get_registry
-from difrun.tune import tune
-from difrun.wrappers import Counted
+from difrun.config.selection import partners
+from difrun.data import GaussianMixture
+from difrun.model import Counted, ExactMixture
+from difrun.plugin import get_registry
+from difrun.sampler import generate
+from difrun.tuning import tune
 
 from .support import difrun
 

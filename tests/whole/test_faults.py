@@ -2,8 +2,8 @@
 
 import pytest
 
-from difrun import registry
 from difrun.errors import DifrunError
+from difrun.plugin import registry
 
 from .support import SMALL, difrun, plugin
 
@@ -25,7 +25,7 @@ def difrun_metrics():
 """
 
 PARTS = """
-from difrun.gaussian import GaussianProcess
+from difrun.process import GaussianProcess
 from difrun.sampler import Sampler
 
 class Half(GaussianProcess):
@@ -92,7 +92,7 @@ def test_a_fault_that_is_no_plugins_keeps_its_own_name(monkeypatch, tmp_path):
     def broken(*_, **__):
         raise KeyError("the core's own")
 
-    monkeypatch.setattr("difrun.run.begin.build", broken)
+    monkeypatch.setattr("difrun.runs.start.build", broken)
     with pytest.raises(KeyError, match="the core's own"):
         api.start(api.resolve({"process": "ou"}, {"": {"threads": 1}}), tmp_path / "x")
 

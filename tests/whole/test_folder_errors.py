@@ -44,14 +44,16 @@ def finished(tmp_path_factory):
 def test_what_is_refused_is_refused_before_anything_is_told(finished, here, monkeypatch, command, message):
     """No note of a seed or of defaults, and no rehearsal of threads, for work that is not done."""
     if command[0] == "run":
-        monkeypatch.setattr("difrun.run.begin.with_threads", lambda *_: pytest.fail("threads were rehearsed"))
+        monkeypatch.setattr(
+            "difrun.runs.start.with_threads", lambda *_: pytest.fail("threads were rehearsed")
+        )
     said = difrun(*(finished if word == "RUN" else word for word in command), code=1)
     assert said.startswith("Error: "), said
     assert message in said
 
 
 def test_an_untrained_run_is_not_sampled_and_not_talked_about(here):
-    with mock.patch("difrun.run.run.Run.execute"):
+    with mock.patch("difrun.runs.run.Run.execute"):
         difrun("run", *SMALL, "--out", "begun")
     said = difrun("sample", "begun", code=1)
     assert said.startswith("Error: begun has not been trained to the end."), said
@@ -83,7 +85,7 @@ def test_a_folder_that_cannot_be_made(here, place):
 
 @pytest.mark.parametrize("failing", ["mkdir", "open"])
 def test_no_permission_to_write(here, monkeypatch, failing):
-    from difrun import files
+    from difrun.storage import atomic
 
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -91,7 +93,7 @@ def test_no_permission_to_write(here, monkeypatch, failing):
     if failing == "mkdir":
         monkeypatch.setattr(Path, "mkdir", refuse)
     else:
-        monkeypatch.setattr(files, "open", refuse, raising=False)
+        monkeypatch.setattr(atomic, "open", refuse, raising=False)
     said = difrun(*SMALL, "--out", "x", code=1)
     assert "Permission denied" in said
     advice = {
@@ -150,7 +152,7 @@ def test_a_full_disk_after_training(finished, tmp_path, monkeypatch, name):
     with monkeypatch.context() as patch:
         full(patch, name, (0, 1))
         if name != "samples.png":
-            patch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
+            patch.setattr("difrun.runs.report.standard_pictures.draw_all", lambda run, **_: [])
         said = difrun(*SMALL, "--out", run, code=1)
     assert f"{run / name}" in said
     assert "No space left on device" in said
@@ -238,7 +240,7 @@ def test_damaged_files(run, name, command, code, how):
     path.write_bytes(damaged)
     # An empty run.toml is a valid one, with every default: then it is the weights that do not fit.
     empty_plan = how == "empty" and name == "run.toml"
-    with mock.patch("difrun.run.pictures.draw_all", lambda run, **_: [run.samples]):
+    with mock.patch("difrun.runs.report.standard_pictures.draw_all", lambda run, **_: [run.samples]):
         said = difrun(command, run, code=1 if empty_plan else code)
     last = said.splitlines()[-1]
     assert last.startswith("Error: ")

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.datasets import blobs
-from difrun.exact import ExactMixture
-from difrun.likelihood import log_likelihood
-from difrun.registry import get_registry
+from difrun.analysis import log_likelihood
+from difrun.data.toy import blobs
+from difrun.model import ExactMixture
+from difrun.plugin import get_registry
 
 from .support import SMALL, difrun, facts, without_pictures
 

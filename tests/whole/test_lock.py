@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 
 from difrun.errors import DifrunError
-from difrun.run import lock
+from difrun.runs.folder import lock
 
 from .support import SMALL, assert_same_result, difrun, paused, without_pictures
 
-STEP = "difrun.train:Trainer._advance"
+STEP = "difrun.training.trainer:Trainer._advance"
 
 
 def test_a_second_process_is_refused_and_the_first_is_not_disturbed(tmp_path):
@@ -221,7 +221,7 @@ def test_of_many_that_ask_at_once_for_a_stale_lock_one_gets_it(tmp_path):
     code = """
         import pathlib, sys, time
         from difrun.errors import DifrunError
-        from difrun.run import lock
+        from difrun.runs.folder import lock
         folder = pathlib.Path(sys.argv[1])
         print("ready", flush=True)
         sys.stdin.readline()

@@ -251,7 +251,7 @@ def test_where_nothing_is_scaled_no_units_are_told(table):
 def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):
     """The density integrates to 1 over the extent that is drawn, which holds the data as the user knows them."""
     from difrun import reopen
-    from difrun.run.pictures import Vectors
+    from difrun.runs.report.standard_pictures import Vectors
 
     with without_pictures():
         difrun("--dataset", "my table.csv", *FAST, "--out", "run")
@@ -286,7 +286,7 @@ def test_drawn_paths_have_no_straight_pieces(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(draw, "paths_1d", lambda times, paths, **_: seen.append((times, paths)))
     monkeypatch.setattr(draw, "save", lambda figure, path: path)
-    from difrun.run.pictures import Vectors
+    from difrun.runs.report.standard_pictures import Vectors
 
     Vectors(reopen(tmp_path / "run")).paths()[3]()
     ((times, paths),) = seen
@@ -325,7 +325,7 @@ def test_advice_of_a_process_is_told_before_the_run_and_in_its_report(tmp_path, 
 
 def test_progress_counts_the_steps_that_the_user_asked_for(run, tmp_path):
     """10 steps for each of 50 samples are 10 steps, also where they are drawn in 3 chunks."""
-    from difrun.run import Listener, reopen
+    from difrun.runs import Listener, reopen
 
     class Steps(Listener):
         def __init__(self):

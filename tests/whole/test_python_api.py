@@ -9,8 +9,8 @@ import torch
 
 import difrun as api
 from difrun.errors import ConfigError, DifrunError, Interrupted
-from difrun.run.parts import build
-from difrun.run.run import Run
+from difrun.runs.build import build
+from difrun.runs.run import Run
 
 from .support import SMALL, assert_same_result, difrun, facts, hidden, samples, saved_step, without_pictures
 
@@ -166,9 +166,9 @@ def test_the_threads_that_a_rehearsal_chooses_are_recorded_and_leave_no_other_tr
     """Weights, samples and metrics are those of a run with that number given: the rehearsal changed nothing."""
     import tomllib
 
-    from difrun.run.threads import threads
+    from difrun.runs.environment.threads import threads
 
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
+    monkeypatch.setattr("difrun.runs.report.standard_pictures.draw_all", lambda run, **_: [])
     heard = Stopping()
     with threads(2):
         auto = api.start(
@@ -219,7 +219,7 @@ def test_messages_fit_python_too(by_command, tmp_path):
 
 
 def test_resume_of_a_finished_run_says_so(by_command, monkeypatch):
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
+    monkeypatch.setattr("difrun.runs.report.standard_pictures.draw_all", lambda run, **_: [])
     heard = Stopping()
     api.reopen(by_command, heard).resume()
     assert "this run is finished; only its pictures and its report are drawn again" in heard.notes
@@ -239,8 +239,8 @@ def test_a_model_knows_the_covariance_of_its_examples():
 
 def test_a_guided_model_is_one_object_until_the_weights_change(monkeypatch):
     """So that a grid made for it is made once."""
-    monkeypatch.setattr("difrun.run.run.guided", lambda model, guidance, context: [model, guidance])
-    monkeypatch.setattr("difrun.run.run.Run._context", lambda run: None)
+    monkeypatch.setattr("difrun.runs.run.guided", lambda model, guidance, context: [model, guidance])
+    monkeypatch.setattr("difrun.runs.run.Run._context", lambda run: None)
     trainer = SimpleNamespace(step=3)
     run = Run(SimpleNamespace(guidance=("clip",)), None, SimpleNamespace(model="m"), None, None, trainer)
     first = run.model

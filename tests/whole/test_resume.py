@@ -21,7 +21,7 @@ from .support import (
     without_pictures,
 )
 
-STEP = "difrun.train:Trainer._advance"
+STEP = "difrun.training.trainer:Trainer._advance"
 
 
 @pytest.fixture(scope="module")
@@ -50,10 +50,12 @@ def undisturbed(tmp_path_factory):
         ),
         # After training.
         pytest.param(
-            "difrun.run.run:Run.sample_report", 2, 120, "model.safetensors", "samples.npz", id="sampling"
+            "difrun.runs.run:Run.sample_report", 2, 120, "model.safetensors", "samples.npz", id="sampling"
         ),
         pytest.param("os:replace", 9, 120, ".samples.npz.part", "samples.npz", id="writing-samples"),
-        pytest.param("difrun.run.evaluation:measure", 1, 120, "samples.npz", "metrics.json", id="measuring"),
+        pytest.param(
+            "difrun.runs.stages.evaluation:measure", 1, 120, "samples.npz", "metrics.json", id="measuring"
+        ),
     ],
 )
 def test_killed_runs_resume_to_the_same_bits(undisturbed, tmp_path, place, call, step, there, absent):
@@ -191,7 +193,7 @@ def test_resuming_a_finished_run_changes_nothing(undisturbed, tmp_path):
 def test_resume_measures_what_is_missing(undisturbed, tmp_path):
     """Metrics that someone measured on the way do not stand for those of the run."""
     run = tmp_path / "run"
-    with paused(tmp_path, "difrun.run.evaluation:measure", 1, "run", *SMALL, "--out", run) as child:
+    with paused(tmp_path, "difrun.runs.stages.evaluation:measure", 1, "run", *SMALL, "--out", run) as child:
         child.kill()
     difrun("evaluate", run, "--metric", "energy")
     assert list(facts(run)["metrics"]) == ["energy"]

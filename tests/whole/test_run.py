@@ -127,7 +127,7 @@ def test_the_report_stands_alone(finished):
 def test_run_toml_has_every_value_and_version(finished):
     """Every option of every component, beside the defaults that its attrs class declares."""
     from difrun.config import SampleOptions, TrainOptions
-    from difrun.registry import get_registry
+    from difrun.plugin import get_registry
 
     run, _ = finished
     data = tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
@@ -186,7 +186,7 @@ def test_sample_draws_more_with_another_sampler(finished):
     (run / name).unlink()
     # DDIM by its own formula (Song et al., 2021, eq. 12 with σ = 0), from the same noise: the first of the run.
     from difrun import reopen
-    from difrun.builtin.grids import rho
+    from difrun.grid import rho
     from difrun.randomness import Generator, seed_of
 
     opened = reopen(run)

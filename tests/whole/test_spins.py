@@ -267,7 +267,7 @@ sys.path.insert(0, str(Path(__file__).parent / "site"))
 
 import pytest
 
-from difrun.testing.cases import collect
+from difrun.testing.collect import collect
 
 CASES = [case for case in collect("difrun-coin")[0] if case.check.provides == {"discrete"}]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from difrun.errors import Interrupted
-from difrun.run.run import Run
+from difrun.runs.run import Run
 
 from .support import SMALL, difrun, samples, without_pictures
 

@@ -1,14 +1,25 @@
 """What every process needs, registered through the same hooks as a stranger's plugin: declarations only."""
 
 from difrun.api import Component, hookimpl
-from difrun.builtin import dataset_options, metric_options
 from difrun.builtin.options import (
     AdamsOptions,
     AdaptiveOptions,
+    BimodalOptions,
+    BlobsOptions,
+    CheckerboardOptions,
+    DensityCoverageOptions,
+    EnergyOptions,
     ExponentialOptions,
+    FileOptions,
+    GmmOptions,
     MinSNROptions,
     MLPOptions,
+    MoonsOptions,
     RhoOptions,
+    RingsOptions,
+    SlicedW2Options,
+    SpiralOptions,
+    W2Options,
     X0Options,
 )
 
@@ -16,13 +27,13 @@ from difrun.builtin.options import (
 @hookimpl
 def difrun_models() -> list[Component]:
     def exact(name: str, summary: str) -> Component:
-        target = f"difrun.exact:exact_{'mixture' if name == 'exact' else name}"
+        target = f"difrun.model.exact:exact_{'mixture' if name == 'exact' else name}"
         return Component(name, target, summary, provides={"exact"}, requires={"gaussian", "real"})
 
     return [
         Component(
             "mlp",
-            "difrun.builtin.mlp:MLP",
+            "difrun.model.mlp:MLP",
             "Time-embedded residual MLP, for vectors",
             MLPOptions,
             provides={"network", "conditional"},
@@ -37,7 +48,7 @@ def difrun_models() -> list[Component]:
 def difrun_losses() -> list[Component]:
     # Here, and not in a plugin, so that every Gaussian process can be trained with the core alone.
     def loss(name: str, target: str, summary: str, options: type) -> Component:
-        target = f"difrun.builtin.losses:{target}"
+        target = f"difrun.loss.x0:{target}"
         return Component(name, target, summary, options, requires={"gaussian", "network"})
 
     return [
@@ -51,7 +62,7 @@ def difrun_samplers() -> list[Component]:
     flow = {"gaussian", "ode"}
 
     def fixed(name: str, target: str, summary: str) -> Component:
-        return Component(name, f"difrun.builtin.samplers:{target}", summary, requires=flow)
+        return Component(name, f"difrun.sampler.fixed_step:{target}", summary, requires=flow)
 
     return [
         fixed("euler", "Euler", "Euler on the probability flow (DDIM), order 1"),
@@ -69,35 +80,35 @@ def difrun_samplers() -> list[Component]:
         ),
         Component(
             "adams",
-            "difrun.builtin.multistep:Adams",
+            "difrun.sampler.adams:Adams",
             "Adams predictor–corrector in the frame of the data's Gaussian, order by number of steps",
             AdamsOptions,
             requires=flow,
         ),
         Component(
             "exponential",
-            "difrun.builtin.multistep:Exponential",
+            "difrun.sampler.exponential:Exponential",
             "Exponential multistep in log-SNR, order 1 to 4, with or without corrector",
             ExponentialOptions,
             requires=flow,
         ),
         Component(
             "tuned",
-            "difrun.builtin.tuned:Tuned",
+            "difrun.tuning.tuned:Tuned",
             "The weights that 'difrun tune' found for this model",
             requires=flow | {"tuned"},
             prefers={"grid": "tuned"},
         ),
         Component(
             "adaptive",
-            "difrun.builtin.adaptive:Adaptive",
+            "difrun.sampler.adaptive:Adaptive",
             "Runge–Kutta with error control on the probability flow, to a tolerance instead of a number of steps",
             AdaptiveOptions,
             requires=flow,
         ),
         Component(
             "ancestral",
-            "difrun.builtin.samplers:Ancestral",
+            "difrun.sampler.ancestral:Ancestral",
             "x_s from the bridge q(x_s | x_t, x̂_0), as DDPM; for any process with a bridge",
         ),
     ]
@@ -106,27 +117,27 @@ def difrun_samplers() -> list[Component]:
 @hookimpl
 def difrun_grids() -> list[Component]:
     return [
-        Component("linear", "difrun.builtin.grids:linear", "Equal steps in t"),
-        Component("cosine", "difrun.builtin.grids:cosine", "Steps in t that shrink towards the data"),
-        Component("quadratic", "difrun.builtin.grids:quadratic", "Equal steps in √t"),
+        Component("linear", "difrun.grid.fixed:linear", "Equal steps in t"),
+        Component("cosine", "difrun.grid.fixed:cosine", "Steps in t that shrink towards the data"),
+        Component("quadratic", "difrun.grid.fixed:quadratic", "Equal steps in √t"),
         Component(
             "rho",
-            "difrun.builtin.grids:rho",
+            "difrun.grid.fixed:rho",
             "Equal steps in (σ/α)^{1/ρ} (Karras)",
             RhoOptions,
             requires={"gaussian"},
         ),
-        Component("logsnr", "difrun.builtin.grids:logsnr", "Equal steps in log(α/σ)", requires={"gaussian"}),
+        Component("logsnr", "difrun.grid.fixed:logsnr", "Equal steps in log(α/σ)", requires={"gaussian"}),
         Component(
             "tuned",
-            "difrun.builtin.tuned:tuned",
+            "difrun.tuning.tuned:tuned",
             "The steps that 'difrun tune' found for this model",
             provides={"fitted", "tuned"},
             requires={"gaussian", "ode", "tuned"},
         ),
         Component(
             "pilot",
-            "difrun.pilot:pilot",
+            "difrun.tuning.pilot:pilot",
             "Steps where the trajectories of this very model bend",
             provides={"fitted", "sampler"},
             requires={"gaussian", "ode"},
@@ -137,26 +148,24 @@ def difrun_grids() -> list[Component]:
 @hookimpl
 def difrun_datasets() -> list[Component]:
     def dataset(name: str, summary: str, options: type, function: str = "") -> Component:
-        target = f"difrun.builtin.datasets:{function or name}"
+        target = f"difrun.data.toy:{function or name}"
         # Their classes are theirs to show, not to need: they are trained on if --train.label-dropout is given.
         suits = {"train.label_dropout": 1.0}
         return Component(name, target, summary, options, provides={"real"}, suits=suits)
 
     return [
-        dataset("rings", "Two half-circles in the plane, noise 0.02", dataset_options.RingsOptions),
-        dataset("blobs", "Two Gaussian blobs at ±(2, 2), variance 0.1", dataset_options.BlobsOptions),
-        dataset("gmm", "Gaussians on a circle", dataset_options.GmmOptions),
-        dataset("moons", "Two interleaved half-moons", dataset_options.MoonsOptions),
-        dataset(
-            "checkerboard", "Uniform on the dark squares of a board", dataset_options.CheckerboardOptions
-        ),
-        dataset("spiral", "One arm of a spiral", dataset_options.SpiralOptions),
-        dataset("bimodal-1d", "Two Gaussians on the line", dataset_options.BimodalOptions, "bimodal_1d"),
+        dataset("rings", "Two half-circles in the plane, noise 0.02", RingsOptions),
+        dataset("blobs", "Two Gaussian blobs at ±(2, 2), variance 0.1", BlobsOptions),
+        dataset("gmm", "Gaussians on a circle", GmmOptions),
+        dataset("moons", "Two interleaved half-moons", MoonsOptions),
+        dataset("checkerboard", "Uniform on the dark squares of a board", CheckerboardOptions),
+        dataset("spiral", "One arm of a spiral", SpiralOptions),
+        dataset("bimodal-1d", "Two Gaussians on the line", BimodalOptions, "bimodal_1d"),
         Component(
             "file",
-            "difrun.builtin.files:file",
+            "difrun.data.files:file",
             "Your examples, one per row of a .npy, .npz or .csv file",
-            dataset_options.FileOptions,
+            FileOptions,
             provides={"real"},
         ),
     ]
@@ -165,23 +174,23 @@ def difrun_datasets() -> list[Component]:
 @hookimpl
 def difrun_metrics() -> list[Component]:
     def metric(name: str, summary: str, options: type) -> Component:
-        target = f"difrun.builtin.metrics:{name.replace('-', '_')}"
+        target = f"difrun.metric.distances:{name.replace('-', '_')}"
         return Component(name, target, summary, options, requires={"real"})
 
     return [
-        metric("sliced-w2", "Sliced Wasserstein-2 distance", metric_options.SlicedW2Options),
-        metric("w2", "Wasserstein-2 distance", metric_options.W2Options),
-        metric("energy", "Energy distance", metric_options.EnergyOptions),
+        metric("sliced-w2", "Sliced Wasserstein-2 distance", SlicedW2Options),
+        metric("w2", "Wasserstein-2 distance", W2Options),
+        metric("energy", "Energy distance", EnergyOptions),
         metric(
             "density-coverage",
             "Density and coverage, precision and recall, by nearest neighbours",
-            metric_options.DensityCoverageOptions,
+            DensityCoverageOptions,
         ),
         Component(
             "per-class",
-            "difrun.builtin.metrics:per_class",
+            "difrun.metric.distances:per_class",
             "Sliced Wasserstein-2 distance of every class from the real examples of that class",
-            metric_options.SlicedW2Options,
+            SlicedW2Options,
             provides={"labels"},
             requires={"real"},
         ),

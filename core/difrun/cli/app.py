@@ -5,10 +5,21 @@ from typing import Any
 import click
 
 from difrun import __version__
-from difrun.cli import after, compare, completion, doctor, inspect, run, tune
+from difrun.cli.commands import (
+    compare,
+    completion,
+    doctor,
+    evaluate,
+    inspect,
+    report,
+    resume,
+    run,
+    sample,
+    tune,
+)
 from difrun.errors import DifrunError
-from difrun.registry import get_registry
-from difrun.words import did_you_mean, listed
+from difrun.plugin.registry import get_registry
+from difrun.text import did_you_mean, listed
 
 OWN_FLAGS = ("--help", "--version")
 
@@ -85,7 +96,7 @@ def app(ctx: click.Context) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    *(run.run, run.resume, after.sample, after.evaluate, after.report, compare.compare, tune.tune),
+    *(run.run, resume.resume, sample.sample, evaluate.evaluate, report.report, compare.compare, tune.tune),
     *(inspect.list_components, inspect.show, inspect.plugins, doctor.doctor, completion.completion),
 )
 for command in COMMANDS:

@@ -2,7 +2,7 @@
 
 Which options there are depends on the components, so a command line is read twice: first for the names of the
 components (with every flag of every installed component, so that no value is mistaken for an argument), then
-with exactly the flags of the chosen ones. Click carries the texts; `difrun.options` reads and checks them.
+with exactly the flags of the chosen ones. Click carries the texts; `difrun.options.fields` reads and checks them.
 """
 
 from collections import Counter
@@ -12,14 +12,15 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from difrun.choose import MANY, Choice, find
-from difrun.config import Part, PredictionOptions, parts, suited
+from difrun.config.plan import Part, parts, suited
+from difrun.config.run_options import PredictionOptions
+from difrun.config.selection import MANY, Choice, find
+from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
-from difrun.options import Field, Given, Section, fields, variable
-from difrun.registry import Registry, get_registry
-from difrun.settings import Settings, section_of, with_file_dataset
-from difrun.values import shown
-from difrun.words import did_you_mean
+from difrun.options.fields import Field, Given, Section, fields, variable
+from difrun.options.types import shown
+from difrun.plugin.registry import Registry, get_registry
+from difrun.text import did_you_mean
 
 HELP = {
     "process": "Forward process.",

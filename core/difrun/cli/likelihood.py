@@ -7,10 +7,10 @@ import attrs
 import click
 
 from difrun.cli.output import paragraph, table, width
-from difrun.config import MOST_STEPS
+from difrun.config.run_options import MOST_STEPS
 
 if TYPE_CHECKING:
-    from difrun.run.likelihood import Request
+    from difrun.runs.stages.likelihood import Request
 
 
 def _number(name: str, least: int, help: str, most: int | None = None) -> click.Option:
@@ -48,7 +48,7 @@ class Asked:
     given: dict[str, int]
 
     def request(self) -> "Request":
-        from difrun.run.likelihood import Request
+        from difrun.runs.stages.likelihood import Request
 
         return Request(**self.given)
 
@@ -64,7 +64,7 @@ def likelihood_table(found: dict[str, Any]) -> str:
 
     Where the meanings do not fit into the table they stand below it.
     """
-    from difrun.run.likelihood import rows, sentences
+    from difrun.runs.stages.likelihood import rows, sentences
 
     told, within = rows(found), max(width(), 40)
     head = ("likelihood", "nats per example", "bits per dimension", "meaning")

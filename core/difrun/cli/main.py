@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import click
 
 from difrun.errors import ConfigError, DifrunError, Interrupted, out_of_memory
-from difrun.files import advice
-from difrun.words import quoted
+from difrun.storage.atomic import advice
+from difrun.text import quoted
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from difrun.verdict import alone, has_exact, legend, ratio, times, verdict
+from difrun.report.verdict import alone, has_exact, legend, ratio, times, verdict
 
 GAP = "  "
 NARROWEST = 24

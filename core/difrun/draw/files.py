@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from difrun.draw.animate import Film
 from difrun.errors import DifrunError
-from difrun.files import write_bytes
+from difrun.storage.atomic import write_bytes
 
 
 def save(drawing: Figure | Film, path: Any, dpi: int = 160) -> Path:

@@ -15,7 +15,7 @@ import pytest
 REWRITTEN = ("checks", "select", "references", "small")
 pytest.register_assert_rewrite(*(f"difrun.testing.{name}" for name in REWRITTEN))
 
-from difrun.testing.cases import conformance  # noqa: E402 (assertions are rewritten at import)
+from difrun.testing.collect import conformance  # noqa: E402 (assertions are rewritten at import)
 from difrun.testing.references import (  # noqa: E402
     ReferenceFlow,
     ReferenceVE,

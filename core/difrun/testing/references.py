@@ -9,10 +9,10 @@ import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
 
-from difrun.gaussian import GaussianProcess
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
-from difrun.randomness import Generator
+from difrun.data.mixture import GaussianMixture
+from difrun.model.base import ScoreModel
+from difrun.process.gaussian import GaussianProcess
+from difrun.randomness.generator import Generator
 
 
 class ReferenceVP(GaussianProcess):

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.loss import Regression, uniform
-from difrun.times import LogSNR, TimeLaw, Uniform
+from difrun.loss import LogSNR, Regression, TimeLaw, Uniform
+from difrun.loss.base import uniform
 from difrun_ddpm.options import NoiseOptions, Times
 from difrun_ddpm.process import DDPM
 

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.gaussian import GaussianProcess
-from difrun.schedule import LAM_FORGOTTEN
+from difrun.process import GaussianProcess
+from difrun.process.schedule import LAM_FORGOTTEN
 from difrun_ddpm.options import DDPMOptions
 from difrun_ddpm.spline import MonotoneSpline
 

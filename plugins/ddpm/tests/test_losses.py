@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy import integrate, stats
 
+from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.exact import ExactMixture
-from difrun.mixture import GaussianMixture
+from difrun.model import ExactMixture
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP
 from difrun_ddpm.loss import bound_law, bound_weight, noise, vlb

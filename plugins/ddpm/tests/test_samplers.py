@@ -8,13 +8,12 @@ import pytest
 import torch
 from scipy.interpolate import CubicSpline
 
-from difrun.builtin.datasets import blobs
-from difrun.builtin.grids import logsnr
-from difrun.builtin.samplers import Ancestral, Euler
-from difrun.exact import ExactMixture
-from difrun.integrate import generate, integrate
-from difrun.mixture import GaussianMixture
+from difrun.data import GaussianMixture
+from difrun.data.toy import blobs
+from difrun.grid import logsnr
+from difrun.model import ExactMixture
 from difrun.randomness import Generator
+from difrun.sampler import Ancestral, Euler, generate, integrate
 from difrun.testing import (
     ReferenceVE,
     affine_moments,

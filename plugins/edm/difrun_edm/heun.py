@@ -23,7 +23,7 @@ class ChurnedHeun(HeunOptions, Sampler):
         z' = ẑ + (ς' − ς̂) ½[ε̂(ẑ, ς̂) + ε̂(ẑ + (ς' − ς̂) ε̂(ẑ, ς̂), ς')].
 
     Raising the noise is the forward process run from t to t̂, never beyond T: its first step, from x_T, adds nothing.
-    Where α_T = 0 and ς is infinite, the step from T is taken in the straight frame (`difrun.sampler`). As the runs
+    Where α_T = 0 and ς is infinite, the step from T is taken in the straight frame (`difrun.sampler.base`). As the runs
     end at t_min > 0, the last step is of second order as well.
 
     s_churn = 0 is deterministic, of order 2. With churn the weak order is 2 as well once the grid is so fine that γ

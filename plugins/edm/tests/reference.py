@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from difrun.gaussian import GaussianProcess
 from difrun.model import ScoreModel
+from difrun.process import GaussianProcess
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP
 from difrun_edm.process import EDM

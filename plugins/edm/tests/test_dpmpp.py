@@ -8,13 +8,11 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from difrun.builtin.grids import logsnr, rho
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate
-from difrun.model import ScoreModel
+from difrun.grid import logsnr, rho
+from difrun.model import Counted, ExactMixture, ScoreModel
+from difrun.sampler import integrate
 from difrun.testing import ReferenceVP, observed_order, probability_flow_endpoint, two_gaussians
 from difrun.testing.references import NoNoise
-from difrun.wrappers import Counted
 from difrun_edm.dpmpp import REACH, Multistep2, Multistep3, SingleStep2
 from difrun_edm.process import EDM
 

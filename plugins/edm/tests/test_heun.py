@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.grids import logsnr, rho
-from difrun.exact import ExactMixture
-from difrun.integrate import generate, integrate
-from difrun.mixture import GaussianMixture
+from difrun.data import GaussianMixture
+from difrun.grid import logsnr, rho
+from difrun.model import Counted, ExactMixture
+from difrun.sampler import generate, integrate
 from difrun.testing import (
     ReferenceVP,
     affine_moments,
@@ -20,7 +20,6 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.testing.references import CountedNoise, NoNoise
-from difrun.wrappers import Counted
 from difrun_edm.heun import ChurnedHeun
 from difrun_edm.process import EDM
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from scipy import stats
 
-from difrun.loss import Regression, edm
-from difrun.network import NetworkModel
+from difrun.loss import LogNormal, Regression
+from difrun.loss.base import edm
+from difrun.model import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVP
-from difrun.times import LogNormal
 from difrun_edm.loss import edm_loss
 from difrun_edm.process import EDM
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.grids import rho
-from difrun.kinds import conversion
-from difrun.network import NetworkModel
+from difrun.grid import rho
+from difrun.model import NetworkModel, conversion
 from difrun_edm.process import EDM
 
 

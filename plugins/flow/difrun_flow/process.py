@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from difrun.gaussian import GaussianProcess
+from difrun.process import GaussianProcess
 from difrun_flow.options import FlowOptions
 
 

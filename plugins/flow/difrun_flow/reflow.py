@@ -13,15 +13,14 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.builtin.samplers import Euler
-from difrun.classes import spread
 from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
-from difrun.integrate import integrate, to_data
+from difrun.model import spread
+from difrun.plugin import get_registry
 from difrun.randomness import Generator, seed_of
-from difrun.registry import get_registry
-from difrun.run import Run, reopen
-from difrun.run.parts import grid_times
+from difrun.runs import Run, reopen
+from difrun.runs.build import grid_times
+from difrun.sampler import Euler, integrate, to_data
 
 CHUNK = 4096
 
@@ -115,9 +114,9 @@ class _Given(Generator):
 def straightness(model: Any, noise: Tensor, times: Sequence[float]) -> float:
     r"""S = ∫ E ‖(y_T − y_0) − dy/dτ‖² dτ along the probability flow: 0 when every trajectory is a straight line.
 
-    Liu et al. (2023, arXiv 2209.03003, sec. 2.2), summed over coordinates, in the straight frame (`difrun.sampler`),
-    which on rectified flow is that of x and t; τ is scaled to [0, 1]. noise: x_T, (n, ...). times: from T to t_min,
-    finely enough for Euler's method.
+    Liu et al. (2023, arXiv 2209.03003, sec. 2.2), summed over coordinates, in the straight frame
+    (`difrun.sampler.base`), which on rectified flow is that of x and t; τ is scaled to [0, 1].
+    noise: x_T, (n, ...). times: from T to t_min, finely enough for Euler's method.
     """
     centre = model.process.centre_like(noise)
     instants = model.process.instants(times)

@@ -6,14 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.grids import cosine, linear, logsnr, rho
-from difrun.builtin.samplers import Ancestral, Euler, Heun
+from difrun.analysis.signal import signal_at_horizon
 from difrun.errors import DifrunError
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate
-from difrun.kinds import KINDS
-from difrun.network import NetworkModel
-from difrun.run.signal import signal_at_horizon
+from difrun.grid import cosine, linear, logsnr, rho
+from difrun.model import KINDS, ExactMixture, NetworkModel
+from difrun.sampler import Ancestral, Euler, Heun, integrate
 from difrun.testing import affine_moments, two_gaussians
 from difrun.testing.references import UnitNoise
 from difrun_flow.process import RectifiedFlow

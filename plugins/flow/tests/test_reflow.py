@@ -7,23 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.batches import Batches
-from difrun.builtin.grids import cosine, linear, logsnr
-from difrun.builtin.samplers import Euler, Heun
 from difrun.config import resolve
-from difrun.data import Dataset
+from difrun.data import Dataset, GaussianMixture
 from difrun.errors import DifrunError
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate
+from difrun.grid import cosine, linear, logsnr
 from difrun.loss import Loss
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
-from difrun.network import NetworkModel
-from difrun.run import likelihood, reopen, start
-from difrun.run.parts import grid_times
-from difrun.run.sampling import sampler_for
+from difrun.model import ExactMixture, NetworkModel, ScoreModel
+from difrun.runs import reopen, start
+from difrun.runs.build import grid_times
+from difrun.runs.stages import likelihood
+from difrun.runs.stages.sampling import sampler_for
+from difrun.sampler import Euler, Heun, integrate
 from difrun.testing import ReferenceVP, two_gaussians
-from difrun.train import Trainer
+from difrun.training import Batches, Trainer
 from difrun_flow.loss import flow
 from difrun_flow.process import RectifiedFlow
 from difrun_flow.reflow import couples, reflow, straightness
@@ -130,7 +126,7 @@ def test_a_second_run_does_not_need_the_first(tmp_path, monkeypatch):
 
     A third run on the couples of the second, and the numbers that need the law, work as well.
     """
-    monkeypatch.setattr("difrun.run.pictures.draw_all", lambda run, **_: [])
+    monkeypatch.setattr("difrun.runs.report.standard_pictures.draw_all", lambda run, **_: [])
     named = {"process": "flow", "sampler": "heun", "grid": "logsnr", "metric": ["sliced-w2"]}
     few = {**SMALL, "train": {"steps": 30, "batch": 64}, "sample": {"n": 200, "steps": 4}}
     first = start(resolve({**named, "dataset": "gmm"}, {**few, "dataset": {"modes": 3}}), tmp_path / "1")

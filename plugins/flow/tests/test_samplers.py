@@ -7,13 +7,11 @@ import pytest
 import torch
 from scipy.integrate import quad
 
-from difrun.builtin.grids import cosine, logsnr
-from difrun.builtin.samplers import Euler, Heun
-from difrun.exact import ExactMixture
-from difrun.integrate import generate, integrate
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
+from difrun.data import GaussianMixture
+from difrun.grid import cosine, logsnr
+from difrun.model import ExactMixture, ScoreModel
 from difrun.randomness import Generator
+from difrun.sampler import Euler, Heun, generate, integrate
 from difrun.testing import (
     ReferenceVE,
     ReferenceVP,

@@ -1,8 +1,8 @@
 """Guidance: samples of a class, and samples given a measurement."""
 
 from difrun.api import Component, hookimpl
-from difrun_guidance.class_options import CfgOptions, ClassifierOptions
-from difrun_guidance.measurement_options import (
+from difrun_guidance.labels.options import CfgOptions, ClassifierOptions
+from difrun_guidance.measurements.options import (
     ExactOptions,
     LinearDPSOptions,
     LinearMMPSOptions,
@@ -20,13 +20,13 @@ def difrun_guidances() -> list[Component]:
     return [
         Component(
             "cfg",
-            "difrun_guidance.cfg:cfg",
+            "difrun_guidance.labels.cfg:cfg",
             "Classifier-free: a model of classes, beyond what it says without one; scale 1 is off",
             CfgOptions,
         ),
         Component(
             "classifier",
-            "difrun_guidance.classifier:classifier",
+            "difrun_guidance.labels.classifier:classifier",
             "A classifier of noised examples, trained on the run's own process and data",
             ClassifierOptions,
             provides={"context"},

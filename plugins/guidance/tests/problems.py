@@ -4,10 +4,9 @@ import math
 
 import torch
 
-from difrun.data import Dataset, Scaling
-from difrun.gaussian import GaussianProcess
+from difrun.data import Dataset, GaussianMixture, Scaling
 from difrun.guidance import Context
-from difrun.mixture import GaussianMixture
+from difrun.process import GaussianProcess
 from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP
 
 

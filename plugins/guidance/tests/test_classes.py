@@ -6,28 +6,22 @@ import attrs
 import pytest
 import torch
 
-from difrun.builtin.adaptive import Adaptive
-from difrun.builtin.grids import rho
-from difrun.builtin.metrics import sliced_w2
-from difrun.builtin.samplers import Heun
-from difrun.classes import spread
-from difrun.data import Dataset
+from difrun.data import Dataset, GaussianMixture
 from difrun.errors import DifrunError, Interrupted
-from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
+from difrun.grid import rho
 from difrun.guidance import Context
-from difrun.integrate import generate, integrate
-from difrun.kinds import KINDS
-from difrun.mixture import GaussianMixture
-from difrun.network import NetworkModel
+from difrun.metric.distances import sliced_w2
+from difrun.model import KINDS, ExactMixture, NetworkModel, spread
+from difrun.process import GaussianProcess
 from difrun.randomness import torch_generator
+from difrun.sampler import Adaptive, Heun, generate, integrate
 from difrun.testing.references import ReferenceVE, ReferenceVP
-from difrun_guidance import noisy_classifier
-from difrun_guidance.cfg import cfg
-from difrun_guidance.classifier import classifier
-from difrun_guidance.exact_posterior import Exact
-from difrun_guidance.methods import LinearMMPS
-from difrun_guidance.noisy_classifier import FILE, learnt
+from difrun_guidance.labels import noisy_classifier
+from difrun_guidance.labels.cfg import cfg
+from difrun_guidance.labels.classifier import classifier
+from difrun_guidance.labels.noisy_classifier import FILE, learnt
+from difrun_guidance.measurements.exact_posterior import Exact
+from difrun_guidance.measurements.methods import LinearMMPS
 
 LAW = GaussianMixture(
     [0.3, 0.2, 0.3, 0.2],

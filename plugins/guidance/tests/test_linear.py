@@ -8,8 +8,8 @@ from scipy.stats import norm
 
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import build
-from difrun_guidance.linear import array, linear
-from difrun_guidance.measurement_options import LinearMMPSOptions, OperatorOptions
+from difrun_guidance.measurements.operators import array, linear
+from difrun_guidance.measurements.options import LinearMMPSOptions, OperatorOptions
 
 from .problems import normal
 

@@ -7,17 +7,15 @@ import numpy as np
 import pytest
 import torch
 
+from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.exact import ExactMixture
 from difrun.guidance import Context
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
+from difrun.model import Counted, ExactMixture, ScoreModel
 from difrun.randomness import torch_generator
 from difrun.testing import ReferenceVP, two_gaussians
-from difrun.wrappers import Counted
-from difrun_guidance.exact_posterior import Exact
-from difrun_guidance.measurement import BLOCK
-from difrun_guidance.methods import DPS, MMPS, LinearDPS, LinearMMPS, LinearPiGDM
+from difrun_guidance.measurements.base import BLOCK
+from difrun_guidance.measurements.exact_posterior import Exact
+from difrun_guidance.measurements.methods import DPS, MMPS, LinearDPS, LinearMMPS, LinearPiGDM
 
 from .problems import NAMES, PROCESSES, context, mixture, normal, problem, scaled, seeded
 

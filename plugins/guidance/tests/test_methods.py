@@ -4,16 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.multistep import Adams
-from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
-from difrun.integrate import generate
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
-from difrun.pilot import pilot
-from difrun_guidance.exact_posterior import Exact, posterior
-from difrun_guidance.methods import LinearDPS, LinearMMPS, LinearPiGDM
-from difrun_guidance.solve import conjugate_gradients
+from difrun.data import GaussianMixture
+from difrun.model import ExactMixture, ScoreModel
+from difrun.process import GaussianProcess
+from difrun.sampler import Adams, generate
+from difrun.tuning import pilot
+from difrun_guidance.measurements.conjugate_gradients import conjugate_gradients
+from difrun_guidance.measurements.exact_posterior import Exact, posterior
+from difrun_guidance.measurements.methods import LinearDPS, LinearMMPS, LinearPiGDM
 
 from .problems import EDM, NAMES, PROCESSES, context, mixture, normal, problem, seeded
 

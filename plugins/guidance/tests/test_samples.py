@@ -4,17 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.adaptive import Adaptive
-from difrun.builtin.grids import logsnr, rho
-from difrun.builtin.metrics import sliced_w2
-from difrun.builtin.multistep import Adams
-from difrun.builtin.samplers import Ancestral, Euler, Heun
-from difrun.exact import ExactMixture
-from difrun.integrate import generate
-from difrun.mixture import GaussianMixture
-from difrun.pilot import pilot
-from difrun_guidance.exact_posterior import Exact
-from difrun_guidance.methods import LinearDPS, LinearMMPS, LinearPiGDM
+from difrun.data import GaussianMixture
+from difrun.grid import logsnr, rho
+from difrun.metric.distances import sliced_w2
+from difrun.model import ExactMixture
+from difrun.sampler import Adams, Adaptive, Ancestral, Euler, Heun, generate
+from difrun.tuning import pilot
+from difrun_guidance.measurements.exact_posterior import Exact
+from difrun_guidance.measurements.methods import LinearDPS, LinearMMPS, LinearPiGDM
 
 from .problems import EDM, NAMES, PROCESSES, context, normal, problem, seeded
 

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from difrun.builtin.mlp import LevelEmbedding
 from difrun.errors import DifrunError
+from difrun.model import LevelEmbedding
 
 
 class Condition(nn.Module):

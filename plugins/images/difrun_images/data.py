@@ -9,11 +9,10 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.contract import MIN_EXAMPLES
-from difrun.data import Dataset
+from difrun.api import MIN_EXAMPLES
+from difrun.data import Dataset, pictured
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
-from difrun.scene import pictured
 from difrun_images.folder import Wanted, read_folder
 from difrun_images.idx import read_mnist
 from difrun_images.pictures import pictures

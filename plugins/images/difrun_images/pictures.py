@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from difrun.scene import Drawing, Scene
+from difrun.data import Drawing, Scene
 from difrun_images.shapes import as_images
 
 SHOWN = 120

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun import files
 from difrun.errors import DifrunError
+from difrun.storage import atomic
 from difrun_images.decode import Wanted, decode
 
 CACHE = ".difrun-cache"
@@ -87,7 +87,7 @@ class Target:
             if self.path is not None and part is not None:
                 self.array.flush()
                 os.replace(part, self.path)
-                files.write_text(self.path.with_suffix(".json"), json.dumps(good))
+                atomic.write_text(self.path.with_suffix(".json"), json.dumps(good))
         except OSError as error:
             raise DifrunError(
                 f"--dataset.folder {folder}: the decoded images cannot be written to {self.path}: {error.strerror}. "

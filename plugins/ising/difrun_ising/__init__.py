@@ -11,7 +11,7 @@ def difrun_processes() -> list[Component]:
     return [
         Component(
             "ising",
-            "difrun_ising.process:Ising",
+            "difrun_ising.lattice.process:Ising",
             "Spins ±1 that flip, together or one sublattice after the other, or are masked",
             options.IsingOptions,
             provides={"discrete"},
@@ -34,7 +34,7 @@ def difrun_processes() -> list[Component]:
         ),
         Component(
             "categorical",
-            "difrun_ising.process:Categorical",
+            "difrun_ising.discrete.categorical:Categorical",
             "K categories that are replaced by draws from any law, or masked",
             options.CategoricalOptions,
             provides={"discrete"},
@@ -56,7 +56,7 @@ def difrun_models() -> list[Component]:
     return [
         Component(
             "spin-cnn",
-            "difrun_ising.networks:SpinCNN",
+            "difrun_ising.discrete.networks:SpinCNN",
             "Convolutional network for lattices of spins, on a torus or with free boundaries",
             options.NetworkOptions,
             provides=network | {"data"},
@@ -65,7 +65,7 @@ def difrun_models() -> list[Component]:
         ),
         Component(
             "spin-mlp",
-            "difrun_ising.networks:SpinMLP",
+            "difrun_ising.discrete.networks:SpinMLP",
             "Residual MLP for spins of any shape",
             options.SpinMLPOptions,
             provides=network,
@@ -74,7 +74,7 @@ def difrun_models() -> list[Component]:
         ),
         Component(
             "reverse-mlp",
-            "difrun_ising.networks:ReverseMLP",
+            "difrun_ising.discrete.networks:ReverseMLP",
             "MLP of the reverse kernel, the original recipe; for the schedule flips",
             options.ReverseMLPOptions,
             provides={"network"},
@@ -83,7 +83,7 @@ def difrun_models() -> list[Component]:
         ),
         Component(
             "letter-mlp",
-            "difrun_ising.networks:SpinMLP",
+            "difrun_ising.discrete.networks:SpinMLP",
             "Residual MLP for one-hot categories",
             options.SpinMLPOptions,
             provides=network,
@@ -105,7 +105,7 @@ def difrun_models() -> list[Component]:
 def difrun_losses() -> list[Component]:
     def loss(name: str, target: str, summary: str, cls: type, *more: str) -> Component:
         requires = {"discrete", "network", *more}
-        return Component(name, f"difrun_ising.losses:{target}", summary, cls, requires=requires)
+        return Component(name, f"difrun_ising.discrete.losses:{target}", summary, cls, requires=requires)
 
     return [
         loss(
@@ -131,7 +131,9 @@ def difrun_losses() -> list[Component]:
 def difrun_samplers() -> list[Component]:
     def sampler(name: str, target: str, summary: str, *more: str, **options: Any) -> Component:
         requires = {"discrete", *more}
-        return Component(name, f"difrun_ising.samplers:{target}", summary, requires=requires, **options)
+        return Component(
+            name, f"difrun_ising.discrete.samplers:{target}", summary, requires=requires, **options
+        )
 
     return [
         sampler("reverse-kernel", "ReverseKernel", "The model's own law of x_s given x_t"),

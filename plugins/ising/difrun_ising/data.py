@@ -9,16 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.builtin.files import read_labelled, split_labels
-from difrun.contract import MIN_EXAMPLES
-from difrun.data import Dataset
+from difrun.api import MIN_EXAMPLES
+from difrun.data import Dataset, Drawing, Scene, pictured
+from difrun.data.files import read_labelled, split_labels
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
-from difrun.scene import Drawing, Scene, pictured
-from difrun_ising.lattice import Lattice
-from difrun_ising.moments import closed_form, reaches, torus_energy, torus_log_z
-from difrun_ising.swendsen import Autocorrelation, swendsen_wang
-from difrun_ising.transfer import TransferMatrix, transfer_matrix
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.moments import closed_form, reaches, torus_energy, torus_log_z
+from difrun_ising.lattice.swendsen_wang import Autocorrelation, swendsen_wang
+from difrun_ising.lattice.transfer import TransferMatrix, transfer_matrix
 
 
 @attrs.frozen(eq=False, slots=False, kw_only=True)
@@ -39,13 +38,13 @@ class SpinDataset(Dataset):
 
 
 def _spin_pictures(scene: Scene) -> Iterable[Drawing]:
-    from difrun_ising.pictures import spin_pictures  # Matplotlib, which only reports need
+    from difrun_ising.report.pictures import spin_pictures  # Matplotlib, which only reports need
 
     return spin_pictures(scene)
 
 
 def _string_pictures(scene: Scene) -> Iterable[Drawing]:
-    from difrun_ising.pictures import string_pictures
+    from difrun_ising.report.pictures import string_pictures
 
     return string_pictures(scene)
 
@@ -117,7 +116,7 @@ def spin_file(
 ) -> SpinDataset:
     """Spins ±1 from a .npy or .npz file, (N, ...) with one lattice per row; `held_out` of them are not trained on.
 
-    label: the array of their classes in an .npz file, as for `difrun.builtin.files.file`. Raises `DifrunError`, with
+    label: the array of their classes in an .npz file, as for `difrun.data.files.file`. Raises `DifrunError`, with
     the file, the value and its place, when an entry is neither −1 nor +1, and when there are fewer than 20 lattices.
     """
     if path is None:

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun_ising.data import lattice_of
-from difrun_ising.lattice import Lattice
-from difrun_ising.model import DiscreteModel
-from difrun_ising.process import DiscreteProcess, Instant
-from difrun_ising.transfer import transfer_matrix
+from difrun_ising.discrete.model import DiscreteModel
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.process import DiscreteProcess, Instant
+from difrun_ising.lattice.transfer import transfer_matrix
 
 WIDEST = 8
 """Widest rows of forward–backward, whose cost is 2^W with free boundaries and 4^W on a torus."""

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun_ising.discrete import DiscreteProcess
+from difrun_ising.discrete.process import DiscreteProcess
+from difrun_ising.discrete.schedule import Instant
 from difrun_ising.exact import ExactSpins
-from difrun_ising.schedule import Instant
 
 FEW = 16
 """Up to so many spins each is flipped in turn to see what that changes."""

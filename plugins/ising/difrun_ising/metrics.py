@@ -8,9 +8,9 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.metric import Reading, reads
-from difrun_ising.lattice import Lattice, shaped
-from difrun_ising.moments import counts, exact_values
-from difrun_ising.transfer import transfer_matrix
+from difrun_ising.lattice.lattice import Lattice, shaped
+from difrun_ising.lattice.moments import counts, exact_values
+from difrun_ising.lattice.transfer import transfer_matrix
 
 NEIGHBOURS = 2000
 """Samples, and training lattices, between which nearest neighbours are looked for."""
@@ -22,7 +22,7 @@ ROUNDING = 1e-12
 
 
 def exact(dataset: Any) -> Mapping[str, float]:
-    """The exact values that are known for the lattice of a dataset: `difrun_ising.moments.exact_values`."""
+    """The exact values that are known for the lattice of a dataset: `difrun_ising.lattice.moments.exact_values`."""
     of = getattr(dataset, "lattice", None)
     return {} if of is None else exact_values(of)
 

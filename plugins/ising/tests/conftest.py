@@ -2,7 +2,7 @@
 
 import pytest
 
-from difrun import registry
+from difrun.plugin import registry
 
 
 @pytest.fixture(autouse=True)

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-from difrun.builtin.grids import linear
-from difrun.builtin.samplers import Ancestral
 from difrun.config import TrainOptions
+from difrun.grid import linear
 from difrun.randomness import Generator
-from difrun.train import Trainer
-from difrun_ising.samplers import FlowEuler, ReverseKernel, TauLeap
-from difrun_ising.sites import Sites
+from difrun.sampler import Ancestral
+from difrun.training import Trainer
+from difrun_ising.discrete.samplers import FlowEuler, ReverseKernel, TauLeap
+from difrun_ising.discrete.sites import Sites
 
 TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
 BETAS = ("0.2", "0.35", "0.4406868", "0.6")

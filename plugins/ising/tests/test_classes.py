@@ -4,19 +4,19 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.samplers import Ancestral
-from difrun.classes import spread
 from difrun.config import TrainOptions
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.integrate import generate
-from difrun.train import Trainer
+from difrun.model import spread
+from difrun.sampler import Ancestral, generate
+from difrun.training import Trainer
 from difrun_ising.data import spin_file
-from difrun_ising.discrete import DiscreteProcess
-from difrun_ising.losses import CrossEntropy
-from difrun_ising.model import DiscreteModel
-from difrun_ising.networks import SpinCNN, SpinMLP
-from difrun_ising.process import Categorical, Ising
+from difrun_ising.discrete.categorical import Categorical
+from difrun_ising.discrete.losses import CrossEntropy
+from difrun_ising.discrete.model import DiscreteModel
+from difrun_ising.discrete.networks import SpinCNN, SpinMLP
+from difrun_ising.discrete.process import DiscreteProcess
+from difrun_ising.lattice.process import Ising
 
 from .test_guidance import SPINS, Enumerated
 

@@ -6,10 +6,10 @@ import torch
 
 from difrun.errors import DifrunError
 from difrun_ising.data import ising, markov, spin_file
-from difrun_ising.lattice import Lattice
-from difrun_ising.moments import torus_energy
-from difrun_ising.swendsen import Autocorrelation, integrated_time, swendsen_wang
-from difrun_ising.transfer import TransferMatrix
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.moments import torus_energy
+from difrun_ising.lattice.swendsen_wang import Autocorrelation, integrated_time, swendsen_wang
+from difrun_ising.lattice.transfer import TransferMatrix
 
 from .support import TABLES
 

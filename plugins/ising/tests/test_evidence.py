@@ -3,16 +3,17 @@
 import pytest
 import torch
 
-from difrun.builtin.grids import linear
+from difrun.grid import linear
 from difrun.randomness import Generator
-from difrun_ising.bound import log_likelihood_bound
 from difrun_ising.data import ising
+from difrun_ising.discrete.bound import log_likelihood_bound
+from difrun_ising.discrete.losses import CrossEntropy
+from difrun_ising.discrete.networks import SpinCNN
+from difrun_ising.discrete.samplers import HeatBath, ReverseKernel
+from difrun_ising.discrete.sites import sublattice
 from difrun_ising.exact import ExactSpins
-from difrun_ising.lattice import Lattice, sublattice
-from difrun_ising.losses import CrossEntropy
-from difrun_ising.networks import SpinCNN
-from difrun_ising.process import Ising
-from difrun_ising.samplers import HeatBath, ReverseKernel
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.process import Ising
 
 from .support import energy_error, fitted, law, run
 

@@ -6,20 +6,20 @@ import pytest
 import torch
 from scipy import stats
 
-from difrun.builtin.grids import linear
-from difrun.builtin.samplers import Ancestral
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.integrate import generate
+from difrun.grid import linear
+from difrun.model import Counted
 from difrun.randomness import Generator
-from difrun.wrappers import Counted
-from difrun_ising.bound import log_likelihood_bound
+from difrun.sampler import Ancestral, generate
 from difrun_ising.data import ising
+from difrun_ising.discrete.bound import log_likelihood_bound
+from difrun_ising.discrete.samplers import FlowEuler, HeatBath, ReverseKernel, TauLeap, sweep
+from difrun_ising.discrete.sites import colouring, sublattice
 from difrun_ising.exact import ExactSpins, exact_spins
-from difrun_ising.lattice import Lattice, colouring, sublattice
-from difrun_ising.process import Ising
-from difrun_ising.samplers import FlowEuler, HeatBath, ReverseKernel, TauLeap, sweep
-from difrun_ising.transfer import transfer_matrix
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.process import Ising
+from difrun_ising.lattice.transfer import transfer_matrix
 
 from .support import METHODS, Kernels, law
 

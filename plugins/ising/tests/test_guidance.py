@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.builtin.grids import linear
-from difrun.builtin.samplers import Ancestral
 from difrun.cli import main
 from difrun.errors import DifrunError
-from difrun.integrate import generate
+from difrun.grid import linear
+from difrun.sampler import Ancestral, generate
+from difrun_ising.discrete.categorical import Categorical
+from difrun_ising.discrete.model import DiscreteModel
+from difrun_ising.discrete.samplers import FlowEuler, HeatBath, TauLeap
 from difrun_ising.exact import ExactSpins
-from difrun_ising.lattice import Lattice
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.process import Ising
 from difrun_ising.magnetisation import NormalSign, SignTable, magnetisation
-from difrun_ising.model import DiscreteModel
-from difrun_ising.process import Categorical, Ising
-from difrun_ising.samplers import FlowEuler, HeatBath, TauLeap
 
 from .support import METHODS, Kernels, configurations, law
 

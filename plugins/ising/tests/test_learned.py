@@ -4,20 +4,21 @@ import pytest
 import torch
 
 import difrun
-from difrun.builtin.grids import linear
 from difrun.data import Dataset
 from difrun.errors import DifrunError
+from difrun.grid import linear
 from difrun.randomness import Generator
-from difrun.run.parts import build
-from difrun_ising.bound import log_likelihood_bound
+from difrun.runs.build import build
 from difrun_ising.data import ising, markov
+from difrun_ising.discrete.bound import log_likelihood_bound
+from difrun_ising.discrete.categorical import Categorical
+from difrun_ising.discrete.losses import CrossEntropy, Elbo, ReverseKernel
+from difrun_ising.discrete.networks import ReverseMLP, SpinCNN, SpinMLP
+from difrun_ising.discrete.symmetry import augmented
 from difrun_ising.exact import ExactSpins
-from difrun_ising.lattice import Lattice
-from difrun_ising.losses import CrossEntropy, Elbo, ReverseKernel
-from difrun_ising.networks import ReverseMLP, SpinCNN, SpinMLP
-from difrun_ising.process import Categorical, Ising
-from difrun_ising.symmetry import augmented
-from difrun_ising.transfer import transfer_matrix
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.process import Ising
+from difrun_ising.lattice.transfer import transfer_matrix
 
 from .support import fitted, law
 

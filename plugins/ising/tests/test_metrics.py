@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.metric import measure, reading
-from difrun.verdict import at_floor, ratio
+from difrun.report.verdict import at_floor, ratio
 from difrun_ising.data import ising
 from difrun_ising.metrics import lattice, memorisation
 
@@ -86,8 +86,8 @@ def test_chains_tell_their_autocorrelation():
 
 def test_distances_see_a_wrong_temperature(dataset):
     """Samples at β = 0.3: ΔE is the difference of the exact energies, to 5 standard errors; P(E) is far off."""
-    from difrun_ising.lattice import Lattice
-    from difrun_ising.transfer import transfer_matrix
+    from difrun_ising.lattice.lattice import Lattice
+    from difrun_ising.lattice.transfer import transfer_matrix
 
     other = transfer_matrix(Lattice(8, 8, 0.3))
     x = other.sample(5000, torch.Generator().manual_seed(1))

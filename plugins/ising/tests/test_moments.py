@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from difrun_ising.lattice import Lattice
-from difrun_ising.moments import (
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.moments import (
     closed_form,
     correlation,
     counts,
@@ -13,7 +13,7 @@ from difrun_ising.moments import (
     torus_energy,
     torus_log_z,
 )
-from difrun_ising.transfer import TransferMatrix, transfer_matrix
+from difrun_ising.lattice.transfer import TransferMatrix, transfer_matrix
 
 from .support import BETAS, BOUNDARIES, TABLES, law
 

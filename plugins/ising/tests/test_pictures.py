@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 import torch
 
+from difrun.data import Scene
 from difrun.draw import Film
 from difrun.errors import DifrunError
-from difrun.scene import Scene
-from difrun_ising import curves, draw
 from difrun_ising.data import SpinDataset, ising, markov
-from difrun_ising.lattice import Lattice
-from difrun_ising.pictures import spin_pictures, string_pictures
-from difrun_ising.process import Categorical, Ising
-from difrun_ising.transfer import transfer_matrix
+from difrun_ising.discrete.categorical import Categorical
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.process import Ising
+from difrun_ising.lattice.transfer import transfer_matrix
+from difrun_ising.report import curves, draw
+from difrun_ising.report.pictures import spin_pictures, string_pictures
 
 
 def scene_of(dataset, process):

@@ -8,7 +8,7 @@ import pytest
 
 from difrun.cli import main
 from difrun.config import resolve
-from difrun.registry import Registry
+from difrun.plugin import Registry
 
 SMALL = ("--threads", "1", "--train.steps", "3", "--train.batch", "16", "--n", "60", "--steps", "4")
 FEW = ("--dataset.n", "60", "--dataset.held-out", "40")

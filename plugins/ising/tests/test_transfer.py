@@ -6,8 +6,8 @@ import pytest
 import torch
 from scipy import stats
 
-from difrun_ising.lattice import Lattice
-from difrun_ising.transfer import TransferMatrix
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.transfer import TransferMatrix
 
 from .support import BETAS, BOUNDARIES, TABLES, law
 

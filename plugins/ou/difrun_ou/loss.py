@@ -1,7 +1,7 @@
 """Denoising score matching."""
 
-from difrun.loss import Regression, score_matching
-from difrun.times import LogNormal, LogSNR, TimeLaw, Uniform
+from difrun.loss import LogNormal, LogSNR, Regression, TimeLaw, Uniform
+from difrun.loss.base import score_matching
 from difrun_ou.options import ScoreOptions, Times
 
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from difrun.gaussian import GaussianProcess
+from difrun.process import GaussianProcess
 from difrun_ou.options import OUOptions, VEOptions, VPOptions
 
 

@@ -5,10 +5,10 @@ from typing import Any
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.plugin import Registered, get_registry
 from difrun.randomness import Generator
-from difrun.registry import Registered, get_registry
 from difrun.sampler import Sampler
-from difrun.words import listed
+from difrun.text import listed
 from difrun_ou.options import EulerMaruyamaOptions, PCOptions
 
 

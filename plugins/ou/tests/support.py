@@ -4,16 +4,11 @@ from functools import cache
 
 import torch
 
-from difrun.builtin.grids import rho
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate
-from difrun.mixture import GaussianMixture
-from difrun.testing import (
-    ReferenceFlow,
-    affine_moments,
-    probability_flow_endpoint,
-    two_gaussians,
-)
+from difrun.data import GaussianMixture
+from difrun.grid import rho
+from difrun.model import ExactMixture
+from difrun.sampler import integrate
+from difrun.testing import ReferenceFlow, affine_moments, probability_flow_endpoint, two_gaussians
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
 
 PROCESSES = {

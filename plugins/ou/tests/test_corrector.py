@@ -5,21 +5,13 @@ import math
 import pytest
 import torch
 
-from difrun.builtin.grids import logsnr
-from difrun.builtin.samplers import Ancestral, Euler, Heun
 from difrun.errors import DifrunError
-from difrun.exact import ExactMixture
-from difrun.integrate import generate, integrate
+from difrun.grid import logsnr
+from difrun.model import Counted, ExactMixture
 from difrun.randomness import Generator
-from difrun.sampler import Sampler
-from difrun.testing import (
-    affine_moments,
-    observed_order,
-    probability_flow_endpoint,
-    two_gaussians,
-)
+from difrun.sampler import Ancestral, Euler, Heun, Sampler, generate, integrate
+from difrun.testing import affine_moments, observed_order, probability_flow_endpoint, two_gaussians
 from difrun.testing.references import NoNoise
-from difrun.wrappers import Counted
 from difrun_ou.process import OrnsteinUhlenbeck
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
 
@@ -156,8 +148,7 @@ def test_any_sampler_is_a_predictor():
 def test_a_predictor_for_other_processes_is_refused(monkeypatch):
     """A sampler of spins is no predictor here; the message names those that are, and not itself."""
     from difrun.api import Component
-    from difrun.distributions import Plugin
-    from difrun.registry import Registered, get_registry
+    from difrun.plugin import Plugin, Registered, get_registry
 
     plugin = Plugin("spins", "difrun-spins", "1.0", "spins")
     flips = [

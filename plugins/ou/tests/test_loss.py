@@ -4,9 +4,8 @@ import pytest
 import torch
 from scipy import stats
 
-from difrun.exact import ExactMixture
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
+from difrun.data import GaussianMixture
+from difrun.model import ExactMixture, ScoreModel
 from difrun.randomness import Generator
 from difrun_ou.loss import score
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving

@@ -7,14 +7,14 @@ import pytest
 import torch
 from scipy import integrate, stats
 
-from difrun.builtin.datasets import rings
-from difrun.builtin.grids import cosine, linear, logsnr, rho
-from difrun.builtin.samplers import Ancestral
+from difrun.data import GaussianMixture
+from difrun.data.toy import rings
 from difrun.errors import ConfigError, DifrunError
-from difrun.exact import ExactMixture
-from difrun.integrate import integrate as integrate_sampler
-from difrun.mixture import GaussianMixture
+from difrun.grid import cosine, linear, logsnr, rho
+from difrun.model import ExactMixture
 from difrun.options import build
+from difrun.sampler import Ancestral
+from difrun.sampler import integrate as integrate_sampler
 from difrun.testing.references import UnitNoise, affine_moments
 from difrun_ou.options import OUOptions, PCOptions, ScoreOptions, VEOptions, VPOptions
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving

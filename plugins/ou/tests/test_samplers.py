@@ -5,15 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from difrun.builtin.grids import logsnr, rho
-from difrun.builtin.samplers import Euler, Heun
-from difrun.exact import ExactMixture
-from difrun.integrate import generate, integrate
-from difrun.testing import (
-    affine_moments,
-    observed_order,
-    two_gaussians,
-)
+from difrun.grid import logsnr, rho
+from difrun.model import ExactMixture
+from difrun.sampler import Euler, Heun, generate, integrate
+from difrun.testing import affine_moments, observed_order, two_gaussians
 from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck
 from difrun_ou.samplers import EulerMaruyama

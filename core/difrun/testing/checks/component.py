@@ -6,11 +6,11 @@ from typing import Any, Literal, get_origin
 
 import pytest
 
-from difrun.contract import context
 from difrun.errors import ConfigError, DifrunError
-from difrun.options import Field, Given, build, fields, read
-from difrun.testing.select import Subject, check
-from difrun.values import members
+from difrun.options.fields import Field, Given, build, fields, read
+from difrun.options.types import members
+from difrun.plugin.signatures import context
+from difrun.testing.check import Subject, check
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from difrun.data import Dataset
-from difrun.metric import reading
+from difrun.data.dataset import Dataset
+from difrun.metric.base import reading
+from difrun.testing.check import Subject, check, global_randomness_untouched
 from difrun.testing.checks.component import made_or_skipped
 from difrun.testing.references import two_gaussians
-from difrun.testing.select import Subject, check, global_randomness_untouched
 
 
 @check("dataset")

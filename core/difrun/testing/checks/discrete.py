@@ -5,8 +5,8 @@ from itertools import combinations
 import pytest
 import torch
 
-from difrun.testing.select import Subject, check
-from difrun.testing.small import Small, close
+from difrun.testing.check import Subject, check
+from difrun.testing.enumerated import Small, close
 
 DISCRETE = {"discrete"}
 

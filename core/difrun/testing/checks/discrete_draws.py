@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from difrun.randomness import Generator
-from difrun.testing.select import Subject, check, global_randomness_untouched
-from difrun.testing.small import Small, assert_counts
+from difrun.randomness.generator import Generator
+from difrun.testing.check import Subject, check, global_randomness_untouched
+from difrun.testing.enumerated import Small, assert_counts
 
 DISCRETE = {"discrete"}
 N = 20000

@@ -10,9 +10,9 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from difrun.distributions import canonical
-from difrun.registry import Registry
-from difrun.testing.select import check
+from difrun.plugin.distributions import canonical
+from difrun.plugin.registry import Registry
+from difrun.testing.check import check
 
 HEAVY = ("torch", "numpy", "matplotlib", "scipy")
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from difrun.errors import DifrunError
-from difrun.exact import ExactMixture
+from difrun.model.exact import ExactMixture
+from difrun.testing.check import GAUSSIAN_RUN, Subject, check
 from difrun.testing.references import two_gaussians
-from difrun.testing.select import GAUSSIAN_RUN, Subject, check
 
 
 def made(subject: Subject, process: Any, steps: int) -> list[float]:

@@ -6,12 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.elbo import elbo
-from difrun.exact import ExactMixture
-from difrun.kinds import PARAMETERISATIONS, conversion, row
-from difrun.likelihood import log_likelihood
+from difrun.analysis.elbo import elbo
+from difrun.analysis.likelihood import log_likelihood
+from difrun.model.exact import ExactMixture
+from difrun.model.predictions import PARAMETERISATIONS, conversion, row
+from difrun.testing.check import Subject, check
 from difrun.testing.references import two_gaussians
-from difrun.testing.select import Subject, check
 
 GAUSSIAN = {"gaussian"}
 EPS = 2.0**-24

@@ -5,15 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from difrun.builtin.mlp import MLP
-from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
-from difrun.kinds import conversion
-from difrun.loss import Regression
-from difrun.network import NetworkModel
-from difrun.randomness import Generator
+from difrun.loss.base import Regression
+from difrun.model.exact import ExactMixture
+from difrun.model.mlp import MLP
+from difrun.model.network import NetworkModel
+from difrun.model.predictions import conversion
+from difrun.process.gaussian import GaussianProcess
+from difrun.randomness.generator import Generator
+from difrun.testing.check import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
 from difrun.testing.references import Disturbed, two_gaussians
-from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
 
 USABLE = GAUSSIAN_RUN | {"network"}
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from difrun.data import Dataset
+from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
-from difrun.kinds import KINDS
+from difrun.model.predictions import KINDS
+from difrun.testing.check import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
 from difrun.testing.checks.process import spread
 from difrun.testing.references import two_gaussians
-from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
 
 NETWORK = {"network"}
 EXACT = {"exact"}
@@ -83,7 +83,7 @@ def gives_every_parameter_a_gradient(subject: Subject) -> None:
 
 @check("model", provides=NETWORK)
 def reverses_as_autograd_does(subject: Subject) -> None:
-    """A `pullback` (`difrun.reverse`) gives the output and, added to what is there, the gradients of autograd: in
+    """A `pullback` (`difrun.model.backward`) gives the output and, added to what is there, autograd's gradients: in
     float64, to 1e-8."""
     for network, x in networks(subject):
         pullback: Any = getattr(network, "pullback", None)

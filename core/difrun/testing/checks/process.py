@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
-from difrun.gaussian import GaussianProcess
+from difrun.process.gaussian import GaussianProcess
+from difrun.testing.check import Subject, check
 from difrun.testing.references import UnitNoise
-from difrun.testing.select import Subject, check
 
 GAUSSIAN = {"gaussian"}
 

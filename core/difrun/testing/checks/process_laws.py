@@ -6,11 +6,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from difrun.gaussian import GaussianProcess
-from difrun.mixture import GaussianMixture
+from difrun.data.mixture import GaussianMixture
+from difrun.process.gaussian import GaussianProcess
+from difrun.testing.check import Subject, check
 from difrun.testing.checks.process import spread
 from difrun.testing.references import two_gaussians
-from difrun.testing.select import Subject, check
 
 GAUSSIAN = {"gaussian"}
 N = 20000

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.gaussian import GaussianProcess
-from difrun.kinds import KINDS
+from difrun.model.predictions import KINDS
+from difrun.process.gaussian import GaussianProcess
+from difrun.testing.check import Subject, check, global_randomness_untouched
 from difrun.testing.checks.process import spread
-from difrun.testing.select import Subject, check, global_randomness_untouched
 
 GAUSSIAN = {"gaussian"}
 EPS = 2.0**-24

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from difrun.builtin.grids import logsnr
-from difrun.exact import ExactMixture
-from difrun.gaussian import GaussianProcess
-from difrun.integrate import generate, integrate
-from difrun.mixture import GaussianMixture
-from difrun.model import ScoreModel
-from difrun.randomness import Generator
+from difrun.data.mixture import GaussianMixture
+from difrun.grid.fixed import logsnr
+from difrun.model.base import ScoreModel
+from difrun.model.exact import ExactMixture
+from difrun.model.wrappers import Counted
+from difrun.process.gaussian import GaussianProcess
+from difrun.randomness.generator import Generator
+from difrun.sampler.integrate import generate, integrate
+from difrun.testing.check import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
 from difrun.testing.references import (
     CountedNoise,
     Disturbed,
@@ -25,8 +27,6 @@ from difrun.testing.references import (
     probability_flow_endpoint,
     two_gaussians,
 )
-from difrun.testing.select import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
-from difrun.wrappers import Counted
 
 USABLE = GAUSSIAN_RUN | {"exact"}
 STEPS = (40, 80, 160)

@@ -1,0 +1,19 @@
+"""What a model knows: likelihoods, bounds, entropies, and fine reference solutions."""
+
+from difrun.analysis.elbo import Elbo, elbo
+from difrun.analysis.entropy import Estimate, entropy
+from difrun.analysis.likelihood import LogLikelihood, log_likelihood
+from difrun.analysis.reference import Endpoint, endpoint
+from difrun.analysis.signal import Signal
+
+__all__ = [
+    "Elbo",
+    "Endpoint",
+    "Estimate",
+    "LogLikelihood",
+    "Signal",
+    "elbo",
+    "endpoint",
+    "entropy",
+    "log_likelihood",
+]

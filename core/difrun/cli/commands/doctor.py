@@ -1,0 +1,184 @@
+"""`difrun doctor`: what is wrong with the installation, and what to do about it."""
+
+import inspect
+import os
+import platform
+import sys
+import traceback
+from collections.abc import Iterator
+
+import attrs
+import click
+
+from difrun.cli.flags import stray_variables
+from difrun.errors import DifrunError
+from difrun.options.fields import fields, values
+from difrun.plugin.registry import Registered, Registry
+from difrun.plugin.signatures import context
+from difrun.text import did_you_mean, listed
+
+VOCABULARY = {
+    "real",
+    "spins",
+    "categories",
+    "gaussian",
+    "discrete",
+    "continuous",
+    "sde",
+    "ode",
+    "network",
+    "exact",
+    "conditional",
+    "classes",
+    "labels",
+    "context",
+    "law",
+    "data",
+    "fitted",
+    "sampler",
+    "tuned",
+    "chain",
+}
+
+
+@attrs.frozen
+class Problem:
+    what: str
+    remedy: str
+    trace: str = ""
+
+
+@click.command()
+@click.option(
+    "--load",
+    is_flag=True,
+    help="Also import every implementation and try it in a tiny run; look at torch and the devices.",
+)
+@click.pass_context
+def doctor(ctx: click.Context, load: bool) -> None:
+    """Check the installation: plugins, names, options. Exit code 1 if anything is wrong."""
+    registry = Registry.discover(strict=False)
+    click.echo(f"Python {platform.python_version()} ({sys.executable})")
+    for plugin in registry.plugins:
+        click.echo(f"{plugin.dist} {plugin.version}: {plugin.status}")
+    if load:
+        click.echo(_devices())
+    problems = [
+        *_plugins(registry),
+        *_clashes(registry),
+        *_options(registry),
+        *_tokens(registry),
+        *_variables(registry),
+    ]
+    if load:
+        problems += _targets(registry)
+    for number, problem in enumerate(problems, start=1):
+        click.echo(f"\n{number}. {problem.what}")
+        if problem.trace:
+            click.echo("   " + problem.trace.rstrip().replace("\n", "\n   "))
+        click.echo(f"   To do: {problem.remedy}")
+    if problems:
+        click.echo(f"\n{len(problems)} problem{'s' if len(problems) > 1 else ''} found.")
+        ctx.exit(1)
+    click.echo("No problem found." + ("" if load else " 'difrun doctor --load' looks deeper."))
+
+
+def _plugins(registry: Registry) -> Iterator[Problem]:
+    for plugin in registry.broken:
+        yield Problem(
+            f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) is broken: {plugin.error}",
+            f"update it from where you have it, or contact its author, or pip uninstall {plugin.dist}",
+            plugin.trace,
+        )
+    for plugin in registry.plugins:
+        listens = any(plugin is listener for pairs in registry._listeners.values() for listener, _ in pairs)
+        if plugin.status == "ok" and not listens and not any(e.plugin is plugin for e in registry.entries()):
+            yield Problem(
+                f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) offers nothing.",
+                "if you wrote it: mark its hooks with @hookimpl and let them return a list",
+            )
+
+
+def _clashes(registry: Registry) -> Iterator[Problem]:
+    for (kind, name), choices in registry.clashes.items():
+        yield Problem(
+            f"Several plugins offer {kind} '{name}'.",
+            f"write {listed(choices, last=' or ')}, uninstall one, or limit loading with DIFRUN_PLUGINS",
+        )
+
+
+def _options(registry: Registry) -> Iterator[Problem]:
+    for entry in registry.entries():
+        silent = [field.name for field in fields(entry.component.options) if not field.help]
+        if silent:
+            yield Problem(f"Options of {entry} have no help: {listed(silent)}", _contact(entry))
+
+
+def _tokens(registry: Registry) -> Iterator[Problem]:
+    offered = {token for entry in registry.entries() for token in entry.component.provides}
+    wanted = {token for entry in registry.entries() for token in entry.component.requires}
+    for entry in registry.entries():
+        for token in sorted(entry.component.requires - offered - VOCABULARY):
+            guess = did_you_mean(token, sorted(offered | VOCABULARY))
+            yield Problem(f"{entry} requires '{token}', which nothing provides.{guess}", _contact(entry))
+        for token in sorted(entry.component.provides - wanted - VOCABULARY):
+            guess = did_you_mean(token, sorted(wanted | VOCABULARY))
+            if guess:
+                yield Problem(f"{entry} provides '{token}', which nothing requires.{guess}", _contact(entry))
+
+
+def _variables(registry: Registry) -> Iterator[Problem]:
+    for text in stray_variables(registry, os.environ):
+        yield Problem(text, f"unset {text.split()[0]}")
+
+
+def _targets(registry: Registry) -> Iterator[Problem]:
+    """What cannot be imported or called, and what goes wrong in a tiny run; each fault once."""
+    told = set()
+    for entry in registry.entries():
+        problem = _call(entry)
+        if problem is None:
+            from difrun.runs.environment.faults import where
+            from difrun.runs.rehearsal import rehearse
+
+            found = rehearse(registry, entry)
+            if found is None:
+                continue
+            guilty, error = found
+            trace = "".join(traceback.format_exception(error))
+            problem = Problem(f"{guilty} failed: {where(error)}", _contact(guilty), trace)
+        if problem.what not in told:
+            told.add(problem.what)
+            yield problem
+
+
+def _call(entry: Registered) -> Problem | None:
+    try:
+        target = entry.load()
+        options = values(entry.component.options())
+        needed = context(entry.kind, entry.component)
+        if needed:  # without data to call it with, look whether it would take them
+            inspect.signature(target).bind(**dict.fromkeys(needed), **options)
+        else:
+            target(**options)
+    except DifrunError as error:
+        return Problem(str(error), _contact(entry))
+    except (Exception, SystemExit) as error:
+        return Problem(f"{entry} cannot be made: {type(error).__name__}: {error}", _contact(entry))
+    return None
+
+
+def _contact(entry: Registered) -> str:
+    return f"contact the author of {entry.plugin.dist}, or update it from where you have it"
+
+
+def _devices() -> str:
+    import torch
+
+    lines = [f"torch {torch.__version__}, {torch.get_num_threads()} CPU threads"]
+    if torch.cuda.is_available():
+        lines += [f"cuda:{k}: {torch.cuda.get_device_name(k)}" for k in range(torch.cuda.device_count())]
+    else:
+        lines.append("cuda: not available")
+    lines.append(f"mps: {'available' if torch.backends.mps.is_available() else 'not available'}")
+    return "\n".join(lines)

@@ -1,0 +1,230 @@
+"""`difrun list`, `show` and `plugins`: what is installed and how it fits together, without importing it."""
+
+import json
+from typing import Any
+
+import click
+
+from difrun.api import KINDS
+from difrun.cli.output import GAP, options_table, paragraph, reflowed, table, width
+from difrun.cli.source import find_source
+from difrun.config.selection import ORDER, choose, partners
+from difrun.config.settings import section_of
+from difrun.errors import ConfigError
+from difrun.options.fields import Field, Section, fields
+from difrun.plugin.registry import Plugin, Registered, Registry, get_registry
+from difrun.text import did_you_mean, listed, plural
+
+
+class _KindType(click.ParamType):
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        singular = {plural(kind): kind for kind in KINDS}
+        if value not in KINDS and value not in singular:
+            known = listed(KINDS)
+            self.fail(f"there is no kind '{value}'.{did_you_mean(value, KINDS)} Kinds: {known}.", param, ctx)
+        return singular.get(value, value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return [click.shell_completion.CompletionItem(kind) for kind in KINDS if kind.startswith(incomplete)]
+
+
+def _complete_any(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    entries = [entry for entry in get_registry().entries() if entry.label.startswith(incomplete)]
+    return [
+        click.shell_completion.CompletionItem(entry.label, help=entry.component.summary) for entry in entries
+    ]
+
+
+def _complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+    dists = {plugin.dist for plugin in get_registry().plugins}
+    return [
+        click.shell_completion.CompletionItem(dist) for dist in sorted(dists) if dist.startswith(incomplete)
+    ]
+
+
+@click.command("list")
+@click.argument("kind", required=False, type=_KindType())
+def list_components(kind: str | None) -> None:
+    """List the installed components, of one KIND or of all; * marks those that a run takes where none is named."""
+    registry = get_registry()
+    defaults = _defaults(registry)
+    blocks = []
+    for each in [kind] if kind else KINDS:
+        rows = [
+            (f"{'*' if e in defaults else ' '} {e.label}", e.component.summary, e.plugin.dist)
+            for e in registry.entries(each)
+        ]
+        blocks.append(
+            f"{plural(each).capitalize()}\n"
+            + (table(rows, within=width()) if rows else "  none is installed")
+        )
+    if defaults:
+        text = "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another."
+        blocks.append("\n".join(paragraph(text, width())))
+    click.echo("\n\n".join(blocks))
+
+
+def _defaults(registry: Registry) -> list[Registered]:
+    try:
+        return choose(registry, {}).all()
+    except ConfigError:  # no run is possible with what is installed
+        return []
+
+
+@click.command()
+@click.argument("name", shell_complete=_complete_any)
+def show(name: str) -> None:
+    """Show a component: formula, source, options, and what it works with.
+
+    NAME is the name of a component, or DIST:NAME.
+    """
+    registry = get_registry()
+    found = [entry for entry in registry.entries() if name in (entry.name, entry.qualified)]
+    if not found:
+        known = [entry.label for entry in registry.entries()]
+        raise ConfigError(
+            f"No component is called '{name}'.{did_you_mean(name, known)} 'difrun list' shows all."
+        )
+    click.echo("\n\n".join(_described(registry, entry) for entry in found))
+
+
+def _described(registry: Registry, entry: Registered) -> str:
+    component, plugin = entry.component, entry.plugin
+    source = find_source(component.target)
+    lines = [f"{entry.kind} {entry.label}", *paragraph(component.summary, width()), ""]
+    lines += [f"plugin    {plugin.dist} {plugin.version}"]
+    lines += [f"target    {component.target}"]
+    if source:
+        lines += [f"source    {source.path}:{source.line}"]
+    for word, tokens in (("provides", component.provides), ("requires", component.requires)):
+        if tokens:
+            lines.append(f"{word}  {listed(sorted(tokens))}")
+    if source and source.docstring:
+        lines += ["", reflowed(source.docstring, width())]
+    rows = _option_rows(entry)
+    if rows:
+        lines += ["", "Options", options_table(rows, width())]
+    rows = [
+        (f"  {plural(kind)}", listed(partners(registry, kind, entry)) or "none that is installed")
+        for kind in (*ORDER, "guidance")
+        if kind != entry.kind
+    ]
+    return "\n".join([*lines, "", "Works with", table(rows, within=width())])
+
+
+def _option_rows(entry: Registered) -> list[tuple[str, str]]:
+    section = section_of(entry.kind, entry.label)
+    return [
+        (_flag(section, field), f"{field.help}  [{field.note}]") for field in fields(entry.component.options)
+    ]
+
+
+def _flag(section: Section, field: Field) -> str:
+    flag = section.flag(field.name)
+    return f"{flag} / {section.negative(field.name)}" if field.is_flag else f"{flag} {field.metavar}"
+
+
+@click.command()
+@click.argument("name", required=False, shell_complete=_complete_plugins)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--matrix", is_flag=True, help="Show which sampler works with which process.")
+def plugins(name: str | None, as_json: bool, matrix: bool) -> None:
+    """List the installed plugins, or all that one of them offers."""
+    registry = get_registry()
+    chosen = registry.plugins
+    if name is not None:
+        chosen = [plugin for plugin in chosen if name in (plugin.dist, plugin.name)]
+        if not chosen:
+            known = [word for plugin in registry.plugins for word in (plugin.dist, plugin.name)]
+            raise ConfigError(f"No plugin is called '{name}'.{did_you_mean(name, known)}")
+    if matrix:
+        click.echo(_matrix(registry, {plugin.dist for plugin in chosen}))
+    elif as_json:
+        click.echo(
+            json.dumps([_as_dict(registry, plugin) for plugin in chosen], indent=2, ensure_ascii=False)
+        )
+    elif name is not None:
+        for plugin in chosen:
+            click.echo(f"{plugin.dist} {plugin.version}  {plugin.status}  {plugin.error}".rstrip())
+            for entry in _of(registry, plugin):
+                click.echo(f"\n{_described(registry, entry)}")
+    else:
+        rows = [("plugin", "version", "status", "offers")]
+        rows += [(p.dist, p.version, p.status, p.error or _offers(registry, p)) for p in chosen]
+        click.echo(table(rows, within=width()))
+
+
+def _of(registry: Registry, plugin: Plugin) -> list[Registered]:
+    return [entry for entry in registry.entries() if entry.plugin is plugin]
+
+
+def _offers(registry: Registry, plugin: Plugin) -> str:
+    parts = []
+    for kind in KINDS:
+        names = [entry.name for entry in _of(registry, plugin) if entry.kind == kind]
+        if names:
+            parts.append(f"{kind if len(names) == 1 else plural(kind)} {listed(names)}")
+    return "; ".join(parts)
+
+
+def _as_dict(registry: Registry, plugin: Plugin) -> dict[str, Any]:
+    return {
+        "name": plugin.name,
+        "dist": plugin.dist,
+        "version": plugin.version,
+        "module": plugin.module,
+        "status": plugin.status,
+        "error": plugin.error,
+        "components": [
+            {
+                "kind": entry.kind,
+                "name": entry.name,
+                "label": entry.label,
+                "summary": entry.component.summary,
+                "target": entry.component.target,
+                "provides": sorted(entry.component.provides),
+                "requires": sorted(entry.component.requires),
+                "options": [
+                    {
+                        "name": f.name,
+                        "type": f.metavar or "BOOL",
+                        "default": _json(f.default),
+                        "help": f.help,
+                        "range": f.range,
+                    }
+                    for f in fields(entry.component.options)
+                ],
+            }
+            for entry in _of(registry, plugin)
+        ],
+    }
+
+
+def _json(value: Any) -> Any:
+    return value if isinstance(value, int | float | str | bool | None) else str(value)
+
+
+def _matrix(registry: Registry, dists: set[str]) -> str:
+    """A row for each sampler, a column for each process; several tables where the processes do not fit beside."""
+    samplers = [entry.label for entry in registry.entries("sampler")]
+    first = ["sampler", *samplers]
+    columns = []
+    for process in registry.entries("process"):
+        if process.plugin.dist in dists:
+            fitting = registry.compatible("sampler", {"process": process})
+            columns.append([process.label, *("yes" if sampler in fitting else "-" for sampler in samplers)])
+    if not columns:
+        return "No process is installed."
+    left = width() - max(map(len, first))
+    tables: list[list[list[str]]] = []
+    room = 0
+    for column in columns:
+        takes = max(map(len, column)) + len(GAP)
+        if takes > room or not tables:
+            tables.append([first])
+            room = left
+        tables[-1].append(column)
+        room -= takes
+    return "\n\n".join(table(list(zip(*each, strict=True))) for each in tables)

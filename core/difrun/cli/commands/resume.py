@@ -1,0 +1,35 @@
+"""TODO."""
+
+import click
+
+from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.progress import Listener
+from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, show_results
+
+
+def _resume(request: Request, folder: str, quiet: bool, finish: bool) -> None:
+    listener = Listener(quiet)
+    with listener.signals(), listener.refusing_first():
+        running = reopened(request, folder, listener)
+        if finish:
+            running.finish()
+        else:
+            running.resume()
+    show_results(running)
+
+
+resume = PlanCommand(
+    "resume",
+    callback=_resume,
+    params=[
+        FOLDER,
+        QUIET,
+        click.Option(
+            ["--finish"],
+            is_flag=True,
+            help="Train no further: sample and measure with the weights that are there.",
+        ),
+    ],
+    sections={"": WHERE},
+    help="Continue an interrupted run; it ends as if it had never stopped. With --finish it ends where it is.",
+)

@@ -1,0 +1,50 @@
+"""Commands on a finished run: more samples, other metrics, the report again."""
+
+from pathlib import Path
+
+import click
+
+from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
+
+
+def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: bool) -> None:
+    plan = request.plan
+    with work(quiet, "No samples were written.") as listener:
+        if ("", "seed") not in request.given:
+            own = plan.seed - 1
+            listener.note(
+                f"seed {plan.seed}, for new samples; --seed {own} starts from the noise of the run's own"
+            )
+        path = reopened(request, folder, listener).draw_samples(
+            plan.sample.n,
+            plan.sampler,
+            plan.grid,
+            plan.sample.steps,
+            plan.seed,
+            plan.sample.chunk,
+            Path(out) if out else None,
+            force,
+            plan.sample.noise,
+            plan.sample.label,
+            plan.guidance,
+        )
+    click.echo(f"Samples: {path}")
+
+
+sample = PlanCommand(
+    "sample",
+    callback=_sample,
+    params=[
+        FOLDER,
+        click.Option(["--out"], metavar="FILE.npz", type=click.Path(), help="Where the samples go."),
+        QUIET,
+        click.Option(["--force"], is_flag=True, help="Overwrite an existing file."),
+    ],
+    kinds=("sampler", "grid", "guidance"),
+    sections={"sample": ("n", "steps", "chunk", "noise", "label"), "": ("seed", *WHERE)},
+    new_seed=True,
+    help="Draw samples from the model of a run. What is not named is as in the run, but for the seed: without --seed "
+    "it is the run's plus one, so that the samples are new ones.",
+    short_help="Draw more samples from a run.",
+)

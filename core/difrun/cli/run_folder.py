@@ -1,0 +1,58 @@
+"""What the commands on a run folder share: their arguments, signals that stop the work, and how a run is reopened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from difrun.cli.likelihood import likelihood_table
+from difrun.cli.output import metrics_table
+from difrun.cli.plan_command import Request
+from difrun.cli.progress import Listener
+from difrun.errors import Interrupted
+from difrun.plugin.registry import get_registry
+
+if TYPE_CHECKING:
+    from difrun.runs import Run
+
+WHERE = ("device", "threads")
+QUIET = click.Option(["--quiet"], is_flag=True, help="Print results and errors only.")
+FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=False))
+
+
+def reopened(request: Request, folder: str, listener: Listener) -> "Run":
+    """The run in a folder, on the device and threads that the user named, if any."""
+    from difrun.runs import reopen
+
+    plan = request.plan
+    get_registry().report = listener.note
+    return reopen(
+        Path(folder),
+        listener,
+        device=request.only_given("", "device", plan.device),
+        threads=request.only_given("", "threads", plan.threads),
+    )
+
+
+def show_results(running: "Run") -> None:
+    found = running.facts.get("likelihood")
+    told = [metrics_table(running.metrics), running.suggestion, likelihood_table(found) if found else ""]
+    click.echo("\n".join(filter(None, told)))
+    click.echo(f"Report: {running.path / 'report.html'}")
+
+
+@contextmanager
+def work(quiet: bool, outcome: str = "") -> Iterator[Listener]:
+    """A listener, and signals that stop the work; `outcome` is what an interrupted command then says.
+
+    Without one it is for the error itself to say.
+    """
+    listener = Listener(quiet, saves=False)
+    with listener.signals(), listener.refusing_first():
+        try:
+            yield listener
+        except Interrupted as error:
+            error.outcome = outcome or error.outcome  # the run itself is finished: there is nothing to resume
+            raise

@@ -1,0 +1,222 @@
+"""The resolved plan of a run: which components, with which options, and how it is written as TOML."""
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from difrun.config.run_options import GeneralOptions, PredictionOptions, SampleOptions, Threads, TrainOptions
+from difrun.config.selection import ORDER, Choice, choose
+from difrun.config.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
+from difrun.errors import ConfigError
+from difrun.options.fields import Section, build, build_all, names_of, record, values
+from difrun.plugin.registry import Registered, Registry, get_registry
+from difrun.text import did_you_mean
+
+
+@attrs.frozen
+class Chosen:
+    """A component and the values of its options.
+
+    prediction: for a network under a Gaussian process, what its output is read as; else None.
+    """
+
+    kind: str
+    entry: Registered
+    options: Any
+    prediction: PredictionOptions | None = None
+
+    @property
+    def name(self) -> str:
+        """What a user writes to name it."""
+        return self.entry.label
+
+    def make(self, *args: Any, **context: Any) -> Any:
+        """Load the target and call it with `args`, `context` and the options as keywords."""
+        return self.entry.load()(*args, **context, **values(self.options))
+
+    def record(self) -> dict[str, Any]:
+        """Every option as TOML can hold it."""
+        return record(self.options) | (record(self.prediction) if self.prediction else {})
+
+
+@attrs.frozen
+class Plan:
+    """All that a run depends on. loss is None for an exact model.
+
+    defaulted: the kinds that the user did not name. notes: what the user should be told. == ignores both.
+    """
+
+    process: Chosen
+    dataset: Chosen
+    model: Chosen
+    loss: Chosen | None
+    sampler: Chosen
+    grid: Chosen
+    guidance: tuple[Chosen, ...] = ()
+    metrics: tuple[Chosen, ...] = ()
+    train: TrainOptions = attrs.field(factory=TrainOptions)
+    sample: SampleOptions = attrs.field(factory=SampleOptions)
+    seed: int = 0
+    device: str = "auto"
+    threads: Threads = "auto"
+    defaulted: tuple[str, ...] = attrs.field(default=(), eq=False)
+    notes: tuple[str, ...] = attrs.field(default=(), eq=False)
+
+    def components(self) -> list[Chosen]:
+        """Every chosen component."""
+        single = [getattr(self, kind) for kind in ORDER]
+        return [chosen for chosen in (*single, *self.guidance, *self.metrics) if chosen is not None]
+
+    def to_dict(self, torch: str | None = None) -> dict[str, Any]:
+        """Every resolved value and the versions behind it, as TOML can hold them.
+
+        torch: its version, if known.
+        """
+        data: dict[str, Any] = record(
+            GeneralOptions(seed=self.seed, device=self.device, threads=self.threads)
+        )
+        for kind in ORDER:
+            chosen = getattr(self, kind)
+            if chosen is not None:
+                data[kind] = {"name": chosen.name, **chosen.record()}
+        if self.guidance:
+            data["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in self.guidance]
+        data["metrics"] = {"names": [chosen.name for chosen in self.metrics]}
+        data["metrics"] |= {chosen.name: chosen.record() for chosen in self.metrics if chosen.record()}
+        data["train"] = record(self.train)
+        data["sample"] = record(self.sample)
+        data["versions"] = self.versions(torch)
+        return data
+
+    def versions(self, torch: str | None = None) -> dict[str, str]:
+        """The versions of Python, torch (if given), difrun and the plugins that the run uses."""
+        found = {"python": platform.python_version()} | ({"torch": torch} if torch else {})
+        plugins = {chosen.entry.plugin.dist: chosen.entry.plugin.version for chosen in self.components()}
+        return found | dict(sorted(plugins.items()))
+
+    def to_toml(self, torch: str | None = None) -> str:
+        """`to_dict` as the text of a TOML file."""
+        import tomli_w
+
+        return tomli_w.dumps(self.to_dict(torch))
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> "Plan":
+        """The plan that a parsed TOML file describes; what it leaves out takes the defaults.
+
+        source: what messages call the file. Raises ConfigError.
+        """
+        settings = from_dict(data, registry, source)
+        plan = assemble(choose(registry, settings.named), settings.options)
+        return attrs.evolve(plan, notes=(*settings.notes, *plan.notes))
+
+
+@attrs.frozen
+class Part:
+    """The options of one part of a run: where they are written, whose they are, and their attrs classes."""
+
+    section: Section
+    classes: tuple[type, ...]
+    owner: str
+    entry: Registered | None = None
+
+
+def parts(choice: Choice) -> list[Part]:
+    """The parts of a run with these components."""
+    gaussian = any(
+        entry.kind == "process" and "gaussian" in entry.component.provides for entry in choice.all()
+    )
+    found = []
+    for entry in choice.all():
+        classes: tuple[type, ...] = (entry.component.options,)
+        if entry.kind == "model" and "network" in entry.component.provides and gaussian:
+            classes += (PredictionOptions,)
+        owner = f"{entry.kind} '{entry.label}'"
+        found.append(Part(section_of(entry.kind, entry.label), classes, owner, entry))
+    found.append(Part(TRAIN, (TrainOptions,), "training"))
+    found.append(Part(SAMPLE, (SampleOptions,), "sampling"))
+    found.append(Part(TOP, (GeneralOptions,), "the run"))
+    return found
+
+
+def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
+    """The plan of a choice of components and their options (name of a section -> option -> value).
+
+    Raises ConfigError for an unknown section or option, and for a value that does not fit.
+    """
+    known = {part.section.name: part for part in parts(choice)}
+    for name, given in options.items():
+        if name not in known and given:
+            raise ConfigError(f"There are no options of '{name}' in this run.{did_you_mean(name, known)}")
+    chosen: dict[str, list[Chosen]] = {}
+    plain: dict[str, Any] = {}
+    for name, part in known.items():
+        given = options.get(name, {})
+        if part.entry is None:
+            plain[name] = build(part.classes[0], {**suited(choice, name), **given}, part.owner, part.section)
+        else:
+            made = build_all(part.classes, given, part.owner, part.section)
+            chosen.setdefault(part.entry.kind, []).append(Chosen(part.entry.kind, part.entry, *made))
+    return Plan(
+        process=chosen["process"][0],
+        dataset=chosen["dataset"][0],
+        model=chosen["model"][0],
+        loss=chosen["loss"][0] if "loss" in chosen else None,
+        sampler=chosen["sampler"][0],
+        grid=chosen["grid"][0],
+        guidance=tuple(chosen.get("guidance", ())),
+        metrics=tuple(chosen.get("metric", ())),
+        train=plain["train"],
+        sample=plain["sample"],
+        **values(plain[""]),
+        defaulted=choice.defaulted,
+        notes=choice.notes,
+    )
+
+
+def suited(choice: Choice, section: str) -> dict[str, Any]:
+    """The settings of a section that the chosen components ask for, those of the process first."""
+    found: dict[str, Any] = {}
+    for entry in reversed(choice.all()):
+        for setting, value in entry.component.suits.items():
+            owner, _, name = setting.rpartition(".")
+            if owner == section and section:
+                found[name] = value
+    return found
+
+
+def resolve(
+    named: Mapping[str, Any] | None = None,
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    registry: Registry | None = None,
+) -> Plan:
+    """The plan of a run, from Python.
+
+    named: kind -> name (a list of names for guidance and metric), for example ``{"process": "ou"}``; the rest
+        is chosen to fit (see `difrun.config.selection.choose`).
+    options: section -> option -> value, for example
+        ``{"process": {"theta": 0.5}, "metric.w2": {"max_points": 500}, "": {"seed": 1}}``.
+
+    Raises ConfigError for names, combinations, options and values that do not work.
+    """
+    for what, given in (("named", named), ("options", options)):
+        if given is not None and not isinstance(given, Mapping):
+            raise ConfigError(f"Invalid value for {what}: expected a dict; got {given!r}.")
+    for section, inner in (options or {}).items():
+        if not isinstance(inner, Mapping):
+            raise ConfigError(_not_a_section(section, inner))
+    settings = with_file_dataset(
+        Settings(dict(named or {}), {name: dict(o) for name, o in (options or {}).items()})
+    )
+    return assemble(choose(registry or get_registry(), settings.named), settings.options)
+
+
+def _not_a_section(name: str, value: Any) -> str:
+    """What is wrong with options that do not stand in a section, and how they are written."""
+    plain = {"": GeneralOptions, "train": TrainOptions, "sample": SampleOptions}
+    places = [{section: {name: value}} for section, cls in plain.items() if name in names_of(cls)]
+    written = " or ".join(map(str, places)) or '{"process": {"theta": 0.5}}'
+    return f"Invalid options: '{name}' is {value!r}; expected a section and its options, such as {written}."

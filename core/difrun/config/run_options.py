@@ -1,0 +1,101 @@
+"""TODO."""
+
+import re
+from typing import Any, Literal
+
+import attrs
+from attrs.validators import ge, gt, le, lt, optional
+
+from difrun.api import option
+
+
+def _device(_: Any, __: attrs.Attribute, value: str) -> None:
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", value):
+        raise ValueError(f"expected auto, cpu, cuda, cuda:N or mps; got {value}")
+
+
+def _seed(_: Any, __: attrs.Attribute, value: int) -> None:
+    if not 0 <= value < 2**63:
+        raise ValueError(f"expected a whole number from 0 to 2^63 − 1; got {value}")
+
+
+def _threads(_: Any, __: attrs.Attribute, value: Any) -> None:
+    if isinstance(value, int) and value < 1:
+        raise ValueError(f"expected 1 or more, auto or none; got {value}")
+
+
+Threads = int | Literal["auto"] | None
+
+
+MOST_STEPS = 100_000
+"""Of sampling: more are a slip of the hand, or would take days."""
+
+
+@attrs.frozen
+class GeneralOptions:
+    seed: int = option(0, "Seed of every random number of the run.", _seed)
+    device: str = option("auto", "Where to compute.", _device, metavar="auto|cpu|cuda|cuda:N|mps")
+    threads: Threads = option(
+        "auto",
+        "CPU threads; auto: as many as make training faster, measured; none: torch's own choice.",
+        _threads,
+    )
+
+
+@attrs.frozen
+class TrainOptions:
+    """How long and how fast to train."""
+
+    steps: int = option(4000, "Training steps.", ge(0))
+    minutes: float | None = option(None, "Stop training after this many minutes.", optional(gt(0)))
+    batch: int = option(512, "Examples per step.", ge(1), le(2**24))
+    lr: float = option(2e-3, "Peak learning rate.", gt(0))
+    warmup: int = option(100, "Steps over which the learning rate rises to its peak.", ge(0))
+    ema: float = option(
+        0.999, "Decay of the averaged weights, with which samples are drawn; 0: off.", ge(0), lt(1)
+    )
+    clip: float = option(1.0, "Largest norm of the gradient; 0: off.", ge(0))
+    label_dropout: float = option(
+        0.1,
+        "How often an example is shown without its label, where the data have any; 1: train without labels.",
+        ge(0),
+        le(1),
+    )
+    stop_at: int | None = option(
+        None,
+        "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
+        optional(ge(1)),
+    )
+    checkpoint_steps: int = option(1000, "Save the state at least every so many steps.", ge(1))
+    checkpoint_minutes: float = option(1.0, "Save the state at least every so many minutes.", gt(0))
+
+
+@attrs.frozen
+class SampleOptions:
+    """How many samples, in how many steps."""
+
+    n: int = option(10000, "Samples to draw.", ge(1))
+    steps: int = option(30, "Sampling steps.", ge(1), le(MOST_STEPS))
+    chunk: int = option(
+        4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
+    )
+    noise: Literal["fresh", "brownian"] = option(
+        "fresh",
+        "Noise of a stochastic sampler: new in every step, or the increments of one path that finer steps refine.",
+    )
+    label: str | None = option(
+        None, "Class to draw, by name or number; none: all, in the proportion of the data.", metavar="CLASS"
+    )
+    likelihood: bool = option(
+        False, "Measure −log p of held-out examples as well, as 'difrun evaluate RUN --likelihood' does."
+    )
+
+
+@attrs.frozen
+class PredictionOptions:
+    """What a network's output is read as."""
+
+    predicts: Literal["x0", "noise", "score", "velocity", "v", "edm"] = option(
+        "edm",
+        "What the network predicts; edm: the mixture of x0 and noise of Karras et al. (2022); score: in units of 1/σ.",
+    )

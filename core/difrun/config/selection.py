@@ -1,0 +1,258 @@
+"""Which component each kind of a run uses: what the user named, and defaults that fit with it."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from difrun.api import KINDS
+from difrun.errors import ConfigError
+from difrun.options.fields import Given, fields
+from difrun.plugin.registry import Registered, Registry, flat, unmet
+from difrun.text import did_you_mean, listed, plural
+
+ORDER = ("process", "dataset", "model", "loss", "sampler", "grid")
+"""The kinds of which a run uses one, in the order in which defaults are filled in."""
+
+MANY = ("guidance", "metric")
+"""The kinds of which a run uses any number."""
+
+BASE = {
+    "process": "ou",
+    "dataset": "rings",
+    "model": "mlp",
+    "loss": "score",
+    "sampler": "adams",
+    "grid": "pilot",
+}
+"""What a run takes where neither the user nor a chosen component names anything."""
+
+Chosen = dict[str, Registered | tuple[Registered, ...]]
+
+
+@attrs.frozen
+class Choice:
+    """The components of a run.
+
+    entries: kind -> one, or a tuple for `MANY`; an empty tuple for the loss of an exact model.
+    defaulted: the kinds that the user did not name. notes: what the user should be told of them.
+    """
+
+    entries: Mapping[str, Registered | tuple[Registered, ...]]
+    defaulted: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def all(self) -> list[Registered]:
+        return flat(_by_priority(self.entries))
+
+
+def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
+    """The named components, and for every other kind the first that fits.
+
+    named: kind -> name (text or `Given`), a sequence of names for guidance and metric. Defaults are tried in
+    this order: what a chosen component prefers (process, dataset, then the others), `BASE`, then by name.
+
+    Raises ConfigError: a name that is not installed, or components that cannot work together.
+    """
+    chosen = find(registry, named)
+    refuse_if_unmet(registry, chosen)
+    chosen.setdefault("guidance", ())
+    metrics_named = "metric" in chosen
+    chosen.setdefault("metric", ())
+    absent = [kind for kind in ORDER if kind not in chosen]
+    filled = _fill(registry, absent, chosen)
+    if filled is None:
+        raise _nothing_fits(registry, absent, chosen)
+    if not metrics_named:
+        base = {kind: picked for kind, picked in filled.items() if kind != "metric"}
+        # Of two metrics with one name none is taken: which is meant is for the user to say.
+        names = registry.compatible("metric", base)
+        fitting = [
+            entry
+            for entry in registry.declared("metric")
+            if entry.label in names and _has_classes(entry, filled)
+        ]
+        filled["metric"] = tuple(
+            entry for entry in fitting if not entry.ambiguous or entry.plugin.dist == "difrun"
+        )
+        absent = [*absent, "metric"]
+    return Choice(
+        filled, tuple(kind for kind in absent if filled[kind]), tuple(_notes(registry, absent, filled))
+    )
+
+
+def _has_classes(metric: Registered, chosen: Chosen) -> bool:
+    """Whether a metric of classes has any: by default it is taken where data and model are both of classes."""
+    tokens = {token for entry in flat(chosen) for token in entry.component.provides}
+    return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
+
+
+def partners(registry: Registry, kind: str, entry: Registered) -> list[str]:
+    """Names of the components of one kind that can be beside `entry` in some whole run.
+
+    `Registry.compatible` asks less: whether other kinds offer what each of the two needs, be it never together. Kinds
+    of which nothing is installed are left out of the run.
+    """
+    found = []
+    for other in registry.entries(kind):
+        chosen: Chosen = {"guidance": (), "metric": ()}
+        chosen |= {each.kind: (each,) if each.kind in MANY else each for each in (entry, other)}
+        absent = [each for each in ORDER if each not in chosen and registry.entries(each)]
+        if not unmet(registry, chosen) and _fill(registry, absent, chosen) is not None:
+            found.append(other.label)
+    return found
+
+
+def _notes(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Iterator[str]:
+    """That nothing is trained, where the user did not ask for that."""
+    model, process = chosen["model"], chosen["process"]
+    assert isinstance(model, Registered)
+    assert isinstance(process, Registered)
+    if "model" in absent and not chosen["loss"] and not registry.compatible("loss", {"process": process}):
+        yield (
+            f"nothing is trained: no loss is installed that works with process '{process.label}'. "
+            f"Model '{model.label}' is taken instead: {model.component.summary}"
+        )
+
+
+def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:
+    """The named components alone. Raises ConfigError for a name that is not installed."""
+    chosen: Chosen = {}
+    for kind, wanted in named.items():
+        if kind not in KINDS:
+            raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
+        if kind in MANY:
+            names = list(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else [wanted]
+            entries = tuple(lookup(registry, kind, name) for name in names)
+            for index, entry in enumerate(entries):
+                if entry.name in [other.name for other in entries[:index]]:
+                    raise ConfigError(f"{kind} '{entry.name}' is named twice.")
+            chosen[kind] = entries
+        else:
+            chosen[kind] = lookup(registry, kind, wanted)
+    return chosen
+
+
+def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
+    """The component that a text or a `Given` names. Raises ConfigError, naming the source of a `Given`."""
+    if not isinstance(wanted, Given):
+        if not isinstance(wanted, str):
+            raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")
+        return registry.get(kind, wanted)
+    try:
+        return registry.get(kind, wanted.value)
+    except ConfigError as error:
+        text = f"Invalid value for {wanted.source}: {str(error)[0].lower()}{str(error)[1:]}"
+        if kind in MANY and "," in wanted.value:
+            text += f" Several are named one by one: --{kind} A --{kind} B."
+        raise ConfigError(text) from None
+
+
+def refuse_if_unmet(registry: Registry, chosen: Mapping[str, Any]) -> None:
+    """Raise ConfigError if chosen components cannot work together, naming what would."""
+    for entry, token in unmet(registry, chosen):
+        raise ConfigError(refusal(registry, chosen, entry, token))
+
+
+def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, token: str) -> str:
+    """Why `entry` cannot have the capability it needs, and what works instead, in both directions."""
+    providers = [other for other in registry.entries() if token in other.component.provides]
+    if not providers:
+        tokens = {offered for other in registry.entries() for offered in other.component.provides}
+        guess = did_you_mean(token, sorted(tokens))
+        others = {kind: picked for kind, picked in chosen.items() if kind != entry.kind}
+        fixed = others.get("process") or next(iter(flat(others)), None)
+        line = f"{entry} needs {token}, which no installed component offers.{guess}"
+        if fixed is None:
+            return line
+        found = listed(registry.compatible(entry.kind, others)) or "none is installed"
+        return (
+            f"{line}\n{plural(entry.kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}."
+        )
+    kinds = {other.kind for other in providers}
+    culprits = [other for other in flat(chosen) if other.kind in kinds and other is not entry]
+    if not culprits:
+        return (
+            f"{entry} needs {token}; no {listed(sorted(kinds), last=' or ')} that offers it can be used here."
+        )
+    culprit = culprits[0]
+    offers = listed(sorted(culprit.component.provides)) or "nothing"
+    lines = [f"{entry} needs {token}, which {culprit} does not offer (it offers {offers})."]
+    for kind, fixed in ((entry.kind, culprit), (culprit.kind, entry)):
+        others = {
+            other: picked for other, picked in chosen.items() if other not in (entry.kind, culprit.kind)
+        }
+        names = registry.compatible(kind, {**others, fixed.kind: fixed})
+        found = listed(names)
+        if not found:
+            alone = listed(registry.compatible(kind, {fixed.kind: fixed}))
+            found = f"{alone}, but none of them with the rest of this run" if alone else "none is installed"
+        lines.append(f"{plural(kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}.")
+        if kind == "dataset" and "file" in {entry.label, culprit.label}:
+            readers = [name for name in names if _reads_file(registry, name)]
+            lines += [f"For a file: --dataset {name} --dataset.path FILE." for name in readers]
+    return "\n".join(lines)
+
+
+def _reads_file(registry: Registry, dataset: str) -> bool:
+    """Whether a dataset is one of the user's files: it has an option `path`."""
+    options = registry.get("dataset", dataset).component.options
+    return "path" in {field.name for field in fields(options)}
+
+
+def _fill(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Chosen | None:
+    """Fill the absent kinds one after the other; step back where a later kind finds nothing that fits."""
+    if not absent:
+        return None if unmet(registry, chosen) else chosen
+    kind, *rest = absent
+    model = chosen.get("model")
+    if kind == "loss" and isinstance(model, Registered) and "exact" in model.component.provides:
+        return _fill(registry, rest, {**chosen, "loss": ()})
+    for candidate in _candidates(registry, kind, chosen):
+        attempt = {**chosen, kind: candidate}
+        if not unmet(registry, attempt):
+            filled = _fill(registry, rest, attempt)
+            if filled is not None:
+                return filled
+    return None
+
+
+def _candidates(registry: Registry, kind: str, chosen: Chosen) -> Iterator[Registered]:
+    entries = registry.entries(kind)
+    seen = []
+    wishes = [(entry.component.prefers.get(kind), entry.plugin.dist) for entry in flat(_by_priority(chosen))]
+    for name, near in [*wishes, (BASE[kind], "difrun")]:
+        # Two plugins may offer the preferred name: the one beside the component that prefers it is meant.
+        found = [entry for entry in entries if name in (entry.name, entry.qualified)]
+        seen += sorted(found, key=lambda entry: (entry.plugin.dist != near, entry.plugin.dist != "difrun"))
+    for index, entry in enumerate([*seen, *entries]):
+        if entry not in [*seen, *entries][:index]:
+            yield entry
+
+
+def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> Chosen:
+    return {kind: chosen[kind] for kind in (*ORDER, *MANY) if kind in chosen}
+
+
+def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Chosen) -> ConfigError:
+    for kind in absent:
+        if not registry.entries(kind):
+            known = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
+            return ConfigError(f"No {kind} is installed.{known.get(kind, '')}")
+    named = listed(str(entry) for entry in flat(chosen))
+    for kind in absent:
+        for candidate in registry.entries(kind):
+            problems = unmet(registry, {**chosen, kind: candidate})
+            if not problems:
+                break
+        else:
+            return ConfigError(f"No installed {kind} works with {named}.\n{_why(registry, chosen, kind)}")
+    return ConfigError(f"No installed {listed(absent, last=' and ')} work together with {named}.")
+
+
+def _why(registry: Registry, chosen: Chosen, kind: str) -> str:
+    reasons = []
+    for candidate in registry.entries(kind):
+        entry, token = unmet(registry, {**chosen, kind: candidate})[0]
+        reasons.append(f"  {candidate.label}: {entry} needs {token}")
+    return "\n".join(reasons)

@@ -1,0 +1,236 @@
+"""What the user asked for, from the command line, the environment and a TOML file, before it is made a plan.
+
+Precedence: flag, environment, file, default. A file names installed components, never import paths.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from difrun.api import KINDS
+from difrun.config.selection import MANY, ORDER, lookup
+from difrun.errors import ConfigError
+from difrun.options.fields import Field, Given, Section, names_of, variable
+from difrun.plugin.registry import Registry
+from difrun.text import did_you_mean, listed
+
+TOP = Section("", "")
+TRAIN = Section("train", "train.")
+SAMPLE = Section("sample", "")  # its flags are the plain --n, --steps, --chunk and --noise
+TOP_KEYS = ("seed", "device", "threads")
+
+
+@attrs.define
+class Settings:
+    """Names and options from one source, or merged.
+
+    named: kind -> name, or a list of names (guidance, metric).
+    options: name of a `Section` -> option -> value.
+    notes: what the user should be told.
+    """
+
+    named: dict[str, Any] = attrs.field(factory=dict)
+    options: dict[str, dict[str, Given]] = attrs.field(factory=dict)
+    notes: list[str] = attrs.field(factory=list)
+
+    def give(self, section: str, option: str, given: Given) -> None:
+        self.options.setdefault(section, {})[option] = given
+
+
+def section_of(kind: str, label: str) -> Section:
+    """Where the options of a chosen component stand. Guidances and metrics have one section for each name."""
+    return Section(f"{kind}.{label}", f"{kind}.{label}.") if kind in MANY else Section(kind, f"{kind}.")
+
+
+def read_file(path: Path | str) -> dict[str, Any]:
+    """A TOML file as a dict. Raises ConfigError: no such file, not readable, not TOML."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise ConfigError(f"The file {path} does not exist.") from None
+    except IsADirectoryError:
+        raise ConfigError(f"{path} is a folder; expected a TOML file, such as {path / 'run.toml'}.") from None
+    except OSError as error:
+        raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The file {path} is not valid TOML: {error}.") from None
+
+
+def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> Settings:
+    """The settings of a parsed TOML file. Raises ConfigError for keys and shapes that do not belong there."""
+    settings = Settings()
+    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "versions"]
+    for key, value in data.items():
+        if key not in known:
+            raise ConfigError(
+                f"Unknown key {key} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
+            )
+        if key in TOP_KEYS:
+            settings.give("", key, Given(value, f"{key} in {source}", "file"))
+        elif key == "guidance":
+            _guidances(settings, registry, value, source)
+        elif not isinstance(value, Mapping):
+            example = f'[{key}] and, below it, name = "..."' if key in ORDER else f"[{key}]"
+            raise ConfigError(f"Invalid value for {key} in {source}: expected a table: {example}.")
+        elif key == "metrics":
+            _metrics(settings, registry, value, source)
+        elif key == "versions":
+            settings.notes += _version_notes(value, registry, source)
+        else:
+            for option, inner in value.items():
+                given = Given(inner, f"{key}.{option} in {source}", "file")
+                if key in ORDER and option == "name":
+                    settings.named[key] = _name(given)
+                else:
+                    settings.give(key, option, given)
+    return with_file_dataset(settings)
+
+
+def _table_of(key: str, registry: Registry) -> str:
+    """The tables that have an option of this name, as a sentence; empty if none has."""
+    from difrun.config.run_options import SampleOptions, TrainOptions
+
+    option = key.replace("-", "_")
+    plain = {SAMPLE: SampleOptions, TRAIN: TrainOptions}
+    found = [section.key(option) for section, cls in plain.items() if option in names_of(cls)]
+    for entry in registry.entries():
+        if option in names_of(entry.component.options):
+            found.append(section_of(entry.kind, entry.label).key(option))
+    tables = dict.fromkeys(f"[{place.rpartition('.')[0]}] {option}" for place in found)
+    return f" It belongs into a table: {listed(list(tables)[:4], last=' or ')}." if tables else ""
+
+
+def _name(given: Given) -> Given:
+    if not isinstance(given.value, str):
+        raise ConfigError(f"Invalid value for {given.source}: expected the name of a component, as text.")
+    return given
+
+
+def _guidances(settings: Settings, registry: Registry, tables: Any, source: str) -> None:
+    if not isinstance(tables, list) or not all(
+        isinstance(table, Mapping) and "name" in table for table in tables
+    ):
+        raise ConfigError(
+            f'Invalid value for guidance in {source}: expected [[guidance]] and, below it, name = "...".'
+        )
+    names = settings.named.setdefault("guidance", [])
+    for index, table in enumerate(tables, start=1):
+        place = f"guidance.{{}} in {source} (table {index})"
+        name = _name(Given(table["name"], place.format("name"), "file"))
+        names.append(name)
+        section = f"guidance.{lookup(registry, 'guidance', name).label}"
+        for option, value in table.items():
+            if option != "name":
+                settings.give(section, option, Given(value, place.format(option), "file"))
+
+
+def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], source: str) -> None:
+    names = table.get("names")
+    if names is not None:
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ConfigError(f"Invalid value for metrics.names in {source}: expected a list of names.")
+        settings.named["metric"] = [Given(name, f"metrics.names in {source}", "file") for name in names]
+    wanted = [registry.get("metric", name).label for name in names or () if _is_installed(registry, name)]
+    for name, options in table.items():
+        if name == "names":
+            continue
+        if not isinstance(options, Mapping):
+            guess = did_you_mean(name, ["names"])
+            raise ConfigError(
+                f"Unknown key metrics.{name} in {source}.{guess} Options stand in [metrics.{name}]."
+            )
+        label = registry.get("metric", name).label
+        if names is not None and label not in wanted:
+            raise ConfigError(f"[metrics.{name}] in {source}: '{name}' is not among metrics.names.")
+        for option, value in options.items():
+            given = Given(value, f"metrics.{name}.{option} in {source}", "file")
+            settings.give(f"metric.{label}", option, given)
+
+
+def _is_installed(registry: Registry, name: str) -> bool:
+    return any(name in (entry.name, entry.qualified) for entry in registry.entries("metric"))
+
+
+def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str) -> list[str]:
+    """One note for each plugin of another version than the one that wrote the file."""
+    installed = {plugin.dist: plugin for plugin in registry.plugins}
+    notes = []
+    for dist, version in versions.items():
+        if dist in ("python", "torch"):
+            continue
+        plugin = installed.get(dist)
+        if plugin is None:
+            raise ConfigError(f"{source} names plugin {dist} {version}, which is not installed.")
+        if plugin.status != "ok":
+            why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
+            raise ConfigError(f"{source} was made with {dist} {version}, which is {why}.")
+        if plugin.version != version:
+            notes.append(f"{source} was made with {dist} {version}; {plugin.version} is installed")
+    return notes
+
+
+def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
+    """The components that DIFRUN_PROCESS, ..., DIFRUN_METRIC (names joined by commas) name."""
+    environ = os.environ if environ is None else environ
+    settings = Settings()
+    for kind in KINDS:
+        name = variable(kind)
+        text = environ.get(name, "").strip()
+        if text and kind in MANY:
+            settings.named[kind] = [Given(part.strip(), name, "environment") for part in text.split(",")]
+        elif text:
+            settings.named[kind] = Given(text, name, "environment")
+    return with_file_dataset(settings)
+
+
+def option_from_environ(section: Section, field: Field, environ: Mapping[str, str]) -> Given | None:
+    """The value of one option in the environment; None if its variable is not set."""
+    name = section.variable(field.name)
+    return Given(environ[name], name, "environment") if environ.get(name) else None
+
+
+def with_file_dataset(settings: Settings) -> Settings:
+    """``--dataset points.csv`` means the dataset 'file' with that path; so does a `Path`, whatever its ending."""
+    from difrun.builtin.options import looks_like_file
+
+    named = settings.named.get("dataset")
+    value = named.value if isinstance(named, Given) else named
+    if isinstance(value, Path) or (isinstance(value, str) and looks_like_file(value)):
+        given = named if isinstance(named, Given) else Given(value, "dataset")
+        settings.named["dataset"] = attrs.evolve(given, value="file")
+        settings.give("dataset", "path", given)
+    return settings
+
+
+def merge(registry: Registry, lower: Settings, upper: Settings) -> Settings:
+    """Both settings; where they differ, `upper`. Options of a component that `upper` replaces are dropped."""
+    kept = {name: dict(options) for name, options in lower.options.items()}
+    notes = [*lower.notes, *upper.notes]
+    named = {**lower.named, **upper.named}
+    for kind in ORDER:
+        before, after = lower.named.get(kind), upper.named.get(kind)
+        if before is None or after is None or before.value == after.value:
+            continue
+        if lookup(registry, kind, after) != lookup(registry, kind, before) and kept.pop(kind, {}):
+            notes.append(f"options of {kind} '{before.value}' ({before.source}) are not used: {after.source}")
+    for kind in MANY:
+        if kind in upper.named:
+            wanted = {lookup(registry, kind, name).label for name in upper.named[kind]}
+            kept = {
+                n: o for n, o in kept.items() if not n.startswith(f"{kind}.") or n.partition(".")[2] in wanted
+            }
+    # An exact model has no loss: one that only a lower source names is not wanted any more.
+    model = upper.named.get("model")
+    exact = model is not None and "exact" in lookup(registry, "model", model).component.provides
+    if exact and "loss" not in upper.named:
+        named.pop("loss", None)
+        kept.pop("loss", None)
+    for name, options in upper.options.items():
+        kept.setdefault(name, {}).update(options)
+    return Settings(named, kept, notes)

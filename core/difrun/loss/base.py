@@ -1,0 +1,161 @@
+r"""Losses: one regression in several coordinates.
+
+Every training loss of a Gaussian process is
+
+    L(θ) = E_t E_{x_0, ε} [ w(t) · ‖k_θ(x_t, t) − k(x_0, ε, t)‖² / d ]
+
+for a prediction kind k, a weight w and a law of t. As the error of one kind is that of another times a factor known
+from α and σ, the network is always compared in the kind that it predicts itself, with the factor moved into the
+weight: nothing is divided by a small σ.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from difrun.loss.times import TimeLaw, Uniform
+from difrun.randomness.generator import Generator
+
+
+class Loss:
+    """A loss per example, in two halves: what does not depend on the weights, and what does.
+
+    `draw` may be called once for many steps; `evaluate` takes any slice of what it returned.
+    """
+
+    def draw(
+        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Times, noise, inputs and targets for the examples x0 (n, ...): tensors with n rows.
+
+        noise: the noise with which each example is paired (`Dataset.noise`); None draws it. Training on couples is
+        refused for a loss whose `draw` has no such argument.
+        """
+        raise NotImplementedError
+
+    def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        """The loss of each example, shape (n,)."""
+        raise NotImplementedError
+
+    def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        """The mean of `evaluate`, which training differentiates; a loss may override it with fewer kernels."""
+        return self.evaluate(model, examples).mean()
+
+    def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        """Add the gradient of `mean` to the parameters' `.grad`; returns the mean, detached.
+
+        The trainer calls it with gradients that are zero. A loss may override it for networks that know their own
+        reverse pass (`difrun.model.backward`).
+        """
+        loss = self.mean(model, examples)
+        loss.backward()
+        return loss.detach()
+
+    def __call__(self, model: Any, x0: Tensor, generator: Generator) -> Tensor:
+        return self.evaluate(model, self.draw(model, x0, generator))
+
+
+Weight = Callable[[Any, float], Any]
+"""w at an instant, for data of standard deviation σ_d: a number, or one per example as the instant's fields are."""
+
+
+def uniform(at: Any, data_std: float) -> Any:
+    """w = 1."""
+    return 1.0
+
+
+def score_matching(at: Any, data_std: float) -> Any:
+    """w = σ²: on the score it makes every noise level count alike (Song and Ermon, 2019, arXiv 1907.05600, eq. 6)."""
+    return at.var
+
+
+def snr(at: Any, data_std: float) -> Any:
+    """w = α²/σ², which on x_0 is the plain loss of the noise (Salimans and Ho, 2022, arXiv 2202.00512, sec. 4)."""
+    return at.alpha**2 / at.var
+
+
+def min_snr(gamma: float = 5.0) -> Weight:
+    """w = min(α²/σ², γ), on x_0 (Hang et al., 2023, arXiv 2303.09556, eq. 6, where γ = 5): the noise loss, bounded."""
+
+    def weight(at: Any, data_std: float) -> Any:
+        ratio = snr(at, data_std)
+        return ratio.clamp(max=gamma) if isinstance(ratio, Tensor) else min(ratio, gamma)
+
+    return weight
+
+
+def edm(at: Any, data_std: float) -> Any:
+    r"""w = α²/σ² + 1/σ_d², on x_0 (Karras et al., 2022, arXiv 2206.00364, table 1).
+
+    With α = 1 it is their (σ² + σ_d²)/(σ σ_d)²; otherwise that of the ratio σ/α. As w = 1/c_out² it is the plain loss
+    of a network that predicts `edm`.
+    """
+    return snr(at, data_std) + data_std**-2
+
+
+WEIGHTS: dict[str, Weight] = {"uniform": uniform, "snr": snr, "min-snr": min_snr(), "edm": edm}
+"""The weightings by name, as they are meant on x_0."""
+
+
+@attrs.frozen
+class Regression(Loss):
+    r"""E_t w(t) ‖k_θ − k‖²/d for the kind `kind`, the weight `weight` and the law of times `times`.
+
+    d is the number of coordinates of an example. data_std: the σ_d that the weight gets; None takes the model's, which
+    is measured from the data. The published losses are combinations:
+
+        loss     | kind      | weight          | times
+        score    | score     | σ²              |
+        noise    | noise     | 1               | uniform (Ho et al., 2020)
+        x0       | x0        | 1, SNR, ...     |
+        min-snr  | x0        | min(SNR, γ)     | uniform (Hang et al., 2023)
+        flow     | velocity  | 1               | uniform, or logit-normal (Esser et al., 2024)
+        edm      | x0        | SNR + 1/σ_d²    | log-normal (Karras et al., 2022)
+
+    With one law of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are one loss.
+    """
+
+    kind: str
+    weight: Weight = uniform
+    times: TimeLaw = attrs.field(factory=Uniform)
+    data_std: float | None = None
+
+    def draw(
+        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        process = model.process
+        at = process.instant(self.times.sample(process, x0, generator), x0.ndim)
+        noise = generator.normal(x0) if noise is None else noise
+        x = process.diffuse(x0, noise, at)
+        examples = model.regression(x, x0, noise, at, self.kind)
+        gain = examples.pop("gain")
+        weight = torch.as_tensor(self.weight(at, self.data_std or model.data_std), dtype=gain.dtype)
+        root = gain * weight.sqrt()
+        if root.ndim or abs(root) != 1:  # else the plain error of the network is the loss, at every time
+            examples["root"] = root.to(at.t.device).expand(at.t.shape)
+        return examples
+
+    def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        return self._error(examples, model.residual(examples, self.kind)).square().flatten(1).mean(1)
+
+    def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        error = self._error(examples, model.residual(examples, self.kind))
+        return functional.mse_loss(error, torch.zeros_like(error))
+
+    def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        explicit = model.pullback(examples)
+        if explicit is None:
+            return super().backward(model, examples)
+        residual, pull = explicit
+        # d/dr of the mean of (root·r)², over the n numbers of r, is 2 root² r / n
+        error = self._error(examples, residual)
+        pull(self._error(examples, error) * (2 / error.numel()))
+        return error.square().mean()
+
+    @staticmethod
+    def _error(examples: dict[str, Tensor], residual: Tensor) -> Tensor:
+        return examples["root"] * residual if "root" in examples else residual

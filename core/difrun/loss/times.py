@@ -1,0 +1,105 @@
+r"""Laws of the training time t, each given by its quantile function: t = Q(u), u uniform on [0, 1).
+
+u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ, whose every stretch of consecutive
+terms is spread evenly: a mini-batch cut anywhere from a long draw is stratified over time, which lowers the variance
+of its loss (in the spirit of Kingma et al., 2021, arXiv 2107.00630, app. I.1).
+"""
+
+import math
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.randomness.generator import Generator
+
+GOLDEN = (math.sqrt(5) - 1) / 2
+
+
+class TimeLaw:
+    """A law of t on [t_min, T]."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        """Q(u) for u in [0, 1], float64."""
+        raise NotImplementedError
+
+    def sample(self, process: Any, like: Tensor, generator: Generator) -> Tensor:
+        """One time per example of `like` (n, ...), in its dtype and on its device.
+
+        The quantiles are computed on the CPU, in float64, which some devices do not have.
+        """
+        start = generator.uniform(torch.zeros(1, dtype=like.dtype)).double()
+        u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64))
+        return self.quantile(process, u).to(like.dtype).to(like.device)
+
+
+@attrs.frozen
+class Uniform(TimeLaw):
+    """t uniform on [t_min, T]."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        return process.t_min + (process.horizon - process.t_min) * u
+
+
+@attrs.frozen
+class LogSNR(TimeLaw):
+    """λ = log(α/σ) uniform: every factor of noise gets the same share."""
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        low, high = process.lam_range
+        return process.time_near(high - (high - low) * u)
+
+
+@attrs.frozen
+class LogNormal(TimeLaw):
+    """ln(σ/α) ~ N(mean, std²), cut to the range of the process (Karras et al., 2022, arXiv 2206.00364, table 1).
+
+    Raises DifrunError when less than a millionth of the law lies in that range.
+    """
+
+    mean: float = -1.2
+    std: float = 1.2
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        low, high = process.lam_range
+        return process.time_near(-_cut_normal(u, self.mean, self.std, -high, -low, "ln(σ/α)"))
+
+
+@attrs.frozen
+class LogitNormal(TimeLaw):
+    """logit(t/T) ~ N(mean, std²), cut to [t_min, T] (Esser et al., 2024, arXiv 2403.03206, sec. 3.1).
+
+    Raises DifrunError when less than a millionth of the law lies in that range.
+    """
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def quantile(self, process: Any, u: Tensor) -> Tensor:
+        first = process.t_min / process.horizon
+        low = math.log(first / (1 - first))
+        logit = _cut_normal(u, self.mean, self.std, low, math.inf, "logit(t/T)")
+        return process.horizon * torch.sigmoid(logit).clamp(first, 1.0)
+
+
+LAWS: dict[str, type[TimeLaw]] = {
+    "uniform": Uniform,
+    "log-snr": LogSNR,
+    "log-normal": LogNormal,
+    "logit-normal": LogitNormal,
+}
+"""The laws by name."""
+
+
+def _cut_normal(u: Tensor, mean: float, std: float, low: float, high: float, named: str) -> Tensor:
+    """Quantiles of N(mean, std²) given that it lies in [low, high]."""
+    start, end = (0.5 * math.erfc((mean - x) / std / math.sqrt(2)) for x in (low, high))
+    if end - start < 1e-6:
+        raise DifrunError(
+            f"the training times, normal in {named} with mean {mean:g} and standard deviation {std:g}, miss the "
+            f"process, where {named} runs from {low:.3g} to {high:.3g}. Choose a mean in that range."
+        )
+    normal = torch.special.ndtri((start + (end - start) * u).clamp(1e-12, 1 - 1e-12))
+    return (mean + std * normal).clamp(low, high)

@@ -1,0 +1,225 @@
+r"""Exact models: E[x_0 | x_t] in closed form, the ground truth beside which samplers and networks are judged.
+
+For data from a mixture Σ_k w_k N(m_k, S_k) and x_t = α x_0 + σ ε (all measured from the centre of the process),
+
+    p_t(x)   = Σ_k w_k N(x; α m_k, V_k),    V_k = α² S_k + σ² I,
+    ∇ log p_t = Σ_k r_k V_k⁻¹ (α m_k − x),    r = softmax_k(log w_k + log N(x; α m_k, V_k)),
+    E[x_0|x]  = Σ_k r_k (m_k + α S_k V_k⁻¹ (x − α m_k)).
+
+Finitely many examples are the mixture with S_k = 0 and equal weights.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from difrun.data.mixture import GaussianMixture
+from difrun.errors import DifrunError
+from difrun.model.base import MOST_CORRELATED, ScoreModel
+from difrun.model.labels import for_rows
+
+if TYPE_CHECKING:
+    from difrun.process.gaussian import GaussianProcess
+
+_BLOCK = 8_000_000
+"""Numbers in the largest temporary, so that many components and many points fit into memory together."""
+
+
+class ExactMixture(ScoreModel):
+    """The exact model of a Gaussian mixture under any Gaussian process, in float32 or float64 as x is.
+
+    A kind other than x0 and score is converted from whichever of the two is well conditioned at the noise level: x̂_0
+    where noise prevails (λ < 0), the score where the signal does. It needs no training.
+
+    component_labels: the class of every component, (K,) int64; `given` then gives the exact model of a class, the
+    mixture of its components alone, and `log_posterior` p(class | x_t).
+    """
+
+    def __init__(
+        self, mixture: GaussianMixture, process: "GaussianProcess", component_labels: Tensor | None = None
+    ):
+        self.mixture = mixture
+        self.process = process
+        self.component_labels = component_labels
+        self.shape = (mixture.dim,)
+        self.mean, self.var = mixture.mean, mixture.var
+        self.cov = mixture.cov if mixture.dim <= MOST_CORRELATED else None
+        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self._posterior(x, at, "x0")
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        if kind in ("x0", "score"):
+            return self._posterior(x, at, kind)
+        if kind == "noise":
+            return -at.sigma * self._posterior(x, at, "score")
+        if isinstance(at.lam, float):
+            return self._converted(x, at, "x0" if at.lam < 0 else "score", kind)
+        return torch.where(
+            at.lam < 0, self._converted(x, at, "x0", kind), self._converted(x, at, "score", kind)
+        )
+
+    @property
+    def classes(self) -> int:
+        return 0 if self.component_labels is None else int(self.component_labels.max()) + 1
+
+    @property
+    def proportions(self) -> tuple[float, ...]:
+        """Share of every class in the law; () without classes. Unlike `shares` nothing is drawn by it unasked."""
+        labels = self.component_labels
+        if labels is None:
+            return ()
+        return tuple(float(self.mixture.weights[labels == k].sum()) for k in range(self.classes))
+
+    @cached_property
+    def class_moments(self) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
+        labels = self.component_labels
+        if labels is None:
+            return None
+        parts = [self.mixture.part(labels == label) for label in range(self.classes)]
+        means, variances = torch.stack([p.mean for p in parts]), torch.stack([p.var for p in parts])
+        return means.reshape(-1, *self.shape), variances.reshape(-1, *self.shape)
+
+    def log_prob(self, x: Tensor, at: Any) -> Tensor:
+        """log p_t(x) in nats, of shape (n,), given the labels of the rows if there are any; `at` as in `predict`."""
+        blocks = [
+            torch.logsumexp(self._terms(part, here, labels)[0], dim=1)
+            for part, here, labels in self._blocks(x, at)
+        ]
+        return torch.cat(blocks)
+
+    def log_posterior(self, x: Tensor, at: Any) -> Tensor:
+        """log p(class | x_t) of every class, (n, classes), whatever the labels: Bayes' theorem for its components.
+
+        Raises DifrunError for a mixture without classes.
+        """
+        labels = self.component_labels
+        if labels is None:
+            raise DifrunError("the components of this mixture belong to no classes.")
+        x, here = x.reshape(len(x), -1), _flat(at)
+        found = []
+        for part, now, _ in self._blocks(x, here):
+            joint = self._terms(part, now, None)[0]
+            each = [torch.logsumexp(joint[:, labels == k], dim=1) for k in range(self.classes)]
+            found.append(torch.stack(each, 1).log_softmax(1))
+        return torch.cat(found)
+
+    def _converted(self, x: Tensor, at: Any, source: str, kind: str) -> Tensor:
+        return self.process.convert(self._posterior(x, at, source), x, at, source, kind)
+
+    def _posterior(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        mean = self._mean_of_x0 if kind == "x0" else self._score
+        return torch.cat([mean(*block) for block in self._blocks(x, at)])
+
+    def _blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any, Tensor | None]]:
+        """Rows of x with their instants and labels, few enough at a time for (rows, components, ...) temporaries."""
+        every = None if self._labels is None else for_rows(self._labels, x)
+        rows = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
+        if len(x) <= rows:
+            return [(x, at, every)]
+        parts = x.split(rows)
+        labels = [None] * len(parts) if every is None else every.split(rows)
+        if isinstance(at.lam, float):
+            return [(part, at, here) for part, here in zip(parts, labels, strict=True)]
+        times = [self.process.instant(t, 2) for t in at.t.expand(len(x), 1).split(rows)]
+        return list(zip(parts, times, labels, strict=True))
+
+    def _terms(self, x: Tensor, at: Any, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, each (n, K, d) or broadcast to it."""
+        log_weights, means, spread, axes = self._parameters(x)
+        if labels is not None:
+            log_weights = self._of_classes(log_weights)[labels]  # the last row is for −1, any class
+        y = x - self.process.centre_like(x)
+        gap = y[:, None, :] - _per_component(at.alpha) * means
+        if axes is not None:
+            gap = torch.einsum("nkd,kde->nke", gap, axes)
+        var = _per_component(at.alpha) ** 2 * spread + _per_component(at.var)
+        energy = gap.square() / var + (2 * torch.pi * var).log()
+        return log_weights - 0.5 * energy.sum(-1), gap, var
+
+    def _of_classes(self, log_weights: Tensor) -> Tensor:
+        """log p(component | class) for every class, and for any class in a last row: (classes + 1, K)."""
+        assert self.component_labels is not None
+        numbers = torch.arange(self.classes, device=log_weights.device)[:, None]
+        other = self.component_labels.to(log_weights.device) != numbers
+        rows = log_weights.expand(self.classes, -1).masked_fill(other, -torch.inf)
+        return torch.cat((rows - rows.logsumexp(1, keepdim=True), log_weights[None]))
+
+    def _mean_of_x0(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:
+        _, means, spread, axes = self._parameters(x)
+        log_joint, gap, var = self._terms(x, at, labels)
+        posterior = log_joint.softmax(1)
+        pull = _per_component(at.alpha) * spread / var * gap
+        return posterior @ means + self._combine(posterior, pull, axes) + self.process.centre_like(x)
+
+    def _score(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:
+        _, _, _, axes = self._parameters(x)
+        log_joint, gap, var = self._terms(x, at, labels)
+        return -self._combine(log_joint.softmax(1), gap / var, axes)
+
+    @staticmethod
+    def _combine(posterior: Tensor, along: Tensor, axes: Tensor | None) -> Tensor:
+        """Σ_k r_k Q_k a_k."""
+        if axes is None:
+            return torch.einsum("nk,nkd->nd", posterior, along)
+        return torch.einsum("nk,nke,kde->nd", posterior, along, axes)
+
+    def _parameters(self, like: Tensor) -> Any:
+        """(log w, m − μ, eigenvalues of S, eigenvectors or None) in the dtype and on the device of `like`."""
+        key = (like.dtype, like.device)
+        if key not in self._cast:
+            mixture = self.mixture
+            means = mixture.means - self.process.centre_like(mixture.means)
+            axes = mixture.eigenvectors
+            parts = (mixture.weights.log(), means, mixture.eigenvalues, axes)
+            self._cast[key] = tuple(
+                None if part is None else part.to(like.device, like.dtype) for part in parts
+            )
+        return self._cast[key]
+
+
+class ExactEmpirical(ExactMixture):
+    r"""The exact model of finitely many examples x_i: E[x_0 | x] = Σ_i r_i x_i, r = softmax(−‖x − α x_i‖² / 2σ²).
+
+    It is what a network of unlimited capacity would learn from `data` (n, ...): it generates the examples themselves.
+    labels: their classes (n,), if they have any.
+    """
+
+    def __init__(self, data: Tensor, process: "GaussianProcess", labels: Tensor | None = None):
+        flat = data.reshape(len(data), -1).double()
+        n = len(flat)
+        mixture = GaussianMixture(torch.full((n,), 1 / n, dtype=torch.float64), flat, torch.zeros(n))
+        super().__init__(mixture, process, labels)
+        self.shape = tuple(data.shape[1:])
+        self.mean, self.var = self.mean.reshape(self.shape), self.var.reshape(self.shape)
+
+    def _posterior(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        return super()._posterior(x.reshape(len(x), -1), _flat(at), kind).reshape(x.shape)
+
+
+def _flat(at: Any) -> Any:
+    """The instant for examples flattened to vectors."""
+    return at if isinstance(at.lam, float) else at.schedule.instant(at.t.reshape(-1), 2)
+
+
+def _per_component(value: Any) -> Any:
+    """A field of an instant, ready to broadcast against (n, K, d)."""
+    return value if isinstance(value, float) else value[:, None, :]
+
+
+def exact_mixture(*, process: "GaussianProcess", dataset: Any) -> ExactMixture:
+    """The component `exact`: the model of the dataset's own law. Raises DifrunError where the law is no mixture."""
+    if dataset.law is None:
+        raise DifrunError(
+            f"model 'exact' needs a dataset whose law is a Gaussian mixture; {dataset.name!r} is not. "
+            "Use --model empirical for the exact model of its examples, or a network."
+        )
+    return ExactMixture(dataset.law, process, dataset.law_labels)
+
+
+def exact_empirical(*, process: "GaussianProcess", dataset: Any) -> ExactEmpirical:
+    """The component `empirical`: the exact model of the dataset's training examples."""
+    return ExactEmpirical(dataset.train, process, dataset.labels)

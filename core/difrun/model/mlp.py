@@ -1,0 +1,112 @@
+"""The time-embedded multilayer perceptron, for data that are vectors."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from difrun.model import backward
+from difrun.model.backward import Pull
+
+
+class LevelEmbedding(nn.Module):
+    r"""Sinusoidal features of the noise level c: [cos(ω_j c), sin(ω_j c)], ω_j geometric from ½ to 32.
+
+    (n,) -> (n, features); as in Vaswani et al. (2017, arXiv 1706.03762, sec. 3.5), with frequencies for |c| ≲ 2.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, features: int):
+        super().__init__()
+        ladder = torch.logspace(math.log10(0.5), math.log10(32), features // 2)
+        self.register_buffer("frequencies", ladder, persistent=False)
+
+    def forward(self, level: Tensor) -> Tensor:
+        angles = level[:, None] * self.frequencies
+        return torch.cat((angles.cos(), angles.sin()), dim=1)
+
+
+class MLP(nn.Module):
+    """F(x, c) of residual blocks, h ← h + W' silu(W h + E c), the noise level entering every block.
+
+    shape: of one example; it is flattened. width: of the hidden layers. depth: number of residual blocks.
+    features: sinusoidal features of the noise level. The last layer starts at zero, so that F = 0 before training.
+    classes: with K > 0 it is F(x, c, y), in which a vector for each label y = −1 (none), 0, ..., K − 1 enters every
+    block beside E c; these start at zero, so that at first the label makes no difference.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        classes: int = 0,
+        width: int = 128,
+        depth: int = 3,
+        features: int = 32,
+    ):
+        super().__init__()
+        size = math.prod(shape)
+        self.embed = LevelEmbedding(features)
+        self.levels = nn.Linear(features, width * (depth + 1))
+        self.first = nn.Linear(size, width, bias=False)
+        self.inner = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(depth))
+        self.outer = nn.ModuleList(nn.Linear(width, width) for _ in range(depth))
+        self.last = nn.Linear(width, size)
+        for layer in (self.last, *self.outer):
+            nn.init.zeros_(layer.bias)
+        nn.init.zeros_(self.last.weight)
+        self.labels = nn.Embedding(classes + 1, width * (depth + 1)) if classes else None
+        if self.labels is not None:
+            nn.init.zeros_(self.labels.weight)
+
+    def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
+        shifts = self._shifts(self.embed(level), label)
+        h = functional.silu(self.first(x.flatten(1)) + shifts[0])
+        for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
+            h = h + outer(functional.silu(inner(h) + shift))
+        return self.last(h).reshape(x.shape)
+
+    def _shifts(self, features: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
+        """What the noise level and the label add in every block."""
+        shifts = self.levels(features)
+        if self.labels is not None and label is not None:
+            shifts = shifts + self.labels(label + 1)
+        return shifts.chunk(len(self.inner) + 1, dim=1)
+
+    @torch.no_grad()
+    def pullback(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> tuple[Tensor, Pull]:
+        """F(x, c) and its reverse pass (`difrun.model.backward`). Every block keeps z = W h + E c, a = silu(z)."""
+        rows = x.flatten(1)
+        features = self.embed(level)
+        shifts = self._shifts(features, label)
+        start = self.first(rows) + shifts[0]
+        h = functional.silu(start)
+        kept = []
+        for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
+            z = inner(h) + shift
+            a = functional.silu(z)
+            kept.append((inner, outer, h, z, a))
+            h = h + outer(a)
+
+        @torch.no_grad()
+        def pull(gradient: Tensor) -> None:
+            g = gradient.flatten(1)
+            backward.linear(self.last, h, g)
+            g = g @ self.last.weight
+            inside = []
+            for inner, outer, before, z, a in reversed(kept):
+                backward.linear(outer, a, g)
+                at_z = backward.silu(g @ outer.weight, z)
+                backward.linear(inner, before, at_z)
+                inside.append(at_z)
+                g = g + at_z @ inner.weight
+            at_start = backward.silu(g, start)
+            backward.linear(self.first, rows, at_start)
+            at_shifts = torch.cat([at_start, *reversed(inside)], dim=1)
+            backward.linear(self.levels, features, at_shifts)
+            if self.labels is not None and label is not None:
+                backward.embedding(self.labels, label + 1, at_shifts)
+
+        return self.last(h).reshape(x.shape), pull

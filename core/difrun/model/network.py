@@ -1,0 +1,161 @@
+r"""Networks as score models.
+
+A network F becomes a model by preconditioning. With y = x − E[x_t], m and σ_d the mean and standard deviation of the
+data, and S² = α²σ_d² + σ²,
+
+    x̂_0 = m + c_skip y + c_out F(c_in y; c_noise),    c_in = 1/S,    c_noise = ¼ ln(σ/α),
+
+and the kind that F predicts decides c_skip and c_out (`difrun.model.predictions`): "edm" gives those of Karras et al.
+(2022, arXiv 2206.00364, table 1), "noise" those of a noise predictor, and so on.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from difrun.errors import DifrunError
+from difrun.model.backward import Pull
+from difrun.model.base import ScoreModel, std_of
+from difrun.model.labels import for_rows
+from difrun.model.predictions import PARAMETERISATIONS, conversion, is_zero, mix, row
+
+if TYPE_CHECKING:
+    from difrun.process.gaussian import GaussianProcess
+
+
+class NetworkModel(ScoreModel):
+    """A network F(x, c_noise) with preconditioning.
+
+    network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
+        Where the model has classes (`shares`) also with the labels (n,) int64, −1 for none.
+    predicts: what the network is trained to predict, one of `difrun.model.PARAMETERISATIONS`; the model itself answers
+        x̂_0 unless asked for another kind.
+    mean, var: data moments per coordinate; σ_d² is the average of `var`.
+    scaled: False feeds x − μ itself (c_in = 1, no centring on the data) and takes a score for what it is and not for
+        σ times the score, for networks trained elsewhere.
+    Raises DifrunError when `predicts` is none of them.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        process: "GaussianProcess",
+        shape: tuple[int, ...],
+        *,
+        predicts: str = "edm",
+        mean: Tensor | float = 0.0,
+        var: Tensor | float = 1.0,
+        scaled: bool = True,
+    ):
+        if predicts not in PARAMETERISATIONS:
+            raise DifrunError(
+                f"a network cannot predict {predicts!r}; choose one of {', '.join(PARAMETERISATIONS)}"
+            )
+        self.network = network
+        self.process = process
+        self.shape = tuple(shape)
+        self.predicts = predicts
+        self.mean = torch.as_tensor(mean, dtype=torch.float32)
+        self.var = torch.as_tensor(var, dtype=torch.float32)
+        self.data_std = std_of(self.var)
+        # A network trained elsewhere puts out the score itself.
+        self._unit = self.data_std if scaled or predicts == "edm" else None
+        self.scaled = scaled
+
+    def to(self, device: torch.device | str) -> "NetworkModel":
+        self.network.to(device)
+        self.mean, self.var = self.mean.to(device), self.var.to(device)
+        return self
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        return self.predict(x, at, self.kind)
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        y = self._centred(x, at)
+        output = self._output(self._input(y, at), self._level(y, at), self._labels)
+        p, q = self._conversion(at, kind)
+        prediction = mix(p, y, q, output)
+        # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
+        a, _ = row(kind, at)
+        if is_zero(a):
+            return prediction
+        origin = self._origin(x)
+        offset = origin if kind == "x0" else origin - self.process.centre_like(x)
+        return prediction if isinstance(offset, float) and offset == 0.0 else prediction + a * offset
+
+    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+        if self.scaled or isinstance(self.process.centre_like(x), Tensor):
+            return super().carry(x, at, kind, a, b)
+        p, q = self._conversion(at, kind)
+        return mix(a + b * p, x, b * q, self._output(x, self._level(x, at), self._labels))
+
+    def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
+        y = self._centred(x, at)
+        a, b = row(self.predicts, at, self._unit)
+        _, gain = self._conversion(at, kind)
+        return {
+            "input": self._input(y, at),
+            "level": self._level(y, at),
+            "target": a * (x0 - self._origin(x)) + b * noise,
+            "gain": torch.as_tensor(gain, dtype=at.t.dtype),
+        }
+
+    def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
+        output = self._output(examples["input"], examples["level"], examples.get("label"))
+        return output - examples["target"]
+
+    def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
+        explicit = getattr(self.network, "pullback", None)
+        if explicit is None:
+            return None
+        label = self._condition(examples["input"], examples.get("label"))
+        output, pull = explicit(examples["input"], examples["level"], *label)
+        return output - examples["target"], pull
+
+    def _output(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
+        return self.network(x, level, *self._condition(x, label))
+
+    def _condition(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
+        """What the network gets beside x and its level: the labels (n,), if it knows any."""
+        return (for_rows(label, x),) if self._shares else ()
+
+    def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:
+        """(p, q) with kind = p·y + q·output.
+
+        x̂_0 cannot be told from a prediction of the noise where nothing of the data is left. There it is what it must
+        be, the mean of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
+        """
+        a, _ = row(self.predicts, at, self._unit)
+        c, d = row(kind, at)
+        if not is_zero(a) or is_zero(c) or not self.process.forgets:
+            return conversion(at, self.predicts, kind, self._unit)
+        blind = at.lam < self.process.lam_range[0]
+        if isinstance(blind, bool):
+            return (d / at.sigma, 0.0) if blind else conversion(at, self.predicts, kind, self._unit)
+        p, q = conversion(at, self.predicts, kind, self._unit)
+        return torch.where(blind, d / at.sigma, p), torch.where(blind, 0.0, q)
+
+    def _origin(self, x: Tensor) -> Any:
+        """What the network counts x_0 from: the mean of the data, or of the process where it is fed unscaled."""
+        return self.mean if self.scaled else self.process.centre_like(x)
+
+    def _centred(self, x: Tensor, at: Any) -> Tensor:
+        """x − E[x_t]; unscaled x − μ."""
+        centre = self.process.centre_like(x)
+        if not self.scaled:
+            return x - centre if isinstance(centre, Tensor) else x
+        return x - (centre + at.alpha * (self.mean - centre))
+
+    def _input(self, y: Tensor, at: Any) -> Tensor:
+        return y * (at.alpha**2 * self.data_std**2 + at.var) ** -0.5 if self.scaled else y
+
+    def _level(self, x: Tensor, at: Any) -> Tensor:
+        """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training.
+
+        It stays within the range of the process, which training covers: at α = 0 it would be infinite.
+        """
+        low, high = self.process.lam_range
+        if isinstance(at.lam, float):
+            return x.new_full((1,), -max(low, min(high, at.lam)) / 4)
+        return (at.lam.clamp(low, high) / -4).reshape(-1)

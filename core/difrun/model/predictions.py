@@ -1,0 +1,108 @@
+r"""Prediction kinds and the one formula that converts between them.
+
+Every kind is a linear function of the clean data and the noise that x_t = α x_0 + σ ε is made of:
+
+    kind      | (a, b) in a·x̂_0 + b·ε̂
+    x0        | (1, 0)
+    noise     | (0, 1)
+    score     | (0, −1/σ)                      ∇ log p_t = −ε̂/σ (Tweedie)
+    velocity  | (α̇, σ̇)                        probability flow dx/dt
+    straight  | (−1, 1)                        velocity in the frame of a rectified flow (`difrun.sampler.base`)
+    v         | (−σ, α)                        Salimans and Ho, 2022, arXiv 2202.00512
+
+What a network predicts may also be
+
+    edm       | (σ/(σ_d S), −α σ_d/S)          Karras et al., 2022, arXiv 2206.00364, S² = α²σ_d² + σ²
+
+whose meaning depends on the data: x̂_0 is counted from their mean, σ_d is their standard deviation. It is therefore no
+kind that a model can be asked for, but a parameterisation of a network (`difrun.model.NetworkModel`). A network that
+predicts `score` puts out σ∇ log p_t, (0, −1), as the score itself runs from 1/80 to 500 over the noise levels of some
+processes, and no network follows that (Song and Ermon, 2020, arXiv 2006.09011, section 3.2).
+
+Given x and a prediction A = a·x̂_0 + b·ε̂ the pair (x̂_0, ε̂) follows from two equations, and with it any other kind
+B = c·x̂_0 + d·ε̂:
+
+    B = [(c b − d a) x + (α d − σ c) A] / (α b − σ a).
+
+No term cancels for the pairs in use, so the conversion keeps float32 accuracy at both ends of time. Where α = 0, all
+kinds follow from a prediction of x̂_0, whichever form it has, but x̂_0 does not follow from one of the noise.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+
+Row = Callable[[Any], tuple[Any, Any]]
+
+KINDS: dict[str, Row] = {
+    "x0": lambda at: (1.0, 0.0),
+    "noise": lambda at: (0.0, 1.0),
+    "score": lambda at: (0.0, -1 / at.sigma),
+    "velocity": lambda at: (at.d_alpha, at.d_sigma),
+    "straight": lambda at: (-1.0, 1.0),
+    "v": lambda at: (-at.sigma, at.alpha),
+}
+"""Kind -> its row (a, b) at an instant: what a model can be asked for."""
+
+PARAMETERISATIONS = (*KINDS, "edm")
+"""What a network can be trained to predict."""
+
+
+def row(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
+    """The coefficients (a, b) of a kind at an instant; given σ_d, of what a network predicts.
+
+    Raises DifrunError for a kind that does not exist, and for edm where no σ_d is given.
+    """
+    if kind == "edm" and data_std is not None:
+        total = (at.alpha**2 * data_std**2 + at.var) ** 0.5
+        return at.sigma / (data_std * total), -at.alpha * data_std / total
+    if kind == "score" and data_std is not None:
+        return 0.0, -1.0
+    try:
+        return KINDS[kind](at)
+    except KeyError:
+        known = ", ".join(KINDS)
+        if kind == "edm":
+            raise DifrunError(
+                "edm is what a network predicts inside its model, and no kind to ask a model for; "
+                f"ask for one of {known}"
+            ) from None
+        raise DifrunError(f"no prediction kind {kind!r}; there are {known}") from None
+
+
+def conversion(at: Any, source: str, target: str, data_std: float | None = None) -> tuple[Any, Any]:
+    """Coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are.
+
+    data_std: σ_d, where the source is what a network predicts. Raises DifrunError where there are none: the source
+    speaks of the noise alone and α = 0, or of x_0 alone and σ = 0 (for tensors they are not finite there).
+    """
+    if source == target and target in KINDS and (source != "score" or data_std is None):
+        return 0.0, 1.0
+    c, d = row(target, at)
+    a, b = row(source, at, data_std)
+    if is_zero(a) and is_zero(c):  # both are multiples of ε̂, whatever α is
+        return 0.0, d / b
+    determinant = at.alpha * b - at.sigma * a
+    if isinstance(determinant, float) and determinant == 0.0:
+        why = "nothing of the data is left (α = 0)" if at.alpha == 0 else "there is no noise (σ = 0)"
+        raise DifrunError(
+            f"at t = {at.t:g} {why}, and {target} does not follow from {source}. A prediction of edm, v or velocity "
+            "says both."
+        )
+    return (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
+
+
+def is_zero(coefficient: Any) -> bool:
+    """Whether a coefficient is the number 0, at every time: the kind has no such part."""
+    return isinstance(coefficient, float) and coefficient == 0.0
+
+
+def mix(p: Any, x: Tensor, q: Any, y: Tensor) -> Tensor:
+    """p·x + q·y in as few kernels as the coefficients allow: numbers in sampling, tensors in training."""
+    if isinstance(p, float) and isinstance(q, float):
+        return q * y if p == 0.0 else torch.add(p * x, y, alpha=q)
+    return p * x + q * y

@@ -1,0 +1,248 @@
+"""One attrs class per component: its flags, environment variables, TOML keys, validation, help and record.
+
+A value comes from outside as `Given`, which remembers where it came from, so that every message names the
+flag, the variable or the key that the user wrote. Text (flags, environment) is parsed by the field's type;
+TOML and Python values keep their type. In all of them ``none`` stands for None, which TOML cannot write.
+"""
+
+import math
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from difrun.errors import ConfigError
+from difrun.options.types import (
+    Mismatch,
+    check_supported,
+    coerce,
+    describe,
+    members,
+    metavar_of,
+    parse,
+    plain,
+    shown,
+)
+from difrun.text import did_you_mean, listed
+
+
+@attrs.frozen
+class Given:
+    """A value and its source: ``--process.theta``, ``DIFRUN_SEED``, ``process.theta in run.toml``."""
+
+    value: Any
+    source: str
+    layer: Literal["flag", "environment", "file", "python"] = "python"
+
+    @property
+    def is_text(self) -> bool:
+        return self.layer in ("flag", "environment")
+
+
+@attrs.frozen
+class Section:
+    """Where the options of one part of a run are written.
+
+    name: the dotted name of its TOML table (``process``, ``metric.sliced-w2``; empty for the top level).
+    prefix: what its flags start with, after ``--``.
+    """
+
+    name: str
+    prefix: str
+
+    def flag(self, option: str) -> str:
+        return f"--{self.prefix}{option.replace('_', '-')}"
+
+    def negative(self, option: str) -> str:
+        return f"--{self.prefix}no-{option.replace('_', '-')}"
+
+    def variable(self, option: str) -> str:
+        return variable(*filter(None, (self.name, option)))
+
+    def key(self, option: str) -> str:
+        # Metrics stand in the table [metrics], which also lists their names.
+        name = "metrics" + self.name.removeprefix("metric") if self.name.startswith("metric.") else self.name
+        return f"{name}.{option}" if name else option
+
+
+def variable(*parts: str) -> str:
+    """The environment variable of an option: ``DIFRUN_PROCESS_THETA``."""
+    letters = "_".join(("difrun", *parts)).upper()
+    return "".join(letter if letter.isalnum() else "_" for letter in letters)
+
+
+@attrs.frozen
+class Field:
+    """One option: name, type, default, help, range as text, and the attrs attribute with its validator."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    metavar: str
+    range: str
+    attribute: attrs.Attribute
+
+    @property
+    def is_flag(self) -> bool:
+        """Whether the command line writes it ``--x`` / ``--no-x``."""
+        return self.type is bool
+
+    @property
+    def choices(self) -> list[str]:
+        """What completion offers."""
+        found = []
+        for member in members(self.type):
+            if typing.get_origin(member) is Literal:
+                found += [str(value) for value in typing.get_args(member)]
+            elif member is type(None):
+                found.append("none")
+        return found
+
+    @property
+    def note(self) -> str:
+        """``default: 1.0; > 0``"""
+        return f"default: {shown(self.default)}" + (f"; {self.range}" if self.range else "")
+
+
+def fields(cls: type) -> list[Field]:
+    """The options of an attrs class, in order. Raises TypeError for a type that options cannot have."""
+    attrs.resolve_types(cls)
+    found = []
+    for attribute in attrs.fields(cls):
+        if not attribute.init:
+            continue
+        hint = attribute.type
+        for member in members(hint):
+            check_supported(cls, attribute.name, member)
+        default = attribute.default
+        if isinstance(default, attrs.Factory):  # type: ignore[arg-type]
+            default = default.factory()
+        if default is attrs.NOTHING:
+            raise TypeError(f"option {attribute.name!r} of {cls.__name__} has no default")
+        found.append(
+            Field(
+                attribute.name,
+                hint,
+                default,
+                attribute.metadata.get("help") or "",
+                attribute.metadata.get("metavar") or metavar_of(hint),
+                _range(attribute.validator),
+                attribute,
+            )
+        )
+    return found
+
+
+def build(cls: type, given: Mapping[str, Any], owner: str, section: Section | None = None) -> Any:
+    """An instance of an options class from values (`Given` or plain), defaults for the rest.
+
+    owner: for messages, such as ``process 'ou'``. Raises ConfigError: an unknown name (with a suggestion), a
+    value of the wrong type or out of its range (naming its source), or a broken rule across options.
+    """
+    return build_all([cls], given, owner, section)[0]
+
+
+def build_all(
+    classes: Sequence[type], given: Mapping[str, Any], owner: str, section: Section | None = None
+) -> list[Any]:
+    """Instances of several options classes that share one section. As `build`."""
+    known = {field.name: field for cls in classes for field in fields(cls)}
+    items = {
+        name: value if isinstance(value, Given) else Given(value, f"'{name}' of {owner}")
+        for name, value in given.items()
+    }
+    for name, item in items.items():
+        if name not in known:
+            raise unknown_option(name, item, owner, known, section)
+    read_values = {name: read(known[name], item) for name, item in items.items()}
+    made = []
+    for cls in classes:
+        try:
+            made.append(cls(**{name: read_values[name] for name in names_of(cls) if name in read_values}))
+        except (ValueError, TypeError) as error:
+            sources = listed(item.source for item in items.values())
+            text = f"Invalid options of {owner}: {_text(error)}."
+            raise ConfigError(f"{text} Given: {sources}." if sources else text) from error
+    return made
+
+
+def names_of(cls: type) -> list[str]:
+    """The names of the options of an attrs class."""
+    return [attribute.name for attribute in attrs.fields(cls) if attribute.init]
+
+
+def unknown_option(
+    name: str, item: Given, owner: str, known: Iterable[str], section: Section | None = None
+) -> ConfigError:
+    """The error for an option that does not exist."""
+    known = list(known)
+    text = f"Unknown option {item.source}: {owner} has no '{name}'.{did_you_mean(name, known)}"
+    spelled = [section.flag(n) for n in known] if section and item.layer == "flag" else known
+    return ConfigError(f"{text} Its options: {listed(spelled)}." if known else f"{text} It has no options.")
+
+
+def read(field: Field, item: Given) -> Any:
+    """The typed, validated value of one option. Raises ConfigError naming the source."""
+    try:
+        value = (parse if item.is_text else coerce)(field.type, item.value)
+        if isinstance(value, Path) and value != field.default:
+            value = Path(value).expanduser().absolute()  # a run must mean the same from any folder
+    except Mismatch:
+        expected = describe(field.type)
+        if field.range and field.range != expected:
+            expected += f", {field.range}"
+        quoted = isinstance(item.value, str) and not item.is_text
+        got = f"the text {item.value!r}. Write it without quotes" if quoted else shown(item.value)
+        raise _invalid(item, f"expected {expected}; got {got}") from None
+    if _has_nan_or_new_infinity(value, field.default):
+        raise _invalid(item, f"expected a finite number; got {shown(value)}")
+    if field.attribute.validator is not None:
+        try:
+            # attrs passes the instance to validators; those of options look at the value alone.
+            field.attribute.validator(None, field.attribute, value)
+        except (ValueError, TypeError) as error:
+            why = f"must be {field.range}; got {shown(value)}" if field.range else _text(error)
+            raise _invalid(item, why) from error
+    return value
+
+
+def record(options: Any) -> dict[str, Any]:
+    """The plain values of an options instance, as TOML can hold them; None becomes ``"none"``."""
+    return {name: plain(getattr(options, name)) for name in names_of(type(options))}
+
+
+def values(options: Any) -> dict[str, Any]:
+    """The fields of an options instance, as keywords for its component's target."""
+    return {name: getattr(options, name) for name in names_of(type(options))}
+
+
+def _range(validator: Any) -> str:
+    """``> 0, <= 1`` from attrs validators; empty where they state no bound."""
+    parts = [_range(inner) for inner in getattr(validator, "_validators", ())]  # several validators
+    inner = getattr(validator, "validator", None) or getattr(validator, "member_validator", None)
+    if inner is not None:  # optional(...) and deep_iterable(...)
+        parts.append(_range(inner))
+    if hasattr(validator, "compare_op") and hasattr(validator, "bound"):
+        parts.append(f"{validator.compare_op} {shown(validator.bound)}")
+    elif type(validator).__name__ == "_InValidator":
+        parts.append("one of " + listed(str(choice) for choice in validator.options))
+    return listed(filter(None, parts))
+
+
+def _has_nan_or_new_infinity(value: Any, default: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(_has_nan_or_new_infinity(item, default) for item in value)
+    if not isinstance(value, float) or math.isfinite(value):
+        return False
+    return math.isnan(value) or not (isinstance(default, float) and math.isinf(default))
+
+
+def _invalid(item: Given, why: str) -> ConfigError:
+    return ConfigError(f"Invalid value for {item.source}: {why}.")
+
+
+def _text(error: Exception) -> str:
+    return str(error.args[0] if error.args else error).rstrip(".")

@@ -1,0 +1,156 @@
+"""Values of options as text, as TOML and in Python.
+
+The types are int, float, str, bool, Path, Literal, tuples of one of the first three, unions of these, and
+None. A tuple is written with commas. ``none`` stands for None everywhere, because TOML has no null.
+"""
+
+import math
+import types
+import typing
+from pathlib import Path
+from typing import Any, Literal
+
+from difrun.text import listed
+
+_TRUTH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
+
+
+class Mismatch(Exception):
+    """A value is not of the wanted type."""
+
+
+def members(hint: Any) -> list[Any]:
+    """The members of a union, most specific first, so that "none" and numbers are tried before text."""
+    if typing.get_origin(hint) not in (typing.Union, types.UnionType):
+        return [hint]
+    order = [type(None), Literal, bool, int, float, tuple, Path, str]
+    ranks = {kind: rank for rank, kind in enumerate(order)}
+    return sorted(typing.get_args(hint), key=lambda member: ranks.get(typing.get_origin(member) or member, 9))
+
+
+def check_supported(cls: type, name: str, member: Any) -> None:
+    """Raise TypeError if an option cannot have this type."""
+    origin = typing.get_origin(member)
+    if origin is tuple:
+        inner, *rest = typing.get_args(member)
+        if inner in (int, float, str) and rest == [...]:
+            return
+    elif origin is Literal or member in (int, float, str, bool, Path, type(None)):
+        return
+    raise TypeError(f"option {name!r} of {cls.__name__} has a type that options cannot have: {member!r}")
+
+
+def parse(hint: Any, text: str) -> Any:
+    """The value that a text from the command line or the environment stands for. Raises Mismatch."""
+    for member in members(hint):
+        try:
+            return _parse_one(member, text.strip())
+        except (ValueError, KeyError):
+            continue
+    raise Mismatch
+
+
+def _parse_one(member: Any, text: str) -> Any:
+    if member is type(None):
+        return {"none": None}[text.lower()]
+    if member is bool:
+        return _TRUTH[text.lower()]
+    origin = typing.get_origin(member)
+    if origin is Literal:
+        return {str(value): value for value in typing.get_args(member)}[text]
+    if origin is tuple:
+        parts = [part.strip() for part in text.removesuffix(",").split(",")] if text else []
+        return tuple(_parse_one(typing.get_args(member)[0], part) for part in parts)
+    if member is not str and not text:
+        raise ValueError
+    return member(text)
+
+
+def coerce(hint: Any, value: Any) -> Any:
+    """A TOML or Python value as the wanted type: an int is a float, a list is a tuple. Raises Mismatch."""
+    for member in members(hint):
+        try:
+            return _coerce_one(member, value)
+        except Mismatch:
+            continue
+    raise Mismatch
+
+
+def _coerce_one(member: Any, value: Any) -> Any:
+    origin = typing.get_origin(member)
+    if member is type(None):
+        if value is None or value == "none":
+            return None
+    elif origin is Literal:
+        for choice in typing.get_args(member):
+            if type(choice) is type(value) and choice == value:
+                return choice
+    elif origin is tuple:
+        if isinstance(value, list | tuple):
+            return tuple(_coerce_one(typing.get_args(member)[0], item) for item in value)
+    elif member is float:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+    elif member is Path:
+        if isinstance(value, str | Path):
+            return Path(value)
+    elif isinstance(value, member) and not (member is int and isinstance(value, bool)):
+        return value
+    raise Mismatch
+
+
+def plain(value: Any) -> Any:
+    """A value as TOML can hold it."""
+    if value is None:
+        return "none"
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def describe(hint: Any) -> str:
+    """What a type expects, in words."""
+    names = {int: "a whole number", float: "a number", str: "text", bool: "yes or no", Path: "a path"}
+    parts = []
+    for member in members(hint):
+        if member is type(None):
+            continue
+        origin = typing.get_origin(member)
+        if origin is Literal:
+            parts.append("one of " + listed(str(value) for value in typing.get_args(member)))
+        elif origin is tuple:
+            inner = {int: "whole numbers", float: "numbers", str: "words"}[typing.get_args(member)[0]]
+            parts.append(f"{inner} joined by commas")
+        else:
+            parts.append(names[member])
+    if type(None) in members(hint):
+        parts.append("'none'")
+    return listed(parts, last=" or ")
+
+
+def metavar_of(hint: Any) -> str:
+    """What stands for a value in the help."""
+    names = {int: "INT", float: "NUMBER", str: "TEXT", bool: "", Path: "PATH"}
+    parts = []
+    for member in members(hint):
+        origin = typing.get_origin(member)
+        if origin is Literal:
+            parts.append("|".join(str(value) for value in typing.get_args(member)))
+        elif origin is tuple:
+            parts.append({int: "INT", float: "NUMBER", str: "TEXT"}[typing.get_args(member)[0]] + ",...")
+        elif member is not type(None):
+            parts.append(names[member])
+    return "|".join(parts)
+
+
+def shown(value: Any) -> str:
+    """A value as the command line would write it."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple | list):
+        return ",".join(shown(item) for item in value) or "(empty)"
+    if isinstance(value, float) and math.isfinite(value) and len(repr(value)) > 8:
+        return f"{value:.6g}"
+    return repr(value) if isinstance(value, str) and not value.strip() else str(value)

@@ -1,0 +1,6 @@
+"""Plugins: hook specifications, discovery, and the registry of components."""
+
+from difrun.plugin.distributions import Plugin
+from difrun.plugin.registry import Registered, Registry, get_registry, refresh
+
+__all__ = ["Plugin", "Registered", "Registry", "get_registry", "refresh"]

@@ -1,0 +1,281 @@
+"""Find the installed plugins and what they offer, without importing what they implement.
+
+Discovery has two honest phases. *Found*: every entry point of the group ``difrun`` is a row in
+`Registry.plugins`. *Loaded*: its module is imported and its hooks are called; whatever goes wrong there is
+kept on that row (`status` "broken", `error`, `trace`) and touches no other plugin.
+"""
+
+import importlib
+import importlib.metadata
+import os
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import attrs
+import pluggy
+
+from difrun.api import KINDS, Component
+from difrun.errors import ConfigError, DifrunError
+from difrun.options.fields import fields
+from difrun.plugin import hooks
+from difrun.plugin.distributions import (
+    GROUP,
+    Plugin,
+    entry_points,
+    names_of,
+    plugin_of,
+    wanted_names,
+    where_from,
+)
+from difrun.text import did_you_mean, listed
+
+
+@attrs.frozen
+class Registered:
+    """A component, its kind, and the plugin that offers it."""
+
+    kind: str
+    component: Component
+    plugin: Plugin
+    ambiguous: bool = False
+    """Whether another plugin offers the same name."""
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    @property
+    def qualified(self) -> str:
+        """``dist:name``, which always finds this component."""
+        return f"{self.plugin.dist}:{self.component.name}"
+
+    @property
+    def label(self) -> str:
+        """The shortest text that finds it: its name, or ``dist:name`` if two plugins offer the name."""
+        return self.qualified if self.ambiguous else self.name
+
+    def __str__(self) -> str:
+        return f"{self.kind} '{self.name}' ({self.plugin.dist})"
+
+    def load(self) -> Any:
+        """Import the target. Raises DifrunError, naming the distribution, when that fails."""
+        module, _, attribute = self.component.target.partition(":")
+        try:
+            return getattr(importlib.import_module(module), attribute)
+        except (Exception, SystemExit) as error:
+            raise DifrunError(
+                f"{self} could not be loaded from {self.component.target}: {_named(error)}\n"
+                f"This is a fault of {self.plugin.dist} {self.plugin.version}: see 'difrun doctor --load'."
+            ) from error
+
+
+@attrs.define
+class Registry:
+    """The installed plugins and the components they offer. Made by `discover`; `get_registry` keeps one."""
+
+    plugins: list[Plugin] = attrs.field(factory=list)
+    report: Callable[[str], None] = lambda text: warnings.warn(text, RuntimeWarning, stacklevel=3)
+    """Called with one line of text when an event hook of a plugin raises."""
+    _entries: list[Registered] = attrs.field(factory=list, alias="entries")
+    _listeners: dict[str, list[tuple[Plugin, Any]]] = attrs.field(factory=dict, alias="listeners")
+
+    @classmethod
+    def discover(cls, only: str | Iterable[str] | None = None, strict: bool | None = None) -> "Registry":
+        """Load the core's own components and every installed plugin.
+
+        only: names (entry point or distribution; a text is split at commas) to which loading is limited;
+            default DIFRUN_PLUGINS, else all.
+        strict: raise instead of keeping a broken plugin as a row; default DIFRUN_STRICT.
+
+        Raises DifrunError for a name in `only` that is not installed, and, if strict, for a broken plugin.
+        """
+        if only is None:
+            only = os.environ.get("DIFRUN_PLUGINS") or None
+        if strict is None:
+            strict = os.environ.get("DIFRUN_STRICT", "").lower() not in ("", "0", "false", "no")
+        registry = cls()
+        core = Plugin("builtin", "difrun", importlib.metadata.version("difrun"), "difrun.builtin")
+        found: list[tuple[Plugin, Callable[[], Any]]] = [
+            (core, lambda: importlib.import_module("difrun.builtin"))
+        ]
+        found += [(plugin_of(point), point.load) for point in entry_points()]
+        wanted = wanted_names(only, [plugin for plugin, _ in found])
+        for plugin, load in found:
+            registry.plugins.append(plugin)
+            if plugin is not core and wanted is not None and not wanted & names_of(plugin):
+                plugin.status = "disabled"
+                continue
+            try:
+                registry._add(plugin, load())
+            # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
+            except (Exception, SystemExit) as error:
+                plugin.status, plugin.error = "broken", _named(error)
+                plugin.trace = "".join(traceback.format_exception(error))
+                if strict:
+                    text = f"Plugin {plugin.name} ({plugin.dist} {plugin.version}) is broken: {plugin.error}"
+                    raise DifrunError(text) from error
+        clashing = registry.clashes
+        registry._entries = [
+            attrs.evolve(entry, ambiguous=(entry.kind, entry.name) in clashing) for entry in registry._entries
+        ]
+        return registry
+
+    def _add(self, plugin: Plugin, module: Any) -> None:
+        """Take what one plugin offers: all of it, or, if anything is wrong, nothing."""
+        # A manager of its own: pluggy keeps half of a registration that failed.
+        manager = pluggy.PluginManager(GROUP)
+        manager.add_hookspecs(hooks)
+        manager.register(module, plugin.dist)
+        kind_of = {hook: kind for kind, hook in KINDS.items()}
+        entries: list[Registered] = []
+        listeners: dict[str, list[tuple[Plugin, Any]]] = {}
+        for caller in manager.get_hookcallers(module) or []:
+            for implementation in caller.get_hookimpls():
+                if implementation.wrapper or implementation.hookwrapper:
+                    raise TypeError(f"{caller.name} is a hook wrapper; difrun calls each plugin by itself")
+                if implementation.optionalhook and not caller.has_spec():
+                    continue
+                if caller.name in kind_of:
+                    entries += _components(
+                        plugin, kind_of[caller.name], caller.name, implementation.function()
+                    )
+                elif caller.name in hooks.EVENTS:
+                    listeners.setdefault(caller.name, []).append((plugin, implementation))
+                else:
+                    known = [*KINDS.values(), *hooks.EVENTS]
+                    raise NameError(f"there is no hook {caller.name}.{did_you_mean(caller.name, known)}")
+        taken = {(entry.kind, entry.qualified) for entry in self._entries}
+        for entry in entries:
+            if (entry.kind, entry.qualified) in taken:
+                raise ValueError(f"{plugin.dist} offers {entry.kind} '{entry.name}' twice")
+            taken.add((entry.kind, entry.qualified))
+        self._entries += entries
+        for event, pairs in listeners.items():
+            self._listeners.setdefault(event, []).extend(pairs)
+
+    @property
+    def broken(self) -> list[Plugin]:
+        return [plugin for plugin in self.plugins if plugin.status == "broken"]
+
+    @property
+    def clashes(self) -> dict[tuple[str, str], tuple[str, ...]]:
+        """(kind, name) -> qualified names, for each name that several plugins offer."""
+        groups: dict[tuple[str, str], list[str]] = {}
+        for entry in self._entries:
+            groups.setdefault((entry.kind, entry.name), []).append(entry.qualified)
+        return {pair: tuple(sorted(group)) for pair, group in groups.items() if len(group) > 1}
+
+    def entries(self, kind: str | None = None) -> list[Registered]:
+        """The components of one kind (of all kinds), by name."""
+        found = [entry for entry in self._entries if kind in (None, entry.kind)]
+        return sorted(found, key=lambda entry: (list(KINDS).index(entry.kind), entry.name, entry.plugin.dist))
+
+    def declared(self, kind: str) -> list[Registered]:
+        """The components of one kind as they were declared, the core's first: the order in which a run reports them."""
+        return [entry for entry in self._entries if entry.kind == kind]
+
+    def names(self, kind: str) -> list[str]:
+        """What `get` accepts for one kind: a name, or ``dist:name`` where two plugins offer the name."""
+        return [entry.label for entry in self.entries(kind)]
+
+    def get(self, kind: str, name: str) -> Registered:
+        """The component called ``name`` or ``dist:name``. Raises ConfigError if none or several are."""
+        if kind not in KINDS:
+            raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
+        entries = self.entries(kind)
+        found = [entry for entry in entries if name in (entry.name, entry.qualified)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            choices = listed([entry.qualified for entry in found], last=" or ")
+            raise ConfigError(f"Several plugins offer {kind} '{name}': write {choices}.")
+        text = f"No {kind} is called '{name}'.{did_you_mean(name, self.names(kind))}"
+        text += f" Installed: {listed(self.names(kind)) or 'none'}."
+        raise ConfigError(text + where_from(name, self.plugins))
+
+    def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
+        """Names of the components of one kind that fit with those chosen for the other kinds.
+
+        chosen: kind -> `Registered` or a sequence of them. What other kinds could still provide counts as
+        provided.
+        """
+        others = {other: picked for other, picked in chosen.items() if other != kind}
+        return [entry.label for entry in self.entries(kind) if not unmet(self, {**others, kind: entry})]
+
+    def emit(self, event: str, **values: Any) -> None:
+        """Call an event's implementations one by one; one that raises is reported and not called again."""
+        if event not in hooks.EVENTS:
+            raise NameError(f"there is no event {event}.{did_you_mean(event, hooks.EVENTS)}")
+        for pair in list(self._listeners.get(event, ())):
+            plugin, implementation = pair
+            try:
+                implementation.function(*(values[name] for name in implementation.argnames))
+            except Exception as error:
+                self._listeners[event].remove(pair)
+                self.report(f"{event} of {plugin.dist} failed and is not called again: {_named(error)}")
+
+
+def flat(chosen: Mapping[str, Any]) -> list[Registered]:
+    """The chosen components of all kinds in one list."""
+    found: list[Registered] = []
+    for picked in chosen.values():
+        found += [picked] if isinstance(picked, Registered) else list(picked or ())
+    return found
+
+
+def missing(requires: Iterable[str], provided: Iterable[str]) -> list[str]:
+    """The capabilities that are required but not provided, sorted."""
+    return sorted(set(requires) - set(provided))
+
+
+def unmet(registry: Registry, chosen: Mapping[str, Any]) -> list[tuple[Registered, str]]:
+    """(component, capability) for each requirement that neither the chosen nor the open kinds can meet."""
+    picked = flat(chosen)
+    provided = {token for entry in picked for token in entry.component.provides}
+    open_kinds = [kind for kind in KINDS if kind not in chosen]
+    provided |= {
+        token for kind in open_kinds for entry in registry.entries(kind) for token in entry.component.provides
+    }
+    return [(entry, token) for entry in picked for token in missing(entry.component.requires, provided)]
+
+
+_cached: Registry | None = None
+
+
+def get_registry() -> Registry:
+    """The registry of this process, discovered on first use."""
+    global _cached
+    if _cached is None:
+        _cached = Registry.discover()
+    return _cached
+
+
+def refresh() -> Registry:
+    """Discover again, after a plugin was installed or removed in a running session."""
+    global _cached
+    importlib.invalidate_caches()
+    _cached = None
+    return get_registry()
+
+
+def _components(plugin: Plugin, kind: str, hook: str, items: Any) -> list[Registered]:
+    entries = []
+    for item in items:
+        if not isinstance(item, Component):
+            raise TypeError(f"{hook} returned {item!r}; each item must be a difrun.api.Component")
+        if not attrs.has(item.options):
+            raise TypeError(f"the options of {kind} '{item.name}' are {item.options!r}, not an attrs class")
+        # These two keys of a component's TOML table are the core's.
+        for reserved in ("name", "predicts") if kind == "model" else ("name",):
+            if reserved in [field.name for field in fields(item.options)]:
+                raise ValueError(
+                    f"{kind} '{item.name}' has an option called '{reserved}', which the core reserves"
+                )
+        entries.append(Registered(kind, item, plugin))
+    return entries
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

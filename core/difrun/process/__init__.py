@@ -1,0 +1,16 @@
+"""Forward processes: how data become noise, and the bridge that leads back."""
+
+from difrun.process.base import Distribution, ForwardProcess, Randomness, numpy_too
+from difrun.process.gaussian import GaussianProcess, Normal
+from difrun.process.schedule import Instant, Schedule
+
+__all__ = [
+    "Distribution",
+    "ForwardProcess",
+    "GaussianProcess",
+    "Instant",
+    "Normal",
+    "Randomness",
+    "Schedule",
+    "numpy_too",
+]

@@ -1,0 +1,171 @@
+"""The report of a run: one HTML file that holds its pictures, needs no network and can be sent by mail."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import attrs
+from jinja2 import Environment, StrictUndefined
+from PIL import Image, UnidentifiedImageError
+
+from difrun.errors import DifrunError
+from difrun.report.verdict import alone, has_exact, legend, times, verdict
+from difrun.report.verdict import text as number
+from difrun.storage.atomic import write_text
+from difrun.text import listed
+
+FILE_NAME = "report.html"
+
+_MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
+# Widest that a picture is shown, in CSS pixels, when its file does not say its resolution (GIF cannot).
+_WIDTH_WITHOUT_DPI = 440
+
+
+@attrs.frozen
+class Picture:
+    """A picture of the report: a PNG, GIF, JPEG or WebP file and the words that go with it.
+
+    alt: what the picture shows, for those who cannot see it; the caption where it is empty.
+    """
+
+    title: str
+    caption: str
+    path: Path = attrs.field(converter=Path)
+    alt: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class ReportContext:
+    """All that a report tells. Empty parts are left out of the page.
+
+    title: the heading. summary: sentences on what was run, the process first.
+
+    headline: label -> name, such as process, sampler and dataset.
+
+    metrics: name -> {"value", "value_sd", "exact", "floor", "floor_sd", "n", "of", "units", "better", "ratio"}, as
+    metrics.json has them; all but the value may be missing or None. metric_notes: name -> what the metric means, in
+    one line.
+
+    verdict: a few sentences; made from all metrics and their floors where it is None (`difrun.report.verdict`).
+
+    likelihood: rows of quantity, nats, bits per dimension and meaning. likelihood_notes: sentences below them.
+
+    signal: label -> value, what is left of the data at T and what is sampled instead.
+
+    warnings: sentences that a reader must see.
+
+    pictures: in the order of the page. training_pictures: those that belong to the training, the loss curve.
+
+    training, sampling: label -> value. versions: package -> version.
+
+    config_text: the text of run.toml. commands: shell lines that reproduce the run.
+    """
+
+    title: str
+    summary: Sequence[str] = ()
+    headline: Mapping[str, str] = attrs.field(factory=dict)
+    metrics: Mapping[str, Mapping[str, Any]] = attrs.field(factory=dict)
+    metric_notes: Mapping[str, str] = attrs.field(factory=dict)
+    verdict: str | None = None
+    likelihood: Sequence[tuple[str, str, str, str]] = ()
+    likelihood_notes: Sequence[str] = ()
+    signal: Mapping[str, Any] = attrs.field(factory=dict)
+    warnings: Sequence[str] = ()
+    pictures: Sequence[Picture] = ()
+    training_pictures: Sequence[Picture] = ()
+    training: Mapping[str, Any] = attrs.field(factory=dict)
+    sampling: Mapping[str, Any] = attrs.field(factory=dict)
+    config_text: str = ""
+    versions: Mapping[str, str] = attrs.field(factory=dict)
+    commands: Sequence[str] = ()
+
+
+def write(folder: Path | str, context: ReportContext) -> Path:
+    """Write `report.html` into the folder, whole or not at all, and return its path.
+
+    Raises DifrunError when a picture cannot be read or the file cannot be written; an older report then
+    stays.
+    """
+    return write_text(Path(folder) / FILE_NAME, render(context))
+
+
+def render(context: ReportContext) -> str:
+    """The report as the text of an HTML page, all text escaped. Raises DifrunError as `write` does."""
+    template = resources.files("difrun.report").joinpath("report.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["number"] = number
+    return environment.from_string(template).render(
+        run=context,
+        verdict=verdict(context.metrics) if context.verdict is None else context.verdict,
+        rows=[
+            _row(name, metric, context.metric_notes.get(name, "")) for name, metric in context.metrics.items()
+        ],
+        counted=any(metric.get("n") is not None for metric in context.metrics.values()),
+        known=any(has_exact(metric) for metric in context.metrics.values()),
+        table_notes=_table_notes(context.metrics),
+        pictures=[_inline(picture) for picture in context.pictures],
+        training_pictures=[_inline(picture) for picture in context.training_pictures],
+    )
+
+
+def _table_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """How the table is read, and the files of the metrics that are not of samples.npz."""
+    notes = legend(metrics)
+    if any(metric.get("n") is not None for metric in metrics.values()):
+        notes.insert(1, "n: how many samples were compared.")
+    others: dict[str, list[str]] = {}
+    for name, metric in metrics.items():
+        if metric.get("of", "samples.npz") != "samples.npz":
+            others.setdefault(metric["of"], []).append(name)
+    return notes + [f"Of the samples in {file}: {listed(names)}." for file, names in others.items()]
+
+
+def _row(name: str, metric: Mapping[str, Any], meaning: str) -> dict[str, str]:
+    value, floor, n = metric.get("value"), metric.get("floor"), metric.get("n")
+    return {
+        "name": name,
+        "value": _with_spread(value, metric.get("value_sd")) + " ± –" * alone(metric, "value"),
+        "exact": number(metric["exact"]) if has_exact(metric) else "",
+        "floor": _with_spread(floor, metric.get("floor_sd")) + " ± –" * alone(metric, "floor"),
+        "ratio": times(metric),
+        "n": "" if n is None else number(n),
+        "meaning": meaning,
+    }
+
+
+def _with_spread(value: float | None, sd: float | None) -> str:
+    if value is None:
+        return ""
+    return number(value) + ("" if sd is None else f" ± {number(float(f'{sd:.2g}'))}")
+
+
+def _inline(picture: Picture) -> dict[str, Any]:
+    """A picture for the template: a data URL of the file's bytes, and its size on the page in CSS pixels."""
+    try:
+        content = picture.path.read_bytes()
+        with Image.open(BytesIO(content)) as image:
+            kind, (width, height), dots = image.format, image.size, image.info.get("dpi", (0, 0))[0]
+    except UnidentifiedImageError:
+        kind = None
+    except OSError as error:
+        raise DifrunError(
+            f"report: cannot read the picture {picture.path}: {error.strerror or error}"
+        ) from error
+    if kind not in _MEDIA_TYPES:
+        raise DifrunError(
+            f"report: {picture.path} is not a picture that a browser shows (PNG, GIF, JPEG, WebP)"
+        )
+    shown = width * 96 / dots if dots else min(width, _WIDTH_WITHOUT_DPI)
+    return {
+        "title": picture.title,
+        "caption": picture.caption,
+        "alt": picture.alt or picture.caption or picture.title,
+        "url": f"data:{_MEDIA_TYPES[kind]};base64,{base64.b64encode(content).decode()}",
+        "width": round(shown),
+        "height": round(shown * height / width),
+    }

@@ -1,0 +1,1 @@
+"""Comparisons: samplers, grids and runs under one noise."""

@@ -1,0 +1,66 @@
+"""A fault in a plugin's code, told as such: whose it is, and where."""
+
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from difrun.config.plan import Plan
+from difrun.errors import DifrunError, out_of_memory
+from difrun.plugin.registry import Registered
+
+
+@contextmanager
+def told(plan: Plan) -> Iterator[None]:
+    """Turn what a component of a plugin raises by mistake into a DifrunError that names it, caused by the error."""
+    try:
+        yield
+    except (DifrunError, OSError):
+        raise
+    except Exception as error:
+        entry = culprit(error, [chosen.entry for chosen in plan.components()])
+        if entry is None or out_of_memory(error):
+            raise
+        raise DifrunError(
+            f"{entry} failed: {where(error)}.\nThis is a fault of {entry.plugin.dist} {entry.plugin.version}: "
+            "'difrun doctor --load' looks for more of them, and DIFRUN_DEBUG=1 shows the traceback."
+        ) from error
+
+
+def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered | None:
+    """The component of a plugin in whose code an error arose; None where it was none of `entries`.
+
+    That is the innermost function of a plugin's package, or, where there is none, the innermost method of one of its
+    objects: of a method that the plugin should have written, the traceback shows the core's.
+    """
+    plugins = [entry for entry in entries if entry.plugin.dist != "difrun"]
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+    for of in (_code, _object):
+        for frame in frames:
+            module = of(frame)
+            found = [entry for entry in plugins if _package(entry.component.target) == _package(module)]
+            # Of several components of one package the one that is defined there.
+            found.sort(key=lambda entry: entry.component.target.partition(":")[0] != module)
+            if found:
+                return found[0]
+    return None
+
+
+def where(error: BaseException) -> str:
+    """``NotImplementedError in variance (schedule.py:118): text``"""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    text = f"{type(error).__name__} in {last.name} ({Path(last.filename).name}:{last.lineno})"
+    return f"{text}: {error}".rstrip(": .\n")
+
+
+def _code(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__", ""))
+
+
+def _object(frame: FrameType) -> str:
+    return type(frame.f_locals.get("self")).__module__
+
+
+def _package(name: str) -> str:
+    return name.partition(":")[0].partition(".")[0]

@@ -1,0 +1,34 @@
+"""How the methods of a run work: with its threads, alone in its folder, and naming the plugin that fails."""
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from difrun.runs.environment import faults
+from difrun.runs.environment.threads import threads
+from difrun.runs.folder import lock
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def computing(method: Method) -> Method:
+    """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        count = self.plan.threads
+        with threads(count if isinstance(count, int) else None), faults.told(self.plan):
+            return method(self, *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]
+
+
+def at_work(method: Method) -> Method:
+    """`computing`, for what writes into the run folder: refused while another process works on it."""
+
+    @functools.wraps(method)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        with lock.held(self.path):
+            return computing(method)(self, *args, **kwargs)
+
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,125 @@
+"""The examples of a run that cannot be made again from its seed, kept in its folder."""
+
+import json
+from pathlib import Path
+
+import attrs
+
+from difrun.config.plan import Chosen
+from difrun.config.selection import lookup
+from difrun.data.dataset import Dataset, Origin, Scaling
+from difrun.errors import DifrunError
+from difrun.options.fields import Given, build
+from difrun.plugin.registry import get_registry
+from difrun.runs.build import made
+from difrun.runs.folder.layout import Folder
+from difrun.storage.tensors import read_tensors, write_tensors
+from difrun.text import listed
+
+
+def keep(folder: Folder, dataset: Dataset) -> None:
+    """Write data.safetensors if the examples come from outside: a user's file, or another run, may move or change.
+
+    Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless it has an
+    `origin`: then they are written beside what that is. Of those with a `fingerprint` that alone is written.
+    """
+    if dataset.fresh is not None and dataset.origin is None:
+        return
+    if dataset.fingerprint:
+        write_tensors(folder.data, {}, {"fingerprint": dataset.fingerprint, "name": dataset.name})
+        return
+    tensors = {"train": dataset.train, "held_out": dataset.held_out}
+    if dataset.noise is not None:
+        tensors["noise"] = dataset.noise
+    if dataset.scaling is not None:
+        tensors |= attrs.asdict(dataset.scaling, recurse=False)
+    names = {"name": dataset.name, "columns": json.dumps(dataset.columns), "notes": json.dumps(dataset.notes)}
+    if dataset.labels is not None and dataset.held_out_labels is not None:
+        tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
+        names["classes"] = json.dumps(dataset.classes)
+    if dataset.origin is not None:
+        names["origin"] = json.dumps(attrs.asdict(dataset.origin))
+    write_tensors(folder.data, tensors, names)
+
+
+def kept(folder: Folder) -> Dataset | None:
+    """The dataset that `keep` wrote, None if it wrote none; what is known of its law comes from its origin.
+
+    Raises DifrunError when the file is damaged, and when the origin's plugin is not installed.
+    """
+    if not folder.data.is_file():
+        return None
+    tensors, names = read_tensors(folder.data)
+    if "fingerprint" in names:
+        return None
+    try:
+        scaling = Scaling(tensors["shift"], tensors["scale"]) if "scale" in tensors else None
+        origin = Origin(**json.loads(names["origin"])) if "origin" in names else None
+        dataset = Dataset(
+            name=names["name"],
+            train=tensors["train"],
+            held_out=tensors["held_out"],
+            noise=tensors.get("noise"),
+            columns=tuple(json.loads(names["columns"])),
+            labels=tensors.get("labels"),
+            held_out_labels=tensors.get("held_out_labels"),
+            classes=tuple(json.loads(names.get("classes", "[]"))),
+            scaling=scaling,
+            notes=tuple(json.loads(names.get("notes", "[]"))),
+            origin=origin,
+        )
+    except (KeyError, ValueError, TypeError) as error:
+        raise DifrunError(
+            f"{folder.data} does not hold the examples of a run: {error} is missing or wrong."
+        ) from error
+    return dataset if origin is None else _with_law(dataset, origin, folder.data)
+
+
+def check(folder: Folder, dataset: Dataset) -> None:
+    """Raise DifrunError when a dataset that was made again is not the one whose fingerprint `keep` wrote."""
+    if not dataset.fingerprint or not folder.data.is_file():
+        return
+    _, names = read_tensors(folder.data)
+    if names.get("fingerprint", dataset.fingerprint) != dataset.fingerprint:
+        raise DifrunError(
+            f"{folder.path} was made with other examples than dataset '{dataset.name}' has now: files were added, "
+            "removed or changed. Put back what was there, or start a new run."
+        )
+
+
+def _with_law(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
+    entry = lookup(get_registry(), "dataset", origin.name)
+    given = {name: Given(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
+    first = made(
+        Chosen("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
+    )
+    known = ["fresh", "law", "log_density", "entropy"]
+    if dataset.classes == first.classes:
+        known += ["fresh_labelled", "law_labels"]
+    return attrs.evolve(dataset, **{name: getattr(first, name) for name in known})
+
+
+def told(dataset: Dataset) -> str:
+    """What was read of examples that come from outside, in a sentence; empty for those that the dataset draws."""
+    if dataset.fresh is not None:
+        return ""
+    n, held = len(dataset.train) + len(dataset.held_out), len(dataset.held_out)
+    if len(dataset.shape) == 1:
+        names = f" ({listed(_clipped(dataset.columns))})" if dataset.columns else ""
+        what = f"{n} rows of {dataset.shape[0]} column{'' if dataset.shape[0] == 1 else 's'}{names}"
+    else:
+        what = f"{n} examples of shape {dataset.shape}"
+    scaled = ""
+    if dataset.scaling is not None:
+        scaled = (
+            " Each coordinate is scaled to mean 0 and variance 1: metrics are in these units, samples and pictures "
+            "in yours."
+        )
+    classes = ""
+    if dataset.classes:
+        classes = f" {len(dataset.classes)} classes: {listed(_clipped(dataset.classes))}."
+    return f"{dataset.name}: {what}, {n - held} to train on and {held} held out.{classes}{scaled}"
+
+
+def _clipped(columns: tuple[str, ...]) -> list[str]:
+    return [*columns] if len(columns) <= 6 else [*columns[:5], f"and {len(columns) - 5} more"]

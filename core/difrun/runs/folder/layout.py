@@ -1,0 +1,206 @@
+"""The folder of a run: what lies in it, and how it comes to be."""
+
+import json
+import re
+import tomllib
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun.config.plan import Chosen, Plan
+from difrun.errors import DifrunError, no_run
+from difrun.plugin.registry import Registry
+from difrun.storage import atomic
+from difrun.text import quoted
+
+PICTURES = ("loss", "samples", "forward", "reverse", "score", "density", "flow", "paths")
+ENDINGS = ("png", "gif")
+
+
+@attrs.frozen
+class Folder:
+    """A run folder. Every file in it is written whole or not at all."""
+
+    path: Path
+
+    config = property(lambda self: self.path / "run.toml")
+    data = property(lambda self: self.path / "data.safetensors")
+    weights = property(lambda self: self.path / "model.safetensors")
+    samples = property(lambda self: self.path / "samples.npz")
+    metrics = property(lambda self: self.path / "metrics.json")
+    report = property(lambda self: self.path / "report.html")
+    tuning = property(lambda self: self.path / "tuning.json")
+
+    def picture(self, name: str) -> Path:
+        """Where the picture `name` (without its ending) is written."""
+        return self.path / f"{name}.{'gif' if name in ('forward', 'reverse') else 'png'}"
+
+    def drawing(self, stem: str, ending: str) -> Path:
+        """Where a picture that the dataset brings is written; one that takes the place of the core's has its name."""
+        return self.path / (f"{stem}.{ending}" if stem in PICTURES else f"picture-{stem}.{ending}")
+
+    def drawings(self, stem: str) -> list[Path]:
+        """Where it may have been written: as a figure, or as a film."""
+        return [self.drawing(stem, ending) for ending in ENDINGS]
+
+    def files(self) -> list[Path]:
+        """Every file that a run may write, whether it is there or not, and the pictures of the dataset that are."""
+        own = [self.config, self.data, self.weights, self.samples, self.metrics, self.report, self.tuning]
+        brought = [file for ending in ENDINGS for file in self.path.glob(f"picture-*.{ending}")]
+        return own + [self.drawing(name, ending) for name in PICTURES for ending in ENDINGS] + brought
+
+    def leftovers(self) -> list[Path]:
+        """What a killed process left behind of files that it was writing."""
+        own = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
+        left = filter(atomic.is_leftover, self.path.iterdir())
+        return [file for file in left if file.name in own or file.name.startswith((".samples-", ".picture-"))]
+
+    def clean(self) -> None:
+        """Remove the leftovers."""
+        for part in self.leftovers():
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def create(cls, path: Path | None, plan: Plan, *, force: bool, torch_version: str) -> "Folder":
+        """Make the folder and write run.toml into it.
+
+        path None: the next free ``runs/<process>-<dataset>-<k>``, with the name of the user's file for the dataset.
+        force: replace the run that is there. Raises DifrunError when the folder holds anything else, or a run and
+        force is not given, or cannot be written.
+        """
+        try:
+            folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
+            folder.clean()
+            text, trial = plan.to_toml(torch_version), folder.path / ".run.toml.new.part"
+            # Samples that the earlier model gave to 'difrun sample', and their metrics, go with it.
+            old = [
+                file
+                for file in (
+                    *folder.files(),
+                    *folder.path.glob("samples-*-n*-seed*-*.npz"),
+                    *folder.path.glob("samples*.metrics.json"),
+                    *folder.path.glob("guidance-*.safetensors"),
+                )
+                if file.exists()
+            ]
+            if old:
+                atomic.write_text(trial, text)  # no room for it: the old run stays whole
+            for file in old:
+                file.unlink()
+        except OSError as error:
+            raise DifrunError(
+                f"cannot make the run folder {path or 'runs'}: {error.strerror}. Choose another place for it."
+            ) from error
+        atomic.write_text(folder.config, text)
+        trial.unlink(missing_ok=True)
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> "Folder":
+        """The folder of an earlier run. Raises ConfigError when it is not one."""
+        folder = cls(Path(path))
+        if not folder.config.is_file():
+            raise no_run(path, folder.config)
+        return folder
+
+    def plan(self, registry: Registry) -> Plan:
+        """The plan in run.toml. Raises DifrunError when the file is damaged or names what is not installed."""
+        try:
+            data = tomllib.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DifrunError(f"cannot read {self.config}: {error}") from error
+        return Plan.from_dict(data, registry, str(self.config))
+
+    def record_stop(self, step: int) -> None:
+        """Write into run.toml that training ends at a step; all else in it stays. Raises DifrunError as `plan` does."""
+        import tomli_w
+
+        try:
+            data = tomllib.loads(self.config.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DifrunError(f"cannot read {self.config}: {error}") from error
+        data.setdefault("train", {})["stop_at"] = step
+        atomic.write_text(self.config, tomli_w.dumps(data))
+
+    def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:
+        """samples.npz (or the file `path`), (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
+        own, path = path is None, path or self.samples
+        try:
+            # Opened here, because numpy leaves a damaged archive open.
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                x = torch.from_numpy(file["x"])
+        except PermissionError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
+            x = None
+        if x is None or tuple(x.shape[1:]) != shape or not x.is_floating_point():
+            again = (
+                f"'difrun resume {self.path}' draws the samples again" if own else "it will be drawn again"
+            )
+            raise DifrunError(
+                f"{path} is damaged: expected an .npz file with an array x of shape (n, "
+                f"{', '.join(map(str, shape))}). Remove it; {again}."
+            )
+        return x
+
+    def read_metrics(self) -> dict[str, Any]:
+        """metrics.json; empty before it is written. Raises DifrunError when it is damaged."""
+        if not self.metrics.is_file():
+            return {}
+        try:
+            content = json.loads(self.metrics.read_text(encoding="utf-8"))
+        except ValueError:
+            content = None
+        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
+            raise DifrunError(
+                f"{self.metrics} is damaged: expected a JSON object of objects. Remove it; "
+                f"'difrun evaluate {self.path}' writes it again."
+            )
+        return content
+
+    @staticmethod
+    def _next_free(plan: Plan) -> Path:
+        stem = f"{plan.process.entry.name}-{_word_for(plan.dataset)}"
+        root = Path("runs")
+        root.mkdir(exist_ok=True)
+        number = 1
+        while True:
+            try:
+                (root / f"{stem}-{number}").mkdir()
+            except FileExistsError:
+                number += 1
+            else:
+                return root / f"{stem}-{number}"
+
+    @classmethod
+    def refuse_if_taken(cls, path: Path, force: bool) -> None:
+        """Raise DifrunError where `create` would not take the folder; nothing is made."""
+        if path.exists() and not path.is_dir():
+            raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
+        if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
+            if not (path / "run.toml").is_file():
+                raise DifrunError(f"{path} holds other files and no run. Choose a new or empty folder.")
+            if not force:
+                raise DifrunError(
+                    f"{path} already holds a run. Choose another folder, continue that run with "
+                    f"'difrun resume {quoted(path)}', or replace it: --force, in Python force=True."
+                )
+
+    @classmethod
+    def _taken(cls, path: Path, force: bool) -> Path:
+        cls.refuse_if_taken(path, force)
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+
+def _word_for(dataset: Chosen) -> str:
+    """What stands for the data in the name of a folder: the component, or the stem of the user's file."""
+    path = getattr(dataset.options, "path", None)
+    stem = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") if isinstance(path, Path) else ""
+    return stem or dataset.entry.name

@@ -1,0 +1,84 @@
+"""A component tried out as a run would use it, in memory and in a moment: for `difrun doctor --load`."""
+
+from typing import Any
+
+import torch
+
+from difrun.config.plan import Plan, assemble
+from difrun.config.selection import MANY, choose
+from difrun.errors import ConfigError, DifrunError
+from difrun.guidance.context import Context
+from difrun.listener import Listener
+from difrun.model.labels import spread
+from difrun.plugin.registry import Registered, Registry
+from difrun.randomness.generator import torch_generator
+from difrun.runs.build import build, grid_times, guided, made
+from difrun.runs.environment.faults import culprit
+from difrun.runs.environment.threads import threads
+from difrun.runs.report.dataset_pictures import declared, distinct, scene_of
+from difrun.runs.stages.sampling import labels_of
+from difrun.runs.stages.training import new_trainer
+from difrun.sampler.integrate import generate
+
+TINY: dict[str, dict[str, Any]] = {
+    "train": {"steps": 2, "batch": 8},
+    "sample": {"n": 16, "steps": 3},
+    "": {"device": "cpu", "threads": 1},
+}
+
+
+def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
+    """What goes wrong in a tiny run with the component, its defaults and whatever else a run takes beside it.
+
+    Two steps of training, three of sampling, one metric, the pictures of the dataset. Returns whose fault it is and the
+    error; None where all is well, where nothing installed works with the component, and where one of its options has to
+    be given.
+    """
+    try:
+        named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
+        named.setdefault("metric", [])
+        plan = assemble(choose(registry, named), TINY)
+    except ConfigError:
+        return None
+    try:
+        with threads(plan.threads if isinstance(plan.threads, int) else None):
+            _run(plan)
+    except (Exception, SystemExit) as error:
+        needs_an_option = isinstance(error, DifrunError) and error.__cause__ is None
+        guilty = culprit(error, [chosen.entry for chosen in plan.components()]) or entry
+        return None if needs_an_option else (guilty, error)
+    return None
+
+
+def _run(plan: Plan) -> None:
+    device = torch.device("cpu")
+    parts = build(plan, device)
+    few = parts.dataset.train[:8]
+    parts.process.advice()
+    first, last = parts.process.t_min, parts.process.horizon
+    parts.process.sample(few, last, 0)
+    parts.process.path(few, [first, last], 0)
+    if parts.loss is not None:
+        trainer = new_trainer(plan, parts, device, Listener())
+        trainer.run()
+        trainer.finish()
+    model = guided(parts.model, plan.guidance, Context(parts.dataset, trial=True))
+    sampler = made(plan.sampler)
+    times = grid_times(plan.grid, model, plan.sample.steps, sampler)
+    labels = labels_of(model, parts.dataset, None, plan.sample.n)
+    samples = generate(sampler, model, plan.sample.n, times, labels=labels)
+    for metric in plan.metrics:
+        random = torch_generator(0, "rehearsal")
+        if "labels" in metric.entry.component.provides:
+            if parts.dataset.labels is not None:
+                classes = spread(parts.dataset.shares, plan.sample.n)
+                metric.make(samples, classes, parts.dataset, generator=random)
+            continue
+        law = "law" in metric.entry.component.provides
+        reference = parts.dataset if law else parts.dataset.train[: len(samples)]
+        more = {"dataset": parts.dataset} if "data" in metric.entry.component.provides else {}
+        metric.make(samples, reference, generator=random, **more)
+    pictures = declared(plan, parts)
+    if pictures is not None:
+        for drawing in distinct(pictures(scene_of(plan, parts, model, samples, device, labels))):
+            drawing.draw()

@@ -1,0 +1,123 @@
+"""The pictures that a dataset brings, drawn for a run."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun import draw
+from difrun.config.plan import Plan
+from difrun.config.selection import lookup
+from difrun.data.scene import Drawing, Scene
+from difrun.errors import DifrunError, Interrupted
+from difrun.plugin.registry import get_registry
+from difrun.randomness.generator import Generator, seed_of
+from difrun.report.html import Picture
+from difrun.runs.build import Parts, grid_times, made
+from difrun.runs.environment.faults import culprit, where
+from difrun.runs.stages.sampling import labels_of, read_labels
+from difrun.sampler.integrate import integrate
+
+
+def scene_of(
+    plan: Plan, parts: Parts, model: Any, samples: Tensor, device: torch.device, labels: Tensor | None = None
+) -> Scene:
+    """What the dataset's own pictures are made of. labels: of the samples, where they have any."""
+    return Scene(
+        dataset=parts.dataset,
+        process=parts.process,
+        samples=samples,
+        labels=labels,
+        sampled=lambda n: sampled(plan, parts, model, device, n),
+        seed=plan.seed,
+    )
+
+
+def sampled(plan: Plan, parts: Parts, model: Any, device: torch.device, n: int) -> tuple[list[float], Tensor]:
+    """Times of the run's own grid and frames (steps + 1, n, ...) of its sampler, from the prior."""
+    sampler = made(plan.sampler)
+    times = grid_times(plan.grid, model, plan.sample.steps, sampler)
+    return list(times), trajectory(plan, parts, model, device, sampler, times, n)
+
+
+def trajectory(
+    plan: Plan, parts: Parts, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
+) -> Tensor:
+    """Frames (steps + 1, n, ...) of a sampler from the prior."""
+    labels = labels_of(model, parts.dataset, plan.sample.label, n)
+    if labels is not None:
+        model = model.given(labels.to(device))
+    generator = Generator(seed_of(plan.seed, "samples"), device=device)
+    shape = (n, *parts.dataset.shape)
+    mean, var = model.moments()
+    x = parts.process.prior(shape, mean=mean, var=var, generator=generator, device=device)
+    frames = [x.cpu()]
+    integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
+    return torch.stack(frames)
+
+
+class Own:
+    """The pictures that a dataset brings (`difrun.data.pictured`). One that fails is left out, and told."""
+
+    def __init__(self, run: Any, left_out: list[str]):
+        self.run, self.left_out = run, left_out
+        self.drawings: list[Drawing] = []
+        with self._guarded("the pictures of the dataset are"):
+            pictures = declared(run.plan, run.parts)
+            if pictures is not None:
+                scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
+                self.drawings = distinct(pictures(scene))
+        self._waiting = list(self.drawings)
+
+    def _labels(self) -> Tensor | None:
+        return read_labels(self.run.parts.dataset, self.run.folder.samples, len(self.run.samples))
+
+    def draw(self, redraw: bool) -> list[Picture]:
+        """Draw those that are not drawn yet, and save them."""
+        pictures = []
+        while self._waiting:
+            drawing = self._waiting.pop(0)
+            if redraw:
+                self.run.stop_if_asked()
+            with self._guarded(f"picture '{drawing.stem}' is"):
+                there = [path for path in self.run.folder.drawings(drawing.stem) if path.is_file()]
+                if redraw or not there:
+                    picture = drawing.draw()
+                    ending = "gif" if isinstance(picture, draw.Film) else "png"
+                    there = [draw.save(picture, self.run.folder.drawing(drawing.stem, ending))]
+                pictures.append(Picture(drawing.title, drawing.caption, there[0], drawing.alt))
+        return pictures
+
+    @contextmanager
+    def _guarded(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Interrupted:
+            raise
+        except Exception as error:
+            plan = self.run.plan
+            reason = str(error)
+            if not isinstance(error, DifrunError):
+                entries = [chosen.entry for chosen in plan.components()]
+                reason = f"{culprit(error, entries) or plan.dataset.entry} failed: {where(error)}"
+            self.left_out.append(f"{what} left out: {reason}")
+            self.run.listener.note(self.left_out[-1])
+
+
+def distinct(drawings: Iterable[Drawing]) -> list[Drawing]:
+    """The drawings as a list. Raises DifrunError when two have one stem."""
+    found: dict[str, Drawing] = {}
+    for drawing in drawings:
+        if drawing.stem in found:
+            raise DifrunError(f"two pictures have the stem '{drawing.stem}'")
+        found[drawing.stem] = drawing
+    return list(found.values())
+
+
+def declared(plan: Plan, parts: Parts) -> Callable[[Scene], Iterable[Drawing]] | None:
+    """What draws the dataset: declared by the component that made it, or by the one that its couples are of."""
+    origin = parts.dataset.origin
+    entry = plan.dataset.entry if origin is None else lookup(get_registry(), "dataset", origin.name)
+    return getattr(entry.load(), "pictures", None)

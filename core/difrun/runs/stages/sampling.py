@@ -1,0 +1,248 @@
+"""Samples of a run: drawing them, and the files that hold them."""
+
+import functools
+import hashlib
+import json
+import time
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun.config.plan import Chosen, Plan
+from difrun.config.settings import section_of
+from difrun.data.dataset import Dataset
+from difrun.errors import DifrunError
+from difrun.model.labels import spread
+from difrun.model.wrappers import Counted
+from difrun.randomness.generator import seed_of
+from difrun.runs.build import grid_times, made
+from difrun.sampler.integrate import generate
+from difrun.storage import atomic
+from difrun.text import listed
+
+
+@attrs.frozen
+class Order:
+    """What to draw: n samples by a sampler on a grid of so many steps, under a seed, so many at a time.
+
+    label: one class, by name or number; None: all, if the model knows classes. guidance: around the model.
+    """
+
+    n: int
+    sampler: Chosen
+    grid: Chosen
+    steps: int
+    seed: int
+    chunk: int
+    noise: str = "fresh"
+    label: str | None = None
+    guidance: tuple[Chosen, ...] = ()
+
+    @classmethod
+    def of(cls, plan: Plan, **changes: Any) -> "Order":
+        """The order of a run's own samples, with changes."""
+        order = cls(
+            plan.sample.n,
+            plan.sampler,
+            plan.grid,
+            plan.sample.steps,
+            plan.seed,
+            plan.sample.chunk,
+            plan.sample.noise,
+            plan.sample.label,
+            plan.guidance,
+        )
+        return attrs.evolve(order, **changes)
+
+    def facts(self) -> dict[str, Any]:
+        """How the samples are drawn, for metrics.json; evaluations None: the sampler knows when it has run."""
+        told: dict[str, Any] = {} if self.noise == "fresh" else {"noise": self.noise}
+        if self.label is not None:
+            told["label"] = self.label
+        if self.guidance:
+            told["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in self.guidance]
+        return told | {
+            "sampler": self.sampler.name,
+            "grid": self.grid.name,
+            "steps": self.steps,
+            "evaluations": made(self.sampler).evaluations_in(self.steps),
+        }
+
+    def file_name(self, model: Any = None) -> str:
+        """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
+
+        The digest is of the options of sampler and grid, of the noise, the class and the guidance, and of what was
+        tuned for the model, if that is used.
+        """
+        tuned = "tuned" in self.grid.entry.component.provides and getattr(model, "tunings", {}).get(
+            self.steps
+        )
+        options = json.dumps(
+            [c.entry.qualified for c in (self.sampler, self.grid)]
+            + [self.sampler.record(), self.grid.record()]
+            + ([] if self.noise == "fresh" else [self.noise])
+            + ([attrs.asdict(tuned)] if tuned else [])
+            + ([] if self.label is None else [{"label": self.label}])
+            + [[chosen.entry.qualified, chosen.record()] for chosen in self.guidance]
+        )
+        digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
+        parts = (
+            self.sampler.entry.name,
+            self.grid.entry.name,
+            self.steps,
+            f"n{self.n}",
+            f"seed{self.seed}",
+            digest,
+        )
+        return f"samples-{'-'.join(map(str, parts))}.npz"
+
+
+def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
+    """The class of each of n samples (n,): the one asked for, else those of the data in their proportion.
+
+    None where no class is asked for and the model knows none. Raises DifrunError, before anything is drawn, where a
+    class is asked for that there is not, or of a model that knows none.
+    """
+    if label is None:
+        return spread(model.shares, n) if model.shares else None
+    number = dataset.class_number(label)
+    if not model.classes:
+        raise DifrunError(
+            f"--label {label}: the model of this run was trained without labels. Train one with them: a model that "
+            "takes them, such as mlp, and --train.label-dropout 0.1."
+        )
+    return torch.full((n,), number)
+
+
+def sampler_for(chosen: Chosen, dataset: Dataset) -> Any:
+    """The sampler, made. Raises DifrunError for one that needs a score, where a model learnt from couples has none."""
+    sampler = made(chosen)
+    if dataset.noise is not None and sampler.stochastic:
+        raise DifrunError(
+            f"sampler '{chosen.name}' is stochastic, and needs the score of noised data. A model of couples, each with "
+            "its own noise, knows the velocity of a flow, from which no score follows: its samples would be of "
+            "another law. Choose a deterministic sampler, such as --sampler adams, heun or euler."
+        )
+    return sampler
+
+
+def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+    """Samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
+
+    Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
+    """
+    model = run.guided(order.guidance)
+    labels = labels_of(model, run.parts.dataset, order.label, order.n)
+    sampler = sampler_for(order.sampler, run.parts.dataset)
+    accuracy = getattr(sampler, "accuracy", ())
+    if accuracy and order.steps > 1:
+        section = section_of("sampler", order.sampler.name)
+        given = order.sampler.record()
+        flags = [f"{section.flag(name)} (now {given[name]:g})" for name in accuracy]
+        run.listener.note(
+            f"sampler '{order.sampler.name}' chooses its steps itself, and --steps {order.steps} does not set its "
+            f"accuracy: {listed(flags, ' and ')} do"
+        )
+    run.listener.stage("sample")
+    began = time.perf_counter()
+    facts = order.facts()
+    counted = Counted(model) if facts["evaluations"] is None else None
+    samples = generate(
+        sampler,
+        counted or model,
+        order.n,
+        grid_times(order.grid, model, order.steps, sampler),
+        seed=seed_of(order.seed, "samples"),
+        chunk=order.chunk,
+        device=run.device,
+        noise=order.noise,
+        labels=labels,
+        watch=functools.partial(run.sample_report, chunks=-(-order.n // order.chunk)),
+    )
+    if counted is not None:
+        facts["evaluations"] = round(counted.examples / order.n, 1)
+    return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - began, 3)}
+
+
+def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
+    """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
+    if out is None:
+        path = run.path / order.file_name(run.model)
+        if path.exists() and not force:
+            raise DifrunError(
+                f"{path} holds these very samples already. Draw others with another --seed, or draw these again "
+                "with --force."
+            )
+        return path
+    if out.suffix != ".npz":
+        raise DifrunError(f"--out {out}: samples are written as .npz; give a name that ends so.")
+    if not out.parent.is_dir():
+        raise DifrunError(f"--out {out}: there is no folder {out.parent}. Make it first.")
+    if out.exists() and not force:
+        raise DifrunError(f"--out {out} already exists. Choose another name, or replace it with --force.")
+    return out
+
+
+def write(
+    path: Path,
+    samples: Tensor,
+    labels: Tensor | None,
+    dataset: Dataset,
+    order: Order,
+    facts: dict[str, Any],
+) -> None:
+    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn.
+
+    y: the classes of the samples as the user names them, whole numbers where all are, else text.
+
+    facts: what `draw` says of the samples; the time taken is left out, so that equal samples make equal files.
+    """
+    arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
+    if dataset.columns:
+        arrays["columns"] = np.array(dataset.columns)
+    if labels is not None:
+        names = np.array(dataset.classes)[labels.numpy()]
+        whole = all(name.removeprefix("-").isdigit() for name in dataset.classes)
+        arrays["y"] = names.astype(np.int64) if whole else names
+    drawn = {key: value for key, value in facts.items() if key != "seconds"}
+    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
+    atomic.write_npz(path, **arrays)
+
+
+def told(run: Any, order: Order) -> dict[str, Any]:
+    """How the run's own samples were drawn, as their file says; as they would be drawn where it says nothing."""
+    with np.load(run.folder.samples, allow_pickle=False) as file:
+        drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
+    return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
+
+
+def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
+    """The classes of the n first samples in a file (its array y), by their numbers; None where it says nothing of them.
+
+    Raises DifrunError for classes that the data do not have.
+    """
+    if not dataset.classes or not zipfile.is_zipfile(path):
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        names = file["y"][:n] if "y" in file.files else None
+    if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
+        return None
+    known = {name: number for number, name in enumerate(dataset.classes)}
+    unknown = sorted({str(name) for name in names.tolist()} - set(known))
+    if unknown:
+        raise DifrunError(
+            f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
+        )
+    return torch.tensor([known[str(name)] for name in names.tolist()])
+
+
+def read(run: Any, path: Path | None = None) -> Tensor:
+    """Samples in a file of the run's folder (None: its own samples.npz), in the units of the model."""
+    dataset = run.parts.dataset
+    x = run.folder.read_samples(dataset.shape, path)
+    return torch.as_tensor(x) if dataset.scaling is None else dataset.scaling.encode(x)

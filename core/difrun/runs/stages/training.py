@@ -1,0 +1,123 @@
+"""Training of a run, its saved state, and how many threads make it fast."""
+
+from typing import Any
+
+import attrs
+import torch
+
+from difrun.config.plan import Plan
+from difrun.errors import DifrunError, Interrupted
+from difrun.listener import Listener
+from difrun.plugin.registry import get_registry
+from difrun.randomness.generator import seed_of
+from difrun.runs.build import Parts, build
+from difrun.runs.environment.threads import fastest
+from difrun.storage.tensors import write_tensors
+from difrun.text import quoted
+from difrun.training.trainer import Trainer
+
+MOST_ON_DEVICE = 4 * 10**9
+"""Bytes of examples that are kept on the device of training; more stay where they are, in memory or in a file."""
+
+
+def new_trainer(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Trainer:
+    """The trainer of a run whose model is trained, before its first step."""
+    assert parts.loss is not None  # an exact model counts as trained and comes nowhere near
+    dataset = parts.dataset
+    few = dataset.train.nbytes <= MOST_ON_DEVICE
+    return Trainer(
+        parts.model,
+        parts.loss,
+        dataset.train.to(device) if few else dataset.train,
+        plan.train,
+        seed=seed_of(plan.seed, "train"),
+        note=listener.note,
+        noise=dataset.noise.to(device) if dataset.noise is not None and few else dataset.noise,
+        labels=dataset.labels.to(device) if dataset.labels is not None and parts.model.shares else None,
+        device=device,
+    )
+
+
+def train(run: Any) -> None:
+    """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
+    run.listener.stage("train")
+    trainer = run.trainer = run.trainer or new_trainer(run.plan, run.parts, run.device, run.listener)
+    options = run.plan.train
+
+    def report(step: int, steps: int, loss: float, rate: float, eta: float) -> None:
+        run.listener.train(step, steps, loss, rate, eta)
+        get_registry().emit("difrun_train_step", step=step, steps=steps, loss=loss, rate=rate)
+
+    try:
+        trainer.run(
+            report=report,
+            stopping=run.listener.stopping,
+            save=lambda trainer: save(run, trainer),
+            save_steps=options.checkpoint_steps,
+            save_minutes=options.checkpoint_minutes,
+        )
+    except DifrunError as error:
+        _save_or_tell(run, trainer)
+        raise DifrunError(f"{error}\nThe last good weights are in {run.folder.weights}.") from error
+    _save_or_tell(run, trainer)
+    if trainer.stopped:
+        text = f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
+        raise Interrupted(run.path, text, usable=trainer.step > 0)
+    trainer.finish()
+
+
+def done(trainer: Trainer) -> bool:
+    """Whether training has come to its end: all steps done, or all minutes spent."""
+    minutes = trainer.options.minutes
+    return trainer.step >= trainer.last or (minutes is not None and trainer.seconds >= 60 * minutes)
+
+
+def save(run: Any, trainer: Trainer) -> None:
+    """Write the state of training into the folder of the run."""
+    write_tensors(run.folder.weights, trainer.state(), {"difrun": "run", "process": run.plan.process.name})
+
+
+def _save_or_tell(run: Any, trainer: Trainer) -> None:
+    """Save at the end of a session of training. What cannot be saved is lost: say from where it goes on."""
+    try:
+        save(run, trainer)
+    except DifrunError as error:
+        raise DifrunError(
+            f"{error}\nTraining had come to step {trainer.step}, which is not saved. Once there is room, "
+            f"'difrun resume {quoted(run.path)}' goes on from the last state that is."
+        ) from error
+
+
+def with_threads(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Plan:
+    """The plan with a number in the place of ``threads = "auto"``.
+
+    A model that is trained on the CPU takes as many as make the steps of a rehearsal fast (`fastest`), with a network
+    of its own, so that nothing of the run changes. All others take torch's number.
+    """
+    if plan.threads != "auto":
+        return plan
+    count, most = torch.get_num_threads(), torch.get_num_threads()
+    if parts.loss is not None and device.type == "cpu" and most > 1 and plan.train.steps > 0:
+        try:
+            count, rates = _rehearsed(plan, parts, device)
+        except DifrunError:  # such as a loss that is not finite: the run itself will tell
+            return attrs.evolve(plan, threads=count)
+        if rates:
+            told = ", ".join(f"{rate:.0f} with {n}" for n, rate in rates.items())
+            listener.note(
+                f"CPU threads: {count}, by the speed of training ({told} steps/s); "
+                f"--threads {count} gives the same numbers again"
+            )
+    return attrs.evolve(plan, threads=count)
+
+
+def _rehearsed(plan: Plan, parts: Parts, device: torch.device) -> tuple[int, dict[int, float]]:
+    endless = attrs.evolve(plan.train, steps=10**9, stop_at=None, minutes=None)
+    double = build(plan, device, parts.dataset)
+    trainer = new_trainer(attrs.evolve(plan, train=endless), double, device, Listener())
+
+    def step() -> None:
+        until = trainer.step + 1
+        trainer.run(stopping=lambda: trainer.step >= until)
+
+    return fastest(step)

@@ -1,0 +1,102 @@
+"""Runs begin here: a new one from a plan, an earlier one from its folder."""
+
+import contextlib
+from pathlib import Path
+
+import attrs
+import torch
+
+from difrun.config.plan import Plan
+from difrun.config.run_options import Threads
+from difrun.errors import DifrunError
+from difrun.guidance.context import Context
+from difrun.listener import Listener
+from difrun.plugin.registry import get_registry
+from difrun.runs.build import build, grid_times, guided
+from difrun.runs.environment import faults
+from difrun.runs.environment.device import choose_device
+from difrun.runs.folder import dataset, lock
+from difrun.runs.folder.layout import Folder
+from difrun.runs.run import Run
+from difrun.runs.stages import sampling, tuning
+from difrun.runs.stages.training import with_threads
+from difrun.sampler.integrate import refuse_noise
+
+
+def start(
+    plan: Plan,
+    folder: Path | str | None = None,
+    *,
+    force: bool = False,
+    listener: Listener | None = None,
+    examples_of: Path | str | None = None,
+) -> Run:
+    """A new run in a folder of its own (None: the next free ``runs/<process>-<dataset>-<k>``), with run.toml in it.
+
+    force: replace the run that is there. examples_of: an earlier run with the same dataset and seed; the examples that
+    its folder keeps are used, and the user's file is not read again. Everything that can be refused is refused before
+    the folder is made. Raises DifrunError.
+    """
+    device = choose_device(plan.device)
+    plan = attrs.evolve(plan, device=str(device))
+    listener = listener or Listener()
+    if "tuned" in plan.grid.entry.component.provides:
+        raise DifrunError(
+            "There is nothing to be tuned before a model is trained. Run with another sampler and grid, then "
+            "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
+        )
+    path = None if folder is None else Path(folder)
+    if path is not None:
+        lock.refuse_if_held(path)
+        with contextlib.suppress(OSError):  # `create` says what the system has against it
+            Folder.refuse_if_taken(path, force)
+    with faults.told(plan):
+        parts = build(
+            plan, device, None if examples_of is None else dataset.kept(Folder.open(Path(examples_of)))
+        )
+        times = [parts.process.horizon, parts.process.t_min]
+        if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
+            times = grid_times(plan.grid, parts.model, plan.sample.steps)
+            parts.model.refuse_times(times)
+        refuse_noise(sampling.sampler_for(plan.sampler, parts.dataset), plan.sample.noise, parts.model, times)
+        trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
+        sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
+        plan = with_threads(plan, parts, device, listener)
+    home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
+    dataset.keep(home, parts.dataset)
+    run = Run(plan, home, parts, device, listener)
+    signal = run.signal
+    left = [] if signal is None or signal.little else [signal.sentence()]
+    told = [dataset.told(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
+    for text in filter(None, told):
+        run.listener.note(text)
+    return run
+
+
+def reopen(
+    folder: Path | str,
+    listener: Listener | None = None,
+    *,
+    device: str | None = None,
+    threads: Threads = None,
+) -> Run:
+    """The run in a folder, with its weights where it has been trained. Raises DifrunError.
+
+    device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
+    file or from another run are in the folder.
+    """
+    home = Folder.open(Path(folder))
+    plan = home.plan(get_registry())
+    place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
+    plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
+    listener = listener or Listener()
+    with faults.told(plan):
+        parts = build(plan, place, dataset.kept(home))
+        dataset.check(home, parts.dataset)
+        plan = with_threads(plan, parts, place, listener)
+    run = Run(plan, home, parts, place, listener)
+    for text in plan.notes:
+        run.listener.note(text)
+    run.load()
+    parts.model.tunings = tuning.read(home)
+    return run

@@ -1,0 +1,141 @@
+"""The frame of the data's Gaussian, in which little is left for a sampler to integrate."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.sampler.multistep import Frame
+
+
+class GaussianFrame(Frame):
+    r"""The frame in which data that are N(m, σ_d² I) need no integration at all.
+
+    With m and σ_d² the mean and the average variance of the data, and S² = α²σ_d² + σ²,
+
+        y = (x − α m)/S,    φ = atan(σ/(α σ_d)),    −dy/dφ = q = [σ (x̂_0 − m)/σ_d − α σ_d ε̂]/S
+
+    is the probability flow of every Gaussian process. q is what a network with the preconditioning of Karras et al.
+    (2022, arXiv 2206.00364) puts out; it vanishes for N(m, σ_d² I), and is bounded at both ends. The clock is −φ.
+    """
+
+    def __init__(self, model: Any):
+        super().__init__(model)
+        mean = torch.as_tensor(model.mean)
+        # Most data are centred: without m there is a kernel less in each of the three.
+        self.mean = None if not mean.is_meta and not mean.any() else mean
+        self.std = model.data_std
+
+    def clock(self, at: Any) -> float:
+        return -math.atan2(at.sigma, at.alpha * self.std)
+
+    def in_data(self, y: Tensor) -> Tensor:
+        """y as it counts at t = 0, in units of σ_d: (n, ...)."""
+        return y
+
+    def _total(self, at: Any) -> Any:
+        return (at.alpha**2 * self.std**2 + at.var) ** 0.5
+
+    def _plus_mean(self, x: Tensor, factor: Any) -> Tensor:
+        """x + factor · m."""
+        if self.mean is None:
+            return x
+        mean = self.mean.to(x)
+        return torch.add(x, mean, alpha=factor) if isinstance(factor, float) else x + factor * mean
+
+    def enter(self, x: Tensor, at: Any) -> Tensor:
+        return self._plus_mean(x, -at.alpha) / self._total(at)
+
+    def leave(self, y: Tensor, at: Any) -> Tensor:
+        return self._plus_mean(self._total(at) * y, at.alpha)
+
+    def slope(self, x: Tensor, at: Any) -> Tensor:
+        """q = a x + b x̂_0 + c m = a′ x + b′ ε̂ + c m: each form is well conditioned at its end of time."""
+        total, std = self._total(at), self.std
+        alone = isinstance(at.lam, float)
+        if _signal_prevails(at):
+            kind, a, b = "noise", at.sigma / (at.alpha * std * total), -total / (at.alpha * std)
+        else:
+            kind, a, b = "x0", -at.alpha * std / (at.sigma * total), total / (at.sigma * std)
+        carried = (
+            self.model.carry(x, at, kind, a, b) if alone else a * x + b * self.model.predict(x, at, kind)
+        )
+        return self._plus_mean(carried, -at.sigma / (total * std))
+
+
+class PrincipalFrame(GaussianFrame):
+    r"""The frame in which data that are N(m, C) need no integration at all: `GaussianFrame` along every principal axis.
+
+    With C = Q diag(s_j²) Qᵀ, along axis j
+
+        y_j = [Qᵀ(x − α m)]_j/S_j,    S_j² = α²s_j² + σ²,    φ_j = atan(σ/(α s_j)),    q_j = −dy_j/dφ_j as there.
+
+    Every axis has a clock and therefore weights of its own. y and q are (n, d), d coordinates of a flattened x. The
+    clock by which a grid is told is that of σ_d, as there. A change of weights (2, p) is a_0 + a_1 ln(s_j/σ_d) along
+    axis j: wide axes tell components apart, narrow ones their shapes, at other times.
+    """
+
+    ways = (2,)
+
+    def __init__(self, model: Any):
+        super().__init__(model)
+        self.axes, self.stds = model.principal
+        self._logs = (self.stds / self.std).log()
+        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+
+    def nodes(self, clocks: Tensor) -> Tensor:
+        return torch.atan2(self.std * clocks.sin()[:, None], self.stds * clocks.cos()[:, None])
+
+    def along_axes(self, change: Tensor) -> Tensor:
+        return change[0] + self._logs[:, None] * change[1]
+
+    def in_data(self, y: Tensor) -> Tensor:
+        return y * (self._like(y)[1] / self.std)
+
+    def enter(self, x: Tensor, at: Any) -> Tensor:
+        return self._rotated(self._plus_mean(x, -at.alpha)) / self._totals(x, at)
+
+    def leave(self, y: Tensor, at: Any) -> Tensor:
+        axes, _ = self._like(y)
+        x = ((self._totals(y, at) * y) @ axes.mT).reshape(len(y), *self.model.shape)
+        return self._plus_mean(x, at.alpha)
+
+    def slope(self, x: Tensor, at: Any) -> Tensor:
+        _, std = self._like(x)
+        total, alpha, sigma = self._totals(x, at), _column(at.alpha), _column(at.sigma)
+        offset = self._rotated(self._plus_mean(x, -at.alpha))
+        if _signal_prevails(at):
+            noise = self._rotated(self.model.predict(x, at, "noise"))
+            return (sigma / total * offset - total * noise) / (alpha * std)
+        data = self._rotated(self._plus_mean(self.model.predict(x, at, "x0"), -1.0))
+        return (total / std * data - alpha * std / total * offset) / sigma
+
+    def _rotated(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self._like(x)[0]
+
+    def _totals(self, like: Tensor, at: Any) -> Tensor:
+        return (_column(at.alpha) ** 2 * self._like(like)[1].square() + _column(at.var)).sqrt()
+
+    def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Q and s in the dtype and on the device of x."""
+        key = x.dtype, x.device
+        if key not in self._cast:
+            # not every device has float64
+            self._cast[key] = self.axes.to(x.dtype).to(x.device), self.stds.to(x.dtype).to(x.device)
+        return self._cast[key]
+
+
+def gaussian_frame(model: Any) -> GaussianFrame:
+    """The frame of a model: with principal axes where it knows some (`ScoreModel.principal`)."""
+    return GaussianFrame(model) if model.principal is None else PrincipalFrame(model)
+
+
+def _signal_prevails(at: Any) -> bool:
+    """Whether λ > 0, one time for all."""
+    return bool((at.lam if isinstance(at.lam, float) else at.lam.mean()) > 0)
+
+
+def _column(value: Any) -> Any:
+    """A field of an instant, ready to broadcast against (n, d)."""
+    return value if isinstance(value, float) else value.reshape(-1, 1)

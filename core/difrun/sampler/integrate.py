@@ -1,0 +1,187 @@
+"""The one sampling loop."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
+from difrun.model.wrappers import Centred
+from difrun.process.base import Randomness
+from difrun.process.gaussian import GaussianProcess
+from difrun.randomness.brownian import Brownian
+from difrun.randomness.generator import Generator
+from difrun.sampler.base import Sampler
+
+Watch = Callable[[int, Any, Tensor], None]
+"""Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
+
+
+NOISES = ("fresh", "brownian")
+"""What the noise of a stochastic sampler can be."""
+
+
+def integrate(
+    sampler: Sampler,
+    model: ScoreModel,
+    x: Tensor,
+    times: Sequence[float],
+    *,
+    generator: Randomness = None,
+    watch: Watch | None = None,
+) -> Tensor:
+    """Carry x (n, ...) from times[0] to times[-1] by one step of the sampler per interval.
+
+    The instants of the grid are computed once, as Python numbers, and the mean of the process is subtracted once.
+    Raises DifrunError when the times are fewer than two or do not strictly decrease.
+    """
+    times = [float(t) for t in times]
+    if len(times) < 2 or any(not later < t for t, later in pairwise(times)):
+        raise DifrunError(
+            f"sampling times must strictly decrease over at least one step, not {_short(times)}"
+        )
+    process = model.process.centred()
+    shift = None
+    if process is not model.process:
+        model = Centred(model, x)
+        shift = model.offset
+        x = x - shift
+    random = Generator.of(generator, x.device)
+    instants = process.instants(times)
+    state = sampler.prepare(model, instants)
+    step = sampler.step
+    with torch.no_grad():
+        for k, to in enumerate(instants[1:], start=1):
+            random.enter(instants[k - 1].t, to.t)
+            taken = step(model, x, instants[k - 1], to, state, random)
+            if type(taken) is not tuple or len(taken) != 2:
+                raise DifrunError(_not_a_pair(sampler, taken))
+            x, state = taken
+            if watch is not None:
+                watch(k, to, x if shift is None else x + shift)
+    random.leave()
+    return x if shift is None else x + shift
+
+
+def generate(
+    sampler: Sampler,
+    model: ScoreModel,
+    n: int,
+    times: Sequence[float],
+    *,
+    seed: int = 0,
+    chunk: int = 4096,
+    device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    noise: str = "fresh",
+    labels: Tensor | None = None,
+    watch: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """n samples (n, *model.shape), from the moment-matched prior at times[0]; in the end divided by α (`to_data`).
+
+    Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
+    increments of one path (`difrun.randomness.brownian`), which finer steps refine. labels: the class of every sample,
+    (n,) int64, −1 for any (`ScoreModel.given`). `watch` is called with the number of steps done and their total over
+    all chunks. Raises DifrunError when a sample is not finite, naming the first, and for Brownian noise with a sampler
+    that has no use for it.
+    """
+    refuse_noise(sampler, noise)
+    if n < 1 or chunk < 1:
+        raise DifrunError(
+            f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}"
+        )
+    if labels is not None and labels.shape != (n,):
+        raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
+    parts, done = [], 0
+    total = -(-n // chunk) * (len(times) - 1)
+
+    def tick(*_: Any) -> None:
+        nonlocal done
+        done += 1
+        if watch is not None:
+            watch(done, total)
+
+    for first in range(0, n, chunk):
+        random = _source(noise, seed, model.process, first, device)
+        shape = (min(chunk, n - first), *model.shape)
+        here = model if labels is None else model.given(labels[first : first + shape[0]].to(device))
+        mean, var = here.moments()
+        x = model.process.prior(shape, mean=mean, var=var, generator=random, dtype=dtype, device=device)
+        parts.append(integrate(sampler, here, x, times, generator=random, watch=tick))
+    samples = to_data(model.process, torch.cat(parts), times[-1])
+    if samples.is_meta:
+        return samples
+    finite = samples.isfinite().flatten(1).all(1)
+    if not finite.all():
+        bad = int((~finite).sum())
+        are = "sample is" if n == 1 else "samples are"
+        advice = "Take more steps, another grid or another sampler"
+        if bad == n:
+            advice = (
+                f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
+            )
+        elif hasattr(model, "network"):
+            advice += ", or train longer"
+        raise DifrunError(
+            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). {advice}."
+        )
+    return samples
+
+
+def to_data(process: Any, x: Tensor, t: float) -> Tensor:
+    """x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
+
+    Left is noise of standard deviation σ/α, the `noise_floor`. A process without α gives x back.
+    """
+    if not isinstance(process, GaussianProcess):
+        return x
+    centre = process.centre_like(x)
+    return centre + (x - centre) / process.at(float(t)).alpha
+
+
+def refuse_noise(
+    sampler: Sampler, noise: str, model: ScoreModel | None = None, times: Sequence[float] = ()
+) -> None:
+    """Raise DifrunError where a sampler has no use for such noise. Given a model and times, one step is tried."""
+    if noise not in NOISES:
+        raise DifrunError(f"there is no noise {noise!r}; choose one of {', '.join(NOISES)}")
+    if noise == "fresh":
+        return
+    if not sampler.stochastic:
+        raise DifrunError(
+            "--noise brownian is for stochastic samplers; this one draws no noise. Leave --noise out, or take a "
+            "sampler such as ancestral."
+        )
+    if model is not None:
+        mean = torch.as_tensor(model.mean)
+        random = _source(noise, 0, model.process, 0, mean.device)
+        prior = model.process.prior(
+            (1, *model.shape), mean=model.mean, var=model.var, generator=random, device=mean.device
+        )
+        integrate(sampler, model, prior, times[:2], generator=random)
+
+
+def _source(noise: str, seed: int, process: Any, first: int, device: torch.device | str) -> Generator:
+    """Where the noise of a chunk comes from."""
+    if noise == "fresh":
+        return Generator(seed, first=first, device=device)
+    return Brownian(seed, horizon=process.horizon, t_min=process.t_min, first=first, device=device)
+
+
+def _not_a_pair(sampler: Sampler, taken: Any) -> str:
+    return (
+        f"The step of sampler {_name(sampler)} must return a pair (x, state), with None as the state where it needs "
+        f"none; it returned {'a tuple of ' + str(len(taken)) if isinstance(taken, tuple) else type(taken).__name__}."
+    )
+
+
+def _name(thing: Any) -> str:
+    return f"{type(thing).__module__}.{type(thing).__name__}"
+
+
+def _short(times: list[float]) -> str:
+    shown = ", ".join(f"{t:g}" for t in times[:4])
+    return f"[{shown}{', ...' if len(times) > 4 else ''}]"

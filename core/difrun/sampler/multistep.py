@@ -1,0 +1,273 @@
+r"""Multistep methods: one engine, one routine for coefficients, any frame.
+
+A *frame* turns the probability flow into dy/dc = k(c) q(y, c): a clock c that grows along the way, a kernel k, and a
+slope q that costs one network evaluation. The step from c_i to c_{i+1} integrates the kernel exactly against the
+polynomial through the last slopes,
+
+    y_{i+1} = y_i + Σ_j w_j q_j,    w_j = ∫ k(c) ℓ_j(c) dc   over [c_i, c_{i+1}],
+
+with ℓ_j the Lagrange polynomials of the nodes used: p nodes give the predictor, of order p. When q_{i+1} is known, the
+same step can be taken again with the new node among p + 1, at no further evaluation: the corrector, which raises the
+order to p + 1 (Adams; Zhao et al., 2023, arXiv 2302.04867, for the exponential case). The next step starts from there.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun.randomness.generator import Generator
+from difrun.sampler.base import Sampler
+
+KEPT = 8
+"""Slopes of earlier steps that are kept; more than any order in use needs."""
+
+
+@lru_cache
+def _quadrature(points: int) -> tuple[Tensor, Tensor]:
+    """Places in [−1, 1] and weights of Gauss and Legendre."""
+    places, weights = np.polynomial.legendre.leggauss(points)
+    return torch.from_numpy(places), torch.from_numpy(weights)
+
+
+def coefficients(
+    nodes: Tensor | Sequence[float],
+    start: Tensor | float,
+    end: Tensor | float,
+    kernel: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    r"""w_j = ∫ k(c) ℓ_j(c) dc over [start, end], ℓ_j the Lagrange polynomials of `nodes` (distinct); k = 1 by default.
+
+    nodes: (..., p), start and end: (...,), as many integrals as one likes at once; the weights are (..., p).
+    Gauss–Legendre quadrature in float64, exact to rounding: of as many points as the polynomials need, of 24 with a
+    kernel. Differentiable in nodes, start and end.
+    """
+    places, low, high = (torch.as_tensor(value, dtype=torch.float64) for value in (nodes, start, end))
+    count = places.shape[-1]
+    knots, shares = _quadrature((count + 1) // 2 if kernel is None else 24)
+    half = 0.5 * (high - low)[..., None]
+    points = low[..., None] + half * (knots + 1)
+    measure = half * shares
+    if kernel is not None:
+        measure = measure * kernel(points)
+    # ℓ_j(c_k) = Π over i ≠ j of (c_k − c_i)/(c_j − c_i)
+    same = torch.eye(count, dtype=torch.bool)
+    gaps = points[..., None, None, :] - places[..., None, :, None]
+    above = torch.where(same[:, :, None], 1.0, gaps).prod(-2)
+    below = torch.where(same, 1.0, places[..., :, None] - places[..., None, :]).prod(-1)
+    return (above * measure[..., None, :]).sum(-1) / below
+
+
+class Frame:
+    """The coordinates in which a multistep method works, for one model: dy/dc = k(c) q."""
+
+    ways: tuple[int, ...] = ()
+    """Leading shape of a change of weights (`along_axes`)."""
+
+    def __init__(self, model: Any):
+        self.model = model
+
+    def clock(self, at: Any) -> float:
+        """c at an instant, strictly increasing along the way; −inf at a T where nothing of the data is left."""
+        raise NotImplementedError
+
+    def nodes(self, clocks: Tensor) -> Tensor:
+        """The clocks (n,) of a grid as polynomials see them: themselves, or (n, d) where each of d axes has its own."""
+        return clocks
+
+    def kernel(self, clocks: Tensor) -> Tensor:
+        """k at some clocks; 1 unless overridden."""
+        return torch.ones_like(clocks)
+
+    def from_infinity(self, clock: float) -> float:
+        """∫ k(c) dc from −∞; only for a clock that can be −inf."""
+        raise NotImplementedError
+
+    def along_axes(self, change: Tensor) -> Tensor:
+        """A change of weights, (*ways, p), in the shape of weights: (p,), or (d, p) where every axis has its own."""
+        return change
+
+    def enter(self, x: Tensor, at: Any) -> Tensor:
+        """y of x."""
+        raise NotImplementedError
+
+    def leave(self, y: Tensor, at: Any) -> Tensor:
+        """x of y."""
+        raise NotImplementedError
+
+    def slope(self, x: Tensor, at: Any) -> Tensor:
+        """q at x: one evaluation of the model."""
+        raise NotImplementedError
+
+
+Row = tuple[list[Any], list[Any]]
+"""Weights of a step: of the corrector of the step before it (none: empty), and of its own predictor.
+
+Each is a number or, where every axis has a clock of its own, a tensor (d,).
+"""
+
+Change = tuple[Any, Any]
+"""What is added to the two rows of weights of a step, in units of its length; the last number is of the last slope.
+
+Shape (*ways, p) each, with `Frame.ways`.
+"""
+
+
+def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) -> list[tuple[Tensor, Tensor]]:
+    """(corrector, predictor) of every step between the clocks, numbers or tensors, from their polynomials.
+
+    Shape (p,) each, (d, p) where every axis has a clock of its own; the corrector is empty where there is none.
+    """
+    # A node at −inf serves the first step alone: no polynomial passes through it.
+    first = 0 if math.isfinite(clocks[0]) else 1
+    steps = range(len(clocks) - 1)
+    # The first steps are always corrected: left to themselves, their low order would be that of the method.
+    corrections = [i for i in steps if i > first and (corrected or i < first + order)]
+    # (first node, behind the last one, step): a polynomial, and the step over which it is integrated
+    spans = [(max(first, i - order), i + 1, i - 1) for i in corrections]
+    spans += [(max(first, i + 1 - order), i + 1, i) for i in steps[first:]]
+    found = _integrals(frame, clocks, spans)
+    correctors = dict(zip(corrections, found[: len(corrections)], strict=True))
+    predictors = [torch.tensor([frame.from_infinity(clocks[1])])] if first else []
+    predictors += found[len(corrections) :]
+    none = torch.empty(0)
+    return [(correctors.get(i, none), predictors[i]) for i in steps]
+
+
+def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, int, int]]) -> list[Tensor]:
+    """The weights of every span, those with equally many nodes computed together."""
+    grid = _nodes(frame, clocks)
+    kernel = None if type(frame).kernel is Frame.kernel else frame.kernel
+    found: dict[int, Tensor] = {}
+    for count in {high - low for low, high, _ in spans}:
+        which = [k for k, (low, high, _) in enumerate(spans) if high - low == count]
+        lows, steps = (torch.tensor([spans[k][part] for k in which]) for part in (0, 2))
+        nodes = grid[lows[:, None] + torch.arange(count)].movedim(1, -1)
+        rows = coefficients(nodes, grid[steps], grid[steps + 1], kernel)
+        found.update(zip(which, rows.unbind(), strict=True))
+    return [found[k] for k in range(len(spans))]
+
+
+def altered(
+    frame: Frame, clocks: Sequence[Any], order: int, corrected: bool, changes: Sequence[Change]
+) -> list[tuple[Tensor, Tensor]]:
+    """`weights` plus changes, one pair of (corrector, predictor) per step, in units of that step's length.
+
+    A change may reach further back than the polynomial; an empty one leaves the weights as they are. Raises DifrunError
+    for changes of another shape than the frame takes.
+    """
+    rows, steps = weights(frame, clocks, order, corrected), _nodes(frame, clocks).diff(dim=0)
+    return [
+        (_moved(frame, row[0], change[0], step), _moved(frame, row[1], change[1], step))
+        for row, change, step in zip(rows, changes, steps, strict=True)
+    ]
+
+
+def _moved(frame: Frame, row: Tensor, change: Any, step: Tensor) -> Tensor:
+    change = torch.as_tensor(change, dtype=torch.float64)
+    if not change.numel():
+        return row
+    if change.shape[:-1] != frame.ways:
+        raise DifrunError(
+            "These weights were tuned for a model of other data: remove what was tuned, and tune again."
+        )
+    earlier = row.new_zeros(*row.shape[:-1], change.shape[-1] - row.shape[-1])
+    return torch.cat([earlier, row], -1) + step[..., None] * frame.along_axes(change)
+
+
+def _nodes(frame: Frame, clocks: Sequence[Any]) -> Tensor:
+    """`Frame.nodes` of clocks that are numbers or tensors."""
+    if all(isinstance(c, float) for c in clocks):
+        return frame.nodes(torch.tensor(clocks, dtype=torch.float64))
+    return frame.nodes(torch.stack([torch.as_tensor(c, dtype=torch.float64) for c in clocks]))
+
+
+class Multistep(Sampler):
+    """A multistep predictor, with or without corrector, in the frame that a subclass gives."""
+
+    evaluations = 1
+
+    def frame(self, model: Any) -> Frame:
+        """The frame for a model."""
+        raise NotImplementedError
+
+    def scheme(self, steps: int) -> tuple[int, bool]:
+        """The order of the predictor and whether it is corrected, on a grid of so many steps."""
+        raise NotImplementedError
+
+    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+        """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
+        frame = self.frame(model)
+        return begun(frame, self.rows(frame, instants))
+
+    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
+        """The weights of every step."""
+        return self.changed(frame, instants, None)
+
+    def changed(self, frame: Frame, instants: Sequence[Any], changes: Sequence[Change] | None) -> list[Row]:
+        """The weights of every step, with changes that tuning found (`altered`); None: without."""
+        clocks = [frame.clock(at) for at in instants]
+        scheme = self.scheme(len(clocks) - 1)
+        if changes is None:
+            return as_rows(weights(frame, clocks, *scheme))
+        return as_rows(altered(frame, clocks, *scheme, changes))
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        frame, rows, k, slopes, before, left = state
+        if k == 0:
+            rows = [(_like(x, corrector), _like(x, predictor)) for corrector, predictor in rows]
+        corrector, predictor = rows[k]
+        slopes = [*slopes[-KEPT:], frame.slope(x, at)]
+        if not corrector:
+            y = frame.enter(x, at)
+        else:
+            y = combined(before, corrector, slopes)
+            # Someone else may have moved x since the last step: that stays, beside our own correction.
+            if x is not left:
+                y = y + (frame.enter(x, at) - frame.enter(left, at))
+        x = frame.leave(combined(y, predictor, slopes), to)
+        return x, Progress(frame, rows, k + 1, slopes, y, x)
+
+
+class Progress(NamedTuple):
+    """State of a multistep method: k steps are taken, with the last slopes; the last one led from before to left."""
+
+    frame: Frame
+    rows: Sequence[Row]
+    k: int
+    slopes: list[Tensor]
+    before: Tensor | None
+    left: Tensor | None
+
+
+def begun(frame: Frame, rows: Sequence[Row]) -> Progress:
+    """The state of a multistep method before its first step."""
+    return Progress(frame, rows, 0, [], None, None)
+
+
+def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
+    """Rows of weights as the loop takes them: numbers, or a tensor (d,) per slope."""
+
+    def parts(row: Tensor) -> list[Any]:
+        return row.tolist() if row.ndim == 1 else list(row.unbind(-1))
+
+    return [(parts(corrector), parts(predictor)) for corrector, predictor in rows]
+
+
+def _like(x: Tensor, row: Sequence[Any]) -> list[Any]:
+    """Weights in the dtype and on the device of x, where they are tensors."""
+    return [w.to(x.dtype).to(x.device) if isinstance(w, Tensor) else w for w in row]
+
+
+def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:
+    """y + Σ w_j q_j, the last weight with the last slope."""
+    for weight, slope in zip(row, slopes[-len(row) :], strict=True):
+        y = y + weight * slope if isinstance(weight, Tensor) else y.add(slope, alpha=weight)
+    return y

@@ -1,0 +1,162 @@
+r"""Explicit Runge–Kutta methods on the probability flow: one engine, any table.
+
+In the straight frame (`difrun.sampler.base`) the flow is dy/dτ = u(y, τ) = ε̂ − x̂_0. A table (a, b) with nodes
+c_i = Σ_j a_ij makes of it, with H = τ_s − τ_t,
+
+    k_i = u(y_i, τ_t + c_i H),    y_i = y + H Σ_{j<i} a_ij k_j,    y_s = y + H Σ_i b_i k_i.
+
+Every stage but the last can be read the other way round, H k_j = (y_{j+1} − y − H Σ_{l<j} a_{j+1,l} k_l)/a_{j+1,j}, so
+that the slopes need not be kept:
+
+    y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j,    y_1 = y,    y_{s+1} = y_s
+
+(Shu and Osher, 1988, J. Comput. Phys. 77, 439, eq. 2.12). A stage then is one `ScoreModel.carry`, an evaluation of the
+model that returns p·x + q·u, and one sum for each other weight that is not 0: the fewest kernels there can be.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+
+from difrun.randomness.generator import Generator
+from difrun.sampler.base import Sampler
+
+Row = tuple[Fraction, ...]
+
+
+def _exact(rows: Sequence[Sequence[Any]]) -> tuple[Row, ...]:
+    return tuple(tuple(Fraction(entry) for entry in row) for row in rows)
+
+
+def _exact_row(row: Sequence[Any]) -> Row:
+    return _exact([row])[0]
+
+
+@attrs.frozen(slots=False)
+class Table:
+    """A Butcher table of an explicit method, in exact fractions; entries may be given as text, "1/6".
+
+    a: row i has the weights a_ij of the slopes before stage i, so that the first row is empty.
+    b: the weights of the step. order: of the method. embedded: the weights b̂ of a second, less accurate step made of
+    the same slopes, whose distance from the first estimates its error; empty where there is none.
+
+    Raises ValueError when the rows do not fit together, or, without an embedded step, a stage does not build on the one
+    before it: the engine could not do without the slopes.
+    """
+
+    a: tuple[Row, ...] = attrs.field(converter=_exact)
+    b: Row = attrs.field(converter=_exact_row)
+    order: int
+    embedded: Row = attrs.field(default=(), converter=_exact_row)
+
+    def __attrs_post_init__(self) -> None:
+        stages = len(self.b)
+        if [len(row) for row in self.a] != list(range(stages)) or len(self.embedded) not in (0, stages):
+            raise ValueError(f"a table of {stages} stages has rows of 0, 1, ..., {stages - 1} entries")
+        if not self.embedded and any(row[-1] == 0 for row in (*self.a[1:], self.b)):
+            raise ValueError("the last entry of every row must not be 0: each stage builds on the one before")
+
+    @property
+    def nodes(self) -> Row:
+        """c_i = Σ_j a_ij: where in the step the slopes are taken."""
+        return tuple(sum(row, Fraction(0)) for row in self.a)
+
+    @cached_property
+    def stages(self) -> list[tuple[Fraction, Row]]:
+        """(v_i, w_i) of y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j, for i = 1 ... s."""
+        rows: list[tuple[Fraction, Row]] = []
+        slopes: list[Row] = []  # H k_j as weights of y_1, y_2, ...
+        for given in (*self.a[1:], self.b):
+            weights = [Fraction(1)] + [Fraction(0)] * (len(given) - 1)
+            for share, slope in zip(given, slopes, strict=False):
+                for j, weight in enumerate(slope):
+                    weights[j] += share * weight
+            rows.append((given[-1], tuple(weights)))
+            slopes.append((*(-weight / given[-1] for weight in weights), 1 / given[-1]))
+        return rows
+
+    @cached_property
+    def numbers(self) -> tuple[list[float], list[tuple[float, list[tuple[int, float]]]]]:
+        """`nodes` and `stages` in floating point, the weights that are not 0 with their places."""
+        rows = [
+            (float(v), [(j, float(weight)) for j, weight in enumerate(row) if weight])
+            for v, row in self.stages
+        ]
+        return [float(c) for c in self.nodes], rows
+
+
+Stage = tuple[Any, float, float, list[tuple[int, float]]]
+"""One stage of one step: the instant of its slope, p and q of its `carry`, and the weights of the other x_j."""
+
+
+class RungeKutta(Sampler):
+    """A fixed step of the method that `table` holds; as many evaluations per step as it has stages."""
+
+    table: Table
+
+    @property
+    def order(self) -> int:  # type: ignore[override]
+        return self.table.order
+
+    @property
+    def evaluations(self) -> int:  # type: ignore[override]
+        return len(self.table.b)
+
+    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+        """t -> the stages of the step from t, with all coefficients and the instants inside the steps."""
+        nodes, stages = self.table.numbers
+        inner = sorted({c for c in nodes if 0 < c < 1})
+        places = [_place(at) + c * (_place(to) - _place(at)) for at, to in pairwise(instants) for c in inner]
+        between = iter(instants_at(model.process, places))
+        plan = {}
+        for at, to in pairwise(instants):
+            inside = {c: next(between) for c in inner}
+            here = [at if c == 0 else to if c == 1 else inside[c] for c in nodes]
+            plan[at.t] = _coefficients(stages, here, to)
+        return plan
+
+    def step(
+        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+    ) -> tuple[Tensor, Any]:
+        stages = self.prepare(model, (at, to))[at.t] if state is None else state[at.t]
+        values = []
+        for place, p, q, others in stages:
+            values.append(x)
+            x = model.carry(x, place, "straight", p, q)
+            for j, weight in others:
+                x = torch.add(x, values[j], alpha=weight)
+        return x, state
+
+
+def _coefficients(rows: Any, places: list[Any], to: Any) -> tuple[Stage, ...]:
+    """The stages of a step to the instant `to`, written for x = (α + σ) y."""
+    scales = [at.alpha + at.sigma for at in places]
+    end = to.alpha + to.sigma
+    # H·(α_s + σ_s), without the rounding of the difference of two τ.
+    length = to.sigma - end / scales[0] * places[0].sigma
+    stages: list[Stage] = []
+    for (v, weights), at, ahead in zip(rows, places, (*scales[1:], end), strict=True):
+        others = [(j, weight * (ahead / scales[j])) for j, weight in weights]
+        # The value that the stage starts from is the last of those before it, unless its weight is 0.
+        own = others.pop()[1] if others and others[-1][0] == len(stages) else 0.0
+        stages.append((at, own, v * (length * (ahead / end)), others))
+    return tuple(stages)
+
+
+def _place(at: Any) -> float:
+    """τ = σ/(α + σ)."""
+    return at.sigma / (at.alpha + at.sigma)
+
+
+def instants_at(process: Any, places: Sequence[float]) -> list[Any]:
+    """The instants of a Gaussian process at values of τ = σ/(α + σ) in (0, 1), where λ = log((1 − τ)/τ)."""
+    if not places:
+        return []
+    tau = torch.tensor(list(places), dtype=torch.float64)
+    return process.instants(process.time_at(torch.logit(1 - tau)).tolist())

@@ -1,0 +1,131 @@
+"""Which checks there are, which component each is for, and how a component is made for them."""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from typing import Any, Literal, get_args, get_origin
+
+import attrs
+import numpy as np
+import torch
+
+from difrun.api import Component
+from difrun.options.fields import fields, values
+from difrun.options.types import members
+from difrun.plugin.registry import Registered, Registry
+from difrun.process.gaussian import GaussianProcess
+from difrun.testing.references import ReferenceVE, ReferenceVP
+
+GAUSSIAN_RUN = frozenset({"real", "continuous", "gaussian", "sde", "ode"})
+"""What the kit's reference processes and data provide; with "exact" or "network" as the model says."""
+
+Run = Callable[[Any], None]
+
+
+@attrs.frozen
+class Check:
+    """A rule: `run` raises AssertionError where a subject breaks it. Its docstring states the rule.
+
+    kind: of the components it is for; "distribution", or "any" kind. provides: what these must declare.
+    alone_in: the capabilities among which all that these require must be; None: whatever they require.
+    """
+
+    run: Run
+    kind: str
+    provides: frozenset[str] = frozenset()
+    alone_in: frozenset[str] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.run.__name__
+
+    def fits(self, kind: str, component: Component) -> bool:
+        if self.kind not in (kind, "any") or not self.provides <= component.provides:
+            return False
+        return self.alone_in is None or component.requires <= self.alone_in
+
+
+CHECKS: list[Check] = []
+
+
+def check(
+    kind: str, *, provides: Iterable[str] = (), alone_in: Iterable[str] | None = None
+) -> Callable[[Run], Run]:
+    """Register a function as a check. See `Check`."""
+
+    def register(run: Run) -> Run:
+        needed = None if alone_in is None else frozenset(alone_in)
+        CHECKS.append(Check(run, kind, frozenset(provides), needed))
+        return run
+
+    return register
+
+
+@attrs.frozen(slots=False, eq=False)
+class Subject:
+    """A component under test, with the options of one variant of it."""
+
+    entry: Registered
+    options: Any
+    registry: Registry
+    variant: str = ""
+
+    @property
+    def label(self) -> str:
+        return self.entry.name + self.variant
+
+    @cached_property
+    def target(self) -> Any:
+        return self.entry.load()
+
+    def make(self, **more: Any) -> Any:
+        """The component, made as a run makes it."""
+        return self.target(**values(self.options), **more)
+
+    @cached_property
+    def partners(self) -> list[GaussianProcess]:
+        """Gaussian processes to work with: the kit's own, and those of the same distribution."""
+        return [ReferenceVP(), ReferenceVE(), *gaussian_processes(self.registry, self.entry.plugin.dist)]
+
+
+def subjects(entry: Registered, registry: Registry) -> list[Subject]:
+    """The component with its defaults, and with every other choice of each option that offers a choice."""
+    cls = entry.component.options
+    found = [Subject(entry, cls(), registry)]
+    for field in fields(cls):
+        for value in _choices(field.type):
+            if value != field.default:
+                with contextlib.suppress(ValueError):  # a choice that only goes with other options
+                    variant = f"({field.name}={str(value).lower()})"
+                    found.append(Subject(entry, cls(**{field.name: value}), registry, variant))
+    return found
+
+
+def _choices(hint: Any) -> list[Any]:
+    if hint is bool:
+        return [False, True]
+    return [value for member in members(hint) if get_origin(member) is Literal for value in get_args(member)]
+
+
+_processes: dict[tuple[int, str], list[GaussianProcess]] = {}
+
+
+def gaussian_processes(registry: Registry, dist: str) -> list[GaussianProcess]:
+    """Every variant of the Gaussian processes of a distribution, each made once."""
+    key = (id(registry), dist)
+    if key not in _processes:
+        entries = [entry for entry in registry.entries("process") if entry.plugin.dist == dist]
+        gaussian = [entry for entry in entries if "gaussian" in entry.component.provides]
+        _processes[key] = [subject.make() for entry in gaussian for subject in subjects(entry, registry)]
+    return _processes[key]
+
+
+@contextlib.contextmanager
+def global_randomness_untouched() -> Iterator[None]:
+    """Assert that neither torch's, NumPy's nor Python's global random state changes inside."""
+    before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 (it is what is tested)
+    yield
+    assert torch.equal(before[0], torch.get_rng_state()), "torch's global random state was used"
+    assert repr(before[1]) == repr(np.random.get_state()), "NumPy's global random state was used"  # noqa: NPY002
+    assert before[2] == random.getstate(), "Python's global random state was used"

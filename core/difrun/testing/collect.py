@@ -1,0 +1,126 @@
+"""From the name of a distribution to one parametrised test."""
+
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+import pytest
+
+from difrun.errors import DifrunError
+from difrun.plugin.distributions import canonical
+from difrun.plugin.registry import Registered, Registry
+from difrun.testing import checks
+from difrun.testing.check import CHECKS, Check, subjects
+
+for module in pkgutil.iter_modules(checks.__path__):
+    importlib.import_module(f"{checks.__name__}.{module.name}")
+
+
+SLOW = ("process", "sampler")
+"""Kinds of which some checks take seconds."""
+
+SLOW_TOLD = "; those that measure laws, likelihoods and orders of convergence take seconds each"
+
+
+@attrs.frozen
+class Distribution:
+    """A distribution under test."""
+
+    name: str
+    registry: Registry
+    entries: list[Registered]
+
+    @property
+    def metadata(self) -> importlib.metadata.Distribution:
+        return importlib.metadata.distribution(self.name)
+
+
+@attrs.frozen(repr=False)
+class Case:
+    """One check of one subject."""
+
+    id: str
+    check: Check
+    subject: Any
+
+    def __repr__(self) -> str:
+        return self.id
+
+
+def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
+    """The conformance test of an installed distribution, to be assigned to a name that starts with ``test``.
+
+    expected_failures: id of a test -> why it fails. Such a test must fail (a strict xfail).
+
+    Raises pytest.UsageError while tests are collected: the distribution is not installed, is broken, offers no
+    component, or an expected failure names no test.
+    """
+    dist = canonical(dist)
+    cases, count = collect(dist)
+    expected = dict(expected_failures or {})
+    unknown = sorted(set(expected) - {case.id for case in cases})
+    if unknown:
+        raise pytest.UsageError(
+            f"expected_failures of {dist} names tests that do not exist: {', '.join(unknown)}"
+        )
+
+    def params() -> list[Any]:
+        marked = []
+        for case in cases:
+            reason = expected.get(case.id)
+            marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason is not None else []
+            marked.append(pytest.param(case, id=case.id, marks=marks))
+        return marked
+
+    @pytest.mark.parametrize("case", params())
+    def test_conformance(case: Case, capsys: pytest.CaptureFixture[str]) -> None:
+        __tracebackhide__ = True
+        if case is cases[0]:  # says how much is checked, once
+            with capsys.disabled():
+                version = importlib.metadata.version(dist)
+                slow = any(case.check.kind in SLOW for case in cases)
+                print(
+                    f"\n{dist} {version}: {_counted(len(cases), 'check')} of {_counted(count, 'component')}"
+                    f"{SLOW_TOLD if slow else ''}"
+                )
+        case.check.run(case.subject)
+
+    return test_conformance
+
+
+def collect(dist: str) -> tuple[list[Case], int]:
+    """All cases of a distribution, and the number of its components."""
+    try:
+        registry = Registry.discover(only=dist, strict=True)
+    except DifrunError as error:
+        raise pytest.UsageError(f"conformance({dist!r}): {error}") from error
+    entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
+    if not entries:
+        raise pytest.UsageError(f"conformance({dist!r}): the distribution offers no component")
+    whole = Distribution(dist, registry, entries)
+    cases = [
+        Case(f"distribution-{check.name}", check, whole)
+        for check in CHECKS
+        if check.kind == "distribution" and _applies(check, dist)
+    ]
+    for entry in entries:
+        for subject in subjects(entry, registry):
+            for check in CHECKS:
+                # What a component declares does not depend on the values of its options.
+                if check.fits(entry.kind, entry.component) and not (check.kind == "any" and subject.variant):
+                    cases.append(Case(f"{entry.kind}:{subject.label}-{check.name}", check, subject))
+    return cases, len(entries)
+
+
+def _applies(check: Check, dist: str) -> bool:
+    if check.name == "is_the_only_plugin_installed":
+        return bool(os.environ.get("DIFRUN_ISOLATED")) and dist != "difrun"
+    return not (check.name == "depends_on_a_range_of_difrun" and dist == "difrun")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,96 @@
+"""A discrete process on the small system that it names, where every probability is known."""
+
+from itertools import combinations
+from typing import Any
+
+import attrs
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from difrun.testing.check import Subject
+
+P_VALUE = 1e-6
+"""About 5 standard errors, two-sided."""
+
+PARTS = (0.0, 0.13, 0.37, 0.62, 0.81, 1.0)
+"""Times, as parts of T."""
+
+
+@attrs.frozen(eq=False)
+class Small:
+    """A process on its small system: its examples and all values of x_t, one per row, float64."""
+
+    process: Any
+    data: Tensor
+    states: Tensor
+
+    @classmethod
+    def of(cls, subject: Subject) -> "Small":
+        process = subject.make()
+        try:
+            data, states = process.enumeration()
+        except NotImplementedError:
+            pytest.fail("a discrete process says transition, jump_rate and enumeration: see docs/plugins.md")
+        return cls(process, data, states)
+
+    @property
+    def times(self) -> list[float]:
+        """0, four times between, and T."""
+        return [part * self.process.horizon for part in PARTS]
+
+    def pairs(self) -> list[tuple[float, float]]:
+        """Some s < t, without T, where a bridge may have nothing to go by."""
+        return list(combinations([self.times[k] for k in (0, 1, 2, 4)], 2))
+
+    def many(self, n: int, row: int = -1) -> Tensor:
+        """One of the examples, n times."""
+        return self.data[[row]].expand(n, *self.data.shape[1:])
+
+    def kernel(self, s: float, t: float) -> Tensor:
+        """q(x_t | x_s), rows and columns by `states`."""
+        m = len(self.states)
+        law = self.process.transition(
+            self.states.repeat_interleave(m, 0), self.process.at(s), self.process.at(t)
+        )
+        every = self.states.repeat(m, *[1] * (self.states.ndim - 1))
+        return law.log_prob(every).exp().reshape(m, m)
+
+    def from_data(self, t: float) -> Tensor:
+        """q(x_t | x_0), rows by `data`."""
+        return self.kernel(0.0, t)[self.index(self.data)]
+
+    def index(self, x: Tensor) -> Tensor:
+        """Which of the states each row of x is; fails where it is none of them."""
+        same = (x.double().unsqueeze(1) == self.states).flatten(2).all(2)
+        assert same.any(1).all(), f"{x[~same.any(1)][0].tolist()} is none of the values of x_t"
+        return same.long().argmax(1)
+
+    def posteriors(self, t: float) -> tuple[Tensor, Tensor]:
+        """p(x_0 | x_t), (states, data), for unequal p(x_0), and which of the states can be reached."""
+        p = torch.arange(1, len(self.data) + 1, dtype=torch.float64)
+        joint = (self.from_data(t) * p[:, None]).T
+        total = joint.sum(1, keepdim=True)
+        return joint / total.clamp_min(1e-300), total[:, 0] > 1e-9
+
+
+def close(found: Tensor, truth: Tensor, what: str, allowed: float = 1e-8) -> None:
+    worst = (found - truth).abs().max().item()
+    assert worst <= allowed, f"{what}: off by {worst:.2g}"
+
+
+def assert_counts(index: Tensor, law: Tensor, what: str) -> None:
+    """χ² of draws against probabilities; what is improbable is counted together, what is impossible must not occur."""
+    seen = torch.bincount(index, minlength=law.numel()).double()
+    expected = len(index) * law.flatten() / law.sum()
+    assert seen[expected == 0].sum() == 0, f"{what}: a value of probability 0 was drawn"
+    often = expected >= 5
+    pairs = [(seen[often], expected[often]), (seen[~often].sum()[None], expected[~often].sum()[None])]
+    seen, expected = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    some = expected > 1e-6
+    if int(some.sum()) > 1:
+        result = stats.chisquare(
+            seen[some].numpy(), (expected[some] * seen[some].sum() / expected[some].sum()).numpy()
+        )
+        assert result.pvalue > P_VALUE, f"{what}: χ² = {result.statistic:.0f} for {int(some.sum())} values"

@@ -1,0 +1,309 @@
+r"""The one training loop.
+
+Training is a pure function of the seed (`difrun.training.batches`) and of the tensors that an optimiser step changes
+(`difrun.training.optimizer`). The loss is read at checks, as reading it at every step would
+hold up the device.
+"""
+
+import inspect
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from difrun.errors import DifrunError
+from difrun.loss.base import Loss
+from difrun.training.batches import Batches, private_randomness, seeder
+from difrun.training.optimizer import Adam, FlatParameters, Snapshot, copy_by_name, weights_and_buffers
+
+CHECK_STEPS = 50
+"""Steps between two looks at the loss; all that a non-finite loss can cost."""
+
+REPORT_SECONDS = 0.5
+HISTORY_POINTS = 500
+
+Report = Callable[[int, int, float, float, float], Any]
+"""Called with step, steps, mean loss of the last `CHECK_STEPS` steps, steps per second, seconds left."""
+
+
+class Trainer:
+    r"""Trains a network on the mean of a loss, by Adam with clipping and averaged weights.
+
+    The learning rate of step k = 0, ..., n − 1 rises linearly over `warmup` steps and falls as half a cosine,
+
+        lr(k) = lr · min(1, (k + 1)/warmup) · ½[1 + cos(π p)],    p = max(k/n, elapsed/minutes).
+
+    On one machine and with one number of threads the result is the same bit for bit, however often the run is
+    interrupted. Not so with `minutes`, where the learning rate depends on the clock.
+
+    model: a `NetworkModel`; its network is moved to the device.
+    data: examples (N, *shape). device: where to train; None: where they are. Examples elsewhere are brought block by
+        block.
+    options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
+    note: called with a sentence for the user; `warnings.warn` unless given.
+    noise: the noise that each example is paired with, of the shape of `data`; None draws it anew.
+    labels: the class of each example, (N,) int64, for a model with classes; `options.label_dropout` says how often an
+        example is shown without its own.
+
+    step: steps done. seconds: time spent in `run`, over all sessions. losses: the loss of every step that
+    is known to be sound. stopped: whether the last `run` was asked to stop.
+
+    Raises DifrunError when the data are not of the shape of the model, nothing is trainable, or the loss cannot take
+    the noise of couples.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        loss: Loss,
+        data: Tensor,
+        options: Any,
+        *,
+        seed: int,
+        note: Callable[[str], Any] | None = None,
+        noise: Tensor | None = None,
+        labels: Tensor | None = None,
+        device: torch.device | str | None = None,
+    ):
+        if len(data) == 0 or tuple(data.shape[1:]) != tuple(model.shape):
+            wanted = ", ".join(str(size) for size in ("N", *model.shape))
+            raise DifrunError(f"Training needs examples of shape ({wanted}), not {tuple(data.shape)}.")
+        if noise is not None and "noise" not in inspect.signature(loss.draw).parameters:
+            raise DifrunError(
+                f"The examples are couples with their own noise, and the loss {type(loss).__name__} draws another. "
+                "Choose a loss that takes couples: --loss flow."
+            )
+        self._device = data.device if device is None else torch.device(device)
+        model.to(self._device)
+        self.model, self.loss, self.options = model, loss, options
+        self.network: nn.Module = model.network
+        self.note = note or (lambda text: warnings.warn(text, stacklevel=3))
+        dropout = 0.0 if labels is None else options.label_dropout
+        self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout, self._device)
+        self.flat = FlatParameters(self.network)
+        self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
+        self.step = 0
+        self.seconds = 0.0
+        self.stopped = False
+        self.losses = torch.empty(0)
+        self._seed_network = seeder(self._device, seed)
+        # The weights of training, while the averaged ones stand in the network; the losses since the last check.
+        self._raw: Tensor | None = None
+        self._window: list[Tensor] = []
+        changing = [self.flat.weights, self.adam.count, *self.adam.vectors.values()]
+        self._good = Snapshot([*changing, *self.network.buffers()])
+        self._good_step = 0
+
+    def run(
+        self,
+        *,
+        report: Report | None = None,
+        stopping: Callable[[], bool] | None = None,
+        save: Callable[["Trainer"], Any] | None = None,
+        save_steps: int = 0,
+        save_minutes: float = 0.0,
+    ) -> None:
+        """Train until `options.steps` are done, or `options.stop_at` of them, or `options.minutes` have passed.
+
+        report: called about twice a second and at the end.
+        stopping: asked before every step; True ends the run between two steps and sets `stopped`.
+        save: called with the trainer every `save_steps` steps and every `save_minutes` minutes (0: never).
+        When it fails (OSError, DifrunError), the user is told and training goes on.
+
+        Raises DifrunError when the loss or the weights become NaN or infinite; the trainer then holds the
+        last good state, at most `CHECK_STEPS` steps old.
+        """
+        self.stopped = False
+        self._leave_average()
+        self.flat.attach()
+        self._keep()
+        before, first, last = self.seconds, self.step, self.last
+        start = reported = saved = time.perf_counter()
+        reported_step = first
+        self.network.train()
+        try:
+            with private_randomness(self._device), torch.enable_grad():
+                while self.step < last and not self._time_is_up():
+                    if stopping is not None and stopping():
+                        self.stopped = True
+                        break
+                    self._advance()
+                    now = time.perf_counter()
+                    self.seconds = before + now - start
+                    if len(self._window) >= CHECK_STEPS:
+                        self._check()
+                    if report is not None and now - reported >= REPORT_SECONDS:
+                        self._report(report, (self.step - first) / (now - start))
+                        reported, reported_step = now, self.step
+                    if save is not None and (
+                        (save_steps and self.step % save_steps == 0)
+                        or (save_minutes and now - saved >= 60 * save_minutes)
+                    ):
+                        self._save(save)
+                        saved = time.perf_counter()
+                self._check()
+        finally:
+            self.network.eval()
+        if report is not None and self.step > reported_step:
+            self._report(report, (self.step - first) / (time.perf_counter() - start))
+
+    def _advance(self) -> None:
+        """One step."""
+        self._seed_network(self.step)
+        # Gradients are added where they lie, so that they stay views into the flat vector.
+        self.flat.gradient.zero_()
+        self._window.append(self.loss.backward(self.model, self.batches[self.step]))
+        lr = self._learning_rate(self.step)
+        self.step += 1
+        self.adam.update(self.step, lr)
+
+    def _learning_rate(self, k: int) -> float:
+        options = self.options
+        progress = k / options.steps
+        if options.minutes is not None:
+            progress = min(1.0, max(progress, self.seconds / (60 * options.minutes)))
+        warm = min(1.0, (k + 1) / options.warmup) if options.warmup else 1.0
+        return options.lr * warm * 0.5 * (1 + math.cos(math.pi * progress))
+
+    @property
+    def last(self) -> int:
+        """The step at which training ends."""
+        return min(self.options.steps, self.options.stop_at or self.options.steps)
+
+    def _time_is_up(self) -> bool:
+        minutes = self.options.minutes
+        return minutes is not None and self.seconds >= 60 * minutes
+
+    def _report(self, report: Report, rate: float) -> None:
+        self._check()
+        left = (self.last - self.step) / rate
+        if self.options.minutes is not None:
+            left = min(left, max(0.0, 60 * self.options.minutes - self.seconds))
+        # Not since the last report, which the clock decides: one step must not have two losses.
+        report(self.step, self.last, float(self.losses[-CHECK_STEPS:].mean()), rate, left)
+
+    def _save(self, save: Callable[["Trainer"], Any]) -> None:
+        self._check()
+        try:
+            save(self)
+        except (OSError, DifrunError) as error:
+            self.note(f"The state after step {self.step} is not saved; training goes on. {error}")
+
+    def _check(self) -> None:
+        """Read the losses since the last check. All sound: keep this state. Not: return to the last one,
+        and raise."""
+        if not self._window:
+            return
+        losses = torch.stack(self._window).float().cpu()
+        first = self.step - len(losses)
+        self._window.clear()
+        bad = (~losses.isfinite()).nonzero()
+        if len(bad) == 0 and bool(self.flat.weights.sum().isfinite()):
+            self.losses = torch.cat((self.losses, losses))
+            self._keep()
+            return
+        what, step = ("loss", first + int(bad[0]) + 1) if len(bad) else ("weights", self.step)
+        self._good.put_back()
+        self.step = self._good_step
+        bound = self.options.clip
+        now = f"now {bound:g}" if bound else "now off"
+        clip = f"a bound on the gradient (--train.clip 1; {now}), " if not 0 < bound <= 1 else ""
+        raise DifrunError(
+            f"The {what} became NaN or infinite at step {step}; kept are the weights of step {self.step}. "
+            f"Try a smaller --train.lr (now {self.options.lr:g}), {clip}and data whose coordinates have a standard "
+            "deviation near 1."
+        )
+
+    def _keep(self) -> None:
+        self._good.take()
+        self._good_step = self.step
+
+    def state(self) -> dict[str, Tensor]:
+        """Copies on the CPU of all that a continuation needs.
+
+        network.*: weights of training, and persistent buffers. ema.*: averaged weights, unless the average
+        is off. adam.mean.*, adam.square.*: moments. step, seconds: (). losses: (step,).
+        """
+        self._check()
+        averaged = self._leave_average()
+        tensors = self._tensors() | {
+            "step": torch.tensor(self.step),
+            "seconds": torch.tensor(self.seconds, dtype=torch.float64),
+            "losses": self.losses,
+        }
+        state = {name: tensor.detach().to("cpu", copy=True) for name, tensor in tensors.items()}
+        if averaged:
+            self.finish()
+        return state
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Continue from what `state` gave.
+
+        Raises DifrunError when it is of another network, or saved with `ema` on and loaded with it off or
+        vice versa.
+        """
+        self._leave_average()
+        self.flat.attach()
+        step, seconds = torch.tensor(0), torch.tensor(0.0, dtype=torch.float64)
+        losses = torch.empty_like(state.get("losses", self.losses))
+        copy_by_name(self._tensors() | {"step": step, "seconds": seconds, "losses": losses}, state)
+        self._window.clear()
+        self.step, self.seconds, self.losses = int(step), float(seconds), losses
+        self.adam.count.fill_(self.step)
+        self._keep()
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All that an optimiser step changes, by name."""
+        tensors = {f"network.{name}": tensor for name, tensor in weights_and_buffers(self.network).items()}
+        for group, vector in self.adam.vectors.items():
+            tensors |= {f"{group}.{name}": view for name, view in self.flat.views(vector).items()}
+        return tensors
+
+    @torch.no_grad()
+    def finish(self) -> None:
+        """Put the averaged weights into the network, to sample with. `state` and `run` go on with those of
+        training."""
+        if self.adam.average is not None and self._raw is None:
+            self._check()
+            self._raw = self.flat.weights.clone()
+            self.flat.weights.copy_(self.adam.average)
+
+    @torch.no_grad()
+    def _leave_average(self) -> bool:
+        """Undo `finish`; says whether there was anything to undo."""
+        if self._raw is None:
+            return False
+        self.flat.weights.copy_(self._raw)
+        self._raw = None
+        return True
+
+    @property
+    def rate(self) -> float:
+        """Steps per second over the whole training."""
+        return self.step / self.seconds if self.seconds else 0.0
+
+    @property
+    def history(self) -> tuple[Tensor, Tensor]:
+        """The loss curve: steps, and the mean loss since the step before; at most `HISTORY_POINTS` of
+        each."""
+        if len(self.losses) == 0:
+            return torch.empty(0, dtype=torch.int64), self.losses
+        parts = self.losses.split(math.ceil(len(self.losses) / HISTORY_POINTS))
+        ends = torch.tensor([len(part) for part in parts]).cumsum(0)
+        return ends, torch.stack([part.mean() for part in parts])
+
+
+def restore(network: nn.Module, state: dict[str, Tensor]) -> None:
+    """Put the weights to sample with into a network: those of `Trainer.state`, averaged where there is an
+    average.
+
+    Raises DifrunError when they are of another network.
+    """
+    chosen = {name: tensor for name, tensor in state.items() if name.startswith("network.")}
+    chosen |= {f"network.{name[4:]}": tensor for name, tensor in state.items() if name.startswith("ema.")}
+    copy_by_name({f"network.{name}": tensor for name, tensor in weights_and_buffers(network).items()}, chosen)
+    network.eval()

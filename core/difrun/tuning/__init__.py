@@ -1,0 +1,6 @@
+"""Grids and samplers that are made for one model: the pilot grid, and tuned coefficients."""
+
+from difrun.tuning.pilot import Pilot, pilot
+from difrun.tuning.tune import Tuning, tune
+
+__all__ = ["Pilot", "Tuning", "pilot", "tune"]

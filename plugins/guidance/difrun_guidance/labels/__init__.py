@@ -1,0 +1,1 @@
+"""Guidance to a class."""

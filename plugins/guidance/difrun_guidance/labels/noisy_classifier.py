@@ -1,0 +1,204 @@
+r"""A classifier of noised examples, p_t(class | x_t), trained on process and data of a run and kept in its folder.
+
+Its loss is the cross-entropy −log p(y | x_t, t) of x_t drawn from the process, with log(α/σ) uniform (on processes that
+are not Gaussian the time). The least possible is the entropy of the class given x_t, which p_t(y | x_t) reaches.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from difrun.config import TrainOptions
+from difrun.data import Dataset
+from difrun.errors import DifrunError, Interrupted
+from difrun.guidance import Context
+from difrun.loss import LogSNR, Loss, Uniform
+from difrun.model import LevelEmbedding, ScoreModel
+from difrun.process import GaussianProcess
+from difrun.randomness import Generator, seed_of
+from difrun.storage.tensors import read_tensors, write_tensors
+from difrun.training import Trainer
+
+LogPosterior = Callable[[Tensor, Any], Tensor]
+"""log p_t(class | x_t) at x (n, *shape) and an instant: (n, classes)."""
+
+FILE = "guidance-classifier.safetensors"
+
+FEATURES = 32
+
+TRIAL_STEPS = 2
+"""Steps of a trial, which shows that the classifier can be trained."""
+
+
+class Net(nn.Module):
+    """Logits of the classes from x, as a vector, and a noise level c: two residual blocks between linear layers."""
+
+    def __init__(self, size: int, classes: int, width: int):
+        super().__init__()
+        self.embed = LevelEmbedding(FEATURES)
+        self.levels = nn.Linear(FEATURES, 3 * width)
+        self.first = nn.Linear(size, width)
+        self.blocks = nn.ModuleList(nn.Linear(width, width) for _ in range(2))
+        self.last = nn.Linear(width, classes)
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
+
+    def forward(self, x: Tensor, level: Tensor) -> Tensor:
+        shifts = self.levels(self.embed(level)).chunk(3, dim=1)
+        h = functional.silu(self.first(x.flatten(1)) + shifts[0])
+        for block, shift in zip(self.blocks, shifts[1:], strict=True):
+            h = h + functional.silu(block(h) + shift)
+        return self.last(h)
+
+
+class Classifier:
+    """log p_t(class | x_t), by a network that is given x_t scaled to variance 1 and its noise level.
+
+    The level is ¼ log(σ/α) within the range of the process; where the process is not Gaussian 2t/T − 1.
+    """
+
+    def __init__(self, model: ScoreModel, classes: int, width: int, seed: int):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed_of(seed, "classifier"))
+            self.network: nn.Module = Net(math.prod(model.shape), classes, width)
+        self.process, self.shape = model.process, tuple(model.shape)
+        self.mean, self.data_std = torch.as_tensor(model.mean).float(), model.data_std
+
+    def to(self, device: torch.device | str) -> "Classifier":
+        self.network.to(device)
+        self.mean = self.mean.to(device)
+        return self
+
+    def inputs(self, x: Tensor, at: Any) -> tuple[Tensor, Tensor]:
+        """What the network is given: x, and the level (n,) or (1,)."""
+        if not isinstance(self.process, GaussianProcess):
+            t = torch.as_tensor(at.t, dtype=x.dtype, device=x.device).reshape(-1)
+            return x, 2 * t / self.process.horizon - 1
+        low, high = self.process.lam_range
+        centre = self.process.centre_like(x)
+        size = (at.alpha**2 * self.data_std**2 + at.var) ** -0.5
+        y = (x - centre - at.alpha * (self.mean.to(x.dtype) - centre)) * size
+        if isinstance(at.lam, Tensor):
+            return y, (at.lam.clamp(low, high) / -4).reshape(-1).to(x.dtype)
+        return y, x.new_full((1,), -max(low, min(high, at.lam)) / 4)
+
+    def log_posterior(self, x: Tensor, at: Any) -> Tensor:
+        """(n, classes), differentiable in x; computed in float32, as the network is."""
+        y, level = self.inputs(x, at)
+        return self.network(y.float(), level.float()).log_softmax(1).to(x.dtype)
+
+
+class CrossEntropy(Loss):
+    """−log p(y | x_t, t), in nats; the label comes beside what is drawn (`difrun.training.batches`)."""
+
+    def draw(
+        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        process = model.process
+        if not isinstance(process, GaussianProcess):
+            t = Uniform().sample(process, x0, generator)
+            x, level = model.inputs(process.sample(x0, t, generator), process.at(t, x0.ndim))
+            return {"input": x, "level": t * 2 / process.horizon - 1}
+        at = process.instant(LogSNR().sample(process, x0, generator), x0.ndim)
+        noise = generator.normal(x0) if noise is None else noise
+        x, level = model.inputs(process.diffuse(x0, noise, at), at)
+        return {"input": x, "level": level}
+
+    def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+        logits = model.network(examples["input"], examples["level"])
+        return functional.cross_entropy(logits, examples["label"], reduction="none")
+
+
+def learnt(model: ScoreModel, context: Context, *, steps: int, width: int) -> LogPosterior:
+    """The classifier in the folder of the run, or else one that is trained now, and kept there.
+
+    One that was trained otherwise (steps, width) is replaced. Raises DifrunError where the file is of another process
+    or other data, and Interrupted where the user stops the training.
+    """
+    dataset = context.dataset
+    found = Classifier(model, len(dataset.classes), width, context.seed).to(context.device)
+    of = {"process": told(model.process), "data": fingerprint(dataset)}
+    how = {"steps": str(steps), "width": str(width)}
+    path = None if context.folder is None or context.trial else context.folder / FILE
+    if path is not None and path.is_file() and _restored(found, path, of, how, context):
+        return found.log_posterior
+    _train(found, context, TRIAL_STEPS if context.trial else steps)
+    if path is not None:
+        write_tensors(path, found.network.state_dict(), {**of, **how, "classes": json.dumps(dataset.classes)})
+    return found.log_posterior
+
+
+def _train(classifier: Classifier, context: Context, steps: int) -> None:
+    dataset = context.dataset
+    assert dataset.labels is not None
+    options = TrainOptions(steps=steps, batch=min(512, len(dataset.train)), ema=0.99, warmup=min(100, steps))
+    trainer = Trainer(
+        classifier,
+        CrossEntropy(),
+        dataset.train,
+        attrs.evolve(options, label_dropout=0.0),
+        seed=seed_of(context.seed, "classifier"),
+        note=context.note,
+        labels=dataset.labels,
+        device=context.device,
+    )
+    if not context.trial:
+        context.note(f"guidance 'classifier': a classifier of noised examples is trained, {steps} steps")
+        context.stage("train")
+    trainer.run(report=None if context.trial else context.report, stopping=context.stopping)
+    if trainer.stopped:
+        raise Interrupted(
+            context.folder or Path(),
+            f"Stopped at step {trainer.step} of {steps} of the classifier.",
+            "It is not kept.",
+        )
+    trainer.finish()
+    classifier.network.requires_grad_(False)
+
+
+def _restored(
+    classifier: Classifier, path: Path, of: dict[str, str], how: dict[str, str], context: Context
+) -> bool:
+    """Whether the weights in a file are taken."""
+    tensors, told_by = read_tensors(path)
+    for name, own in of.items():
+        if told_by.get(name) != own:
+            raise DifrunError(
+                f"{path} is a classifier of another {'process' if name == 'process' else 'dataset'}: it was trained on "
+                f"{told_by.get(name, 'something unknown')}, and this run has {own}. Remove it, and one is trained."
+            )
+    if any(told_by.get(name) != value for name, value in how.items()):
+        was = ", ".join(f"{name} {told_by.get(name)}" for name in how)
+        context.note(f"the classifier in {path} was trained with {was}; it is trained anew")
+        return False
+    try:
+        classifier.network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DifrunError(f"{path} does not hold the weights of this classifier. Remove it.") from error
+    classifier.network.requires_grad_(False).eval()
+    return True
+
+
+def told(process: Any) -> str:
+    """A process in words: its class and its options."""
+    cls = type(process)
+    given = attrs.asdict(process, recurse=False) if attrs.has(cls) else {"horizon": process.horizon}
+    return f"{cls.__name__}({', '.join(f'{name}={value}' for name, value in given.items())})"
+
+
+def fingerprint(dataset: Dataset) -> str:
+    """The training data in a word: the name, and a digest of examples and labels."""
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in (dataset.train, dataset.labels):
+        for part in () if tensor is None else tensor.split(4096):  # they may be more than memory holds
+            digest.update(part.contiguous().numpy().tobytes())
+    digest.update(json.dumps(dataset.classes).encode())
+    return f"{dataset.name} ({len(dataset.train)} examples, {digest.hexdigest()})"

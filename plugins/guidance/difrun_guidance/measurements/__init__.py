@@ -1,0 +1,1 @@
+"""Guidance to a measurement y = A x_0 + noise."""

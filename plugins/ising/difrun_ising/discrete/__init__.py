@@ -1,0 +1,1 @@
+"""Processes of finitely many states: spins and strings."""

@@ -1,0 +1,45 @@
+"""TODO."""
+
+import torch
+from torch import Tensor
+
+from difrun.errors import DifrunError
+from difrun_ising.discrete.process import DiscreteProcess
+from difrun_ising.options import CategoricalOptions
+
+
+class Categorical(DiscreteProcess, CategoricalOptions):
+    r"""K categories, one-hot: x_t of shape (n, *sites, K).
+
+    The mask is the zero vector, so that E[x_0 | x_t] is the law of x_0 at every site. `mixing`: uniform, absorbing (the
+    mask alone), or one weight per category.
+    """
+
+    def law(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
+        """π. Raises DifrunError for weights of another number of categories."""
+        pi = torch.zeros(categories + 1, dtype=torch.float64, device=device)
+        if self.mixing == "absorbing":
+            pi[-1] = 1
+        elif self.mixing == "uniform":
+            pi[:-1] = 1 / categories
+        else:
+            weights = torch.tensor(self.mixing, dtype=torch.float64, device=device)
+            if len(weights) != categories:
+                raise DifrunError(f"--process.mixing has {len(weights)} weights for {categories} categories.")
+            pi[:-1] = weights / weights.sum()
+        return pi
+
+    def categories(self) -> int:
+        return len(self.mixing) if isinstance(self.mixing, tuple) else 3
+
+    def sites(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(shape[:-1])
+
+    def states(self, x: Tensor) -> Tensor:
+        return x.double()
+
+    def laws(self, x0: Tensor) -> Tensor:
+        return x0.double().clamp(0, 1)
+
+    def mean(self, weights: Tensor) -> Tensor:
+        return weights[..., :-1]

@@ -1,0 +1,1 @@
+"""Pictures of lattices and of their laws."""

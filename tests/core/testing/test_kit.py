@@ -1,0 +1,319 @@
+"""The conformance kit finds what is wrong: plugins with one known fault per component."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from difrun.testing import affine_moments, conformance
+from difrun.testing.check import CHECKS
+from difrun.testing.collect import collect
+
+PARTS, PROCESS_PARTS, DISCRETE_PARTS = (
+    (Path(__file__).parent / "faulty" / name).read_text("utf-8")
+    for name in ("samplers.py", "processes.py", "discrete.py")
+)
+
+DECLARATION = """
+import attrs
+{imports}
+from attrs.validators import gt
+
+from difrun.api import Component, hookimpl, option
+
+
+@attrs.frozen
+class Scaled:
+    scale: float = option(1.0, "Scale of the step.", gt(0))
+
+
+@attrs.frozen
+class Unexplained:
+    scale: float = option(1.0, "")
+
+
+def component(name, target, options=None, **more):
+    more = {{"provides": (), "requires": (), **more}}
+    extra = () if options is None else (options,)
+    return Component(name, "{parts}:" + target, "One component with a known fault.", *extra, **more)
+
+"""
+
+SAMPLERS = """
+@hookimpl
+def difrun_samplers():
+    names = ["Fine", "OverDeclared", "Hasty", "Rough", "Greedy", "SecretlyRandom", "Global", "Silent", "Remembering",
+             "InPlace", "Quiet", "OnCpu", "OneFormat", "Secretive"]
+    return [component(name.lower(), name, requires={"gaussian", "ode"}) for name in names] + [
+        component("other-default", "OtherDefault", Scaled, requires={"gaussian"}),
+        component("catch-all", "CatchAll", Scaled, requires={"gaussian"}),
+        component("unexplained", "Unexplained", Unexplained, requires={"gaussian"}),
+        component("for-spins", "Missing", requires={"discrete"}),
+    ]
+
+
+@hookimpl
+def difrun_grids():
+    return [component("upward", "upward"), component("short", "short")]
+
+
+@hookimpl
+def difrun_losses():
+    return [component(name, name, requires={"gaussian", "network"}) for name in ("shrunk", "heavy", "deaf")]
+
+
+@hookimpl
+def difrun_models():
+    return [component("bad-reverse", "bad_reverse", provides={"network"})]
+"""
+
+FAULTS = {
+    "sampler:fine": set(),
+    "sampler:overdeclared": {"converges_at_its_declared_order"},
+    "sampler:hasty": {"converges_at_its_declared_order"},
+    "sampler:rough": {"converges_at_its_declared_order"},
+    "sampler:secretive": {
+        "converges_at_its_declared_order",
+        "draws_from_the_law_of_the_data",
+        "evaluates_the_model_as_often_as_declared",
+    },
+    "sampler:greedy": {"evaluates_the_model_as_often_as_declared"},
+    "sampler:secretlyrandom": {"draws_random_numbers_only_if_stochastic", "converges_at_its_declared_order"},
+    "sampler:silent": {"draws_random_numbers_only_if_stochastic"},
+    "sampler:global": {"repeats_itself", "gives_samples_that_do_not_depend_on_their_chunk", "takes_images"},
+    "sampler:quiet": {"draws_from_the_law_of_the_data", "converges_at_its_declared_order"},
+    "sampler:oncpu": {"runs_where_its_tensors_are"},
+    "sampler:other-default": {"has_the_same_defaults_in_both_places"},
+    "sampler:catch-all": {"takes_exactly_its_options", "has_the_same_defaults_in_both_places"},
+    "sampler:unexplained": {"explains_every_option", "is_documented"},
+    "grid:upward": {"runs_from_the_horizon_to_t_min"},
+    "grid:short": {"runs_from_the_horizon_to_t_min"},
+    "loss:shrunk": {"is_least_for_the_exact_model"},
+    "loss:heavy": {"weighs_errors_as_declared"},
+    "loss:deaf": {"trains_on_the_mean_of_its_values", "weighs_errors_as_declared"},
+    "model:bad-reverse": {"reverses_as_autograd_does"},
+}
+"""Component -> the rules that it breaks, and no others."""
+
+AT_LEAST = {
+    "sampler:remembering": {"repeats_itself"},
+    "sampler:inplace": {"repeats_itself"},
+    "sampler:oneformat": {"takes_one_step_and_one_example"},
+    "sampler:for-spins": {"is_documented"},
+}
+"""Component -> rules that it breaks among others."""
+
+
+def declare(site, dist, hooks, parts, imports=""):
+    module = dist.replace("-", "_")
+    site.module(f"{module}_parts", parts)
+    site.add(dist, DECLARATION.format(imports=imports, parts=f"{module}_parts") + hooks)
+
+
+def failures(dist):
+    """Component or "distribution" -> names of the checks that fail."""
+    found = {}
+    for case in collect(dist)[0]:
+        subject, _, name = case.id.rpartition("-")
+        found.setdefault(subject, set())
+        try:
+            case.check.run(case.subject)
+        except pytest.skip.Exception as skip:
+            found[subject].add(f"skipped: {name}: {skip}")
+        except (Exception, pytest.fail.Exception):
+            found[subject].add(name)
+    return found
+
+
+def test_each_fault_breaks_its_rule_and_no_other(site):
+    declare(site, "difrun-faulty", SAMPLERS, PARTS, imports="import numpy")
+    seen = failures("difrun-faulty")
+    assert {name: seen[name] for name in FAULTS} == FAULTS
+    for name, rules in AT_LEAST.items():
+        assert rules <= seen[name], name
+    rules = {"declares_itself_without_torch", "depends_on_a_range_of_difrun", "imports_only_what_it_declares"}
+    assert seen["distribution"] == rules  # it requires nothing, and imports difrun, attrs, numpy and torch
+    only_general = [
+        case.id for case in collect("difrun-faulty")[0] if case.id.startswith("sampler:for-spins-")
+    ]
+    assert "sampler:for-spins-converges_at_its_declared_order" not in only_general
+
+
+PROCESSES = """
+@hookimpl
+def difrun_processes():
+    names = ["Fine", "NoGradient", "WrongBridge", "Growing", "SharedNoise", "Late", "WideDensity",
+             "LoudDiffuse", "Tardy", "Doubled", "Misread"]
+    return [component(name.lower(), name, provides={"gaussian", "sde", "ode"}) for name in names]
+"""
+
+
+def test_wrong_processes_are_found(site):
+    declare(site, "difrun-skewed", PROCESSES, PROCESS_PARTS)
+    seen = failures("difrun-skewed")
+    assert seen["process:fine"] == set()
+    assert {"moments_obey_the_sde", "fields_of_an_instant_agree"} & seen["process:nogradient"]
+    assert seen["process:wrongbridge"] == {"bridges_belong_to_the_marginals"}
+    assert {"log_snr_strictly_decreases", "moments_obey_the_sde"} <= seen["process:growing"]
+    assert "paths_have_the_joint_law" in seen["process:sharednoise"]
+    assert "samples_follow_the_marginals" not in seen["process:sharednoise"]
+    assert "marginals_start_at_the_data" in seen["process:late"]
+    assert seen["process:widedensity"] == {"density_is_that_of_the_noised_data"}
+    assert {"bounds_the_likelihood_without_a_gap", "samples_follow_the_marginals"} <= seen[
+        "process:louddiffuse"
+    ]
+    assert {"has_the_likelihood_of_the_law", "time_at_inverts_the_log_snr"} <= seen["process:tardy"]
+    assert seen["process:doubled"] == {"time_at_answers_in_kind"}
+    assert seen["process:misread"] == {"means_the_same_by_every_parameterisation"}
+
+
+DISCRETE_FAULTS = {
+    "fine": set(),
+    "averaged": {"bridges_average_over_the_data"},
+    "blind": {"bridges_are_bayes", "bridges_average_over_the_data"},
+    "loud": {"draws_follow_the_kernel"},
+    "scattered": {"joint_paths_follow_the_kernels"},
+    "warm": {"prior_is_the_noised_data"},
+    "drifting": {"one_law_is_stationary"},
+    "hasty": {"rates_are_the_derivative_of_the_kernel"},
+    "global": {"draws_by_its_generator_alone"},
+    "tensorsonly": {"gives_numpy_for_numpy"},
+}
+"""Discrete process -> the rules that it breaks, and no others."""
+
+DISCRETE_AT_LEAST = {
+    "bare": "names_a_small_system",
+    "twice": "names_a_small_system",
+    "leaky": "kernels_are_laws",
+    "aging": "kernels_compose",
+    "inplace": "draws_by_its_generator_alone",
+}
+"""Discrete process -> the rule that it breaks among others, as it cannot but."""
+
+DISCRETE = f"""
+@hookimpl
+def difrun_processes():
+    names = {[*DISCRETE_FAULTS, *DISCRETE_AT_LEAST]}
+    classes = dict(inplace="InPlace", tensorsonly="TensorsOnly")
+    return [component(name, classes.get(name, name.title()), provides={{"discrete"}}) for name in names]
+"""
+
+
+def test_wrong_discrete_processes_are_found(site):
+    declare(site, "difrun-flipped", DISCRETE, DISCRETE_PARTS)
+    seen = failures("difrun-flipped")
+    assert {name: seen[f"process:{name}"] for name in DISCRETE_FAULTS} == DISCRETE_FAULTS
+    for name, rule in DISCRETE_AT_LEAST.items():
+        assert rule in seen[f"process:{name}"], name
+    assert set().union(*DISCRETE_FAULTS.values(), DISCRETE_AT_LEAST.values()) == {
+        check.name for check in CHECKS if check.provides == {"discrete"}
+    }
+
+
+METRICS = """
+@hookimpl
+def difrun_metrics():
+    return [component(name, name, requires={"real"}) for name in ("gap", "upside", "absent")]
+"""
+
+METRIC_PARTS = """
+from difrun.metric import Reading, reads
+
+
+@reads({"gap": Reading("lower")})
+def gap(samples, reference, *, generator):
+    \"\"\"Distance of the means.\"\"\"
+    return {"gap": float((samples.mean(0) - reference.mean(0)).norm())}
+
+
+@reads({"gap": Reading("higher")})
+def upside(samples, reference, *, generator):
+    \"\"\"Distance of the means, declared to be better the larger it is.\"\"\"
+    return gap(samples, reference, generator=generator)
+
+
+@reads({"width": Reading("lower")})
+def absent(samples, reference, *, generator):
+    \"\"\"Declares a number that it does not return.\"\"\"
+    return gap(samples, reference, generator=generator)
+"""
+
+
+def test_metrics_with_wrong_declarations_are_found(site):
+    declare(site, "difrun-turned", METRICS, METRIC_PARTS)
+    seen = failures("difrun-turned")
+    assert seen["metric:gap"] == set()
+    assert seen["metric:upside"] == seen["metric:absent"] == {"declares_the_side_that_is_worse"}
+
+
+def test_there_must_be_something_to_check(site):
+    """No component, a broken plugin, an unknown distribution or expected failure: an error while collecting."""
+    declare(site, "difrun-empty", "", "")
+    site.add("difrun-torn", "import not_installed_anywhere")
+    declare(
+        site,
+        "difrun-grids",
+        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
+        PARTS,
+    )
+    for dist, message in (
+        ("difrun-empty", "offers no component"),
+        ("difrun-torn", "not_installed_anywhere"),
+        ("difrun-nowhere", "not installed"),
+    ):
+        with pytest.raises(pytest.UsageError, match=message):
+            conformance(dist)
+    with pytest.raises(pytest.UsageError, match="tests that do not exist: grid:short-no_such_rule"):
+        conformance("difrun-grids", {"grid:short-no_such_rule": "why"})
+
+
+def test_one_line_makes_named_tests_and_strict_xfails(site):
+    """The parametrised test has one readable, unique id per rule and component, and says how many there are."""
+    declare(
+        site,
+        "difrun-grids",
+        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
+        PARTS,
+    )
+    expected = {"grid:short-runs_from_the_horizon_to_t_min": "one time is missing"}
+    (site.folder / "test_it.py").write_text(
+        "from difrun.testing import conformance\n"
+        f"test_conformance = conformance('difrun_grids', expected_failures={expected!r})\n"
+    )
+    result = site.python(
+        "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
+    )
+    assert "difrun-grids 0.1.0: 14 checks of 1 component\n" in result.stdout, result.stdout + result.stderr
+    assert "2 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
+    assert "depends_on_a_range_of_difrun" in result.stdout
+    assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout
+    ids = [case.id for case in collect("difrun-grids")[0]]
+    assert len(set(ids)) == len(ids) == 14
+
+
+def test_exact_moments_need_a_map_that_is_affine():
+    """Mean and variance of 3 + 2z_1 − z_2 are 3 and 5; products, squares and norms of noise are refused."""
+
+    def draws(generator, n, count=2):
+        return [generator.normal(torch.zeros(n, 1, dtype=torch.float64)) for _ in range(count)]
+
+    def affine(generator, n):
+        first, second = draws(generator, n)
+        return 3 + 2 * first - second
+
+    mean, var = affine_moments(affine, 2)
+    assert (mean.item(), var.item()) == (3.0, 5.0)
+
+    def product(generator, n):
+        first, second = draws(generator, n)
+        return first + second + 0.1 * first * second
+
+    def square(generator, n):
+        first, second = draws(generator, n)
+        return first + 0.1 * second**2
+
+    for other in (product, square):
+        with pytest.raises(ValueError, match="not affine in its noise"):
+            affine_moments(other, 2)
+    with pytest.raises(ValueError, match="2 draws of 3 rows were promised"):
+        affine_moments(lambda generator, n: sum(draws(generator, n, 3)), 2)

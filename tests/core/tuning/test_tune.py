@@ -1,0 +1,233 @@
+"""Tuning: the differentiable sampler is the sampler, and what is found is nearer on noise that it has not seen."""
+
+import importlib
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from difrun.builtin.options import TUNABLE
+from difrun.data import GaussianMixture
+from difrun.errors import DifrunError
+from difrun.grid import cosine, linear
+from difrun.model import MLP, ExactMixture, NetworkModel, spread
+from difrun.randomness import seed_of
+from difrun.sampler import Adams, integrate
+from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
+from difrun.tuning import Tuning, pilot, tune
+from difrun.tuning.tune import Solver, carried, fine
+from difrun.tuning.tuned import Tuned, tuned
+
+TUNE = importlib.import_module("difrun.tuning.tune")  # `difrun.tuning.tune` is the function
+
+
+class MovedVP(ReferenceVP):
+    centre = (1.0, -2.0)
+
+
+def square() -> GaussianMixture:
+    """Four Gaussians of standard deviation 0.1 at the corners of a square."""
+    means = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]], dtype=torch.float64)
+    return GaussianMixture([0.25] * 4, means, [0.01] * 4)
+
+
+@pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE(), MovedVP()])
+def test_the_differentiable_sampler_is_adams(process):
+    """On the pilot grid, with the weights of adams and with free ones that have not moved, to 1e-10."""
+    model = ExactMixture(two_gaussians(), process)
+    noise, _ = fine(model, 8, 0)
+    solver = Solver(model, pilot(model, 8))
+    expected = integrate(Adams(), model, noise, pilot(model, 8))
+    with torch.no_grad():
+        torch.testing.assert_close(solver.run(noise), expected, rtol=1e-8, atol=1e-10)
+        solver.free_weights()
+        torch.testing.assert_close(solver.run(noise), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(carried(model, noise, *solver.state()), expected, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE(), MovedVP()])
+def test_changed_weights_are_used_as_they_were_searched(process):
+    """Any grid and any changes, on data with principal axes: the search, `carried` and `tuned` carry noise alike."""
+    model = ExactMixture(two_gaussians(), process)
+    assert model.principal is not None
+    noise, _ = fine(model, 8, 0)
+    solver, generator = Solver(model, pilot(model, 6)), torch.Generator().manual_seed(0)
+    solver.free_weights()
+    # σ_d and the deviations along the two axes, from the covariance
+    variances = np.linalg.eigvalsh(model.mixture.cov.numpy())
+    logs = 0.5 * np.log(variances / variances.mean())
+    along = solver.frame.along_axes(torch.tensor([[2.0, -1.0], [10.0, 3.0]], dtype=torch.float64))
+    np.testing.assert_allclose(along, np.stack([2 + 10 * logs, -1 + 3 * logs], 1), rtol=1e-12)
+    assert [tuple(p.shape) for p in solver.parameters[1:5]] == [(2, 0), (2, 1), (2, 2), (2, 2)]
+    with torch.no_grad():
+        before = solver.run(noise)
+        for parameter in solver.parameters:
+            parameter += 0.02 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        expected = solver.run(noise)
+    assert float((expected - before).abs().median()) > 1e-3
+    times, changes = solver.state()
+    torch.testing.assert_close(carried(model, noise, times, changes), expected, rtol=1e-7, atol=1e-9)
+    model.tunings = {6: Tuning(times, changes, 0.0, 0.0, 0.0, 0.0, 8)}
+    found = integrate(Tuned(), model, noise, tuned(model, 6))
+    torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
+
+
+def test_labelled_data_are_searched_with_their_classes():
+    """A few trajectories that tell how weights act are of the classes that all of them have."""
+    model = ExactMixture(two_gaussians(), ReferenceVE(), torch.tensor([0, 1]))
+    model.shares = (0.3, 0.7)
+    noise, _ = fine(model, 40, 0)
+    solver = Solver(model, pilot(model, 4))
+    labelled = integrate(Adams(), model.given(spread(model.shares, 40)), noise, pilot(model, 4))
+    with torch.no_grad():
+        torch.testing.assert_close(solver.run(noise), labelled, rtol=1e-8, atol=1e-10)
+        torch.testing.assert_close(solver.run(noise[:8]), labelled[:8], rtol=1e-8, atol=1e-10)
+    assert tune(model, 4, iterations=10, trajectories=32, free_weights=True).error < 1
+
+
+@pytest.mark.parametrize("law", [square(), two_gaussians()], ids=["round", "long"])
+@pytest.mark.parametrize("process", [ReferenceVP(), MovedVP()])
+def test_the_gradient_is_that_of_finite_differences(process, law):
+    """In every increment of the grid and every weight, on round data and on long ones, to 1e-5 of the largest."""
+    model = ExactMixture(law, process)
+    noise, truth = fine(model, 16, 0)
+    solver = Solver(model, pilot(model, 5))
+    solver.free_weights()
+    loss = solver.loss(solver.run(noise), truth)
+    gradients = torch.autograd.grad(loss, solver.parameters, allow_unused=True)
+    largest = max(float(gradient.abs().max()) for gradient in gradients if gradient is not None)
+    for parameter, gradient in zip(solver.parameters, gradients, strict=True):
+        if gradient is None:
+            assert parameter.numel() == 0
+            continue
+        for k in np.ndindex(*parameter.shape):
+            values = []
+            for sign in (1, -1):
+                with torch.no_grad():
+                    parameter[k] += sign * 1e-5
+                    values.append(float(solver.loss(solver.run(noise), truth)))
+                    parameter[k] -= sign * 1e-5
+            numeric = (values[0] - values[1]) / 2e-5
+            assert float(gradient[k]) == pytest.approx(numeric, abs=1e-5 * largest)
+
+
+def test_a_tuned_grid_gains_and_free_weights_gain_more():
+    """Six steps on eight modes: on unseen noise the median falls 3 times by the grid, and then by more than a half."""
+    angles = torch.arange(8, dtype=torch.float64) * math.pi / 4
+    means = 2.8 * torch.stack([angles.cos(), angles.sin()], 1)
+    model = ExactMixture(GaussianMixture([0.125] * 8, means, [0.0256] * 8), ReferenceVE())
+    grid = tune(model, 6, iterations=30, trajectories=512)
+    free = tune(model, 6, iterations=100, trajectories=512, free_weights=True)
+    assert grid.changes is None
+    assert free.changes is not None
+    assert grid.before == free.before
+    assert grid.median < grid.median_before / 3
+    assert free.median < grid.median / 2
+    assert free.error < grid.error < grid.before
+    learnt, _ = fine(model, 512, seed_of(0, "tune"))
+    noise, truth = fine(model, 1024, seed_of(0, "tune", "held out"))
+    assert not torch.isin(noise[:, 0], learnt[:, 0]).any()
+    radius = float(truth.square().sum(1).mean().sqrt())
+    assert 2.6 < radius < 3
+    for tuning in (grid, free):
+        error = carried(model, noise, tuning.times, tuning.changes) - truth
+        assert tuning.median == pytest.approx(float(error.square().sum(1).median().sqrt()) / radius, rel=1e-6)
+        assert tuning.trajectories == 1024
+        assert tuning.error == pytest.approx(float(error.square().sum(1).mean().sqrt()) / radius, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("shape", "steps", "free", "expected"),
+    [
+        ((2,), 5, True, (4096, 150)),
+        ((2,), 8, True, (3072, 150)),
+        ((16,), 12, True, (2048, 125)),
+        ((17,), 8, True, (768, 150)),
+        ((17,), 20, True, (512, 75)),
+        ((17,), 60, False, (512, 40)),
+    ],
+)
+def test_how_much_is_learnt_from_and_how_long(monkeypatch, shape, steps, free, expected):
+    """Trajectories and iterations by default, as docs and --help tell."""
+
+    class Enough(Exception):
+        pass
+
+    def searched(model, steps, free, iterations, task, watch):
+        raise Enough(len(task[0]), iterations)
+
+    monkeypatch.setattr(TUNE, "fine", lambda model, n, seed: (torch.zeros(n), torch.zeros(n)))
+    monkeypatch.setattr(TUNE, "_searched", searched)
+    with pytest.raises(Enough) as raised:
+        tune(SimpleNamespace(shape=shape), steps, free_weights=free)
+    assert raised.value.args == expected
+
+
+def test_what_is_nearest_on_other_trajectories_is_kept(monkeypatch):
+    """Of four grids of five steps; asked on 2048 trajectories that are neither learnt from nor measured on."""
+    model, asked = ExactMixture(square(), ReferenceVP()), []
+    good = pilot(model, 5, Adams())
+    bad = [linear(model.process, 5), cosine(model.process, 5)]
+    found = [(times, None) for times in (bad[0], good, bad[1], bad[0])]
+    errors = []
+    noise, truth = fine(model, 256, 5)
+    for times, _ in found:
+        errors.append(float((carried(model, noise, times, None) - truth).norm(dim=1).clamp(max=0.1).mean()))
+    assert min(errors[0], errors[2]) > 2 * errors[1]
+
+    def recorded(model, n, seed):
+        asked.append((n, seed))
+        return fine(model, n, seed)
+
+    monkeypatch.setattr(TUNE, "fine", recorded)
+    monkeypatch.setattr(TUNE, "_searched", lambda *given: found)
+    tuning = tune(model, 5, trajectories=64)
+    assert tuning.times == good
+    assert tuning.before > 1.5 * tuning.error
+    assert [n for n, _ in asked] == [64, 2048, 128]
+    assert len({seed for _, seed in asked}) == 3
+
+
+def test_tuning_is_repeatable_and_leaves_the_weights_of_the_network_alone():
+    network = MLP((2,), width=8, depth=1, features=4)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in network.parameters():
+        parameter.data = 0.5 * torch.randn(parameter.shape, generator=generator)
+    before = [parameter.clone() for parameter in network.parameters()]
+    model = NetworkModel(network, ReferenceVP(), (2,), mean=torch.zeros(2), var=torch.ones(2))
+    state = torch.random.get_rng_state()
+    first, again = (tune(model, 4, iterations=10, trajectories=32, free_weights=True) for _ in range(2))
+    assert first == again
+    assert first.median <= first.median_before
+    assert torch.equal(torch.random.get_rng_state(), state)
+    for parameter, old in zip(network.parameters(), before, strict=True):
+        assert torch.equal(parameter, old)
+        assert parameter.grad is None
+
+
+def test_sampler_and_grid_use_what_was_tuned_and_refuse_what_was_not():
+    model = ExactMixture(square(), ReferenceVP())
+    tuning = tune(model, 5, iterations=10, trajectories=32, free_weights=True)
+    noise, _ = fine(model, 8, 7)
+    model.tunings = {5: tuning}
+    assert tuned(model, 5) == tuning.times
+    expected = carried(model, noise, tuning.times, tuning.changes)
+    torch.testing.assert_close(integrate(Tuned(), model, noise, tuned(model, 5)), expected, rtol=0, atol=0)
+    with pytest.raises(
+        DifrunError, match=r"Nothing is tuned for 6 steps of this model; tuned are 5\. 'difrun tune"
+    ):
+        tuned(model, 6)
+    with pytest.raises(DifrunError, match="--grid tuned"):
+        integrate(Tuned(), model, noise, pilot(model, 5))
+    long = ExactMixture(two_gaussians(), ReferenceVP())
+    long.tunings = {5: tuning}
+    with pytest.raises(DifrunError, match=r"for a model of other data.*tune again"):
+        integrate(Tuned(), long, noise, tuned(long, 5))
+    for steps, many in ((1, "1 step"), (61, "61 steps")):
+        with pytest.raises(DifrunError, match=f"tuned for {many} of this model.* is for 2 to 60 steps"):
+            tuned(model, steps)
+    assert (TUNABLE[0], TUNABLE[-1]) == (2, 60)
+    with pytest.raises(DifrunError, match="2 to 60 steps, not 1"):
+        tune(model, 1)
