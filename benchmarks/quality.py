@@ -50,9 +50,9 @@ TUNED_UP_TO = 20
 Run = Callable[[Denoiser, Tensor, int], Tensor]
 
 
-def default(law: GaussianMixture) -> Run:
+def default(distribution: GaussianMixture) -> Run:
     """`adams` on the grid `pilot`, on a process that ends where nothing of the data is left to resolve."""
-    model = ExactMixture(law, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
+    model = ExactMixture(distribution, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
 
     def run(denoiser: Denoiser, z: Tensor, calls: int) -> Tensor:
         sampler = Adams()
@@ -61,9 +61,9 @@ def default(law: GaussianMixture) -> Run:
     return run
 
 
-def classic(law: GaussianMixture, sampler: Sampler) -> Run:
+def classic(distribution: GaussianMixture, sampler: Sampler) -> Run:
     """Another sampler on the grid `rho` of the process edm as it comes, down to σ = 0.002."""
-    model = ExactMixture(law, EDM())
+    model = ExactMixture(distribution, EDM())
 
     def run(denoiser: Denoiser, z: Tensor, calls: int) -> Tensor:
         assert sampler.evaluations
@@ -86,9 +86,9 @@ def counted(model: ExactMixture, denoiser: Denoiser, run: Callable[[Counted], Te
     return x
 
 
-def tuned(law: GaussianMixture, calls: int) -> tuple[Run, float]:
+def tuned(distribution: GaussianMixture, calls: int) -> tuple[Run, float]:
     """The tuned sampler for so many evaluations, and the seconds that tuning took."""
-    model = ExactMixture(law, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
+    model = ExactMixture(distribution, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
     start = time.perf_counter()
     found = tune(model, calls, free_weights=True)
     took = time.perf_counter() - start
@@ -103,17 +103,17 @@ class Bench:
     """One target with its noise and endpoints: runs solvers and measures them."""
 
     def __init__(self, name: str, n: int, seeds: int, folder: Path):
-        self.law = TARGETS[name]()
+        self.distribution = TARGETS[name]()
         self.sets = seeds
         parts = [targets.reference(name, n, seed, folder) for seed in range(seeds)]
         self.z, self.exact = (torch.cat(part) for part in zip(*parts, strict=True))
 
     def measure(self, run: Run, calls: int) -> Error:
-        denoiser = Denoiser(self.law)
+        denoiser = Denoiser(self.distribution)
         x = run(denoiser, self.z, calls)
         if not 0 < denoiser.calls <= calls:
             raise RuntimeError(f"{denoiser.calls} calls of the denoiser; {calls} were allowed")
-        return targets.error(self.law, x, self.exact, self.sets)
+        return targets.error(self.distribution, x, self.exact, self.sets)
 
 
 def rows_of(
@@ -122,10 +122,10 @@ def rows_of(
     """Measure one target and print its two tables."""
     bench = Bench(name, arguments.n, arguments.seeds, folder)
     ours = {
-        "adams": default(bench.law),
-        "Heun": classic(bench.law, Heun()),
-        "dpmpp-2m": classic(bench.law, Multistep2()),
-        "Euler": classic(bench.law, Euler()),
+        "adams": default(bench.distribution),
+        "Heun": classic(bench.distribution, Heun()),
+        "dpmpp-2m": classic(bench.distribution, Multistep2()),
+        "Euler": classic(bench.distribution, Euler()),
     }
     summary, spread = [], []
     for calls in budgets:
@@ -133,7 +133,7 @@ def rows_of(
         found = {title: bench.measure(run, calls) for title, run in ours.items()}
         took = ""
         if arguments.tuned and calls <= TUNED_UP_TO:
-            run, seconds = tuned(bench.law, calls)
+            run, seconds = tuned(bench.distribution, calls)
             found["tuned"], took = bench.measure(run, calls), f"{seconds:.0f} s"
         theirs = [(bench.measure(solver.run, calls), solver) for solver in solvers]
         label = "not run"

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from difrun.grid import rho
 from difrun.model import NetworkModel
 from difrun.sampler import Adams, Euler, Heun, integrate
-from difrun.sampler.multistep import Row
+from difrun.sampler.multistep import StepWeights
 from difrun_edm.dpmpp import Multistep2
 from difrun_ou.process import OrnsteinUhlenbeck
 
@@ -102,7 +102,7 @@ def bare_dpmpp_2m(network: nn.Module, x: Tensor, times: Sequence[float]) -> Tens
     return x
 
 
-def bare_adams(rows: Sequence[Row]) -> Callable[[nn.Module, Tensor, Sequence[float]], Tensor]:
+def bare_adams(rows: Sequence[StepWeights]) -> Callable[[nn.Module, Tensor, Sequence[float]], Tensor]:
     """Adams in y = x/S, S² = α² + σ², with q = (σ/S) x/α − (S/α) ε, and weights computed beforehand."""
 
     @torch.no_grad()
@@ -125,7 +125,7 @@ def bare_adams(rows: Sequence[Row]) -> Callable[[nn.Module, Tensor, Sequence[flo
     return run
 
 
-def adams_rows(model: NetworkModel, times: Sequence[float]) -> list[Row]:
+def adams_rows(model: NetworkModel, times: Sequence[float]) -> list[StepWeights]:
     sampler = Adams()
     return sampler.rows(sampler.frame(model), model.process.instants(times))
 

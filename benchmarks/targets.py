@@ -1,4 +1,4 @@
-"""Three data laws whose score is known, and where the probability flow carries noise to, to eight digits.
+"""Three data distributions whose score is known, and where the probability flow carries noise to, to eight digits.
 
 Everything is in the coordinates z = x/α against the noise level σ = σ_t/α_t, in which the flow is
 
@@ -80,12 +80,12 @@ TARGETS: dict[str, Callable[[], GaussianMixture]] = {"gmm8": gmm8, "rings64": ri
 class Denoiser:
     """E[x_0 | z, σ] of a mixture, as every library is given it; it counts its calls."""
 
-    law: GaussianMixture
+    distribution: GaussianMixture
     calls: int = 0
     model: ExactMixture = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.model = ExactMixture(self.law, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
+        self.model = ExactMixture(self.distribution, EDM(sigma_max=SIGMA_MAX, noise_floor=END))
 
     def __call__(self, z: Tensor, sigma: float) -> Tensor:
         self.calls += 1
@@ -93,25 +93,25 @@ class Denoiser:
         return self.model.predict(z, self.model.process.at(min(float(sigma), SIGMA_MAX)), "x0")
 
 
-def radius(law: GaussianMixture) -> float:
+def radius(distribution: GaussianMixture) -> float:
     """The root mean square distance of the data from 0."""
-    return math.sqrt(float(law.var.sum() + law.mean.square().sum()))
+    return math.sqrt(float(distribution.var.sum() + distribution.mean.square().sum()))
 
 
-def start(law: GaussianMixture, n: int, seed: int) -> Tensor:
+def start(distribution: GaussianMixture, n: int, seed: int) -> Tensor:
     """z = 80 ε (n, d)."""
     random = torch.Generator().manual_seed(seed)
-    return SIGMA_MAX * torch.randn(n, law.dim, generator=random, dtype=torch.float64)
+    return SIGMA_MAX * torch.randn(n, distribution.dim, generator=random, dtype=torch.float64)
 
 
-def endpoints(law: GaussianMixture, z: Tensor, rtol: float = 1e-9) -> Tensor:
+def endpoints(distribution: GaussianMixture, z: Tensor, rtol: float = 1e-9) -> Tensor:
     """Where the probability flow carries z (n, d) from σ = 80 to 0: DOP853 with the relative tolerance rtol.
 
     With c the mean variance of the data, y = z/√(c + σ²), which is of the size of one throughout, is integrated against
     v = asinh(σ/κ). As σ → 0 the slope (z − E[x_0])/σ vanishes; the last stretch, from END, is a step of Euler's method.
     """
-    model = Denoiser(law)
-    c = float(law.var.mean())
+    model = Denoiser(distribution)
+    c = float(distribution.var.mean())
 
     def slope(v: float, flat: np.ndarray) -> np.ndarray:
         sigma = KNEE * math.sinh(v)
@@ -132,21 +132,21 @@ def endpoints(law: GaussianMixture, z: Tensor, rtol: float = 1e-9) -> Tensor:
 
 def reference(name: str, n: int, seed: int, folder: Path) -> tuple[Tensor, Tensor]:
     """Noise z and its endpoints (n, d), computed once and kept in the folder."""
-    law = TARGETS[name]()
-    z = start(law, n, seed)
+    distribution = TARGETS[name]()
+    z = start(distribution, n, seed)
     file = folder / f"{name}-{n}-{seed}.npy"
     if not file.exists():
-        np.save(file, endpoints(law, z).numpy())
+        np.save(file, endpoints(distribution, z).numpy())
     return z, torch.from_numpy(np.load(file))
 
 
-def component(law: GaussianMixture, x: Tensor) -> Tensor:
+def component(distribution: GaussianMixture, x: Tensor) -> Tensor:
     """The component of the mixture that each x (n, d) most likely comes from; shape (n,)."""
-    gap = x[:, None] - law.means
-    if law.eigenvectors is not None:
-        gap = torch.einsum("nki,kij->nkj", gap, law.eigenvectors)
-    energy = (gap.square() / law.eigenvalues + law.eigenvalues.log()).sum(2)
-    return (law.weights.log() - 0.5 * energy).argmax(1)
+    gap = x[:, None] - distribution.means
+    if distribution.eigenvectors is not None:
+        gap = torch.einsum("nki,kij->nkj", gap, distribution.eigenvectors)
+    energy = (gap.square() / distribution.eigenvalues + distribution.eigenvalues.log()).sum(2)
+    return (distribution.weights.log() - 0.5 * energy).argmax(1)
 
 
 @attrs.frozen
@@ -161,9 +161,9 @@ class Error:
     strayed: float
 
 
-def error(law: GaussianMixture, x: Tensor, exact: Tensor, sets: int) -> Error:
+def error(distribution: GaussianMixture, x: Tensor, exact: Tensor, sets: int) -> Error:
     """Of x (sets · n, d), which lie set after set."""
-    distances = ((x - exact).norm(dim=1) / radius(law)).view(sets, -1)
-    strayed = (component(law, x) != component(law, exact)).double().view(sets, -1).mean(1)
+    distances = ((x - exact).norm(dim=1) / radius(distribution)).view(sets, -1)
+    strayed = (component(distribution, x) != component(distribution, exact)).double().view(sets, -1).mean(1)
     parts = distances.square().mean(1).sqrt(), distances.median(dim=1).values, strayed
     return Error(*(float(part.quantile(0.5)) for part in parts))

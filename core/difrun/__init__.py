@@ -30,8 +30,8 @@ __all__ = ["__version__", "compare", "get_registry", "refresh", "reopen", "resol
 if TYPE_CHECKING:
     from difrun.config.plan import resolve
     from difrun.plugin.registry import get_registry, refresh
-    from difrun.runs import reopen, start
     from difrun.runs.compare.compare import compare
+    from difrun.runs.start import reopen, start
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from difrun.listener import Listener
 from difrun.model import ExactMixture
 from difrun.plugin import registry
 from difrun.randomness import Generator, seed_of
-from difrun.runs.build import grid_times, made
+from difrun.runs.build import grid_times, instantiate
 from difrun.sampler import generate
 
 from .support import difrun, paused, plugin, without_pictures
@@ -47,7 +47,7 @@ LAW = GaussianMixture([1.0], [{MEAN}], [{COV}])
 
 def tilted(*, seed):
     train, held_out = (LAW.sample(500, torch.Generator().manual_seed(seed + k)) for k in (0, 1))
-    return Dataset(name="tilted", train=train, held_out=held_out, fresh=LAW.sample, law=LAW)
+    return Dataset(name="tilted", train=train, held_out=held_out, fresh=LAW.sample, distribution=LAW)
 
 
 class Burst(Sampler):
@@ -87,20 +87,20 @@ def lines_of(folder):
 
 def endpoints(plan, n):
     """Closed form: the flow of one Gaussian is linear, x_T − E[x_T] = S_T z to x_0 − E[x_0] = S_0 z."""
-    process = made(plan.process)
-    law = GaussianMixture([1.0], [MEAN], [COV])
+    process = instantiate(plan.process)
+    distribution = GaussianMixture([1.0], [MEAN], [COV])
     noise = process.prior(
         (n, 2),
-        mean=law.mean,
-        var=law.var,
+        mean=distribution.mean,
+        var=distribution.var,
         generator=Generator(seed_of(plan.seed, "samples")),
         dtype=torch.float32,
     ).double()
-    values, axes = torch.linalg.eigh(law.covs[0])
+    values, axes = torch.linalg.eigh(distribution.covs[0])
     start, end = process.at(process.horizon), process.at(process.t_min)
     gain = ((end.alpha**2 * values + end.var) / (start.alpha**2 * values + start.var)).sqrt()
-    true = end.alpha * law.mean + (noise - start.alpha * law.mean) @ (axes * gain) @ axes.T
-    return law, process, true
+    true = end.alpha * distribution.mean + (noise - start.alpha * distribution.mean) @ (axes * gain) @ axes.T
+    return distribution, process, true
 
 
 def test_distances_from_exact_are_those_from_the_closed_form_and_fall_with_the_order(folder):
@@ -112,8 +112,8 @@ def test_distances_from_exact_are_those_from_the_closed_form_and_fall_with_the_o
         {"process": "ou", "dataset": "tilted", "model": "exact", "metric": ["sliced-w2"]},
         {"sample": {"n": 300, "chunk": 128}, "": {"seed": 3, "threads": 1}},
     )
-    law, process, true = endpoints(plan, 300)
-    size = radius(made(plan.dataset, seed=seed_of(3, "dataset")).var)
+    distribution, process, true = endpoints(plan, 300)
+    size = radius(instantiate(plan.dataset, seed=seed_of(3, "dataset")).var)
     assert size == pytest.approx(1.5**0.5, rel=0.1)
     for sampler, counts in steps.items():
         grid = "logsnr" if sampler == "dpmpp-2m" else "pilot"
@@ -121,10 +121,12 @@ def test_distances_from_exact_are_those_from_the_closed_form_and_fall_with_the_o
         errors = []
         for row in found.rows:
             times = grid_times(
-                package.resolve({"process": "ou", "grid": grid}).grid, ExactMixture(law, process), row.steps
+                package.resolve({"process": "ou", "grid": grid}).grid,
+                ExactMixture(distribution, process),
+                row.steps,
             )
-            method = made(package.resolve({"process": "ou", "sampler": sampler}).sampler)
-            x = generate(method, ExactMixture(law, process), 300, times, seed=seed_of(3, "samples"))
+            method = instantiate(package.resolve({"process": "ou", "sampler": sampler}).sampler)
+            x = generate(method, ExactMixture(distribution, process), 300, times, seed=seed_of(3, "samples"))
             gaps = (x.double() - true).square().sum(1)
             # Up to rounding in float32, in which samples are drawn.
             assert row.exact.rms == pytest.approx(float(gaps.mean().sqrt()) / size, rel=1e-2, abs=5e-6)
@@ -153,7 +155,7 @@ def test_counted_evaluations_are_the_declared_ones_for_every_sampler(folder):
             assert row["evaluations"] is None
             assert "40 of 40 samples are not finite" in row["problem"]
             continue
-        method = made(package.resolve({"process": plan.process.name, "sampler": name}).sampler)
+        method = instantiate(package.resolve({"process": plan.process.name, "sampler": name}).sampler)
         declared = method.evaluations_in(steps)
         if declared is None:  # it is decided by each sample, and the mean over them is told
             declared = pytest.approx(60, abs=40)
@@ -281,7 +283,7 @@ def test_results_are_not_overwritten_unasked(folder):
     [
         (("nope",), 2, "There is no run in nope: nope/run.toml does not exist. 'difrun run' prints"),
         (("--dataset", "gmm", "--model", "mlp"), 2, "model 'mlp' has to be trained first"),
-        (("--dataset", "checkerboard"), 1, "needs a dataset whose law is a Gaussian mixture"),
+        (("--dataset", "checkerboard"), 1, "needs a dataset whose distribution is a Gaussian mixture"),
         ((*GMM, "--n", "1"), 2, "--n 1: at least 2 samples"),
     ],
 )

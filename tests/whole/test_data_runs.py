@@ -1,4 +1,4 @@
-"""Runs on data of many kinds, from the file or the law to the report, against what is known of the data."""
+"""Runs on data of many kinds, from the file or the distribution to the report, against what is known of the data."""
 
 import json
 import math
@@ -93,7 +93,7 @@ def test_a_run_with_much_signal_left_says_so(tmp_path):
 def test_columns_of_very_different_scales_come_back_in_their_units(tmp_path, monkeypatch):
     """A .csv with a header and five columns, from 10⁻⁷ to 10⁴ wide, through to the report.
 
-    The law is normal: column b is a/1.28 + noise in standard units, the rest independent. After so short a
+    The distribution is normal: column b is a/1.28 + noise in standard units, the rest independent. After so short a
     training the means are right to 0.1 and the standard deviations to 0.15 of a column's own (over seeds at
     most 0.04 and 0.09), correlations to 0.1. Training sees 1600 of the rows: its own error is 0.025.
     """
@@ -161,7 +161,7 @@ def test_examples_of_more_axes_through_to_the_report(tmp_path, monkeypatch):
 def test_the_exact_model_is_at_the_floor_of_its_metric(tmp_path):
     """blobs without training: each blob has its weight and variance, and sliced-w2 is that of real data.
 
-    The reference: the same number for 12 sets drawn from the law itself. Its mean and standard deviation are
+    The reference: the same number for 12 sets drawn from the distribution itself. Its mean and standard deviation are
     known to a third; the run's may lie four of them above.
     """
     from difrun import reopen

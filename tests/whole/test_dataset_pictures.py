@@ -9,7 +9,7 @@ import torch
 from difrun import reopen
 from difrun.plugin import registry
 from difrun.runs.rehearsal import rehearse
-from difrun.runs.report.dataset_pictures import declared, scene_of
+from difrun.runs.report.dataset_pictures import declared_pictures, scene_of
 
 from .support import difrun, facts, plugin, samples
 
@@ -66,10 +66,10 @@ def tiles(*, seed, fail=False):
 
 @pictured(never)
 def pairs(*, seed, fail=False):
-    law = GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], [0.04, 0.04])
+    distribution = GaussianMixture([0.5, 0.5], [[-1.0, 0.0], [1.0, 0.0]], [0.04, 0.04])
     random = torch_generator(seed, "pairs")
-    train, held_out = law.sample(40, random), law.sample(20, random)
-    return Dataset(name="pairs", train=train, held_out=held_out, fresh=law.sample, law=law)
+    train, held_out = distribution.sample(40, random), distribution.sample(20, random)
+    return Dataset(name="pairs", train=train, held_out=held_out, fresh=distribution.sample, distribution=distribution)
 """
 
 FAST = ("--metric", "sliced-w2", "--n", "40", "--steps", "5", "--threads", "1", "--sampler", "heun")
@@ -134,7 +134,7 @@ def test_the_scene_is_that_of_the_run(here):
     difrun("--dataset", "tiles", *EMPIRICAL, "--out", "run")
     run = reopen("run")
     scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device)
-    assert declared(run.plan, run.parts) is not None
+    assert declared_pictures(run.plan, run.parts) is not None
     assert np.array_equal(scene.samples.numpy(), samples(here / "run"))
     times, frames = scene.reverse(7)
     assert (len(times), times[0], times[-1]) == (6, scene.process.horizon, scene.process.t_min)

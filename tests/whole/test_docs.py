@@ -40,7 +40,7 @@ def test_every_component_of_the_tour_works_in_one_run(site, difrun, tmp_path):
     sizes = ["--train.steps", "1500", "--train.lr", "0.005", "--steps", "40", "--n", "3000", "--out", "tour"]
     options = ["--process.beta", "12", "--sampler.eta", "1", "--guidance.clip.bound", "2"]
     difrun("run", *flags, *options, *sizes, "--quiet", cwd=tmp_path, path=site)
-    # A sample of the law lies within four standard deviations of a corner, but for e^−8 of them.
+    # A sample of the distribution lies within four standard deviations of a corner, but for e^−8 of them.
     with np.load(tmp_path / "tour" / "samples.npz", allow_pickle=False) as file:
         gap = file["x"][:, None, :] - np.array([[-1, -1], [1, -1], [0, 1]])
     near = (np.square(gap).sum(2) < 0.4**2).mean(0)

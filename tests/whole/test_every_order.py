@@ -15,7 +15,7 @@ from difrun.options import values
 from difrun.plugin import get_registry
 from difrun.sampler import integrate
 from difrun.testing import observed_order, probability_flow_endpoint, two_gaussians
-from difrun.testing.check import subjects
+from difrun.testing.check import components_under_test
 from difrun.testing.references import NoNoise
 
 REGISTRY = get_registry()
@@ -57,7 +57,7 @@ def variants() -> dict[str, Any]:
     for entry in REGISTRY.entries("sampler"):
         if "gaussian" not in entry.component.requires:
             continue
-        for subject in subjects(entry, REGISTRY):
+        for subject in components_under_test(entry, REGISTRY):
             found[subject.label] = sampler = subject.make()
             for field in attrs.fields(type(subject.options)):
                 for value in others(sampler, field):

@@ -1,4 +1,5 @@
-"""Every process with every sampler that fits it, on every grid: the right law, finite numbers, the declared cost.
+"""Every process with every sampler that fits it, on every grid: the right distribution, finite numbers, the declared
+cost.
 
 What there is, is asked of the registry: a new plugin is tested here without being named. The command
 ``difrun plugins --matrix`` prints the pairs that are covered.
@@ -30,7 +31,8 @@ FEW = 6
 """Steps on a grid that leaves larger gaps than `GAP`."""
 
 GAP = 2.6
-"""Largest step in λ = log(α/σ) with which an exact law is expected: a factor of 13 in the noise-to-signal ratio."""
+"""Largest step in λ = log(α/σ) with which an exact distribution is expected: a factor of 13 in the noise-to-signal
+ratio."""
 
 REGISTRY = get_registry()
 
@@ -54,7 +56,8 @@ def model_of(name):
 
 @functools.cache
 def grids(name):
-    """Grid -> (times, whether the law is to be exact): with 60 steps, or 120, or, where these leave gaps, with few."""
+    """Grid -> (times, whether the distribution is to be exact): with 60 steps, or 120, or, where these leave gaps,
+    with few."""
     model, found = model_of(name), {}
     for grid in fitting("grid", REGISTRY.get("process", name)):
         for steps in (60, 120, FEW):
@@ -67,7 +70,7 @@ def grids(name):
     return found
 
 
-def law_of(x):
+def distribution_of(x):
     """Means, covariances and weight of the first mode, with their standard errors, in units of the true spread."""
     scale = LAW.var.sqrt()
     centred = (x - LAW.mean) / scale
@@ -86,7 +89,7 @@ TRUTH = {
 
 
 @pytest.mark.parametrize(("process", "sampler"), PAIRS, ids=lambda entry: entry.label)
-def test_every_pair_draws_from_the_law_of_the_data(process, sampler):
+def test_every_pair_draws_from_the_distribution_of_the_data(process, sampler):
     """On every grid: no NaN, and as many evaluations as declared. On those without gaps, at least three of them, means
     and covariances and the weights of the modes within 4.5 standard errors of 1500 samples and what `TRUTH` allows.
     """
@@ -108,7 +111,7 @@ def test_every_pair_draws_from_the_law_of_the_data(process, sampler):
         if not resolved:
             continue
         exact += 1
-        for what, (found, error) in law_of(x).items():
+        for what, (found, error) in distribution_of(x).items():
             true, allowed = TRUTH[what]
             assert ((found - true).abs() < 4.5 * error + allowed).all(), (name, what, found, true, error)
     assert exact >= min(3, len(fit)), fit
@@ -160,7 +163,7 @@ def test_show_names_what_can_meet_in_a_whole_run():
     assert not {"cross-entropy", "elbo", "ising", "markov"} & set(re.findall(r"[\w-]+", heun))
 
 
-def test_a_wrong_law_would_be_noticed():
+def test_a_wrong_distribution_would_be_noticed():
     """The bounds are sharp: means off by 0.3, spread by 20 %, weights by 0.1 are all found."""
     generator = torch.Generator().manual_seed(0)
     x = LAW.sample(N, generator)
@@ -168,7 +171,7 @@ def test_a_wrong_law_would_be_noticed():
     def wrong(x):
         return {
             what
-            for what, (found, error) in law_of(x).items()
+            for what, (found, error) in distribution_of(x).items()
             if not ((found - TRUTH[what][0]).abs() < 4.5 * error + TRUTH[what][1]).all()
         }
 

@@ -33,8 +33,9 @@ def likelihood(folder, *flags):
 def test_the_exact_score_reaches_the_entropy_on_every_process(tmp_path, process):
     """Blobs: log p is right to 1e-4 nats on average, and no gap is left.
 
-    The flow: against the law noised to t_min (`gap_noise`), on the same examples. What differs beyond 1e-4 is the
-    moment-matched normal at T, right on average, 1.1e-3 on a single example. The bound: within 5 standard errors of 0.
+    The flow: against the distribution noised to t_min (`gap_noise`), on the same examples. What differs beyond 1e-4
+    is the moment-matched normal at T, right on average, 1.1e-3 on a single example. The bound: within 5 standard
+    errors of 0.
     """
     folder = run(tmp_path / "run", "--process", process, "--dataset", "blobs", *EXACT)
     few = () if process == "ou" else ("--likelihood.n", "250")
@@ -54,13 +55,14 @@ def test_the_exact_score_reaches_the_entropy_on_every_process(tmp_path, process)
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_single_examples_are_right_from_the_exact_end(name):
-    """Blobs noised to t_min, 200 of them: |log p − that of the exact law| below 1e-6 on average, from the exact p_T.
+    """Blobs noised to t_min, 200 of them: |log p − that of the exact distribution| below 1e-6 on average, from the
+    exact p_T.
 
     That is the error of the 100 steps alone: what the moment-matched normal at T adds, up to 0.006, is not in it.
     """
-    process, law = get_registry().get("process", name).load()(), blobs(seed=0).law
-    model, random = ExactMixture(law, process), torch.Generator().manual_seed(0)
-    x = process.sample(law.sample(200, random), process.t_min, random)
+    process, distribution = get_registry().get("process", name).load()(), blobs(seed=0).distribution
+    model, random = ExactMixture(distribution, process), torch.Generator().manual_seed(0)
+    x = process.sample(distribution.sample(200, random), process.t_min, random)
     start, end = process.at(process.horizon), process.at(process.t_min)
     found = log_likelihood(model, x, steps=100, prior=lambda x: model.log_prob(x, start)).nats
     assert x.dtype == torch.float64
@@ -68,7 +70,8 @@ def test_single_examples_are_right_from_the_exact_end(name):
 
 
 def test_rings_have_their_entropy_and_numbers_agree(tmp_path):
-    """−0.81816 nats; bits per dimension are nats/(2 log 2) throughout; the gap is −log p minus that of the law."""
+    """−0.81816 nats; bits per dimension are nats/(2 log 2) throughout; the gap is −log p minus that of the
+    distribution."""
     folder = run(tmp_path / "run", "--process", "edm", "--dataset", "rings", *EXACT)
     found, _ = likelihood(folder, "--likelihood.n", "100", "--likelihood.times", "16")
     assert found["entropy"]["nats"] == pytest.approx(-0.8181564, abs=1e-6)
@@ -78,12 +81,12 @@ def test_rings_have_their_entropy_and_numbers_agree(tmp_path):
         for name in ("", "_error"):
             bits = numbers[f"nats{name}"] / (2 * math.log(2))
             assert numbers[f"bits_per_dim{name}"] == pytest.approx(bits, rel=1e-12)
-    own = found["nll"]["nats"] - found["gap"]["nats"]  # −log p of the law itself on these examples
+    own = found["nll"]["nats"] - found["gap"]["nats"]  # −log p of the distribution itself on these examples
     assert own == pytest.approx(found["nll_bound"]["nats"] - found["gap_bound"]["nats"], abs=1e-9)
     assert abs(own + 0.8181564) < 5 * found["nll"]["nats_error"]
 
 
-def test_a_law_that_is_no_mixture_has_its_entropy_too(tmp_path):
+def test_a_distribution_that_is_no_mixture_has_its_entropy_too(tmp_path):
     """The checkerboard is uniform on an area of 8: entropy log 8, and every example has −log p = log 8."""
     flags = ("--model", "empirical", "--dataset.n", "500", *EXACT[2:])
     folder = run(
@@ -99,9 +102,9 @@ def test_a_law_that_is_no_mixture_has_its_entropy_too(tmp_path):
     found, said = likelihood(folder, "--likelihood.n", "100", "--likelihood.steps", "40")
     assert found["entropy"]["nats"] == pytest.approx(math.log(8))
     assert "gap_noise" not in found
-    assert "gap of the noised law" not in said
+    assert "gap of the noised distribution" not in said
     assert found["nll"]["nats"] - found["gap"]["nats"] == pytest.approx(math.log(8), abs=1e-9)
-    # 500 examples blurred by 0.2: a density that is positive everywhere on the board, and worse than the law.
+    # 500 examples blurred by 0.2: a density that is positive everywhere on the board, and worse than the distribution.
     assert 5 * found["gap"]["nats_error"] < found["gap"]["nats"] < 2
 
 
@@ -165,7 +168,12 @@ def test_it_is_told_kept_and_reported(small):
     before = facts(small)["metrics"]
     found, said = likelihood(small, "--likelihood.n", "50", "--likelihood.steps", "20")
     for words in (
-        *("−log p, probability flow", "bound (ELBO)", "entropy of the law", "gap of the noised law"),
+        *(
+            "−log p, probability flow",
+            "bound (ELBO)",
+            "entropy of the distribution",
+            "gap of the noised distribution",
+        ),
         *("nats per example", "bits per dimension", "Of 50 held-out examples of 2 coordinates"),
         *("20 steps of a fourth-order method", "noise-to-signal ratio 0.002", "The divergence is exact"),
     ):
@@ -197,7 +205,7 @@ def test_it_fits_into_the_terminal_and_says_which_part_is_at_work(small, columns
     assert ("meaning" in said) == (columns == 200)
     for words in (
         "gap, probability flow",
-        "how much the model loses: the divergence KL(law ‖ model)",
+        "how much the model loses: the divergence KL(distribution ‖ model)",
         "Likelihood: probability flow ...\n  4/4  steps\n",
         "Likelihood: bound ...\n  20/20  examples\n",
         "Likelihood: probability flow with half the steps ...\n  2/2  steps\n",
@@ -212,8 +220,8 @@ def test_a_run_measures_it_where_it_is_asked_to(tmp_path):
     with without_pictures():
         said = difrun("run", *flags, "--likelihood", "--out", folder, "--quiet")
         found = facts(folder)["likelihood"]
-        assert "gap of the noised law" in said
-        assert "gap of the noised law" in difrun("resume", folder, "--quiet")
+        assert "gap of the noised distribution" in said
+        assert "gap of the noised distribution" in difrun("resume", folder, "--quiet")
     assert facts(folder)["likelihood"] == found
     assert found["n"] == 1000
 

@@ -68,16 +68,16 @@ def test_who_is_alive_holds_and_who_is_gone_does_not(tmp_path):
         {"pid": os.getpid()},
     ):  # ended; a later bearer of the number
         holder(tmp_path, **stale)
-        with lock.held(tmp_path):
+        with lock.hold_lock(tmp_path):
             assert json.loads((tmp_path / lock.NAME).read_text("utf-8"))["pid"] == os.getpid()
         assert list(tmp_path.iterdir()) == []
     holder(tmp_path)
-    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.held(tmp_path):
+    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.hold_lock(tmp_path):
         pass
     holder(tmp_path, host="elsewhere", pid=gone.pid)  # nobody can tell from here
     with (
         pytest.raises(DifrunError, match=r"on elsewhere .* If it is gone, remove .*run\.lock\."),
-        lock.held(tmp_path),
+        lock.hold_lock(tmp_path),
     ):
         pass
     assert (tmp_path / lock.NAME).exists()
@@ -85,11 +85,11 @@ def test_who_is_alive_holds_and_who_is_gone_does_not(tmp_path):
 
 def test_a_lock_that_is_being_written_holds_for_a_moment(tmp_path):
     (tmp_path / lock.NAME).touch()
-    with pytest.raises(DifrunError, match="Another process works on the run"), lock.held(tmp_path):
+    with pytest.raises(DifrunError, match="Another process works on the run"), lock.hold_lock(tmp_path):
         pass
     old = time.time() - 60
     os.utime(tmp_path / lock.NAME, (old, old))
-    with lock.held(tmp_path):
+    with lock.hold_lock(tmp_path):
         pass
 
 
@@ -116,7 +116,7 @@ def test_a_lock_is_whole_from_the_start(tmp_path, monkeypatch, links):
     assert list(tmp_path.iterdir()) == [tmp_path / lock.NAME]
     (tmp_path / lock.NAME).unlink()
     (tmp_path / f".{lock.NAME}.12345.new.part").touch()
-    with lock.held(tmp_path):
+    with lock.hold_lock(tmp_path):
         assert [file.name for file in tmp_path.iterdir()] == [lock.NAME]
     assert list(tmp_path.iterdir()) == []
 
@@ -131,10 +131,10 @@ def test_where_no_lock_can_be_written_one_that_is_there_holds(tmp_path, monkeypa
         lock._write_new(tmp_path / lock.NAME, "\ud800")
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(lock, "_put", full)
-    with lock.held(tmp_path):
+    with lock.hold_lock(tmp_path):
         assert list(tmp_path.iterdir()) == []
     holder(tmp_path)
-    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.held(tmp_path):
+    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.hold_lock(tmp_path):
         pass
 
 
@@ -144,14 +144,14 @@ def test_a_lock_is_held_by_one_thread_and_given_back_after_an_error(tmp_path):
 
     def other():
         try:
-            with lock.held(tmp_path):
+            with lock.hold_lock(tmp_path):
                 answers.append("held")
         except DifrunError as error:
             answers.append(str(error))
 
     def work():
-        with lock.held(tmp_path):
-            with lock.held(tmp_path):
+        with lock.hold_lock(tmp_path):
+            with lock.hold_lock(tmp_path):
                 pass
             assert (tmp_path / lock.NAME).exists()
             thread = threading.Thread(target=other)
@@ -209,7 +209,7 @@ def test_a_lock_that_was_put_in_place_of_a_stale_one_is_put_back(tmp_path):
     lock._remove(tmp_path / lock.NAME, stale)
     assert lock._read(tmp_path / lock.NAME) == fresh
     assert [file.name for file in tmp_path.iterdir()] == [lock.NAME]
-    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.held(tmp_path):
+    with pytest.raises(DifrunError, match=f"Process {os.getppid()} on"), lock.hold_lock(tmp_path):
         pass
     lock._remove(tmp_path / lock.NAME, fresh)  # that one is what was looked at
     assert list(tmp_path.iterdir()) == []

@@ -78,7 +78,10 @@ def test_what_cannot_be_is_refused_before_any_work(tmp_path):
     assert "guidance 'mmps' (difrun-guidance) needs gaussian" in said
     flags = ("--dataset", "checkerboard", "--model", "empirical", "--guidance", "exact", "--threads", "1")
     said = difrun("run", "--process", "edm", *flags, "--out", tmp_path / "none", "--n", "10", code=1)
-    assert "guidance 'exact' needs a dataset whose law is a Gaussian mixture; 'checkerboard' is not" in said
+    assert (
+        "guidance 'exact' needs a dataset whose distribution is a Gaussian mixture; 'checkerboard' is not"
+        in said
+    )
 
 
 def test_a_measurement_of_a_strangers(run, files_of, installed, python, tmp_path):

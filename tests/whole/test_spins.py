@@ -203,7 +203,7 @@ def test_spins_run_from_training_to_the_report(spins):
     assert "signal" not in facts(spins)
 
 
-def test_their_samples_have_the_law_of_the_data(spins):
+def test_their_samples_have_the_distribution_of_the_data(spins):
     """Independent spins: means (0.6, −0.2, 0) within five standard errors; no correlation."""
     x = samples(spins)
     assert set(np.unique(x)) == {-1.0, 1.0}

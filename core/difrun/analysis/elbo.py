@@ -21,7 +21,7 @@ from torch import Tensor
 
 from difrun.analysis.likelihood import check_model
 from difrun.errors import DifrunError
-from difrun.loss.times import TimeLaw
+from difrun.loss.times import TimeDistribution
 from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator, seed_of
 
@@ -34,9 +34,9 @@ PILOT = 8192
 class Elbo:
     r"""The three terms of the bound for each of n examples, in nats, shape (n,), float64.
 
-    With the exact score of a law q the mean of prior + diffusion is E KL(q(x_T | x_0) ‖ p_T) + I(x_0; x_{t_min}) −
-    I(x_0; x_T) (Guo, Shamai and Verdú, 2005), so that prior + diffusion + (d/2) log(2πe σ²) at t_min is the entropy of
-    the noised law, but for KL(q_T ‖ p_T): the bound has no gap.
+    With the exact score of a distribution q the mean of prior + diffusion is E KL(q(x_T | x_0) ‖ p_T) + I(x_0;
+    x_{t_min}) − I(x_0; x_T) (Guo, Shamai and Verdú, 2005), so that prior + diffusion + (d/2) log(2πe σ²) at t_min is
+    the entropy of the noised distribution, but for KL(q_T ‖ p_T): the bound has no gap.
     """
 
     prior: Tensor
@@ -98,7 +98,7 @@ def elbo(
     constant = 0.5 * d * math.log(2 * math.pi * start.var / start.alpha**2)
     found = Elbo(
         _prior_term(model, x0),
-        errors.law.span(process) * torch.cat(diffusion),
+        errors.distribution.span(process) * torch.cat(diffusion),
         0.5 * cosine**2 * torch.cat(last) + constant,
     )
     if not bool(found.nats.isfinite().all()):
@@ -107,7 +107,7 @@ def elbo(
 
 
 @attrs.frozen
-class EvenInAngle(TimeLaw):
+class EvenInAngle(TimeDistribution):
     """log sin θ uniform over the process, θ = atan(σ/(α σ_d))."""
 
     data_std: float
@@ -137,12 +137,12 @@ class _Errors:
 
     def __init__(self, model: ScoreModel, x0: Tensor, seed: int, chunk: int):
         self.model, self.seed, self.like = model, seed, x0[:1]
-        self.law = EvenInAngle(model.data_std)
+        self.distribution = EvenInAngle(model.data_std)
         self.profile, self.factors = self._fitted(x0, chunk)
 
     def times(self, n: int, stream: str) -> Tensor:
         like = self.like.new_zeros(n)
-        return self.law.sample(self.model.process, like, Generator(seed_of(self.seed, stream)))
+        return self.distribution.sample(self.model.process, like, Generator(seed_of(self.seed, stream)))
 
     def of(self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor) -> Tensor:
         """‖x_0 − x̂_0‖²/(σ_d sin θ)² for each row, (n,), the mean over ε and −ε; `first` is the number of row 0.
@@ -152,7 +152,7 @@ class _Errors:
         return error - self.factors[place] * known
 
     def over_time(self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor) -> Tensor:
-        """The same for times of the law, without the part that depends on the time alone."""
+        """The same for times of the distribution, without the part that depends on the time alone."""
         error, known, place = self._raw(x0, t, stream, first, which)
         return error - self.factors[place] * known - self.profile[place] + self.profile.mean()
 
@@ -177,7 +177,7 @@ class _Errors:
             error = unit * (straight - (signed - clean))
             total = total + 0.5 * error.to(_wide(x0)).square().flatten(1).sum(1)
         known = noise.to(_wide(x0)).square().flatten(1).sum(1) - x0[:1].numel()
-        low, high = self.law.ends(process)
+        low, high = self.distribution.ends(process)
         place = ((at.sigma / size).log().reshape(-1) - low) / (high - low) * BINS
         return total, known, place.long().clamp(0, BINS - 1)
 

@@ -1,4 +1,4 @@
-r"""The entropy of a known law: the least −log p that any model can reach on average."""
+r"""The entropy of a known distribution: the least −log p that any model can reach on average."""
 
 import math
 from typing import NamedTuple
@@ -28,43 +28,43 @@ class Estimate(NamedTuple):
     error: float
 
 
-def entropy(law: GaussianMixture) -> Estimate:
+def entropy(distribution: GaussianMixture) -> Estimate:
     r"""Differential entropy −∫ p log p of a Gaussian mixture, in nats.
 
     A single Gaussian in closed form; in one and two dimensions the trapezoidal rule on a grid that follows the
     components, right to 1e-6; else, or where that grid would be too large, the mean of −log p over 200 000 stratified
     draws, with its standard error. Raises DifrunError where a component has no variance: there is no density.
     """
-    if len(law.weights) == 1 and bool((law.eigenvalues > 0).all()):
-        log_det = float(law.eigenvalues[0].log().sum())
-        return Estimate(0.5 * (law.dim * math.log(2 * math.pi * math.e) + log_det), 0.0)
-    law.log_prob(law.means[:1])  # refuses a law without a density, in words
-    grid = _grid(law) if law.dim <= 2 else None
+    if len(distribution.weights) == 1 and bool((distribution.eigenvalues > 0).all()):
+        log_det = float(distribution.eigenvalues[0].log().sum())
+        return Estimate(0.5 * (distribution.dim * math.log(2 * math.pi * math.e) + log_det), 0.0)
+    distribution.log_prob(distribution.means[:1])  # refuses a distribution without a density, in words
+    grid = _grid(distribution) if distribution.dim <= 2 else None
     if grid is not None:
         points, cell = grid
-        log_p = law.log_prob(points)
+        log_p = distribution.log_prob(points)
         return Estimate(-cell * float((log_p.exp() * log_p).sum()), 0.0)
-    draws = law.sample(_DRAWS, torch_generator(0, "entropy"), stratified=True)
-    surprise = -law.log_prob(draws)
+    draws = distribution.sample(_DRAWS, torch_generator(0, "entropy"), stratified=True)
+    surprise = -distribution.log_prob(draws)
     return Estimate(float(surprise.mean()), float(surprise.std()) / _DRAWS**0.5)
 
 
-def _grid(law: GaussianMixture) -> tuple[Tensor, float] | None:
+def _grid(distribution: GaussianMixture) -> tuple[Tensor, float] | None:
     """The points (m, d) of a square grid that lie near some component, and its cell; None where they are too many."""
-    stds = law.eigenvalues.sqrt()
+    stds = distribution.eigenvalues.sqrt()
     mesh = _MESH * float(stds.min())
     reach = math.ceil(_REACH * float(stds.max()) / mesh)
     side = 2 * reach + 1
-    if len(law.weights) * side**law.dim > _LARGEST / 50:
+    if len(distribution.weights) * side**distribution.dim > _LARGEST / 50:
         return None
-    place = (law.means / mesh).round().long()
+    place = (distribution.means / mesh).round().long()
     axis = torch.arange(-reach, reach + 1)
-    around = torch.cartesian_prod(*[axis] * law.dim).reshape(-1, law.dim)
+    around = torch.cartesian_prod(*[axis] * distribution.dim).reshape(-1, distribution.dim)
     near: Tensor | None = None
     for part in place.unique(dim=0).split(max(1, 10_000_000 // len(around))):
-        points = (part[:, None] + around).reshape(-1, law.dim).unique(dim=0)
+        points = (part[:, None] + around).reshape(-1, distribution.dim).unique(dim=0)
         near = points if near is None else torch.cat([near, points]).unique(dim=0)
-        if len(near) * len(law.weights) > _LARGEST:
+        if len(near) * len(distribution.weights) > _LARGEST:
             return None
     assert near is not None  # a mixture has at least one component
-    return mesh * near.double(), mesh**law.dim
+    return mesh * near.double(), mesh**distribution.dim

@@ -61,11 +61,12 @@ def log_likelihood(
     prior: Callable[[Tensor], Tensor] | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> LogLikelihood:
-    r"""log p(x) in nats of the law that the probability flow of `model` gives, at t_min, for x of shape (n, ...).
+    r"""log p(x) in nats of the distribution that the probability flow of `model` gives, at t_min, for x of shape (n,
+    ...).
 
-    That is the law of the samples of a deterministic sampler with fine steps. For the exact score of a law q it is the
-    law of α x_0 + σ ε at t_min (about the centre of the process), not q itself: smoothed by σ/α = `noise_floor`.
-    The prior at T is the moment-matched Gaussian from which samples start.
+    That is the distribution of the samples of a deterministic sampler with fine steps. For the exact score of a
+    distribution q it is the distribution of α x_0 + σ ε at t_min (about the centre of the process), not q itself:
+    smoothed by σ/α = `noise_floor`. The prior at T is the moment-matched Gaussian from which samples start.
 
     steps: of Kutta's fourth-order method; four evaluations each, with their derivatives.
     probes: 0 sums the exact divergence ∇·u = Σ_i ∂u_i/∂x_i, one derivative per coordinate. k > 0 estimates it by
@@ -77,8 +78,8 @@ def log_likelihood(
     prior: log p_T at points (m, ...), in the place of the moment-matched Gaussian.
     watch: called with the number of steps done and their total.
 
-    For a model that was `given` labels, one per row of x, it is log p(x | label). The model is evaluated in the dtype
-    of x; what is summed is float64. Raises DifrunError where the process is not Gaussian, the model cannot be
+    For a model that was `condition_on` labels, one per row of x, it is log p(x | label). The model is evaluated in
+    the dtype of x; what is summed is float64. Raises DifrunError where the process is not Gaussian, the model cannot be
     differentiated, x has not the model's shape, or a result is not finite.
     """
     _refuse(model, x, steps, probes)

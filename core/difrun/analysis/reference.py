@@ -91,7 +91,7 @@ class Modes:
 
 
 def modes(mixture: GaussianMixture | None) -> Modes | None:
-    """The modes of a law; None where it is no mixture, has no density, or is all in one piece.
+    """The modes of a distribution; None where it is no mixture, has no density, or is all in one piece.
 
     Components i and j overlap where ‖m_i − m_j‖ < 2 (s_i + s_j), s² the largest variance of a component in any
     direction; a mode is what overlaps, directly or through others.

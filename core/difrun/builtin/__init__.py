@@ -39,7 +39,7 @@ def difrun_models() -> list[Component]:
             provides={"network", "conditional"},
             requires={"real"},
         ),
-        exact("exact", "The exact model of a dataset whose law is a mixture"),
+        exact("exact", "The exact model of a dataset whose distribution is a mixture"),
         exact("empirical", "The exact model of the training examples"),
     ]
 

@@ -73,13 +73,13 @@ class X0Options:
         "Weight of the squared error of x̂_0: 1, α²/σ², min(α²/σ², 5), or α²/σ² + 1/σ_d².",
         in_(get_args(Weighting)),
     )
-    times: Times = option("log-snr", "Law of the training time.", in_(get_args(Times)))
+    times: Times = option("log-snr", "Distribution of the training time.", in_(get_args(Times)))
 
 
 @attrs.frozen
 class MinSNROptions:
     gamma: float = option(5.0, "Bound γ of the weight, min(α²/σ², γ).", gt(0))
-    times: Times = option("log-snr", "Law of the training time.", in_(get_args(Times)))
+    times: Times = option("log-snr", "Distribution of the training time.", in_(get_args(Times)))
 
 
 FILE_SUFFIXES = (".npy", ".npz", ".csv")

@@ -12,12 +12,12 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from difrun.config.plan import Part, parts, suited
+from difrun.config.plan import OptionGroup, option_groups, suggested_settings
 from difrun.config.run_options import PredictionOptions
 from difrun.config.selection import MANY, Choice, find
 from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
-from difrun.options.fields import Field, Given, Section, fields, variable
+from difrun.options.fields import Field, GivenValue, Section, fields, variable
 from difrun.options.types import shown
 from difrun.plugin.registry import Registry, get_registry
 from difrun.text import did_you_mean
@@ -55,7 +55,7 @@ class OptionFlag(click.Option):
         self,
         section: Section,
         field: Field,
-        default: Given | None = None,
+        default: GivenValue | None = None,
         unset: str = "",
         also: Section | None = None,
     ) -> None:
@@ -83,12 +83,12 @@ class OptionFlag(click.Option):
         )
         self.section, self.field = section, field
 
-    def given(self, value: Any) -> Given:
+    def given(self, value: Any) -> GivenValue:
         """The value as the user gave it."""
         if isinstance(value, bool):
             flag = self.section.flag if value else self.section.negative
-            return Given("yes" if value else "no", flag(self.field.name), "flag")
-        return Given(value, self.section.flag(self.field.name), "flag")
+            return GivenValue("yes" if value else "no", flag(self.field.name), "flag")
+        return GivenValue(value, self.section.flag(self.field.name), "flag")
 
 
 def _completer(field: Field) -> Any:
@@ -123,9 +123,9 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
 def option_flags(
     choice: Choice,
     offered: Mapping[str, Iterable[str] | None],
-    set_by: Mapping[str, Mapping[str, Given]],
+    set_by: Mapping[str, Mapping[str, GivenValue]],
     unset: Callable[[str], str] = lambda flag: "",
-) -> list[tuple[Part, list[OptionFlag]]]:
+) -> list[tuple[OptionGroup, list[OptionFlag]]]:
     """The flags of each offered part of a run, with what already sets them.
 
     offered: kind or section -> names of the options on offer, or None for all of them.
@@ -140,14 +140,14 @@ def option_flags(
         for entry in (guidances if isinstance(guidances, tuple) else (guidances,))
         for field in fields(entry.component.options)
     )
-    for part in parts(choice):
+    for part in option_groups(choice):
         short = part.entry is not None and part.entry.kind == "guidance"
         key = part.entry.kind if part.entry is not None else part.section.name
         if key not in offered:
             continue
         wanted = offered[key]
         given = set_by.get(part.section.name, {})
-        taken = {name: shown(value) for name, value in suited(choice, part.section.name).items()}
+        taken = {name: shown(value) for name, value in suggested_settings(choice, part.section.name).items()}
         flags = [
             OptionFlag(
                 part.section,
@@ -175,7 +175,7 @@ def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[Opti
     for kind in kinds:
         for entry in registry.entries(kind):
             choice = Choice({"process": (), kind: (entry,) if kind in MANY else entry})
-            for part in parts(choice):
+            for part in option_groups(choice):
                 if part.entry is None:
                     continue
                 for field in (field for cls in part.classes for field in fields(cls)):
@@ -197,9 +197,9 @@ def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
     for kind in kinds:
         value = params.get(f"named_{kind}")
         if kind in MANY and value:
-            settings.named[kind] = [Given(name, f"--{kind}", "flag") for name in value]
+            settings.named[kind] = [GivenValue(name, f"--{kind}", "flag") for name in value]
         elif kind not in MANY and value is not None:
-            settings.named[kind] = Given(value, f"--{kind}", "flag")
+            settings.named[kind] = GivenValue(value, f"--{kind}", "flag")
     return with_file_dataset(settings)
 
 

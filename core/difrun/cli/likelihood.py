@@ -10,7 +10,7 @@ from difrun.cli.output import paragraph, table, width
 from difrun.config.run_options import MOST_STEPS
 
 if TYPE_CHECKING:
-    from difrun.runs.stages.likelihood import Request
+    from difrun.runs.stages.likelihood import LikelihoodRequest
 
 
 def _number(name: str, least: int, help: str, most: int | None = None) -> click.Option:
@@ -42,21 +42,21 @@ LIKELIHOOD = (
 
 
 @attrs.frozen
-class Asked:
+class LikelihoodFlags:
     """The numbers that the user gave."""
 
     given: dict[str, int]
 
-    def request(self) -> "Request":
-        from difrun.runs.stages.likelihood import Request
+    def request(self) -> "LikelihoodRequest":
+        from difrun.runs.stages.likelihood import LikelihoodRequest
 
-        return Request(**self.given)
+        return LikelihoodRequest(**self.given)
 
 
-def asked(flag: bool, options: Mapping[str, int | None]) -> Asked | None:
+def likelihood_flags(flag: bool, options: Mapping[str, int | None]) -> LikelihoodFlags | None:
     """What `LIKELIHOOD` asks for; None where no flag of it is set."""
     given = {name.removeprefix("likelihood_"): value for name, value in options.items() if value is not None}
-    return Asked(given) if flag or given else None
+    return LikelihoodFlags(given) if flag or given else None
 
 
 def likelihood_table(found: dict[str, Any]) -> str:
@@ -64,9 +64,9 @@ def likelihood_table(found: dict[str, Any]) -> str:
 
     Where the meanings do not fit into the table they stand below it.
     """
-    from difrun.runs.stages.likelihood import rows, sentences
+    from difrun.runs.stages.likelihood import sentences, table_rows
 
-    told, within = rows(found), max(width(), 40)
+    told, within = table_rows(found), max(width(), 40)
     head = ("likelihood", "nats per example", "bits per dimension", "meaning")
     shown, notes = table([head, *told]), sentences(found)
     if max(map(len, shown.splitlines())) > within:

@@ -17,11 +17,11 @@ from difrun.cli.flags import (
     stray_variables,
     without_name,
 )
-from difrun.config.plan import Part, Plan, assemble
+from difrun.config.plan import OptionGroup, Plan, assemble
 from difrun.config.selection import MANY, Choice, choose, find
 from difrun.config.settings import Settings, from_dict, from_environ, merge, option_from_environ, read_file
 from difrun.errors import ConfigError, DifrunError, no_run
-from difrun.options.fields import Given
+from difrun.options.fields import GivenValue
 from difrun.plugin.registry import Registered, Registry, get_registry
 from difrun.text import did_you_mean, listed, plural
 
@@ -29,7 +29,7 @@ TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
 
 @attrs.frozen
-class Request:
+class CommandRequest:
     """What a command line asks for.
 
     plan: everything resolved.
@@ -218,8 +218,10 @@ class _Reading:
                 raise
             self.trouble = str(error)
             self.choice = Choice(find(registry, self.settings.named))
-        self.flags: list[tuple[Part, list[OptionFlag]]] = option_flags(self.choice, command.offered, {})
-        self.from_environ: dict[str, dict[str, Given]] = {}
+        self.flags: list[tuple[OptionGroup, list[OptionFlag]]] = option_flags(
+            self.choice, command.offered, {}
+        )
+        self.from_environ: dict[str, dict[str, GivenValue]] = {}
         for part, flags in self.flags:
             for flag in flags:
                 given = option_from_environ(part.section, flag.field, os.environ)
@@ -253,11 +255,11 @@ class _Reading:
             return f"  [default: {every}{names}]"
         named = self.settings.named.get(kind)
         first = named[0] if isinstance(named, list) and named else named
-        if isinstance(first, Given) and first.layer != "flag":
+        if isinstance(first, GivenValue) and first.layer != "flag":
             return f"  [now: {names}, from {first.source}]"
         return f"  [chosen: {names}]"
 
-    def request(self, values: Mapping[OptionFlag, Any]) -> Request:
+    def request(self, values: Mapping[OptionFlag, Any]) -> CommandRequest:
         """The plan, with the flags' values above all others."""
         options = {name: dict(given) for name, given in self.lower.items()}
         by_user = {(name, option) for name, given in self.from_environ.items() for option in given}
@@ -267,7 +269,7 @@ class _Reading:
             by_user.add((flag.section.name, flag.field.name))
         plan = assemble(self.choice, options)
         plan = attrs.evolve(plan, notes=(*self.settings.notes, *plan.notes))
-        return Request(plan, frozenset(self.upper.named), frozenset(by_user))
+        return CommandRequest(plan, frozenset(self.upper.named), frozenset(by_user))
 
 
 def _ambiguous(flag: str, reading: _Reading) -> str:

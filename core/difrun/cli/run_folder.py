@@ -9,7 +9,7 @@ import click
 
 from difrun.cli.likelihood import likelihood_table
 from difrun.cli.output import metrics_table
-from difrun.cli.plan_command import Request
+from difrun.cli.plan_command import CommandRequest
 from difrun.cli.progress import Listener
 from difrun.errors import Interrupted
 from difrun.plugin.registry import get_registry
@@ -22,7 +22,7 @@ QUIET = click.Option(["--quiet"], is_flag=True, help="Print results and errors o
 FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=False))
 
 
-def reopened(request: Request, folder: str, listener: Listener) -> "Run":
+def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":
     """The run in a folder, on the device and threads that the user named, if any."""
     from difrun.runs import reopen
 

@@ -16,7 +16,7 @@ from difrun.text import did_you_mean
 
 
 @attrs.frozen
-class Chosen:
+class ChosenComponent:
     """A component and the values of its options.
 
     prediction: for a network under a Gaussian process, what its output is read as; else None.
@@ -48,14 +48,14 @@ class Plan:
     defaulted: the kinds that the user did not name. notes: what the user should be told. == ignores both.
     """
 
-    process: Chosen
-    dataset: Chosen
-    model: Chosen
-    loss: Chosen | None
-    sampler: Chosen
-    grid: Chosen
-    guidance: tuple[Chosen, ...] = ()
-    metrics: tuple[Chosen, ...] = ()
+    process: ChosenComponent
+    dataset: ChosenComponent
+    model: ChosenComponent
+    loss: ChosenComponent | None
+    sampler: ChosenComponent
+    grid: ChosenComponent
+    guidance: tuple[ChosenComponent, ...] = ()
+    metrics: tuple[ChosenComponent, ...] = ()
     train: TrainOptions = attrs.field(factory=TrainOptions)
     sample: SampleOptions = attrs.field(factory=SampleOptions)
     seed: int = 0
@@ -64,7 +64,7 @@ class Plan:
     defaulted: tuple[str, ...] = attrs.field(default=(), eq=False)
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
 
-    def components(self) -> list[Chosen]:
+    def components(self) -> list[ChosenComponent]:
         """Every chosen component."""
         single = [getattr(self, kind) for kind in ORDER]
         return [chosen for chosen in (*single, *self.guidance, *self.metrics) if chosen is not None]
@@ -114,7 +114,7 @@ class Plan:
 
 
 @attrs.frozen
-class Part:
+class OptionGroup:
     """The options of one part of a run: where they are written, whose they are, and their attrs classes."""
 
     section: Section
@@ -123,7 +123,7 @@ class Part:
     entry: Registered | None = None
 
 
-def parts(choice: Choice) -> list[Part]:
+def option_groups(choice: Choice) -> list[OptionGroup]:
     """The parts of a run with these components."""
     gaussian = any(
         entry.kind == "process" and "gaussian" in entry.component.provides for entry in choice.all()
@@ -134,10 +134,10 @@ def parts(choice: Choice) -> list[Part]:
         if entry.kind == "model" and "network" in entry.component.provides and gaussian:
             classes += (PredictionOptions,)
         owner = f"{entry.kind} '{entry.label}'"
-        found.append(Part(section_of(entry.kind, entry.label), classes, owner, entry))
-    found.append(Part(TRAIN, (TrainOptions,), "training"))
-    found.append(Part(SAMPLE, (SampleOptions,), "sampling"))
-    found.append(Part(TOP, (GeneralOptions,), "the run"))
+        found.append(OptionGroup(section_of(entry.kind, entry.label), classes, owner, entry))
+    found.append(OptionGroup(TRAIN, (TrainOptions,), "training"))
+    found.append(OptionGroup(SAMPLE, (SampleOptions,), "sampling"))
+    found.append(OptionGroup(TOP, (GeneralOptions,), "the run"))
     return found
 
 
@@ -146,19 +146,21 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
 
     Raises ConfigError for an unknown section or option, and for a value that does not fit.
     """
-    known = {part.section.name: part for part in parts(choice)}
+    known = {part.section.name: part for part in option_groups(choice)}
     for name, given in options.items():
         if name not in known and given:
             raise ConfigError(f"There are no options of '{name}' in this run.{did_you_mean(name, known)}")
-    chosen: dict[str, list[Chosen]] = {}
+    chosen: dict[str, list[ChosenComponent]] = {}
     plain: dict[str, Any] = {}
     for name, part in known.items():
         given = options.get(name, {})
         if part.entry is None:
-            plain[name] = build(part.classes[0], {**suited(choice, name), **given}, part.owner, part.section)
+            plain[name] = build(
+                part.classes[0], {**suggested_settings(choice, name), **given}, part.owner, part.section
+            )
         else:
             made = build_all(part.classes, given, part.owner, part.section)
-            chosen.setdefault(part.entry.kind, []).append(Chosen(part.entry.kind, part.entry, *made))
+            chosen.setdefault(part.entry.kind, []).append(ChosenComponent(part.entry.kind, part.entry, *made))
     return Plan(
         process=chosen["process"][0],
         dataset=chosen["dataset"][0],
@@ -176,7 +178,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
     )
 
 
-def suited(choice: Choice, section: str) -> dict[str, Any]:
+def suggested_settings(choice: Choice, section: str) -> dict[str, Any]:
     """The settings of a section that the chosen components ask for, those of the process first."""
     found: dict[str, Any] = {}
     for entry in reversed(choice.all()):

@@ -7,8 +7,8 @@ import attrs
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError
-from difrun.options.fields import Given, fields
-from difrun.plugin.registry import Registered, Registry, flat, unmet
+from difrun.options.fields import GivenValue, fields
+from difrun.plugin.registry import Registered, Registry, flattened, unmet_requirements
 from difrun.text import did_you_mean, listed, plural
 
 ORDER = ("process", "dataset", "model", "loss", "sampler", "grid")
@@ -27,7 +27,7 @@ BASE = {
 }
 """What a run takes where neither the user nor a chosen component names anything."""
 
-Chosen = dict[str, Registered | tuple[Registered, ...]]
+Selection = dict[str, Registered | tuple[Registered, ...]]
 
 
 @attrs.frozen
@@ -43,7 +43,7 @@ class Choice:
     notes: tuple[str, ...] = ()
 
     def all(self) -> list[Registered]:
-        return flat(_by_priority(self.entries))
+        return flattened(_by_priority(self.entries))
 
 
 def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
@@ -81,9 +81,9 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
     )
 
 
-def _has_classes(metric: Registered, chosen: Chosen) -> bool:
+def _has_classes(metric: Registered, chosen: Selection) -> bool:
     """Whether a metric of classes has any: by default it is taken where data and model are both of classes."""
-    tokens = {token for entry in flat(chosen) for token in entry.component.provides}
+    tokens = {token for entry in flattened(chosen) for token in entry.component.provides}
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
 
@@ -95,15 +95,15 @@ def partners(registry: Registry, kind: str, entry: Registered) -> list[str]:
     """
     found = []
     for other in registry.entries(kind):
-        chosen: Chosen = {"guidance": (), "metric": ()}
+        chosen: Selection = {"guidance": (), "metric": ()}
         chosen |= {each.kind: (each,) if each.kind in MANY else each for each in (entry, other)}
         absent = [each for each in ORDER if each not in chosen and registry.entries(each)]
-        if not unmet(registry, chosen) and _fill(registry, absent, chosen) is not None:
+        if not unmet_requirements(registry, chosen) and _fill(registry, absent, chosen) is not None:
             found.append(other.label)
     return found
 
 
-def _notes(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Iterator[str]:
+def _notes(registry: Registry, absent: Sequence[str], chosen: Selection) -> Iterator[str]:
     """That nothing is trained, where the user did not ask for that."""
     model, process = chosen["model"], chosen["process"]
     assert isinstance(model, Registered)
@@ -115,9 +115,9 @@ def _notes(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Iterato
         )
 
 
-def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:
+def find(registry: Registry, named: Mapping[str, Any]) -> Selection:
     """The named components alone. Raises ConfigError for a name that is not installed."""
-    chosen: Chosen = {}
+    chosen: Selection = {}
     for kind, wanted in named.items():
         if kind not in KINDS:
             raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
@@ -135,7 +135,7 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Chosen:
 
 def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
     """The component that a text or a `Given` names. Raises ConfigError, naming the source of a `Given`."""
-    if not isinstance(wanted, Given):
+    if not isinstance(wanted, GivenValue):
         if not isinstance(wanted, str):
             raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")
         return registry.get(kind, wanted)
@@ -150,7 +150,7 @@ def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
 
 def refuse_if_unmet(registry: Registry, chosen: Mapping[str, Any]) -> None:
     """Raise ConfigError if chosen components cannot work together, naming what would."""
-    for entry, token in unmet(registry, chosen):
+    for entry, token in unmet_requirements(registry, chosen):
         raise ConfigError(refusal(registry, chosen, entry, token))
 
 
@@ -161,7 +161,7 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
         tokens = {offered for other in registry.entries() for offered in other.component.provides}
         guess = did_you_mean(token, sorted(tokens))
         others = {kind: picked for kind, picked in chosen.items() if kind != entry.kind}
-        fixed = others.get("process") or next(iter(flat(others)), None)
+        fixed = others.get("process") or next(iter(flattened(others)), None)
         line = f"{entry} needs {token}, which no installed component offers.{guess}"
         if fixed is None:
             return line
@@ -170,7 +170,7 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
             f"{line}\n{plural(entry.kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}."
         )
     kinds = {other.kind for other in providers}
-    culprits = [other for other in flat(chosen) if other.kind in kinds and other is not entry]
+    culprits = [other for other in flattened(chosen) if other.kind in kinds and other is not entry]
     if not culprits:
         return (
             f"{entry} needs {token}; no {listed(sorted(kinds), last=' or ')} that offers it can be used here."
@@ -200,27 +200,29 @@ def _reads_file(registry: Registry, dataset: str) -> bool:
     return "path" in {field.name for field in fields(options)}
 
 
-def _fill(registry: Registry, absent: Sequence[str], chosen: Chosen) -> Chosen | None:
+def _fill(registry: Registry, absent: Sequence[str], chosen: Selection) -> Selection | None:
     """Fill the absent kinds one after the other; step back where a later kind finds nothing that fits."""
     if not absent:
-        return None if unmet(registry, chosen) else chosen
+        return None if unmet_requirements(registry, chosen) else chosen
     kind, *rest = absent
     model = chosen.get("model")
     if kind == "loss" and isinstance(model, Registered) and "exact" in model.component.provides:
         return _fill(registry, rest, {**chosen, "loss": ()})
     for candidate in _candidates(registry, kind, chosen):
         attempt = {**chosen, kind: candidate}
-        if not unmet(registry, attempt):
+        if not unmet_requirements(registry, attempt):
             filled = _fill(registry, rest, attempt)
             if filled is not None:
                 return filled
     return None
 
 
-def _candidates(registry: Registry, kind: str, chosen: Chosen) -> Iterator[Registered]:
+def _candidates(registry: Registry, kind: str, chosen: Selection) -> Iterator[Registered]:
     entries = registry.entries(kind)
     seen = []
-    wishes = [(entry.component.prefers.get(kind), entry.plugin.dist) for entry in flat(_by_priority(chosen))]
+    wishes = [
+        (entry.component.prefers.get(kind), entry.plugin.dist) for entry in flattened(_by_priority(chosen))
+    ]
     for name, near in [*wishes, (BASE[kind], "difrun")]:
         # Two plugins may offer the preferred name: the one beside the component that prefers it is meant.
         found = [entry for entry in entries if name in (entry.name, entry.qualified)]
@@ -230,19 +232,19 @@ def _candidates(registry: Registry, kind: str, chosen: Chosen) -> Iterator[Regis
             yield entry
 
 
-def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> Chosen:
+def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> Selection:
     return {kind: chosen[kind] for kind in (*ORDER, *MANY) if kind in chosen}
 
 
-def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Chosen) -> ConfigError:
+def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Selection) -> ConfigError:
     for kind in absent:
         if not registry.entries(kind):
             known = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
             return ConfigError(f"No {kind} is installed.{known.get(kind, '')}")
-    named = listed(str(entry) for entry in flat(chosen))
+    named = listed(str(entry) for entry in flattened(chosen))
     for kind in absent:
         for candidate in registry.entries(kind):
-            problems = unmet(registry, {**chosen, kind: candidate})
+            problems = unmet_requirements(registry, {**chosen, kind: candidate})
             if not problems:
                 break
         else:
@@ -250,9 +252,9 @@ def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Chosen) -> 
     return ConfigError(f"No installed {listed(absent, last=' and ')} work together with {named}.")
 
 
-def _why(registry: Registry, chosen: Chosen, kind: str) -> str:
+def _why(registry: Registry, chosen: Selection, kind: str) -> str:
     reasons = []
     for candidate in registry.entries(kind):
-        entry, token = unmet(registry, {**chosen, kind: candidate})[0]
+        entry, token = unmet_requirements(registry, {**chosen, kind: candidate})[0]
         reasons.append(f"  {candidate.label}: {entry} needs {token}")
     return "\n".join(reasons)

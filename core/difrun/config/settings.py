@@ -14,7 +14,7 @@ import attrs
 from difrun.api import KINDS
 from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError
-from difrun.options.fields import Field, Given, Section, names_of, variable
+from difrun.options.fields import Field, GivenValue, Section, names_of, variable
 from difrun.plugin.registry import Registry
 from difrun.text import did_you_mean, listed
 
@@ -34,10 +34,10 @@ class Settings:
     """
 
     named: dict[str, Any] = attrs.field(factory=dict)
-    options: dict[str, dict[str, Given]] = attrs.field(factory=dict)
+    options: dict[str, dict[str, GivenValue]] = attrs.field(factory=dict)
     notes: list[str] = attrs.field(factory=list)
 
-    def give(self, section: str, option: str, given: Given) -> None:
+    def give(self, section: str, option: str, given: GivenValue) -> None:
         self.options.setdefault(section, {})[option] = given
 
 
@@ -72,7 +72,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
                 f"Unknown key {key} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
             )
         if key in TOP_KEYS:
-            settings.give("", key, Given(value, f"{key} in {source}", "file"))
+            settings.give("", key, GivenValue(value, f"{key} in {source}", "file"))
         elif key == "guidance":
             _guidances(settings, registry, value, source)
         elif not isinstance(value, Mapping):
@@ -84,7 +84,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
             settings.notes += _version_notes(value, registry, source)
         else:
             for option, inner in value.items():
-                given = Given(inner, f"{key}.{option} in {source}", "file")
+                given = GivenValue(inner, f"{key}.{option} in {source}", "file")
                 if key in ORDER and option == "name":
                     settings.named[key] = _name(given)
                 else:
@@ -106,7 +106,7 @@ def _table_of(key: str, registry: Registry) -> str:
     return f" It belongs into a table: {listed(list(tables)[:4], last=' or ')}." if tables else ""
 
 
-def _name(given: Given) -> Given:
+def _name(given: GivenValue) -> GivenValue:
     if not isinstance(given.value, str):
         raise ConfigError(f"Invalid value for {given.source}: expected the name of a component, as text.")
     return given
@@ -122,12 +122,12 @@ def _guidances(settings: Settings, registry: Registry, tables: Any, source: str)
     names = settings.named.setdefault("guidance", [])
     for index, table in enumerate(tables, start=1):
         place = f"guidance.{{}} in {source} (table {index})"
-        name = _name(Given(table["name"], place.format("name"), "file"))
+        name = _name(GivenValue(table["name"], place.format("name"), "file"))
         names.append(name)
         section = f"guidance.{lookup(registry, 'guidance', name).label}"
         for option, value in table.items():
             if option != "name":
-                settings.give(section, option, Given(value, place.format(option), "file"))
+                settings.give(section, option, GivenValue(value, place.format(option), "file"))
 
 
 def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], source: str) -> None:
@@ -135,7 +135,7 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
     if names is not None:
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ConfigError(f"Invalid value for metrics.names in {source}: expected a list of names.")
-        settings.named["metric"] = [Given(name, f"metrics.names in {source}", "file") for name in names]
+        settings.named["metric"] = [GivenValue(name, f"metrics.names in {source}", "file") for name in names]
     wanted = [registry.get("metric", name).label for name in names or () if _is_installed(registry, name)]
     for name, options in table.items():
         if name == "names":
@@ -149,7 +149,7 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
         if names is not None and label not in wanted:
             raise ConfigError(f"[metrics.{name}] in {source}: '{name}' is not among metrics.names.")
         for option, value in options.items():
-            given = Given(value, f"metrics.{name}.{option} in {source}", "file")
+            given = GivenValue(value, f"metrics.{name}.{option} in {source}", "file")
             settings.give(f"metric.{label}", option, given)
 
 
@@ -183,16 +183,16 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
         name = variable(kind)
         text = environ.get(name, "").strip()
         if text and kind in MANY:
-            settings.named[kind] = [Given(part.strip(), name, "environment") for part in text.split(",")]
+            settings.named[kind] = [GivenValue(part.strip(), name, "environment") for part in text.split(",")]
         elif text:
-            settings.named[kind] = Given(text, name, "environment")
+            settings.named[kind] = GivenValue(text, name, "environment")
     return with_file_dataset(settings)
 
 
-def option_from_environ(section: Section, field: Field, environ: Mapping[str, str]) -> Given | None:
+def option_from_environ(section: Section, field: Field, environ: Mapping[str, str]) -> GivenValue | None:
     """The value of one option in the environment; None if its variable is not set."""
     name = section.variable(field.name)
-    return Given(environ[name], name, "environment") if environ.get(name) else None
+    return GivenValue(environ[name], name, "environment") if environ.get(name) else None
 
 
 def with_file_dataset(settings: Settings) -> Settings:
@@ -200,9 +200,9 @@ def with_file_dataset(settings: Settings) -> Settings:
     from difrun.builtin.options import looks_like_file
 
     named = settings.named.get("dataset")
-    value = named.value if isinstance(named, Given) else named
+    value = named.value if isinstance(named, GivenValue) else named
     if isinstance(value, Path) or (isinstance(value, str) and looks_like_file(value)):
-        given = named if isinstance(named, Given) else Given(value, "dataset")
+        given = named if isinstance(named, GivenValue) else GivenValue(value, "dataset")
         settings.named["dataset"] = attrs.evolve(given, value="file")
         settings.give("dataset", "path", given)
     return settings

@@ -1,4 +1,4 @@
-"""What a dataset is: examples to train on, others to measure against, and what is known of their law."""
+"""What a dataset is: examples to train on, others to measure against, and what is known of their distribution."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -76,29 +76,31 @@ class Origin:
 
 @attrs.frozen(eq=False, slots=False, kw_only=True)
 class Dataset:
-    """Examples of a law, in the units that the model sees.
+    """Examples of a distribution, in the units that the model sees.
 
     name: what the user typed, or the file's name.
     train: the examples to learn from, shape (N, *shape), float32 on the CPU.
     held_out: real examples that no training sees, shape (M, *shape), float32.
-    fresh: (n, generator) -> n new draws of the true law, where it can be drawn from.
-    law: the law itself, where it is a Gaussian mixture of vectors: exact density and score.
-    log_density, entropy: log p of the law, (n, *shape) -> (n,), and its entropy, in nats, where they are known and the
-        law is no mixture; `law` says both itself.
+    fresh: (n, generator) -> n new draws of the true distribution, where it can be drawn from.
+    distribution: the distribution itself, where it is a Gaussian mixture of vectors: exact density and score.
+    log_density, entropy: log p of the distribution, (n, *shape) -> (n,), and its entropy, in nats, where they are
+    known and the
+        distribution is no mixture; `distribution` says both itself.
     columns: names of the coordinates of vectors; empty when they have none.
     scaling: from the user's units to these; None when they are the same.
     noise: the standard normal noise ε that each training example is paired with, of the shape of `train`; training
         then makes x_t of such a couple. None pairs every example with noise drawn anew.
     labels, held_out_labels: the class of every example of `train` (N,) and `held_out` (M,), int64 from 0; None where
         there are no classes. classes: their names, K of them; every class has a training example.
-    fresh_labelled: (n, generator) -> n new draws and their labels, where the law is known with its classes.
-    law_labels: the class of every component of `law`, int64; then the law of a class is exact (`class_law`).
+    fresh_labelled: (n, generator) -> n new draws and their labels, where the distribution is known with its classes.
+    component_labels: the class of every component of `distribution`, int64; then the distribution of a class is
+    exact (`class_distribution`).
     notes: sentences on how the examples came about, told before a run and in its report.
     fingerprint: of examples that are too many to be copied into the folder of a run: a text that others would not have.
         The run keeps it, makes the dataset again from options and seed when it is opened, and refuses another one.
     origin: for examples that do not come back from options and seed alone, such as couples that a run made: the dataset
-        whose `fresh`, `law`, `log_density` and `entropy` these are. A run then keeps the examples in its folder, and
-        takes the rest from this dataset, made again.
+        whose `fresh`, `distribution`, `log_density` and `entropy` these are. A run then keeps the examples in its
+        folder, and takes the rest from this dataset, made again.
 
     Raises `DifrunError` when the examples are fewer than 20, not of one shape, or not finite (first row and
     column), the noise or the labels do not fit them, or one of `log_density` and `entropy` is missing.
@@ -108,7 +110,7 @@ class Dataset:
     train: Tensor = attrs.field(converter=_examples)
     held_out: Tensor = attrs.field(converter=_examples)
     fresh: Callable[[int, torch.Generator], Tensor] | None = None
-    law: GaussianMixture | None = None
+    distribution: GaussianMixture | None = None
     log_density: Callable[[Tensor], Tensor] | None = None
     entropy: float | None = None
     columns: tuple[str, ...] = ()
@@ -118,7 +120,7 @@ class Dataset:
     held_out_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
     classes: tuple[str, ...] = ()
     fresh_labelled: Callable[[int, torch.Generator], tuple[Tensor, Tensor]] | None = None
-    law_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    component_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     origin: Origin | None = None
@@ -132,7 +134,9 @@ class Dataset:
             )
         check_finite(self.held_out, f"dataset '{self.name}', held-out examples", self.columns)
         if (self.log_density is None) != (self.entropy is None):
-            raise DifrunError(f"dataset '{self.name}': log_density and entropy of its law go together.")
+            raise DifrunError(
+                f"dataset '{self.name}': log_density and entropy of its distribution go together."
+            )
         if self.noise is not None and self.noise.shape != self.train.shape:
             raise DifrunError(
                 f"dataset '{self.name}': noise of shape {tuple(self.noise.shape)} for training examples of shape "
@@ -145,9 +149,9 @@ class Dataset:
             "labels": (self.labels, self.train),
             "held_out_labels": (self.held_out_labels, self.held_out),
         }
-        if self.law_labels is not None:
-            means = torch.empty(0) if self.law is None else self.law.means
-            parts["law_labels"] = (self.law_labels, means)
+        if self.component_labels is not None:
+            means = torch.empty(0) if self.distribution is None else self.distribution.means
+            parts["component_labels"] = (self.component_labels, means)
         known = len(self.classes)
         for name, (labels, rows) in parts.items():
             if (labels is None) != (known == 0):
@@ -213,11 +217,11 @@ class Dataset:
             f"of them, or its number, 0 to {len(self.classes) - 1}."
         )
 
-    def class_law(self, label: int) -> GaussianMixture:
-        """The exact law of one class, p(x | y = label). Raises `DifrunError` where it is not known."""
-        if self.law is None or self.law_labels is None:
-            raise DifrunError(f"the law of a class of dataset '{self.name}' is not known.")
-        return self.law.part(self.law_labels == label)
+    def class_distribution(self, label: int) -> GaussianMixture:
+        """The exact distribution of one class, p(x | y = label). Raises `DifrunError` where it is not known."""
+        if self.distribution is None or self.component_labels is None:
+            raise DifrunError(f"the distribution of a class of dataset '{self.name}' is not known.")
+        return self.distribution.part(self.component_labels == label)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -266,7 +270,7 @@ class Dataset:
 
     @property
     def references(self) -> int | None:
-        """How many real examples `reference` can give; None where the law can be drawn from without end."""
+        """How many real examples `reference` can give; None where the distribution can be drawn from without end."""
         return None if self.fresh is not None else len(self.held_out)
 
     def reference(self, n: int, generator: torch.Generator) -> Tensor:
@@ -281,7 +285,7 @@ class Dataset:
     def real_pair(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A reference and a second, independent real set of the same size: what a floor is measured on.
 
-        Where the law can be drawn from, two sets of n fresh draws; else n held-out examples and n training
+        Where the distribution can be drawn from, two sets of n fresh draws; else n held-out examples and n training
         examples.
         Raises `DifrunError` when there are fewer than n of either.
         """
@@ -293,8 +297,9 @@ class Dataset:
     def real_pair_of(self, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """As `real_pair`, of given classes: row i of both sets is of class labels[i].
 
-        Fresh draws of the class where its law is known, else held-out examples and training examples, none twice.
-        Raises `DifrunError` for data without labels, and where there are too few of a class (`examples_of_class`).
+        Fresh draws of the class where its distribution is known, else held-out examples and training examples, none
+        twice. Raises `DifrunError` for data without labels, and where there are too few of a class
+        (`examples_of_class`).
         """
         first, second = (torch.empty((len(labels), *self.shape)) for _ in range(2))
         for label in labels.unique().tolist():
@@ -305,7 +310,7 @@ class Dataset:
 
     def examples_of_class(self, label: int) -> int | None:
         """How many examples of a class `real_pair_of` can give; None: without end."""
-        if self.law_labels is not None or self.fresh_labelled is not None:
+        if self.component_labels is not None or self.fresh_labelled is not None:
             return None
         assert self.labels is not None
         assert self.held_out_labels is not None
@@ -314,8 +319,8 @@ class Dataset:
     def _of_class(self, label: int, n: int, generator: torch.Generator, sort: str) -> Tensor:
         if self.labels is None or self.held_out_labels is None:
             raise DifrunError(f"the examples of dataset '{self.name}' have no labels.")
-        if self.law_labels is not None:
-            return self.class_law(label).sample(n, generator).float()
+        if self.component_labels is not None:
+            return self.class_distribution(label).sample(n, generator).float()
         if self.fresh_labelled is not None:
             parts, found = [], 0
             while found < n:  # every class has training examples, so that its share is not 0

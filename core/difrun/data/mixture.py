@@ -89,7 +89,7 @@ class GaussianMixture:
         return self.weights @ (within + (self.means - self.mean) ** 2)
 
     def diffused(self, alpha: float, sigma: float) -> "GaussianMixture":
-        r"""The law of α x + σ ε with ε ~ N(0, I): Σ_k w_k N(α m_k, α² C_k + σ² I)."""
+        r"""The distribution of α x + σ ε with ε ~ N(0, I): Σ_k w_k N(α m_k, α² C_k + σ² I)."""
         noise = sigma**2 if self.isotropic else sigma**2 * torch.eye(self.dim, dtype=torch.float64)
         covs = alpha**2 * self.covs + noise
         values = (
@@ -98,7 +98,8 @@ class GaussianMixture:
         return GaussianMixture(self.weights, alpha * self.means, covs, eigen=(values, self.eigenvectors))
 
     def part(self, taken: Tensor) -> "GaussianMixture":
-        """The law given that the component is one of those `taken`, (K,) bool: their weights, made to add up to 1.
+        """The distribution given that the component is one of those `taken`, (K,) bool: their weights, made to add
+        up to 1.
 
         Raises `DifrunError` when they have no weight.
         """

@@ -1,9 +1,9 @@
-r"""Synthetic data in one and two dimensions, most of it with an exact law.
+r"""Synthetic data in one and two dimensions, most of it with an exact distribution.
 
 A curve with noise, x = c(v) + s ε with v of density ρ on [0, 1], is not a Gaussian mixture, but a rule of quadrature
 makes it one: weights w_j ρ(v_j) and means c(v_j) at nodes v_j. With Gauss and Legendre's rule on short pieces of the
-curve, and nodes half a noise width apart, the log-density of that mixture, `law`, is right to 10⁻⁷ nats on
-average. Draws (`train`, `fresh`) come from the law itself.
+curve, and nodes half a noise width apart, the log-density of that mixture, `distribution`, is right to 10⁻⁷ nats on
+average. Draws (`train`, `fresh`) come from the distribution itself.
 """
 
 import math
@@ -20,8 +20,8 @@ from difrun.data.mixture import GaussianMixture, choose
 from difrun.randomness.generator import torch_generator
 
 Draw = Callable[[int, torch.Generator, bool], tuple[Tensor, Tensor]]
-"""(n, generator, stratified) -> n draws of a law and the part of it that each is of; stratified: each part in exact
-proportion."""
+"""(n, generator, stratified) -> n draws of a distribution and the part of it that each is of; stratified: each part
+in exact proportion."""
 
 LARGEST_HELD_OUT = 10000
 
@@ -58,8 +58,8 @@ def spiral(*, seed: int, n: int = 10000, turns: float = 2.0, noise: float = 0.05
 def blobs(*, seed: int, n: int = 10000, distance: float = 2.0, variance: float = 0.1) -> Dataset:
     """Two isotropic Gaussians of equal weight at (a, a) and (−a, −a), a = `distance`; each is a class."""
     means = [[distance, distance], [-distance, -distance]]
-    law = GaussianMixture([0.5, 0.5], means, [variance, variance])
-    return _of_mixture("blobs", law, seed, n, ("upper", "lower"))
+    distribution = GaussianMixture([0.5, 0.5], means, [variance, variance])
+    return _of_mixture("blobs", distribution, seed, n, ("upper", "lower"))
 
 
 def gmm(*, seed: int, n: int = 10000, modes: int = 8, radius: float = 2.0, std: float = 0.2) -> Dataset:
@@ -67,8 +67,8 @@ def gmm(*, seed: int, n: int = 10000, modes: int = 8, radius: float = 2.0, std: 
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     means = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     weights = torch.full((modes,), 1 / modes, dtype=torch.float64)
-    law = GaussianMixture(weights, means, torch.full_like(weights, std**2))
-    return _of_mixture("gmm", law, seed, n, tuple(map(str, range(modes))))
+    distribution = GaussianMixture(weights, means, torch.full_like(weights, std**2))
+    return _of_mixture("gmm", distribution, seed, n, tuple(map(str, range(modes))))
 
 
 def bimodal_1d(
@@ -78,8 +78,8 @@ def bimodal_1d(
 
     Classes: left and right.
     """
-    law = GaussianMixture([weight, 1 - weight], [[-distance], [distance]], [std**2, std**2])
-    return _of_mixture("bimodal-1d", law, seed, n, ("left", "right"))
+    distribution = GaussianMixture([weight, 1 - weight], [[-distance], [distance]], [std**2, std**2])
+    return _of_mixture("bimodal-1d", distribution, seed, n, ("left", "right"))
 
 
 def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
@@ -170,20 +170,22 @@ def _of_curves(
             points[here] += curve.at(curve.quantile(u[here]))
         return points, which
 
-    law = curve_mixture(curves, noise)
+    distribution = curve_mixture(curves, noise)
     # The mixture's means come curve by curve, as many of each as its quadrature takes.
     lengths = [len(curve_mixture((curve,), noise).means) for curve in curves]
     owner = torch.arange(len(curves)).repeat_interleave(torch.tensor(lengths))
-    return _of_draws(name, draw, seed, n, law, classes, owner)
+    return _of_draws(name, draw, seed, n, distribution, classes, owner)
 
 
-def _of_mixture(name: str, law: GaussianMixture, seed: int, n: int, classes: tuple[str, ...]) -> Dataset:
+def _of_mixture(
+    name: str, distribution: GaussianMixture, seed: int, n: int, classes: tuple[str, ...]
+) -> Dataset:
     """Component k is class k."""
 
     def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
-        return law.sample_with_components(n, generator, stratified=stratified)
+        return distribution.sample_with_components(n, generator, stratified=stratified)
 
-    return _of_draws(name, draw, seed, n, law, classes, torch.arange(len(classes)))
+    return _of_draws(name, draw, seed, n, distribution, classes, torch.arange(len(classes)))
 
 
 def _of_draws(
@@ -191,16 +193,16 @@ def _of_draws(
     draw: Draw,
     seed: int,
     n: int,
-    law: GaussianMixture | None = None,
+    distribution: GaussianMixture | None = None,
     classes: tuple[str, ...] = (),
     owner: Tensor | None = None,
 ) -> Dataset:
     """Training examples with every part in exact proportion; held-out and fresh ones drawn independently.
 
     classes: names of the parts that `draw` tells apart; empty where they are no classes. A part without an example, as
-    among very few, leaves the data without labels. owner: the part of each component of the law.
+    among very few, leaves the data without labels. owner: the part of each component of the distribution.
     """
-    columns = ("x", "y") if law is None or law.dim == 2 else ("x",)
+    columns = ("x", "y") if distribution is None or distribution.dim == 2 else ("x",)
     train, labels = draw(n, torch_generator(seed, "dataset", name, "train"), True)
     rest = torch_generator(seed, "dataset", name, "held out")
     held_out, held_out_labels = draw(min(n, LARGEST_HELD_OUT), rest, False)
@@ -216,14 +218,14 @@ def _of_draws(
             "held_out_labels": held_out_labels,
             "classes": classes,
             "fresh_labelled": fresh_labelled,
-            "law_labels": owner,
+            "component_labels": owner,
         }
     return Dataset(
         name=name,
         train=train,
         held_out=held_out,
         fresh=lambda n, generator: fresh_labelled(n, generator)[0],
-        law=law,
+        distribution=distribution,
         columns=columns,
         **known,
     )

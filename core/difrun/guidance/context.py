@@ -18,7 +18,7 @@ def _nothing(*_: Any) -> None:
 class Context:
     """The run behind a model, for a guidance that provides `context`. The process is that of the model.
 
-    dataset: the data of the run, with their labels and, where it is known, their law.
+    dataset: the data of the run, with their labels and, where it is known, their distribution.
     folder: of the run, where a guidance may keep what it has learnt as ``guidance-*.safetensors``; None where there
         is none, as in a comparison of exact models: keep nothing then.
     seed: of the run; derive others from it by `difrun.randomness.seed_of`.

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
-from difrun.model.predictions import is_zero, row
+from difrun.model.predictions import coefficients, is_zero
 
-LogLikelihood = Callable[[Tensor, Any], Tensor]
+LogLikelihoodFunction = Callable[[Tensor, Any], Tensor]
 """log p(y | x_t) at x (n, ...) and an instant: (n,). One whose y differs between rows has a method `rows(index)`, which
 gives that of some rows, by their numbers: processes of finitely many states ask about many changes of each."""
 
@@ -26,7 +26,7 @@ Scale = Callable[[Any], Any]
 class Conditioned(ScoreModel):
     """`model` with scale · ∇_x log_likelihood(x, at) added to its score; see `GaussianProcess.condition`."""
 
-    def __init__(self, model: ScoreModel, log_likelihood: LogLikelihood, scale: float):
+    def __init__(self, model: ScoreModel, log_likelihood: LogLikelihoodFunction, scale: float):
         self.inner: ScoreModel = model
         self.log_likelihood, self.scale = log_likelihood, scale
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
@@ -65,13 +65,16 @@ class Extrapolated(ScoreModel):
 
     def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):
         any_class = torch.full_like(labels, -1)
-        self.inner: ScoreModel = model.given(labels)
-        self.free, self.both = model.given(any_class), model.given(torch.cat((labels, any_class)))
+        self.inner: ScoreModel = model.condition_on(labels)
+        self.free, self.both = (
+            model.condition_on(any_class),
+            model.condition_on(torch.cat((labels, any_class))),
+        )
         self.model, self.scale = model, scale
         self.process, self.shape, self.kind = model.process, model.shape, model.kind
         self.mean, self.var = model.mean, model.var
 
-    def given(self, labels: Tensor) -> "Extrapolated":
+    def condition_on(self, labels: Tensor) -> "Extrapolated":
         return Extrapolated(self.model, labels, self.scale)
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
@@ -94,7 +97,7 @@ class Extrapolated(ScoreModel):
 def _per_score(kind: str, at: Any) -> Any:
     """The change of a kind per change of the score: a σ²/α − b σ. Where nothing of the data is left, α = 0, L is the
     same for all x and there is nothing to add to x̂_0."""
-    a, b = row(kind, at)
+    a, b = coefficients(kind, at)
     if is_zero(a):
         return -b * at.sigma
     ratio: Any

@@ -1,17 +1,17 @@
 """Training losses: prediction kind, weight, and distribution of the training time."""
 
 from difrun.loss.base import WEIGHTS, Loss, Regression, Weight
-from difrun.loss.times import LAWS, LogitNormal, LogNormal, LogSNR, TimeLaw, Uniform
+from difrun.loss.times import TIME_DISTRIBUTIONS, LogitNormal, LogNormal, LogSNR, TimeDistribution, Uniform
 
 __all__ = [
-    "LAWS",
+    "TIME_DISTRIBUTIONS",
     "WEIGHTS",
     "LogNormal",
     "LogSNR",
     "LogitNormal",
     "Loss",
     "Regression",
-    "TimeLaw",
+    "TimeDistribution",
     "Uniform",
     "Weight",
 ]

@@ -4,8 +4,9 @@ Every training loss of a Gaussian process is
 
     L(θ) = E_t E_{x_0, ε} [ w(t) · ‖k_θ(x_t, t) − k(x_0, ε, t)‖² / d ]
 
-for a prediction kind k, a weight w and a law of t. As the error of one kind is that of another times a factor known
-from α and σ, the network is always compared in the kind that it predicts itself, with the factor moved into the
+for a prediction kind k, a weight w and a distribution of t. As the error of one kind is that of another times a
+factor known from α and σ, the network is always compared in the kind that it predicts itself, with the factor moved
+into the
 weight: nothing is divided by a small σ.
 """
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from difrun.loss.times import TimeLaw, Uniform
+from difrun.loss.times import TimeDistribution, Uniform
 from difrun.randomness.generator import Generator
 
 
@@ -103,7 +104,7 @@ WEIGHTS: dict[str, Weight] = {"uniform": uniform, "snr": snr, "min-snr": min_snr
 
 @attrs.frozen
 class Regression(Loss):
-    r"""E_t w(t) ‖k_θ − k‖²/d for the kind `kind`, the weight `weight` and the law of times `times`.
+    r"""E_t w(t) ‖k_θ − k‖²/d for the kind `kind`, the weight `weight` and the distribution of times `times`.
 
     d is the number of coordinates of an example. data_std: the σ_d that the weight gets; None takes the model's, which
     is measured from the data. The published losses are combinations:
@@ -116,12 +117,12 @@ class Regression(Loss):
         flow     | velocity  | 1               | uniform, or logit-normal (Esser et al., 2024)
         edm      | x0        | SNR + 1/σ_d²    | log-normal (Karras et al., 2022)
 
-    With one law of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are one loss.
+    With one distribution of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are one loss.
     """
 
     kind: str
     weight: Weight = uniform
-    times: TimeLaw = attrs.field(factory=Uniform)
+    times: TimeDistribution = attrs.field(factory=Uniform)
     data_std: float | None = None
 
     def draw(

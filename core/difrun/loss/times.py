@@ -1,4 +1,4 @@
-r"""Laws of the training time t, each given by its quantile function: t = Q(u), u uniform on [0, 1).
+r"""Distributions of the training time t, each given by its quantile function: t = Q(u), u uniform on [0, 1).
 
 u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ, whose every stretch of consecutive
 terms is spread evenly: a mini-batch cut anywhere from a long draw is stratified over time, which lowers the variance
@@ -18,8 +18,8 @@ from difrun.randomness.generator import Generator
 GOLDEN = (math.sqrt(5) - 1) / 2
 
 
-class TimeLaw:
-    """A law of t on [t_min, T]."""
+class TimeDistribution:
+    """A distribution of t on [t_min, T]."""
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         """Q(u) for u in [0, 1], float64."""
@@ -36,7 +36,7 @@ class TimeLaw:
 
 
 @attrs.frozen
-class Uniform(TimeLaw):
+class Uniform(TimeDistribution):
     """t uniform on [t_min, T]."""
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ class Uniform(TimeLaw):
 
 
 @attrs.frozen
-class LogSNR(TimeLaw):
+class LogSNR(TimeDistribution):
     """λ = log(α/σ) uniform: every factor of noise gets the same share."""
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
@@ -53,10 +53,10 @@ class LogSNR(TimeLaw):
 
 
 @attrs.frozen
-class LogNormal(TimeLaw):
+class LogNormal(TimeDistribution):
     """ln(σ/α) ~ N(mean, std²), cut to the range of the process (Karras et al., 2022, arXiv 2206.00364, table 1).
 
-    Raises DifrunError when less than a millionth of the law lies in that range.
+    Raises DifrunError when less than a millionth of the distribution lies in that range.
     """
 
     mean: float = -1.2
@@ -68,10 +68,10 @@ class LogNormal(TimeLaw):
 
 
 @attrs.frozen
-class LogitNormal(TimeLaw):
+class LogitNormal(TimeDistribution):
     """logit(t/T) ~ N(mean, std²), cut to [t_min, T] (Esser et al., 2024, arXiv 2403.03206, sec. 3.1).
 
-    Raises DifrunError when less than a millionth of the law lies in that range.
+    Raises DifrunError when less than a millionth of the distribution lies in that range.
     """
 
     mean: float = 0.0
@@ -84,13 +84,13 @@ class LogitNormal(TimeLaw):
         return process.horizon * torch.sigmoid(logit).clamp(first, 1.0)
 
 
-LAWS: dict[str, type[TimeLaw]] = {
+TIME_DISTRIBUTIONS: dict[str, type[TimeDistribution]] = {
     "uniform": Uniform,
     "log-snr": LogSNR,
     "log-normal": LogNormal,
     "logit-normal": LogitNormal,
 }
-"""The laws by name."""
+"""The distributions by name."""
 
 
 def _cut_normal(u: Tensor, mean: float, std: float, low: float, high: float, named: str) -> Tensor:

@@ -2,18 +2,18 @@
 
 from difrun.builtin.options import MinSNROptions, Times, Weighting, X0Options
 from difrun.loss.base import WEIGHTS, Regression, min_snr
-from difrun.loss.times import LAWS
+from difrun.loss.times import TIME_DISTRIBUTIONS
 
 
 def x0(*, weighting: Weighting = "uniform", times: Times = "log-snr") -> Regression:
     r"""E_t w(t) ‖x̂_0 − x_0‖²/d.
 
     weighting: "uniform" (w = 1), "snr" (α²/σ², the plain loss of the noise), "min-snr" (min(α²/σ², 5)) or "edm"
-    (α²/σ² + 1/σ_d², with σ_d the standard deviation of the data); see `difrun.loss.base`. times: the law of t
-    (`difrun.loss.times`), with its default parameters. Raises ValueError for another weighting or law.
+    (α²/σ² + 1/σ_d², with σ_d the standard deviation of the data); see `difrun.loss.base`. times: the distribution of t
+    (`difrun.loss.times`), with its default parameters. Raises ValueError for another weighting or distribution.
     """
     X0Options(weighting=weighting, times=times)  # refuses a name that is none
-    return Regression("x0", WEIGHTS[weighting], LAWS[times]())
+    return Regression("x0", WEIGHTS[weighting], TIME_DISTRIBUTIONS[times]())
 
 
 def min_snr_loss(*, gamma: float = 5.0, times: Times = "log-snr") -> Regression:
@@ -21,7 +21,7 @@ def min_snr_loss(*, gamma: float = 5.0, times: Times = "log-snr") -> Regression:
 
     They draw t uniformly from the steps of a variance-preserving schedule (times = "uniform"). The default here is
     uniform in λ = log(α/σ), which means the same on every process. The weight vanishes where α does.
-    Raises ValueError for a γ that is not positive, and for another law.
+    Raises ValueError for a γ that is not positive, and for another distribution.
     """
     MinSNROptions(gamma=gamma, times=times)  # refuses what is none
-    return Regression("x0", min_snr(gamma), LAWS[times]())
+    return Regression("x0", min_snr(gamma), TIME_DISTRIBUTIONS[times]())

@@ -18,10 +18,11 @@ Metric = Callable[..., dict[str, float]]
 
 samples, reference: tensors of one shape (n, *shape), in the model's units. generator: a `torch.Generator`,
 for random projections and subsets. A metric may return several numbers, each under its own name. A component that
-provides ``law`` compares with what is known of the law itself: it gets the `Dataset` in the place of the reference.
-One that provides ``labels`` is of samples with classes: ``metric(samples, labels, dataset, *, generator, **options)``,
-with labels (n,) int64; what it compares with it takes from the dataset (`Dataset.real_pair_of`), by the generator.
-One that provides ``data`` gets the dataset beside the reference: ``metric(samples, reference, dataset, *, ...)``.
+provides ``distribution`` compares with what is known of the distribution itself: it gets the `Dataset` in the place
+of the reference. One that provides ``labels`` is of samples with classes: ``metric(samples, labels, dataset, *,
+generator, **options)``, with labels (n,) int64; what it compares with it takes from the dataset
+(`Dataset.real_pair_of`), by the generator. One that provides ``data`` gets the dataset beside the reference:
+``metric(samples, reference, dataset, *, ...)``.
 """
 
 M = TypeVar("M", bound=Callable[..., Any])
@@ -34,7 +35,8 @@ class Reading:
     better: the side of the floor on which samples do no harm: "lower" for distances, "higher" for shares of good
         samples. None: samples are worse on either side.
     ratio: whether value/floor means something. False where the floor is noise, as that of an unbiased estimate
-        whose mean is 0 for equal laws; None: not known (`difrun.report.verdict.ratio` then looks at its spread).
+        whose mean is 0 for equal distributions; None: not known (`difrun.report.verdict.ratio` then looks at its
+        spread).
     meaning: what the number is, in one line.
     """
 
@@ -51,8 +53,8 @@ def reads(
     """Declare how the numbers of a metric are read: a decorator, number -> `Reading`.
 
     most: the option that bounds how many points of each set the metric compares; empty where it compares all.
-    exact: (dataset, **options) -> {number: its exact value for the law of the dataset}, of those that are known. Such a
-    number is judged by its exact value in place of its floor.
+    exact: (dataset, **options) -> {number: its exact value for the distribution of the dataset}, of those that are
+    known. Such a number is judged by its exact value in place of its floor.
     """
 
     def declare(metric: M) -> M:
@@ -89,7 +91,7 @@ def measure(
     seed: int,
     repeats: int = 6,
     floors: Mapping[str, Mapping[str, float | None]] | None = None,
-    law: bool = False,
+    distribution: bool = False,
     data: bool = False,
     labels: Tensor | None = None,
     **options: Any,
@@ -111,18 +113,19 @@ def measure(
       deviation is too small; where both sets are used whole, every repetition compares the same two, and it is
       None. A model that has learnt its training set by heart reaches the floor, not 0.
 
-    law: the metric compares with the law itself: it is called with the dataset in the place of A. The value is then
-    that of all n samples, and its standard deviation that of `RESAMPLES` sets drawn from them with replacement: a
-    standard error. Where no more real examples can be drawn, the floor is that of n held-out examples, likewise.
+    distribution: the metric compares with the distribution itself: it is called with the dataset in the place of A.
+    The value is then that of all n samples, and its standard deviation that of `RESAMPLES` sets drawn from them with
+    replacement: a standard error. Where no more real examples can be drawn, the floor is that of n held-out
+    examples, likewise.
 
     data: the metric is called with the dataset beside the reference.
 
     labels: the classes of the samples, for a metric that provides ``labels``: it is called with samples, their labels
     and the dataset, and for the floor with real examples of the same classes (`Dataset.real_pair_of`). Where the data
     have fewer of a class than there are samples of it, so many are compared. The floor is of training examples; with
-    `law`, as above, of held-out ones.
+    `distribution`, as above, of held-out ones.
 
-    Samples of the true law give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
+    Samples of the true distribution give value ≈ floor, whatever the metric. `reading` says which side of it is worse.
 
     samples: (N, *shape) in the model's units. options: the metric's own. floors: what this gave for other samples of
     the same number, under the same seed and options; the floors are then taken from there, not computed again.
@@ -131,18 +134,18 @@ def measure(
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2 for a standard deviation, not {repeats}")
     if labels is not None:
-        return _of_labelled(metric, samples, labels, dataset, seed, repeats, floors, law, options)
+        return _of_labelled(metric, samples, labels, dataset, seed, repeats, floors, distribution, options)
     n = comparable(samples, dataset)
     samples = samples.detach().cpu()
     more: dict[str, Any] = {"dataset": dataset} if data else {}
     values: dict[str, list[float]] = {}
     apart: dict[str, list[float]] = {}
-    finite = law and dataset.references is not None
+    finite = distribution and dataset.references is not None
     held_out = dataset.reference(n, torch_generator(seed, "metric", 0, "real")) if finite else samples[:0]
-    for i in range(max(repeats, RESAMPLES) if law else repeats):
+    for i in range(max(repeats, RESAMPLES) if distribution else repeats):
         real = torch_generator(seed, "metric", i, "real")
         sets = []
-        if law:
+        if distribution:
             reference: Any = dataset
             if floors is None and (finite or i < repeats):
                 again = (
@@ -161,7 +164,7 @@ def measure(
             for name, number in result.items():
                 found.setdefault(name, []).append(number)
     # One pairing, n of n with n of n, has no spread: what is left of one is that of random projections, or of rounding.
-    whole = not law and dataset.references == n == compared(metric, n, **options)
+    whole = not distribution and dataset.references == n == compared(metric, n, **options)
     if floors is None:
         single = whole and len(dataset.train) == n
         floors = {
@@ -175,7 +178,7 @@ def measure(
             whole_set = metric(held_out, dataset, generator=torch_generator(seed, "metric", 0), **options)
             floors = {name: {**floor, "floor": whole_set[name]} for name, floor in floors.items()}
     means = {name: statistics.fmean(numbers) for name, numbers in values.items()}
-    if law:
+    if distribution:
         means = metric(samples[:n], dataset, generator=torch_generator(seed, "metric", 0), **options)
     declared = getattr(metric, "exact", None)
     exact = {} if declared is None else declared(dataset, **options)
@@ -199,7 +202,7 @@ def _of_labelled(
     seed: int,
     repeats: int,
     floors: Mapping[str, Mapping[str, float | None]] | None,
-    law: bool,
+    distribution: bool,
     options: Mapping[str, Any],
 ) -> dict[str, dict[str, float | None]]:
     """`measure` for a metric of labels."""
@@ -214,7 +217,9 @@ def _of_labelled(
         order = _within_reach(torch.randperm(len(samples), generator=real), labels, dataset)
         sets = [(values, samples[order], labels[order])]
         if floors is None:
-            sets.append((apart, dataset.real_pair_of(labels[order], real)[0 if law else 1], labels[order]))
+            sets.append(
+                (apart, dataset.real_pair_of(labels[order], real)[0 if distribution else 1], labels[order])
+            )
         for found, points, theirs in sets:
             result = metric(points, theirs, dataset, generator=torch_generator(seed, "metric", i), **options)
             for name, number in result.items():

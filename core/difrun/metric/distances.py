@@ -98,7 +98,9 @@ def w2(
 @reads(
     {
         "energy": Reading(
-            "lower", False, "Energy distance; 0 on average for equal laws, so that its floor is noise"
+            "lower",
+            False,
+            "Energy distance; 0 on average for equal distributions, so that its floor is noise",
         )
     },
     most="max_points",
@@ -111,7 +113,7 @@ def energy(
         E = 2 E|X − Y| − E|X − X'| − E|Y − Y'|,
 
     each mean over pairs of different points (Székely and Rizzo, 2013, as a U-statistic): its mean is
-    0 for equal laws, so that it may be negative. This is the squared distance; scipy.stats.energy_distance is
+    0 for equal distributions, so that it may be negative. This is the squared distance; scipy.stats.energy_distance is
     the root of the biased form, in which a point is also paired with itself.
     """
     a, b = _subsets(samples, reference, max_points, generator)
@@ -143,7 +145,7 @@ def density_coverage(
         density = mean over y of (1/k) #{x : y ∈ B(x)},    coverage = share of x with some y ∈ B(x),
         precision = share of y in some B(x),                recall = share of x in some B(y).
 
-    Equal laws give density 1 and coverage about 1 − 2^−k; all four fall as samples get worse, and see local
+    Equal distributions give density 1 and coverage about 1 − 2^−k; all four fall as samples get worse, and see local
     blur.
     Raises `DifrunError` when the sets have no more than k points.
     """

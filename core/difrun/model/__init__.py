@@ -2,16 +2,16 @@
 
 from difrun.model.base import ScoreModel, std_of
 from difrun.model.exact import ExactEmpirical, ExactMixture
-from difrun.model.labels import check_labels, for_rows, spread, typical
+from difrun.model.labels import check_labels, condition_on_class_shares, for_rows, proportional_labels
 from difrun.model.mlp import MLP, LevelEmbedding
 from difrun.model.network import NetworkModel
-from difrun.model.predictions import KINDS, PARAMETERISATIONS, conversion, is_zero, mix, row
+from difrun.model.predictions import PARAMETERISATIONS, PREDICTIONS, coefficients, conversion, is_zero, mix
 from difrun.model.wrappers import Centred, Counted
 
 __all__ = [
-    "KINDS",
     "MLP",
     "PARAMETERISATIONS",
+    "PREDICTIONS",
     "Centred",
     "Counted",
     "ExactEmpirical",
@@ -20,12 +20,12 @@ __all__ = [
     "NetworkModel",
     "ScoreModel",
     "check_labels",
+    "coefficients",
+    "condition_on_class_shares",
     "conversion",
     "for_rows",
     "is_zero",
     "mix",
-    "row",
-    "spread",
+    "proportional_labels",
     "std_of",
-    "typical",
 ]

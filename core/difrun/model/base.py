@@ -13,7 +13,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.model.backward import Pull
 from difrun.model.labels import check_labels
-from difrun.model.predictions import row
+from difrun.model.predictions import coefficients
 
 MOST_CORRELATED = 256
 """Coordinates beyond which nobody takes the covariance of the data: a rotation would cost more than a small network."""
@@ -37,7 +37,7 @@ class ScoreModel:
     tunings: number of steps -> `difrun.tuning.Tuning` that was found for this model.
     inner: the model that a wrapper asks; None for one that answers itself.
     shares: how the classes are spread in the data, for a model that was trained on labels and draws by them; else ().
-    labels: the class of every row of the batch, (n,) int64, −1 for any; None: any class for all (`given`).
+    labels: the class of every row of the batch, (n,) int64, −1 for any; None: any class for all (`condition_on`).
     class_moments: mean and variance of the data of every class, (classes, *shape) each, where they are known.
     knows_any: whether it can be asked without a class; not if it was trained with the label of every example.
     """
@@ -69,14 +69,14 @@ class ScoreModel:
 
     @property
     def classes(self) -> int:
-        """How many classes `given` knows; 0 where there are none."""
+        """How many classes `condition_on` knows; 0 where there are none."""
         return len(self._shares) if self.inner is None else self.inner.classes
 
     @property
     def knows_any(self) -> bool:
         return self._knows_any if self.inner is None else self.inner.knows_any
 
-    def given(self, labels: Tensor) -> "ScoreModel":
+    def condition_on(self, labels: Tensor) -> "ScoreModel":
         """The model of p(x | class) for a batch whose row i is of the class labels[i]; −1 stands for any.
 
         labels: (n,) int64. What is returned answers batches of n rows; this model stays as it is. A wrapper passes it
@@ -84,7 +84,7 @@ class ScoreModel:
         """
         if self.inner is not None:
             changed = copy.copy(self)
-            changed.inner = self.inner.given(labels)
+            changed.inner = self.inner.condition_on(labels)
             return changed
         if not self.classes:
             raise DifrunError(
@@ -119,11 +119,12 @@ class ScoreModel:
         return means[labels], variances[labels]  # the last is for −1, any class
 
     def rows(self, index: Any) -> "ScoreModel":
-        """This model for some rows of its batch, by number or slice: what `given` said of them goes with them."""
+        """This model for some rows of its batch, by number or slice: what `condition_on` said of them goes with
+        them."""
         labels = self.labels
         if labels is None:
             return self
-        return self.given(labels[index.to(labels.device) if isinstance(index, Tensor) else index])
+        return self.condition_on(labels[index.to(labels.device) if isinstance(index, Tensor) else index])
 
     @cached_property
     def data_std(self) -> float:
@@ -154,7 +155,7 @@ class ScoreModel:
         """The prediction as `kind`: x0, noise, score, velocity, v, straight, ..."""
         return self.process.convert(self(x, at), x, at, self.kind, kind)
 
-    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+    def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
         """a·x + b·prediction, what most steps of a sampler are; a model may override it with fewer kernels."""
         return torch.add(a * x, self.predict(x, at, kind), alpha=b)
 
@@ -163,7 +164,7 @@ class ScoreModel:
 
         `gain` is the factor that turns the residual into an error of `kind`: () where it is the same at every time.
         """
-        a, b = row(kind, at)
+        a, b = coefficients(kind, at)
         centre = self.process.centre_like(x)
         target = a * (x0 - centre) + b * noise
         if kind == "x0":

@@ -33,8 +33,8 @@ class ExactMixture(ScoreModel):
     A kind other than x0 and score is converted from whichever of the two is well conditioned at the noise level: x̂_0
     where noise prevails (λ < 0), the score where the signal does. It needs no training.
 
-    component_labels: the class of every component, (K,) int64; `given` then gives the exact model of a class, the
-    mixture of its components alone, and `log_posterior` p(class | x_t).
+    component_labels: the class of every component, (K,) int64; `condition_on` then gives the exact model of a class,
+    the mixture of its components alone, and `log_posterior` p(class | x_t).
     """
 
     def __init__(
@@ -68,7 +68,8 @@ class ExactMixture(ScoreModel):
 
     @property
     def proportions(self) -> tuple[float, ...]:
-        """Share of every class in the law; () without classes. Unlike `shares` nothing is drawn by it unasked."""
+        """Share of every class in the distribution; () without classes. Unlike `shares` nothing is drawn by it
+        unasked."""
         labels = self.component_labels
         if labels is None:
             return ()
@@ -211,13 +212,14 @@ def _per_component(value: Any) -> Any:
 
 
 def exact_mixture(*, process: "GaussianProcess", dataset: Any) -> ExactMixture:
-    """The component `exact`: the model of the dataset's own law. Raises DifrunError where the law is no mixture."""
-    if dataset.law is None:
+    """The component `exact`: the model of the dataset's own distribution. Raises DifrunError where the distribution
+    is no mixture."""
+    if dataset.distribution is None:
         raise DifrunError(
-            f"model 'exact' needs a dataset whose law is a Gaussian mixture; {dataset.name!r} is not. "
+            f"model 'exact' needs a dataset whose distribution is a Gaussian mixture; {dataset.name!r} is not. "
             "Use --model empirical for the exact model of its examples, or a network."
         )
-    return ExactMixture(dataset.law, process, dataset.law_labels)
+    return ExactMixture(dataset.distribution, process, dataset.component_labels)
 
 
 def exact_empirical(*, process: "GaussianProcess", dataset: Any) -> ExactEmpirical:

@@ -10,7 +10,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 
 
-def spread(shares: Sequence[float], n: int) -> Tensor:
+def proportional_labels(shares: Sequence[float], n: int) -> Tensor:
     """n labels in the proportion of `shares`, (n,) int64: after any number of them no class is off by as much as 2.
 
     The j-th of class k stands where it is due, at (j − ½)/share_k (the method of Webster and Sainte-Laguë), so that the
@@ -26,10 +26,10 @@ def spread(shares: Sequence[float], n: int) -> Tensor:
     return torch.cat(owners)[order[:n]]
 
 
-def typical(model: Any, n: int) -> Any:
+def condition_on_class_shares(model: Any, n: int) -> Any:
     """The model for n rows of the classes of the data, in their proportion; a model without classes as it is."""
     shares = getattr(model, "shares", ())
-    return model.given(spread(shares, n)) if shares else model
+    return model.condition_on(proportional_labels(shares, n)) if shares else model
 
 
 def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:

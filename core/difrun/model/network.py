@@ -18,7 +18,7 @@ from difrun.errors import DifrunError
 from difrun.model.backward import Pull
 from difrun.model.base import ScoreModel, std_of
 from difrun.model.labels import for_rows
-from difrun.model.predictions import PARAMETERISATIONS, conversion, is_zero, mix, row
+from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion, is_zero, mix
 
 if TYPE_CHECKING:
     from difrun.process.gaussian import GaussianProcess
@@ -77,22 +77,22 @@ class NetworkModel(ScoreModel):
         p, q = self._conversion(at, kind)
         prediction = mix(p, y, q, output)
         # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
-        a, _ = row(kind, at)
+        a, _ = coefficients(kind, at)
         if is_zero(a):
             return prediction
         origin = self._origin(x)
         offset = origin if kind == "x0" else origin - self.process.centre_like(x)
         return prediction if isinstance(offset, float) and offset == 0.0 else prediction + a * offset
 
-    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+    def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
         if self.scaled or isinstance(self.process.centre_like(x), Tensor):
-            return super().carry(x, at, kind, a, b)
+            return super().affine_prediction(x, at, kind, a, b)
         p, q = self._conversion(at, kind)
         return mix(a + b * p, x, b * q, self._output(x, self._level(x, at), self._labels))
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
-        a, b = row(self.predicts, at, self._unit)
+        a, b = coefficients(self.predicts, at, self._unit)
         _, gain = self._conversion(at, kind)
         return {
             "input": self._input(y, at),
@@ -126,8 +126,8 @@ class NetworkModel(ScoreModel):
         x̂_0 cannot be told from a prediction of the noise where nothing of the data is left. There it is what it must
         be, the mean of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
         """
-        a, _ = row(self.predicts, at, self._unit)
-        c, d = row(kind, at)
+        a, _ = coefficients(self.predicts, at, self._unit)
+        c, d = coefficients(kind, at)
         if not is_zero(a) or is_zero(c) or not self.process.forgets:
             return conversion(at, self.predicts, kind, self._unit)
         blind = at.lam < self.process.lam_range[0]

@@ -36,9 +36,9 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 
-Row = Callable[[Any], tuple[Any, Any]]
+Coefficients = Callable[[Any], tuple[Any, Any]]
 
-KINDS: dict[str, Row] = {
+PREDICTIONS: dict[str, Coefficients] = {
     "x0": lambda at: (1.0, 0.0),
     "noise": lambda at: (0.0, 1.0),
     "score": lambda at: (0.0, -1 / at.sigma),
@@ -48,11 +48,11 @@ KINDS: dict[str, Row] = {
 }
 """Kind -> its row (a, b) at an instant: what a model can be asked for."""
 
-PARAMETERISATIONS = (*KINDS, "edm")
+PARAMETERISATIONS = (*PREDICTIONS, "edm")
 """What a network can be trained to predict."""
 
 
-def row(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
+def coefficients(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
     """The coefficients (a, b) of a kind at an instant; given σ_d, of what a network predicts.
 
     Raises DifrunError for a kind that does not exist, and for edm where no σ_d is given.
@@ -63,9 +63,9 @@ def row(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
     if kind == "score" and data_std is not None:
         return 0.0, -1.0
     try:
-        return KINDS[kind](at)
+        return PREDICTIONS[kind](at)
     except KeyError:
-        known = ", ".join(KINDS)
+        known = ", ".join(PREDICTIONS)
         if kind == "edm":
             raise DifrunError(
                 "edm is what a network predicts inside its model, and no kind to ask a model for; "
@@ -80,10 +80,10 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
     data_std: σ_d, where the source is what a network predicts. Raises DifrunError where there are none: the source
     speaks of the noise alone and α = 0, or of x_0 alone and σ = 0 (for tensors they are not finite there).
     """
-    if source == target and target in KINDS and (source != "score" or data_std is None):
+    if source == target and target in PREDICTIONS and (source != "score" or data_std is None):
         return 0.0, 1.0
-    c, d = row(target, at)
-    a, b = row(source, at, data_std)
+    c, d = coefficients(target, at)
+    a, b = coefficients(source, at, data_std)
     if is_zero(a) and is_zero(c):  # both are multiples of ε̂, whatever α is
         return 0.0, d / b
     determinant = at.alpha * b - at.sigma * a

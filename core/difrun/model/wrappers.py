@@ -45,7 +45,7 @@ class Counted(ScoreModel):
         self._counts = {
             "evaluations": 0,
             "examples": 0,
-        }  # one for this model and all that `given` makes of it
+        }  # one for this model and all that `condition_on` makes of it
 
     @property
     def evaluations(self) -> int:
@@ -71,10 +71,10 @@ class Counted(ScoreModel):
         self.examples += len(x)
         return self.inner.predict(x, at, kind)
 
-    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+    def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
         self.evaluations += 1
         self.examples += len(x)
-        return self.inner.carry(x, at, kind, a, b)
+        return self.inner.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
         """What a model has beside this contract; what is called with a batch is an evaluation, too."""

@@ -29,7 +29,7 @@ from difrun.text import did_you_mean, listed
 
 
 @attrs.frozen
-class Given:
+class GivenValue:
     """A value and its source: ``--process.theta``, ``DIFRUN_SEED``, ``process.theta in run.toml``."""
 
     value: Any
@@ -151,7 +151,7 @@ def build_all(
     """Instances of several options classes that share one section. As `build`."""
     known = {field.name: field for cls in classes for field in fields(cls)}
     items = {
-        name: value if isinstance(value, Given) else Given(value, f"'{name}' of {owner}")
+        name: value if isinstance(value, GivenValue) else GivenValue(value, f"'{name}' of {owner}")
         for name, value in given.items()
     }
     for name, item in items.items():
@@ -175,7 +175,7 @@ def names_of(cls: type) -> list[str]:
 
 
 def unknown_option(
-    name: str, item: Given, owner: str, known: Iterable[str], section: Section | None = None
+    name: str, item: GivenValue, owner: str, known: Iterable[str], section: Section | None = None
 ) -> ConfigError:
     """The error for an option that does not exist."""
     known = list(known)
@@ -184,7 +184,7 @@ def unknown_option(
     return ConfigError(f"{text} Its options: {listed(spelled)}." if known else f"{text} It has no options.")
 
 
-def read(field: Field, item: Given) -> Any:
+def read(field: Field, item: GivenValue) -> Any:
     """The typed, validated value of one option. Raises ConfigError naming the source."""
     try:
         value = (parse if item.is_text else coerce)(field.type, item.value)
@@ -240,7 +240,7 @@ def _has_nan_or_new_infinity(value: Any, default: Any) -> bool:
     return math.isnan(value) or not (isinstance(default, float) and math.isinf(default))
 
 
-def _invalid(item: Given, why: str) -> ConfigError:
+def _invalid(item: GivenValue, why: str) -> ConfigError:
     return ConfigError(f"Invalid value for {item.source}: {why}.")
 
 

@@ -202,7 +202,11 @@ class Registry:
         provided.
         """
         others = {other: picked for other, picked in chosen.items() if other != kind}
-        return [entry.label for entry in self.entries(kind) if not unmet(self, {**others, kind: entry})]
+        return [
+            entry.label
+            for entry in self.entries(kind)
+            if not unmet_requirements(self, {**others, kind: entry})
+        ]
 
     def emit(self, event: str, **values: Any) -> None:
         """Call an event's implementations one by one; one that raises is reported and not called again."""
@@ -217,7 +221,7 @@ class Registry:
                 self.report(f"{event} of {plugin.dist} failed and is not called again: {_named(error)}")
 
 
-def flat(chosen: Mapping[str, Any]) -> list[Registered]:
+def flattened(chosen: Mapping[str, Any]) -> list[Registered]:
     """The chosen components of all kinds in one list."""
     found: list[Registered] = []
     for picked in chosen.values():
@@ -225,20 +229,24 @@ def flat(chosen: Mapping[str, Any]) -> list[Registered]:
     return found
 
 
-def missing(requires: Iterable[str], provided: Iterable[str]) -> list[str]:
+def missing_capabilities(requires: Iterable[str], provided: Iterable[str]) -> list[str]:
     """The capabilities that are required but not provided, sorted."""
     return sorted(set(requires) - set(provided))
 
 
-def unmet(registry: Registry, chosen: Mapping[str, Any]) -> list[tuple[Registered, str]]:
+def unmet_requirements(registry: Registry, chosen: Mapping[str, Any]) -> list[tuple[Registered, str]]:
     """(component, capability) for each requirement that neither the chosen nor the open kinds can meet."""
-    picked = flat(chosen)
+    picked = flattened(chosen)
     provided = {token for entry in picked for token in entry.component.provides}
     open_kinds = [kind for kind in KINDS if kind not in chosen]
     provided |= {
         token for kind in open_kinds for entry in registry.entries(kind) for token in entry.component.provides
     }
-    return [(entry, token) for entry in picked for token in missing(entry.component.requires, provided)]
+    return [
+        (entry, token)
+        for entry in picked
+        for token in missing_capabilities(entry.component.requires, provided)
+    ]
 
 
 _cached: Registry | None = None

@@ -13,8 +13,8 @@ CONTEXT: dict[str, tuple[str, ...]] = {
     "metric": ("samples", "reference", "generator"),
 }
 """Kind -> what its target is called with beside the options. An exact or conditional model, one that asks for the
-data, a guidance that asks for its context, a fitted grid and a metric of a known law, of labels or of the data differ:
-see `context`."""
+data, a guidance that asks for its context, a fitted grid and a metric of a known distribution, of labels or of the
+data differ: see `context`."""
 
 
 def context(kind: str, component: Component) -> tuple[str, ...]:
@@ -28,7 +28,7 @@ def context(kind: str, component: Component) -> tuple[str, ...]:
         return ("model", "context")
     if kind == "metric" and "labels" in component.provides:
         return ("samples", "labels", "dataset", "generator")
-    if kind == "metric" and "law" in component.provides:
+    if kind == "metric" and "distribution" in component.provides:
         return ("samples", "dataset", "generator")
     if kind == "metric" and "data" in component.provides:
         return ("samples", "reference", "dataset", "generator")

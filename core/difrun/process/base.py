@@ -13,14 +13,14 @@ from difrun.errors import DifrunError
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
-    from difrun.guidance.guided import LogLikelihood, Scale
+    from difrun.guidance.guided import LogLikelihoodFunction, Scale
 
 Randomness = Generator | torch.Generator | int | None
 """What users may pass where random numbers are drawn: a generator, a seed, or None for a fresh seed."""
 
 
 class Distribution(Protocol):
-    """A law of tensors, as returned by `ForwardProcess.bridge`."""
+    """A distribution of tensors, as returned by `ForwardProcess.bridge`."""
 
     @property
     def mean(self) -> Tensor: ...
@@ -105,7 +105,8 @@ class ForwardProcess:
         raise NotImplementedError
 
     def transition(self, x_s: Tensor, to: Any, at: Any) -> Distribution:
-        """q(x_t | x_s) for t = `at` > s = `to`: of processes of finitely many states, whose laws have a `log_prob`."""
+        """q(x_t | x_s) for t = `at` > s = `to`: of processes of finitely many states, whose distributions have a
+        `log_prob`."""
         raise NotImplementedError
 
     def jump_rate(self, x: Tensor, y: Tensor, at: Any) -> Tensor:
@@ -134,7 +135,7 @@ class ForwardProcess:
         """How many coordinates an example of this shape has, by which a likelihood per dimension is divided."""
         return math.prod(shape)
 
-    def condition(self, model: Any, log_likelihood: "LogLikelihood", scale: float) -> Any:
+    def condition(self, model: Any, log_likelihood: "LogLikelihoodFunction", scale: float) -> Any:
         """The model of p_t(x) L(x, t)^scale up to a constant, for log L = `log_likelihood`; scale 0: `model` itself.
 
         log_likelihood: called with x (n, ...) and an instant, it returns (n,), differentiable in x where the process

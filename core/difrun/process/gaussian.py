@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.model.predictions import KINDS, conversion, mix
+from difrun.model.predictions import PREDICTIONS, conversion, mix
 from difrun.process.base import ForwardProcess, Randomness, numpy_too
 from difrun.process.schedule import Instant, Schedule
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
-    from difrun.guidance.guided import LogLikelihood, Scale
+    from difrun.guidance.guided import LogLikelihoodFunction, Scale
 
 
 @attrs.frozen(eq=False)
@@ -55,7 +55,8 @@ class GaussianProcess(Schedule, ForwardProcess):
     ) -> Tensor:
         r"""The moment-matched x_T ~ N(μ + α_T (m − μ), α_T² v + σ_T²), for data of mean m and variance v.
 
-        With v = 0 it is the law of x_T given x_0 = m; a process that forgets its data has α_T = 0 and needs neither.
+        With v = 0 it is the distribution of x_T given x_0 = m; a process that forgets its data has α_T = 0 and needs
+        neither.
         """
         like = torch.empty(shape, dtype=dtype, device=device)
         location, scale = self.prior_moments(like, mean=mean, var=var)
@@ -146,7 +147,7 @@ class GaussianProcess(Schedule, ForwardProcess):
 
     def convert(self, prediction: Tensor, x: Tensor, at: Instant, source: str, target: str) -> Tensor:
         """The prediction as another kind (`difrun.model.predictions`), all through x̂_0 = E[x_0 | x_t]."""
-        if source == target and source in KINDS:
+        if source == target and source in PREDICTIONS:
             return prediction
         p, q = conversion(at, source, target)
         centre = self.centre_like(x)
@@ -161,7 +162,7 @@ class GaussianProcess(Schedule, ForwardProcess):
         r"""Marginal density p_t at `points` (m, d) of the process started from the examples `data` (n, d).
 
         p_t(x) = (1/n) Σ_i N(x; μ + α(x_i − μ), σ² I), a proper density that needs no further normalisation. Raises
-        DifrunError outside [0, T] and at t = 0, where the law of finitely many examples has no density.
+        DifrunError outside [0, T] and at t = 0, where the distribution of finitely many examples has no density.
         """
         at = self.at(float(t))
         if not at.sigma > 0:
@@ -198,7 +199,7 @@ class GaussianProcess(Schedule, ForwardProcess):
 
         return NetworkModel(network, self, shape, mean=mean, var=var, **options)
 
-    def condition(self, model: Any, log_likelihood: "LogLikelihood", scale: float) -> Any:
+    def condition(self, model: Any, log_likelihood: "LogLikelihoodFunction", scale: float) -> Any:
         r"""The model with score ∇ log p_t(x) + scale · ∇ log L(x, t); `model` itself for scale 0.
 
         With log L = log p(y | x_t) and scale 1 it is ∇ log p_t(x | y), by Bayes' theorem (Dhariwal and Nichol, 2021,

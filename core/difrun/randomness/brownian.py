@@ -6,8 +6,8 @@ Every number of every sample has a Brownian motion B of its own over the whole o
 
 and the noise of a step from t to s is the increment over it, scaled to variance 1: z = (B(u_s) − B(u_t))/√(u_s − u_t).
 The z of one run are independent N(0, 1), as a sampler expects them. Those of a run with half the steps are made of the
-same increments, so that the two follow the same path: x converges for every sample, and not in law only. The clock does
-not matter for that: a sampler that scales z by g √h draws, as h → 0, ∫ g dW with dW = dB √(−dt/du).
+same increments, so that the two follow the same path: x converges for every sample, and not in distribution only.
+The clock does not matter for that: a sampler that scales z by g √h draws, as h → 0, ∫ g dW with dW = dB √(−dt/du).
 
 B is a virtual Brownian tree (Gaines and Lyons, 1997, SIAM J. Appl. Math. 57, 1455; Li et al., 2020, arXiv 2001.01328,
 sec. 4): B(1) is drawn, and then B in the middle of each half, given both its ends,

@@ -80,17 +80,21 @@ class Generator:
     def leave(self) -> None:
         """What is drawn from here on belongs to no step."""
 
-    def _draw(self, law: Callable[..., Tensor], like: Tensor) -> Tensor:
+    def _draw(self, distribution: Callable[..., Tensor], like: Tensor) -> Tensor:
         if like.is_meta or like.numel() == 0:
             return torch.empty_like(like)
         if self._plain is not None:
-            drawn = law(like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device)
+            drawn = distribution(
+                like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device
+            )
             return drawn.to(like.device)
         n, *shape = like.shape
         size = lane_size(like[:1].numel())
         lanes = range(self.first // size, (self.first + n - 1) // size + 1)
         blocks = [
-            law((size, *shape), generator=self._lane(size, lane), dtype=like.dtype, device=self.device)
+            distribution(
+                (size, *shape), generator=self._lane(size, lane), dtype=like.dtype, device=self.device
+            )
             for lane in lanes
         ]
         drawn = blocks[0] if len(blocks) == 1 else torch.cat(blocks)

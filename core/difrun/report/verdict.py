@@ -7,13 +7,14 @@ from typing import Any
 from difrun.text import listed
 
 Number = Mapping[str, Any]
-"""What metrics.json holds of one number: "value", "value_sd", "floor", "floor_sd"; "exact" where the law gives it;
-"better" and "ratio" where the metric declares them (`difrun.metric.Reading`). All but the value may be missing or
-None."""
+"""What metrics.json holds of one number: "value", "value_sd", "floor", "floor_sd"; "exact" where the distribution
+gives it; "better" and "ratio" where the metric declares them (`difrun.metric.Reading`). All but the value may be
+missing or None."""
 
 ERRORS = 2.0
-"""Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true law
-(rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or density-coverage."""
+"""Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true
+distribution (rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or
+density-coverage."""
 
 ROUNDING = 1e-9
 """Difference from an exact value, as a fraction of it, that is rounding: samples that are all alike have no spread."""
@@ -28,8 +29,8 @@ FAR = {"higher": 1.25, "lower": 5.0}
 def departure(number: Number) -> float:
     """How much worse than its floor a number is, in its own units; at most 0 on the good side, NaN without a floor.
 
-    Where the metric does not say which side is good, either is bad: samples of the true law lie at the floor. A number
-    whose exact value is known is measured from that: floors are estimates of it.
+    Where the metric does not say which side is good, either is bad: samples of the true distribution lie at the
+    floor. A number whose exact value is known is measured from that: floors are estimates of it.
     """
     value, floor = _known(number, "value"), _known(number, "exact" if has_exact(number) else "floor")
     difference = value - floor
@@ -89,7 +90,7 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     """
     if not metrics:
         return ""
-    names = short(metrics)
+    names = short_names(metrics)
     broken = [names[name] for name, number in metrics.items() if not math.isfinite(_known(number, "value"))]
     if broken:
         return f"{listed(broken, ' and ')}: not a finite number. Look at the samples."
@@ -155,7 +156,7 @@ def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> s
 
 def legend(metrics: Mapping[str, Number]) -> list[str]:
     """How a table of these metrics is read, in sentences: floor, direction, what bounds n, a missing spread, units."""
-    names, sides = short(metrics), []
+    names, sides = short_names(metrics), []
     if any(number.get("better") == "lower" for number in metrics.values()):
         sides.append("distances come down to it")
     if up := [names[name] for name, number in metrics.items() if number.get("better") == "higher"]:
@@ -166,8 +167,8 @@ def legend(metrics: Mapping[str, Number]) -> list[str]:
     ]
     if any(has_exact(number) for number in metrics.values()):
         said.append(
-            "exact: the number for the law itself, by which it is judged where that is known; the floor shows how "
-            "near as many real examples come."
+            "exact: the number for the distribution itself, by which it is judged where that is known; the floor shows "
+            "how near as many real examples come."
         )
     bounds: dict[str, list[str]] = {}
     for name, number in metrics.items():
@@ -279,12 +280,13 @@ def _brief(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -
     return f"{names[name]} {times(metrics[name])}".rstrip()
 
 
-def short(metrics: Iterable[str]) -> dict[str, str]:
+def short_names(metrics: Iterable[str]) -> dict[str, str]:
     """density-coverage.density -> density, where no other number is called so."""
     metrics = list(metrics)
     last = [name.rpartition(".")[2] for name in metrics]
     return {
-        name: short if last.count(short) == 1 else name for name, short in zip(metrics, last, strict=True)
+        name: short_names if last.count(short_names) == 1 else name
+        for name, short_names in zip(metrics, last, strict=True)
     }
 
 

@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import nn
 
-from difrun.config.plan import Chosen, Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.guidance.context import Context
@@ -20,7 +20,7 @@ from difrun.randomness.generator import seed_of
 
 
 @attrs.frozen(eq=False)
-class Parts:
+class Components:
     """The objects of a run. loss is None where the model needs no training."""
 
     process: Any
@@ -29,7 +29,7 @@ class Parts:
     loss: Loss | None
 
 
-def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> Parts:
+def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> Components:
     """Make the process, the data, the model and the loss that a plan names.
 
     dataset: the data, if they are at hand already. Weights are drawn under a seed of the run, whatever torch's global
@@ -37,8 +37,8 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
     Raises DifrunError for values that a component refuses.
     """
     if dataset is None:
-        dataset = made(plan.dataset, seed=seed_of(plan.seed, "dataset"))
-    process = made(plan.process)
+        dataset = instantiate(plan.dataset, seed=seed_of(plan.seed, "dataset"))
+    process = instantiate(plan.process)
     centre = torch.as_tensor(getattr(process, "centre", 0.0))
     if centre.ndim and tuple(centre.shape) != dataset.shape:
         raise DifrunError(
@@ -46,26 +46,28 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> P
             f"'{dataset.name}' have shape {dataset.shape}. Give one number, or one per coordinate."
         )
     if plan.loss is None:
-        return Parts(process, dataset, made(plan.model, process=process, dataset=dataset).to(device), None)
+        return Components(
+            process, dataset, instantiate(plan.model, process=process, dataset=dataset).to(device), None
+        )
     classes = _classes(plan, dataset)
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: that would seed the generators of the GPUs as well, which nobody gives back.
         torch.default_generator.manual_seed(seed_of(plan.seed, "weights"))
         wanted = {"dataset": dataset} if "data" in plan.model.entry.component.provides else {}
-        network = made(plan.model, dataset.shape, **classes, **wanted)
+        network = instantiate(plan.model, dataset.shape, **classes, **wanted)
     if not isinstance(network, nn.Module):
         raise DifrunError(
             f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."
         )
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
-    with speaking_for(plan.process.entry):
+    with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     if classes.get("classes"):
         model.shares, model._knows_any = dataset.shares, plan.train.label_dropout > 0
         model.class_moments = dataset.class_moments
     if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
         model.cov = dataset.cov
-    return Parts(process, dataset, model.to(device), made(plan.loss))
+    return Components(process, dataset, model.to(device), instantiate(plan.loss))
 
 
 def _classes(plan: Plan, dataset: Dataset) -> dict[str, int]:
@@ -82,32 +84,32 @@ def _classes(plan: Plan, dataset: Dataset) -> dict[str, int]:
     return {"classes": len(dataset.classes) if dropout < 1 else 0} if able else {}
 
 
-def guided(model: ScoreModel, guidance: tuple[Chosen, ...], context: Context) -> ScoreModel:
+def guided(model: ScoreModel, guidance: tuple[ChosenComponent, ...], context: Context) -> ScoreModel:
     """The model inside its guidances, the first named innermost. context: for those that ask for it."""
     for chosen in guidance:
         asks = "context" in chosen.entry.component.provides
-        model = made(chosen, model, context=context) if asks else made(chosen, model)
+        model = instantiate(chosen, model, context=context) if asks else instantiate(chosen, model)
     return model
 
 
-def grid_times(grid: Chosen, model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
+def grid_times(grid: ChosenComponent, model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
     """The times of a grid; one that is fitted gets the model, any other its process.
 
     sampler: what is to take the steps, for a grid that asks for it; None where that is no sampler.
     """
     asked = grid.entry.component.provides
     more = {"sampler": sampler} if "sampler" in asked else {}
-    return made(grid, model if "fitted" in asked else model.process, steps, **more)
+    return instantiate(grid, model if "fitted" in asked else model.process, steps, **more)
 
 
-def made(chosen: Chosen, *args: Any, **context: Any) -> Any:
+def instantiate(chosen: ChosenComponent, *args: Any, **context: Any) -> Any:
     """Call a component's target with its options. Raises DifrunError, naming the component, when it refuses them."""
-    with speaking_for(chosen.entry):
+    with naming_component(chosen.entry):
         return chosen.make(*args, **context)
 
 
 @contextmanager
-def speaking_for(entry: Registered) -> Iterator[None]:
+def naming_component(entry: Registered) -> Iterator[None]:
     """Turn a ValueError or TypeError of a component into a message that names it."""
     try:
         yield

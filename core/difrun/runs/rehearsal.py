@@ -9,13 +9,13 @@ from difrun.config.selection import MANY, choose
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
-from difrun.model.labels import spread
+from difrun.model.labels import proportional_labels
 from difrun.plugin.registry import Registered, Registry
 from difrun.randomness.generator import torch_generator
-from difrun.runs.build import build, grid_times, guided, made
+from difrun.runs.build import build, grid_times, guided, instantiate
 from difrun.runs.environment.faults import culprit
 from difrun.runs.environment.threads import threads
-from difrun.runs.report.dataset_pictures import declared, distinct, scene_of
+from difrun.runs.report.dataset_pictures import declared_pictures, scene_of, with_distinct_stems
 from difrun.runs.stages.sampling import labels_of
 from difrun.runs.stages.training import new_trainer
 from difrun.sampler.integrate import generate
@@ -63,7 +63,7 @@ def _run(plan: Plan) -> None:
         trainer.run()
         trainer.finish()
     model = guided(parts.model, plan.guidance, Context(parts.dataset, trial=True))
-    sampler = made(plan.sampler)
+    sampler = instantiate(plan.sampler)
     times = grid_times(plan.grid, model, plan.sample.steps, sampler)
     labels = labels_of(model, parts.dataset, None, plan.sample.n)
     samples = generate(sampler, model, plan.sample.n, times, labels=labels)
@@ -71,14 +71,14 @@ def _run(plan: Plan) -> None:
         random = torch_generator(0, "rehearsal")
         if "labels" in metric.entry.component.provides:
             if parts.dataset.labels is not None:
-                classes = spread(parts.dataset.shares, plan.sample.n)
+                classes = proportional_labels(parts.dataset.shares, plan.sample.n)
                 metric.make(samples, classes, parts.dataset, generator=random)
             continue
-        law = "law" in metric.entry.component.provides
-        reference = parts.dataset if law else parts.dataset.train[: len(samples)]
+        distribution = "distribution" in metric.entry.component.provides
+        reference = parts.dataset if distribution else parts.dataset.train[: len(samples)]
         more = {"dataset": parts.dataset} if "data" in metric.entry.component.provides else {}
         metric.make(samples, reference, generator=random, **more)
-    pictures = declared(plan, parts)
+    pictures = declared_pictures(plan, parts)
     if pictures is not None:
-        for drawing in distinct(pictures(scene_of(plan, parts, model, samples, device, labels))):
+        for drawing in with_distinct_stems(pictures(scene_of(plan, parts, model, samples, device, labels))):
             drawing.draw()

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from difrun.analysis.signal import Signal, signal_at_horizon
-from difrun.config.plan import Chosen, Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.errors import DifrunError, Interrupted
 from difrun.guidance.context import Context
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.report.verdict import suggestion
-from difrun.runs.build import Parts, guided
-from difrun.runs.environment.guards import at_work, computing
+from difrun.runs.build import Components, guided
+from difrun.runs.environment.guards import exclusive, with_run_environment
 from difrun.runs.folder import lock
 from difrun.runs.folder.layout import Folder
 from difrun.runs.stages import evaluation, likelihood, sampling, training, tuning
@@ -33,7 +33,7 @@ class Run:
 
     plan: Plan
     folder: Folder
-    parts: Parts
+    parts: Components
     device: torch.device
     listener: Listener
     trainer: Trainer | None = None
@@ -65,7 +65,7 @@ class Run:
         """The model, inside its guidances."""
         return self.guided(self.plan.guidance)
 
-    def guided(self, guidance: tuple[Chosen, ...]) -> Any:
+    def guided(self, guidance: tuple[ChosenComponent, ...]) -> Any:
         """The model inside these guidances: one object until the weights change, as one may have had to learn."""
         if not guidance:
             return self.parts.model
@@ -121,9 +121,9 @@ class Run:
             return self.sample(), self._facts
         x = sampling.read(self)
         told = {k: v for k, v in self.facts.get("samples", {}).items() if k != "n"}
-        return x, self._facts or told or sampling.told(self, Order.of(self.plan))
+        return x, self._facts or told or sampling.recorded_facts(self, Order.of(self.plan))
 
-    @at_work
+    @exclusive
     def execute(self) -> "Run":
         """Train, sample, evaluate, draw and report; what is already there is not done again.
 
@@ -134,11 +134,11 @@ class Run:
         if not self.folder.samples.is_file():
             self.sample()
         self.stop_if_asked()
-        if not evaluation.complete(self):
-            evaluation.of_run(self, self.plan.metrics, None, strict=False, added=False)
+        if not evaluation.is_complete(self):
+            evaluation.evaluate_run(self, self.plan.metrics, None, strict=False, added=False)
         if self.plan.sample.likelihood and "likelihood" not in self.facts:
             try:
-                likelihood.measure(self, likelihood.Request())
+                likelihood.measure(self, likelihood.LikelihoodRequest())
             except DifrunError as error:
                 self.listener.note(f"the likelihood is left out: {error}")
         self.report()
@@ -153,7 +153,7 @@ class Run:
         if (
             self.trained
             and self.folder.samples.is_file()
-            and evaluation.complete(self)
+            and evaluation.is_complete(self)
             and self.folder.report.is_file()
         ):
             self.listener.note("this run is finished; only its pictures and its report are drawn again")
@@ -176,7 +176,7 @@ class Run:
             )
         step = self.trainer.step
         self.listener.note(f"training ends at step {step} of {self.plan.train.steps}, where it was left")
-        with lock.held(self.path):
+        with lock.hold_lock(self.path):
             self.folder.record_stop(step)
         self.plan = attrs.evolve(self.plan, train=attrs.evolve(self.plan.train, stop_at=step))
         self.trainer.options = self.plan.train
@@ -193,14 +193,14 @@ class Run:
         if training.done(self.trainer):
             self.trainer.finish()
 
-    @at_work
+    @exclusive
     def train(self) -> None:
         """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
         if self.trained:
             return
         training.train(self)
 
-    @at_work
+    @exclusive
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         order = Order.of(self.plan)
@@ -208,12 +208,12 @@ class Run:
         sampling.write(self.folder.samples, samples, labels, self.parts.dataset, order, self._facts)
         return samples
 
-    @computing
+    @with_run_environment
     def draw_samples(
         self,
         n: int,
-        sampler: Chosen,
-        grid: Chosen,
+        sampler: ChosenComponent,
+        grid: ChosenComponent,
         steps: int,
         seed: int,
         chunk: int,
@@ -221,7 +221,7 @@ class Run:
         force: bool = False,
         noise: str = "fresh",
         label: str | None = None,
-        guidance: tuple[Chosen, ...] | None = None,
+        guidance: tuple[ChosenComponent, ...] | None = None,
     ) -> Path:
         """Draw n more samples with any sampler, grid and noise into a file of their own, and return its path.
 
@@ -233,13 +233,15 @@ class Run:
         guidance = self.plan.guidance if guidance is None else guidance
         order = Order(n, sampler, grid, steps, seed, chunk, noise, label, guidance)
         with self._writing_beside(self.folder.samples if out is None else Path(out)):
-            path = sampling.place(self, order, None if out is None else Path(out), force)
+            path = sampling.output_path(self, order, None if out is None else Path(out), force)
             samples, labels, facts = sampling.draw(self, order)
             sampling.write(path, samples, labels, self.parts.dataset, order, facts)
         return path
 
-    @at_work
-    def evaluate(self, metrics: tuple[Chosen, ...] | None = None, n: int | None = None) -> evaluation.Numbers:
+    @exclusive
+    def evaluate(
+        self, metrics: tuple[ChosenComponent, ...] | None = None, n: int | None = None
+    ) -> evaluation.Numbers:
         """Metrics of the run's samples beside their floors; written to metrics.json, and the report is made to fit.
 
         metrics: those to compute, None for the run's own; earlier ones stay in the file. n: compare so many samples;
@@ -248,12 +250,14 @@ class Run:
         """
         self._need_model()
         chosen = self.plan.metrics if metrics is None else metrics
-        found = evaluation.of_run(self, chosen, n, strict=True, added=metrics is not None)
+        found = evaluation.evaluate_run(self, chosen, n, strict=True, added=metrics is not None)
         if self.folder.report.is_file():
             self._report(redraw=False)
         return found
 
-    def samples_by(self, guidance: tuple[Chosen, ...], label: str | None, n: int | None = None) -> Path:
+    def samples_by(
+        self, guidance: tuple[ChosenComponent, ...], label: str | None, n: int | None = None
+    ) -> Path:
         """The file of n samples (None: as many as the run's) drawn as the run's own, but so guided, or of one class.
 
         It is read where it is there, and else drawn, under the seed of the run. Raises what `draw_samples` raises.
@@ -266,9 +270,9 @@ class Run:
             self.draw_samples(**values)
         return path
 
-    @computing
+    @with_run_environment
     def evaluate_file(
-        self, path: Path, metrics: tuple[Chosen, ...] | None = None, n: int | None = None
+        self, path: Path, metrics: tuple[ChosenComponent, ...] | None = None, n: int | None = None
     ) -> tuple[evaluation.Numbers, Path]:
         """Metrics of samples in a file (.npz, .npy, .csv; in the user's units), and the file that they are written to.
 
@@ -278,9 +282,9 @@ class Run:
         """
         with self._writing_beside(Path(path)):
             chosen = self.plan.metrics if metrics is None else metrics
-            return evaluation.of_file(self, Path(path), chosen, n, named=metrics is not None)
+            return evaluation.evaluate_file(self, Path(path), chosen, n, named=metrics is not None)
 
-    @at_work
+    @exclusive
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int | None = None) -> Tuning:
         """Optimise the sampler for so many steps (`difrun.tuning.tune`), for the sampler and grid called `tuned`.
 
@@ -296,16 +300,16 @@ class Run:
         self.listener.stage(f"tune {steps}")
         return tuning.improve(self, steps, free_weights, iterations, self._tuned)
 
-    @at_work
-    def likelihood(self, request: likelihood.Request | None = None) -> likelihood.Content:
+    @exclusive
+    def likelihood(self, request: likelihood.LikelihoodRequest | None = None) -> likelihood.Content:
         """−log p of held-out examples; written to metrics.json. See `difrun.runs.stages.likelihood.measure`."""
         self._need_model()
-        found = likelihood.measure(self, request or likelihood.Request())
+        found = likelihood.measure(self, request or likelihood.LikelihoodRequest())
         if self.folder.report.is_file():
             self._report(redraw=False)
         return found
 
-    @at_work
+    @exclusive
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
         self._need_model()
@@ -325,7 +329,7 @@ class Run:
     def _writing_beside(self, file: Path) -> contextlib.AbstractContextManager[None]:
         """Hold the lock of the run folder for what is written beside `file`, if that lies in it."""
         inside = file.parent.resolve() == self.path.resolve()
-        return lock.held(self.path) if inside else contextlib.nullcontext()
+        return lock.hold_lock(self.path) if inside else contextlib.nullcontext()
 
     def _tuned(self, done: int, total: int) -> None:
         self.listener.sample(done, total)

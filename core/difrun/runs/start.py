@@ -50,9 +50,9 @@ def start(
         lock.refuse_if_held(path)
         with contextlib.suppress(OSError):  # `create` says what the system has against it
             Folder.refuse_if_taken(path, force)
-    with faults.told(plan):
+    with faults.blame_plugin(plan):
         parts = build(
-            plan, device, None if examples_of is None else dataset.kept(Folder.open(Path(examples_of)))
+            plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
         )
         times = [parts.process.horizon, parts.process.t_min]
         if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
@@ -63,11 +63,11 @@ def start(
         sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
         plan = with_threads(plan, parts, device, listener)
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
-    dataset.keep(home, parts.dataset)
+    dataset.save(home, parts.dataset)
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
     left = [] if signal is None or signal.little else [signal.sentence()]
-    told = [dataset.told(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
+    told = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
     for text in filter(None, told):
         run.listener.note(text)
     return run
@@ -90,8 +90,8 @@ def reopen(
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
     listener = listener or Listener()
-    with faults.told(plan):
-        parts = build(plan, place, dataset.kept(home))
+    with faults.blame_plugin(plan):
+        parts = build(plan, place, dataset.load(home))
         dataset.check(home, parts.dataset)
         plan = with_threads(plan, parts, place, listener)
     run = Run(plan, home, parts, place, listener)

@@ -31,7 +31,7 @@ class Euler(RungeKutta):
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         ratio, h = _straight(at, to)
-        return model.carry(x, at, "straight", ratio, h), None
+        return model.affine_prediction(x, at, "straight", ratio, h), None
 
 
 class Midpoint(RungeKutta):
@@ -67,8 +67,10 @@ class Heun(RungeKutta):
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         ratio, h = _straight(at, to)
-        ahead = model.carry(x, at, "straight", ratio, h)
-        return torch.add(model.carry(ahead, to, "straight", 0.5, 0.5 * h), x, alpha=0.5 * ratio), None
+        ahead = model.affine_prediction(x, at, "straight", ratio, h)
+        return torch.add(
+            model.affine_prediction(ahead, to, "straight", 0.5, 0.5 * h), x, alpha=0.5 * ratio
+        ), None
 
 
 class Kutta3(RungeKutta):

@@ -59,7 +59,9 @@ class GaussianFrame(Frame):
         else:
             kind, a, b = "x0", -at.alpha * std / (at.sigma * total), total / (at.sigma * std)
         carried = (
-            self.model.carry(x, at, kind, a, b) if alone else a * x + b * self.model.predict(x, at, kind)
+            self.model.affine_prediction(x, at, kind, a, b)
+            if alone
+            else a * x + b * self.model.predict(x, at, kind)
         )
         return self._plus_mean(carried, -at.sigma / (total * std))
 

@@ -84,9 +84,9 @@ def generate(
 
     Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
     increments of one path (`difrun.randomness.brownian`), which finer steps refine. labels: the class of every sample,
-    (n,) int64, −1 for any (`ScoreModel.given`). `watch` is called with the number of steps done and their total over
-    all chunks. Raises DifrunError when a sample is not finite, naming the first, and for Brownian noise with a sampler
-    that has no use for it.
+    (n,) int64, −1 for any (`ScoreModel.condition_on`). `watch` is called with the number of steps done and their
+    total over all chunks. Raises DifrunError when a sample is not finite, naming the first, and for Brownian noise
+    with a sampler that has no use for it.
     """
     refuse_noise(sampler, noise)
     if n < 1 or chunk < 1:
@@ -107,7 +107,7 @@ def generate(
     for first in range(0, n, chunk):
         random = _source(noise, seed, model.process, first, device)
         shape = (min(chunk, n - first), *model.shape)
-        here = model if labels is None else model.given(labels[first : first + shape[0]].to(device))
+        here = model if labels is None else model.condition_on(labels[first : first + shape[0]].to(device))
         mean, var = here.moments()
         x = model.process.prior(shape, mean=mean, var=var, generator=random, dtype=dtype, device=device)
         parts.append(integrate(sampler, here, x, times, generator=random, watch=tick))

@@ -105,7 +105,7 @@ class Frame:
         raise NotImplementedError
 
 
-Row = tuple[list[Any], list[Any]]
+StepWeights = tuple[list[Any], list[Any]]
 """Weights of a step: of the corrector of the step before it (none: empty), and of its own predictor.
 
 Each is a number or, where every axis has a clock of its own, a tensor (d,).
@@ -203,13 +203,15 @@ class Multistep(Sampler):
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
         frame = self.frame(model)
-        return begun(frame, self.rows(frame, instants))
+        return initial_state(frame, self.rows(frame, instants))
 
-    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
+    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[StepWeights]:
         """The weights of every step."""
         return self.changed(frame, instants, None)
 
-    def changed(self, frame: Frame, instants: Sequence[Any], changes: Sequence[Change] | None) -> list[Row]:
+    def changed(
+        self, frame: Frame, instants: Sequence[Any], changes: Sequence[Change] | None
+    ) -> list[StepWeights]:
         """The weights of every step, with changes that tuning found (`altered`); None: without."""
         clocks = [frame.clock(at) for at in instants]
         scheme = self.scheme(len(clocks) - 1)
@@ -240,19 +242,19 @@ class Progress(NamedTuple):
     """State of a multistep method: k steps are taken, with the last slopes; the last one led from before to left."""
 
     frame: Frame
-    rows: Sequence[Row]
+    rows: Sequence[StepWeights]
     k: int
     slopes: list[Tensor]
     before: Tensor | None
     left: Tensor | None
 
 
-def begun(frame: Frame, rows: Sequence[Row]) -> Progress:
+def initial_state(frame: Frame, rows: Sequence[StepWeights]) -> Progress:
     """The state of a multistep method before its first step."""
     return Progress(frame, rows, 0, [], None, None)
 
 
-def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[Row]:
+def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[StepWeights]:
     """Rows of weights as the loop takes them: numbers, or a tensor (d,) per slope."""
 
     def parts(row: Tensor) -> list[Any]:

@@ -10,8 +10,9 @@ that the slopes need not be kept:
 
     y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j,    y_1 = y,    y_{s+1} = y_s
 
-(Shu and Osher, 1988, J. Comput. Phys. 77, 439, eq. 2.12). A stage then is one `ScoreModel.carry`, an evaluation of the
-model that returns p·x + q·u, and one sum for each other weight that is not 0: the fewest kernels there can be.
+(Shu and Osher, 1988, J. Comput. Phys. 77, 439, eq. 2.12). A stage then is one `ScoreModel.affine_prediction`, an
+evaluation of the model that returns p·x + q·u, and one sum for each other weight that is not 0: the fewest kernels
+there can be.
 """
 
 from collections.abc import Sequence
@@ -27,14 +28,14 @@ from torch import Tensor
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 
-Row = tuple[Fraction, ...]
+TableRow = tuple[Fraction, ...]
 
 
-def _exact(rows: Sequence[Sequence[Any]]) -> tuple[Row, ...]:
+def _exact(rows: Sequence[Sequence[Any]]) -> tuple[TableRow, ...]:
     return tuple(tuple(Fraction(entry) for entry in row) for row in rows)
 
 
-def _exact_row(row: Sequence[Any]) -> Row:
+def _exact_row(row: Sequence[Any]) -> TableRow:
     return _exact([row])[0]
 
 
@@ -50,10 +51,10 @@ class Table:
     before it: the engine could not do without the slopes.
     """
 
-    a: tuple[Row, ...] = attrs.field(converter=_exact)
-    b: Row = attrs.field(converter=_exact_row)
+    a: tuple[TableRow, ...] = attrs.field(converter=_exact)
+    b: TableRow = attrs.field(converter=_exact_row)
     order: int
-    embedded: Row = attrs.field(default=(), converter=_exact_row)
+    embedded: TableRow = attrs.field(default=(), converter=_exact_row)
 
     def __attrs_post_init__(self) -> None:
         stages = len(self.b)
@@ -63,15 +64,15 @@ class Table:
             raise ValueError("the last entry of every row must not be 0: each stage builds on the one before")
 
     @property
-    def nodes(self) -> Row:
+    def nodes(self) -> TableRow:
         """c_i = Σ_j a_ij: where in the step the slopes are taken."""
         return tuple(sum(row, Fraction(0)) for row in self.a)
 
     @cached_property
-    def stages(self) -> list[tuple[Fraction, Row]]:
+    def stages(self) -> list[tuple[Fraction, TableRow]]:
         """(v_i, w_i) of y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j, for i = 1 ... s."""
-        rows: list[tuple[Fraction, Row]] = []
-        slopes: list[Row] = []  # H k_j as weights of y_1, y_2, ...
+        rows: list[tuple[Fraction, TableRow]] = []
+        slopes: list[TableRow] = []  # H k_j as weights of y_1, y_2, ...
         for given in (*self.a[1:], self.b):
             weights = [Fraction(1)] + [Fraction(0)] * (len(given) - 1)
             for share, slope in zip(given, slopes, strict=False):
@@ -92,7 +93,8 @@ class Table:
 
 
 Stage = tuple[Any, float, float, list[tuple[int, float]]]
-"""One stage of one step: the instant of its slope, p and q of its `carry`, and the weights of the other x_j."""
+"""One stage of one step: the instant of its slope, p and q of its `affine_prediction`, and the weights of the other
+x_j."""
 
 
 class RungeKutta(Sampler):
@@ -128,7 +130,7 @@ class RungeKutta(Sampler):
         values = []
         for place, p, q, others in stages:
             values.append(x)
-            x = model.carry(x, place, "straight", p, q)
+            x = model.affine_prediction(x, place, "straight", p, q)
             for j, weight in others:
                 x = torch.add(x, values[j], alpha=weight)
         return x, state

@@ -63,7 +63,7 @@ def check(
 
 
 @attrs.frozen(slots=False, eq=False)
-class Subject:
+class ComponentUnderTest:
     """A component under test, with the options of one variant of it."""
 
     entry: Registered
@@ -89,16 +89,16 @@ class Subject:
         return [ReferenceVP(), ReferenceVE(), *gaussian_processes(self.registry, self.entry.plugin.dist)]
 
 
-def subjects(entry: Registered, registry: Registry) -> list[Subject]:
+def components_under_test(entry: Registered, registry: Registry) -> list[ComponentUnderTest]:
     """The component with its defaults, and with every other choice of each option that offers a choice."""
     cls = entry.component.options
-    found = [Subject(entry, cls(), registry)]
+    found = [ComponentUnderTest(entry, cls(), registry)]
     for field in fields(cls):
         for value in _choices(field.type):
             if value != field.default:
                 with contextlib.suppress(ValueError):  # a choice that only goes with other options
                     variant = f"({field.name}={str(value).lower()})"
-                    found.append(Subject(entry, cls(**{field.name: value}), registry, variant))
+                    found.append(ComponentUnderTest(entry, cls(**{field.name: value}), registry, variant))
     return found
 
 
@@ -117,7 +117,9 @@ def gaussian_processes(registry: Registry, dist: str) -> list[GaussianProcess]:
     if key not in _processes:
         entries = [entry for entry in registry.entries("process") if entry.plugin.dist == dist]
         gaussian = [entry for entry in entries if "gaussian" in entry.component.provides]
-        _processes[key] = [subject.make() for entry in gaussian for subject in subjects(entry, registry)]
+        _processes[key] = [
+            subject.make() for entry in gaussian for subject in components_under_test(entry, registry)
+        ]
     return _processes[key]
 
 

@@ -14,7 +14,7 @@ from difrun.errors import DifrunError
 from difrun.plugin.distributions import canonical
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
-from difrun.testing.check import CHECKS, Check, subjects
+from difrun.testing.check import CHECKS, Check, components_under_test
 
 for module in pkgutil.iter_modules(checks.__path__):
     importlib.import_module(f"{checks.__name__}.{module.name}")
@@ -23,7 +23,7 @@ for module in pkgutil.iter_modules(checks.__path__):
 SLOW = ("process", "sampler")
 """Kinds of which some checks take seconds."""
 
-SLOW_TOLD = "; those that measure laws, likelihoods and orders of convergence take seconds each"
+SLOW_TOLD = "; those that measure distributions, likelihoods and orders of convergence take seconds each"
 
 
 @attrs.frozen
@@ -108,7 +108,7 @@ def collect(dist: str) -> tuple[list[Case], int]:
         if check.kind == "distribution" and _applies(check, dist)
     ]
     for entry in entries:
-        for subject in subjects(entry, registry):
+        for subject in components_under_test(entry, registry):
             for check in CHECKS:
                 # What a component declares does not depend on the values of its options.
                 if check.fits(entry.kind, entry.component) and not (check.kind == "any" and subject.variant):

@@ -9,7 +9,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from difrun.testing.check import Subject
+from difrun.testing.check import ComponentUnderTest
 
 P_VALUE = 1e-6
 """About 5 standard errors, two-sided."""
@@ -19,7 +19,7 @@ PARTS = (0.0, 0.13, 0.37, 0.62, 0.81, 1.0)
 
 
 @attrs.frozen(eq=False)
-class Small:
+class EnumeratedProcess:
     """A process on its small system: its examples and all values of x_t, one per row, float64."""
 
     process: Any
@@ -27,7 +27,7 @@ class Small:
     states: Tensor
 
     @classmethod
-    def of(cls, subject: Subject) -> "Small":
+    def of(cls, subject: ComponentUnderTest) -> "EnumeratedProcess":
         process = subject.make()
         try:
             data, states = process.enumeration()
@@ -51,11 +51,11 @@ class Small:
     def kernel(self, s: float, t: float) -> Tensor:
         """q(x_t | x_s), rows and columns by `states`."""
         m = len(self.states)
-        law = self.process.transition(
+        distribution = self.process.transition(
             self.states.repeat_interleave(m, 0), self.process.at(s), self.process.at(t)
         )
         every = self.states.repeat(m, *[1] * (self.states.ndim - 1))
-        return law.log_prob(every).exp().reshape(m, m)
+        return distribution.log_prob(every).exp().reshape(m, m)
 
     def from_data(self, t: float) -> Tensor:
         """q(x_t | x_0), rows by `data`."""
@@ -80,10 +80,10 @@ def close(found: Tensor, truth: Tensor, what: str, allowed: float = 1e-8) -> Non
     assert worst <= allowed, f"{what}: off by {worst:.2g}"
 
 
-def assert_counts(index: Tensor, law: Tensor, what: str) -> None:
+def assert_counts(index: Tensor, distribution: Tensor, what: str) -> None:
     """χ² of draws against probabilities; what is improbable is counted together, what is impossible must not occur."""
-    seen = torch.bincount(index, minlength=law.numel()).double()
-    expected = len(index) * law.flatten() / law.sum()
+    seen = torch.bincount(index, minlength=distribution.numel()).double()
+    expected = len(index) * distribution.flatten() / distribution.sum()
     assert seen[expected == 0].sum() == 0, f"{what}: a value of probability 0 was drawn"
     often = expected >= 5
     pairs = [(seen[often], expected[often]), (seen[~often].sum()[None], expected[~often].sum()[None])]

@@ -102,8 +102,8 @@ def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
 class UnitNoise(Generator):
     """Deals, in place of random numbers, row k of the k-th draw = 1 and all other rows 0.
 
-    A map that is affine in its noise thereby shows its exact law: row k is the answer to the k-th number alone, and a
-    last row that no draw reaches is the mean. See `affine_moments`.
+    A map that is affine in its noise thereby shows its exact distribution: row k is the answer to the k-th number
+    alone, and a last row that no draw reaches is the mean. See `affine_moments`.
     """
 
     def __init__(self, draws: int):

@@ -5,7 +5,7 @@ large noise and linear below κ, a step h of a method whose error per step is h^
 the end, A the factor by which the flow stretches an error from there to the end. Steps proportional to
 (A^½ ‖d^k y/dv^k‖)^{−1/k} share the error evenly; k is the order of `adams` for so many steps, at most 4. A is measured:
 trajectories are kicked at a few places along their own bend, and solved to the end once more. It is known along one
-direction and far apart between trajectories; its root is what proved safe on laws of 2 to 64 dimensions.
+direction and far apart between trajectories; its root is what proved safe on distributions of 2 to 64 dimensions.
 
 Such a grid is best in the limit of many steps, and good for few and for other samplers. For `adams` it is refined from
 13 to 49 steps, where that is of order 4 (`difrun.tuning.refine`): the slopes of the fine trajectories are kept, and
@@ -23,13 +23,13 @@ from torch import Tensor
 
 from difrun.grid.base import at_least_one, check
 from difrun.model.base import ScoreModel
-from difrun.model.labels import typical
+from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.integrate import integrate
-from difrun.tuning.refine import Known
+from difrun.tuning.refine import ReferenceTrajectories
 
 TRAJECTORIES = 64
 STEPS = 160
@@ -118,7 +118,7 @@ def _refined(model: Any, found: Pilot, places: np.ndarray, order: int, corrected
     """The places at which `adams` of that order errs least along the fine trajectories."""
     # The clock of the frame is −φ.
     angles = -torch.from_numpy(KNEE * np.sinh(found.clocks)).atan()
-    known = Known(gaussian_frame(model), angles, found.slopes, found.gains.log())
+    known = ReferenceTrajectories(gaussian_frame(model), angles, found.slopes, found.gains.log())
     return known.refined(torch.from_numpy(places), order, corrected).numpy()
 
 
@@ -148,7 +148,7 @@ def _solved(model: Any) -> Pilot:
         # In float64 where the model is, as differences magnify rounding.
         place, dtype = (getattr(torch.as_tensor(model.mean), name) for name in ("device", "dtype"))
         random = Generator(seed_of(0, "pilot"), device=place)
-        asked = typical(model, TRAJECTORIES)
+        asked = condition_on_class_shares(model, TRAJECTORIES)
         mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
         x = model.process.prior(
             (TRAJECTORIES, *model.shape),

@@ -32,7 +32,7 @@ _LEAST = 1e-30
 
 
 @attrs.frozen(eq=False)
-class Known:
+class ReferenceTrajectories:
     """Trajectories known at the places 0, 1, ..., k − 1 of a fine grid.
 
     frame: in which the slopes are known. clocks: its clocks at the places (k,). slopes: q there, (k, n, d). log_gains:

@@ -23,13 +23,13 @@ from torch import Tensor
 
 from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
-from difrun.model.labels import typical
+from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.integrate import integrate
-from difrun.sampler.multistep import KEPT, Change, Frame, Row, altered, combined, weights
+from difrun.sampler.multistep import KEPT, Change, Frame, StepWeights, altered, combined, weights
 from difrun.tuning.lbfgs import descend
 from difrun.tuning.pilot import pilot
 
@@ -135,14 +135,19 @@ def tune(
     if iterations is None:
         iterations = min(ITERATIONS, ITERATIONS * MANY // steps) if free_weights else GRID_ITERATIONS
     found = _searched(
-        model, steps, free_weights, iterations, fine(model, trajectories, seed_of(seed, "tune")), watch
+        model,
+        steps,
+        free_weights,
+        iterations,
+        fine_solution(model, trajectories, seed_of(seed, "tune")),
+        watch,
     )
-    task = fine(model, max(CHOSEN_BY, trajectories), seed_of(seed, "tune", "chosen by"))
+    task = fine_solution(model, max(CHOSEN_BY, trajectories), seed_of(seed, "tune", "chosen by"))
     distances = [_squares(model, task, state).sqrt() for state in found]
     far = max(ASTRAY * _radius(task), float(distances[0].quantile(0.9).nan_to_num(0.0)))
     nearness = [float(each.clamp(max=far).mean().nan_to_num(math.inf)) for each in distances]
     best = found[nearness.index(min(nearness))]
-    task = fine(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
+    task = fine_solution(model, 2 * trajectories, seed_of(seed, "tune", "held out"))
     radius = _radius(task)
 
     def apart(state: State) -> tuple[float, float]:
@@ -192,11 +197,11 @@ def _radius(task: Task) -> float:
     return float(task[1].square().flatten(1).sum(1).mean().sqrt())
 
 
-def fine(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
+def fine_solution(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Noise at T and where the probability flow carries it, (n, *shape) each."""
     like = torch.as_tensor(model.mean)
     shape = (n, *model.shape)
-    asked = typical(model, n)
+    asked = condition_on_class_shares(model, n)
     mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
     noise = model.process.prior(
         shape,
@@ -216,17 +221,17 @@ def carried(
     changes: list[Change] | None,
 ) -> Tensor:
     """Where `adams` carries noise on a grid, with weights of its own or with these changed."""
-    sampler = Given(given=changes)
-    return integrate(sampler, typical(model, len(noise)), noise, times)
+    sampler = ModifiedAdams(given=changes)
+    return integrate(sampler, condition_on_class_shares(model, len(noise)), noise, times)
 
 
 @attrs.frozen
-class Given(Adams):
+class ModifiedAdams(Adams):
     """`adams` with given changes of its weights."""
 
     given: list[Change] | None = None
 
-    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[Row]:
+    def rows(self, frame: Frame, instants: Sequence[Any]) -> list[StepWeights]:
         return self.changed(frame, instants, self.given)
 
 
@@ -254,7 +259,7 @@ class Solver:
     def frame_of(self, n: int) -> GaussianFrame:
         """The frame for n rows of the classes of the data."""
         if n not in self._frames:
-            model = typical(self.model, n)
+            model = condition_on_class_shares(self.model, n)
             if self.process is not model.process:
                 model = Centred(model, torch.as_tensor(model.mean))
             self._frames[n] = gaussian_frame(model)

@@ -7,11 +7,11 @@ from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import gaussian_frame
-from difrun.sampler.multistep import Multistep, begun
+from difrun.sampler.multistep import Multistep, initial_state
 from difrun.text import listed
 
 
-def found(model: Any, steps: int) -> Any:
+def tuning_for(model: Any, steps: int) -> Any:
     """The `difrun.tuning.Tuning` of a model for a number of steps. Raises DifrunError where there is none."""
     tunings = getattr(model, "tunings", {})
     if steps not in tunings:
@@ -31,7 +31,7 @@ def found(model: Any, steps: int) -> Any:
 
 def tuned(model: Any, steps: int) -> list[float]:
     """The grid that was tuned for this model and this number of steps."""
-    return list(found(model, steps).times)
+    return list(tuning_for(model, steps).times)
 
 
 class Tuned(Multistep):
@@ -47,8 +47,8 @@ class Tuned(Multistep):
 
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         """The state before the first step. Raises DifrunError for a grid other than the tuned one."""
-        tuning = found(model, len(instants) - 1)
+        tuning = tuning_for(model, len(instants) - 1)
         if [at.t for at in instants] != tuning.times:
             raise DifrunError("The sampler 'tuned' goes with the grid that it was tuned on: --grid tuned.")
         frame = gaussian_frame(model)
-        return begun(frame, self.changed(frame, instants, tuning.changes))
+        return initial_state(frame, self.changed(frame, instants, tuning.changes))

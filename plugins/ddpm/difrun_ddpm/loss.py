@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.loss import LogSNR, Regression, TimeLaw, Uniform
+from difrun.loss import LogSNR, Regression, TimeDistribution, Uniform
 from difrun.loss.base import uniform
 from difrun_ddpm.options import NoiseOptions, Times
 from difrun_ddpm.process import DDPM
 
 
-class SimpleTimes(TimeLaw):
+class SimpleTimes(TimeDistribution):
     """t uniform on [t_min, T]; on the chain n uniform on 1 ... N."""
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
@@ -21,17 +21,17 @@ class SimpleTimes(TimeLaw):
         return Uniform().quantile(process, u)
 
 
-class BoundTimes(TimeLaw):
-    """λ uniform over `lam_range`; on the chain n in 2 ... N with probability `bound_law`."""
+class BoundTimes(TimeDistribution):
+    """λ uniform over `lam_range`; on the chain n in 2 ... N with probability `bound_distribution`."""
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         if not isinstance(process, DDPM):
             return LogSNR().quantile(process, u)
-        below = bound_law(process).cumsum(0)
+        below = bound_distribution(process).cumsum(0)
         return (torch.searchsorted(below, u, right=True) + 2).clamp_max(process.steps).double()
 
 
-def bound_law(process: DDPM) -> Tensor:
+def bound_distribution(process: DDPM) -> Tensor:
     r"""p_n of n = 2 ... N, of shape (N − 1,), in proportion to h_n + ½(SNR_{n−1} − SNR_n)/(1 + SNR_n).
 
     h_n = λ_{n−1} − λ_n is the length of the step, the other part the term that data N(0, 1) would have: it keeps the
@@ -56,20 +56,20 @@ def bound_weight(at: Any, data_std: float) -> Any:
         return high - low
     lam = process.log_snrs
     n = at.t.round().long().cpu()
-    weight = 0.5 * torch.expm1(2 * (lam[n - 1] - lam[n])) / bound_law(process)[n - 2]
+    weight = 0.5 * torch.expm1(2 * (lam[n - 1] - lam[n])) / bound_distribution(process)[n - 2]
     return weight.to(at.t.dtype).to(at.t.device)
 
 
 def noise(*, times: Times = "uniform") -> Regression:
     r"""The simple loss, E_t E ‖ε_θ(x_t, t) − ε‖²/d (Ho et al., 2020, arXiv 2006.11239, eq. 14).
 
-    `times` is the law of t. "uniform": n = 1 ... N on the chain `ddpm`, and t on [t_min, T] on any other process.
-    "log-snr": uniform in log(α/σ) from t_min to T, which spends more of the training on small noise.
+    `times` is the distribution of t. "uniform": n = 1 ... N on the chain `ddpm`, and t on [t_min, T] on any other
+    process. "log-snr": uniform in log(α/σ) from t_min to T, which spends more of the training on small noise.
     Raises ValueError for another.
     """
-    NoiseOptions(times=times)  # refuses a law that is none
-    laws: dict[str, TimeLaw] = {"uniform": SimpleTimes(), "log-snr": LogSNR()}
-    return Regression("noise", uniform, laws[times])
+    NoiseOptions(times=times)  # refuses a distribution that is none
+    distributions: dict[str, TimeDistribution] = {"uniform": SimpleTimes(), "log-snr": LogSNR()}
+    return Regression("noise", uniform, distributions[times])
 
 
 def vlb() -> Regression:
@@ -85,7 +85,8 @@ def vlb() -> Regression:
 
         L = ½ ∫ (−dSNR/dt) E‖x_0 − x̂_0‖² dt = ∫ E‖ε̂ − ε‖² dλ.
 
-    An example draws one n with probability p_n (`bound_law`; in continuous time λ uniformly) and its term is divided by
+    An example draws one n with probability p_n (`bound_distribution`; in continuous time λ uniformly) and its term
+    is divided by
     p_n: its expectation is L/d exactly, and as what is left of the weights is nearly equal its variance is small.
 
     Left out: the reconstruction term −log p(x_0 | x_1) (−log p(x_0 | x_{t_min}) in continuous time), and

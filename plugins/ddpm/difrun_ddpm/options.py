@@ -49,7 +49,7 @@ class DDPMOptions(GaussianOptions):
 class NoiseOptions:
     times: Times = option(
         "uniform",
-        "Law of the training time: uniform (n = 1 ... N on the chain `ddpm`), or uniform in log(α/σ).",
+        "Distribution of the training time: uniform (n = 1 ... N on the chain `ddpm`), or uniform in log(α/σ).",
         in_(get_args(Times)),
     )
 

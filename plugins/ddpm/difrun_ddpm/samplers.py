@@ -85,4 +85,4 @@ def _combine(model: Any, x: Tensor, at: Any, a: float, b: float) -> Tensor:
     x̂_0 = (x − σu)/(α + σ) and ε̂ = (x + αu)/(α + σ) give [(a + b) x + (bα − aσ) u]/(α + σ).
     """
     total = at.alpha + at.sigma
-    return model.carry(x, at, "straight", (a + b) / total, (b * at.alpha - a * at.sigma) / total)
+    return model.affine_prediction(x, at, "straight", (a + b) / total, (b * at.alpha - a * at.sigma) / total)

@@ -12,7 +12,7 @@ from difrun.errors import DifrunError
 from difrun.model import ExactMixture
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP
-from difrun_ddpm.loss import bound_law, bound_weight, noise, vlb
+from difrun_ddpm.loss import bound_distribution, bound_weight, noise, vlb
 from difrun_ddpm.process import DDPM
 
 V = 0.3
@@ -41,7 +41,7 @@ def kl_sum(process):
     """Σ_{n≥2} E KL(q(x_{n−1} | x_n, x_0) ‖ p_θ) per coordinate, for the exact model.
 
     By the chain rule of mutual information, without SNR weights: each term is I(x_0; x_{n−1} | x_n), which telescopes,
-    and KL(q(x_{n−1} | x_n) ‖ p_θ(x_{n−1} | x_n)), of two normal laws with one mean.
+    and KL(q(x_{n−1} | x_n) ‖ p_θ(x_{n−1} | x_n)), of two normal distributions with one mean.
     """
     betas = process.betas.numpy()
     bar = np.cumprod(1 - betas)
@@ -57,10 +57,10 @@ def kl_sum(process):
 
 @pytest.mark.parametrize("options", CHAINS, ids=str)
 def test_the_bound_is_the_sum_of_its_divergences(options):
-    """Σ_n p_n w_n E‖ε̂ − ε‖² with the loss's own law and weights is Σ_n KL in closed form, to 1e-8."""
+    """Σ_n p_n w_n E‖ε̂ − ε‖² with the loss's own distribution and weights is Σ_n KL in closed form, to 1e-8."""
     process = DDPM(**options)
     n = torch.arange(2, process.steps + 1, dtype=torch.float64)
-    lam, p = process.log_snrs, bound_law(process)
+    lam, p = process.log_snrs, bound_distribution(process)
     assert p.sum().item() == pytest.approx(1, rel=1e-12)
     weights = bound_weight(process.at(n), 1.0)
     snr = np.exp(2 * lam[2:].numpy())
@@ -109,7 +109,7 @@ def test_longer_chains_near_the_continuous_bound():
 
 
 @pytest.mark.parametrize("options", CHAINS, ids=str)
-def test_the_bound_draws_its_steps_by_its_law(options):
+def test_the_bound_draws_its_steps_by_its_distribution(options):
     """n = 2 ... N with p_n ∝ h_n + ½(SNR_{n−1} − SNR_n)/(1 + SNR_n), each p_n·20 000 times to ±5 (low discrepancy)."""
     process = DDPM(**options)
     drawn = vlb().draw(ExactMixture(GAUSSIAN, process), data(), Generator(2))["t"].numpy()
@@ -145,7 +145,7 @@ def test_the_simple_loss_of_the_exact_model():
     assert losses.mean().item() == pytest.approx(expected, abs=5 * losses.std().item() / N**0.5)
 
 
-def test_simple_times_of_other_laws_and_processes():
+def test_simple_times_of_other_distributions_and_processes():
     """Uniform on [t_min, T] off the chain; `log-snr` uniform in λ on it: Kolmogorov–Smirnov with p above 1e-6."""
     process = ReferenceVP()
     t = noise().draw(ExactMixture(GAUSSIAN, process), data(), Generator(2))["t"]
@@ -161,6 +161,6 @@ def test_a_chain_of_one_step_has_no_bound():
         vlb()(ExactMixture(GAUSSIAN, DDPM(steps=1)), data(4), Generator(1))
 
 
-def test_a_law_of_times_that_is_none_is_refused():
+def test_a_distribution_of_times_that_is_none_is_refused():
     with pytest.raises(ValueError, match=r"'times' must be in \('uniform', 'log-snr'\) \(got 'foo'\)"):
         noise(times="foo")

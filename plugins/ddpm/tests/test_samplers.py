@@ -1,4 +1,5 @@
-"""DDPM and DDIM against Gaussian conditioning, their own formulas, each other, and the exact law of their samples."""
+"""DDPM and DDIM against Gaussian conditioning, their own formulas, each other, and the exact distribution of their
+samples."""
 
 import math
 from itertools import pairwise
@@ -59,7 +60,8 @@ def conditioned(betas, n, x0, x_n):
 )
 @pytest.mark.parametrize("n", [2, 3, 11, 20])
 def test_one_step_is_the_conditional_of_the_chain(n, sampler):
-    """For data that are one point, x_{n−1} ~ q(x_{n−1} | x_n, x_0), by conditioning the joint normal law, to 1e-9."""
+    """For data that are one point, x_{n−1} ~ q(x_{n−1} | x_n, x_0), by conditioning the joint normal distribution,
+    to 1e-9."""
     x = torch.tensor([[0.4, -0.3]], dtype=torch.float64)
     got_mean, got_var = one_step(sampler, CHAIN, POINT, x, n, n - 1)
     for axis in range(2):
@@ -189,7 +191,8 @@ def test_the_variance_of_samples_converges_at_order_one(sampler):
     assert errors[1] == pytest.approx(errors[0] / 2, rel=0.15), errors
 
 
-# Two blobs at ±(2, 2) of variance 0.1, N = 100, β ≤ 0.02: √ᾱ_N = 0.60, and the law from which sampling starts tells.
+# Two blobs at ±(2, 2) of variance 0.1, N = 100, β ≤ 0.02: √ᾱ_N = 0.60, and the distribution from which sampling
+# starts tells.
 
 
 def expected_size(process, times, spread_u, spread_v, offset_u=0.0):
@@ -212,7 +215,7 @@ def expected_size(process, times, spread_u, spread_v, offset_u=0.0):
         moves.append((at, total, kept, fresh, gain, noise))
         var_v = (kept + fresh * gain) ** 2 * var_v + noise**2
     u = np.linspace(-9, 9, 3001)
-    # Folded normal law: E|m + s z| = s √(2/π) e^(−m²/2s²) + m erf(m/(s√2)), with m = u/√2 and s² = Var(v)/2.
+    # Folded normal distribution: E|m + s z| = s √(2/π) e^(−m²/2s²) + m erf(m/(s√2)), with m = u/√2 and s² = Var(v)/2.
     m, s = u / math.sqrt(2), math.sqrt(var_v / 2)
     erf = np.vectorize(math.erf)
     value = s * math.sqrt(2 / math.pi) * np.exp(-(m**2) / (2 * s**2)) + m * erf(m / (s * math.sqrt(2)))
@@ -242,21 +245,24 @@ def expected_size(process, times, spread_u, spread_v, offset_u=0.0):
 def test_a_chain_that_ends_with_signal_left_shrinks_the_blobs(options, start, claim):
     """Mean |x| per axis of 20 000 samples: the exact value of the chain within 5 standard errors (0.0015 each).
 
-    From the true law of x_N it is 2.000. A normal law is not the shape of x_N where 60 % of the signal is left, and the
-    mean |x| is 1.985 with the right covariance, 1.963 with the right variance per axis, 1.939 with N(0, I). With
+    From the true distribution of x_N it is 2.000. A normal distribution is not the shape of x_N where 60 % of the
+    signal is left, and the mean |x| is 1.985 with the right covariance, 1.963 with the right variance per axis,
+    1.939 with N(0, I). With
     --process.rescale all give 1.997.
     """
     process, n = DDPM(steps=100, **options), 20000
-    law = blobs(seed=0).law
-    model, times, at = ExactMixture(law, process), integer(process, 100), process.at(100)
+    distribution = blobs(seed=0).distribution
+    model, times, at = ExactMixture(distribution, process), integer(process, 100), process.at(100)
     if start == "moment-matched":
         x = generate(DDPMSampler(), model, n, times, seed=1, chunk=n, dtype=torch.float64)
         spread, offset = ((at.alpha**2 * 4.1 + at.var) ** 0.5,) * 2, 0.0
     elif start == "full covariance":
-        law_of_end = GaussianMixture(
-            [1.0], law.mean[None] * at.alpha, [at.alpha**2 * law.cov + at.var * torch.eye(2)]
+        distribution_of_end = GaussianMixture(
+            [1.0],
+            distribution.mean[None] * at.alpha,
+            [at.alpha**2 * distribution.cov + at.var * torch.eye(2)],
         )
-        noise = law_of_end.sample(n, torch.Generator().manual_seed(1))
+        noise = distribution_of_end.sample(n, torch.Generator().manual_seed(1))
         x = integrate(DDPMSampler(), model, noise, times, generator=3)
         # Variances 8.1 along the line through the blobs, 0.1 across it.
         spread, offset = tuple((at.alpha**2 * var + at.var) ** 0.5 for var in (8.1, 0.1)), 0.0
@@ -266,7 +272,7 @@ def test_a_chain_that_ends_with_signal_left_shrinks_the_blobs(options, start, cl
         x = integrate(DDPMSampler(), model, noise, times, generator=generator)
         spread, offset = (1.0, 1.0), 0.0
     else:
-        noised = process.sample(law.sample(n, torch.Generator().manual_seed(1)), 100.0, 2)
+        noised = process.sample(distribution.sample(n, torch.Generator().manual_seed(1)), 100.0, 2)
         x = integrate(DDPMSampler(), model, noised, times, generator=3)
         spread, offset = ((at.alpha**2 * 0.1 + at.var) ** 0.5,) * 2, at.alpha * 2 * math.sqrt(2)
     size = x.abs().mean(1)

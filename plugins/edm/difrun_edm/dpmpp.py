@@ -48,7 +48,9 @@ class SingleStep2(Sampler):
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         middle = state[at.t]
-        half = model.carry(x, at, "x0", middle.sigma / at.sigma, middle.alpha * _phi1(middle.lam - at.lam))
+        half = model.affine_prediction(
+            x, at, "x0", middle.sigma / at.sigma, middle.alpha * _phi1(middle.lam - at.lam)
+        )
         x0 = model.predict(half, middle, "x0")
         return torch.add(to.sigma / at.sigma * x, x0, alpha=to.alpha * _phi1(to.lam - at.lam)), state
 

@@ -65,8 +65,8 @@ class ChurnedHeun(HeunOptions, Sampler):
         else:
             kind, ratio = "straight", (to.alpha + to.sigma) / at.sigma
         h = to.sigma - ratio * at.sigma
-        ahead = model.carry(x, at, kind, ratio, h)
-        return torch.add(model.carry(ahead, to, kind, 0.5, 0.5 * h), x, alpha=0.5 * ratio), state
+        ahead = model.affine_prediction(x, at, kind, ratio, h)
+        return torch.add(model.affine_prediction(ahead, to, kind, 0.5, 0.5 * h), x, alpha=0.5 * ratio), state
 
 
 def _log(ratio: float) -> float:

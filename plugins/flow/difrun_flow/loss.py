@@ -1,6 +1,6 @@
 """The loss of rectified flow."""
 
-from difrun.loss import LogitNormal, Regression, TimeLaw, Uniform
+from difrun.loss import LogitNormal, Regression, TimeDistribution, Uniform
 from difrun_flow.options import FlowLossOptions, Times
 
 
@@ -10,11 +10,14 @@ def flow(*, times: Times = "uniform", mean: float = 0.0, std: float = 1.0) -> Re
     On rectified flow u_θ is the velocity of the probability flow (Liu et al., 2023, arXiv 2209.03003, eq. 1). On any
     other Gaussian process it is the velocity in the straight frame (`difrun.sampler.base`), dy/dτ of y = x/(α + σ)
     against τ = σ/(α + σ), whose target is the same ε − x_0. As an error of x̂_0 it has the weight 1/τ², which is 1/t² on
-    rectified flow. `times` is the law of t on [t_min, T]: "uniform", or "logit-normal" with logit(t/T) ~
+    rectified flow. `times` is the distribution of t on [t_min, T]: "uniform", or "logit-normal" with logit(t/T) ~
     N(mean, std²) (Esser et al., 2024, arXiv 2403.03206, sec. 3.1). Couples of noise and data, where a dataset has
     them, are kept together.
-    Raises ValueError for another law, and for mean or std beside times that do not use them.
+    Raises ValueError for another distribution, and for mean or std beside times that do not use them.
     """
     FlowLossOptions(times=times, mean=mean, std=std)  # refuses what would be ignored
-    laws: dict[str, TimeLaw] = {"uniform": Uniform(), "logit-normal": LogitNormal(mean, std)}
-    return Regression("straight", times=laws[times])
+    distributions: dict[str, TimeDistribution] = {
+        "uniform": Uniform(),
+        "logit-normal": LogitNormal(mean, std),
+    }
+    return Regression("straight", times=distributions[times])

@@ -21,7 +21,7 @@ class FlowOptions(GaussianOptions):
 class FlowLossOptions:
     times: Times = option(
         "uniform",
-        "Law of the training time: uniform in t, or normal in logit(t/T).",
+        "Distribution of the training time: uniform in t, or normal in logit(t/T).",
         in_(get_args(Times)),
     )
     mean: float = option(0.0, "Mean of logit(t/T), for logit-normal times; below 0: nearer to the data.")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
-from difrun.model import spread
+from difrun.model import proportional_labels
 from difrun.plugin import get_registry
 from difrun.randomness import Generator, seed_of
 from difrun.runs import Run, reopen
@@ -36,10 +36,10 @@ def reflow(
     """The couples (noise, sample) that the probability flow of a trained run makes: `train` with its `noise`.
 
     run: the folder of the run; its model and its grid are used. sampler, steps: None takes the run's own. The
-    noise is ε of the prior x_T = E[x_T] + std[x_T] ε. What is known of the law, held-out examples and units are those
-    of the run's own dataset, so that samples are still compared with real data. The couples of a model of classes have
-    these as labels; others have none. A run on the couples keeps them in its folder, and does not need this one any
-    more.
+    noise is ε of the prior x_T = E[x_T] + std[x_T] ε. What is known of the distribution, held-out examples and units
+    are those of the run's own dataset, so that samples are still compared with real data. The couples of a model of
+    classes have these as labels; others have none. A run on the couples keeps them in its folder, and
+    does not need this one any more.
 
     Raises DifrunError when the run is not given, not trained, or its sampler is not deterministic: its samples would
     be no function of the noise.
@@ -53,18 +53,19 @@ def reflow(
     data, labels = first.parts.dataset, _labels(first, n)
     marks: dict[str, Any] = {"labels": labels}
     if labels is None:
-        marks |= {"held_out_labels": None, "classes": (), "fresh_labelled": None, "law_labels": None}
+        marks |= {"held_out_labels": None, "classes": (), "fresh_labelled": None, "component_labels": None}
     return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first), **marks)
 
 
 def _labels(run: Run, n: int) -> Tensor | None:
     """The class of every couple, (n,), where the model knows classes."""
     shares = run.model.shares
-    return spread(shares, n) if shares else None
+    return proportional_labels(shares, n) if shares else None
 
 
 def _origin(run: Run) -> Origin | None:
-    """The dataset that knows the law: the run's, or that of the first of several; None for examples from a file."""
+    """The dataset that knows the distribution: the run's, or that of the first of several; None for examples from a
+    file."""
     data, chosen = run.parts.dataset, run.plan.dataset
     if data.fresh is None or data.origin is not None:
         return data.origin
@@ -90,7 +91,9 @@ def couples(
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
         noise = generator.normal(torch.empty((min(CHUNK, n - start), *model.shape), device=run.device))
-        here = model if labels is None else model.given(labels[start : start + len(noise)].to(run.device))
+        here = (
+            model if labels is None else model.condition_on(labels[start : start + len(noise)].to(run.device))
+        )
         mean, var = (model.mean, model.var) if here is model else here.moments()
         x = process.prior(tuple(noise.shape), mean=mean, var=var, generator=_Given(noise), device=run.device)
         end = integrate(method, here, x, times, generator=generator)

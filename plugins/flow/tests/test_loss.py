@@ -50,7 +50,7 @@ def test_couples_are_kept_together(process):
 def test_the_exact_velocity_leaves_what_cannot_be_known(times):
     """For data N(m, v) the least loss at t is v/(α²v + σ²), the variance of ε − x_0 given x_t.
 
-    Within 5 standard errors of its integral over the law of t: uniform, or logit(t) ~ N(−0.5, 0.8²).
+    Within 5 standard errors of its integral over the distribution of t: uniform, or logit(t) ~ N(−0.5, 0.8²).
     """
     process, v = PROCESSES[0], 0.3
     mixture = GaussianMixture([1.0], [[1.0, -0.5]], [v])
@@ -65,7 +65,7 @@ def test_the_exact_velocity_leaves_what_cannot_be_known(times):
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=IDS)
-def test_times_follow_the_law_that_is_named(process):
+def test_times_follow_the_distribution_that_is_named(process):
     """Kolmogorov–Smirnov of t, and of logit(t/T), over [t_min, T]."""
     span = process.horizon - process.t_min
     drawn = {

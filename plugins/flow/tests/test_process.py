@@ -9,7 +9,7 @@ import torch
 from difrun.analysis.signal import signal_at_horizon
 from difrun.errors import DifrunError
 from difrun.grid import cosine, linear, logsnr, rho
-from difrun.model import KINDS, ExactMixture, NetworkModel
+from difrun.model import PREDICTIONS, ExactMixture, NetworkModel
 from difrun.sampler import Ancestral, Euler, Heun, integrate
 from difrun.testing import affine_moments, two_gaussians
 from difrun.testing.references import UnitNoise
@@ -86,9 +86,9 @@ def test_the_bridge_from_the_end_forgets_where_it_came_from():
     at, to = FLOW.instants([1.0, 0.7])
     batch = [FLOW.at(torch.full((2,), t), 2) for t in (1.0, 0.7)]
     for pair, tolerance in (((at, to), 1e-14), (batch, 1e-6)):
-        law = FLOW.bridge(NOISE, X0, *pair)
-        torch.testing.assert_close(law.mean, 0.3 * X0, rtol=tolerance, atol=tolerance)
-        assert float(torch.as_tensor(law.std).max()) == pytest.approx(0.7, rel=1e-6)
+        distribution = FLOW.bridge(NOISE, X0, *pair)
+        torch.testing.assert_close(distribution.mean, 0.3 * X0, rtol=tolerance, atol=tolerance)
+        assert float(torch.as_tensor(distribution.std).max()) == pytest.approx(0.7, rel=1e-6)
 
 
 @pytest.mark.parametrize("t", [FLOW.t_min, 0.5, 1.0])
@@ -98,9 +98,9 @@ def test_conversions_in_float32_at_both_ends(source, t):
     t = torch.tensor(t, dtype=torch.float32).item()
     at = FLOW.at(t)
     x = FLOW.diffuse(X0, NOISE, at)
-    a, b = KINDS[source](at)
+    a, b = PREDICTIONS[source](at)
     given = a * X0 + b * NOISE
-    for target, row in KINDS.items():
+    for target, row in PREDICTIONS.items():
         c, d = row(at)
         truth = c * X0 + d * NOISE
         det = at.alpha * b - at.sigma * a
@@ -151,7 +151,7 @@ class Probe(torch.nn.Module):
 MEAN = torch.tensor([0.25, -0.5])
 
 
-@pytest.mark.parametrize("predicts", list(KINDS))
+@pytest.mark.parametrize("predicts", list(PREDICTIONS))
 def test_a_network_is_finite_at_both_ends(predicts):
     """Predictions, and the problem of training at exactly t = T in float32; a noise predictor says x̂_0 = E[x_0] there.
 
@@ -162,7 +162,7 @@ def test_a_network_is_finite_at_both_ends(predicts):
     for t, level in levels.items():
         at, batch = FLOW.at(t), FLOW.at(torch.full((2,), t), 2)
         x = FLOW.diffuse(X0, NOISE, at).float()
-        for kind in KINDS:
+        for kind in PREDICTIONS:
             one, many = model.predict(x, at, kind), model.predict(x, batch, kind)
             assert one.isfinite().all(), (t, kind)
             torch.testing.assert_close(many, one, rtol=1e-3, atol=1e-4)

@@ -66,9 +66,9 @@ def test_the_second_flow_is_straight(runs):
         fine = integrate(Heun(), run.model, x, cosine(FLOW, 60))
         errors = [rms(integrate(Euler(), run.model, x, linear(FLOW, n)) - fine) for n in (1, 2)]
         measured.append((straightness(run.model, x, linear(FLOW, 60)), *errors))
-        law = run.parts.dataset.law
-        assert (fine.double().mean(0) - law.mean).abs().max() < 0.15
-        assert (fine.double().var(0) / law.var - 1).abs().max() < 0.15
+        distribution = run.parts.dataset.distribution
+        assert (fine.double().mean(0) - distribution.mean).abs().max() < 0.15
+        assert (fine.double().var(0) / distribution.var - 1).abs().max() < 0.15
     (s1, one1, two1), (s2, one2, two2) = measured
     assert s2 < 0.1 * s1, measured
     assert one2 < one1 / 3, measured
@@ -88,7 +88,9 @@ def test_the_couples_are_those_of_the_flow(runs):
     assert data.noise.mean(0).abs().max() < 5 / 6000**0.5
     assert (data.noise.var(0) - 1).abs().max() < 5 * (2 / 6000) ** 0.5
     assert torch.equal(data.held_out, first.parts.dataset.held_out)
-    assert data.law is first.parts.dataset.law or torch.equal(data.law.means, first.parts.dataset.law.means)
+    assert data.distribution is first.parts.dataset.distribution or torch.equal(
+        data.distribution.means, first.parts.dataset.distribution.means
+    )
 
 
 def test_no_score_is_asked_of_couples(runs):
@@ -104,7 +106,7 @@ def test_no_score_is_asked_of_couples(runs):
     with pytest.raises(DifrunError, match="needs the score"):
         start(plan, second.path.parent / "third")
     assert not (second.path.parent / "third").exists()
-    found = likelihood.measure(second, likelihood.Request(n=20, steps=10, times=8))
+    found = likelihood.measure(second, likelihood.LikelihoodRequest(n=20, steps=10, times=8))
     assert "gap" in found
     assert not {"nll_bound", "gap_bound"} & set(found)
 
@@ -122,9 +124,10 @@ def test_the_second_run_is_restored_from_its_folder(runs):
 
 
 def test_a_second_run_does_not_need_the_first(tmp_path, monkeypatch):
-    """With the first run gone: samples, metrics, law and couples of the second as before, and it is trained to its end.
+    """With the first run gone: samples, metrics, distribution and couples of the second as before, and it is trained
+    to its end.
 
-    A third run on the couples of the second, and the numbers that need the law, work as well.
+    A third run on the couples of the second, and the numbers that need the distribution, work as well.
     """
     monkeypatch.setattr("difrun.runs.report.standard_pictures.draw_all", lambda run, **_: [])
     named = {"process": "flow", "sampler": "heun", "grid": "logsnr", "metric": ["sliced-w2"]}
@@ -140,7 +143,7 @@ def test_a_second_run_does_not_need_the_first(tmp_path, monkeypatch):
     for name in ("train", "noise", "held_out"):
         assert torch.equal(getattr(kept, name), getattr(data, name)), name
     assert torch.equal(kept.fresh(50, generator().manual_seed(1)), data.fresh(50, generator().manual_seed(1)))
-    assert torch.equal(kept.law.means, data.law.means)
+    assert torch.equal(kept.distribution.means, data.distribution.means)
     again.resume()
     assert again.trained
     end = reopen(second.path)
@@ -163,7 +166,7 @@ def test_couples_of_a_model_of_classes_have_their_labels(tmp_path):
     first = start(plan, tmp_path / "first")
     first.train()
     data = reflow(seed=1, run=tmp_path / "first", n=2000)
-    nearest = torch.cdist(data.train.double(), data.law.means).argmin(1)
+    nearest = torch.cdist(data.train.double(), data.distribution.means).argmin(1)
     assert (nearest == data.labels).double().mean() > 0.95
     assert data.labels.bincount().tolist() == [500] * 4
     again = resolve(

@@ -1,4 +1,5 @@
-"""The marginal-preserving SDE: its step, its law, and the orders of deterministic samplers on rectified flow."""
+"""The marginal-preserving SDE: its step, its distribution, and the orders of deterministic samplers on rectified
+flow."""
 
 import math
 from functools import cache
@@ -86,7 +87,8 @@ def test_steps_of_any_length_are_exact_for_a_gaussian(a, name):
 
 @pytest.mark.parametrize("a", FAMILY)
 def test_steps_compose(a):
-    """From one point of flow, t to s through u has the law of t to s (semigroup), for Gaussian data, to 1e-10."""
+    """From one point of flow, t to s through u has the distribution of t to s (semigroup), for Gaussian data, to
+    1e-10."""
     model = ExactMixture(GAUSSIAN, FLOW)
 
     def moments(times):

@@ -52,18 +52,21 @@ def mixture(d, components, seed, spread=2.0):
 
 
 def problem(d, components, m, sigma_y, seed, spread=2.0):
-    """(law, options of the measurement): y of a draw from the law through a matrix with rows of length about 1."""
-    law = mixture(d, components, seed, spread)
+    """(distribution, options of the measurement): y of a draw from the distribution through a matrix with rows of
+    length about 1."""
+    distribution = mixture(d, components, seed, spread)
     matrix = normal(m, d, seed=seed + 3) / d**0.5
-    y = matrix @ law.sample(1, seeded(seed + 4))[0] + sigma_y * normal(m, seed=seed + 5)
-    return law, {"operator": "matrix", "matrix": matrix, "y": y, "sigma_y": sigma_y}
+    y = matrix @ distribution.sample(1, seeded(seed + 4))[0] + sigma_y * normal(m, seed=seed + 5)
+    return distribution, {"operator": "matrix", "matrix": matrix, "y": y, "sigma_y": sigma_y}
 
 
-def context(examples=None, law=None, scaling=None, seed=0):
-    """The run of some examples (N, ...), or of a law."""
+def context(examples=None, distribution=None, scaling=None, seed=0):
+    """The run of some examples (N, ...), or of a distribution."""
     if examples is None:
-        examples = law.sample(100, seeded(9))
-    data = Dataset(name="toy", train=examples, held_out=examples[:20] + 0.5, law=law, scaling=scaling)
+        examples = distribution.sample(100, seeded(9))
+    data = Dataset(
+        name="toy", train=examples, held_out=examples[:20] + 0.5, distribution=distribution, scaling=scaling
+    )
     return Context(data, seed=seed)
 
 

@@ -11,7 +11,7 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.grid import rho
 from difrun.guidance import Context
 from difrun.metric.distances import sliced_w2
-from difrun.model import KINDS, ExactMixture, NetworkModel, spread
+from difrun.model import PREDICTIONS, ExactMixture, NetworkModel, proportional_labels
 from difrun.process import GaussianProcess
 from difrun.randomness import torch_generator
 from difrun.sampler import Adaptive, Heun, generate, integrate
@@ -60,11 +60,11 @@ def labelled(n=2000, seed=0):
         name="overlapping",
         train=x,
         held_out=y,
-        law=LAW,
+        distribution=LAW,
         labels=OWNER[k],
         held_out_labels=OWNER[m],
         classes=("A", "B"),
-        law_labels=OWNER,
+        component_labels=OWNER,
     )
 
 
@@ -98,14 +98,14 @@ def test_cfg_is_the_combination_in_closed_form(process, scale):
     model = exact(process)
     labels = torch.tensor([0, 1, -1] * 3)
     x = LAW.sample(9, torch_generator(0))
-    guided = cfg(model, scale=scale).given(labels)
-    narrow = cfg(model, scale=scale, low=0.3, high=3.0).given(labels)
+    guided = cfg(model, scale=scale).condition_on(labels)
+    narrow = cfg(model, scale=scale, low=0.3, high=3.0).condition_on(labels)
     for noise in (0.1, 0.31, 1.0, 2.9, 10.0):
         at = process.at(float(process.time_at(torch.tensor(-math.log(noise), dtype=torch.float64))))
         batch = process.at(torch.full((9,), at.t, dtype=torch.float64), 2)
         for here in (at, batch):
-            for kind in KINDS:
-                own, free = model.given(labels).predict(x, here, kind), model.predict(x, here, kind)
+            for kind in PREDICTIONS:
+                own, free = model.condition_on(labels).predict(x, here, kind), model.predict(x, here, kind)
                 want = (1 - scale) * free + scale * own
                 size = want.abs().max() + own.abs().max()
                 torch.testing.assert_close(
@@ -136,12 +136,16 @@ def test_cfg_is_bayes_guidance_of_the_class():
     process, labels = ReferenceVP(), torch.tensor([0, 0, 1])
     model, at = exact(process), process.at(0.3)
     x, context = LAW.sample(3, torch_generator(0)), Context(labelled())
-    want = cfg(model, scale=3.0).given(labels).predict(x, at, "score")
-    got = classifier(model, context=context, scale=2.0, exact=True).given(labels).predict(x, at, "score")
+    want = cfg(model, scale=3.0).condition_on(labels).predict(x, at, "score")
+    got = (
+        classifier(model, context=context, scale=2.0, exact=True).condition_on(labels).predict(x, at, "score")
+    )
     torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
     unconditional = ExactMixture(LAW, process)
     other = classifier(unconditional, context=context, scale=3.0, exact=True)
-    torch.testing.assert_close(other.given(labels).predict(x, at, "score"), want, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        other.condition_on(labels).predict(x, at, "score"), want, rtol=1e-10, atol=1e-10
+    )
     assert other.shares == pytest.approx(Context(labelled()).dataset.shares)
     assert unconditional.classes == 0
 
@@ -149,13 +153,16 @@ def test_cfg_is_bayes_guidance_of_the_class():
 def test_samples_of_guided_models_do_not_depend_on_their_neighbours():
     """Rows of different classes with steps of their own, to 1e-9: `rows` goes through every guidance."""
     process = ReferenceVP()
-    labels = spread((0.5, 0.5), 6)
+    labels = proportional_labels((0.5, 0.5), 6)
     x = process.prior((6, 2), mean=LAW.mean, var=LAW.var, generator=0, dtype=torch.float64)
     times = [process.horizon, process.t_min]
     by_classifier = classifier(ExactMixture(LAW, process), context=Context(labelled()), scale=1.5, exact=True)
     for model in (cfg(exact(process), scale=2.0), by_classifier):
-        together = integrate(Adaptive(), model.given(labels), x, times)
-        alone = [integrate(Adaptive(), model.given(labels[i : i + 1]), x[i : i + 1], times) for i in range(6)]
+        together = integrate(Adaptive(), model.condition_on(labels), x, times)
+        alone = [
+            integrate(Adaptive(), model.condition_on(labels[i : i + 1]), x[i : i + 1], times)
+            for i in range(6)
+        ]
         torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-9)
 
 
@@ -210,7 +217,7 @@ def test_bad_requests_are_refused():
     model, context = exact(process), Context(data)
     with pytest.raises(DifrunError, match=r"no class 'C': .* 2 classes: A, B"):
         classifier(model, context=context, target="C")
-    plain = Context(attrs.evolve(data, labels=None, held_out_labels=None, classes=(), law_labels=None))
+    plain = Context(attrs.evolve(data, labels=None, held_out_labels=None, classes=(), component_labels=None))
     trained = NetworkModel(torch.nn.Identity(), process, (2,))
     trained.shares = (0.5, 0.5)
     never = attrs.evolve(context, stage=lambda _: pytest.fail("a classifier is trained before the refusal"))
@@ -219,8 +226,8 @@ def test_bad_requests_are_refused():
             classifier(trained, context=asked, target="A", exact=asked is context)
     with pytest.raises(DifrunError, match="have none"):
         classifier(model, context=plain, target="A")
-    unknown = Context(attrs.evolve(data, law=None, law_labels=None))
-    with pytest.raises(DifrunError, match="needs a Gaussian process, and a dataset whose law"):
+    unknown = Context(attrs.evolve(data, distribution=None, component_labels=None))
+    with pytest.raises(DifrunError, match="needs a Gaussian process, and a dataset whose distribution"):
         classifier(model, context=unknown, target="A", exact=True)
     with pytest.raises(DifrunError, match="a model that was trained on labels"):
         cfg(ExactMixture(LAW, process), scale=2.0)
@@ -231,8 +238,8 @@ def test_bad_requests_are_refused():
 
 
 def test_no_guidance_by_classes_is_left_out_unasked():
-    """An exact model draws no classes by itself, but guided by them it does, in the proportion of its law; what stands
-    around a guidance by classes still draws them. Rows of any class are those of the model, to 1e-12."""
+    """An exact model draws no classes by itself, but guided by them it does, in the proportion of its distribution;
+    what stands around a guidance by classes still draws them. Rows of any class are those of the model, to 1e-12."""
     process, context = ReferenceVP(), Context(labelled())
     model = exact(process)
     assert model.shares == ()
@@ -242,7 +249,7 @@ def test_no_guidance_by_classes_is_left_out_unasked():
         around = LinearMMPS(guided, y=torch.zeros(1), seen="left")
         assert around.shares == guided.shares
     labels, x, at = torch.tensor([0, -1, 1]), LAW.sample(3, torch_generator(0)), process.at(0.4)
-    found = by_classifier.given(labels).predict(x, at, "score")
+    found = by_classifier.condition_on(labels).predict(x, at, "score")
     free = model.predict(x, at, "score")
     torch.testing.assert_close(found[1], free[1], rtol=1e-12, atol=1e-12)
     assert (found - free)[[0, 2]].abs().amax(1).min() > 1e-3
@@ -251,14 +258,14 @@ def test_no_guidance_by_classes_is_left_out_unasked():
 
 
 def test_a_class_that_the_measurement_rules_out_is_refused():
-    law = GaussianMixture([0.5, 0.5], [[-50.0, 0.0], [50.0, 0.0]], [0.01, 0.01])
-    data = attrs.evolve(labelled(200), law=law, law_labels=torch.tensor([0, 1]))
+    distribution = GaussianMixture([0.5, 0.5], [[-50.0, 0.0], [50.0, 0.0]], [0.01, 0.01])
+    data = attrs.evolve(labelled(200), distribution=distribution, component_labels=torch.tensor([0, 1]))
     guided = Exact(exact(ReferenceVP()), context=Context(data), y=[50.0], sigma_y=0.1)
     assert (
-        guided.given(torch.tensor([1]))
+        guided.condition_on(torch.tensor([1]))
         .predict(torch.ones(1, 2).double(), guided.process.at(0.1), "x0")
         .isfinite()
         .all()
     )
     with pytest.raises(DifrunError, match="no example of class 'A' would be measured as y"):
-        guided.given(torch.tensor([0, 1]))
+        guided.condition_on(torch.tensor([0, 1]))

@@ -57,31 +57,40 @@ def test_y_made_from_an_example_has_its_noise_under_the_seed_of_the_run():
 
 
 def test_units_of_the_data_are_those_of_y(tmp_path):
-    """y of scaled data, measured in the user's units, gives the shift that the same law in these units gives."""
-    law = two_gaussians()
+    """y of scaled data, measured in the user's units, gives the shift that the same distribution in these units
+    gives."""
+    distribution = two_gaussians()
     scaling = scaled((2,))
-    in_units = type(law)(
-        law.weights, scaling.decode(law.means), scaling.scale[:, None] * law.covs * scaling.scale
+    in_units = type(distribution)(
+        distribution.weights,
+        scaling.decode(distribution.means),
+        scaling.scale[:, None] * distribution.covs * scaling.scale,
     )
     y, matrix = torch.tensor([0.4], dtype=torch.float64), normal(1, 2, seed=0)
     np.save(tmp_path / "y.npy", y.numpy())
     process = ReferenceVP()
     at = process.at(0.7)
-    x0 = law.sample(5, seeded(0))
+    x0 = distribution.sample(5, seeded(0))
     options = {"operator": "matrix", "matrix": matrix, "sigma_y": 0.3}
     ours = Exact(
-        ExactMixture(law, process), context=context(law=law, scaling=scaling), y=tmp_path / "y.npy", **options
+        ExactMixture(distribution, process),
+        context=context(distribution=distribution, scaling=scaling),
+        y=tmp_path / "y.npy",
+        **options,
     )
-    theirs = Exact(ExactMixture(in_units, process), context=context(law=in_units), y=y, **options)
+    theirs = Exact(ExactMixture(in_units, process), context=context(distribution=in_units), y=y, **options)
     posterior, wanted = ours.exact.mixture, theirs.exact.mixture
     torch.testing.assert_close(scaling.decode(posterior.means), wanted.means)
     torch.testing.assert_close(posterior.weights, wanted.weights)
     torch.testing.assert_close(scaling.scale[:, None] * posterior.covs * scaling.scale, wanted.covs)
     mmps = LinearMMPS(
-        ExactMixture(law, process), context=context(law=law, scaling=scaling), y=tmp_path / "y.npy", **options
+        ExactMixture(distribution, process),
+        context=context(distribution=distribution, scaling=scaling),
+        y=tmp_path / "y.npy",
+        **options,
     )
     plain = LinearMMPS(
-        ExactMixture(law, process),
+        ExactMixture(distribution, process),
         y=y - matrix @ scaling.shift,
         **{**options, "matrix": matrix * scaling.scale},
     )
@@ -121,10 +130,10 @@ def test_an_example_that_there_is_not_is_told():
         LinearMMPS(model, context=of, example=20)
 
 
-def test_exact_needs_a_law():
+def test_exact_needs_a_distribution():
     model, of = images()
     with pytest.raises(
-        DifrunError, match="'exact' needs a dataset whose law is a Gaussian mixture; 'toy' is not"
+        DifrunError, match="'exact' needs a dataset whose distribution is a Gaussian mixture; 'toy' is not"
     ):
         Exact(model, context=of)
     with pytest.raises(DifrunError, match="there is no dataset"):
@@ -205,8 +214,8 @@ def test_functions_that_cannot_be_measured_by_are_told():
 def test_large_batches_are_cut_and_answer_the_same():
     """Rows do not depend on each other, nor on where the batch is cut, at one instant or at one for each."""
     process = ReferenceVP()
-    law, options = problem(4, 2, 2, 0.2, seed=3)
-    counted = Counted(ExactMixture(law, process))
+    distribution, options = problem(4, 2, 2, 0.2, seed=3)
+    counted = Counted(ExactMixture(distribution, process))
     method = LinearMMPS(counted, **options)
     x = normal(BLOCK // 4 + 5, 4, seed=0)
     at = process.at(0.5)
@@ -223,8 +232,8 @@ def test_large_batches_are_cut_and_answer_the_same():
 
 def test_it_needs_no_gradients_to_be_switched_on_and_leaves_none():
     process = ReferenceVP()
-    law, options = problem(4, 2, 2, 0.2, seed=3)
-    method = LinearPiGDM(ExactMixture(law, process), **options)
+    distribution, options = problem(4, 2, 2, 0.2, seed=3)
+    method = LinearPiGDM(ExactMixture(distribution, process), **options)
     x, at = normal(3, 4, seed=0), process.at(0.5)
     with torch.inference_mode():
         inside = method.predict(x.clone(), at, "x0")
@@ -234,7 +243,8 @@ def test_it_needs_no_gradients_to_be_switched_on_and_leaves_none():
 
 
 def test_samples_are_of_the_classes_that_y_allows():
-    """A model of classes is asked for any of them, not for those of the data in their proportion; `given` asks for one.
+    """A model of classes is asked for any of them, not for those of the data in their proportion; `condition_on`
+    asks for one.
 
     A model that cannot do without a class keeps its shares.
     """
@@ -243,29 +253,29 @@ def test_samples_are_of_the_classes_that_y_allows():
     method = LinearMMPS(model, y=np.ones(1))
     assert method.shares == ()
     assert method.classes == 2
-    one = method.given(torch.tensor([1, 0]))
+    one = method.condition_on(torch.tensor([1, 0]))
     assert one.inner.labels.tolist() == [1, 0]
     assert method.labels is None
     model._knows_any = False
     assert method.shares == (0.3, 0.7)
 
 
-def test_the_exact_posterior_of_a_class_is_that_of_its_law():
+def test_the_exact_posterior_of_a_class_is_that_of_its_distribution():
     """--label beside `exact`: p(x_0 | y, class) of every row, from the components of the class alone, to 1e-12; −1 is
     p(x_0 | y). A class that y rules out is refused."""
-    law, options = problem(3, 4, 2, 0.4, seed=11)
+    distribution, options = problem(3, 4, 2, 0.4, seed=11)
     owner = torch.tensor([0, 1, 1, 0])
-    of, process = context(law=law), ReferenceVP()
+    of, process = context(distribution=distribution), ReferenceVP()
     marks = {"labels": torch.arange(100) % 2, "held_out_labels": torch.arange(20) % 2, "classes": ("a", "b")}
-    data = attrs.evolve(of.dataset, law_labels=owner, **marks)
-    model, at, x = ExactMixture(law, process), process.at(0.8), normal(6, 3, seed=1)
+    data = attrs.evolve(of.dataset, component_labels=owner, **marks)
+    model, at, x = ExactMixture(distribution, process), process.at(0.8), normal(6, 3, seed=1)
     method = Exact(model, context=Context(data), **options)
     assert (method.classes, method.shares, method.labels) == (2, (), None)
     labels = torch.tensor([0, 1, -1, 1, 0, -1])
-    given = method.given(labels)
+    given = method.condition_on(labels)
     for row, label in enumerate(labels.tolist()):
-        part = law if label < 0 else law.part(owner == label)
-        alone = Exact(ExactMixture(part, process), context=context(law=part), **options)
+        part = distribution if label < 0 else distribution.part(owner == label)
+        alone = Exact(ExactMixture(part, process), context=context(distribution=part), **options)
         torch.testing.assert_close(
             given.predict(x, at, "score")[row], alone.predict(x, at, "score")[row], rtol=1e-12, atol=1e-12
         )
@@ -273,7 +283,7 @@ def test_the_exact_posterior_of_a_class_is_that_of_its_law():
             torch.testing.assert_close(found[row], wanted.to(found), rtol=1e-5, atol=1e-6)
     assert torch.equal(given.rows(slice(1, 3)).labels, labels[1:3])
     far = GaussianMixture([0.5, 0.5], [[0.0] * 3, [1000.0] * 3], [0.1, 0.1])
-    known = attrs.evolve(data, law=far, law_labels=torch.tensor([0, 1]))
+    known = attrs.evolve(data, distribution=far, component_labels=torch.tensor([0, 1]))
     ruled = Exact(ExactMixture(far, process), context=Context(known), seen="left", y=np.zeros(2), sigma_y=0.1)
     with pytest.raises(DifrunError, match="no example of class 'b' would be measured as y"):
-        ruled.given(torch.tensor([0, 1]))
+        ruled.condition_on(torch.tensor([0, 1]))

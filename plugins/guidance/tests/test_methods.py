@@ -24,8 +24,8 @@ def places(process):
     return process.at(process.t_min), process.at(0.3 * process.horizon), process.at(process.horizon)
 
 
-def noised(process, law, at, n=5):
-    return process.diffuse(law.sample(n, seeded(1)), normal(n, law.dim, seed=2), at)
+def noised(process, distribution, at, n=5):
+    return process.diffuse(distribution.sample(n, seeded(1)), normal(n, distribution.dim, seed=2), at)
 
 
 def jacobian(model, x, at):
@@ -39,14 +39,16 @@ def jacobian(model, x, at):
 
 def test_posterior_of_a_mixture_is_bayes_rule():
     """log p(x | y) = log p(x) + log N(y; A x, σ_y²) + a constant: the same at every x."""
-    law, options = problem(3, 4, 2, 0.4, seed=11)
-    found = posterior(law, options["matrix"], options["y"], 0.4)
+    distribution, options = problem(3, 4, 2, 0.4, seed=11)
+    found = posterior(distribution, options["matrix"], options["y"], 0.4)
     x = normal(50, 3, seed=1)
     likelihood = -0.5 * ((options["y"] - x @ options["matrix"].T) / 0.4).square().sum(1)
-    constant = found.log_prob(x) - law.log_prob(x) - likelihood
+    constant = found.log_prob(x) - distribution.log_prob(x) - likelihood
     assert constant.std().item() < 1e-10 * constant.abs().max().item()
-    isotropic = GaussianMixture(law.weights, law.means, [0.1, 0.2, 0.3, 0.4])
-    full = GaussianMixture(law.weights, law.means, isotropic.covs[:, None, None] * torch.eye(3).double())
+    isotropic = GaussianMixture(distribution.weights, distribution.means, [0.1, 0.2, 0.3, 0.4])
+    full = GaussianMixture(
+        distribution.weights, distribution.means, isotropic.covs[:, None, None] * torch.eye(3).double()
+    )
     a, b = (posterior(p, options["matrix"], options["y"], 0.4) for p in (isotropic, full))
     torch.testing.assert_close(a.covs, b.covs)
     torch.testing.assert_close(a.weights, b.weights)
@@ -55,12 +57,12 @@ def test_posterior_of_a_mixture_is_bayes_rule():
 @pytest.mark.parametrize("process", PROCESSES, ids=NAMES)
 def test_mmps_is_exact_for_gaussian_data(process):
     """The conditional score of one Gaussian (d = 8, m = 3), to 1e-10 of its size, in every kind and at both ends."""
-    law, options = problem(8, 1, 3, 0.2, seed=2)
-    model = ExactMixture(law, process)
-    exact = Exact(model, context=context(law=law), **options)
+    distribution, options = problem(8, 1, 3, 0.2, seed=2)
+    model = ExactMixture(distribution, process)
+    exact = Exact(model, context=context(distribution=distribution), **options)
     method = LinearMMPS(model, **options, **ENOUGH)
     for at in places(process):
-        x = noised(process, law, at)
+        x = noised(process, distribution, at)
         for kind in KINDS if at.alpha > 0 else ("score", "noise"):
             wanted = exact.predict(x, at, kind)
             error = (method.predict(x, at, kind) - wanted).abs().max() / wanted.abs().max()
@@ -72,11 +74,11 @@ def test_mmps_is_exact_for_gaussian_data(process):
 @pytest.mark.parametrize("process", PROCESSES, ids=NAMES)
 def test_pigdm_is_its_formula(process):
     """s_y = Jᵀ Aᵀ (σ_y² I + v A Aᵀ)⁻¹ (y − A x̂_0), v = σ² σ_d²/(α² σ_d² + σ²), with dense matrices (d = 8, m = 3)."""
-    law, options = problem(8, 4, 3, 0.2, seed=2)
-    model, matrix = ExactMixture(law, process), options["matrix"]
+    distribution, options = problem(8, 4, 3, 0.2, seed=2)
+    model, matrix = ExactMixture(distribution, process), options["matrix"]
     method = LinearPiGDM(model, **options)
     at = process.at(0.3 * process.horizon)
-    x = noised(process, law, at)
+    x = noised(process, distribution, at)
     v = at.var * model.data_std**2 / (at.alpha**2 * model.data_std**2 + at.var)
     r = options["y"] - model.predict(x, at, "x0") @ matrix.T
     u = torch.linalg.solve(0.04 * torch.eye(3).double() + v * matrix @ matrix.T, r.T).T
@@ -89,11 +91,11 @@ def test_pigdm_is_its_formula(process):
 @pytest.mark.parametrize("process", PROCESSES, ids=NAMES)
 def test_dps_is_the_gradient_of_its_potential(process):
     """s_y = −ζ (m/σ_y) ∇ √(σ_y² + ‖y − A x̂_0‖²/m), by central differences."""
-    law, options = problem(4, 3, 2, 0.2, seed=2)
-    model = ExactMixture(law, process)
+    distribution, options = problem(4, 3, 2, 0.2, seed=2)
+    model = ExactMixture(distribution, process)
     method = LinearDPS(model, zeta=0.7, **options)
     at = process.at(0.3 * process.horizon)
-    x = noised(process, law, at)
+    x = noised(process, distribution, at)
 
     def potential(x):
         r = options["y"] - model.predict(x, at, "x0") @ options["matrix"].T
@@ -109,10 +111,10 @@ def test_dps_is_the_gradient_of_its_potential(process):
 @pytest.mark.parametrize("process", PROCESSES, ids=NAMES)
 def test_single_precision_is_enough_at_both_ends(method, process):
     """float32 against float64: 1e-3 of the size of what is predicted, x̂_0, ε̂ and the velocity of the flow."""
-    law, options = problem(8, 4, 3, 0.2, seed=2)
-    guided = method(ExactMixture(law, process), **options)
+    distribution, options = problem(8, 4, 3, 0.2, seed=2)
+    guided = method(ExactMixture(distribution, process), **options)
     for at in places(process):
-        x = noised(process, law, at).float()
+        x = noised(process, distribution, at).float()
         for kind in ("x0", "noise", "straight"):
             wanted = guided.predict(x.double(), at, kind)
             found = guided.predict(x, at, kind)
@@ -156,8 +158,8 @@ def test_conjugate_gradients_stop_where_the_matrix_cannot_be():
 class Rough(ScoreModel):
     """The model of a mixture as a network has it: with much noise x̂_0 is off by 0.2 sin(4 x/σ), V by 0.8 σ."""
 
-    def __init__(self, law, process):
-        self.truth, self.network = ExactMixture(law, process), torch.nn.Identity()
+    def __init__(self, distribution, process):
+        self.truth, self.network = ExactMixture(distribution, process), torch.nn.Identity()
         self.process, self.shape = process, self.truth.shape
         self.mean, self.var = self.truth.mean, self.truth.var
 
@@ -171,8 +173,8 @@ def test_the_covariance_is_that_of_the_data_where_a_network_cannot_tell():
     m = d, so that Δ = V Aᵀ (σ_y² + A V Aᵀ)⁻¹ r shows V, against dense algebra.
     """
     process = PROCESSES[1]
-    law, options = problem(3, 2, 3, 0.2, seed=5)
-    of, model = context(law=law), Rough(law, process)
+    distribution, options = problem(3, 2, 3, 0.2, seed=5)
+    of, model = context(distribution=distribution), Rough(distribution, process)
     matrix, std = options["matrix"], model.data_std
     data = torch.from_numpy(np.cov(of.dataset.train.double().numpy().T, bias=True))
     eye = torch.eye(3, dtype=torch.float64)
@@ -182,7 +184,7 @@ def test_the_covariance_is_that_of_the_data_where_a_network_cannot_tell():
         if share is None:
             place = np.log2(noise) + 0.5
             share = place**2 * (3 - 2 * place)
-        x = noised(process, law, at)
+        x = noised(process, distribution, at)
         x0 = model.predict(x, at, "x0")
         v = (1 - share) * at.var / at.alpha * jacobian(model, x, at).mT
         v = v + share * data @ torch.linalg.inv(eye + at.alpha**2 / at.var * data)
@@ -206,12 +208,17 @@ def _pulled(method, x, at):
 
 
 def test_the_jacobian_of_an_exact_model_is_used_throughout():
-    law, options = problem(3, 2, 3, 0.2, seed=5)
+    distribution, options = problem(3, 2, 3, 0.2, seed=5)
     process: GaussianProcess = PROCESSES[1]
     at = process.at(process.horizon)
-    x = noised(process, law, at)
+    x = noised(process, distribution, at)
     exact, forced = (
-        LinearMMPS(ExactMixture(law, process), context=context(law=law), jacobian_below=below, **options)
+        LinearMMPS(
+            ExactMixture(distribution, process),
+            context=context(distribution=distribution),
+            jacobian_below=below,
+            **options,
+        )
         for below in (None, 1.0)
     )
     v = at.var / at.alpha * jacobian(exact.inner, x, at)
@@ -222,11 +229,11 @@ def test_the_jacobian_of_an_exact_model_is_used_throughout():
 def test_rough_network_is_followed_by_the_default_sampler():
     """Adams on the pilot grid, 20 steps: the misfit is 1 within four standard errors of 24 samples of 3 numbers and 0.1
     for the steps; with the Jacobian everywhere it is twice as much or more (2.5 to 3.3 for five seeds)."""
-    law, process = mixture(6, 1, seed=8), EDM()
-    of, misfits = context(law=law), []
+    distribution, process = mixture(6, 1, seed=8), EDM()
+    of, misfits = context(distribution=distribution), []
     for below in (None, 1e6):
         options = {"seen": "left", "sigma_y": 0.1, "jacobian_below": below}
-        method = LinearMMPS(Rough(law, process), context=of, **options)
+        method = LinearMMPS(Rough(distribution, process), context=of, **options)
         samples = generate(Adams(), method, 24, pilot(method, 20))
         misfits.append(method.misfit(samples).mean().item())
     assert abs(misfits[0] - 1) < 4 * (2 / 72) ** 0.5 + 0.1, misfits

@@ -32,9 +32,9 @@ def test_every_sampler_draws_the_posterior_of_gaussian_data(process, name):
     Five standard errors, 1/√400 of a mean and √2 times that of a variance, and 0.1 for the steps. The misfit is that
     of exact draws.
     """
-    law, options = problem(4, 1, 2, 0.2, seed=2)
-    model = ExactMixture(law, process)
-    exact = Exact(model, context=context(law=law), **options).exact.mixture
+    distribution, options = problem(4, 1, 2, 0.2, seed=2)
+    model = ExactMixture(distribution, process)
+    exact = Exact(model, context=context(distribution=distribution), **options).exact.mixture
     method = LinearMMPS(model, **options, iterations=3)
     sampler, grid = SAMPLERS[name]
     samples = generate(sampler(), method, 400, grid(method))
@@ -53,9 +53,9 @@ def test_every_sampler_draws_the_posterior_of_gaussian_data(process, name):
 @pytest.mark.parametrize("process", PROCESSES, ids=NAMES)
 def test_the_other_methods_run_on_every_process(process, method):
     """On Gaussian data with the default sampler and with noise: nearer to y than the prior by far, misfit below 3."""
-    law, options = problem(4, 1, 2, 0.2, seed=2)
-    guided = method(ExactMixture(law, process), **options)
-    unguided = guided.misfit(law.sample(2000, seeded(1))).mean().item()
+    distribution, options = problem(4, 1, 2, 0.2, seed=2)
+    guided = method(ExactMixture(distribution, process), **options)
+    unguided = guided.misfit(distribution.sample(2000, seeded(1))).mean().item()
     for sampler, times in ((Ancestral(), rho(process, 60)), (Adams(), pilot(guided, 20))):
         misfit = guided.misfit(generate(sampler, guided, 100, times)).mean().item()
         assert misfit < 3 < unguided / 5, (type(sampler).__name__, misfit, unguided)
@@ -81,9 +81,9 @@ def distances():
     """Sliced W2 of 200 samples of each method to the exact posterior, on 5 mixtures: d = 8, K = 6, m = 3, σ_y = 0.2."""
     process, found, misfits = EDM(), {}, {}
     for k in range(5):
-        law, options = problem(8, 6, 3, 0.2, seed=100 * k)
-        model = ExactMixture(law, process)
-        exact = Exact(model, context=context(law=law), **options)
+        distribution, options = problem(8, 6, 3, 0.2, seed=100 * k)
+        model = ExactMixture(distribution, process)
+        exact = Exact(model, context=context(distribution=distribution), **options)
         reference = exact.exact.mixture.sample(200, seeded(1))
         ancestral, few, many = Ancestral(), rho(process, 40), rho(process, 80)
         runs = {
@@ -131,9 +131,9 @@ def test_what_is_not_seen_follows_from_what_is():
     """Two halves that are equal but for noise 0.1: the left seen, the right is drawn within √(0.1² + 0.05²) of y."""
     half = normal(2000, 3, seed=1)
     x = torch.cat([half, half + 0.1 * normal(2000, 3, seed=2)], dim=1)
-    law = GaussianMixture([1.0], x.mean(0)[None], x.T.cov()[None])
+    distribution = GaussianMixture([1.0], x.mean(0)[None], x.T.cov()[None])
     y = torch.tensor([0.5, -1.0, 0.2])
-    method = LinearMMPS(ExactMixture(law, EDM()), y=y, seen="left", sigma_y=0.05, iterations=6)
+    method = LinearMMPS(ExactMixture(distribution, EDM()), y=y, seen="left", sigma_y=0.05, iterations=6)
     samples = generate(Heun(), method, 400, rho(EDM(), 18))
     error = (samples[:, 3:] - y).square().mean().sqrt().item()
     assert error == pytest.approx((0.1**2 + 0.05**2) ** 0.5, rel=0.1)

@@ -93,7 +93,7 @@ def difrun_metrics() -> list[Component]:
             "class-accuracy",
             "difrun_images.metrics:class_accuracy",
             "Share of samples of a given class that a classifier of the training data puts into it",
-            provides={"law", "labels"},
+            provides={"distribution", "labels"},
             requires={"images"},
         ),
         Component(
@@ -101,7 +101,7 @@ def difrun_metrics() -> list[Component]:
             "difrun_images.metrics:nearest_image",
             "Distance to the nearest training image, in pixels: memorisation",
             options.NearestOptions,
-            provides={"law"},
+            provides={"distribution"},
             requires={"images"},
         ),
     ]

@@ -35,7 +35,8 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
 
         mean_{i≠j} k(a_i, a_j) + mean_{i≠j} k(b_i, b_j) − 2 mean_{i,j} k(a_i, b_j)
 
-    (Bińkowski et al., 2018, arXiv 1801.01401, sec. 4). Its mean is 0 for equal laws, whatever n; it may be negative.
+    (Bińkowski et al., 2018, arXiv 1801.01401, sec. 4). Its mean is 0 for equal distributions, whatever n; it may be
+    negative.
     """
     a, b = a.double(), b.double()
 
@@ -55,7 +56,9 @@ def kernel_distance(a: Tensor, b: Tensor) -> float:
             "lower", True, "Fréchet distance of the features of a classifier; grows as n falls"
         ),
         "kernel": Reading(
-            "lower", False, "Kernel distance of the same features, unbiased; 0 on average for equal laws"
+            "lower",
+            False,
+            "Kernel distance of the same features, unbiased; 0 on average for equal distributions",
         ),
     },
     most="max_points",

@@ -35,7 +35,7 @@ def difrun_processes() -> list[Component]:
         Component(
             "categorical",
             "difrun_ising.discrete.categorical:Categorical",
-            "K categories that are replaced by draws from any law, or masked",
+            "K categories that are replaced by draws from any distribution, or masked",
             options.CategoricalOptions,
             provides={"discrete"},
             requires={"categories"},
@@ -52,7 +52,10 @@ def difrun_processes() -> list[Component]:
 @hookimpl
 def difrun_models() -> list[Component]:
     # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
-    network, usual = {"network", "conditional", "x0-law"}, {"loss": "cross-entropy", "sampler": "ancestral"}
+    network, usual = (
+        {"network", "conditional", "x0-distribution"},
+        {"loss": "cross-entropy", "sampler": "ancestral"},
+    )
     return [
         Component(
             "spin-cnn",
@@ -94,7 +97,7 @@ def difrun_models() -> list[Component]:
             "exact-spins",
             "difrun_ising.exact:exact_spins",
             "The exact model of an Ising lattice with a side of at most 8, by forward–backward over rows",
-            provides={"exact", "x0-law"},
+            provides={"exact", "x0-distribution"},
             requires={"lattice", "discrete"},
             prefers={"sampler": "ancestral"},
         ),
@@ -113,7 +116,7 @@ def difrun_losses() -> list[Component]:
             "CrossEntropy",
             "−log p(x_0 | x_t), site by site",
             options.CrossEntropyOptions,
-            "x0-law",
+            "x0-distribution",
         ),
         loss(
             "reverse-kernel",
@@ -136,14 +139,14 @@ def difrun_samplers() -> list[Component]:
         )
 
     return [
-        sampler("reverse-kernel", "ReverseKernel", "The model's own law of x_s given x_t"),
-        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process", "x0-law"),
-        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching", "x0-law"),
+        sampler("reverse-kernel", "ReverseKernel", "The model's own distribution of x_s given x_t"),
+        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process", "x0-distribution"),
+        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching", "x0-distribution"),
         sampler(
             "heat-bath",
             "HeatBath",
             "Ancestral or other steps, with heat-bath sweeps by the same model",
-            "x0-law",
+            "x0-distribution",
             options=options.HeatBathOptions,
         ),
     ]
@@ -157,7 +160,7 @@ def difrun_guidances() -> list[Component]:
             "difrun_ising.magnetisation:magnetisation",
             "Spins given the sign of their magnetisation",
             options.MagnetisationOptions,
-            requires={"spins", "discrete", "x0-law"},
+            requires={"spins", "discrete", "x0-distribution"},
         )
     ]
 
@@ -168,8 +171,8 @@ def difrun_metrics() -> list[Component]:
         Component(
             "lattice",
             "difrun_ising.metrics:lattice",
-            "Energy, magnetisation and correlations of lattices, against their exact law where it is known",
-            provides={"law"},
+            "Energy, magnetisation and correlations of lattices, against their exact distribution where it is known",
+            provides={"distribution"},
             requires={"spins"},
         )
     ]

@@ -74,7 +74,11 @@ def ising(
     name = f"ising {rows}x{columns}, beta {beta:g}"
     if not reaches(lattice):
         spins, times = swendsen_wang(lattice, n + held_out, random)
-        known = _law(lattice, torus_log_z(lattice), torus_energy(lattice)[0]) if closed_form(lattice) else {}
+        known = (
+            _distribution(lattice, torus_log_z(lattice), torus_energy(lattice)[0])
+            if closed_form(lattice)
+            else {}
+        )
         return SpinDataset(
             name=name,
             train=spins[:n],
@@ -93,11 +97,11 @@ def ising(
         held_out=spins[n:],
         fresh=matrix.sample,
         lattice=lattice,
-        **_law(lattice, matrix.log_z, matrix.energy),
+        **_distribution(lattice, matrix.log_z, matrix.energy),
     )
 
 
-def _law(lattice: Lattice, log_z: float, energy: float) -> dict[str, Any]:
+def _distribution(lattice: Lattice, log_z: float, energy: float) -> dict[str, Any]:
     """log p(s) = −βE(s) − log Z, and the entropy log Z + β⟨E⟩."""
     return {
         "log_density": lambda spins: -lattice.beta * lattice.energy(spins) - log_z,

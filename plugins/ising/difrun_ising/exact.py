@@ -29,7 +29,7 @@ class ExactSpins(DiscreteModel):
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.var = torch.as_tensor(var, dtype=torch.float32)
 
-    def law(self, x: Tensor, at: Instant) -> Tensor:
+    def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         return self._given(self.process.likelihood(x, at)).to(x.device)
 
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:

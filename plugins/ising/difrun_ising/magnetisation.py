@@ -71,7 +71,7 @@ class NormalSign:
 
 
 class SignTable:
-    r"""log p_t(±M > 0 | x_t) of an exact model, from the law of x_t and sign together, for every x_t.
+    r"""log p_t(±M > 0 | x_t) of an exact model, from the distribution of x_t and sign together, for every x_t.
 
     p_t(x_t, sign) is p(x_0) [sign of M(x_0)] carried through the kernel of one site after the other, N 2^N operations
     (3^N where spins may be masked); the table of the last instant is kept.
@@ -107,7 +107,7 @@ class SignTable:
             sites = self.joint.shape[1].bit_length() - 1
             alpha = torch.as_tensor(self.process.keep(at, (1, *self.shape)), dtype=torch.float64)
             alpha = alpha.expand(self.shape).flatten()
-            pi = self.process.law(2)
+            pi = self.process.mixing_distribution(2)
             pi = pi if self.process.masks(2) else pi[:-1]
             table = self.joint.reshape(2, *[2] * sites)
             for site in range(sites):

@@ -1,4 +1,4 @@
-"""The metric of lattices: samples against what is known exactly of their law."""
+"""The metric of lattices: samples against what is known exactly of their distribution."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -35,9 +35,9 @@ def exact(dataset: Any) -> Mapping[str, float]:
         "susceptibility": Reading(ratio=False, meaning="N⟨m²⟩"),
         "binder": Reading(ratio=False, meaning="Binder's ratio 1 − ⟨m⁴⟩/(3⟨m²⟩²)"),
         "energy-error": Reading("lower", True, "|energy per spin − its exact value|"),
-        "energy-tv": Reading("lower", True, "total variation of P(E) from the exact law"),
+        "energy-tv": Reading("lower", True, "total variation of P(E) from the exact distribution"),
         "magnetisation-tv": Reading(
-            "lower", True, "total variation of P(M) from the exact law; blind to much"
+            "lower", True, "total variation of P(M) from the exact distribution; blind to much"
         ),
         "energy-ks": Reading(
             "lower", True, "largest difference of the distribution function of E from real lattices'"
@@ -63,7 +63,7 @@ def lattice(samples: Tensor, dataset: Any, *, generator: torch.Generator) -> dic
     r"""Energy, heat capacity β² Var E/N, ⟨|m|⟩, N⟨m²⟩, Binder's ratio and C(r); P(E), P(M); nearest neighbours.
 
     energy-tv and magnetisation-tv are ½ Σ |share − probability|, over the values of −J Σ_<ij> s_i s_j, which without a
-    field is E, and of M, where the exact laws are counted (`moments.counts`: up to 10x10 on a torus). Beyond,
+    field is E, and of M, where the exact distributions are counted (`moments.counts`: up to 10x10 on a torus). Beyond,
     energy-ks and magnetisation-ks are Kolmogorov's distance from real lattices: held-out ones, or those trained on
     where no more can be drawn. c1, c2, ...: ⟨s_0 s_r⟩ along an axis (`Lattice.correlation`), at the distances 1 to 4,
     their doublings, and the largest. P(M) alone tells little: a model whose energy is off by 0.4 per spin can reach its
@@ -93,8 +93,8 @@ def lattice(samples: Tensor, dataset: Any, *, generator: torch.Generator) -> dic
         found["energy-error"] = abs(found["energy"] - known["energy"])
     if own is not None and counts(of):
         matrix = transfer_matrix(of)
-        found["energy-tv"] = _distance(of.bond_sum(samples), *matrix.bond_law)
-        found["magnetisation-tv"] = _distance(total, *matrix.magnetisation_law)
+        found["energy-tv"] = _distance(of.bond_sum(samples), *matrix.bond_distribution)
+        found["magnetisation-tv"] = _distance(total, *matrix.magnetisation_distribution)
     else:
         real = (dataset.train if dataset.fresh is None else dataset.held_out).reshape(-1, *of.shape)
         found["energy-ks"] = kolmogorov(of.bond_sum(samples), of.bond_sum(real))
@@ -112,7 +112,7 @@ def distances(of: Lattice) -> list[int]:
 
 
 def binder(m: Tensor) -> float:
-    """1 − ⟨m⁴⟩/(3⟨m²⟩²) of magnetisations m (n,); 0, that of a normal law, where all are 0."""
+    """1 − ⟨m⁴⟩/(3⟨m²⟩²) of magnetisations m (n,); 0, that of a normal distribution, where all are 0."""
     second = m.square().mean().item()
     return 1 - m.pow(4).mean().item() / (3 * second**2) if second > 0 else 0.0
 

@@ -39,7 +39,7 @@ def bonds(rows, columns, periodic):
     return found
 
 
-def law(lattice):
+def distribution(lattice):
     """All configurations, their energies by a loop over bonds, and their probabilities."""
     s = configurations(lattice.shape)
     energy = -lattice.field * s.sum((1, 2))
@@ -61,7 +61,8 @@ METHODS = [
 
 
 class Kernels:
-    """The law of x that a sampler carries along, computed and not sampled: every draw of a step becomes a matrix."""
+    """The distribution of x that a sampler carries along, computed and not sampled: every draw of a step becomes a
+    matrix."""
 
     def __init__(self, monkeypatch, lattice, masked=False):
         values = [-1.0, 1.0] + [0.0] * masked
@@ -69,10 +70,10 @@ class Kernels:
         self.x = torch.cartesian_prod(*axes).reshape(-1, *lattice.shape)
         self.index = {tuple(x.flatten().tolist()): k for k, x in enumerate(self.x)}
         monkeypatch.setattr(Sites, "sample", lambda sites, generator: self.draw(sites))
-        self.law = None
+        self.distribution = None
 
     def draw(self, sites):
-        """Where a step draws: remember the law of the result for every x."""
+        """Where a step draws: remember the distribution of the result for every x."""
         index = torch.where(self.x < 0, 0, torch.where(self.x > 0, 1, 2)).flatten(1)
         log = sites.weights.clamp_min(1e-300).log().flatten(1, -2)
         columns = [log[:, site, index[:, site]] for site in range(index.shape[1])]
@@ -80,15 +81,15 @@ class Kernels:
         return self.x
 
     def run(self, sampler, model, times):
-        """The law of x at the end, (states,)."""
+        """The distribution of x at the end, (states,)."""
         instants = model.process.instants(times)
-        prior = model.process.prior_law((1, *self.x.shape[1:]), model.mean, torch.float64)
-        law = torch.stack([prior.log_prob(x[None])[0] for x in self.x]).exp()
+        prior = model.process.prior_distribution((1, *self.x.shape[1:]), model.mean, torch.float64)
+        distribution = torch.stack([prior.log_prob(x[None])[0] for x in self.x]).exp()
         state = sampler.prepare(model, instants)
         for at, to in itertools.pairwise(instants):
             sampler.step(model, self.x, at, to, state, None)
-            law = law @ self.kernel
-        return law
+            distribution = distribution @ self.kernel
+        return distribution
 
 
 def fitted(network, loss, dataset, process, steps, lr=3e-3, batch=256):

@@ -7,7 +7,7 @@ import torch
 from difrun.config import TrainOptions
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.model import spread
+from difrun.model import proportional_labels
 from difrun.sampler import Ancestral, generate
 from difrun.training import Trainer
 from difrun_ising.data import spin_file
@@ -22,7 +22,7 @@ from .test_guidance import SPINS, Enumerated
 
 
 class OfClasses(DiscreteModel):
-    """The exact model of a law on all x_0 of three sites, with two classes, p(class | x_0) random."""
+    """The exact model of a distribution on all x_0 of three sites, with two classes, p(class | x_0) random."""
 
     def __init__(self, process):
         x0, self.x = process.enumeration()
@@ -42,8 +42,8 @@ class OfClasses(DiscreteModel):
         every = {label: getattr(model, name)(x, at) for label, model in self.models.items()}
         return torch.stack([every[int(label)][i] for i, label in enumerate(labels)])
 
-    def law(self, x, at):
-        return self._each("law", x, at)
+    def x0_distribution(self, x, at):
+        return self._each("x0_distribution", x, at)
 
 
 PROCESSES = [*SPINS, Categorical(), Categorical(mixing="absorbing")]
@@ -58,11 +58,13 @@ def test_log_ratios_combine_with_1_minus_s_and_s(process):
     model = OfClasses(process)
     x = model.x
     labels = torch.arange(len(x)) % 2
-    own, free = model.given(labels), model.given(torch.full_like(labels, -1))
+    own, free = model.condition_on(labels), model.condition_on(torch.full_like(labels, -1))
     for t in (0.45, 0.8):
         at = process.at(t)
         guided = process.extrapolate(model, labels, lambda at: 0.4)
-        ratios = [DiscreteProcess.log_ratios(process, x, m.law(x, at), at) for m in (own, free, guided)]
+        ratios = [
+            DiscreteProcess.log_ratios(process, x, m.x0_distribution(x, at), at) for m in (own, free, guided)
+        ]
         told = ratios[0].isfinite() & ratios[1].isfinite()
         assert told.any()
         want = 0.4 * ratios[0] + 0.6 * ratios[1]
@@ -71,11 +73,16 @@ def test_log_ratios_combine_with_1_minus_s_and_s(process):
         if process.masks(2 if isinstance(process, Ising) else x.shape[-1]):
             got, want = (r - torch.where(told, r, 0.0).mean(-1, keepdim=True) for r in (got, want))
         torch.testing.assert_close(got, want, rtol=0, atol=1e-8)
-        assert torch.equal(process.extrapolate(model, labels, lambda at: 1).law(x, at), own.law(x, at))
-        none = process.extrapolate(model, labels, lambda at: 0.0).law(x, at)
-        torch.testing.assert_close(none, free.law(x, at), rtol=0, atol=1e-10)
+        assert torch.equal(
+            process.extrapolate(model, labels, lambda at: 1).x0_distribution(x, at),
+            own.x0_distribution(x, at),
+        )
+        none = process.extrapolate(model, labels, lambda at: 0.0).x0_distribution(x, at)
+        torch.testing.assert_close(none, free.x0_distribution(x, at), rtol=0, atol=1e-10)
         part = guided.rows(slice(1, 4))
-        torch.testing.assert_close(part.law(x[1:4], at), guided.law(x, at)[1:4], rtol=0, atol=1e-12)
+        torch.testing.assert_close(
+            part.x0_distribution(x[1:4], at), guided.x0_distribution(x, at)[1:4], rtol=0, atol=1e-12
+        )
 
 
 def test_a_network_learns_the_sign_of_its_class():
@@ -104,7 +111,7 @@ def test_a_network_learns_the_sign_of_its_class():
     trainer.run()
     trainer.finish()
     times = [1 - k / 16 for k in range(17)]
-    classes = spread(data.shares, 400)
+    classes = proportional_labels(data.shares, 400)
 
     def means(model):
         drawn = generate(Ancestral(), model, 400, times, labels=classes)
@@ -114,7 +121,7 @@ def test_a_network_learns_the_sign_of_its_class():
     assert plain == pytest.approx([0.8, -0.8], abs=0.12)
 
     class Guided(type(model)):
-        def given(self, labels):
+        def condition_on(self, labels):
             return process.extrapolate(model, labels, lambda at: 2.0)
 
     guided = object.__new__(Guided)

@@ -14,7 +14,7 @@ from difrun_ising.lattice.transfer import TransferMatrix
 from .support import TABLES
 
 
-def test_the_default_lattice_knows_its_law():
+def test_the_default_lattice_knows_its_distribution():
     """8x8, β = 0.35: entropy of the table to 1e-10; −log p of 5000 training lattices has it as its mean, to 5 s.e."""
     data, table = ising(seed=1), TABLES["periodic"]["0.35"]
     assert data.train.shape == (5000, 8, 8)
@@ -26,7 +26,7 @@ def test_the_default_lattice_knows_its_law():
 @pytest.mark.parametrize(
     ("beta", "coupling", "field"), [(0.4406868, 1.0, 0.0), (0.5, -1.0, 0.0), (0.3, 1.0, 0.2)]
 )
-def test_cluster_updates_leave_the_exact_law(beta, coupling, field):
+def test_cluster_updates_leave_the_exact_distribution(beta, coupling, field):
     """Swendsen–Wang on 6x6, 4000 lattices: energy, |M| and M² as exact ones; |z| < 5 with 2000 effective draws."""
     lattice = Lattice(6, 6, beta, coupling, field)
     drawn, times = swendsen_wang(lattice, 4000, torch.Generator().manual_seed(5))
@@ -34,7 +34,7 @@ def test_cluster_updates_leave_the_exact_law(beta, coupling, field):
     exact = TransferMatrix(lattice)
     error = 5 * (exact.energy_variance / 2000) ** 0.5
     assert lattice.energy(drawn).mean().item() == pytest.approx(exact.energy, abs=error)
-    values, p = exact.magnetisation_law
+    values, p = exact.magnetisation_distribution
     for power in (1, 2):
         each = lattice.magnetisation(drawn).abs() ** power
         truth = (p * values.abs() ** power).sum().item()
@@ -93,7 +93,8 @@ def test_what_is_no_spin_is_refused_with_its_value_and_place(tmp_path):
 
 
 def test_strings_have_the_entropy_that_is_said():
-    """−log p of 20 000 strings has the entropy as its mean, to 5 standard errors; of 2^L strings the law sums to 1."""
+    """−log p of 20 000 strings has the entropy as its mean, to 5 standard errors; of 2^L strings the distribution
+    sums to 1."""
     data = markov(seed=0, length=5, letters=3, stay=0.6, n=100)
     values = -data.log_density(data.fresh(20000, torch.Generator().manual_seed(1)))
     assert values.mean().item() == pytest.approx(data.entropy, abs=5 * values.std().item() / 20000**0.5)

@@ -15,7 +15,7 @@ from difrun_ising.exact import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 
-from .support import energy_error, fitted, law, run
+from .support import distribution, energy_error, fitted, run
 
 
 def denoiser(network, process, dataset):
@@ -41,27 +41,27 @@ def test_a_masked_lattice_is_read_the_same_at_every_time():
     dataset = ising(seed=0, size=(4,), n=30, held_out=20)
     early, late = (0.2, 0.9)
     masked, flips = (denoiser(network, process, dataset) for process in (Ising(mixing="absorbing"), Ising()))
-    first, second = (masked.law(x, masked.process.at(t)) for t in (early, late))
+    first, second = (masked.x0_distribution(x, masked.process.at(t)) for t in (early, late))
     torch.testing.assert_close(
         first, second, rtol=0, atol=1e-6
     )  # the likelihood of a mask is added, and cancels
     x = spins(3, 4, 4)
-    first, second = (flips.law(x, flips.process.at(t)) for t in (early, late))
+    first, second = (flips.x0_distribution(x, flips.process.at(t)) for t in (early, late))
     assert not torch.allclose(first, second, atol=1e-3)
 
 
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing"])
 def test_the_cavity_at_the_data_does_not_know_the_spins_it_asks_for(mixing):
-    """At t = 0, turning every spin of a sublattice over leaves its cavity law alone, to the bit; at t > 0 of masked
-    data, too, whose visible sites a network learns nothing of, but not of flips."""
+    """At t = 0, turning every spin of a sublattice over leaves its cavity distribution alone, to the bit; at t > 0
+    of masked data, too, whose visible sites a network learns nothing of, but not of flips."""
     network, x = seeded_network(SpinCNN, (4, 6)), spins(3, 4, 6)
     dataset = ising(seed=0, size=(4, 6), n=30, held_out=20)
     model = denoiser(network, Ising(mixing=mixing), dataset)
     mine = sublattice((4, 6))
     turned = torch.where(mine, -x, x)
     for t, same in ((0.0, True), (0.3, mixing == "absorbing")):
-        laws = [model.cavity(y, model.process.at(t), mine)[:, mine] for y in (x, turned)]
-        assert torch.equal(*laws) == same
+        distributions = [model.cavity(y, model.process.at(t), mine)[:, mine] for y in (x, turned)]
+        assert torch.equal(*distributions) == same
 
 
 @pytest.fixture(scope="module")
@@ -101,18 +101,19 @@ class Counting(ExactSpins):
 
     asked = 0
 
-    def law(self, x, at):
+    def x0_distribution(self, x, at):
         self.asked += len(x)
-        return super().law(x, at)
+        return super().x0_distribution(x, at)
 
 
 def test_many_short_steps_of_masked_data_cost_what_there_is_to_see():
-    """2x2 lattice, 2000 samples in 300 steps: the law within 5 standard errors of the exact one, which 3 steps miss by
-    far, for at most 4 evaluations per sample; and the bound of 300 steps is that of the plain formula, to 1e-9."""
+    """2x2 lattice, 2000 samples in 300 steps: the distribution within 5 standard errors of the exact one, which 3
+    steps miss by far, for at most 4 evaluations per sample; and the bound of 300 steps is that of the plain formula,
+    to 1e-9."""
     lattice = Lattice(2, 2, 0.6, field=0.2, periodic=False)
     process = Ising(mixing="absorbing", schedule="linear")
     model = Counting(lattice, process)
-    states, _, exact, _ = law(lattice)
+    states, _, exact, _ = distribution(lattice)
     n = 2000
 
     def distance(steps):

@@ -21,7 +21,7 @@ from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 from difrun_ising.lattice.transfer import transfer_matrix
 
-from .support import METHODS, Kernels, law
+from .support import METHODS, Kernels, distribution
 
 FREE = Lattice(8, 8, 0.35, periodic=False)
 MASKED = {"mixing": "absorbing", "schedule": "linear"}
@@ -56,7 +56,7 @@ def test_the_bound_of_two_masked_half_steps_is_known():
     by path, to 1e-10, as two sites of one sublattice are independent given the other."""
     lattice = Lattice(2, 2, 0.6, periodic=False)
     process = Ising(**MASKED, order="checkerboard", rounds=1, share=0.5)
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     bound = log_likelihood_bound(ExactSpins(lattice, process), s, [1.0, 0.5, 0.0], 1)
     # The even sublattice is drawn first, from its marginals, which ignore how its two sites depend on each other.
     even = torch.stack([s[:, 0, 0], s[:, 1, 1]], 1)
@@ -69,7 +69,7 @@ def test_the_bound_of_two_masked_half_steps_is_known():
 def test_one_masked_site_after_the_other_loses_nothing():
     """A turn of its own for every site, in any order, and one step each: the bound is log p, to 1e-10."""
     lattice = Lattice(2, 3, 0.5, field=0.1, periodic=False)
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     process = Ising(mixing="absorbing", schedule="linear", order=(3, 0, 5, 1, 4, 2))
     bound = log_likelihood_bound(ExactSpins(lattice, process), s, linear(process, 6), 1)
     torch.testing.assert_close(bound, p.log(), rtol=0, atol=1e-10)
@@ -78,21 +78,21 @@ def test_one_masked_site_after_the_other_loses_nothing():
 @pytest.mark.parametrize(
     ("sampler", "mixing"), METHODS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
 )
-def test_samplers_near_the_law_of_the_data_as_one_over_steps(sampler, mixing, monkeypatch):
-    """2x2 lattice with a field: the total variation between the exact law and that of the samples, computed without
-    sampling, at least halves, to 25 %, when the steps are doubled, and is small: weak order 1."""
+def test_samplers_near_the_distribution_of_the_data_as_one_over_steps(sampler, mixing, monkeypatch):
+    """2x2 lattice with a field: the total variation between the exact distribution and that of the samples, computed
+    without sampling, at least halves, to 25 %, when the steps are doubled, and is small: weak order 1."""
     lattice = Lattice(2, 2, 0.5, field=0.2, periodic=False)
     process = Ising(mixing=mixing, schedule="linear")
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     model = ExactSpins(lattice, process, mean=(p[:, None, None] * s).sum(0))
     kernels = Kernels(monkeypatch, lattice, masked=mixing == "absorbing")
     truth = torch.zeros(len(kernels.x), dtype=torch.float64)
     truth[[kernels.index[tuple(x.flatten().tolist())] for x in s]] = p
     errors = []
     for steps in (20, 40, 80):
-        law_of_samples = kernels.run(sampler, model, linear(process, steps))
-        assert law_of_samples.sum().item() == pytest.approx(1, abs=1e-10)
-        errors.append(0.5 * (law_of_samples - truth).abs().sum().item())
+        distribution_of_samples = kernels.run(sampler, model, linear(process, steps))
+        assert distribution_of_samples.sum().item() == pytest.approx(1, abs=1e-10)
+        errors.append(0.5 * (distribution_of_samples - truth).abs().sum().item())
     assert errors[0] < 0.15, errors
     assert errors[1] < 0.625 * errors[0], errors
     assert errors[2] < 0.625 * errors[1], errors
@@ -102,7 +102,7 @@ def test_a_heat_bath_sweep_mends_a_ring(monkeypatch):
     """Ring of 8, βJ = 0.7, r = 0.05, 50 steps: total variation over all 256 configurations 0.073 without, below 0.01
     with one sweep of single sites after every step, 0.0235 with one of the two sublattices; computed, not sampled."""
     ring, process = Lattice(1, 8, 0.7), Ising(schedule="flips", flip=0.05, steps=50)
-    model, (s, _, p, _) = ExactSpins(ring, process), law(ring)
+    model, (s, _, p, _) = ExactSpins(ring, process), distribution(ring)
     kernels = Kernels(monkeypatch, ring)
     plain = kernels.run(Ancestral(), model, linear(process, 50))
     distance = 0.5 * (plain - p).abs().sum().item()
@@ -123,9 +123,10 @@ def test_a_heat_bath_sweep_mends_a_ring(monkeypatch):
 
 
 def test_the_sampler_with_sweeps_is_that_chain():
-    """Ring of 6, 10 steps: 40 000 samples of `heat-bath` against the law that its kernels give; χ², p > 1e-6."""
+    """Ring of 6, 10 steps: 40 000 samples of `heat-bath` against the distribution that its kernels give; χ², p >
+    1e-6."""
     ring, process = Lattice(1, 6, 0.7), Ising(schedule="flips", flip=0.15, steps=10)
-    model, (s, _, _, _) = ExactSpins(ring, process), law(ring)
+    model, (s, _, _, _) = ExactSpins(ring, process), distribution(ring)
     up, even, found = (s > 0).double(), sublattice((1, 6)), torch.full((64,), 1 / 64, dtype=torch.float64)
 
     def onto(q, turn):
@@ -154,7 +155,7 @@ def test_sweeps_mend_the_steps_of_any_predictor(name, predictor):
     lattice = Lattice(2, 2, 0.5, periodic=False)
     model = ExactSpins(lattice, Ising(schedule="linear"))
     times = linear(model.process, 4)
-    _, energy, p, _ = law(lattice)
+    _, energy, p, _ = distribution(lattice)
     truth = (p @ energy).item()
     error = ((p @ energy**2).item() - truth**2) ** 0.5 / 20000**0.5
     plain, none, mended = (
@@ -171,10 +172,10 @@ def test_sweeps_mend_the_steps_of_any_predictor(name, predictor):
 
 
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing", 0.8])
-def test_a_sweep_leaves_the_law_of_the_data_alone(mixing):
-    """2x2 at t = 0: χ² of 40 000 x_0 after a sweep against their law; p > 1e-6."""
+def test_a_sweep_leaves_the_distribution_of_the_data_alone(mixing):
+    """2x2 at t = 0: χ² of 40 000 x_0 after a sweep against their distribution; p > 1e-6."""
     lattice, process = Lattice(2, 2, 0.6, periodic=False), Ising(mixing=mixing)
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     at = process.at(0.0)
     x0 = s[torch.multinomial(p, 40000, True, generator=torch.Generator().manual_seed(1))]
     x = sweep(ExactSpins(lattice, process), x0, at, Generator(3))

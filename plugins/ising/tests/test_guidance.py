@@ -1,4 +1,5 @@
-"""Guidance by flip ratios against enumeration: ratios, laws, heat baths, and whole evolutions given the sign."""
+"""Guidance by flip ratios against enumeration: ratios, distributions, heat baths, and whole evolutions given the
+sign."""
 
 import json
 import math
@@ -19,7 +20,7 @@ from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 from difrun_ising.magnetisation import NormalSign, SignTable, magnetisation
 
-from .support import METHODS, Kernels, configurations, law
+from .support import METHODS, Kernels, configurations, distribution
 
 SMALL = Lattice(2, 3, 0.5, field=0.1, periodic=False)
 SPINS = [
@@ -31,7 +32,8 @@ SPINS = [
 
 
 class Enumerated(DiscreteModel):
-    """The exact model of any law p of examples x0 (m, *shape); with `given`, weights on these, of that law given y."""
+    """The exact model of any distribution p of examples x0 (m, *shape); with `condition_on`, weights on these, of
+    that distribution given y."""
 
     def __init__(self, process, x0, p, given=1.0):
         self.process, self.x0, self.shape, self.mean, self.var = process, x0, x0.shape[1:], 0.0, 1.0
@@ -45,14 +47,15 @@ class Enumerated(DiscreteModel):
         ]
         return torch.stack(ways).exp() * self.p
 
-    def law(self, x, at):
+    def x0_distribution(self, x, at):
         weights = self.joint(x, at)
         weights = weights / weights.sum(1, keepdim=True)
         return torch.tensordot(weights, self.process.states(self.x0), 1)
 
 
 def case(process):
-    """(model, model given y, log p_t(y | x_t), every x_t that both can lead to) for three sites and random laws."""
+    """(model, model given y, log p_t(y | x_t), every x_t that both can lead to) for three sites and random
+    distributions."""
     x0, x = process.enumeration()
     random = torch.Generator().manual_seed(1)
     p = torch.rand(len(x0), dtype=torch.float64, generator=random) ** 3
@@ -71,7 +74,7 @@ def case(process):
     [*SPINS, Categorical(), Categorical(mixing=(1.0, 2.0, 5.0)), Categorical(mixing="absorbing")],
     ids=lambda p: f"{type(p).__name__}-{p.mixing}-{getattr(p, 'order', '')}",
 )
-def test_guided_ratios_laws_and_heat_baths_are_those_of_the_conditional_law(process):
+def test_guided_ratios_distributions_and_heat_baths_are_those_of_the_conditional_distribution(process):
     """Random p(x_0) and p(y | x_0) of three sites: score, p(x_0,i | x_t, y) and c_i of all x_t, to 1e-10."""
     model, truth, likelihood, x = case(process)
     guided = process.condition(model, likelihood, 1.0)
@@ -109,7 +112,7 @@ def test_a_guided_heat_bath_draws_from_the_conditional(mixing):
     process = Ising(mixing=mixing)
     model = ExactSpins(SMALL, process)
     guided = magnetisation(model)
-    s, _, p, _ = law(SMALL)
+    s, _, p, _ = distribution(SMALL)
     truth = Enumerated(process, s, p, (s.sum((1, 2)) > 0).double())
     values = [-1.0, 1.0] + [0.0] * (mixing == "absorbing")
     x = torch.cartesian_prod(*[torch.tensor(values, dtype=torch.float64)] * 6).reshape(-1, 2, 3)
@@ -128,12 +131,12 @@ def test_a_guided_heat_bath_draws_from_the_conditional(mixing):
 @pytest.mark.parametrize(
     ("sampler", "mixing"), METHODS, ids=lambda v: v if isinstance(v, str) else type(v).__name__
 )
-def test_samples_near_the_conditional_law_as_one_over_steps(sampler, mixing, monkeypatch):
+def test_samples_near_the_conditional_distribution_as_one_over_steps(sampler, mixing, monkeypatch):
     """2x2 with a field, given M < 0: the total variation from p(x_0 | M < 0), computed without sampling, at least
     halves, to 25 %, when the steps are doubled."""
     lattice = Lattice(2, 2, 0.5, field=0.2, periodic=False)
     process = Ising(mixing=mixing, schedule="linear")
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     p = p * (s.sum((1, 2)) < 0)
     model = magnetisation(ExactSpins(lattice, process), sign="down")
     kernels = Kernels(monkeypatch, lattice, masked=mixing == "absorbing")
@@ -152,7 +155,7 @@ def test_samples_near_the_conditional_law_as_one_over_steps(sampler, mixing, mon
 def given_up(lattice, steps, monkeypatch, guide):
     """Total variation from p(x_0 | M > 0) after so many ancestral steps, and the probability of M ≤ 0."""
     process = Ising()
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     up = s.sum((1, 2)) > 0
     p = p * up
     kernels = Kernels(monkeypatch, lattice)
@@ -160,7 +163,7 @@ def given_up(lattice, steps, monkeypatch, guide):
     return 0.5 * (found - p / p.sum()).abs().sum().item(), found[~up].sum().item()
 
 
-def by_a_normal_law(model):
+def by_a_normal_distribution(model):
     return model.process.condition(model, NormalSign(model, 1.0), 1.0)
 
 
@@ -174,7 +177,7 @@ def test_what_the_sign_costs_in_32_steps(lattice, exact, near, slopes, monkeypat
     normal M adds 0.006 to 0.014, gradients in place of flips 0.04 to 0.07 more. The wrong sign stays below 1e-3."""
     for guide, known in (
         (magnetisation, exact),
-        (by_a_normal_law, near),
+        (by_a_normal_distribution, near),
         (lambda model: magnetisation(model, changes="first-order"), slopes),
     ):
         distance, wrong = given_up(lattice, 32, monkeypatch, guide)
@@ -186,7 +189,7 @@ def test_what_the_sign_costs_in_32_steps(lattice, exact, near, slopes, monkeypat
 def test_the_table_of_signs_is_bayes(process):
     """Every x_t of a 2x3 lattice: p_t(M > 0 | x_t) from the sum over all x_0, to 1e-12."""
     model = ExactSpins(SMALL, process)
-    s, _, p, _ = law(SMALL)
+    s, _, p, _ = distribution(SMALL)
     values = [-1.0, 1.0] + [0.0] * process.masks(2)
     x = torch.cartesian_prod(*[torch.tensor(values, dtype=torch.float64)] * 6).reshape(-1, 2, 3)
     at = process.at(0.6)
@@ -198,10 +201,10 @@ def test_the_table_of_signs_is_bayes(process):
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing", 0.7])
 def test_the_response_of_the_mean_is_the_variance(mixing):
     """Every x_t of a 2x3 lattice: Var(M | x_t) from the gradient is that of the enumeration, to 1e-9; P(M > 0) by the
-    normal law is within 0.15 of the exact one, and within 0.03 in the mean."""
+    normal distribution is within 0.15 of the exact one, and within 0.03 in the mean."""
     process = Ising(mixing=mixing)
     model, at = ExactSpins(SMALL, process), process.at(0.6)
-    s, _, p, _ = law(SMALL)
+    s, _, p, _ = distribution(SMALL)
     values = [-1.0, 1.0] + [0.0] * process.masks(2)
     x = (
         torch.cartesian_prod(*[torch.tensor(values, dtype=torch.float64)] * 6)
@@ -240,7 +243,8 @@ def test_first_order_is_exact_for_what_is_linear():
 
 
 def test_strong_guidance_stays_in_the_simplex():
-    """scale 6: laws are laws at every x_t and time, also at T, where α = 0; means are above those of scale 1."""
+    """scale 6: distributions are distributions at every x_t and time, also at T, where α = 0; means are above those
+    of scale 1."""
     process = Ising()
     model = ExactSpins(SMALL, process)
     x = configurations((2, 3))
@@ -248,17 +252,17 @@ def test_strong_guidance_stays_in_the_simplex():
     for scale in (1.0, 6.0):
         guided = magnetisation(model, scale=scale)
         for t in (0.02, 0.5, 1.0):
-            p0 = guided.law(x, process.at(t))
+            p0 = guided.x0_distribution(x, process.at(t))
             assert p0.min() >= 0
             torch.testing.assert_close(p0.sum(-1), torch.ones(64, 2, 3).double(), rtol=0, atol=1e-12)
         means.append(guided.predict(x, process.at(0.5), "x0").mean().item())
     assert 0.1 < means[0] < means[1] - 0.02
 
 
-def test_at_the_horizon_x_t_says_nothing_and_the_law_is_that_given_the_sign():
+def test_at_the_horizon_x_t_says_nothing_and_the_distribution_is_that_given_the_sign():
     """t = T, α = 0: p(x_0,i | x_T, M > 0) = p(x_0,i | M > 0), to 2e-4, which is what α ≥ 1e-4 costs."""
     process = Ising()
-    s, _, p, _ = law(SMALL)
+    s, _, p, _ = distribution(SMALL)
     up = p * (s.sum((1, 2)) > 0)
     truth = torch.tensordot(up / up.sum(), s, 1)
     found = magnetisation(ExactSpins(SMALL, process)).predict(s, process.at(1.0), "x0")
@@ -287,9 +291,11 @@ def test_what_is_no_log_likelihood_is_refused():
     process = Ising()
     model, x = ExactSpins(SMALL, process), configurations((2, 3))[:5]
     with pytest.raises(DifrunError, match=r"must have shape \(5,\), not \(5, 2, 3\)"):
-        process.condition(model, lambda x, at: x, 1.0).law(x, process.at(0.5))
+        process.condition(model, lambda x, at: x, 1.0).x0_distribution(x, process.at(0.5))
     with pytest.raises(DifrunError, match="not a number"):
-        process.condition(model, lambda x, at: x.sum((1, 2)) * math.nan, 1.0).law(x, process.at(0.5))
+        process.condition(model, lambda x, at: x.sum((1, 2)) * math.nan, 1.0).x0_distribution(
+            x, process.at(0.5)
+        )
     model.predicts = "previous"
     with pytest.raises(DifrunError, match="network of the reverse kernel does not say"):
         process.condition(model, lambda x, at: x.sum((1, 2)), 1.0)
@@ -314,7 +320,7 @@ def test_runs_are_guided_and_gaussian_processes_are_not(tmp_path, monkeypatch, c
     assert "nll_bound" in found
     assert not {"entropy", "gap_bound", "gap_train"} & set(
         found
-    )  # which would be those of the law without the sign
+    )  # which would be those of the distribution without the sign
     capsys.readouterr()
     difrun("--dataset", "rings", "--guidance", "magnetisation", "--out", tmp_path / "no", code=2)
     said = " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""Losses and networks: minima at the exact laws, symmetries, and a small lattice that is learned."""
+"""Losses and networks: minima at the exact distributions, symmetries, and a small lattice that is learned."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 from difrun_ising.lattice.transfer import transfer_matrix
 
-from .support import fitted, law
+from .support import distribution, fitted
 
 
 class Disturbed(ExactSpins):
@@ -28,8 +28,8 @@ class Disturbed(ExactSpins):
 
     delta = 0.0
 
-    def law(self, x, at):
-        p0 = super().law(x, at)
+    def x0_distribution(self, x, at):
+        p0 = super().x0_distribution(x, at)
         push = self.delta * torch.linspace(-1, 1, p0[0, ..., 0].numel(), dtype=torch.float64).reshape(
             self.shape
         )
@@ -44,7 +44,7 @@ def test_losses_on_the_kernel_are_least_for_the_exact_model(loss, mixing):
     """2x2 lattice, 4000 examples: L(±δ) averaged exceeds L(0) by 5 standard errors, and no slope beyond 5 of them."""
     lattice = Lattice(2, 2, 0.6, field=0.2, periodic=False)
     model = Disturbed(lattice, Ising(mixing=mixing))
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     x0 = s[torch.multinomial(p, 4000, True, generator=torch.Generator().manual_seed(1))]
     values = []
     for delta in (0.0, 0.3, -0.3):
@@ -67,7 +67,7 @@ def test_the_elbo_is_the_bound_of_paths(options):
     where the steps are not drawn alike."""
     lattice, process = Lattice(3, 3, 0.4), Ising(**options)
     model = Disturbed(lattice, process)
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     x0 = s[torch.multinomial(p, 20000, True, generator=torch.Generator().manual_seed(1))]
     each = Elbo(steps=10)(model, x0, Generator(2))
     paths = -log_likelihood_bound(model, x0, linear(process, 10), 3) / 9

@@ -15,7 +15,7 @@ from difrun_ising.lattice.moments import (
 )
 from difrun_ising.lattice.transfer import TransferMatrix, transfer_matrix
 
-from .support import BETAS, BOUNDARIES, TABLES, law
+from .support import BETAS, BOUNDARIES, TABLES, distribution
 
 COUPLINGS = ({"beta": 0.3}, {"beta": 0.5, "coupling": -0.7, "field": 0.3}, {"beta": 0.0, "field": 1.0})
 
@@ -27,7 +27,7 @@ def test_moments_are_those_of_the_enumeration(shape, periodic):
     and energy of a torus to 1e-11."""
     for couplings in COUPLINGS:
         lattice = Lattice(*shape, periodic=periodic, **couplings)
-        s, energy, p, log_z = law(lattice)
+        s, energy, p, log_z = distribution(lattice)
         matrix = TransferMatrix(lattice)
         truth = (p[:, None] * lattice.correlation(s)).sum(0)
         assert torch.allclose(correlation(matrix), truth, rtol=0, atol=1e-13), couplings
@@ -53,7 +53,7 @@ def test_which_tori_have_a_closed_form():
     ):
         assert not closed_form(other)
     even = Lattice(4, 2, 0.3, coupling=-1.0)
-    _, energy, p, log_z = law(even)
+    _, energy, p, log_z = distribution(even)
     assert torus_log_z(even) == pytest.approx(log_z, abs=1e-11)
     assert torus_energy(even)[0] == pytest.approx((p * energy).sum().item(), abs=1e-11)
 
@@ -86,9 +86,9 @@ def test_wide_lattices():
     assert not counts(Lattice(11, 11, 0.4))
     assert counts(Lattice(12, 12, 0.4, periodic=False))
     found, matrix = exact_values(lattice), transfer_matrix(lattice)
-    values, p = matrix.magnetisation_law
+    values, p = matrix.magnetisation_distribution
     assert found["susceptibility"] == pytest.approx((p @ values**2).item() / 81, rel=1e-9)
-    values, p = matrix.bond_law
+    values, p = matrix.bond_distribution
     mean = (p @ values).item()
     assert found["energy"] == pytest.approx(-mean / 81, abs=1e-12)
     assert found["heat-capacity"] == pytest.approx(

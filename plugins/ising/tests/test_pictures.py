@@ -40,7 +40,7 @@ def test_every_lattice_has_its_pictures(name):
     options, noise = LATTICES[name]
     dataset = ising(seed=0, n=40, held_out=40, **options)
     drawn = {drawing.stem: drawing.draw() for drawing in spin_pictures(scene_of(dataset, Ising(**noise)))}
-    assert set(drawn) == {"samples", "laws", "raster", "reverse"} | (
+    assert set(drawn) == {"samples", "distributions", "raster", "reverse"} | (
         {"correlation"} if name != "site" else set()
     )
     film = drawn.pop("reverse")
@@ -53,14 +53,14 @@ def test_every_lattice_has_its_pictures(name):
 
 
 def test_lattices_of_a_file_are_compared_with_real_ones():
-    """Nothing is known of their couplings: no picture claims an exact law. Any number of axes is shown."""
+    """Nothing is known of their couplings: no picture claims an exact distribution. Any number of axes is shown."""
     for shape in ((5, 7), (12,), (3, 2, 4)):
         x = torch.randint(0, 2, (60, *shape), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
         dataset = SpinDataset(name="mine", train=x[:30], held_out=x[30:])
         drawn = {drawing.stem: drawing.draw() for drawing in spin_pictures(scene_of(dataset, Ising()))}
-        labels = [text.get_text() for text in drawn["laws"].legends[0].get_texts()]
+        labels = [text.get_text() for text in drawn["distributions"].legends[0].get_texts()]
         assert "data, n = 30" in labels
-        assert "exact law" not in labels
+        assert "exact distribution" not in labels
         names = [text.get_text() for text in drawn["correlation"].axes[0].get_legend().get_texts()]
         assert names == ["data, n = 30", "samples, n = 30"]
 
@@ -90,16 +90,17 @@ def test_a_mosaic_holds_the_lattices_in_order():
     assert (board[:, 5::6] == -2).all()
 
 
-def test_histograms_show_the_exact_law_and_the_shares():
+def test_histograms_show_the_exact_distribution_and_the_shares():
     """8x8, β = 0.35, free: the line is P(M) and P(E) of the transfer matrix, summed over the values of a bin, and the
-    points sum to 1; the total variation in the title is that of the metric, the band that of the binomial law."""
+    points sum to 1; the total variation in the title is that of the metric, the band that of the binomial
+    distribution."""
     lattice = Lattice(8, 8, 0.35, periodic=False)
     matrix = transfer_matrix(lattice)
     x = matrix.sample(1000, torch.Generator().manual_seed(0))
-    figure = curves.laws(x, lattice)
+    figure = curves.distributions(x, lattice)
     pairs = (
-        (matrix.magnetisation_law, lattice.magnetisation(x), 1),
-        (matrix.bond_law, lattice.bond_sum(x), -1),
+        (matrix.magnetisation_distribution, lattice.magnetisation(x), 1),
+        (matrix.bond_distribution, lattice.bond_sum(x), -1),
     )
     for axes, ((values, p), seen, sign) in zip(figure.axes, pairs, strict=True):
         band, line = (patch.get_data() for patch in axes.patches)
@@ -133,7 +134,7 @@ def test_what_cannot_be_drawn_is_said():
         curves.correlations(one, Lattice(1, 1, 0.3))
     wide = torch.ones(30, 14, 14)
     with pytest.raises(DifrunError, match="give real lattices"):
-        curves.laws(wide, Lattice(14, 14, 0.3))
+        curves.distributions(wide, Lattice(14, 14, 0.3))
     with pytest.raises(DifrunError, match="give real lattices"):
         curves.correlations(wide, Lattice(14, 14, 0.3))
     with pytest.raises(DifrunError, match="must agree"):

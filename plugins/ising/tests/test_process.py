@@ -16,7 +16,7 @@ from difrun_ising.exact import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 
-from .support import configurations, law
+from .support import configurations, distribution
 
 PROCESSES = [
     Ising(),
@@ -44,7 +44,7 @@ def values(process):
 
 def matrix(process, s, t):
     """The transition matrix of one (even) site, (K + 1, K + 1), of the definition: keep, or draw from π."""
-    pi = process.law(2 if isinstance(process, Ising) else 3)
+    pi = process.mixing_distribution(2 if isinstance(process, Ising) else 3)
     later, earlier = process.at(t).even, process.at(s).even
     kept = later / earlier if earlier else 1.0
     return kept * torch.eye(len(pi), dtype=torch.float64) + (1 - kept) * pi
@@ -55,9 +55,9 @@ def times(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=name)
-def test_kernels_are_normalised_compose_and_keep_their_mixing_law(process):
+def test_kernels_are_normalised_compose_and_keep_their_mixing_distribution(process):
     """Rows sum to 1; Q(s,u) Q(u,t) = Q(s,t); π Q = π; all to 1e-14; and `transition` is that matrix."""
-    pi = process.law(2 if isinstance(process, Ising) else 3)
+    pi = process.mixing_distribution(2 if isinstance(process, Ising) else 3)
     for s, u, t in itertools.combinations(times(process), 3):
         whole = matrix(process, s, t)
         torch.testing.assert_close(whole.sum(1), torch.ones(len(pi)).double(), rtol=0, atol=1e-14)
@@ -95,14 +95,14 @@ def test_the_reverse_step_of_an_exact_model_has_the_true_marginals(mixing, order
     process = Ising(mixing=mixing, order=order, **({"share": 0.4} if order == "checkerboard" else {}))
     model = ExactSpins(lattice, process)
     at, to = process.at(0.6), process.at(0.3)
-    s0, _, p, _ = law(lattice)
+    s0, _, p, _ = distribution(lattice)
     every = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0, 0.0], dtype=torch.float64)] * 6).reshape(-1, 2, 3)
     if mixing != "absorbing":
         every = configurations((2, 3))
     earlier = torch.stack(
         [process.transition(s0, process.at(0.0), to).log_prob(e.expand_as(s0)) for e in every], 1
     )
-    joint_s = p @ earlier.exp()  # law of x_s
+    joint_s = p @ earlier.exp()  # distribution of x_s
     for x_t in every[:: max(1, len(every) // 20)]:
         forward = process.transition(every, to, at).log_prob(x_t.expand_as(every)).exp()
         weights = joint_s * forward
@@ -116,16 +116,16 @@ def test_the_reverse_step_of_an_exact_model_has_the_true_marginals(mixing, order
 
 
 @pytest.mark.parametrize("order", ["together", "checkerboard"])
-def test_the_cavity_gives_the_exact_conditionals_of_the_noised_law(order):
-    """3x3 torus: α c(y) + (1 − α) π(y) is p_t(x_i = y | all others), from the enumerated law of x_t, to 1e-9; also at
-    t = 0, where it is the heat bath of the data."""
+def test_the_cavity_gives_the_exact_conditionals_of_the_noised_distribution(order):
+    """3x3 torus: α c(y) + (1 − α) π(y) is p_t(x_i = y | all others), from the enumerated distribution of x_t, to
+    1e-9; also at t = 0, where it is the heat bath of the data."""
     lattice, process = Lattice(3, 3, 0.4, field=0.1), Ising(order=order)
     model = ExactSpins(lattice, process)
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     for t in (0.0, 0.2, 0.7):
         at = process.at(t)
         alpha = torch.as_tensor(process.keep(at, (1, 3, 3)), dtype=torch.float64).expand(1, 3, 3)[0].flatten()
-        # the law of x_t, one site after the other
+        # the distribution of x_t, one site after the other
         noised = p.reshape((2,) * 9)
         for site in range(9):
             noised = alpha[site] * noised + (1 - alpha[site]) * noised.mean(site, keepdim=True)
@@ -156,7 +156,7 @@ def test_rates_are_the_derivative_of_the_schedule(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES[:7], ids=name)
-def test_ratios_are_those_of_the_noised_law(process):
+def test_ratios_are_those_of_the_noised_distribution(process):
     """One site with p_0 = (0.3, 0.7) or (0.2, 0.3, 0.5): p_t(y)/p_t(x) by matrices, to 1e-13."""
     x = values(process)
     prior = torch.tensor([0.3, 0.7] if len(x) == 3 else [0.2, 0.3, 0.5], dtype=torch.float64)
@@ -169,7 +169,7 @@ def test_ratios_are_those_of_the_noised_law(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES[:7], ids=name)
-def test_paths_have_the_joint_law(process):
+def test_paths_have_the_joint_distribution(process):
     """Counts of (x_s, x_t) of one site from 20 000 paths: χ² against the product of matrices, p > 1e-6."""
     x0 = values(process)[1:2].expand(20000, *values(process).shape[1:]).contiguous()
     s, t = 0.3 * process.horizon, 0.8 * process.horizon
@@ -242,7 +242,7 @@ def test_a_turn_may_be_given_for_every_site():
         Ising(rounds=2)
 
 
-def test_the_prior_is_the_noised_law_of_the_means():
+def test_the_prior_is_the_noised_distribution_of_the_means():
     """schedule rate 1: ρ_T = e^−2; the mean of 40 000 priors is ρ_T times the mean of the data, to 5 s.e."""
     process = Ising(schedule="rate", rate=1.0)
     mean = torch.tensor([[0.8, -0.4]])

@@ -20,7 +20,7 @@ def alone(monkeypatch):
 
 
 PICTURES = {"samples.png", "picture-raster.png", "reverse.gif", "loss.png"}
-STATISTICS = {"picture-laws.png", "picture-correlation.png"}
+STATISTICS = {"picture-distributions.png", "picture-correlation.png"}
 
 
 def test_a_wide_torus_tells_its_autocorrelation_and_its_exact_energy(tmp_path, capsys):
@@ -81,4 +81,4 @@ def test_the_python_of_the_readme_runs(tmp_path, monkeypatch):
     (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     monkeypatch.chdir(tmp_path)
     exec(block, {})
-    assert (tmp_path / "laws.png").stat().st_size > 10_000
+    assert (tmp_path / "distributions.png").stat().st_size > 10_000

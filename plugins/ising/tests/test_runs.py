@@ -64,7 +64,8 @@ def difrun(*arguments, code=0):
     ids=["default", "3x3", "5x7", "1", "beta 0", "critical", "masked", "0.7", "recipe", "exact"],
 )
 def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch, capsys):
-    """Samples are ±1 of the right shape, the metric is there, and the gap per spin is that of a law: not below 0."""
+    """Samples are ±1 of the right shape, the metric is there, and the gap per spin is that of a distribution: not
+    below 0."""
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     small = SMALL[6:] if "exact-spins" in flags else SMALL
     if "exact-spins" in flags:
@@ -148,8 +149,8 @@ def test_samplers_of_gaussian_processes_are_refused(tmp_path, monkeypatch, capsy
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--sampler", "heat-bath"), "sampler 'heat-bath' (difrun-ising) needs x0-law"),
-        (("--loss", "cross-entropy"), "loss 'cross-entropy' (difrun-ising) needs x0-law"),
+        (("--sampler", "heat-bath"), "sampler 'heat-bath' (difrun-ising) needs x0-distribution"),
+        (("--loss", "cross-entropy"), "loss 'cross-entropy' (difrun-ising) needs x0-distribution"),
         ((), "of length 1, not 0.44: sample it with --steps 44"),
         (("--process.schedule", "cosine"), "needs --process.schedule flips, without masks"),
     ],

@@ -9,7 +9,7 @@ from scipy import stats
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.transfer import TransferMatrix
 
-from .support import BETAS, BOUNDARIES, TABLES, law
+from .support import BETAS, BOUNDARIES, TABLES, distribution
 
 SMALL = [
     Lattice(1, 1, 0.7, field=0.3),
@@ -39,15 +39,15 @@ def test_the_8x8_lattice_has_the_values_of_the_tables(boundary, beta):
     assert energy / 64 == pytest.approx(table["energy_per_spin"], rel=1e-10)
     assert lattice.beta**2 * variance / 64 == pytest.approx(table["heat_capacity_per_spin"], rel=1e-6)
     assert (log_z + lattice.beta * energy) / 64 == pytest.approx(table["entropy_per_spin_nats"], rel=1e-10)
-    assert matrix.magnetisation_law[1].tolist() == pytest.approx(table["P_M"], abs=1e-12)
+    assert matrix.magnetisation_distribution[1].tolist() == pytest.approx(table["P_M"], abs=1e-12)
     # the table counts unsatisfied bonds, so that its first entry is the largest sum
-    assert matrix.bond_law[1].flip(0).tolist() == pytest.approx(table["P_E"], abs=1e-12)
+    assert matrix.bond_distribution[1].flip(0).tolist() == pytest.approx(table["P_E"], abs=1e-12)
 
 
 @pytest.mark.parametrize("lattice", SMALL, ids=name)
 def test_small_lattices_are_those_of_an_enumeration(lattice):
-    """log Z, energy and laws of rectangles, chains, L = 1, β = 0, fields and J < 0, to 1e-11."""
-    s, energy, p, log_z = law(lattice)
+    """log Z, energy and distributions of rectangles, chains, L = 1, β = 0, fields and J < 0, to 1e-11."""
+    s, energy, p, log_z = distribution(lattice)
     torch.testing.assert_close(lattice.energy(s), energy, rtol=0, atol=1e-12)
     matrix = TransferMatrix(lattice)
     found, mean, variance = matrix.log_z, matrix.energy, matrix.energy_variance
@@ -55,26 +55,26 @@ def test_small_lattices_are_those_of_an_enumeration(lattice):
     assert mean == pytest.approx((p * energy).sum().item(), abs=1e-11)
     assert variance == pytest.approx((p * energy**2).sum().item() - mean**2, rel=1e-6, abs=1e-10)
     for (values, weights), of in (
-        (matrix.magnetisation_law, lattice.magnetisation(s)),
-        (matrix.bond_law, lattice.bond_sum(s)),
+        (matrix.magnetisation_distribution, lattice.magnetisation(s)),
+        (matrix.bond_distribution, lattice.bond_sum(s)),
     ):
         true = torch.stack([p[of == value].sum() for value in values])
         torch.testing.assert_close(weights, true, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("lattice", SMALL[1:-1], ids=name)
-def test_samples_have_the_law_of_every_configuration(lattice):
+def test_samples_have_the_distribution_of_every_configuration(lattice):
     """χ² of 20 000 draws over all configurations, those expected less than 5 times together; p > 1e-6."""
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     n, power = 20000, 2.0 ** torch.arange(lattice.spins - 1, -1, -1, dtype=torch.float64)
     drawn = TransferMatrix(lattice).sample(n, torch.Generator().manual_seed(3))
     assert drawn.shape == (n, *lattice.shape)
     index = ((drawn.double().flatten(1) + 1) / 2) @ power
     seen = torch.bincount(index.long(), minlength=len(s)).double()
-    assert_law(seen, p)
+    assert_distribution(seen, p)
 
 
-def assert_law(seen, p):
+def assert_distribution(seen, p):
     """χ² of counts, with all that is expected less than 5 times as one class; p > 1e-6."""
     n, rare = seen.sum(), seen.sum() * p < 5
     assert seen[p == 0].sum() == 0
@@ -85,16 +85,16 @@ def assert_law(seen, p):
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_samples_of_the_8x8_lattice_have_the_tabled_laws(boundary):
+def test_samples_of_the_8x8_lattice_have_the_tabled_distributions(boundary):
     """χ² of P(M) and P(E) of 20 000 draws at β = 0.4406868; C(r) within 5 standard errors."""
     table, lattice = TABLES[boundary]["0.4406868"], Lattice(8, 8, 0.4406868, periodic=boundary == "periodic")
     drawn = TransferMatrix(lattice).sample(20000, torch.Generator().manual_seed(4))
-    for value, table_law in (
+    for value, table_distribution in (
         ((lattice.magnetisation(drawn) + 64) / 2, table["P_M"]),
         ((lattice.bonds - lattice.bond_sum(drawn)) / 2, table["P_E"]),
     ):
-        p = torch.tensor(table_law, dtype=torch.float64)
-        assert_law(torch.bincount(value.round().long(), minlength=len(p)).double(), p)
+        p = torch.tensor(table_distribution, dtype=torch.float64)
+        assert_distribution(torch.bincount(value.round().long(), minlength=len(p)).double(), p)
     if boundary == "periodic":
         correlation = lattice.correlation(drawn)
         error = 5 * correlation.std(0) / len(drawn) ** 0.5
@@ -134,7 +134,7 @@ def kaufman(m, n, k):
 )
 def test_marginals_in_any_field_are_those_of_an_enumeration(lattice):
     """P(s_i = ±1) for random site likelihoods, some spins pinned, to 1e-12."""
-    s, _, p, _ = law(lattice)
+    s, _, p, _ = distribution(lattice)
     likelihood = torch.rand(
         (5, *lattice.shape, 2), dtype=torch.float64, generator=torch.Generator().manual_seed(2)
     )

@@ -54,7 +54,7 @@ class VEOptions(GaussianOptions):
 class ScoreOptions:
     times: Times = option(
         "log-snr",
-        "Law of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α).",
+        "Distribution of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α).",
         in_(get_args(Times)),
     )
     p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")

@@ -1,4 +1,4 @@
-"""Processes of the plugin with options, and exact laws of what samplers make on them."""
+"""Processes of the plugin with options, and exact distributions of what samplers make on them."""
 
 from functools import cache
 
@@ -33,7 +33,7 @@ def endpoint(name):
     return model, start(model), probability_flow_endpoint(model, start(model))
 
 
-def law(sampler, process, steps, noise_draws):
+def distribution(sampler, process, steps, noise_draws):
     """Exact mean and variance of samples of one Gaussian: every step is affine in x and in its noise."""
     model = ExactMixture(GAUSSIAN, process)
 

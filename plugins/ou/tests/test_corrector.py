@@ -1,4 +1,4 @@
-"""Langevin's stationary law, and predictor and corrector: exact variances, any sampler as predictor."""
+"""Langevin's stationary distribution, and predictor and corrector: exact variances, any sampler as predictor."""
 
 import math
 
@@ -15,14 +15,14 @@ from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
 
-from .support import GAUSSIAN, PROCESSES, STEPS, law, start, truth
+from .support import GAUSSIAN, PROCESSES, STEPS, distribution, start, truth
 
 
 @pytest.mark.parametrize("snr", [0.05, 0.16, 0.5])
-def test_langevin_keeps_the_law(snr):
+def test_langevin_keeps_the_distribution(snr):
     """Stationary variance V/(1 − ε/(2V)) with ε = 2(rσ)², the closed form of the discretised equation; mean kept.
 
-    Iterated until it has converged, from the law itself, on a Gaussian whose p_t has variance V = α² v + σ².
+    Iterated until it has converged, from the distribution itself, on a Gaussian whose p_t has variance V = α² v + σ².
     """
     process = PROCESSES["ou"].centred()
     model = ExactMixture(GAUSSIAN, process)
@@ -72,7 +72,7 @@ def test_the_corrector_repairs_the_variance(name):
         (4, {"corrections": 4, "snr": 0.5}),
     ):
         sampler = PredictorCorrector(predictor=Ancestral(), **options)
-        _, got = law(sampler, process, 20, 1 + 20 * (1 + corrections))
+        _, got = distribution(sampler, process, 20, 1 + 20 * (1 + corrections))
         errors.append(1 - float(got[0]) / var)
     assert all(error > 0 for error in errors), errors
     assert errors == sorted(errors, reverse=True), errors
@@ -106,7 +106,7 @@ def test_the_bias_of_the_corrections_is_as_documented():
     excess = []
     for steps in (40, 160):
         sampler = PredictorCorrector(predictor=Heun(), corrections=1)
-        _, got = law(sampler, PROCESSES["ou"], steps, 1 + steps)
+        _, got = distribution(sampler, PROCESSES["ou"], steps, 1 + steps)
         excess.append(float(got[0]) / var - 1)
     assert excess == pytest.approx([0.022, 0.015], abs=5e-4)
     assert max(excess) < 0.16**2
@@ -174,7 +174,7 @@ def test_restart_keeps_the_order_of_its_predictor(predictor):
         mean, var = truth(PROCESSES[name])
         errors = []
         for steps in counts:
-            got_mean, got_var = law(sampler, PROCESSES[name], steps, 1 + steps * (1 + draws))
+            got_mean, got_var = distribution(sampler, PROCESSES[name], steps, 1 + steps * (1 + draws))
             errors.append(float(torch.cat([(got_mean - mean) / var**0.5, got_var / var - 1]).norm()))
         assert observed_order(counts, errors) > predictor.order - 0.25, (name, errors)
 

@@ -50,7 +50,7 @@ def test_the_exact_score_leaves_what_cannot_be_known(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=IDS)
-def test_times_follow_the_law_that_is_named(process):
+def test_times_follow_the_distribution_that_is_named(process):
     """Kolmogorov–Smirnov of ln(σ/α) or t, over [t_min, T]."""
     given = {"uniform": {}, "log-snr": {}, "log-normal": {"p_mean": -0.5, "p_std": 0.8}}
     drawn = {
@@ -60,7 +60,7 @@ def test_times_follow_the_law_that_is_named(process):
     low, high = process.lam_range
     normal = stats.norm(-0.5, 0.8)
     span = normal.cdf(-low) - normal.cdf(-high)
-    laws = {
+    distributions = {
         "uniform": (drawn["uniform"], stats.uniform(process.t_min, process.horizon - process.t_min).cdf),
         "log-snr": (process.log_snr(drawn["log-snr"]), stats.uniform(low, high - low).cdf),
         "log-normal": (
@@ -68,7 +68,7 @@ def test_times_follow_the_law_that_is_named(process):
             lambda x: (normal.cdf(x) - normal.cdf(-high)) / span,
         ),
     }
-    for name, (values, cdf) in laws.items():
+    for name, (values, cdf) in distributions.items():
         assert stats.kstest(values.numpy(), cdf).pvalue > 1e-6, name
 
 

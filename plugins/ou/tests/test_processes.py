@@ -183,7 +183,7 @@ def test_ve_grows_geometrically():
 
 
 def test_simulated_paths_converge_to_exact_ones():
-    """Euler–Maruyama of 4000 steps and the exact path have one law at T: means and variances to 0.1 %."""
+    """Euler–Maruyama of 4000 steps and the exact path have one distribution at T: means and variances to 0.1 %."""
     for process in (
         OrnsteinUhlenbeck(theta=0.7, mu=0.5, sigma=1.3, horizon=3.0),
         VariancePreserving(),

@@ -79,8 +79,10 @@ def test_every_term_in_closed_form_for_gaussian_data(process):
     reconstruction = 0.5 * last + math.log(2 * math.pi * start.var / start.alpha**2)
     centre = process.centre_like(x0)
     q = Normal(centre + end.alpha * (x0 - centre), torch.full_like(x0, end.sigma))
-    law = Normal(centre + end.alpha * (GAUSSIAN.mean - centre), math.sqrt(end.alpha**2 * 0.6 + end.var))
-    torch.testing.assert_close(found.prior[:6], kl_divergence(q, law).sum(1), rtol=1e-9, atol=1e-12)
+    distribution = Normal(
+        centre + end.alpha * (GAUSSIAN.mean - centre), math.sqrt(end.alpha**2 * 0.6 + end.var)
+    )
+    torch.testing.assert_close(found.prior[:6], kl_divergence(q, distribution).sum(1), rtol=1e-9, atol=1e-12)
     for values, expected in ((found.diffusion, diffusion), (found.reconstruction, reconstruction)):
         repeats = values.reshape(300, 6)
         error = repeats.std(0) / 300**0.5
@@ -90,13 +92,14 @@ def test_every_term_in_closed_form_for_gaussian_data(process):
 
 @each_process
 def test_the_exact_score_leaves_no_gap(process):
-    """prior + diffusion + (d/2) log(2πe σ²) is the entropy of the noised law plus KL(p_T ‖ prior), to 5 errors.
+    """prior + diffusion + (d/2) log(2πe σ²) is the entropy of the noised distribution plus KL(p_T ‖ prior), to 5
+    errors.
 
-    In pairs with −log p of the noised law, 3000 examples: standard error below 0.02 nats.
+    In pairs with −log p of the noised distribution, 3000 examples: standard error below 0.02 nats.
     """
-    law = blobs(seed=0, n=100).law
-    model, n = ExactMixture(law, process), 3000
-    x0 = law.sample(n, generator())
+    distribution = blobs(seed=0, n=100).distribution
+    model, n = ExactMixture(distribution, process), 3000
+    x0 = distribution.sample(n, generator())
     start, end = process.instants([process.t_min, process.horizon])
     found = elbo(model, x0)
     bound = found.prior + found.diffusion + math.log(2 * math.pi * math.e * start.var)
@@ -108,21 +111,22 @@ def test_the_exact_score_leaves_no_gap(process):
     error = gap.std() / n**0.5
     assert error < 0.02
     assert abs(gap.mean()) < 5 * error
-    # And with the law's entropy itself, whose mean over examples varies more.
+    # And with the distribution's entropy itself, whose mean over examples varies more.
     spread = (bound - left).std() / n**0.5
-    noised = entropy(law.diffused(start.alpha, start.sigma)).value
+    noised = entropy(distribution.diffused(start.alpha, start.sigma)).value
     assert abs((bound - left).mean() - noised) < 5 * spread
 
 
 def test_the_bound_of_the_exact_score_is_log_p_of_every_example():
-    """At a noise-to-signal ratio of 0.002 the whole bound is log p(x_0) of the law itself, example by example."""
-    law, process = two_gaussians(), ReferenceVE()
-    x0 = law.sample(8, generator())
-    repeats = elbo(ExactMixture(law, process), x0.repeat(200, 1), times=64).nats.reshape(200, 8)
+    """At a noise-to-signal ratio of 0.002 the whole bound is log p(x_0) of the distribution itself, example by
+    example."""
+    distribution, process = two_gaussians(), ReferenceVE()
+    x0 = distribution.sample(8, generator())
+    repeats = elbo(ExactMixture(distribution, process), x0.repeat(200, 1), times=64).nats.reshape(200, 8)
     error = repeats.std(0) / 200**0.5
     assert (error < 0.03).all()
     # KL(p_T ‖ prior) is 2e-4 here.
-    assert ((repeats.mean(0) - law.log_prob(x0)).abs() < 5 * error + 1e-3).all()
+    assert ((repeats.mean(0) - distribution.log_prob(x0)).abs() < 5 * error + 1e-3).all()
 
 
 @each_process
@@ -132,9 +136,9 @@ def test_what_an_error_of_the_model_costs(process):
     h = α/√(α² + σ²) in both coordinates: with σ_d = 1, h = cos θ, and the integral of h² over λ = −log tan θ is the
     growth of log sin θ. (The terms linear in δ have mean 0.)
     """
-    law, delta = two_gaussians(), 0.5
-    x0 = law.sample(2000, generator())
-    model = ExactMixture(law, process)
+    distribution, delta = two_gaussians(), 0.5
+    x0 = distribution.sample(2000, generator())
+    model = ExactMixture(distribution, process)
 
     def h(x, at):
         return at.alpha * (at.alpha**2 + at.var) ** -0.5 * torch.ones_like(x)
@@ -146,31 +150,31 @@ def test_what_an_error_of_the_model_costs(process):
     error = loss.std() / len(x0) ** 0.5
     assert error < 0.1 * cost
     assert abs(loss.mean() - cost) < 5 * error
-    assert off.nats.mean() < law.log_prob(x0).mean()
+    assert off.nats.mean() < distribution.log_prob(x0).mean()
 
 
 def test_what_is_subtracted_changes_the_error_and_not_the_mean(monkeypatch):
     """Without what is fitted: the same mean, to 5 standard errors, and at least 3 times the variance."""
-    law = blobs(seed=0, n=100).law
-    model = ExactMixture(law, ReferenceVP())
-    x0 = law.sample(2000, generator())
+    distribution = blobs(seed=0, n=100).distribution
+    model = ExactMixture(distribution, ReferenceVP())
+    x0 = distribution.sample(2000, generator())
     with_factors = elbo(model, x0).nats
     nothing = torch.zeros(module.BINS, dtype=torch.float64)
     monkeypatch.setattr(module._Errors, "_fitted", lambda self, x0, chunk: (nothing, nothing))
     without = elbo(model, x0, seed=1).nats
-    spread, plain = (with_factors - law.log_prob(x0)), (without - law.log_prob(x0))
+    spread, plain = (with_factors - distribution.log_prob(x0)), (without - distribution.log_prob(x0))
     assert abs(spread.mean() - plain.mean()) < 5 * ((spread.var() + plain.var()) / 2000) ** 0.5
     assert plain.var() > 3 * spread.var()
 
 
 @each_process
 def test_times_are_even_in_the_logarithm_of_the_angle(process):
-    """Quantiles of the law: log sin θ from t_min (u = 0) to T (u = 1), in equal parts, to 1e-6."""
-    law = EvenInAngle(1.3)
+    """Quantiles of the distribution: log sin θ from t_min (u = 0) to T (u = 1), in equal parts, to 1e-6."""
+    distribution = EvenInAngle(1.3)
     u = torch.linspace(0, 1, 11, dtype=torch.float64)
-    t = law.quantile(process, u)
+    t = distribution.quantile(process, u)
     found = [at.sigma / math.hypot(1.3 * at.alpha, at.sigma) for at in process.instants(t.tolist())]
-    low, high = law.ends(process)
+    low, high = distribution.ends(process)
     expected = low + (high - low) * u
     torch.testing.assert_close(torch.tensor(found).double().log(), expected, rtol=0, atol=1e-6)
     assert t[0] == pytest.approx(process.t_min)

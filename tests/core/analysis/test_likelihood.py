@@ -41,9 +41,9 @@ def generator(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
-def noised(law, process, n, seed=0):
-    """n draws of the law noised to t_min, float64."""
-    return process.sample(law.sample(n, generator(seed)), process.t_min, generator(seed + 1))
+def noised(distribution, process, n, seed=0):
+    """n draws of the distribution noised to t_min, float64."""
+    return process.sample(distribution.sample(n, generator(seed)), process.t_min, generator(seed + 1))
 
 
 def exact_prior(model):
@@ -53,12 +53,15 @@ def exact_prior(model):
 
 @each_process
 @pytest.mark.parametrize(
-    ("law", "n"), [(blobs(seed=0, n=100).law, 200), (rings(seed=0, n=100).law, 16)], ids=["blobs", "rings"]
+    ("distribution", "n"),
+    [(blobs(seed=0, n=100).distribution, 200), (rings(seed=0, n=100).distribution, 16)],
+    ids=["blobs", "rings"],
 )
-def test_a_hundred_steps_are_right_to_1e_4_nats(process, law, n):
-    """Against the law noised to t_min: 1e-5 nats on average, the worst point to 2e-3, for wide and for fine data."""
-    model = ExactMixture(law, process)
-    x = noised(law, process, n)
+def test_a_hundred_steps_are_right_to_1e_4_nats(process, distribution, n):
+    """Against the distribution noised to t_min: 1e-5 nats on average, the worst point to 2e-3, for wide and for fine
+    data."""
+    model = ExactMixture(distribution, process)
+    x = noised(distribution, process, n)
     error = log_likelihood(model, x, prior=exact_prior(model)).nats - model.log_prob(
         x, process.at(process.t_min)
     )
@@ -69,9 +72,9 @@ def test_a_hundred_steps_are_right_to_1e_4_nats(process, law, n):
 @each_process
 def test_the_matched_prior_changes_little(process):
     """Blobs from the moment-matched normal instead of p_T: their difference at x_T, no more. Mean within 5 errors."""
-    law = blobs(seed=0, n=100).law
-    model = ExactMixture(law, process)
-    x = noised(law, process, 400)
+    distribution = blobs(seed=0, n=100).distribution
+    model = ExactMixture(distribution, process)
+    x = noised(distribution, process, 400)
     gap = (
         log_likelihood(model, x, steps=50).nats
         - log_likelihood(model, x, steps=50, prior=exact_prior(model)).nats
@@ -88,13 +91,15 @@ def test_gaussian_data_need_one_step(process):
         ([0.3], 1, 1e-9),
         ([[[0.3, 0.0], [0.0, 2.0]]], 100, 1e-7),
     ):
-        law = GaussianMixture([1.0], [[1.0, -2.0]], covs)
-        x = noised(law, process, 50)
+        distribution = GaussianMixture([1.0], [[1.0, -2.0]], covs)
+        x = noised(distribution, process, 50)
         at = process.at(process.t_min)
         centre = process.centre_like(x)
-        mean = (centre + at.alpha * (law.mean - centre)).numpy()
-        expected = stats.multivariate_normal(mean, np.diag(at.alpha**2 * law.var + at.var)).logpdf(x.numpy())
-        found = log_likelihood(ExactMixture(law, process), x, steps=steps)
+        mean = (centre + at.alpha * (distribution.mean - centre)).numpy()
+        expected = stats.multivariate_normal(mean, np.diag(at.alpha**2 * distribution.var + at.var)).logpdf(
+            x.numpy()
+        )
+        found = log_likelihood(ExactMixture(distribution, process), x, steps=steps)
         np.testing.assert_allclose(found.nats.numpy(), expected, atol=tolerance)
         assert not found.probe_error.any()
 
@@ -114,9 +119,9 @@ def test_it_is_the_density_of_what_the_flow_makes_of_its_prior():
 
 @each_process
 def test_halving_the_step_divides_the_error_by_sixteen(process):
-    law = two_gaussians()
-    model = ExactMixture(law, process)
-    x, prior = noised(law, process, 40), exact_prior(model)
+    distribution = two_gaussians()
+    model = ExactMixture(distribution, process)
+    x, prior = noised(distribution, process, 40), exact_prior(model)
     truth = model.log_prob(x, process.at(process.t_min))
     steps = [30, 60, 120]
     errors = [float((log_likelihood(model, x, steps=n, prior=prior).nats - truth).norm()) for n in steps]
@@ -136,7 +141,7 @@ def network(process, shape=(1,), seed=0, dtype=torch.float64):
 
 @pytest.mark.parametrize("process", PROCESSES[:3], ids=lambda process: type(process).__name__)
 def test_the_density_of_any_network_integrates_to_one(process):
-    """In one dimension, on a wide grid, to 3e-4: for a flow that is that of no law, in 100 steps."""
+    """In one dimension, on a wide grid, to 3e-4: for a flow that is that of no distribution, in 100 steps."""
     x = torch.linspace(-60, 60, 2001, dtype=torch.float64)[:, None]
     density = log_likelihood(network(process), x).nats.exp()
     assert float(torch.trapezoid(density, x[:, 0])) == pytest.approx(1, abs=3e-4)
@@ -188,9 +193,9 @@ def test_the_error_of_probes_falls_with_their_number():
 
 def test_random_signs_are_exact_where_coordinates_do_not_mix():
     """vᵀ A v = tr A for a diagonal A and signs v: one probe of N(m, diag) has no error."""
-    law = GaussianMixture([1.0], [[1.0, -2.0]], [[[0.3, 0.0], [0.0, 2.0]]])
-    model = ExactMixture(law, ReferenceVP())
-    x = noised(law, model.process, 20)
+    distribution = GaussianMixture([1.0], [[1.0, -2.0]], [[[0.3, 0.0], [0.0, 2.0]]])
+    model = ExactMixture(distribution, ReferenceVP())
+    x = noised(distribution, model.process, 20)
     torch.testing.assert_close(
         log_likelihood(model, x, probes=1).nats, log_likelihood(model, x, probes=0).nats, rtol=0, atol=1e-10
     )

@@ -57,7 +57,7 @@ def test_a_network_in_float32_is_solved_in_float32_and_says_so():
 
 
 def test_a_solution_that_is_not_finite_is_no_reference():
-    law = GaussianMixture([1.0], MEAN[None], COV[None])
+    distribution = GaussianMixture([1.0], MEAN[None], COV[None])
 
     class Broken(ExactMixture):
         def predict(self, x, at, kind):
@@ -65,7 +65,7 @@ def test_a_solution_that_is_not_finite_is_no_reference():
 
     noise = torch.zeros(4, 2, dtype=torch.float64)
     with pytest.raises(DifrunError, match=r"not finite|strictly decreas"):
-        endpoint(Broken(law, ReferenceVP()), noise, 1.0)
+        endpoint(Broken(distribution, ReferenceVP()), noise, 1.0)
 
 
 def test_distances_are_root_mean_square_and_median_of_single_samples():
@@ -92,7 +92,7 @@ def test_modes_are_what_overlaps():
 def test_modes_of_the_datasets(name, count):
     """Eight Gaussians, two blobs and two half-circles are modes; a curve is one piece, which has none."""
     data = getattr(toy, name)(seed=0, n=200)
-    found = modes(data.law)
+    found = modes(data.distribution)
     assert (None if found is None else len(set(found.labels))) == count
 
 
@@ -118,15 +118,15 @@ def test_the_component_of_a_point_has_the_largest_posterior():
 
 
 def test_steps_that_a_model_carries_out_itself_are_counted():
-    """`carry` is one evaluation, by the model's own code where it has some."""
+    """`affine_prediction` is one evaluation, by the model's own code where it has some."""
 
     class Own(ExactMixture):
-        def carry(self, x, at, kind, a, b):
+        def affine_prediction(self, x, at, kind, a, b):
             return 7 * x
 
     process = ReferenceVP()
     counted = Counted(Own(GaussianMixture([1.0], MEAN[None], COV[None]), process))
     x = torch.ones(3, 2, dtype=torch.float64)
-    assert counted.carry(x, process.at(0.5), "x0", 1.0, 1.0).equal(7 * x)
+    assert counted.affine_prediction(x, process.at(0.5), "x0", 1.0, 1.0).equal(7 * x)
     counted.predict(x, process.at(0.5), "x0")
     assert counted.evaluations == 2

@@ -10,7 +10,7 @@ from difrun.analysis.reference import Distance
 from difrun.config import Plan, resolve
 from difrun.errors import Interrupted
 from difrun.plugin import Registry
-from difrun.runs.compare.results import Comparison, Row
+from difrun.runs.compare.results import Comparison, ComparisonRow
 
 
 class FakeCompare:
@@ -29,7 +29,7 @@ class FakeCompare:
 def row(sampler="heun", steps=5, **more):
     number = {"value": 0.0123, "value_sd": 0.001, "floor": 0.004, "floor_sd": 0.0005, "better": "lower"}
     given = {"evaluations": 2 * steps, "seconds": 0.25, "metrics": {"sliced-w2": number}, **more}
-    return Row(**{"run": "r", "grid": "rho"} | given, sampler=sampler, steps=steps)
+    return ComparisonRow(**{"run": "r", "grid": "rho"} | given, sampler=sampler, steps=steps)
 
 
 @pytest.fixture

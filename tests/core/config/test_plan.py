@@ -8,7 +8,7 @@ import pytest
 from difrun.config import Plan, resolve
 from difrun.config.selection import choose
 from difrun.errors import ConfigError
-from difrun.options.fields import Given
+from difrun.options.fields import GivenValue
 from difrun.plugin import Registry
 
 SPINS = {"process": "coin", "model": "toy-net"}
@@ -88,7 +88,7 @@ def test_what_only_the_rest_of_the_run_rules_out_is_not_called_missing(registry)
 
 
 def test_several_in_one_text_are_told_how_they_are_named(registry):
-    wanted = Given("clip,push", "--guidance")
+    wanted = GivenValue("clip,push", "--guidance")
     with pytest.raises(ConfigError, match="one by one: --guidance A --guidance B"):
         resolve({"guidance": [wanted]}, registry=registry)
 

@@ -94,7 +94,7 @@ def test_real_pair_is_held_out_against_training_examples_of_equal_number():
         few.real_pair(25, generator())
 
 
-def test_where_the_law_can_be_drawn_from_references_are_fresh_and_independent():
+def test_where_the_distribution_can_be_drawn_from_references_are_fresh_and_independent():
     data = dataset(fresh=lambda n, generator: torch.randn((n, 2), generator=generator))
     assert data.references is None
     first, second = data.real_pair(5000, generator())

@@ -77,7 +77,7 @@ def test_dataset_of_a_file_is_split_scaled_and_can_be_decoded(write):
     assert data.columns == ("a", "b")
     assert (len(data.train), len(data.held_out)) == (80, 20)
     assert data.fresh is None
-    assert data.law is None
+    assert data.distribution is None
     torch.testing.assert_close(data.mean, torch.zeros(2), atol=1e-6, rtol=0)
     torch.testing.assert_close(data.var, torch.ones(2), atol=1e-6, rtol=0)
     # Every row is there once: decoded, sorted by the first column, train and held-out are the file.

@@ -53,7 +53,7 @@ def test_score_is_the_gradient_of_the_log_density(mixture):
     torch.testing.assert_close(mixture.score(x.detach()), gradient, rtol=1e-9, atol=1e-11)
 
 
-def test_diffused_is_the_law_of_the_noised_variable(mixture):
+def test_diffused_is_the_distribution_of_the_noised_variable(mixture):
     noised = mixture.diffused(0.6, 0.8)
     expected = scipy_log_prob(mixture, points(), 0.6, 0.8)
     np.testing.assert_allclose(noised.log_prob(points()), expected, rtol=1e-11)
@@ -62,9 +62,13 @@ def test_diffused_is_the_law_of_the_noised_variable(mixture):
 
 
 def test_eigenvalues_and_eigenvectors_rebuild_the_covariances(mixture):
-    for law, alpha, sigma in ((mixture, 1, 0), (mixture.diffused(0.5, 0.3), 0.5, 0.3)):
-        vectors = torch.eye(2).double().expand(3, 2, 2) if law.eigenvectors is None else law.eigenvectors
-        rebuilt = vectors @ torch.diag_embed(law.eigenvalues) @ vectors.mT
+    for distribution, alpha, sigma in ((mixture, 1, 0), (mixture.diffused(0.5, 0.3), 0.5, 0.3)):
+        vectors = (
+            torch.eye(2).double().expand(3, 2, 2)
+            if distribution.eigenvectors is None
+            else distribution.eigenvectors
+        )
+        rebuilt = vectors @ torch.diag_embed(distribution.eigenvalues) @ vectors.mT
         expected = alpha**2 * covariances(mixture) + sigma**2 * np.eye(2)
         np.testing.assert_allclose(rebuilt, expected, atol=1e-14)
 
@@ -79,7 +83,7 @@ def test_full_and_isotropic_forms_agree():
 
 
 @pytest.mark.parametrize("stratified", [False, True])
-def test_samples_have_the_moments_of_the_law(mixture, stratified):
+def test_samples_have_the_moments_of_the_distribution(mixture, stratified):
     """Means and covariances within 5 standard errors; stratified draws vary less than these say."""
     n = 100_000
     x = mixture.sample(n, generator(), stratified=stratified)
@@ -91,7 +95,7 @@ def test_samples_have_the_moments_of_the_law(mixture, stratified):
     assert ((products.mean(0) - mixture.cov).abs() < 5 * products.std(0) / n**0.5).all()
 
 
-def test_samples_follow_the_law_in_distribution(mixture):
+def test_samples_follow_the_distribution_in_distribution(mixture):
     """Kolmogorov–Smirnov of the first coordinate against the exact distribution function."""
     x = mixture.sample(20_000, generator(3))[:, 0].numpy()
     spreads = np.sqrt(covariances(mixture)[:, 0, 0])
@@ -118,12 +122,14 @@ def test_choice_has_the_weights_and_stratified_choice_has_them_exactly():
 def test_chunks_join_without_a_seam():
     """More points than one chunk holds, with thousands of components."""
     k = 3000
-    law = GaussianMixture(np.full(k, 1 / k), np.random.default_rng(0).normal(size=(k, 2)), np.full(k, 0.01))
+    distribution = GaussianMixture(
+        np.full(k, 1 / k), np.random.default_rng(0).normal(size=(k, 2)), np.full(k, 0.01)
+    )
     x = points(2 * CHUNK // k + 5)
-    one_by_one = torch.cat([law.score(row[None]) for row in x[::500]])
-    torch.testing.assert_close(law.score(x)[::500], one_by_one, rtol=1e-9, atol=1e-9)
-    one_by_one = torch.cat([law.log_prob(row[None]) for row in x[::500]])
-    torch.testing.assert_close(law.log_prob(x)[::500], one_by_one, rtol=1e-12, atol=1e-12)
+    one_by_one = torch.cat([distribution.score(row[None]) for row in x[::500]])
+    torch.testing.assert_close(distribution.score(x)[::500], one_by_one, rtol=1e-9, atol=1e-9)
+    one_by_one = torch.cat([distribution.log_prob(row[None]) for row in x[::500]])
+    torch.testing.assert_close(distribution.log_prob(x)[::500], one_by_one, rtol=1e-12, atol=1e-12)
 
 
 def test_float32_points_are_evaluated_in_float64(mixture):
@@ -135,13 +141,13 @@ def test_float32_points_are_evaluated_in_float64(mixture):
 
 
 def test_point_masses_have_no_density_until_diffused():
-    law = GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [0.0, 0.0])
-    assert set(law.sample(100, generator())[:, 0].tolist()) == {0.0, 1.0}
+    distribution = GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [0.0, 0.0])
+    assert set(distribution.sample(100, generator())[:, 0].tolist()) == {0.0, 1.0}
     with pytest.raises(DifrunError, match="zero variance"):
-        law.log_prob(torch.zeros(3, 1))
+        distribution.log_prob(torch.zeros(3, 1))
     x = torch.linspace(-1, 2, 7, dtype=torch.float64)
     expected = np.log((stats.norm.pdf(x, 0, 0.2) + stats.norm.pdf(x, 0.5, 0.2)) / 2)
-    np.testing.assert_allclose(law.diffused(0.5, 0.2).log_prob(x[:, None]), expected, rtol=1e-11)
+    np.testing.assert_allclose(distribution.diffused(0.5, 0.2).log_prob(x[:, None]), expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize(

@@ -48,9 +48,9 @@ def test_a_metric_of_the_data_gets_the_dataset_beside_the_reference():
     assert found["gap"]["floor"] < 0.3
 
 
-@pytest.mark.parametrize("law", [False, True])
-def test_the_floor_of_a_metric_of_labels_is_of_training_or_held_out_examples(law):
-    """With `law` the real examples are held-out ones, as without labels; else those of training."""
+@pytest.mark.parametrize("distribution", [False, True])
+def test_the_floor_of_a_metric_of_labels_is_of_training_or_held_out_examples(distribution):
+    """With `distribution` the real examples are held-out ones, as without labels; else those of training."""
     labels = torch.arange(40) % 2
     dataset = Dataset(
         name="d", train=normal(40, 0), held_out=normal(40, 1),
@@ -61,9 +61,11 @@ def test_the_floor_of_a_metric_of_labels_is_of_training_or_held_out_examples(law
     def metric(samples, labels, dataset, *, generator):
         return {"held": sum(tuple(row) in rows for row in samples.tolist()) / len(samples)}
 
-    found = measure(metric, normal(20, 2), dataset, seed=0, labels=torch.arange(20) % 2, law=law)
+    found = measure(
+        metric, normal(20, 2), dataset, seed=0, labels=torch.arange(20) % 2, distribution=distribution
+    )
     assert found["held"]["value"] == 0
-    assert found["held"]["floor"] == float(law)
+    assert found["held"]["floor"] == float(distribution)
 
 
 def test_the_covariance_of_many_examples_is_summed_part_by_part(monkeypatch):

@@ -1,4 +1,4 @@
-"""The synthetic datasets against their geometry, their exact laws and known entropies."""
+"""The synthetic datasets against their geometry, their exact distributions and known entropies."""
 
 import importlib
 import inspect
@@ -19,7 +19,7 @@ from difrun.data import Dataset, toy
 NAMES = ("rings", "blobs", "gmm", "moons", "checkerboard", "spiral", "bimodal_1d")
 WITH_LAW = tuple(name for name in NAMES if name != "checkerboard")
 
-# Differential entropies −∫ p log p in nats, integrated numerically on the exact laws. As a check,
+# Differential entropies −∫ p log p in nats, integrated numerically on the exact distributions. As a check,
 # blobs far apart have log 2 + 1 + log(2π · 0.1) = 1.22843915.
 ENTROPIES = [
     ("rings", {"noise": 0.02}, -0.8181564229557624),
@@ -41,24 +41,24 @@ def make(name: str, seed: int = 0, **options) -> Dataset:
 
 @pytest.mark.parametrize(("name", "options", "entropy"), ENTROPIES)
 def test_mean_log_density_of_fresh_draws_is_minus_the_entropy(name, options, entropy):
-    """E[log p] over 40000 draws within 5 standard errors: draws and law are the same, and the right one."""
+    """E[log p] over 40000 draws within 5 standard errors: draws and distribution are the same, and the right one."""
     data = make(name, n=100, **options)
-    log_p = data.law.log_prob(data.fresh(40_000, generator()).double())
+    log_p = data.distribution.log_prob(data.fresh(40_000, generator()).double())
     assert abs(log_p.mean() + entropy) < 5 * log_p.std() / 200
 
 
 @pytest.mark.parametrize("name", WITH_LAW)
-def test_fresh_draws_have_the_moments_of_the_law(name):
+def test_fresh_draws_have_the_moments_of_the_distribution(name):
     n = 100_000
     data = make(name, n=100)
     x = data.fresh(n, generator()).double()
-    assert ((x.mean(0) - data.law.mean).abs() < 5 * (data.law.var / n).sqrt()).all()
-    squares = (x - data.law.mean) ** 2
-    assert ((squares.mean(0) - data.law.var).abs() < 5 * squares.std(0) / n**0.5).all()
+    assert ((x.mean(0) - data.distribution.mean).abs() < 5 * (data.distribution.var / n).sqrt()).all()
+    squares = (x - data.distribution.mean) ** 2
+    assert ((squares.mean(0) - data.distribution.var).abs() < 5 * squares.std(0) / n**0.5).all()
 
 
 @pytest.mark.parametrize("name", ["rings", "moons", "spiral"])
-def test_law_of_a_curve_is_converged(name):
+def test_distribution_of_a_curve_is_converged(name):
     """A five times finer mixture gives the same density, beyond the ends of the curve too: everywhere to 1e-5 nats."""
     shape = {
         "rings": [
@@ -72,9 +72,9 @@ def test_law_of_a_curve_is_converged(name):
         "spiral": [toy.spiral_arm(2.0)],
     }[name]
     data = make(name, n=100)
-    noise = float(data.law.covs[0].sqrt())
+    noise = float(data.distribution.covs[0].sqrt())
     x = data.fresh(3000, generator()).double()
-    change = toy.curve_mixture(shape, noise, 0.1).log_prob(x) - data.law.log_prob(x)
+    change = toy.curve_mixture(shape, noise, 0.1).log_prob(x) - data.distribution.log_prob(x)
     assert change.abs().mean() < 1e-6
     assert change.abs().max() < 1e-5
 
@@ -112,11 +112,11 @@ def test_rings_are_the_two_half_circles():
 
 
 def test_blobs_and_gmm_have_the_stated_parameters():
-    law = make("blobs").law
-    assert law.means.tolist() == [[2, 2], [-2, -2]]
-    assert law.covs.tolist() == [0.1, 0.1]
-    assert law.weights.tolist() == [0.5, 0.5]
-    ring = make("gmm", modes=5, radius=3.0, std=0.1).law
+    distribution = make("blobs").distribution
+    assert distribution.means.tolist() == [[2, 2], [-2, -2]]
+    assert distribution.covs.tolist() == [0.1, 0.1]
+    assert distribution.weights.tolist() == [0.5, 0.5]
+    ring = make("gmm", modes=5, radius=3.0, std=0.1).distribution
     assert torch.allclose(ring.means.norm(dim=1), torch.tensor(3.0, dtype=torch.float64))
     neighbours = (ring.means - ring.means.roll(1, 0)).norm(dim=1)
     assert torch.allclose(neighbours, torch.tensor(6 * math.sin(math.pi / 5), dtype=torch.float64))
@@ -129,7 +129,9 @@ def test_bimodal_density_in_one_dimension():
     assert data.shape == (1,)
     x = np.linspace(-3, 3, 41)
     expected = 0.25 * stats.norm.pdf(x, -1.5, 0.3) + 0.75 * stats.norm.pdf(x, 1.5, 0.3)
-    np.testing.assert_allclose(data.law.log_prob(torch.tensor(x)[:, None]).exp(), expected, rtol=1e-10)
+    np.testing.assert_allclose(
+        data.distribution.log_prob(torch.tensor(x)[:, None]).exp(), expected, rtol=1e-10
+    )
     assert (data.train < 0).sum() == 2500
 
 
@@ -143,7 +145,7 @@ def test_moons_are_two_unit_half_circles():
     assert abs(int(upper.sum()) - 5000) < 20  # the moons cross twice: those points are on both
 
 
-def test_spiral_radius_grows_with_the_angle_and_the_area_law_of_v_holds():
+def test_spiral_radius_grows_with_the_angle_and_the_area_distribution_of_v_holds():
     """r = 2v and φ = 2π · turns · v, where v² is uniform."""
     train = make("spiral", turns=3.0, noise=1e-5).train.double()
     v = train.norm(dim=1) / 2

@@ -1,4 +1,4 @@
-"""Losses in closed form, and laws of the training time against SciPy."""
+"""Losses in closed form, and distributions of the training time against SciPy."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy import stats
 
 from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.loss import WEIGHTS, LogitNormal, LogNormal, LogSNR, Regression, TimeLaw, Uniform
+from difrun.loss import WEIGHTS, LogitNormal, LogNormal, LogSNR, Regression, TimeDistribution, Uniform
 from difrun.loss.base import edm, min_snr, score_matching, snr, uniform
 from difrun.loss.x0 import min_snr_loss
 from difrun.loss.x0 import x0 as x0_loss
@@ -23,7 +23,7 @@ P_VALUE = 1e-6
 """About 5 standard errors."""
 
 
-class Fixed(TimeLaw):
+class Fixed(TimeDistribution):
     """All examples at one time."""
 
     def __init__(self, t):
@@ -235,25 +235,27 @@ def test_gradients_do_not_reach_what_was_drawn():
     torch.testing.assert_close(by_halves, whole, rtol=1e-12, atol=1e-14)
 
 
-def quantiles(law, process, n=N):
+def quantiles(distribution, process, n=N):
     like = torch.empty(n, 2, dtype=torch.float64)
-    return law.sample(process, like, Generator(3)).numpy()
+    return distribution.sample(process, like, Generator(3)).numpy()
 
 
 PROCESSES = [ReferenceVP(), ReferenceVE()]
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=["vp", "ve"])
-def test_times_follow_their_laws(process):
-    """Kolmogorov–Smirnov against SciPy's laws, cut to the range; every time lies in [t_min, T]."""
+def test_times_follow_their_distributions(process):
+    """Kolmogorov–Smirnov against SciPy's distributions, cut to the range; every time lies in [t_min, T]."""
     low, high = process.lam_range
     start, end = process.t_min, process.horizon
 
     def lam(t):
         return process.log_snr(torch.from_numpy(t)).numpy()
 
-    def cut(law, a, b):
-        return lambda x: (law.cdf(x) - law.cdf(a)) / (law.cdf(b) - law.cdf(a))
+    def cut(distribution, a, b):
+        return lambda x: (
+            (distribution.cdf(x) - distribution.cdf(a)) / (distribution.cdf(b) - distribution.cdf(a))
+        )
 
     first = math.log(start / end / (1 - start / end))
     cases = [
@@ -267,17 +269,17 @@ def test_times_follow_their_laws(process):
             cut(stats.norm(0.3, 1.5), first, np.inf),
         ),
     ]
-    for law, transform, cdf in cases:
-        t = quantiles(law, process)
-        assert t.min() >= start * (1 - 1e-5), law
-        assert t.max() <= end, law
+    for distribution, transform, cdf in cases:
+        t = quantiles(distribution, process)
+        assert t.min() >= start * (1 - 1e-5), distribution
+        assert t.max() <= end, distribution
         inside = t[t < end]  # logit(1) = ∞
         assert len(inside) > 0.999 * N
-        assert stats.kstest(transform(inside), cdf).pvalue > P_VALUE, law
+        assert stats.kstest(transform(inside), cdf).pvalue > P_VALUE, distribution
 
 
 def test_times_that_miss_the_process_are_refused():
-    """Less than a millionth of the law in the range: an error that names the range."""
+    """Less than a millionth of the distribution in the range: an error that names the range."""
     process, u = ReferenceVE(), torch.rand(3, dtype=torch.float64)
     with pytest.raises(
         DifrunError, match=r"normal in ln\(σ/α\) with mean 9 .* from -6.21 to 3\. Choose a mean in"

@@ -102,7 +102,7 @@ def test_measure_compares_equal_numbers_with_the_same_reference_and_the_same_ran
     assert found["calls"] == {"value": 3.0, "value_sd": 2.0, "floor": 4.0, "floor_sd": 2.0}
 
 
-def test_measure_without_a_law_compares_with_held_out_and_sets_training_against_it():
+def test_measure_without_a_distribution_compares_with_held_out_and_sets_training_against_it():
     train, held_out = torch.arange(0.0, 80)[:, None], torch.arange(100.0, 130)[:, None]
     data, spy = Dataset(name="mine", train=train, held_out=held_out), Spy()
     measure(spy, torch.arange(200.0, 400)[:, None], data, seed=1)
@@ -150,7 +150,7 @@ def test_measure_repeats_itself_for_a_seed():
     )
 
 
-def test_samples_of_the_law_stand_at_the_floor_and_shifted_ones_above():
+def test_samples_of_the_distribution_stand_at_the_floor_and_shifted_ones_above():
     """Sliced-w2 of fresh draws against its floor within 4 standard errors; a shift by 0.5 is told at once."""
     data = toy.gmm(seed=0)
     fine = measured(distances.sliced_w2, data, 4000, 8)["sliced-w2"]
@@ -192,8 +192,9 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
     assert len(calls) == 3
 
 
-def test_a_metric_of_a_law_gets_the_dataset_and_the_error_of_its_samples():
-    """`law`: the value is that of all samples, its spread their standard error (40 %), the floor that of real sets."""
+def test_a_metric_of_a_distribution_gets_the_dataset_and_the_error_of_its_samples():
+    """`distribution`: the value is that of all samples, its spread their standard error (40 %), the floor that of
+    real sets."""
     data = toy.blobs(seed=0)
     seen = []
 
@@ -202,7 +203,7 @@ def test_a_metric_of_a_law_gets_the_dataset_and_the_error_of_its_samples():
         return {"mean": float(samples[:, 0].double().mean())}
 
     samples = data.fresh(4000, generator(99))
-    found = measure(mean, samples, data, seed=5, repeats=60, law=True)["mean"]
+    found = measure(mean, samples, data, seed=5, repeats=60, distribution=True)["mean"]
     error = float(samples[:, 0].std()) / 4000**0.5
     assert all(dataset is data for dataset in seen)
     assert found["value"] == pytest.approx(float(samples[:, 0].double().mean()), abs=1e-12)
@@ -211,7 +212,7 @@ def test_a_metric_of_a_law_gets_the_dataset_and_the_error_of_its_samples():
     assert found["floor"] == pytest.approx(0, abs=5 * error / 60**0.5)
 
 
-def test_the_floor_of_a_law_without_more_data_is_that_of_the_held_out_examples_with_their_error():
+def test_the_floor_of_a_distribution_without_more_data_is_that_of_the_held_out_examples_with_their_error():
     """All 60 held-out examples are compared: the spread of the floor is their standard error, not 0. 24 resamples find
     it to 15 %; 50 % is above three of these."""
     random = generator(3)
@@ -222,27 +223,31 @@ def test_the_floor_of_a_law_without_more_data_is_that_of_the_held_out_examples_w
     def mean(samples, dataset, *, generator):
         return {"mean": float(samples.double().mean())}
 
-    found = measure(mean, torch.randn(500, 1, generator=random), data, seed=5, law=True)["mean"]
+    found = measure(mean, torch.randn(500, 1, generator=random), data, seed=5, distribution=True)["mean"]
     assert found["floor"] == pytest.approx(float(data.held_out.double().mean()), abs=1e-12)
     assert found["floor_sd"] == pytest.approx(float(data.held_out.std()) / 60**0.5, rel=0.5)
 
 
 def test_exact_values_stand_beside_what_was_measured():
     """Of the numbers that have one; they are asked for the dataset, with the metric's options."""
-    law = GaussianMixture([1.0], [[0.0, 0.0]], [4.0])
+    distribution = GaussianMixture([1.0], [[0.0, 0.0]], [4.0])
     random = torch.Generator().manual_seed(0)
     data = Dataset(
-        name="one", train=law.sample(50, random), held_out=law.sample(50, random), fresh=law.sample, law=law
+        name="one",
+        train=distribution.sample(50, random),
+        held_out=distribution.sample(50, random),
+        fresh=distribution.sample,
+        distribution=distribution,
     )
 
     def exact(dataset, scale=1.0):
-        return {"power": scale * float(dataset.law.var.sum())}
+        return {"power": scale * float(dataset.distribution.var.sum())}
 
     @reads({}, exact=exact)
     def moments(samples, reference, *, generator, scale=1.0):
         return {"power": scale * float(samples.square().sum(1).mean()), "mean": float(samples.mean())}
 
-    found = measure(moments, law.sample(4000, random), data, seed=0, scale=0.5)
+    found = measure(moments, distribution.sample(4000, random), data, seed=0, scale=0.5)
     assert found["power"]["exact"] == pytest.approx(4.0)
     assert found["power"]["floor"] == pytest.approx(4.0, abs=5 * 4 / (6 * 4000) ** 0.5)
     assert "exact" not in found["mean"]

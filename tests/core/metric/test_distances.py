@@ -188,7 +188,7 @@ def test_density_coverage_resolves_points_closer_than_float32_products_can():
     assert found == pytest.approx(brute_force(samples.double().numpy(), real.double().numpy(), 5), abs=1e-12)
 
 
-def test_density_coverage_of_equal_laws():
+def test_density_coverage_of_equal_distributions():
     """Density 1; coverage 1 − Π_{i<k} (n − 1 − i)/(2n − 1 − i) (Naeem et al., 2020): 0.969 for k = 5."""
     runs = [
         distances.density_coverage(normal(500, 2, 2 * i), normal(500, 2, 2 * i + 1), generator=generator())

@@ -10,7 +10,7 @@ from scipy import integrate, stats
 
 from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.model import KINDS, ExactEmpirical, ExactMixture, exact
+from difrun.model import PREDICTIONS, ExactEmpirical, ExactMixture, exact
 from difrun.model.exact import exact_empirical, exact_mixture
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 
@@ -54,8 +54,8 @@ def test_log_prob_is_that_of_scipy(name, sort):
         for k, weight in enumerate(mixture.weights.tolist()):
             cov = mixture.covs[k] if not mixture.isotropic else mixture.covs[k] * EYE
             mean = centre + at.alpha * (mixture.means[k] - centre)
-            law = stats.multivariate_normal(mean.numpy(), (at.alpha**2 * cov + at.var * EYE).numpy())
-            density = density + weight * law.pdf(x.numpy())
+            distribution = stats.multivariate_normal(mean.numpy(), (at.alpha**2 * cov + at.var * EYE).numpy())
+            density = density + weight * distribution.pdf(x.numpy())
         np.testing.assert_allclose(model.log_prob(x, at).numpy(), np.log(density), rtol=0, atol=1e-9)
 
 
@@ -81,7 +81,7 @@ def test_kinds_agree_and_batches_of_times_are_numbers_of_times(name, sort):
         noise = -at.sigma * model.predict(x, at, "score")
         torch.testing.assert_close(at.alpha * x0 + at.sigma * noise, x - centre, rtol=1e-9, atol=1e-9)
         batch = process.at(torch.full((len(x),), t, dtype=torch.float64), 2)
-        for kind, row in KINDS.items():
+        for kind, row in PREDICTIONS.items():
             a, b = row(at)
             expected = a * x0 + b * noise + (centre if kind == "x0" else 0)
             size = float(expected.abs().max()) + abs(a) + abs(b)
@@ -164,7 +164,9 @@ def test_empirical_data_of_any_shape():
 def test_components_of_a_run():
     process = ReferenceVP()
     mixture = two_gaussians()
-    dataset = SimpleNamespace(law=mixture, name="two", train=DATA, law_labels=None, labels=None)
+    dataset = SimpleNamespace(
+        distribution=mixture, name="two", train=DATA, component_labels=None, labels=None
+    )
     at, x = process.at(0.5), points(process, 0.5)
     torch.testing.assert_close(
         exact_mixture(process=process, dataset=dataset).log_prob(x, at),
@@ -174,4 +176,4 @@ def test_components_of_a_run():
     expected = expected - math.log(len(DATA) * 2 * math.pi * at.var)
     torch.testing.assert_close(exact_empirical(process=process, dataset=dataset).log_prob(x, at), expected)
     with pytest.raises(DifrunError, match=r"'moons' is not. Use --model empirical"):
-        exact_mixture(process=process, dataset=SimpleNamespace(law=None, name="moons"))
+        exact_mixture(process=process, dataset=SimpleNamespace(distribution=None, name="moons"))

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from difrun.config import TrainOptions
 from difrun.loss import Loss, Regression
-from difrun.model import KINDS, MLP, Counted, NetworkModel, ScoreModel
+from difrun.model import MLP, PREDICTIONS, Counted, NetworkModel, ScoreModel
 from difrun.process import GaussianProcess, Instant
 from difrun.randomness import Generator
 from difrun.sampler import Euler, Heun
@@ -48,7 +48,7 @@ def network_model(centre, scaled: bool, predicts: str) -> NetworkModel:
     return NetworkModel(Net().double(), OU(centre), (2,), predicts=predicts, scaled=scaled, **given)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", PREDICTIONS)
 @pytest.mark.parametrize("predicts", ["x0", "noise", "v", "edm"])
 @pytest.mark.parametrize("scaled", [False, True])
 @pytest.mark.parametrize("centre", [0.0, (0.5, -1.0)])
@@ -56,9 +56,11 @@ def test_carry_is_a_x_plus_b_prediction(centre, scaled, predicts, kind):
     model = network_model(centre, scaled, predicts)
     at = model.process.at(0.7)
     plain = 0.8 * X - 0.3 * model.predict(X, at, kind)
-    torch.testing.assert_close(model.carry(X, at, kind, 0.8, -0.3), plain, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model.affine_prediction(X, at, kind, 0.8, -0.3), plain, rtol=1e-10, atol=1e-10)
     counted = Counted(model)
-    torch.testing.assert_close(counted.carry(X, at, kind, 0.8, -0.3), plain, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(
+        counted.affine_prediction(X, at, kind, 0.8, -0.3), plain, rtol=1e-10, atol=1e-10
+    )
     assert counted.evaluations == 1
 
 
@@ -120,7 +122,7 @@ def test_plain_models_carry_by_their_prediction():
         def predict(self, x, at, kind):
             return torch.full_like(x, 3.0)
 
-    assert torch.equal(Constant().carry(X, None, "x0", 2.0, -1.0), 2 * X - 3)
+    assert torch.equal(Constant().affine_prediction(X, None, "x0", 2.0, -1.0), 2 * X - 3)
 
 
 @pytest.mark.parametrize("weight", [lambda at, data_std: at.var, lambda at, data_std: 1.0])

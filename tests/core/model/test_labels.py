@@ -1,4 +1,5 @@
-"""Labels from the data to the sample: what a model is given, what it learns, what is drawn, against exact laws."""
+"""Labels from the data to the sample: what a model is given, what it learns, what is drawn, against exact
+distributions."""
 
 import math
 
@@ -13,16 +14,16 @@ from difrun.errors import DifrunError
 from difrun.grid import check
 from difrun.loss import Regression
 from difrun.model import (
-    KINDS,
     MLP,
+    PREDICTIONS,
     Centred,
     Counted,
     ExactEmpirical,
     ExactMixture,
     NetworkModel,
     ScoreModel,
-    spread,
-    typical,
+    condition_on_class_shares,
+    proportional_labels,
 )
 from difrun.randomness import torch_generator
 from difrun.sampler import Adaptive, Heun, generate, integrate
@@ -54,10 +55,10 @@ def logsnr(process, steps):
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.2, 0.1), (1.0,), (1 / 3, 2 / 3, 0.0)])
 def test_labels_are_spread_in_proportion_from_the_first_on(shares):
     """After m labels class k has been met m·share_k times, to less than 2; more labels begin with the same."""
-    labels = spread(shares, 500)
+    labels = proportional_labels(shares, 500)
     assert labels.dtype == torch.int64
     for m in (1, 7, 100, 500):
-        assert torch.equal(spread(shares, m), labels[:m])
+        assert torch.equal(proportional_labels(shares, m), labels[:m])
         counts = torch.bincount(labels[:m], minlength=len(shares))
         assert ((counts - m * torch.tensor(shares)).abs() < 2).all()
 
@@ -74,8 +75,8 @@ def test_the_exact_model_of_a_class_is_that_of_its_components(process, dtype):
     for t in (process.t_min, 0.4 * process.horizon, process.horizon):
         batch = process.at(torch.full((9,), t, dtype=dtype), 2)
         for at in (process.at(t), batch):
-            for kind in KINDS:
-                got = model.given(labels).predict(x, at, kind)
+            for kind in PREDICTIONS:
+                got = model.condition_on(labels).predict(x, at, kind)
                 for label, truth in alone.items():
                     rows = labels == label
                     here = process.at(t) if at is not batch else process.at(batch.t[rows].reshape(-1), 2)
@@ -91,7 +92,7 @@ def test_the_posterior_of_a_class_is_that_of_bayes():
     model, at = ExactMixture(LAW, process, OWNER), process.at(0.3)
     x = LAW.sample(50, torch_generator(1))
     labels = torch.full((50,), 1)
-    want = math.log(0.5) + model.given(labels).log_prob(x, at) - model.log_prob(x, at)
+    want = math.log(0.5) + model.condition_on(labels).log_prob(x, at) - model.log_prob(x, at)
     torch.testing.assert_close(model.log_posterior(x, at)[:, 1], want, rtol=0, atol=1e-12)
     data = gmm(seed=0, n=200, modes=3)
     empirical = ExactEmpirical(data.train, process, data.labels)
@@ -105,11 +106,11 @@ def test_bayes_guidance_of_weight_1_is_the_exact_conditional_model(process):
     model = ExactMixture(LAW, process, OWNER)
     x = LAW.sample(20, torch_generator(2))
     guided = process.condition(model, lambda x, at: model.log_posterior(x, at)[:, 0], 1.0)
-    exact = model.given(torch.zeros(20, dtype=torch.int64))
+    exact = model.condition_on(torch.zeros(20, dtype=torch.int64))
     for t in (process.t_min, 0.3 * process.horizon, process.horizon):
         with torch.no_grad():  # as in the sampling loop
             y = process.sample(x, t, 3)
-            for kind in KINDS:
+            for kind in PREDICTIONS:
                 got, want = (m.predict(y, process.at(t), kind) for m in (guided, exact))
                 scale = want.abs().max()
                 torch.testing.assert_close(got / scale, want / scale, rtol=0, atol=1e-10)
@@ -156,10 +157,10 @@ def test_wrappers_pass_labels_on():
     exact = ExactMixture(LAW, process, OWNER)
     x, labels = LAW.sample(6, torch_generator(0)), torch.tensor([0, 1, 0, 1, -1, 0])
     at = process.at(0.4)
-    want = exact.given(labels).predict(x, at, "x0")
+    want = exact.condition_on(labels).predict(x, at, "x0")
     counted = Counted(exact)
     for wrapper in (Wrapper(exact), counted, Centred(exact, x), Wrapper(Counted(Wrapper(exact)))):
-        given = wrapper.given(labels)
+        given = wrapper.condition_on(labels)
         assert torch.equal(given.predict(x, at, "x0"), want)
         assert torch.equal(given.rows(torch.tensor([1, 4])).predict(x[[1, 4]], at, "x0"), want[[1, 4]])
         assert torch.equal(given.rows(slice(2, 5)).predict(x[2:5], at, "x0"), want[2:5])
@@ -173,9 +174,9 @@ def test_labels_that_do_not_fit_are_refused():
     process = ReferenceVP()
     x, at = LAW.sample(3, torch_generator(0)), process.at(0.4)
     with pytest.raises(DifrunError, match="knows no classes"):
-        ExactMixture(LAW, process).given(torch.zeros(3, dtype=torch.int64))
+        ExactMixture(LAW, process).condition_on(torch.zeros(3, dtype=torch.int64))
     with pytest.raises(DifrunError, match="knows no classes"):
-        Wrapper(NetworkModel(MLP((2,)), process, (2,))).given(torch.zeros(3, dtype=torch.int64))
+        Wrapper(NetworkModel(MLP((2,)), process, (2,))).condition_on(torch.zeros(3, dtype=torch.int64))
     model = ExactMixture(LAW, process, OWNER)
     for labels, match in (
         (torch.tensor([0, 1, 2]), "no class number 2"),
@@ -183,21 +184,21 @@ def test_labels_that_do_not_fit_are_refused():
         (torch.tensor([0.0, 1.0, 0.0]), "int64"),
     ):
         with pytest.raises(DifrunError, match=match):
-            model.given(labels)
+            model.condition_on(labels)
     with pytest.raises(DifrunError, match="the classes of 2 rows is asked about 3"):
-        model.given(torch.tensor([0, 1])).predict(x, at, "x0")
+        model.condition_on(torch.tensor([0, 1])).predict(x, at, "x0")
 
 
 def test_chunks_give_every_sample_its_class():
     """5 classes in chunks of 30, 7 and 100: the same samples to rounding, each in its own mode (20 widths apart)."""
     data = gmm(seed=0, n=100, modes=5, std=0.05)
-    model = ExactMixture(data.law, ReferenceVP(), data.law_labels)
-    labels = spread(data.shares, 100)
+    model = ExactMixture(data.distribution, ReferenceVP(), data.component_labels)
+    labels = proportional_labels(data.shares, 100)
     times = logsnr(model.process, 20)
     found = [generate(Heun(), model, 100, times, chunk=c, labels=labels).double() for c in (30, 7, 100)]
     for other in found[1:]:
         torch.testing.assert_close(other, found[0], rtol=0, atol=1e-5)
-    assert torch.equal(data.law.component(found[0]), labels)
+    assert torch.equal(data.distribution.component(found[0]), labels)
     with pytest.raises(DifrunError, match="100 samples need 100 labels"):
         generate(Heun(), model, 100, times, labels=labels[:50])
 
@@ -205,10 +206,10 @@ def test_chunks_give_every_sample_its_class():
 def test_the_prior_is_that_of_the_class():
     """Data with a gap of 200 at σ_T = 100, where all classes' moments put half of x_T wrong: with those of its class
     every sample's x_T has the mean of its class, to 5 standard errors of 2000, and so have the samples."""
-    law = GaussianMixture([0.5, 0.5], [[-100.0], [100.0]], [1.0, 4.0])
-    model = ExactMixture(law, ReferenceVE(), torch.tensor([0, 1]))
-    labels = spread((0.5, 0.5), 4000)
-    mean, var = model.given(labels).moments()
+    distribution = GaussianMixture([0.5, 0.5], [[-100.0], [100.0]], [1.0, 4.0])
+    model = ExactMixture(distribution, ReferenceVE(), torch.tensor([0, 1]))
+    labels = proportional_labels((0.5, 0.5), 4000)
+    mean, var = model.condition_on(labels).moments()
     assert mean[:, 0].tolist() == [-100.0, 100.0] * 2000
     assert var[:, 0].tolist() == [1.0, 4.0] * 2000
     drawn = generate(Heun(), model, 4000, logsnr(model.process, 40), labels=labels)
@@ -221,11 +222,13 @@ def test_the_prior_is_that_of_the_class():
 def test_the_adaptive_sampler_asks_some_rows_of_their_own_class():
     """Each sample ends where it ends alone, to 1e-9: rows that need more steps are asked with their own labels."""
     model = ExactMixture(LAW, ReferenceVP(), OWNER)
-    labels = spread((0.5, 0.5), 12)
+    labels = proportional_labels((0.5, 0.5), 12)
     x = model.process.prior((12, 2), mean=LAW.mean, var=LAW.var, generator=0, dtype=torch.float64)
     times = [model.process.horizon, model.process.t_min]
-    together = integrate(Adaptive(), model.given(labels), x, times)
-    alone = [integrate(Adaptive(), model.given(labels[i : i + 1]), x[i : i + 1], times) for i in range(12)]
+    together = integrate(Adaptive(), model.condition_on(labels), x, times)
+    alone = [
+        integrate(Adaptive(), model.condition_on(labels[i : i + 1]), x[i : i + 1], times) for i in range(12)
+    ]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-9)
     assert (OWNER[LAW.component(together)] == labels).double().mean() > 0.7
 
@@ -245,17 +248,17 @@ def test_the_likelihood_of_labelled_examples_is_that_of_their_classes():
         found = elbo(model, x, times=2, chunk=chunk)
         return found.diffusion + found.reconstruction
 
-    flow = log_likelihood(model.given(labels), x, steps=2, chunk=4, prior=flat).nats
+    flow = log_likelihood(model.condition_on(labels), x, steps=2, chunk=4, prior=flat).nats
     for label in (0, 1):
         alone = ExactMixture(LAW.part(label == OWNER), process)
         alone.mean, alone.var = model.mean, model.var  # of the frame
         own = labels == label
         want = log_likelihood(alone, x[own], steps=2, prior=flat).nats
         torch.testing.assert_close(flow[own], want, rtol=0, atol=1e-9)
-    first = parts(model.given(torch.ones_like(labels)))
+    first = parts(model.condition_on(torch.ones_like(labels)))
     torch.testing.assert_close(first, parts(alone), rtol=0, atol=1e-9)
-    whole = parts(model.given(labels))
-    torch.testing.assert_close(parts(model.given(labels), 5000), whole, rtol=0, atol=1e-9)
+    whole = parts(model.condition_on(labels))
+    torch.testing.assert_close(parts(model.condition_on(labels), 5000), whole, rtol=0, atol=1e-9)
     assert not torch.allclose(whole, first, rtol=0, atol=1e-3)
 
 
@@ -326,16 +329,17 @@ def test_a_network_learns_its_classes_and_their_mixture():
     trainer.finish()
     model = trainer.model
     times = pilot(model, 12)
-    labels = spread(data.shares, 200)
+    labels = proportional_labels(data.shares, 200)
     drawn = generate(Heun(), model, 200, times, labels=labels)
     assert torch.equal((drawn.sum(1) < 0).long(), labels)
     free = generate(Heun(), model, 200, times)
     assert abs(int((free.sum(1) < 0).sum()) - 100) < 5 * 50**0.5
-    assert typical(model, 4).labels.tolist() == [0, 1, 0, 1]
+    assert condition_on_class_shares(model, 4).labels.tolist() == [0, 1, 0, 1]
 
 
-def test_the_law_of_a_class_of_the_built_in_data():
-    """Labelled draws of rings lie on their own half-circle (5 noise widths), and `class_law` has their moments."""
+def test_the_distribution_of_a_class_of_the_built_in_data():
+    """Labelled draws of rings lie on their own half-circle (5 noise widths), and `class_distribution` has their
+    moments."""
     data = rings(seed=0, n=400)
     for name, centre, radius in (("upper", (0.6, 0.2), 1.4), ("lower", (-0.5, -1.0), 0.5)):
         label = data.class_number(name)
@@ -346,11 +350,11 @@ def test_the_law_of_a_class_of_the_built_in_data():
         ):
             away = (x - torch.tensor(centre)).norm(dim=1) - radius
             assert away.abs().max() < 5 * 0.02
-        law = data.class_law(label)
-        assert float(law.weights.sum()) == pytest.approx(1)
+        distribution = data.class_distribution(label)
+        assert float(distribution.weights.sum()) == pytest.approx(1)
         angle = torch.tensor(math.pi)
         height = (2 / angle) * radius * (1 if name == "upper" else -1) + centre[1]
-        assert float(law.mean[1]) == pytest.approx(float(height), abs=1e-6)
+        assert float(distribution.mean[1]) == pytest.approx(float(height), abs=1e-6)
     with pytest.raises(DifrunError, match=r"no class 'left'.*2 classes: upper, lower"):
         data.class_number("left")
     assert (data.class_number("1"), data.class_number(0)) == (1, 0)

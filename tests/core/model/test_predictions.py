@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from difrun.errors import DifrunError
-from difrun.model import KINDS, PARAMETERISATIONS, ExactMixture, NetworkModel, ScoreModel, conversion
+from difrun.model import PARAMETERISATIONS, PREDICTIONS, ExactMixture, NetworkModel, ScoreModel, conversion
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 
 
@@ -47,10 +47,10 @@ def test_every_kind_converts_to_every_other(name, t, data_std):
     x = at.alpha * X0 + at.sigma * NOISE
     truth = definitions(at, X0, NOISE, data_std)
     assert set(truth) == set(PARAMETERISATIONS)
-    for source, target in itertools.product(KINDS, KINDS):
+    for source, target in itertools.product(PREDICTIONS, PREDICTIONS):
         got = process.convert(truth[source], x, at, source, target)
         torch.testing.assert_close(got, truth[target], rtol=1e-9, atol=1e-9, msg=f"{source} to {target}")
-    for target in KINDS:
+    for target in PREDICTIONS:
         p, q = conversion(at, "edm", target, data_std)
         torch.testing.assert_close(p * x + q * truth["edm"], truth[target], rtol=1e-9, atol=1e-9, msg=target)
 
@@ -230,7 +230,7 @@ def test_regression_is_the_error_of_the_kind(kind, predicts, scaled):
     x = process.diffuse(X0, NOISE, at)
     examples = model.regression(x, X0, NOISE, at, kind)
     error = examples["gain"] * model.residual(examples, kind)
-    a, b = KINDS[kind](at)
+    a, b = PREDICTIONS[kind](at)
     truth = X0 if kind == "x0" else a * (X0 - process.centre_like(X0)) + b * NOISE
     torch.testing.assert_close(error, model.predict(x, at, kind) - truth, rtol=1e-6, atol=1e-6)
 
@@ -246,9 +246,9 @@ def test_regression_of_any_model_is_the_error_of_the_kind():
     model.process = process
     at = process.at(torch.tensor([0.3, 1.2], dtype=torch.float64), 2)
     x = process.diffuse(X0, NOISE, at)
-    for kind in KINDS:
+    for kind in PREDICTIONS:
         examples = model.regression(x, X0, NOISE, at, kind)
-        a, b = KINDS[kind](at)
+        a, b = PREDICTIONS[kind](at)
         truth = X0 if kind == "x0" else a * (X0 - process.centre_like(X0)) + b * NOISE
         torch.testing.assert_close(model.residual(examples, kind), model.predict(x, at, kind) - truth)
         assert examples["gain"] == 1

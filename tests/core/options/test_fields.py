@@ -13,7 +13,7 @@ from difrun.api import Component, option
 from difrun.builtin.options import RhoOptions
 from difrun.errors import ConfigError
 from difrun.options import Section, build, fields, record, variable
-from difrun.options.fields import Given
+from difrun.options.fields import GivenValue
 from difrun.text import quoted
 
 
@@ -39,11 +39,13 @@ PART = Section("process", "process.")
 
 
 def from_flag(name, text):
-    return build(Options, {name: Given(text, PART.flag(name), "flag")}, "process 'o'", PART)
+    return build(Options, {name: GivenValue(text, PART.flag(name), "flag")}, "process 'o'", PART)
 
 
 def from_file(name, value):
-    return build(Options, {name: Given(value, f"{PART.key(name)} in run.toml", "file")}, "process 'o'", PART)
+    return build(
+        Options, {name: GivenValue(value, f"{PART.key(name)} in run.toml", "file")}, "process 'o'", PART
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,7 +132,7 @@ def test_a_relative_path_is_made_absolute(in_folder):
 
 def test_unknown_options_get_a_suggestion_and_the_list():
     with pytest.raises(ConfigError) as error:
-        build(Options, {"t-min": Given(1, "process.t-min in run.toml", "file")}, "process 'o'", PART)
+        build(Options, {"t-min": GivenValue(1, "process.t-min in run.toml", "file")}, "process 'o'", PART)
     assert (
         "Unknown option process.t-min in run.toml: process 'o' has no 't-min'. Did you mean 't_min'?"
         in str(error.value)
@@ -140,8 +142,8 @@ def test_unknown_options_get_a_suggestion_and_the_list():
 
 def test_a_rule_across_options_is_a_user_error_that_names_them():
     given = {
-        "rate": Given("0.05", "--process.rate", "flag"),
-        "t_min": Given(0.5, "process.t_min in a.toml", "file"),
+        "rate": GivenValue("0.05", "--process.rate", "flag"),
+        "t_min": GivenValue(0.5, "process.t_min in a.toml", "file"),
     }
     with pytest.raises(ConfigError) as error:
         build(Options, given, "process 'o'")

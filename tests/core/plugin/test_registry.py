@@ -7,7 +7,7 @@ import pytest
 
 from difrun.errors import ConfigError, DifrunError
 from difrun.plugin import Registry, get_registry, refresh
-from difrun.plugin.registry import missing
+from difrun.plugin.registry import missing_capabilities
 
 GOOD = """
     from difrun.api import Component, hookimpl
@@ -213,8 +213,8 @@ def test_load_gives_the_target_and_names_the_distribution_when_it_fails(toy):
 
 
 def test_missing_is_what_is_required_and_not_provided():
-    assert missing({"gaussian", "sde"}, {"sde", "real"}) == ["gaussian"]
-    assert missing(set(), set()) == []
+    assert missing_capabilities({"gaussian", "sde"}, {"sde", "real"}) == ["gaussian"]
+    assert missing_capabilities(set(), set()) == []
 
 
 def test_compatible_names_fit_with_what_is_chosen(toy):

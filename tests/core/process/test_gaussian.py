@@ -51,7 +51,7 @@ def test_paths_of_scaled_brownian_motion():
 
 
 @pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE()], ids=["vp", "ve"])
-def test_bridge_is_the_conditional_of_the_joint_law(process):
+def test_bridge_is_the_conditional_of_the_joint_distribution(process):
     """Against conditioning the 2 x 2 Gaussian of (x_s, x_t) given x_0 on x_t."""
     s, t, x0, x_t = 0.3, 1.1, -0.7, 1.9
     mean, cov = (a.numpy() for a in moments_along(process, x0, [s, t]))
@@ -66,8 +66,8 @@ def test_bridge_is_the_conditional_of_the_joint_law(process):
     assert bridge_mean.item() == pytest.approx(mean[0] + gain * (x_t - mean[1]), rel=1e-12)
     assert bridge_var.item() == pytest.approx(cov[0, 0] - gain * cov[0, 1], rel=1e-12)
     batch = [process.at(torch.full((1,), time, dtype=torch.float64), 2) for time in (t, s)]
-    law = process.bridge(rows[:1], torch.full((1, 1), x0, dtype=torch.float64), *batch)
-    assert law.mean.item() == pytest.approx(bridge_mean.item(), rel=1e-12)
+    distribution = process.bridge(rows[:1], torch.full((1, 1), x0, dtype=torch.float64), *batch)
+    assert distribution.mean.item() == pytest.approx(bridge_mean.item(), rel=1e-12)
 
 
 def test_euler_maruyama_is_its_recursion():
@@ -119,7 +119,7 @@ def test_a_centre_shifts_everything_and_nothing_else():
 
 
 def test_prior_has_the_moments_of_the_noised_data():
-    """N(μ + α_T(m − μ), α_T² v + σ_T²), exactly; with v = 0 it is the law of x_T given x_0 = m."""
+    """N(μ + α_T(m − μ), α_T² v + σ_T²), exactly; with v = 0 it is the distribution of x_T given x_0 = m."""
     process = Centred()
     alpha2 = math.exp(-8)
 
@@ -205,8 +205,8 @@ def test_where_nothing_of_the_data_is_left():
     assert simulated[1, -1] == 0
     assert (simulated[1] - simulated[1, -1]).square().sum() == pytest.approx(1, rel=1e-12)
     one = torch.ones(1, 1, dtype=torch.float64)
-    law = process.bridge(5 * one, 3 * one, *process.instants([1.0, 0.7]))
-    assert (law.mean.item(), law.std) == pytest.approx((0.9, 0.7))
+    distribution = process.bridge(5 * one, 3 * one, *process.instants([1.0, 0.7]))
+    assert (distribution.mean.item(), distribution.std) == pytest.approx((0.9, 0.7))
 
 
 def test_misuse_is_an_error_in_words():

@@ -1,4 +1,4 @@
-"""Brownian noise: exact increments, their law, and convergence of every sample by itself."""
+"""Brownian noise: exact increments, their distribution, and convergence of every sample by itself."""
 
 import itertools
 
@@ -118,7 +118,7 @@ def test_ancestral_samples_converge_one_by_one(grid, process):
 
 
 @pytest.mark.parametrize("grid", [linear, quadratic, rho])
-def test_samples_have_the_law_of_those_with_fresh_noise(grid):
+def test_samples_have_the_distribution_of_those_with_fresh_noise(grid):
     """Means and variances of 4000 samples of either noise agree to 5 standard errors, on grids of every kind."""
     model = ExactMixture(two_gaussians(), ReferenceVP())
     times = grid(model.process, 30)

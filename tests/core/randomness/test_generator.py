@@ -16,20 +16,20 @@ P_VALUE = 1e-6
 """About 5 standard errors."""
 
 
-def draws(law, shape, first, n, dtype=torch.float32, times=3):
+def draws(distribution, shape, first, n, dtype=torch.float32, times=3):
     generator = Generator(11, first=first)
     like = torch.empty((n, *shape), dtype=dtype)
-    return [getattr(generator, law)(like) for _ in range(times)]
+    return [getattr(generator, distribution)(like) for _ in range(times)]
 
 
-@pytest.mark.parametrize("law", ["normal", "uniform"])
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_rows_are_bitwise_those_of_any_other_cut(law, shape):
+def test_rows_are_bitwise_those_of_any_other_cut(distribution, shape):
     n = 11
-    whole = draws(law, shape, 0, n)
+    whole = draws(distribution, shape, 0, n)
     for cuts in ([0, 1, 2, 7, 11], [0, 5, 11], [0, 10, 11]):
         for first, last in itertools.pairwise(cuts):
-            for part, full in zip(draws(law, shape, first, last - first), whole, strict=True):
+            for part, full in zip(draws(distribution, shape, first, last - first), whole, strict=True):
                 assert torch.equal(part, full[first:last])
 
 
@@ -53,7 +53,7 @@ def test_cuts_across_lanes_agree():
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_numbers_follow_their_laws_and_do_not_repeat(dtype):
+def test_numbers_follow_their_distributions_and_do_not_repeat(dtype):
     """Kolmogorov–Smirnov over 40 000 numbers from 20 lanes; correlations of draws and of lanes within 5/√n."""
     n = 20 * LANE_NUMBERS // 2
     first, second, _ = (x.double() for x in draws("normal", (2,), 0, n, dtype))

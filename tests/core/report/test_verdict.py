@@ -67,7 +67,9 @@ def test_what_is_known_exactly_is_judged_by_it():
     )
     near = {"value": 0.91231, "value_sd": 1e-5, "floor": 0.9124, "floor_sd": 1e-5, "exact": 0.91247}
     assert verdict({"e": near}) == "e is 0.9123, 16 standard errors below its exact value 0.9125."
-    assert any(line.startswith("exact: the number for the law itself") for line in legend({"energy": at}))
+    assert any(
+        line.startswith("exact: the number for the distribution itself") for line in legend({"energy": at})
+    )
     assert not any("exact" in line for line in legend({"energy": number(1, 1, 0.1)}))
 
 

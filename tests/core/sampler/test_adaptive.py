@@ -36,17 +36,19 @@ def gaussian_endpoint(model, x):
 
 @pytest.mark.parametrize("name", list(PROCESSES))
 @pytest.mark.parametrize("pair", list(PAIRS))
-@pytest.mark.parametrize("law", ["gaussian", "mixture"])
-def test_the_error_is_proportional_to_the_tolerance(law, pair, name):
+@pytest.mark.parametrize("distribution", ["gaussian", "mixture"])
+def test_the_error_is_proportional_to_the_tolerance(distribution, pair, name):
     """Over four decades: at most 15 times the tolerance, and as its first power, ±0.25.
 
     Against the closed form of the affine flow of one Gaussian, and against a solution to 1e-12 for two of them.
     """
     one = GaussianMixture([1.0], [[1.0, -0.5]], [[[0.2, 0.0], [0.0, 0.9]]])
-    model = ExactMixture(one if law == "gaussian" else two_gaussians(), PROCESSES[name])
+    model = ExactMixture(one if distribution == "gaussian" else two_gaussians(), PROCESSES[name])
     x = start(model)
     truth = (
-        gaussian_endpoint(model, x) if law == "gaussian" else probability_flow_endpoint(model, x, rtol=1e-12)
+        gaussian_endpoint(model, x)
+        if distribution == "gaussian"
+        else probability_flow_endpoint(model, x, rtol=1e-12)
     )
     errors = [
         (

@@ -76,8 +76,8 @@ def test_samples_have_the_mean_of_the_data_however_far_it_is():
         centre = (1.5, 1.5)
         t_min = 0.02
 
-    law = GaussianMixture([1.0], [[10.0, 10.0]], [0.01])
-    model = ExactMixture(law, Early())
+    distribution = GaussianMixture([1.0], [[10.0, 10.0]], [0.01])
+    model = ExactMixture(distribution, Early())
     x = generate(Heun(), model, 500, logsnr(model.process, 20), seed=0, dtype=torch.float64)
     spread = (0.01 + model.process.at(0.02).var / model.process.at(0.02).alpha ** 2) ** 0.5
     assert (x.mean(0) - 10).abs().max() < 5 * spread / 500**0.5

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.config.plan import Chosen
+from difrun.config.plan import ChosenComponent
 from difrun.data import GaussianMixture
 from difrun.grid import logsnr, rho
 from difrun.model import MLP, ExactEmpirical, ExactMixture, NetworkModel
@@ -74,10 +74,12 @@ def test_many_integrals_at_once_are_those_of_each():
 @pytest.mark.parametrize("t", [0.01, 0.7])
 def test_the_slope_in_the_gaussian_frame_is_the_derivative_of_the_flow(kind, mean, t):
     """q = −dy/dφ, each axis with its φ, by central differences along the flow; enter undoes leave; at both ends."""
-    law = GaussianMixture([0.3, 0.7], [[mean[0] - 1.4, mean[1]], [mean[0] + 0.6, mean[1]]], [0.2, 0.1])
-    assert law.mean.tolist() == pytest.approx(mean, abs=1e-12)
+    distribution = GaussianMixture(
+        [0.3, 0.7], [[mean[0] - 1.4, mean[1]], [mean[0] + 0.6, mean[1]]], [0.2, 0.1]
+    )
+    assert distribution.mean.tolist() == pytest.approx(mean, abs=1e-12)
     process = ReferenceVP()
-    model = ExactMixture(law, process)
+    model = ExactMixture(distribution, process)
     frame = kind(model)
     at = process.at(t)
     x = noise(model, 16)
@@ -102,8 +104,8 @@ def test_exponential_of_order_one_is_ddim():
 
 def test_adams_is_exact_on_the_gaussian_of_its_frame():
     """Data N(m, σ_d² I): the slope vanishes, and one step from T to t_min is exact to rounding."""
-    law = GaussianMixture([1.0], [[3.0, -1.0]], [0.49])
-    model = ExactMixture(law, ReferenceVE())
+    distribution = GaussianMixture([1.0], [[3.0, -1.0]], [0.49])
+    model = ExactMixture(distribution, ReferenceVE())
     process, x = model.process, noise(model)
     start, end = process.at(process.horizon), process.at(process.t_min)
     frame = GaussianFrame(model)
@@ -144,7 +146,7 @@ def test_principal_axes_are_taken_where_the_data_are_not_round():
 
 
 def test_principal_axes_of_images_are_those_of_their_pixels():
-    """A law of four coordinates and the same as 2 x 2 images: the same samples, in float32 to 1e-5."""
+    """A distribution of four coordinates and the same as 2 x 2 images: the same samples, in float32 to 1e-5."""
     data = torch.randn(50, 4, generator=torch.Generator().manual_seed(0)) * torch.tensor([2.0, 1.0, 0.3, 0.1])
     flat, images = (ExactEmpirical(part, ReferenceVP()) for part in (data, data.reshape(50, 2, 2)))
     x = flat.process.prior((8, 4), mean=flat.mean, var=flat.var, generator=1)
@@ -194,10 +196,10 @@ def test_principal_axes_pay_where_the_data_are_long_and_thin():
     rows = torch.cat([torch.stack([along, torch.full((12,), side)], 1) for side in (0.25, -0.25)])
     cos, sin = math.cos(0.5), math.sin(0.5)
     means = rows @ torch.tensor([[cos, sin], [-sin, cos]])
-    law = GaussianMixture(torch.full((24,), 1 / 24), means, torch.full((24,), 0.07**2))
+    distribution = GaussianMixture(torch.full((24,), 1 / 24), means, torch.full((24,), 0.07**2))
     errors = []
-    for cov in (law.cov, None):
-        model = ExactMixture(law, ReferenceVE())
+    for cov in (distribution.cov, None):
+        model = ExactMixture(distribution, ReferenceVE())
         model.cov = cov
         x = noise(model, 256, seed=5)
         truth = integrate(Adams(), model, x, pilot(model, 300))
@@ -207,8 +209,8 @@ def test_principal_axes_pay_where_the_data_are_long_and_thin():
 
 def test_the_pilot_puts_steps_where_trajectories_bend():
     """Two far blobs of width 0.05: the densest steps lie between the noise of the distance and that of the width."""
-    law = GaussianMixture([0.5, 0.5], [[2.0, 2.0], [-2.0, -2.0]], [0.0025, 0.0025])
-    model = ExactMixture(law, ReferenceVE())
+    distribution = GaussianMixture([0.5, 0.5], [[2.0, 2.0], [-2.0, -2.0]], [0.0025, 0.0025])
+    model = ExactMixture(distribution, ReferenceVE())
     times = pilot(model, 40)
     noise_levels = np.array([at.sigma / at.alpha for at in model.process.instants(times)])
     widths = -np.diff(np.log(noise_levels))
@@ -292,5 +294,5 @@ def test_the_pilot_is_run_again_when_the_weights_change():
 def test_a_fitted_grid_gets_the_model_and_any_other_its_process(name, alone):
     model = ExactMixture(ring(), ReferenceVE())
     entry = get_registry().get("grid", name)
-    times = grid_times(Chosen("grid", entry, entry.component.options()), model, 9)
+    times = grid_times(ChosenComponent("grid", entry, entry.component.options()), model, 9)
     assert times == alone(model if alone is pilot else model.process, 9)

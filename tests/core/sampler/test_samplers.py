@@ -1,4 +1,4 @@
-"""The core's samplers: closed forms, measured orders, exact laws of affine steps."""
+"""The core's samplers: closed forms, measured orders, exact distributions of affine steps."""
 
 from functools import cache
 
@@ -114,7 +114,8 @@ def test_one_heun_step_is_the_trapezoidal_rule(name):
 
 @pytest.mark.parametrize("name", list(PROCESSES))
 def test_a_single_example_is_reached_exactly(name):
-    """For data that are one point, ε̂ is right everywhere: Euler is exact in one step, ancestral has the exact law."""
+    """For data that are one point, ε̂ is right everywhere: Euler is exact in one step, ancestral has the exact
+    distribution."""
     process = PROCESSES[name]
     point = torch.tensor([[0.7, -1.1]], dtype=torch.float64)
     model = ExactEmpirical(point, process)
@@ -170,7 +171,7 @@ def test_ancestral_sampling_has_weak_order_one(name):
     ids=lambda sampler: type(sampler).__name__,
 )
 def test_a_horizon_at_which_the_signal_underflows(sampler, grid):
-    """α = e^−2000 is 0 in float64: no step divides by it, and one point is still reached with the exact law.
+    """α = e^−2000 is 0 in float64: no step divides by it, and one point is still reached with the exact distribution.
 
     Deterministic samplers end at μ_s + σ_s ε̂, ancestral sampling within 6 σ of it.
     """

@@ -74,14 +74,14 @@ FAULTS = {
     "sampler:rough": {"converges_at_its_declared_order"},
     "sampler:secretive": {
         "converges_at_its_declared_order",
-        "draws_from_the_law_of_the_data",
+        "draws_from_the_distribution_of_the_data",
         "evaluates_the_model_as_often_as_declared",
     },
     "sampler:greedy": {"evaluates_the_model_as_often_as_declared"},
     "sampler:secretlyrandom": {"draws_random_numbers_only_if_stochastic", "converges_at_its_declared_order"},
     "sampler:silent": {"draws_random_numbers_only_if_stochastic"},
     "sampler:global": {"repeats_itself", "gives_samples_that_do_not_depend_on_their_chunk", "takes_images"},
-    "sampler:quiet": {"draws_from_the_law_of_the_data", "converges_at_its_declared_order"},
+    "sampler:quiet": {"draws_from_the_distribution_of_the_data", "converges_at_its_declared_order"},
     "sampler:oncpu": {"runs_where_its_tensors_are"},
     "sampler:other-default": {"has_the_same_defaults_in_both_places"},
     "sampler:catch-all": {"takes_exactly_its_options", "has_the_same_defaults_in_both_places"},
@@ -155,14 +155,14 @@ def test_wrong_processes_are_found(site):
     assert {"moments_obey_the_sde", "fields_of_an_instant_agree"} & seen["process:nogradient"]
     assert seen["process:wrongbridge"] == {"bridges_belong_to_the_marginals"}
     assert {"log_snr_strictly_decreases", "moments_obey_the_sde"} <= seen["process:growing"]
-    assert "paths_have_the_joint_law" in seen["process:sharednoise"]
+    assert "paths_have_the_joint_distribution" in seen["process:sharednoise"]
     assert "samples_follow_the_marginals" not in seen["process:sharednoise"]
     assert "marginals_start_at_the_data" in seen["process:late"]
     assert seen["process:widedensity"] == {"density_is_that_of_the_noised_data"}
     assert {"bounds_the_likelihood_without_a_gap", "samples_follow_the_marginals"} <= seen[
         "process:louddiffuse"
     ]
-    assert {"has_the_likelihood_of_the_law", "time_at_inverts_the_log_snr"} <= seen["process:tardy"]
+    assert {"has_the_likelihood_of_the_distribution", "time_at_inverts_the_log_snr"} <= seen["process:tardy"]
     assert seen["process:doubled"] == {"time_at_answers_in_kind"}
     assert seen["process:misread"] == {"means_the_same_by_every_parameterisation"}
 
@@ -174,7 +174,7 @@ DISCRETE_FAULTS = {
     "loud": {"draws_follow_the_kernel"},
     "scattered": {"joint_paths_follow_the_kernels"},
     "warm": {"prior_is_the_noised_data"},
-    "drifting": {"one_law_is_stationary"},
+    "drifting": {"one_distribution_is_stationary"},
     "hasty": {"rates_are_the_derivative_of_the_kernel"},
     "global": {"draws_by_its_generator_alone"},
     "tensorsonly": {"gives_numpy_for_numpy"},
@@ -184,7 +184,7 @@ DISCRETE_FAULTS = {
 DISCRETE_AT_LEAST = {
     "bare": "names_a_small_system",
     "twice": "names_a_small_system",
-    "leaky": "kernels_are_laws",
+    "leaky": "kernels_are_distributions",
     "aging": "kernels_compose",
     "inplace": "draws_by_its_generator_alone",
 }

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from difrun.loss import Regression, TimeLaw
+from difrun.loss import Regression, TimeDistribution
 from difrun.model import NetworkModel
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.training import Trainer
@@ -137,7 +137,7 @@ def test_gradient_is_that_of_the_mean_loss(weighted):
 
 
 @attrs.frozen
-class At(TimeLaw):
+class At(TimeDistribution):
     """One time."""
 
     t: float

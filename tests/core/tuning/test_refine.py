@@ -14,7 +14,7 @@ from difrun.sampler.gaussian_frame import GaussianFrame, PrincipalFrame
 from difrun.testing import ReferenceVE, ReferenceVP
 from difrun.tuning import pilot
 from difrun.tuning.pilot import COORDINATES, REFINED, STEPS, _fewer, _solved
-from difrun.tuning.refine import Known
+from difrun.tuning.refine import ReferenceTrajectories
 
 CLOCKS = torch.linspace(-1.5, -0.1, 81, dtype=torch.float64)
 PLACES = torch.tensor([0.0, 21.3, 47.8, 80.0], dtype=torch.float64)
@@ -51,7 +51,7 @@ def test_slopes_and_their_integrals_are_known_between_the_places(frame):
 
     at = axes(CLOCKS)
     slopes = (at.exp() * (2 * at).sin())[:, None]
-    known = Known(frame, CLOCKS, slopes, torch.zeros(81, 1, dtype=torch.float64))
+    known = ReferenceTrajectories(frame, CLOCKS, slopes, torch.zeros(81, 1, dtype=torch.float64))
     there = axes(known.between(CLOCKS, PLACES))
     torch.testing.assert_close(known.between(CLOCKS, PLACES), NODES, rtol=1e-12, atol=1e-12)
     for found, exact in (
@@ -61,10 +61,10 @@ def test_slopes_and_their_integrals_are_known_between_the_places(frame):
         torch.testing.assert_close(found[:, 0], exact, rtol=1e-8, atol=1e-8)
 
 
-def miss(rate: float, gain: float = 0.0) -> Known:
+def miss(rate: float, gain: float = 0.0) -> ReferenceTrajectories:
     """y = e^{a φ}, a = `rate`, one trajectory and coordinate, where errors grow as e^{g φ}, g = `gain`."""
     slopes = (rate * (rate * CLOCKS).exp())[:, None, None]
-    return Known(isotropic(), CLOCKS, slopes, (gain * (CLOCKS[-1] - CLOCKS))[:, None])
+    return ReferenceTrajectories(isotropic(), CLOCKS, slopes, (gain * (CLOCKS[-1] - CLOCKS))[:, None])
 
 
 @pytest.mark.parametrize("corrected", [False, True])
@@ -119,11 +119,11 @@ def test_refined_places_err_least():
             assert known.error(moved, 2, True) > least
 
 
-def gain(law, process, steps):
+def gain(distribution, process, steps):
     """Root mean square distance on the refined grid over that on the plain one; 4096 trajectories against 400 steps,
     which are right to 1e-8.
     """
-    model = ExactMixture(law, process)
+    model = ExactMixture(distribution, process)
     x = process.prior((4096, 2), mean=model.mean, var=model.var, generator=3, dtype=torch.float64)
     exact = integrate(Adams(), model, x, pilot(model, 400))
     ends = (integrate(Adams(), model, x, pilot(model, steps, sampler)) for sampler in (Adams(), None))
@@ -191,11 +191,11 @@ def test_slopes_of_many_coordinates_are_projected(monkeypatch):
     ratio = _fewer(values).square().sum() / values.square().sum()
     assert float(ratio) == pytest.approx(1, abs=5 / math.sqrt(32 * COORDINATES))
     random = torch.Generator().manual_seed(0)
-    law = GaussianMixture([0.25] * 4, 0.2 * torch.randn(4, 300, generator=random), [0.01] * 4)
+    distribution = GaussianMixture([0.25] * 4, 0.2 * torch.randn(4, 300, generator=random), [0.01] * 4)
     grids = []
     for kept in (COORDINATES, 300):
         monkeypatch.setattr(importlib.import_module("difrun.tuning.pilot"), "COORDINATES", kept)
-        model = ExactMixture(law, ReferenceVE())
+        model = ExactMixture(distribution, ReferenceVE())
         grids.append(torch.tensor(pilot(model, 20, Adams())))
         assert _solved(model).slopes.shape == (STEPS + 1, 64, kept)
     assert 20 in REFINED

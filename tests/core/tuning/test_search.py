@@ -8,7 +8,7 @@ import torch
 from difrun.model import ExactMixture
 from difrun.testing import ReferenceVE, two_gaussians
 from difrun.tuning import pilot
-from difrun.tuning.tune import Solver, fine
+from difrun.tuning.tune import Solver, fine_solution
 
 TUNE = importlib.import_module("difrun.tuning.tune")  # `difrun.tuning.tune` is the function
 
@@ -27,7 +27,7 @@ class Poisoned(Solver):
 def test_a_search_that_loses_its_way_keeps_the_best_that_it_met():
     """The grid is finite and better than the pilot's, and the search ends early but tells that it is done."""
     model = ExactMixture(two_gaussians(), ReferenceVE())
-    noise, truth = fine(model, 32, 3)
+    noise, truth = fine_solution(model, 32, 3)
     solver, told = Poisoned(model, pilot(model, 6)), []
     before = Solver.loss(solver, solver.run(noise), truth).item()
     solver.evaluations = 0
@@ -43,7 +43,7 @@ def test_a_search_that_loses_its_way_keeps_the_best_that_it_met():
 def test_weights_are_searched_by_how_trajectories_respond_and_the_grid_alone_is_not(monkeypatch):
     """Residuals of as many trajectories as weights, in the plane; half their square is the loss of these."""
     model = ExactMixture(two_gaussians(), ReferenceVE())
-    noise, truth = fine(model, 80, 3)
+    noise, truth = fine_solution(model, 80, 3)
     solver, given = Solver(model, pilot(model, 5)), []
 
     def noted(parameters, loss, iterations, told, residuals):

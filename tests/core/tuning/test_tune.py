@@ -12,12 +12,12 @@ from difrun.builtin.options import TUNABLE
 from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.grid import cosine, linear
-from difrun.model import MLP, ExactMixture, NetworkModel, spread
+from difrun.model import MLP, ExactMixture, NetworkModel, proportional_labels
 from difrun.randomness import seed_of
 from difrun.sampler import Adams, integrate
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 from difrun.tuning import Tuning, pilot, tune
-from difrun.tuning.tune import Solver, carried, fine
+from difrun.tuning.tune import Solver, carried, fine_solution
 from difrun.tuning.tuned import Tuned, tuned
 
 TUNE = importlib.import_module("difrun.tuning.tune")  # `difrun.tuning.tune` is the function
@@ -37,7 +37,7 @@ def square() -> GaussianMixture:
 def test_the_differentiable_sampler_is_adams(process):
     """On the pilot grid, with the weights of adams and with free ones that have not moved, to 1e-10."""
     model = ExactMixture(two_gaussians(), process)
-    noise, _ = fine(model, 8, 0)
+    noise, _ = fine_solution(model, 8, 0)
     solver = Solver(model, pilot(model, 8))
     expected = integrate(Adams(), model, noise, pilot(model, 8))
     with torch.no_grad():
@@ -52,7 +52,7 @@ def test_changed_weights_are_used_as_they_were_searched(process):
     """Any grid and any changes, on data with principal axes: the search, `carried` and `tuned` carry noise alike."""
     model = ExactMixture(two_gaussians(), process)
     assert model.principal is not None
-    noise, _ = fine(model, 8, 0)
+    noise, _ = fine_solution(model, 8, 0)
     solver, generator = Solver(model, pilot(model, 6)), torch.Generator().manual_seed(0)
     solver.free_weights()
     # σ_d and the deviations along the two axes, from the covariance
@@ -78,21 +78,23 @@ def test_labelled_data_are_searched_with_their_classes():
     """A few trajectories that tell how weights act are of the classes that all of them have."""
     model = ExactMixture(two_gaussians(), ReferenceVE(), torch.tensor([0, 1]))
     model.shares = (0.3, 0.7)
-    noise, _ = fine(model, 40, 0)
+    noise, _ = fine_solution(model, 40, 0)
     solver = Solver(model, pilot(model, 4))
-    labelled = integrate(Adams(), model.given(spread(model.shares, 40)), noise, pilot(model, 4))
+    labelled = integrate(
+        Adams(), model.condition_on(proportional_labels(model.shares, 40)), noise, pilot(model, 4)
+    )
     with torch.no_grad():
         torch.testing.assert_close(solver.run(noise), labelled, rtol=1e-8, atol=1e-10)
         torch.testing.assert_close(solver.run(noise[:8]), labelled[:8], rtol=1e-8, atol=1e-10)
     assert tune(model, 4, iterations=10, trajectories=32, free_weights=True).error < 1
 
 
-@pytest.mark.parametrize("law", [square(), two_gaussians()], ids=["round", "long"])
+@pytest.mark.parametrize("distribution", [square(), two_gaussians()], ids=["round", "long"])
 @pytest.mark.parametrize("process", [ReferenceVP(), MovedVP()])
-def test_the_gradient_is_that_of_finite_differences(process, law):
+def test_the_gradient_is_that_of_finite_differences(process, distribution):
     """In every increment of the grid and every weight, on round data and on long ones, to 1e-5 of the largest."""
-    model = ExactMixture(law, process)
-    noise, truth = fine(model, 16, 0)
+    model = ExactMixture(distribution, process)
+    noise, truth = fine_solution(model, 16, 0)
     solver = Solver(model, pilot(model, 5))
     solver.free_weights()
     loss = solver.loss(solver.run(noise), truth)
@@ -126,8 +128,8 @@ def test_a_tuned_grid_gains_and_free_weights_gain_more():
     assert grid.median < grid.median_before / 3
     assert free.median < grid.median / 2
     assert free.error < grid.error < grid.before
-    learnt, _ = fine(model, 512, seed_of(0, "tune"))
-    noise, truth = fine(model, 1024, seed_of(0, "tune", "held out"))
+    learnt, _ = fine_solution(model, 512, seed_of(0, "tune"))
+    noise, truth = fine_solution(model, 1024, seed_of(0, "tune", "held out"))
     assert not torch.isin(noise[:, 0], learnt[:, 0]).any()
     radius = float(truth.square().sum(1).mean().sqrt())
     assert 2.6 < radius < 3
@@ -172,14 +174,14 @@ def test_what_is_nearest_on_other_trajectories_is_kept(monkeypatch):
     bad = [linear(model.process, 5), cosine(model.process, 5)]
     found = [(times, None) for times in (bad[0], good, bad[1], bad[0])]
     errors = []
-    noise, truth = fine(model, 256, 5)
+    noise, truth = fine_solution(model, 256, 5)
     for times, _ in found:
         errors.append(float((carried(model, noise, times, None) - truth).norm(dim=1).clamp(max=0.1).mean()))
     assert min(errors[0], errors[2]) > 2 * errors[1]
 
     def recorded(model, n, seed):
         asked.append((n, seed))
-        return fine(model, n, seed)
+        return fine_solution(model, n, seed)
 
     monkeypatch.setattr(TUNE, "fine", recorded)
     monkeypatch.setattr(TUNE, "_searched", lambda *given: found)
@@ -210,7 +212,7 @@ def test_tuning_is_repeatable_and_leaves_the_weights_of_the_network_alone():
 def test_sampler_and_grid_use_what_was_tuned_and_refuse_what_was_not():
     model = ExactMixture(square(), ReferenceVP())
     tuning = tune(model, 5, iterations=10, trajectories=32, free_weights=True)
-    noise, _ = fine(model, 8, 7)
+    noise, _ = fine_solution(model, 8, 7)
     model.tunings = {5: tuning}
     assert tuned(model, 5) == tuning.times
     expected = carried(model, noise, tuning.times, tuning.changes)

@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from difrun.cli.commands.tune import Counts
+from difrun.cli.commands.tune import StepCounts
 from difrun.cli.flags import every_flag, named_by_flags
 from difrun.cli.output import table
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.run_folder import QUIET, WHERE, work
 from difrun.config.selection import find
 from difrun.config.settings import Settings
 from difrun.errors import ConfigError, DifrunError
-from difrun.options.fields import Given
-from difrun.plugin.registry import Registry, flat, get_registry
-from difrun.report.verdict import short
+from difrun.options.fields import GivenValue
+from difrun.plugin.registry import Registry, flattened, get_registry
+from difrun.report.verdict import short_names
 
 if TYPE_CHECKING:
-    from difrun.runs.compare.results import Comparison, Row
+    from difrun.runs.compare.results import Comparison, ComparisonRow
 
 OF_A_MODEL = ("process", "dataset", "model")
 
@@ -71,12 +71,13 @@ class CompareCommand(PlanCommand):
         named = named_by_flags(params, OF_A_MODEL).named
         if "exact" not in registry.compatible("model", find(registry, named)):
             return Settings()
-        return Settings({"model": Given("exact", "the default of 'difrun compare'", "file")})
+        return Settings({"model": GivenValue("exact", "the default of 'difrun compare'", "file")})
 
     def chosen_note(self, ctx: click.Context, kind: str) -> str:
         choice, named = ctx.meta["difrun.choice"], ctx.meta.get("difrun.named", {})
         if kind == "metric" and kind not in named and choice.entries.get(kind):
-            return f"  [default: the first of {', '.join(entry.label for entry in flat({kind: choice.entries[kind]}))}]"
+            labels = [entry.label for entry in flattened({kind: choice.entries[kind]})]
+            return f"  [default: the first of {', '.join(labels)}]"
         return super().chosen_note(ctx, kind)
 
     def make_context(
@@ -99,7 +100,7 @@ class CompareCommand(PlanCommand):
 
 
 def _compare(
-    request: Request,
+    request: CommandRequest,
     runs: tuple[str, ...],
     sampler: tuple[str, ...] | None,
     steps: tuple[int, ...],
@@ -137,17 +138,24 @@ def _compare(
             device=request.only_given("", "device", plan.device),
             threads=request.only_given("", "threads", plan.threads),
         )
-    click.echo(told(found))
+    click.echo(comparison_text(found))
     if all(row.failed for row in found.rows):
         raise DifrunError(f"No sampler gave samples. The reasons are in {found.path / 'compare.csv'}.")
 
 
-def told(found: "Comparison") -> str:
+def comparison_text(found: "Comparison") -> str:
     """The table of a comparison, what it says in words, and where it is."""
     several = len({row.run for row in found.rows}) > 1
     names, exact = found.names(), any(row.exact or row.exact_note for row in found.rows)
     moved = any(row.exact and row.exact.other_mode is not None for row in found.rows)
-    heads = ["run"] * several + ["sampler", "grid", "steps", "evaluations", "seconds", *short(names).values()]
+    heads = ["run"] * several + [
+        "sampler",
+        "grid",
+        "steps",
+        "evaluations",
+        "seconds",
+        *short_names(names).values(),
+    ]
     heads += ["from exact", "median"] * exact + ["other mode"] * moved
     left = 2 + several
     rows = [tuple(heads)]
@@ -227,7 +235,7 @@ def _number(number: Any, key: str) -> str:
     return f"{number[key]:.3g}" + (f" ± {spread:.1g}" if spread is not None else "")
 
 
-def _place(row: "Row", several: bool) -> str:
+def _place(row: "ComparisonRow", several: bool) -> str:
     return f"{row.sampler} on {row.grid}, {row.steps} steps" + (f", {row.run}" if several else "")
 
 
@@ -245,7 +253,7 @@ def _command(kinds: tuple[str, ...]) -> CompareCommand:
             ),
             click.Option(
                 ["--steps"],
-                type=Counts(),
+                type=StepCounts(),
                 default="5,10,20,50",
                 show_default=True,
                 metavar="N[,N...]",

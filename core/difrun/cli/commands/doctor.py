@@ -32,7 +32,7 @@ VOCABULARY = {
     "classes",
     "labels",
     "context",
-    "law",
+    "distribution",
     "data",
     "fitted",
     "sampler",

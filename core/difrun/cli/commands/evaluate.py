@@ -4,14 +4,14 @@ from pathlib import Path
 
 import click
 
-from difrun.cli.likelihood import LIKELIHOOD, asked, likelihood_table
+from difrun.cli.likelihood import LIKELIHOOD, likelihood_flags, likelihood_table
 from difrun.cli.output import metrics_table
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 
 
 def _evaluate(
-    request: Request,
+    request: CommandRequest,
     folder: str,
     samples: str | None,
     quiet: bool,
@@ -19,7 +19,7 @@ def _evaluate(
     **likelihood_options: int | None,
 ) -> None:
     plan = request.plan
-    of_likelihood = asked(likelihood, likelihood_options)
+    of_likelihood = likelihood_flags(likelihood, likelihood_options)
     # Options of a metric that the user sets ask for new metrics as much as a name does.
     named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
     chosen, n = plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)

@@ -2,11 +2,11 @@
 
 import click
 
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 
 
-def _report(request: Request, folder: str, quiet: bool) -> None:
+def _report(request: CommandRequest, folder: str, quiet: bool) -> None:
     with work(quiet, "No new report was written.") as listener:
         path = reopened(request, folder, listener).report()
     click.echo(f"Report: {path}")

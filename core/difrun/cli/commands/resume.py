@@ -2,12 +2,12 @@
 
 import click
 
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, show_results
 
 
-def _resume(request: Request, folder: str, quiet: bool, finish: bool) -> None:
+def _resume(request: CommandRequest, folder: str, quiet: bool, finish: bool) -> None:
     listener = Listener(quiet)
     with listener.signals(), listener.refusing_first():
         running = reopened(request, folder, listener)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from difrun.api import KINDS
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import QUIET, show_results
 from difrun.plugin.registry import get_registry
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     pass
 
 
-def _run(request: Request, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
+def _run(request: CommandRequest, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
     listener = Listener(quiet)
     with listener.signals():
         from difrun.runs import start
@@ -33,7 +33,7 @@ def _run(request: Request, out: str | None, config: str | None, quiet: bool, for
     show_results(running)
 
 
-def _keeps_examples(request: Request, config: str | None) -> Path | None:
+def _keeps_examples(request: CommandRequest, config: str | None) -> Path | None:
     """The run folder in which --config lies, if it keeps the examples that the plan asks for.
 
     Other options of the dataset, or another seed, make other examples.
@@ -47,7 +47,7 @@ def _keeps_examples(request: Request, config: str | None) -> Path | None:
     return None if others else folder
 
 
-def _tell(request: Request, listener: Listener) -> None:
+def _tell(request: CommandRequest, listener: Listener) -> None:
     """What the plan has to say, and where loggers that fail say so later."""
     plan = request.plan
     get_registry().report = listener.note

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import click
 
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 
 
-def _sample(request: Request, folder: str, out: str | None, quiet: bool, force: bool) -> None:
+def _sample(request: CommandRequest, folder: str, out: str | None, quiet: bool, force: bool) -> None:
     plan = request.plan
     with work(quiet, "No samples were written.") as listener:
         if ("", "seed") not in request.given:

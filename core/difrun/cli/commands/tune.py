@@ -7,14 +7,14 @@ import click
 
 from difrun.builtin.options import TUNABLE
 from difrun.cli.output import table
-from difrun.cli.plan_command import PlanCommand, Request
+from difrun.cli.plan_command import CommandRequest, PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 from difrun.config.run_options import MOST_STEPS
 from difrun.text import quoted
 
 
-class Counts(click.ParamType):
+class StepCounts(click.ParamType):
     """Numbers of steps within some bounds, separated by commas, each once."""
 
     name = "counts"
@@ -43,7 +43,7 @@ class Counts(click.ParamType):
 
 
 def _tune(
-    request: Request,
+    request: CommandRequest,
     folder: str,
     steps: tuple[int, ...],
     coefficients: bool,
@@ -87,7 +87,7 @@ tune = PlanCommand(
         FOLDER,
         click.Option(
             ["--steps"],
-            type=Counts(TUNABLE, ": one step has no grid to tune, and beyond there is nothing to gain"),
+            type=StepCounts(TUNABLE, ": one step has no grid to tune, and beyond there is nothing to gain"),
             default="6",
             show_default=True,
             metavar="N[,N...]",

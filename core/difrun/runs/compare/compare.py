@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from difrun.analysis.reference import Endpoint, Modes, distance, endpoint, modes, radius
-from difrun.config.plan import Chosen, Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.errors import ConfigError, DifrunError, Interrupted
 from difrun.listener import Listener
@@ -19,8 +19,8 @@ from difrun.model.wrappers import Counted
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import Generator, seed_of
 from difrun.runs.build import grid_times
-from difrun.runs.compare.results import Comparison, Row, place
-from difrun.runs.compare.subject import Subject, named_apart, pairs
+from difrun.runs.compare.results import Comparison, ComparisonRow, output_folder
+from difrun.runs.compare.subject import ComparedModel, sampler_grid_pairs, with_distinct_names
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
@@ -37,8 +37,8 @@ def compare(
     samplers: Sequence[str] | None = None,
     steps: Sequence[int] = STEPS,
     grids: Sequence[str] | None = None,
-    metrics: Sequence[str | Chosen] | None = None,
-    guidance: Sequence[Chosen] | None = None,
+    metrics: Sequence[str | ChosenComponent] | None = None,
+    guidance: Sequence[ChosenComponent] | None = None,
     label: str | None = None,
     n: int | None = None,
     seed: int | None = None,
@@ -70,7 +70,7 @@ def compare(
     if not runs:
         raise ConfigError("There is nothing to compare: name a run, or give the plan of an exact model.")
     around = None if guidance is None else tuple(guidance)
-    subjects = named_apart([Subject.of(run, listener, device, threads, around) for run in runs])
+    subjects = with_distinct_names([ComparedModel.of(run, listener, device, threads, around) for run in runs])
     first = subjects[0].plan
     n, seed = first.sample.n if n is None else n, first.seed if seed is None else seed
     if n < 2:
@@ -84,7 +84,9 @@ def compare(
         if label is not None:
             subject.plan = attrs.evolve(subject.plan, sample=attrs.evolve(subject.plan.sample, label=label))
         sampling.labels_of(subject.model, subject.parts.dataset, subject.plan.sample.label, 1)
-        subject.pairs = pairs(get_registry(), subject, samplers, grids, notes, several=len(subjects) > 1)
+        subject.pairs = sampler_grid_pairs(
+            get_registry(), subject, samplers, grids, notes, several=len(subjects) > 1
+        )
     rows = sum(len(subject.pairs) for subject in subjects) * len(counts)
     if not rows:
         raise ConfigError("\n".join(["There is nothing to compare.", *notes]))
@@ -96,7 +98,7 @@ def compare(
         "asked": rows,
         "runs": {subject.name: subject.facts() for subject in subjects},
     }
-    found = Comparison(place(out, force), facts, notes)
+    found = Comparison(output_folder(out, force), facts, notes)
     progress = _Progress(listener, found, rows // len(counts) * sum(counts))
     try:
         for subject in subjects:
@@ -120,7 +122,9 @@ def compare(
     return found
 
 
-def _rows(subject: Subject, counts: Sequence[int], exact: bool, progress: "_Progress") -> Iterator[Row]:
+def _rows(
+    subject: ComparedModel, counts: Sequence[int], exact: bool, progress: "_Progress"
+) -> Iterator[ComparisonRow]:
     """The rows, one after the other."""
     count = subject.plan.threads
     with threads(count if isinstance(count, int) else None):
@@ -136,12 +140,12 @@ def _rows(subject: Subject, counts: Sequence[int], exact: bool, progress: "_Prog
                 }
                 progress.begin()
                 try:
-                    with faults.told(plan):
+                    with faults.blame_plugin(plan):
                         row = _row(subject, where, sampler, grid, reference, progress)
                 except (Interrupted, ConfigError):
                     raise
                 except DifrunError as error:
-                    row = Row(**where, problem=str(error))
+                    row = ComparisonRow(**where, problem=str(error))
                 progress.end(steps)
                 if row.metrics and not said:
                     shape = (subject.n, *subject.parts.dataset.shape)
@@ -151,13 +155,13 @@ def _rows(subject: Subject, counts: Sequence[int], exact: bool, progress: "_Prog
 
 
 def _row(
-    subject: Subject,
+    subject: ComparedModel,
     where: dict[str, Any],
-    sampler: Chosen,
-    grid: Chosen,
+    sampler: ChosenComponent,
+    grid: ChosenComponent,
     reference: "_Reference | None",
     progress: "_Progress",
-) -> Row:
+) -> ComparisonRow:
     steps, chunk = where["steps"], subject.plan.sample.chunk
     dataset, label = subject.parts.dataset, subject.plan.sample.label
     labels = sampling.labels_of(subject.model, dataset, label, subject.n)
@@ -196,7 +200,7 @@ def _row(
             problems.append(f"metric {metric.name}: {error}")
     told: dict[str, Any] = {} if reference is None else reference.told(samples, method)
     evaluations = round(counted.examples / subject.n, 1)
-    return Row(
+    return ComparisonRow(
         **where,
         evaluations=int(evaluations) if evaluations.is_integer() else evaluations,
         seconds=round(seconds, 4),
@@ -209,12 +213,12 @@ def _row(
 class _Reference:
     """The endpoints of the first samples of a subject, solved when they are first needed."""
 
-    def __init__(self, subject: Subject, progress: "_Progress"):
+    def __init__(self, subject: ComparedModel, progress: "_Progress"):
         self.subject, self.progress = subject, progress
         dataset = subject.parts.dataset
         self.n = min(subject.n, ENDPOINTS)
         self.radius = radius(dataset.var)
-        self.modes: Modes | None = modes(dataset.law)
+        self.modes: Modes | None = modes(dataset.distribution)
         self.why = ""
         self._end: Endpoint | None = None
         if not {"gaussian", "ode"} <= subject.plan.process.entry.component.provides:
@@ -248,7 +252,7 @@ class _Reference:
         label = subject.plan.sample.label
         labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
         if labels is not None:
-            model = model.given(labels.to(subject.device))
+            model = model.condition_on(labels.to(subject.device))
         mean, var = model.moments()
         noise = model.process.prior(
             (self.n, *model.shape),
@@ -269,7 +273,7 @@ class _Progress:
     def __init__(self, listener: Listener, found: Comparison, total: int):
         self.listener, self.found, self.total = listener, found, total
         self.done = 0
-        self.warm: Subject | None = None
+        self.warm: ComparedModel | None = None
         self.solved = False
         """Whether endpoints have been solved, which is told once."""
 

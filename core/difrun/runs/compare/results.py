@@ -23,7 +23,7 @@ FILES = ("compare.csv", "compare.json", "compare.png")
 
 
 @attrs.frozen(kw_only=True)
-class Row:
+class ComparisonRow:
     """One sampler on one grid of so many steps, for one run.
 
     evaluations: of the network per sample, counted; seconds: of sampling alone, all samples. Both None where sampling
@@ -88,7 +88,7 @@ class Comparison:
     path: Path
     facts: dict[str, Any] = attrs.field(factory=dict)
     notes: list[str] = attrs.field(factory=list)
-    rows: list[Row] = attrs.field(factory=list)
+    rows: list[ComparisonRow] = attrs.field(factory=list)
 
     def __repr__(self) -> str:
         return f"<Comparison {self.path}: {len(self.rows)} rows>"
@@ -118,7 +118,7 @@ class Comparison:
     def best(self) -> list[str]:
         """Sentences: which row comes to the floor of a metric with the fewest evaluations, or which comes nearest."""
         told: dict[str, list[str]] = {}
-        names = verdict.short(self.names())
+        names = verdict.short_names(self.names())
         for name, short in names.items():
             rows = [row for row in self.rows if name in row.metrics and not row.failed]
             good = [row for row in rows if verdict.at_floor(row.metrics[name])]
@@ -165,7 +165,7 @@ class Comparison:
         from difrun import draw
 
         panels = []
-        for name, short in verdict.short(self.names()).items():
+        for name, short in verdict.short_names(self.names()).items():
             of = [row for row in self.rows if name in row.metrics]
             number = of[0].metrics[name]
             numbers = self.floors(name).values()
@@ -196,19 +196,19 @@ class Comparison:
         return draw.save(draw.quality(panels), self.path / "compare.png")
 
     def _curves(
-        self, rows: list[Row], number: Any
+        self, rows: list[ComparisonRow], number: Any
     ) -> dict[tuple[str, ...], list[tuple[float, float, float]]]:
         curves: dict[tuple[str, ...], list[tuple[float, float, float]]] = {}
         for row in rows:
             curves.setdefault(row.key, []).append((row.evaluations or 0.0, *number(row)))
         return curves
 
-    def _told(self, row: Row) -> str:
+    def _told(self, row: ComparisonRow) -> str:
         several = len({other.run for other in self.rows}) > 1
         return f"{row.sampler} on {row.grid}" + (f" of {row.run}" if several else "")
 
 
-def place(out: Path | str | None, force: bool) -> Path:
+def output_folder(out: Path | str | None, force: bool) -> Path:
     """The folder for the results. Raises DifrunError when it holds others, or cannot be made."""
     try:
         if out is not None:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import torch
 
-from difrun.config.plan import Chosen, Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.config.selection import lookup, refusal
 from difrun.config.settings import section_of
@@ -15,8 +15,8 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
 from difrun.options.fields import build as options
-from difrun.plugin.registry import Registered, Registry, get_registry, unmet
-from difrun.runs.build import Parts, build, guided
+from difrun.plugin.registry import Registered, Registry, get_registry, unmet_requirements
+from difrun.runs.build import Components, build, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.device import choose_device
 from difrun.runs.run import Run
@@ -29,18 +29,18 @@ ALWAYS = ("adams", "heun")
 
 
 @attrs.define(eq=False)
-class Subject:
+class ComparedModel:
     """A model to be sampled: of a run, or exact. It is what `evaluation` needs of a run."""
 
     name: str
     plan: Plan
-    parts: Parts
+    parts: Components
     model: Any
     device: torch.device
     listener: Listener
     path: Path | None = None
-    pairs: list[tuple[Chosen, Chosen]] = attrs.field(factory=list)
-    metrics: tuple[Chosen, ...] = ()
+    pairs: list[tuple[ChosenComponent, ChosenComponent]] = attrs.field(factory=list)
+    metrics: tuple[ChosenComponent, ...] = ()
     n: int = 0
     floors: dict[str, evaluation.Numbers] = attrs.field(factory=dict)
 
@@ -51,8 +51,8 @@ class Subject:
         listener: Listener,
         device: str | None,
         count: Threads,
-        guidance: tuple[Chosen, ...] | None = None,
-    ) -> "Subject":
+        guidance: tuple[ChosenComponent, ...] | None = None,
+    ) -> "ComparedModel":
         """guidance: in the place of that of the run; None: the run's own."""
         if isinstance(run, Plan):
             return cls._exact(attrs.evolve(run, threads=count or run.threads), listener, device)
@@ -67,14 +67,14 @@ class Subject:
         return cls(run.path.name, plan, run.parts, model, run.device, listener, run.path)
 
     @classmethod
-    def _exact(cls, plan: Plan, listener: Listener, device: str | None) -> "Subject":
+    def _exact(cls, plan: Plan, listener: Listener, device: str | None) -> "ComparedModel":
         if plan.loss is not None:
             raise ConfigError(
                 f"model '{plan.model.name}' has to be trained first: 'difrun run', then 'difrun compare RUN'. Without "
                 "a run, name a model that needs no training: difrun compare --dataset gmm --model exact."
             )
         place = choose_device(device or plan.device)
-        with faults.told(plan):
+        with faults.blame_plugin(plan):
             parts = build(plan, place)
             context = Context(
                 parts.dataset,
@@ -88,11 +88,11 @@ class Subject:
             model = guided(parts.model, plan.guidance, context)
         return cls(f"{plan.process.name}-{parts.dataset.name}", plan, parts, model, place, listener)
 
-    def take(self, n: int, seed: int, metrics: Sequence[Chosen]) -> None:
+    def take(self, n: int, seed: int, metrics: Sequence[ChosenComponent]) -> None:
         """What is asked of every row. Raises ConfigError for a metric that does not fit."""
         self.n, self.plan, self.metrics = n, attrs.evolve(self.plan, seed=seed), tuple(metrics)
         for metric in self.metrics:
-            for entry, token in unmet(get_registry(), self.entries(metric=metric.entry)):
+            for entry, token in unmet_requirements(get_registry(), self.entries(metric=metric.entry)):
                 raise ConfigError(refusal(get_registry(), self.entries(metric=metric.entry), entry, token))
 
     def facts(self) -> dict[str, Any]:
@@ -119,21 +119,21 @@ class Subject:
         kept["guidance"] = tuple(chosen.entry for chosen in plan.guidance)
         return kept | others
 
-    def chosen(self, kind: str, name: str | Chosen) -> Chosen:
+    def chosen(self, kind: str, name: str | ChosenComponent) -> ChosenComponent:
         """A component by name: with the options of the run where it is the run's own, else with its defaults."""
-        if isinstance(name, Chosen):
+        if isinstance(name, ChosenComponent):
             return name
         entry = lookup(get_registry(), kind, name)
         own = self.plan.metrics if kind == "metric" else (getattr(self.plan, kind),)
         for chosen in own:
             if chosen.entry == entry:
                 return chosen
-        return Chosen(
+        return ChosenComponent(
             kind, entry, options(entry.component.options, {}, str(entry), section_of(kind, entry.label))
         )
 
 
-def named_apart(subjects: list[Subject]) -> list[Subject]:
+def with_distinct_names(subjects: list[ComparedModel]) -> list[ComparedModel]:
     """Two runs in folders of the same name are called by their paths. Raises ConfigError for a run named twice."""
     seen = [subject.path.resolve() for subject in subjects if subject.path]
     for index, path in enumerate(seen):
@@ -146,14 +146,14 @@ def named_apart(subjects: list[Subject]) -> list[Subject]:
     return subjects
 
 
-def pairs(
+def sampler_grid_pairs(
     registry: Registry,
-    subject: Subject,
+    subject: ComparedModel,
     samplers: Sequence[str] | None,
     grids: Sequence[str] | None,
     notes: list[str],
     several: bool,
-) -> list[tuple[Chosen, Chosen]]:
+) -> list[tuple[ChosenComponent, ChosenComponent]]:
     """The samplers with their grids; what cannot work goes into the notes.
 
     Raises ConfigError for an unknown name, and for the one sampler (on the one grid) that the user names and that
@@ -168,7 +168,7 @@ def pairs(
     for sampler in by_name:
         for grid in by_grid or [_grid_of(registry, subject, sampler)]:
             chosen = subject.entries(sampler=sampler.entry, grid=grid.entry)
-            problems = unmet(registry, chosen)
+            problems = unmet_requirements(registry, chosen)
             if not problems:
                 found.append((sampler, grid))
                 continue
@@ -179,7 +179,9 @@ def pairs(
     return found
 
 
-def _named(registry: Registry, subject: Subject, kind: str, names: Sequence[str] | None) -> list[Chosen]:
+def _named(
+    registry: Registry, subject: ComparedModel, kind: str, names: Sequence[str] | None
+) -> list[ChosenComponent]:
     """The components that names stand for; by default the run's own sampler and `ALWAYS`, and no grid."""
     if isinstance(names, str):
         names = [names]
@@ -204,7 +206,7 @@ def _is_tuned(entry: Registered) -> bool:
     return "tuned" in entry.component.provides | entry.component.requires
 
 
-def _grid_of(registry: Registry, subject: Subject, sampler: Chosen) -> Chosen:
+def _grid_of(registry: Registry, subject: ComparedModel, sampler: ChosenComponent) -> ChosenComponent:
     """The grid that a sampler prefers, else the run's own if it fits, else the first that does."""
     own = subject.plan.grid
     if sampler.entry == subject.plan.sampler.entry:

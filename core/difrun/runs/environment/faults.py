@@ -12,7 +12,7 @@ from difrun.plugin.registry import Registered
 
 
 @contextmanager
-def told(plan: Plan) -> Iterator[None]:
+def blame_plugin(plan: Plan) -> Iterator[None]:
     """Turn what a component of a plugin raises by mistake into a DifrunError that names it, caused by the error."""
     try:
         yield

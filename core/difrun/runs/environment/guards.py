@@ -11,24 +11,24 @@ from difrun.runs.folder import lock
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def computing(method: Method) -> Method:
+def with_run_environment(method: Method) -> Method:
     """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
         count = self.plan.threads
-        with threads(count if isinstance(count, int) else None), faults.told(self.plan):
+        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan):
             return method(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]
 
 
-def at_work(method: Method) -> Method:
+def exclusive(method: Method) -> Method:
     """`computing`, for what writes into the run folder: refused while another process works on it."""
 
     @functools.wraps(method)
     def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
-        with lock.held(self.path):
-            return computing(method)(self, *args, **kwargs)
+        with lock.hold_lock(self.path):
+            return with_run_environment(method)(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

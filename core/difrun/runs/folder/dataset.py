@@ -5,19 +5,19 @@ from pathlib import Path
 
 import attrs
 
-from difrun.config.plan import Chosen
+from difrun.config.plan import ChosenComponent
 from difrun.config.selection import lookup
 from difrun.data.dataset import Dataset, Origin, Scaling
 from difrun.errors import DifrunError
-from difrun.options.fields import Given, build
+from difrun.options.fields import GivenValue, build
 from difrun.plugin.registry import get_registry
-from difrun.runs.build import made
+from difrun.runs.build import instantiate
 from difrun.runs.folder.layout import Folder
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.text import listed
 
 
-def keep(folder: Folder, dataset: Dataset) -> None:
+def save(folder: Folder, dataset: Dataset) -> None:
     """Write data.safetensors if the examples come from outside: a user's file, or another run, may move or change.
 
     Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless it has an
@@ -42,8 +42,8 @@ def keep(folder: Folder, dataset: Dataset) -> None:
     write_tensors(folder.data, tensors, names)
 
 
-def kept(folder: Folder) -> Dataset | None:
-    """The dataset that `keep` wrote, None if it wrote none; what is known of its law comes from its origin.
+def load(folder: Folder) -> Dataset | None:
+    """The dataset that `keep` wrote, None if it wrote none; what is known of its distribution comes from its origin.
 
     Raises DifrunError when the file is damaged, and when the origin's plugin is not installed.
     """
@@ -72,7 +72,7 @@ def kept(folder: Folder) -> Dataset | None:
         raise DifrunError(
             f"{folder.data} does not hold the examples of a run: {error} is missing or wrong."
         ) from error
-    return dataset if origin is None else _with_law(dataset, origin, folder.data)
+    return dataset if origin is None else _with_distribution(dataset, origin, folder.data)
 
 
 def check(folder: Folder, dataset: Dataset) -> None:
@@ -87,19 +87,19 @@ def check(folder: Folder, dataset: Dataset) -> None:
         )
 
 
-def _with_law(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
+def _with_distribution(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
     entry = lookup(get_registry(), "dataset", origin.name)
-    given = {name: Given(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
-    first = made(
-        Chosen("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
+    given = {name: GivenValue(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
+    first = instantiate(
+        ChosenComponent("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
     )
-    known = ["fresh", "law", "log_density", "entropy"]
+    known = ["fresh", "distribution", "log_density", "entropy"]
     if dataset.classes == first.classes:
-        known += ["fresh_labelled", "law_labels"]
+        known += ["fresh_labelled", "component_labels"]
     return attrs.evolve(dataset, **{name: getattr(first, name) for name in known})
 
 
-def told(dataset: Dataset) -> str:
+def describe(dataset: Dataset) -> str:
     """What was read of examples that come from outside, in a sentence; empty for those that the dataset draws."""
     if dataset.fresh is not None:
         return ""

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.config.plan import Chosen, Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.errors import DifrunError, no_run
 from difrun.plugin.registry import Registry
 from difrun.storage import atomic
@@ -199,7 +199,7 @@ class Folder:
         return path
 
 
-def _word_for(dataset: Chosen) -> str:
+def _word_for(dataset: ChosenComponent) -> str:
     """What stands for the data in the name of a folder: the component, or the stem of the user's file."""
     path = getattr(dataset.options, "path", None)
     stem = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") if isinstance(path, Path) else ""

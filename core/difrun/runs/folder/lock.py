@@ -21,7 +21,7 @@ _ours: dict[Path, int] = {}  # lock -> the thread of this process that holds it
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
+def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a run folder. Raises DifrunError, naming the holder, when another process or thread has it.
 
     Whoever holds it may ask again: it is given back where it was taken first.

@@ -10,7 +10,7 @@ from difrun.analysis.signal import Signal
 from difrun.report import html
 from difrun.report.html import Picture, ReportContext
 from difrun.report.verdict import verdict
-from difrun.runs.folder.dataset import told
+from difrun.runs.folder.dataset import describe
 from difrun.runs.stages import likelihood
 from difrun.text import quoted
 from difrun.training.trainer import Trainer
@@ -19,10 +19,10 @@ from difrun.training.trainer import Trainer
 def write_report(run: Any, pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
     """Write html.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
     plan, signal, dataset = run.plan, run.signal, run.parts.dataset
-    own = told(dataset)
+    own = describe(dataset)
     content = run.facts
     process = plan.process.entry
-    rows, notes = likelihood.told(content.get("likelihood"))
+    rows, notes = likelihood.report_rows(content.get("likelihood"))
     context = ReportContext(
         title=f"{process.name} on {dataset.name}",
         summary=list(

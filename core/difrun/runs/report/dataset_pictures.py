@@ -15,14 +15,19 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
-from difrun.runs.build import Parts, grid_times, made
+from difrun.runs.build import Components, grid_times, instantiate
 from difrun.runs.environment.faults import culprit, where
 from difrun.runs.stages.sampling import labels_of, read_labels
 from difrun.sampler.integrate import integrate
 
 
 def scene_of(
-    plan: Plan, parts: Parts, model: Any, samples: Tensor, device: torch.device, labels: Tensor | None = None
+    plan: Plan,
+    parts: Components,
+    model: Any,
+    samples: Tensor,
+    device: torch.device,
+    labels: Tensor | None = None,
 ) -> Scene:
     """What the dataset's own pictures are made of. labels: of the samples, where they have any."""
     return Scene(
@@ -30,25 +35,27 @@ def scene_of(
         process=parts.process,
         samples=samples,
         labels=labels,
-        sampled=lambda n: sampled(plan, parts, model, device, n),
+        sampled=lambda n: reverse_frames(plan, parts, model, device, n),
         seed=plan.seed,
     )
 
 
-def sampled(plan: Plan, parts: Parts, model: Any, device: torch.device, n: int) -> tuple[list[float], Tensor]:
+def reverse_frames(
+    plan: Plan, parts: Components, model: Any, device: torch.device, n: int
+) -> tuple[list[float], Tensor]:
     """Times of the run's own grid and frames (steps + 1, n, ...) of its sampler, from the prior."""
-    sampler = made(plan.sampler)
+    sampler = instantiate(plan.sampler)
     times = grid_times(plan.grid, model, plan.sample.steps, sampler)
     return list(times), trajectory(plan, parts, model, device, sampler, times, n)
 
 
 def trajectory(
-    plan: Plan, parts: Parts, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
+    plan: Plan, parts: Components, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
 ) -> Tensor:
     """Frames (steps + 1, n, ...) of a sampler from the prior."""
     labels = labels_of(model, parts.dataset, plan.sample.label, n)
     if labels is not None:
-        model = model.given(labels.to(device))
+        model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     shape = (n, *parts.dataset.shape)
     mean, var = model.moments()
@@ -58,17 +65,17 @@ def trajectory(
     return torch.stack(frames)
 
 
-class Own:
+class DatasetPictures:
     """The pictures that a dataset brings (`difrun.data.pictured`). One that fails is left out, and told."""
 
     def __init__(self, run: Any, left_out: list[str]):
         self.run, self.left_out = run, left_out
         self.drawings: list[Drawing] = []
         with self._guarded("the pictures of the dataset are"):
-            pictures = declared(run.plan, run.parts)
+            pictures = declared_pictures(run.plan, run.parts)
             if pictures is not None:
                 scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
-                self.drawings = distinct(pictures(scene))
+                self.drawings = with_distinct_stems(pictures(scene))
         self._waiting = list(self.drawings)
 
     def _labels(self) -> Tensor | None:
@@ -106,7 +113,7 @@ class Own:
             self.run.listener.note(self.left_out[-1])
 
 
-def distinct(drawings: Iterable[Drawing]) -> list[Drawing]:
+def with_distinct_stems(drawings: Iterable[Drawing]) -> list[Drawing]:
     """The drawings as a list. Raises DifrunError when two have one stem."""
     found: dict[str, Drawing] = {}
     for drawing in drawings:
@@ -116,7 +123,7 @@ def distinct(drawings: Iterable[Drawing]) -> list[Drawing]:
     return list(found.values())
 
 
-def declared(plan: Plan, parts: Parts) -> Callable[[Scene], Iterable[Drawing]] | None:
+def declared_pictures(plan: Plan, parts: Components) -> Callable[[Scene], Iterable[Drawing]] | None:
     """What draws the dataset: declared by the component that made it, or by the one that its couples are of."""
     origin = parts.dataset.origin
     entry = plan.dataset.entry if origin is None else lookup(get_registry(), "dataset", origin.name)

@@ -12,7 +12,7 @@ from difrun import draw
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
-from difrun.runs.report.dataset_pictures import Own, sampled, trajectory
+from difrun.runs.report.dataset_pictures import DatasetPictures, reverse_frames, trajectory
 from difrun.sampler.fixed_step import Heun
 
 POINTS = 1000
@@ -21,7 +21,7 @@ LINES = 60
 PANELS = 6
 
 
-Vector = tuple[str, str, str, Callable[[], Any]]
+VectorPicture = tuple[str, str, str, Callable[[], Any]]
 """Title, caption, alternative text, and what draws the picture."""
 
 
@@ -32,7 +32,7 @@ def draw_all(run: Any, *, redraw: bool = True, left_out: list[str] | None = None
     left_out: gets a sentence on each picture of the dataset's own that failed.
     """
     pictures = []
-    own = Own(run, [] if left_out is None else left_out)
+    own = DatasetPictures(run, [] if left_out is None else left_out)
     replaced = {drawing.stem for drawing in own.drawings}
     for name, make in _drawings(run):
         if name in replaced or (own.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
@@ -49,7 +49,7 @@ def draw_all(run: Any, *, redraw: bool = True, left_out: list[str] | None = None
     return pictures + own.draw(redraw)
 
 
-def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], Vector]]]:
+def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
     vectors = Vectors(run)
     yield "samples", vectors.samples
     if isinstance(vectors.process, GaussianProcess):
@@ -86,7 +86,7 @@ class Vectors:
         """Whether there is one score at every point: not where a model of classes never saw an example without one."""
         return self.run.parts.model.knows_any
 
-    def samples(self) -> Vector:
+    def samples(self) -> VectorPicture:
         def drawn() -> Any:
             return draw.data_and_samples(
                 self._shown(self.dataset.train[: 5 * POINTS]),
@@ -98,7 +98,7 @@ class Vectors:
         caption = "Training examples and samples of the model, under the same limits."
         return "Data and samples", caption, "", drawn
 
-    def forward(self) -> Vector:
+    def forward(self) -> VectorPicture:
         def drawn() -> Any:
             times, path = self._forward_path(FRAMES)
             return draw.forward_animation(self._shown_path(path), times, columns=self.columns)
@@ -111,11 +111,11 @@ class Vectors:
             drawn,
         )
 
-    def reverse(self) -> Vector:
+    def reverse(self) -> VectorPicture:
         plan = self.run.plan
 
         def drawn() -> Any:
-            times, path = sampled(self.run.plan, self.run.parts, self.run.model, self.device, POINTS)
+            times, path = reverse_frames(self.run.plan, self.run.parts, self.run.model, self.device, POINTS)
             data = self._shown(self.data)
             return draw.reverse_animation(self._shown_path(path), times, data=data, columns=self.columns)
 
@@ -124,7 +124,7 @@ class Vectors:
         )
         return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", drawn
 
-    def density(self) -> Vector:
+    def density(self) -> VectorPicture:
         def drawn() -> Any:
             points, shape, extent = self._lattice(120)
             times = self._times(PANELS if self.size == 2 else 80)
@@ -134,7 +134,7 @@ class Vectors:
         caption = "The density p_t of the noised training examples, exact at every point."
         return "Density over time", caption, "Maps of the density at increasing times.", drawn
 
-    def score(self) -> Vector:
+    def score(self) -> VectorPicture:
         def drawn() -> Any:
             times = self._times(PANELS)
             coarse, _, _ = self._lattice(15, inside=True) if self.size == 2 else self._lattice(200)
@@ -167,7 +167,7 @@ class Vectors:
             )
         return "Score field", caption, "Arrows of the score at increasing times.", drawn
 
-    def flow(self) -> Vector:
+    def flow(self) -> VectorPicture:
         def drawn() -> Any:
             run = self.run
             paths = trajectory(
@@ -179,7 +179,7 @@ class Vectors:
         caption = f"Trajectories of the probability-flow ODE from {LINES} draws of the prior."
         return "Probability flow", caption, "Lines from noise to samples.", drawn
 
-    def paths(self) -> Vector:
+    def paths(self) -> VectorPicture:
         def drawn() -> Any:
             # Equal steps as well: in log-SNR alone the last would be a straight line through most of the time.
             even = np.linspace(0, self.process.horizon, 121)
@@ -191,7 +191,7 @@ class Vectors:
 
         return "Paths", "Paths of the forward process and histograms at both ends.", "", drawn
 
-    def loss(self) -> Vector:
+    def loss(self) -> VectorPicture:
         caption = "The training loss, and its moving average."
         return "Loss", caption, "", lambda: draw.loss_curve(*self.run.trainer.history)
 
@@ -229,10 +229,10 @@ class Vectors:
 
     def _density_1d(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """The true density of one-dimensional data, where it is known."""
-        law = self.dataset.law
-        if law is None or self.size != 1:
+        distribution = self.dataset.distribution
+        if distribution is None or self.size != 1:
             return None
-        return lambda x: law.log_prob(torch.as_tensor(x)[:, None].double()).exp().numpy()
+        return lambda x: distribution.log_prob(torch.as_tensor(x)[:, None].double()).exp().numpy()
 
     def _shown(self, x: Tensor) -> np.ndarray:
         """Examples as vectors, in the user's units."""

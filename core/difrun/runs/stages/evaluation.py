@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.config.plan import Chosen
+from difrun.config.plan import ChosenComponent
 from difrun.config.settings import section_of
 from difrun.data.dataset import Dataset
 from difrun.data.files import read
@@ -19,7 +19,7 @@ from difrun.errors import DifrunError
 from difrun.metric.base import comparable, compared, measure, reading
 from difrun.options.fields import values
 from difrun.randomness.generator import seed_of
-from difrun.runs.build import speaking_for
+from difrun.runs.build import naming_component
 from difrun.runs.stages import sampling
 from difrun.storage import atomic
 from difrun.text import listed
@@ -32,7 +32,7 @@ STANDARDISED = "standardised, each coordinate scaled to mean 0 and variance 1 ov
 def measure_all(
     run: Any,
     samples: Tensor,
-    metrics: Sequence[Chosen],
+    metrics: Sequence[ChosenComponent],
     of: str,
     *,
     strict: bool,
@@ -55,7 +55,7 @@ def measure_all(
     for chosen in metrics:
         try:
             known = None if floors is None else floors.get(chosen.name)
-            numbers = one(run, samples, chosen, of, known, labels)
+            numbers = evaluate_metric(run, samples, chosen, of, known, labels)
         except DifrunError as error:
             if strict:
                 raise
@@ -68,10 +68,10 @@ def measure_all(
     return found
 
 
-def one(
+def evaluate_metric(
     run: Any,
     samples: Tensor,
-    chosen: Chosen,
+    chosen: ChosenComponent,
     of: str,
     floors: Numbers | None = None,
     labels: Tensor | None = None,
@@ -85,14 +85,14 @@ def one(
             "model that was trained with their labels (--train.label-dropout below 1), or a class of an exact model "
             "(--label)."
         )
-    with speaking_for(chosen.entry):
+    with naming_component(chosen.entry):
         numbers = measure(
             metric,
             samples,
             dataset,
             seed=seed_of(run.plan.seed, "metrics"),
             floors=floors,
-            law="law" in chosen.entry.component.provides,
+            distribution="distribution" in chosen.entry.component.provides,
             data="data" in chosen.entry.component.provides,
             labels=labels if of_classes else None,
             **values(chosen.options),
@@ -114,7 +114,9 @@ def one(
     return told
 
 
-def suited(run: Any, metrics: Sequence[Chosen], labels: Tensor | None) -> tuple[Chosen, ...]:
+def suited_metrics(
+    run: Any, metrics: Sequence[ChosenComponent], labels: Tensor | None
+) -> tuple[ChosenComponent, ...]:
     """The metrics without those of classes where the samples have no labels (n,); that is told, not done in silence.
 
     So is that samples of a single class are compared with data of all, as every other metric does.
@@ -137,7 +139,7 @@ def suited(run: Any, metrics: Sequence[Chosen], labels: Tensor | None) -> tuple[
     return tuple(metrics)
 
 
-def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
+def enough_samples(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
     """The first n of the run's own samples (None: all), their labels, and the file that they are in.
 
     Where the run has fewer, n are drawn, of which its own are the first, into a file named after them; or read from
@@ -156,16 +158,18 @@ def enough(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None,
     return sampling.read(run, path), sampling.read_labels(dataset, path, n), path
 
 
-def of_run(run: Any, metrics: Sequence[Chosen], n: int | None, *, strict: bool, added: bool) -> Numbers:
+def evaluate_run(
+    run: Any, metrics: Sequence[ChosenComponent], n: int | None, *, strict: bool, added: bool
+) -> Numbers:
     """Metrics of the run's samples, the first n or all, as `measure_all` gives them; written to metrics.json.
 
     added: whether they were asked for beside the run's own, so that what the file holds stays; else those that do not
     suit the samples are left out (`suited`).
     """
     own, facts = run.drawn()
-    samples, labels, source = enough(run, own, n)
+    samples, labels, source = enough_samples(run, own, n)
     if not added:
-        metrics = suited(run, metrics, labels)
+        metrics = suited_metrics(run, metrics, labels)
     run.listener.stage("evaluate")
     found = measure_all(run, samples, metrics, source.name, strict=strict, labels=labels)
     if n is not None:
@@ -175,19 +179,19 @@ def of_run(run: Any, metrics: Sequence[Chosen], n: int | None, *, strict: bool, 
     return found
 
 
-def complete(run: Any) -> bool:
+def is_complete(run: Any) -> bool:
     """Whether metrics.json is there and holds every metric of the run."""
     found = {name.split(".")[0] for name in run.metrics}
     wanted = [chosen for chosen in run.plan.metrics if run.model.shares or not _of_classes(chosen)]
     return run.folder.metrics.is_file() and all(chosen.entry.name in found for chosen in wanted)
 
 
-def _of_classes(metric: Chosen) -> bool:
+def _of_classes(metric: ChosenComponent) -> bool:
     return "labels" in metric.entry.component.provides
 
 
-def of_file(
-    run: Any, path: Path, metrics: Sequence[Chosen], n: int | None, named: bool = True
+def evaluate_file(
+    run: Any, path: Path, metrics: Sequence[ChosenComponent], n: int | None, named: bool = True
 ) -> tuple[Numbers, Path]:
     """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to.
 
@@ -196,7 +200,7 @@ def of_file(
     samples = samples_of(path, run.parts.dataset, n)
     labels = sampling.read_labels(run.parts.dataset, path, len(samples))
     if not named:
-        metrics = suited(run, metrics, labels)
+        metrics = suited_metrics(run, metrics, labels)
     run.listener.stage("evaluate")
     found = measure_all(run, samples, metrics, path.name, strict=True, labels=labels)
     say_how_many(run, samples)

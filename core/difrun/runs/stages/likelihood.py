@@ -1,4 +1,4 @@
-"""The likelihood of a run's model on held-out examples, beside what is known of their law."""
+"""The likelihood of a run's model on held-out examples, beside what is known of their distribution."""
 
 import json
 import math
@@ -31,17 +31,20 @@ CHECKED = 200
 ROWS = {
     "nll": ("−log p, probability flow", "of what deterministic samplers draw; lower is better"),
     "nll_bound": ("−log p, bound (ELBO)", "of what stochastic samplers draw: at most this"),
-    "entropy": ("entropy of the law", "the mean of −log p under the law itself, which no model can beat"),
-    "gap": ("gap, probability flow", "how much the model loses: the divergence KL(law ‖ model)"),
+    "entropy": (
+        "entropy of the distribution",
+        "the mean of −log p under the distribution itself, which no model can beat",
+    ),
+    "gap": ("gap, probability flow", "how much the model loses: the divergence KL(distribution ‖ model)"),
     "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by stochastic samplers"),
     "gap_train": ("gap on training examples", "below the gap by more than its error: learnt by heart"),
-    "gap_noise": ("gap of the noised law", "what even the exact model loses, as it ends at t_min"),
+    "gap_noise": ("gap of the noised distribution", "what even the exact model loses, as it ends at t_min"),
 }
 """Quantity -> its name and what it means."""
 
 
 @attrs.frozen
-class Request:
+class LikelihoodRequest:
     """How the likelihood is measured: see `difrun.analysis.log_likelihood` and `difrun.analysis.elbo`.
 
     n: held-out examples, drawn at random; None takes 1000, or all if they are fewer. steps: of the probability flow.
@@ -54,17 +57,17 @@ class Request:
     times: int = 64
 
 
-def measure(run: Any, request: Request) -> Content:
+def measure(run: Any, request: LikelihoodRequest) -> Content:
     r"""What metrics.json says under ``likelihood``; written there.
 
     Every quantity is {"nats", "nats_error", "bits_per_dim", "bits_per_dim_error"}: a mean over examples with its
     standard error, nats per example and the same divided by d log 2. Densities are those of the user's units: for
     scaled data log p falls by Σ log(scale) over the coordinates (`log_scale`). A run on couples has no bound.
 
-    nll, nll_bound: −log p by the probability flow, and its bound by the ELBO. For data of known law also `entropy`
-    and the gaps to it, and where that is a mixture `gap_noise`, the gap of the law noised to t_min. A gap is the mean
-    of log p_law − log p over the same examples, so that its error is smaller than that of −log p.
-    Raises DifrunError where there is no likelihood, or fewer examples than asked for.
+    nll, nll_bound: −log p by the probability flow, and its bound by the ELBO. For data of known distribution also
+    `entropy` and the gaps to it, and where that is a mixture `gap_noise`, the gap of the distribution noised to
+    t_min. A gap is the mean of log p_distribution − log p over the same examples, so that its error is smaller than
+    that of −log p. Raises DifrunError where there is no likelihood, or fewer examples than asked for.
     """
     model, dataset = run.model, run.parts.dataset
     if not isinstance(model.process, GaussianProcess):
@@ -77,7 +80,7 @@ def measure(run: Any, request: Request) -> Content:
         )
     if model.shares and dataset.held_out_labels is not None:
         labels = dataset.held_out_labels[chosen]
-        model = model.given(labels)
+        model = model.condition_on(labels)
     # An exact model is worth its digits; a network has been trained in float32 and is evaluated so.
     if run.parts.loss is None and run.device.type != "mps":
         x = x.double()
@@ -121,23 +124,23 @@ def measure(run: Any, request: Request) -> Content:
     x = x.double().cpu()
     if labels is not None:
         found["classes"] = len(dataset.classes)
-    known = _law(dataset, x, labels)
+    known = _distribution(dataset, x, labels)
     if known is not None:
-        value, error = (dataset.entropy, 0.0) if dataset.law is None else _entropy(dataset, labels)
+        value, error = (dataset.entropy, 0.0) if dataset.distribution is None else _entropy(dataset, labels)
         found["entropy"] = _both(value + log_scale, error, d)
         found["gap"] = _mean(known - log_p, d)
         if bound is not None:
             found["gap_bound"] = _mean(known - bound, d)
-    if dataset.law is not None and known is not None:
-        noised: Any = ExactMixture(dataset.law, model.process, dataset.law_labels)
-        noised = noised if labels is None else noised.given(labels)
+    if dataset.distribution is not None and known is not None:
+        noised: Any = ExactMixture(dataset.distribution, model.process, dataset.component_labels)
+        noised = noised if labels is None else noised.condition_on(labels)
         found["gap_noise"] = _mean(known - noised.log_prob(at_end(x), end) - d * math.log(end.alpha), d)
     content = {**run.folder.read_metrics(), "likelihood": found}
     atomic.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
     return found
 
 
-def _of_paths(run: Any, request: Request) -> Content:
+def _of_paths(run: Any, request: LikelihoodRequest) -> Content:
     """The bound of a process that is not Gaussian but has one (`ForwardProcess.bound`), on the grid of the run."""
     process, dataset, plan = run.parts.process, run.parts.dataset, run.plan
     if type(process).bound is ForwardProcess.bound:
@@ -149,7 +152,9 @@ def _of_paths(run: Any, request: Request) -> Content:
             "the bound of a model of classes is not known for this process; train one without: --train.label-dropout 1."
         )
     given = [
-        name for name in ("steps", "probes", "times") if getattr(request, name) != getattr(Request(), name)
+        name
+        for name in ("steps", "probes", "times")
+        if getattr(request, name) != getattr(LikelihoodRequest(), name)
     ]
     if given:
         raise DifrunError(
@@ -163,7 +168,7 @@ def _of_paths(run: Any, request: Request) -> Content:
     bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
     found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
     found["nll_bound"] = _mean(-bound, d)
-    # What is guided is to be of another law than the data: a gap to theirs would tell nothing.
+    # What is guided is to be of another distribution than the data: a gap to theirs would tell nothing.
     if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
         found["entropy"] = _both(dataset.entropy, 0.0, d)
         found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
@@ -176,28 +181,30 @@ def _of_paths(run: Any, request: Request) -> Content:
     return found
 
 
-def _law(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
-    """log p of the law at held-out examples, given their classes if there are any; None where it is not known."""
+def _distribution(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
+    """log p of the distribution at held-out examples, given their classes if there are any; None where it is not
+    known."""
     if labels is None:
         return (
-            dataset.law.log_prob(x)
-            if dataset.law is not None
+            dataset.distribution.log_prob(x)
+            if dataset.distribution is not None
             else dataset.log_density and dataset.log_density(x)
         )
-    if dataset.law_labels is None:
+    if dataset.component_labels is None:
         return None
     found = torch.empty(len(x), dtype=x.dtype)
     for label in labels.unique().tolist():
-        found[labels == label] = dataset.class_law(label).log_prob(x[labels == label])
+        found[labels == label] = dataset.class_distribution(label).log_prob(x[labels == label])
     return found
 
 
 def _entropy(dataset: Dataset, labels: Tensor | None) -> tuple[float, float]:
-    """The entropy of the law and its error; with classes that of a class, on average over those of the examples."""
-    assert dataset.law is not None
+    """The entropy of the distribution and its error; with classes that of a class, on average over those of the
+    examples."""
+    assert dataset.distribution is not None
     if labels is None:
-        return entropy(dataset.law)
-    each = [entropy(dataset.class_law(label)) for label in range(len(dataset.classes))]
+        return entropy(dataset.distribution)
+    each = [entropy(dataset.class_distribution(label)) for label in range(len(dataset.classes))]
     shares = torch.bincount(labels, minlength=len(each)).double() / len(labels)
     value = sum(float(share) * one for share, (one, _) in zip(shares, each, strict=True))
     return value, math.sqrt(
@@ -235,7 +242,7 @@ def _both(nats: float, error: float, d: int) -> dict[str, float]:
     }
 
 
-def rows(found: Content) -> list[tuple[str, str, str, str]]:
+def table_rows(found: Content) -> list[tuple[str, str, str, str]]:
     """(quantity, nats per example, bits per dimension, meaning), each number with its standard error."""
     told = []
     for key, (name, meaning) in ROWS.items():
@@ -285,8 +292,8 @@ def sentences(found: Content) -> list[str]:
         )
     if "gap" in found:
         told.append(
-            "A gap is the mean over these examples of log p of the law minus that of the model, with the error of that "
-            "difference."
+            "A gap is the mean over these examples of log p of the distribution minus that of the model, with the "
+            "error of that difference."
         )
     return told
 
@@ -299,6 +306,6 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
 
 
-def told(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
+def report_rows(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
     """Rows and sentences for the report; empty where no likelihood has been measured."""
-    return (rows(found), sentences(found)) if found else ((), ())
+    return (table_rows(found), sentences(found)) if found else ((), ())

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.config.plan import Chosen, Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.settings import section_of
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
-from difrun.model.labels import spread
+from difrun.model.labels import proportional_labels
 from difrun.model.wrappers import Counted
 from difrun.randomness.generator import seed_of
-from difrun.runs.build import grid_times, made
+from difrun.runs.build import grid_times, instantiate
 from difrun.sampler.integrate import generate
 from difrun.storage import atomic
 from difrun.text import listed
@@ -34,14 +34,14 @@ class Order:
     """
 
     n: int
-    sampler: Chosen
-    grid: Chosen
+    sampler: ChosenComponent
+    grid: ChosenComponent
     steps: int
     seed: int
     chunk: int
     noise: str = "fresh"
     label: str | None = None
-    guidance: tuple[Chosen, ...] = ()
+    guidance: tuple[ChosenComponent, ...] = ()
 
     @classmethod
     def of(cls, plan: Plan, **changes: Any) -> "Order":
@@ -70,7 +70,7 @@ class Order:
             "sampler": self.sampler.name,
             "grid": self.grid.name,
             "steps": self.steps,
-            "evaluations": made(self.sampler).evaluations_in(self.steps),
+            "evaluations": instantiate(self.sampler).evaluations_in(self.steps),
         }
 
     def file_name(self, model: Any = None) -> str:
@@ -109,7 +109,7 @@ def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor
     class is asked for that there is not, or of a model that knows none.
     """
     if label is None:
-        return spread(model.shares, n) if model.shares else None
+        return proportional_labels(model.shares, n) if model.shares else None
     number = dataset.class_number(label)
     if not model.classes:
         raise DifrunError(
@@ -119,14 +119,14 @@ def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor
     return torch.full((n,), number)
 
 
-def sampler_for(chosen: Chosen, dataset: Dataset) -> Any:
+def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Any:
     """The sampler, made. Raises DifrunError for one that needs a score, where a model learnt from couples has none."""
-    sampler = made(chosen)
+    sampler = instantiate(chosen)
     if dataset.noise is not None and sampler.stochastic:
         raise DifrunError(
             f"sampler '{chosen.name}' is stochastic, and needs the score of noised data. A model of couples, each with "
             "its own noise, knows the velocity of a flow, from which no score follows: its samples would be of "
-            "another law. Choose a deterministic sampler, such as --sampler adams, heun or euler."
+            "another distribution. Choose a deterministic sampler, such as --sampler adams, heun or euler."
         )
     return sampler
 
@@ -169,7 +169,7 @@ def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]
     return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - began, 3)}
 
 
-def place(run: Any, order: Order, out: Path | None, force: bool) -> Path:
+def output_path(run: Any, order: Order, out: Path | None, force: bool) -> Path:
     """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
     if out is None:
         path = run.path / order.file_name(run.model)
@@ -214,7 +214,7 @@ def write(
     atomic.write_npz(path, **arrays)
 
 
-def told(run: Any, order: Order) -> dict[str, Any]:
+def recorded_facts(run: Any, order: Order) -> dict[str, Any]:
     """How the run's own samples were drawn, as their file says; as they would be drawn where it says nothing."""
     with np.load(run.folder.samples, allow_pickle=False) as file:
         drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()

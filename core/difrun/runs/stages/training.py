@@ -10,7 +10,7 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
-from difrun.runs.build import Parts, build
+from difrun.runs.build import Components, build
 from difrun.runs.environment.threads import fastest
 from difrun.storage.tensors import write_tensors
 from difrun.text import quoted
@@ -20,7 +20,7 @@ MOST_ON_DEVICE = 4 * 10**9
 """Bytes of examples that are kept on the device of training; more stay where they are, in memory or in a file."""
 
 
-def new_trainer(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Trainer:
+def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
     """The trainer of a run whose model is trained, before its first step."""
     assert parts.loss is not None  # an exact model counts as trained and comes nowhere near
     dataset = parts.dataset
@@ -88,7 +88,7 @@ def _save_or_tell(run: Any, trainer: Trainer) -> None:
         ) from error
 
 
-def with_threads(plan: Plan, parts: Parts, device: torch.device, listener: Listener) -> Plan:
+def with_threads(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Plan:
     """The plan with a number in the place of ``threads = "auto"``.
 
     A model that is trained on the CPU takes as many as make the steps of a rehearsal fast (`fastest`), with a network
@@ -111,7 +111,7 @@ def with_threads(plan: Plan, parts: Parts, device: torch.device, listener: Liste
     return attrs.evolve(plan, threads=count)
 
 
-def _rehearsed(plan: Plan, parts: Parts, device: torch.device) -> tuple[int, dict[int, float]]:
+def _rehearsed(plan: Plan, parts: Components, device: torch.device) -> tuple[int, dict[int, float]]:
     endless = attrs.evolve(plan.train, steps=10**9, stop_at=None, minutes=None)
     double = build(plan, device, parts.dataset)
     trainer = new_trainer(attrs.evolve(plan, train=endless), double, device, Listener())

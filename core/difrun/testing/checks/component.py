@@ -7,10 +7,10 @@ from typing import Any, Literal, get_origin
 import pytest
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.options.fields import Field, Given, build, fields, read
+from difrun.options.fields import Field, GivenValue, build, fields, read
 from difrun.options.types import members
 from difrun.plugin.signatures import context
-from difrun.testing.check import Subject, check
+from difrun.testing.check import ComponentUnderTest, check
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -18,7 +18,7 @@ DIRECTIONS = {">": -1.0, ">=": -1.0, "<": 1.0, "<=": 1.0}
 
 
 @check("any")
-def has_a_summary_of_one_line(subject: Subject) -> None:
+def has_a_summary_of_one_line(subject: ComponentUnderTest) -> None:
     """The summary is one line of at most 110 characters that says something."""
     summary = subject.entry.component.summary
     assert summary.strip() == summary
@@ -27,7 +27,7 @@ def has_a_summary_of_one_line(subject: Subject) -> None:
 
 
 @check("any")
-def is_documented(subject: Subject) -> None:
+def is_documented(subject: ComponentUnderTest) -> None:
     """The target has a docstring of its own."""
     text = subject.target.__doc__
     inherited = [base.__doc__ for base in getattr(subject.target, "__mro__", ())[1:]]
@@ -37,7 +37,7 @@ def is_documented(subject: Subject) -> None:
 
 
 @check("any")
-def takes_exactly_its_options(subject: Subject) -> None:
+def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
     """The target takes its kind's arguments and its options, all of them and no others, as keywords."""
     parameters = inspect.signature(subject.target).parameters
     catch_all = [p.name for p in parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
@@ -49,7 +49,7 @@ def takes_exactly_its_options(subject: Subject) -> None:
 
 
 @check("any")
-def has_the_same_defaults_in_both_places(subject: Subject) -> None:
+def has_the_same_defaults_in_both_places(subject: ComponentUnderTest) -> None:
     """A default in the signature of the target, where it has one, is that of the option."""
     parameters = inspect.signature(subject.target).parameters
     for field in fields(subject.entry.component.options):
@@ -61,7 +61,7 @@ def has_the_same_defaults_in_both_places(subject: Subject) -> None:
 
 
 @check("any")
-def explains_every_option(subject: Subject) -> None:
+def explains_every_option(subject: ComponentUnderTest) -> None:
     """Every option has a plain name, one line of help, a supported type and a default."""
     for field in fields(subject.entry.component.options):  # raises for a type that options cannot have
         assert NAME.fullmatch(field.name), field.name
@@ -70,16 +70,16 @@ def explains_every_option(subject: Subject) -> None:
 
 
 @check("any")
-def defaults_are_valid(subject: Subject) -> None:
+def defaults_are_valid(subject: ComponentUnderTest) -> None:
     """Every default passes its option's own type and validators, as a value that a user writes must."""
     cls = subject.entry.component.options
     for field in fields(cls):
-        assert read(field, Given(field.default, field.name)) == field.default
+        assert read(field, GivenValue(field.default, field.name)) == field.default
     assert build(cls, {}, subject.label) == cls()
 
 
 @check("any")
-def refuses_values_out_of_range(subject: Subject) -> None:
+def refuses_values_out_of_range(subject: ComponentUnderTest) -> None:
     """A value beyond a bound, or none of the choices, is refused by name; so is an option that does not exist."""
     cls, owner = subject.entry.component.options, subject.label
     for field in fields(cls):
@@ -113,7 +113,7 @@ def _bounds(validator: Any) -> list[tuple[str, Any]]:
     return inner
 
 
-def made_or_skipped(subject: Subject, **more: Any) -> Any:
+def made_or_skipped(subject: ComponentUnderTest, **more: Any) -> Any:
     """The component with its defaults; the test is skipped where one of its options has to be given."""
     try:
         return subject.make(**more)

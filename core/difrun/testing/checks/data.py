@@ -7,13 +7,13 @@ import torch
 
 from difrun.data.dataset import Dataset
 from difrun.metric.base import reading
-from difrun.testing.check import Subject, check, global_randomness_untouched
+from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.component import made_or_skipped
 from difrun.testing.references import two_gaussians
 
 
 @check("dataset")
-def is_decided_by_its_seed(subject: Subject) -> None:
+def is_decided_by_its_seed(subject: ComponentUnderTest) -> None:
     """One seed gives one dataset; global random states are untouched."""
     with global_randomness_untouched():
         first = made_or_skipped(subject, seed=1)
@@ -24,7 +24,7 @@ def is_decided_by_its_seed(subject: Subject) -> None:
 
 
 @check("dataset")
-def has_moments(subject: Subject) -> None:
+def has_moments(subject: ComponentUnderTest) -> None:
     """Examples are finite float32 with finite mean and a positive variance; held-out ones have the same mean.
 
     Within 5 standard errors of the difference per coordinate.
@@ -40,8 +40,9 @@ def has_moments(subject: Subject) -> None:
 
 
 @check("dataset")
-def holds_out_what_it_does_not_train_on(subject: Subject) -> None:
-    """Less than 1 % of the held-out examples of a continuous law are, by chance, among the training examples."""
+def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
+    """Less than 1 % of the held-out examples of a continuous distribution are, by chance, among the training
+    examples."""
     data = made_or_skipped(subject, seed=1)
     if "real" not in subject.entry.component.provides:
         return
@@ -51,10 +52,10 @@ def holds_out_what_it_does_not_train_on(subject: Subject) -> None:
 
 
 @check("dataset")
-def draws_fresh_examples_of_its_law(subject: Subject) -> None:
-    """Where it can be drawn from, 20 000 fresh examples have the moments of the training data, and of its law.
+def draws_fresh_examples_of_its_distribution(subject: ComponentUnderTest) -> None:
+    """Where it can be drawn from, 20 000 fresh examples have the moments of the training data, and of its distribution.
 
-    Means and variances within 5 standard errors (and 1e-3 of the variance, for a law that stands for a curve).
+    Means and variances within 5 standard errors (and 1e-3 of the variance, for a distribution that stands for a curve).
     """
     data = made_or_skipped(subject, seed=1)
     if data.fresh is None:
@@ -65,8 +66,8 @@ def draws_fresh_examples_of_its_law(subject: Subject) -> None:
     assert torch.equal(fresh, data.fresh(n, torch.Generator().manual_seed(2)).double())
     assert fresh.shape == (n, *data.shape)
     references = [(data.train.double().mean(0), data.train.double().var(0), 1 / n + 1 / len(data.train))]
-    if data.law is not None:
-        references.append((data.law.mean, data.law.var, 1 / n))
+    if data.distribution is not None:
+        references.append((data.distribution.mean, data.distribution.var, 1 / n))
     fourth = (fresh - fresh.mean(0)).pow(4).mean(0)
     for mean, var, share in references:
         assert ((fresh.mean(0) - mean).abs() <= 5 * (var * share).sqrt() + 1e-3 * var.sqrt()).all()
@@ -76,8 +77,8 @@ def draws_fresh_examples_of_its_law(subject: Subject) -> None:
 
 
 @check("metric", alone_in={"real", "continuous"})
-def tells_equal_laws_from_unequal(subject: Subject) -> None:
-    """Two sets of one law are closer than a shifted set: some number moves by 5 of its standard deviations."""
+def tells_equal_distributions_from_unequal(subject: ComponentUnderTest) -> None:
+    """Two sets of one distribution are closer than a shifted set: some number moves by 5 of its standard deviations."""
     n = 400
     sets = [two_gaussians().sample(n, torch.Generator().manual_seed(seed)).float() for seed in range(6)]
     same = [_measure(subject, sets[k], sets[k + 1]) for k in range(5)]
@@ -91,10 +92,10 @@ def tells_equal_laws_from_unequal(subject: Subject) -> None:
 
 
 @check("metric", alone_in={"real", "continuous"})
-def declares_the_side_that_is_worse(subject: Subject) -> None:
+def declares_the_side_that_is_worse(subject: ComponentUnderTest) -> None:
     """Numbers that it declares how to read are there; a shifted set is not beyond its floor on the side of the good.
 
-    By 5 of the number's standard deviations between sets of one law.
+    By 5 of the number's standard deviations between sets of one distribution.
     """
     sets = [two_gaussians().sample(400, torch.Generator().manual_seed(seed)).float() for seed in range(6)]
     same = [_measure(subject, sets[k], sets[k + 1]) for k in range(5)]
@@ -116,7 +117,7 @@ def declares_the_side_that_is_worse(subject: Subject) -> None:
 
 
 @check("metric", alone_in={"real", "continuous"})
-def measures_without_side_effects(subject: Subject) -> None:
+def measures_without_side_effects(subject: ComponentUnderTest) -> None:
     """Finite Python numbers by name; one seed gives one answer; inputs and global random states are left alone."""
     a, b = (two_gaussians().sample(300, torch.Generator().manual_seed(seed)).float() for seed in (1, 2))
     before = a.clone(), b.clone()
@@ -129,7 +130,7 @@ def measures_without_side_effects(subject: Subject) -> None:
     assert torch.equal(b, before[1])
 
 
-def _measure(subject: Subject, samples: Any, reference: Any) -> dict[str, float]:
+def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[str, float]:
     if "labels" in subject.entry.component.provides:
         labels = torch.arange(len(samples)) % 2
         return subject.make(
@@ -154,7 +155,7 @@ def _measure(subject: Subject, samples: Any, reference: Any) -> dict[str, float]
 
 
 @check("dataset")
-def labels_examples_and_held_out_ones_alike(subject: Subject) -> None:
+def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None:
     """Where there are labels, each class has the same mean and share among held-out and fresh examples as among
     those to train on, within 5 standard errors of the difference, in norm."""
     data = made_or_skipped(subject, seed=1)

@@ -1,20 +1,20 @@
-"""Rules for processes of finitely many states, on a small system: kernels, bridge, limiting law, rates."""
+"""Rules for processes of finitely many states, on a small system: kernels, bridge, limiting distribution, rates."""
 
 from itertools import combinations
 
 import pytest
 import torch
 
-from difrun.testing.check import Subject, check
-from difrun.testing.enumerated import Small, close
+from difrun.testing.check import ComponentUnderTest, check
+from difrun.testing.enumerated import EnumeratedProcess, close
 
 DISCRETE = {"discrete"}
 
 
 @check("process", provides=DISCRETE)
-def names_a_small_system(subject: Subject) -> None:
+def names_a_small_system(subject: ComponentUnderTest) -> None:
     """`enumeration` gives float64 examples, all different, and values of x_t, all different, that contain them."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     for rows in (small.data, small.states):
         assert rows.dtype == torch.float64
         assert 2 <= len(rows) <= 300
@@ -25,9 +25,9 @@ def names_a_small_system(subject: Subject) -> None:
 
 
 @check("process", provides=DISCRETE)
-def kernels_are_laws(subject: Subject) -> None:
+def kernels_are_distributions(subject: ComponentUnderTest) -> None:
     """q(x_t | x_s) ≥ 0 sums to 1 over all x_t, to 1e-9; from a time to itself nothing moves; x_0 is the data."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     for s, t in combinations(small.times, 2):
         kernel = small.kernel(s, t)
         assert kernel.min() >= 0
@@ -40,18 +40,18 @@ def kernels_are_laws(subject: Subject) -> None:
 
 
 @check("process", provides=DISCRETE)
-def kernels_compose(subject: Subject) -> None:
+def kernels_compose(subject: ComponentUnderTest) -> None:
     """Σ_u q(x_u | x_s) q(x_t | x_u) = q(x_t | x_s), to 1e-9 (Chapman and Kolmogorov)."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     for s, u, t in combinations(small.times, 3):
         through = small.kernel(s, u) @ small.kernel(u, t)
         close(through, small.kernel(s, t), f"from s = {s:g} through {u:g} to t = {t:g}", 1e-9)
 
 
 @check("process", provides=DISCRETE)
-def bridges_are_bayes(subject: Subject) -> None:
+def bridges_are_bayes(subject: ComponentUnderTest) -> None:
     """q(x_s | x_t, x_0) = q(x_s | x_0) q(x_t | x_s)/q(x_t | x_0), by brute force over all three, to 1e-8."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     m, n = len(small.states), len(small.data)
     more = [1] * (small.states.ndim - 1)
     for s, t in small.pairs():
@@ -59,19 +59,19 @@ def bridges_are_bayes(subject: Subject) -> None:
         truth = first[:, None, :] * second.T[None] / whole.clamp_min(1e-300)[..., None]  # x_0, x_t, x_s
         x0 = small.data.repeat_interleave(m * m, 0)
         x_t = small.states.repeat_interleave(m, 0).repeat(n, *more)
-        law = small.process.bridge(x_t, x0, small.process.at(t), small.process.at(s))
-        found = law.log_prob(small.states.repeat(n * m, *more)).exp().reshape(n, m, m)
+        distribution = small.process.bridge(x_t, x0, small.process.at(t), small.process.at(s))
+        found = distribution.log_prob(small.states.repeat(n * m, *more)).exp().reshape(n, m, m)
         possible = whole > 1e-9
         close(found[possible], truth[possible], f"bridge from t = {t:g} to s = {s:g}")
 
 
 @check("process", provides=DISCRETE)
-def bridges_average_over_the_data(subject: Subject) -> None:
+def bridges_average_over_the_data(subject: ComponentUnderTest) -> None:
     """With E[x_0 | x_t] for x_0 the bridge has the mean E[x_s | x_t] of the mixture over x_0, to 1e-8.
 
     That is one ancestral step of an exact model. Bayes' rule from q(x_s | E[x_0 | x_t]) gives something else.
     """
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     for s, t in small.pairs():
         p, possible = small.posteriors(t)
         ways = small.from_data(s)[None] * small.kernel(s, t).T[:, None]  # x_t, x_0, x_s
@@ -84,24 +84,25 @@ def bridges_average_over_the_data(subject: Subject) -> None:
 
 
 @check("process", provides=DISCRETE)
-def one_law_is_stationary(subject: Subject) -> None:
-    """The law to which repeating the whole noise leads is left alone by the kernel between any two times, to 1e-9."""
-    small = Small.of(subject)
+def one_distribution_is_stationary(subject: ComponentUnderTest) -> None:
+    """The distribution to which repeating the whole noise leads is left alone by the kernel between any two times,
+    to 1e-9."""
+    small = EnumeratedProcess.of(subject)
     whole = small.kernel(0.0, small.process.horizon)
     for _ in range(60):
         whole = whole @ whole
         whole = whole / whole.sum(1, keepdim=True)
     for s, t in combinations(small.times, 2):
         moved = whole @ small.kernel(s, t)
-        close(moved, whole, f"the limiting law from s = {s:g} to t = {t:g}", 1e-9)
+        close(moved, whole, f"the limiting distribution from s = {s:g} to t = {t:g}", 1e-9)
 
 
 @check("process", provides=DISCRETE)
-def rates_are_the_derivative_of_the_kernel(subject: Subject) -> None:
+def rates_are_the_derivative_of_the_kernel(subject: ComponentUnderTest) -> None:
     """The rate of x → y is lim q(x_{t+h} = y | x_{t−h} = x)/2h, by two h, to 1e-5 of the largest one."""
     if "chain" in subject.entry.component.provides:
         pytest.skip("a chain of steps has no rates")
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     m = len(small.states)
     away = ~torch.eye(m, dtype=torch.bool)
     for t in small.times[1:-1]:

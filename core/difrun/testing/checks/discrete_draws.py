@@ -7,26 +7,26 @@ import numpy as np
 import torch
 
 from difrun.randomness.generator import Generator
-from difrun.testing.check import Subject, check, global_randomness_untouched
-from difrun.testing.enumerated import Small, assert_counts
+from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.enumerated import EnumeratedProcess, assert_counts
 
 DISCRETE = {"discrete"}
 N = 20000
 
 
 @check("process", provides=DISCRETE)
-def draws_follow_the_kernel(subject: Subject) -> None:
-    """20 000 draws of x_t from the first and the last example have the law of the kernel: χ², p > 1e-6.
+def draws_follow_the_kernel(subject: ComponentUnderTest) -> None:
+    """20 000 draws of x_t from the first and the last example have the distribution of the kernel: χ², p > 1e-6.
 
     At one time for all, and at one time for each.
     """
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     times = small.times
     few = small.data[[0, -1]].repeat(N // 2, *[1] * (small.data.ndim - 1))
     for t in times[1:]:
-        found, law = small.index(small.process.sample(few, t, 3)), small.from_data(t)
+        found, distribution = small.index(small.process.sample(few, t, 3)), small.from_data(t)
         for k in (0, 1):
-            assert_counts(found[k::2], law[-k], f"x_t at t = {t:g}")
+            assert_counts(found[k::2], distribution[-k], f"x_t at t = {t:g}")
     each = torch.tensor([times[2], times[4]], dtype=torch.float64).repeat(N // 2)
     found = small.index(small.process.sample(small.many(N), each, 5))
     for k, t in enumerate((times[2], times[4])):
@@ -34,22 +34,24 @@ def draws_follow_the_kernel(subject: Subject) -> None:
 
 
 @check("process", provides=DISCRETE)
-def joint_paths_follow_the_kernels(subject: Subject) -> None:
+def joint_paths_follow_the_kernels(subject: ComponentUnderTest) -> None:
     """(x_s, x_t) of 20 000 paths from the last example: χ² against q(x_s | x_0) q(x_t | x_s), p > 1e-6."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     m = len(small.states)
     x0 = small.many(N)
     for s, t in ((small.times[1], small.times[2]), (small.times[2], small.times[4])):
         path = small.process.path(x0, [0.0, s, t], 7)
         assert torch.equal(path[0], x0)
-        law = small.from_data(s)[-1][:, None] * small.kernel(s, t)
-        assert_counts(small.index(path[1]) * m + small.index(path[2]), law, f"x at s = {s:g} and t = {t:g}")
+        distribution = small.from_data(s)[-1][:, None] * small.kernel(s, t)
+        assert_counts(
+            small.index(path[1]) * m + small.index(path[2]), distribution, f"x at s = {s:g} and t = {t:g}"
+        )
 
 
 @check("process", provides=DISCRETE)
-def prior_is_the_noised_data(subject: Subject) -> None:
+def prior_is_the_noised_data(subject: ComponentUnderTest) -> None:
     """20 000 draws of the prior for data that are all examples alike: χ² against the mean of q(x_T | x_0), p > 1e-6."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     data = small.data
     moments = {"mean": data.mean(0), "var": data.var(0, correction=0)}
     x = small.process.prior((N, *data.shape[1:]), **moments, generator=11, dtype=torch.float64)
@@ -57,9 +59,9 @@ def prior_is_the_noised_data(subject: Subject) -> None:
 
 
 @check("process", provides=DISCRETE)
-def draws_by_its_generator_alone(subject: Subject) -> None:
+def draws_by_its_generator_alone(subject: ComponentUnderTest) -> None:
     """One seed gives one result and another another; inputs and global random states are left as they are."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     process, x0 = small.process, small.data.repeat(50, *[1] * (small.data.ndim - 1))
     before = x0.clone()
     late, early = (part * process.horizon for part in (0.62, 0.37))
@@ -79,15 +81,15 @@ def draws_by_its_generator_alone(subject: Subject) -> None:
     assert torch.equal(x0, before)
 
 
-def _sure(small: Small) -> bool:
+def _sure(small: EnumeratedProcess) -> bool:
     """Whether x_T is certain, as under masks: then every seed gives the same."""
     return bool((small.from_data(small.process.horizon).mean(0) > 1 - 1e-9).any())
 
 
 @check("process", provides=DISCRETE)
-def gives_numpy_for_numpy(subject: Subject) -> None:
+def gives_numpy_for_numpy(subject: ComponentUnderTest) -> None:
     """`sample` and `path` take NumPy arrays and answer in kind, with the numbers of tensors; the dtype is kept."""
-    small = Small.of(subject)
+    small = EnumeratedProcess.of(subject)
     process, times = small.process, [0.3 * small.process.horizon, 0.6 * small.process.horizon]
     for dtype in (np.float32, np.float64):
         array = small.data.numpy().astype(dtype)

@@ -8,11 +8,11 @@ import pytest
 
 from difrun.errors import DifrunError
 from difrun.model.exact import ExactMixture
-from difrun.testing.check import GAUSSIAN_RUN, Subject, check
+from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.references import two_gaussians
 
 
-def made(subject: Subject, process: Any, steps: int) -> list[float]:
+def grid_times(subject: ComponentUnderTest, process: Any, steps: int) -> list[float]:
     """The times; a grid that is fitted to a model gets the exact one of two Gaussians."""
     if "fitted" in subject.entry.component.provides:
         more = {"sampler": None} if "sampler" in subject.entry.component.provides else {}
@@ -21,11 +21,11 @@ def made(subject: Subject, process: Any, steps: int) -> list[float]:
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
-def runs_from_the_horizon_to_t_min(subject: Subject) -> None:
+def runs_from_the_horizon_to_t_min(subject: ComponentUnderTest) -> None:
     """steps + 1 strictly decreasing Python numbers, from T to t_min, for 1, 2, 7 and 50 steps on every process."""
     for process in subject.partners:
         for steps in (1, 2, 7, 50):
-            times = made(subject, process, steps)
+            times = grid_times(subject, process, steps)
             assert len(times) == steps + 1, process
             assert all(isinstance(t, float) for t in times)
             assert all(b < a for a, b in itertools.pairwise(times)), (process, times)
@@ -34,14 +34,14 @@ def runs_from_the_horizon_to_t_min(subject: Subject) -> None:
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
-def is_the_same_every_time(subject: Subject) -> None:
+def is_the_same_every_time(subject: ComponentUnderTest) -> None:
     """Two calls give the same times."""
     process = subject.partners[0]
-    assert made(subject, process, 9) == made(subject, process, 9)
+    assert grid_times(subject, process, 9) == grid_times(subject, process, 9)
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
-def refuses_zero_steps(subject: Subject) -> None:
+def refuses_zero_steps(subject: ComponentUnderTest) -> None:
     """No step at all is an error in words."""
     with pytest.raises(DifrunError, match="step"):
-        made(subject, subject.partners[0], 0)
+        grid_times(subject, subject.partners[0], 0)

@@ -9,8 +9,8 @@ from torch import Tensor
 from difrun.analysis.elbo import elbo
 from difrun.analysis.likelihood import log_likelihood
 from difrun.model.exact import ExactMixture
-from difrun.model.predictions import PARAMETERISATIONS, conversion, row
-from difrun.testing.check import Subject, check
+from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion
+from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.references import two_gaussians
 
 GAUSSIAN = {"gaussian"}
@@ -18,17 +18,17 @@ EPS = 2.0**-24
 """Rounding of float32."""
 
 
-def exact(subject: Subject, n: int) -> tuple[ExactMixture, Tensor, Any]:
-    """The exact model of the kit's mixture, n draws of the law noised to t_min, and that instant."""
+def exact(subject: ComponentUnderTest, n: int) -> tuple[ExactMixture, Tensor, Any]:
+    """The exact model of the kit's mixture, n draws of the distribution noised to t_min, and that instant."""
     process = subject.make()
-    law = two_gaussians()
-    x = process.sample(law.sample(n, torch.Generator().manual_seed(1)), process.t_min, 2)
-    return ExactMixture(law, process), x, process.at(process.t_min)
+    distribution = two_gaussians()
+    x = process.sample(distribution.sample(n, torch.Generator().manual_seed(1)), process.t_min, 2)
+    return ExactMixture(distribution, process), x, process.at(process.t_min)
 
 
 @check("process", provides=GAUSSIAN)
-def has_the_likelihood_of_the_law(subject: Subject) -> None:
-    """log p by the probability flow with the exact score is that of the noised law: to 1e-4 nats on average.
+def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
+    """log p by the probability flow with the exact score is that of the noised distribution: to 1e-4 nats on average.
 
     In 100 steps from the exact p_T, over 64 points; a single one to 5e-3.
     """
@@ -41,8 +41,9 @@ def has_the_likelihood_of_the_law(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def bounds_the_likelihood_without_a_gap(subject: Subject) -> None:
-    """With the exact score the ELBO of the law noised to t_min is its mean log p, less KL(p_T ‖ prior): to 5 errors.
+def bounds_the_likelihood_without_a_gap(subject: ComponentUnderTest) -> None:
+    """With the exact score the ELBO of the distribution noised to t_min is its mean log p, less KL(p_T ‖ prior): to
+    5 errors.
 
     The standard error of the difference, over 1000 examples, is below 0.05 nats.
     """
@@ -62,7 +63,7 @@ def bounds_the_likelihood_without_a_gap(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def means_the_same_by_every_parameterisation(subject: Subject) -> None:
+def means_the_same_by_every_parameterisation(subject: ComponentUnderTest) -> None:
     """A network that outputs what it is to predict, in float32, gives one and the same x̂_0 and ε̂, at both ends.
 
     To 32 roundings of what is added up. x̂_0 from the noise alone is not asked for where nothing of the data is left.
@@ -81,7 +82,7 @@ def means_the_same_by_every_parameterisation(subject: Subject) -> None:
             denoiser = process.denoiser(
                 lambda *_, output=output: output, shape=(2,), mean=mean, var=var, predicts=predicts
             )
-            a, b = row(predicts, at, denoiser.data_std)
+            a, b = coefficients(predicts, at, denoiser.data_std)
             output.copy_(a * (clean - model.mean) + b * noise)
             for kind, expected in (("x0", clean), ("noise", noise)):
                 if kind == "x0" and a == 0 and process.forgets and at.lam < process.lam_range[0]:

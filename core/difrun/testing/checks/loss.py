@@ -12,7 +12,7 @@ from difrun.model.network import NetworkModel
 from difrun.model.predictions import conversion
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
-from difrun.testing.check import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
+from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import Disturbed, two_gaussians
 
 USABLE = GAUSSIAN_RUN | {"network"}
@@ -43,7 +43,7 @@ def data(n: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 
 @check("loss", alone_in=USABLE)
-def is_one_finite_number_per_example(subject: Subject) -> None:
+def is_one_finite_number_per_example(subject: ComponentUnderTest) -> None:
     """Finite, at least 0, of shape (n,), on every process; the loss of a slice is that slice of the losses."""
     loss, x0 = subject.make(), data(64)
     for process in subject.partners:
@@ -62,7 +62,7 @@ def is_one_finite_number_per_example(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
-def reaches_every_parameter(subject: Subject) -> None:
+def reaches_every_parameter(subject: ComponentUnderTest) -> None:
     """Its gradient exists, is finite and is not zero for every parameter of a network."""
     for process in subject.partners:
         model = network_model(process)
@@ -74,7 +74,7 @@ def reaches_every_parameter(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
-def trains_on_the_mean_of_its_values(subject: Subject) -> None:
+def trains_on_the_mean_of_its_values(subject: ComponentUnderTest) -> None:
     """`mean` is the mean of `evaluate`, and `backward` adds its gradient to what is there, in float64 to 1e-8."""
     loss, x0 = subject.make(), data(64, torch.float64)
     for process in subject.partners:
@@ -93,7 +93,7 @@ def trains_on_the_mean_of_its_values(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
-def is_least_for_the_exact_model(subject: Subject) -> None:
+def is_least_for_the_exact_model(subject: ComponentUnderTest) -> None:
     """L(exact + δh) is L + δ² k with k > 0: larger by 5 standard errors, and no first-order term beyond 5 of them.
 
     h is an error of the noise prediction, of three forms, δ = ±0.3, in pairs with equal times and noise, n = 20 000.
@@ -110,7 +110,7 @@ def is_least_for_the_exact_model(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
-def weighs_errors_as_declared(subject: Subject) -> None:
+def weighs_errors_as_declared(subject: ComponentUnderTest) -> None:
     """An error δh of the noise prediction adds w(t) (q δ)² ‖h‖²/d to the loss of its example, to 1e-6.
 
     For a `Regression` on a kind, with the weight w that it declares and the factor q from the noise to that kind; a
@@ -134,7 +134,7 @@ def weighs_errors_as_declared(subject: Subject) -> None:
 
 
 @check("loss", alone_in=USABLE)
-def is_random_only_through_its_generator(subject: Subject) -> None:
+def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
     """One seed gives one loss, another another; inputs are left alone and global random states untouched."""
     loss, x0 = subject.make(), data(32)
     before = x0.clone()

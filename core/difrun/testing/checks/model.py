@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
-from difrun.model.predictions import KINDS
-from difrun.testing.check import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
-from difrun.testing.checks.process import spread
+from difrun.model.predictions import PREDICTIONS
+from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
 
 NETWORK = {"network"}
@@ -19,7 +19,7 @@ EXACT = {"exact"}
 SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
 
 
-def networks(subject: Subject, **more: Any) -> list[tuple[nn.Module, Tensor]]:
+def networks(subject: ComponentUnderTest, **more: Any) -> list[tuple[nn.Module, Tensor]]:
     """The network for every shape that it takes, with no weight at zero, and 4 inputs; a refusal must be in words."""
     if "conditional" in subject.entry.component.provides:
         more = {"classes": 0, **more}
@@ -39,7 +39,7 @@ def networks(subject: Subject, **more: Any) -> list[tuple[nn.Module, Tensor]]:
 
 
 @check("model", provides=NETWORK)
-def gives_what_it_gets(subject: Subject) -> None:
+def gives_what_it_gets(subject: ComponentUnderTest) -> None:
     """F(x, c) is finite, of the shape and dtype of x, in float32 and after .double(), for c from −5 to 5."""
     for network, x in networks(subject):
         for level in (-5.0, -0.5, 0.0, 5.0):
@@ -51,7 +51,7 @@ def gives_what_it_gets(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
-def uses_its_noise_level(subject: Subject) -> None:
+def uses_its_noise_level(subject: ComponentUnderTest) -> None:
     """One level (1,) for all is the same as equal levels (n,), to 1e-9 in float64; another gives another output."""
     for network, x in networks(subject):
         network, x = network.double(), x.double()
@@ -61,7 +61,7 @@ def uses_its_noise_level(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
-def keeps_examples_apart(subject: Subject) -> None:
+def keeps_examples_apart(subject: ComponentUnderTest) -> None:
     """Output i depends on example i and level i alone, in float64 to 1e-9."""
     for network, x in networks(subject):
         network, x = network.double(), x.double()
@@ -71,7 +71,7 @@ def keeps_examples_apart(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
-def gives_every_parameter_a_gradient(subject: Subject) -> None:
+def gives_every_parameter_a_gradient(subject: ComponentUnderTest) -> None:
     """Once no weight is zero, every parameter has a finite gradient that is not zero."""
     for network, x in networks(subject):
         network(x, torch.tensor([-1.0, 0.0, 0.5, 1.0])).square().sum().backward()
@@ -82,7 +82,7 @@ def gives_every_parameter_a_gradient(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
-def reverses_as_autograd_does(subject: Subject) -> None:
+def reverses_as_autograd_does(subject: ComponentUnderTest) -> None:
     """A `pullback` (`difrun.model.backward`) gives the output and, added to what is there, autograd's gradients: in
     float64, to 1e-8."""
     for network, x in networks(subject):
@@ -104,7 +104,7 @@ def reverses_as_autograd_does(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK | {"conditional"})
-def knows_its_classes(subject: Subject) -> None:
+def knows_its_classes(subject: ComponentUnderTest) -> None:
     """With classes=3, F(x, c, y) takes y = −1 to 2 as (n,) int64: in float64, to 1e-9, output i depends on label i
     alone and every label gives another; every parameter has a gradient, a `pullback` those of autograd to 1e-8."""
     for network, x in networks(subject, classes=3):
@@ -133,7 +133,7 @@ def knows_its_classes(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
-def is_restored_by_its_state(subject: Subject) -> None:
+def is_restored_by_its_state(subject: ComponentUnderTest) -> None:
     """load_state_dict of a fresh network gives the same outputs; a deep copy (for EMA) does too."""
     for network, x in networks(subject):
         level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
@@ -146,7 +146,7 @@ def is_restored_by_its_state(subject: Subject) -> None:
 
 
 @check("model", provides=NETWORK)
-def evaluates_without_randomness(subject: Subject) -> None:
+def evaluates_without_randomness(subject: ComponentUnderTest) -> None:
     """In evaluation mode two calls agree and no global random state is used."""
     for network, x in networks(subject):
         with global_randomness_untouched():
@@ -154,20 +154,22 @@ def evaluates_without_randomness(subject: Subject) -> None:
             assert torch.equal(first, network(x, torch.zeros(4)))
 
 
-def exact_model(subject: Subject, process: Any) -> Any:
+def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
     mixture = two_gaussians()
     draw = torch.Generator().manual_seed(1)
-    data = Dataset(name="two", train=mixture.sample(50, draw), held_out=mixture.sample(20, draw), law=mixture)
+    data = Dataset(
+        name="two", train=mixture.sample(50, draw), held_out=mixture.sample(20, draw), distribution=mixture
+    )
     return subject.make(process=process, dataset=data)
 
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
-def predicts_one_answer_in_every_kind(subject: Subject) -> None:
+def predicts_one_answer_in_every_kind(subject: ComponentUnderTest) -> None:
     """x = μ + α(x̂_0 − μ) + σε̂ and all kinds come from that pair, from t_min to T, for numbers and batches of times."""
     for process in subject.partners:
         model = exact_model(subject, process)
         data = two_gaussians().sample(6, torch.Generator().manual_seed(2))
-        for t in spread(process, 5):
+        for t in spread_times(process, 5):
             x = process.sample(data, t, 3)
             at = process.at(t)
             batch = process.at(torch.full((6,), t, dtype=torch.float64), 2)
@@ -175,7 +177,7 @@ def predicts_one_answer_in_every_kind(subject: Subject) -> None:
             x0, noise = model.predict(x, at, "x0") - centre, model.predict(x, at, "noise")
             assert x0.dtype == torch.float64
             torch.testing.assert_close(at.alpha * x0 + at.sigma * noise, x - centre, rtol=1e-9, atol=1e-9)
-            for kind, row in KINDS.items():
+            for kind, row in PREDICTIONS.items():
                 a, b = row(at)
                 expected = a * x0 + b * noise + (centre if kind == "x0" else 0)
                 scale = abs(a) + abs(b) + 1
@@ -187,7 +189,7 @@ def predicts_one_answer_in_every_kind(subject: Subject) -> None:
 
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
-def is_finite_in_float32_at_both_ends(subject: Subject) -> None:
+def is_finite_in_float32_at_both_ends(subject: ComponentUnderTest) -> None:
     """At t_min and at T the score and x̂_0 of float32 points are finite float32, and x̂_0 is right to 1e-3."""
     for process in subject.partners:
         model = exact_model(subject, process)

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import Subject, check
+from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.references import UnitNoise
 
 GAUSSIAN = {"gaussian"}
 
 
-def spread(process: GaussianProcess, count: int) -> list[float]:
+def spread_times(process: GaussianProcess, count: int) -> list[float]:
     """Times from t_min to T at equally spaced λ, both ends exactly."""
     low, high = process.lam_range
     times = process.time_at(torch.linspace(high, low, count, dtype=torch.float64)).tolist()
@@ -20,7 +20,7 @@ def spread(process: GaussianProcess, count: int) -> list[float]:
 
 
 @check("process", provides=GAUSSIAN)
-def marginals_start_at_the_data(subject: Subject) -> None:
+def marginals_start_at_the_data(subject: ComponentUnderTest) -> None:
     """At t = 0 a sample is the data."""
     process = subject.make()
     x0 = torch.tensor([[-1.5, 0.3], [0.0, 2.0]], dtype=torch.float64)
@@ -29,10 +29,10 @@ def marginals_start_at_the_data(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def moments_obey_the_sde(subject: Subject) -> None:
+def moments_obey_the_sde(subject: ComponentUnderTest) -> None:
     """m' = f m and v' = 2 f v + g² with g² ≥ 0, by central differences in float64 from t_min to T."""
     process = subject.make()
-    for t in spread(process, 40):
+    for t in spread_times(process, 40):
         t = min(t, 0.999 * process.horizon)
         h = 1e-4 * min(t, process.horizon - t)  # inside [0, T], and small beside a pole at T
         at, ends = process.at(t), torch.tensor([t - h, t + h], dtype=torch.float64)
@@ -47,10 +47,10 @@ def moments_obey_the_sde(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def fields_of_an_instant_agree(subject: Subject) -> None:
+def fields_of_an_instant_agree(subject: ComponentUnderTest) -> None:
     """α = e^(log α), var = σ² and λ = log(α/σ); numbers, batches and inference mode give the same fields."""
     process = subject.make()
-    times = spread(process, 9)[:-1]
+    times = spread_times(process, 9)[:-1]
     batch = process.at(torch.tensor(times, dtype=torch.float64), 3)
     for k, (t, at) in enumerate(zip(times, process.instants(times), strict=True)):
         assert at.sigma**2 == pytest.approx(at.var, rel=1e-12)
@@ -69,7 +69,7 @@ def fields_of_an_instant_agree(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def log_snr_strictly_decreases(subject: Subject) -> None:
+def log_snr_strictly_decreases(subject: ComponentUnderTest) -> None:
     """λ = log(α/σ) falls with time, from well before t_min to T."""
     process = subject.make()
     start, end = math.log(1e-3 * process.t_min), math.log(process.horizon)
@@ -78,7 +78,7 @@ def log_snr_strictly_decreases(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def time_at_inverts_the_log_snr(subject: Subject) -> None:
+def time_at_inverts_the_log_snr(subject: ComponentUnderTest) -> None:
     """λ(time_at(λ)) = λ to 1e-9, time_near agrees with it to 1e-5, and σ/α is noise_floor at t_min."""
     process = subject.make()
     assert 0 < process.t_min < process.horizon
@@ -93,7 +93,7 @@ def time_at_inverts_the_log_snr(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def time_at_answers_in_kind(subject: Subject) -> None:
+def time_at_answers_in_kind(subject: ComponentUnderTest) -> None:
     """A tensor of λ is answered in its dtype, to its rounding: float32 λ give the times of float64, to 1e-6."""
     process = subject.make()
     low, high = process.lam_range
@@ -120,10 +120,10 @@ def probe(process: GaussianProcess, t: float, s: float) -> tuple[float, float, f
 
 
 @check("process", provides=GAUSSIAN)
-def bridges_belong_to_the_marginals(subject: Subject) -> None:
+def bridges_belong_to_the_marginals(subject: ComponentUnderTest) -> None:
     """q(x_s | x_t, x_0) q(x_t | x_0) has the moments of q(x_s | x_0), and Cov(x_s, x_t | x_0) = (α_t/α_s) σ_s²."""
     process = subject.make().centred()
-    times = spread(process, 6)
+    times = spread_times(process, 6)
     for i, t in enumerate(times):
         for s in times[:i]:
             at, to = process.instants([t, s])
@@ -134,10 +134,10 @@ def bridges_belong_to_the_marginals(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def bridges_compose(subject: Subject) -> None:
+def bridges_compose(subject: ComponentUnderTest) -> None:
     """From t to s through u is from t to s: the process is Markov."""
     process = subject.make().centred()
-    times = spread(process, 7)
+    times = spread_times(process, 7)
     for s, u, t in (times[:3], times[::3], times[-3:], (times[0], times[1], times[-1])):
         (a, b, v), (a1, b1, v1), (a2, b2, v2) = (probe(process, *pair) for pair in ((t, s), (t, u), (u, s)))
         assert a2 * a1 == pytest.approx(a, rel=1e-9)
@@ -146,7 +146,7 @@ def bridges_compose(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def euler_maruyama_converges_to_the_path(subject: Subject) -> None:
+def euler_maruyama_converges_to_the_path(subject: ComponentUnderTest) -> None:
     """The moments of simulated paths approach α and σ² as the step shrinks; doubling the steps halves the error."""
     process = subject.make().centred()
     end = 0.9 * process.horizon  # a process that forgets its data has a singular drift at T

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from difrun.data.mixture import GaussianMixture
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import Subject, check
-from difrun.testing.checks.process import spread
+from difrun.testing.check import ComponentUnderTest, check
+from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
 
 GAUSSIAN = {"gaussian"}
@@ -30,11 +30,11 @@ def assert_standard_normal(z: Tensor, what: str) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def samples_follow_the_marginals(subject: Subject) -> None:
+def samples_follow_the_marginals(subject: ComponentUnderTest) -> None:
     """(x_t − μ − α(x_0 − μ))/σ is N(0, 1): Kolmogorov–Smirnov with 20 000 draws, at one time and at one per example."""
     process = subject.make()
     x0 = torch.linspace(-2, 2, N, dtype=torch.float64)[:, None]
-    times = spread(process, 4)
+    times = spread_times(process, 4)
     for k, t in enumerate(times):
         assert_standard_normal(standardised(process, process.sample(x0, t, k), x0, t), f"t = {t}")
     each = torch.tensor(times, dtype=torch.float64).repeat(N // 4)
@@ -44,11 +44,11 @@ def samples_follow_the_marginals(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def paths_have_the_joint_law(subject: Subject) -> None:
+def paths_have_the_joint_distribution(subject: ComponentUnderTest) -> None:
     """Along a path Cov(x_s, x_t) = (α_t/α_s) Var x_s, within 5 standard errors of 20 000 paths."""
     process = subject.make()
     x0 = 0.8 * torch.from_numpy(np.random.default_rng(1).standard_normal((N, 1))) + 0.5
-    times = [0.0, *spread(process, 5)[1:]]
+    times = [0.0, *spread_times(process, 5)[1:]]
     path = process.path(x0, times, 3)[:, :, 0]
     instants = process.instants(times)
     for k in range(1, len(times)):
@@ -64,7 +64,7 @@ def paths_have_the_joint_law(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def prior_matches_the_noised_data(subject: Subject) -> None:
+def prior_matches_the_noised_data(subject: ComponentUnderTest) -> None:
     """The prior is N(μ + α_T(m − μ), α_T² v + σ_T²), and has the mean and variance of data simulated up to T."""
     process = subject.make()
     mixture = two_gaussians()
@@ -83,12 +83,12 @@ def prior_matches_the_noised_data(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def density_is_that_of_the_noised_data(subject: Subject) -> None:
+def density_is_that_of_the_noised_data(subject: ComponentUnderTest) -> None:
     """p_t has integral 1 on the line, to 1e-6; in the plane it is the sum of its kernels, to 1e-9 (float32: 1 %)."""
     process = subject.make()
     data = torch.tensor([[-1.3], [0.2], [0.25], [2.0]], dtype=torch.float64)
     plane = two_gaussians().sample(60, torch.Generator().manual_seed(2))
-    for t in spread(process, 4):
+    for t in spread_times(process, 4):
         at = process.at(t)
         centre = process.centre_like(data)
         means = centre + at.alpha * (data - centre)

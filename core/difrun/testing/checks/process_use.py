@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.model.predictions import KINDS
+from difrun.model.predictions import PREDICTIONS
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import Subject, check, global_randomness_untouched
-from difrun.testing.checks.process import spread
+from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.checks.process import spread_times
 
 GAUSSIAN = {"gaussian"}
 EPS = 2.0**-24
@@ -21,12 +21,12 @@ EPS = 2.0**-24
 
 def truth(kind: str, at: Any, x0: Tensor, noise: Tensor) -> Tensor:
     """The kind by its definition, a x_0 + b ε."""
-    a, b = KINDS[kind](at)
+    a, b = PREDICTIONS[kind](at)
     return a * x0 + b * noise
 
 
 @check("process", provides=GAUSSIAN)
-def conversions_are_right_in_float32(subject: Subject) -> None:
+def conversions_are_right_in_float32(subject: ComponentUnderTest) -> None:
     """Every kind converts to every other, at both ends of time, with no more error than rounded inputs explain.
 
     With B = p x + q A the error is at most 16 roundings of |p x| + |q A|; for times in float32 tensors, 1e-4 of it.
@@ -34,16 +34,16 @@ def conversions_are_right_in_float32(subject: Subject) -> None:
     process = subject.make().centred()
     x0 = torch.tensor([[-1.7, 0.9], [0.4, 2.2]], dtype=torch.float64)
     noise = torch.tensor([[0.3, -1.2], [2.1, 0.7]], dtype=torch.float64)
-    for t in (process.t_min, spread(process, 3)[1], 0.999 * process.horizon):
+    for t in (process.t_min, spread_times(process, 3)[1], 0.999 * process.horizon):
         t32 = torch.tensor(t, dtype=torch.float32).item()
         at = process.at(t32)
         batch = process.at(torch.full((2,), t32, dtype=torch.float32), 2)
         x = at.alpha * x0 + at.sigma * noise
-        for source, row in KINDS.items():
+        for source, row in PREDICTIONS.items():
             a, b = row(at)
             given = a * x0 + b * noise
-            for target in KINDS:
-                c, d = KINDS[target](at)
+            for target in PREDICTIONS:
+                c, d = PREDICTIONS[target](at)
                 determinant = at.alpha * b - at.sigma * a
                 p, q = (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
                 size = (p * x).abs() + (q * given).abs() + truth(target, at, x0, noise).abs()
@@ -57,14 +57,14 @@ def conversions_are_right_in_float32(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def conversions_round_trip(subject: Subject) -> None:
+def conversions_round_trip(subject: ComponentUnderTest) -> None:
     """x̂_0 → kind → x̂_0 in float32 gives x̂_0 back, to 64 roundings of |x_0| + |x|/α, from t_min to T; and μ is kept."""
     process = subject.make()
     x0 = torch.tensor([[-1.7, 0.9], [0.4, 2.2]])
-    for t in spread(process, 5)[:-1]:
+    for t in spread_times(process, 5)[:-1]:
         at = process.at(t)
         x = process.diffuse(x0, torch.tensor([[0.3, -1.2], [2.1, 0.7]]), at)
-        for kind in KINDS:
+        for kind in PREDICTIONS:
             back = process.convert(process.convert(x0, x, at, "x0", kind), x, at, kind, "x0")
             limit = 64 * EPS * (x0.abs().max() + x.abs().max() / at.alpha)
             assert (back - x0).abs().max() <= limit, f"{kind} at t = {t}"
@@ -89,7 +89,7 @@ ARRAYS = ("sample", "path", "euler_maruyama", "density")
 
 
 @check("process", provides=GAUSSIAN)
-def takes_and_gives_numpy_and_torch(subject: Subject) -> None:
+def takes_and_gives_numpy_and_torch(subject: ComponentUnderTest) -> None:
     """NumPy in, NumPy out and torch in, torch out, with the same numbers; float32 and float64 are kept."""
     process = subject.make()
     for dtype in (np.float32, np.float64):
@@ -110,7 +110,7 @@ def takes_and_gives_numpy_and_torch(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def takes_examples_of_any_shape(subject: Subject) -> None:
+def takes_examples_of_any_shape(subject: ComponentUnderTest) -> None:
     """Examples may be numbers (n,), one vector (1, d) or images (n, c, h, w)."""
     process = subject.make()
     for shape in ((5,), (1, 3), (3, 2, 4, 5)):
@@ -124,7 +124,7 @@ def takes_examples_of_any_shape(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def leaves_its_inputs_alone(subject: Subject) -> None:
+def leaves_its_inputs_alone(subject: ComponentUnderTest) -> None:
     """No call changes the tensors that it is given."""
     process = subject.make()
     for name, call in calls(process).items():
@@ -135,7 +135,7 @@ def leaves_its_inputs_alone(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def is_random_only_through_its_generator(subject: Subject) -> None:
+def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
     """One seed gives one result, another another; global random states are neither used nor changed."""
     process = subject.make()
     x0 = torch.tensor([[-1.0, 0.5], [0.3, 2.0]])
@@ -152,7 +152,7 @@ def is_random_only_through_its_generator(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def runs_where_its_tensors_are(subject: Subject) -> None:
+def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
     """Every call stays on the device "meta", where a tensor made on the CPU by mistake raises."""
     process = subject.make()
     x0 = torch.empty(4, 2, device="meta")
@@ -164,7 +164,7 @@ def runs_where_its_tensors_are(subject: Subject) -> None:
 
 
 @check("process", provides=GAUSSIAN)
-def refuses_times_that_are_none(subject: Subject) -> None:
+def refuses_times_that_are_none(subject: ComponentUnderTest) -> None:
     """A time outside [0, T], number or tensor, and the times of a path that do not increase, are errors in words."""
     process = subject.make()
     x0 = torch.zeros(2, 1)

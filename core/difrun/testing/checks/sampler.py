@@ -16,7 +16,7 @@ from difrun.model.wrappers import Counted
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.integrate import generate, integrate
-from difrun.testing.check import GAUSSIAN_RUN, Subject, check, global_randomness_untouched
+from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import (
     CountedNoise,
     Disturbed,
@@ -50,7 +50,7 @@ def endpoint(process: GaussianProcess) -> Tensor:
 
 
 @check("sampler", alone_in=USABLE)
-def draws_from_the_law_of_the_data(subject: Subject) -> None:
+def draws_from_the_distribution_of_the_data(subject: ComponentUnderTest) -> None:
     """With the exact score of two Gaussians, samples have their mean and covariance.
 
     Allowed: 5 standard errors of 3000 samples, and 1.2 times the change that doubling the steps (150 to 300) makes,
@@ -90,7 +90,7 @@ def _products(x: Tensor) -> Tensor:
 
 
 @check("sampler", alone_in=USABLE)
-def converges_at_its_declared_order(subject: Subject) -> None:
+def converges_at_its_declared_order(subject: ComponentUnderTest) -> None:
     """A deterministic sampler nears the exact end of the probability flow as steps^−order, ±0.25, from 40 to 160
     steps (from 160 to 640 if the order is above 2).
 
@@ -109,7 +109,7 @@ def converges_at_its_declared_order(subject: Subject) -> None:
                 assert off.square().mean().sqrt() < 0.01, (process, k)
         return
     if sampler.order is None:
-        return  # `draws_from_the_law_of_the_data` bounds what it is off by
+        return  # `draws_from_the_distribution_of_the_data` bounds what it is off by
     assert isinstance(sampler.order, int | float)
     assert sampler.order >= 1
     if sampler.stochastic:
@@ -150,7 +150,7 @@ def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
     try:
         got_mean, got_var = affine_moments(run, counted.draws)
     except ValueError as error:
-        pytest.skip(f"{error}: there is no exact law to measure the weak order on")
+        pytest.skip(f"{error}: there is no exact distribution to measure the weak order on")
     end = process.at(process.t_min)
     centre = process.centre_like(got_mean)
     mean, var = centre + end.alpha * (model.mean - centre), end.alpha**2 * model.var + end.var
@@ -158,7 +158,7 @@ def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
 
 
 @check("sampler", alone_in=USABLE)
-def evaluates_the_model_as_often_as_declared(subject: Subject) -> None:
+def evaluates_the_model_as_often_as_declared(subject: ComponentUnderTest) -> None:
     """A grid of n steps calls the model `evaluations_in(n)` times: `evaluations` in each, unless it says otherwise.
 
     Where that is None the trajectory decides: at least one call for each step, and no fixed number of them.
@@ -177,7 +177,7 @@ def evaluates_the_model_as_often_as_declared(subject: Subject) -> None:
 
 
 @check("sampler", alone_in=USABLE)
-def draws_random_numbers_only_if_stochastic(subject: Subject) -> None:
+def draws_random_numbers_only_if_stochastic(subject: ComponentUnderTest) -> None:
     """A deterministic sampler asks for no random number; a stochastic one does, and its seed matters."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 4)
@@ -191,7 +191,7 @@ def draws_random_numbers_only_if_stochastic(subject: Subject) -> None:
 
 
 @check("sampler", alone_in=USABLE)
-def repeats_itself(subject: Subject) -> None:
+def repeats_itself(subject: ComponentUnderTest) -> None:
     """One seed gives one result, also after another run: a sampler keeps nothing. Global states are untouched."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 6)
@@ -207,7 +207,7 @@ def repeats_itself(subject: Subject) -> None:
 
 
 @check("sampler", alone_in=USABLE)
-def gives_samples_that_do_not_depend_on_their_chunk(subject: Subject) -> None:
+def gives_samples_that_do_not_depend_on_their_chunk(subject: ComponentUnderTest) -> None:
     """Sample i is the same, to rounding, whatever the chunk size, and whatever samples stand beside it."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 6)
@@ -218,7 +218,7 @@ def gives_samples_that_do_not_depend_on_their_chunk(subject: Subject) -> None:
 
 
 @check("sampler", alone_in=USABLE)
-def takes_one_step_and_one_example(subject: Subject) -> None:
+def takes_one_step_and_one_example(subject: ComponentUnderTest) -> None:
     """One step is enough for a finite answer; a batch of 1 works; float32 and float64 are kept."""
     sampler = subject.make()
     for process in subject.partners:
@@ -231,7 +231,7 @@ def takes_one_step_and_one_example(subject: Subject) -> None:
 
 
 @check("sampler", alone_in=USABLE)
-def keeps_no_autograd_graph(subject: Subject) -> None:
+def keeps_no_autograd_graph(subject: ComponentUnderTest) -> None:
     """Samples of a model with parameters need no gradient."""
     weight = torch.zeros(2, requires_grad=True, dtype=torch.float64)
     model = Disturbed(exact(ReferenceVP()), weight, lambda x, at: 1.0)
@@ -240,7 +240,7 @@ def keeps_no_autograd_graph(subject: Subject) -> None:
 
 
 @check("sampler", alone_in=USABLE)
-def runs_where_its_tensors_are(subject: Subject) -> None:
+def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
     """On the device "meta" no tensor is made on the CPU by mistake; also where the process has a mean μ."""
     for process in (ReferenceVP(), _Shifted()):
         model = exact(process)
@@ -254,7 +254,7 @@ class _Shifted(ReferenceVP):
 
 
 @check("sampler", alone_in=USABLE)
-def takes_images(subject: Subject) -> None:
+def takes_images(subject: ComponentUnderTest) -> None:
     """Examples may have any shape: images are sampled as the vectors of their pixels would be."""
     sampler = subject.make()
     image, vector = _Isotropic((2, 3, 3)), _Isotropic((18,))

@@ -40,8 +40,8 @@ class ByLabel(ScoreModel):
         """No: without a class it is not guided, and what is put around it must not leave the guidance out."""
         return False
 
-    def given(self, labels: Tensor) -> "ByLabel":
-        changed = super().given(labels)
+    def condition_on(self, labels: Tensor) -> "ByLabel":
+        changed = super().condition_on(labels)
         assert isinstance(changed, ByLabel)
         changed._made = self._make(self._base, labels)
         return changed
@@ -52,8 +52,8 @@ class ByLabel(ScoreModel):
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         return self._made.predict(x, at, kind)
 
-    def carry(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
-        return self._made.carry(x, at, kind, a, b)
+    def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
+        return self._made.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

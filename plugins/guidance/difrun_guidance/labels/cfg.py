@@ -3,8 +3,8 @@ r"""Classifier-free guidance: what the model says of a class, further away from 
     score = (1 − s) ∇ log p_t(x) + s ∇ log p_t(x | class) = ∇ log p_t(x | class) + (s − 1) ∇ log p_t(class | x)
 
 Ho and Salimans (2022, arXiv 2207.12598) write w = s − 1, so that their w = 0 is off; here s = 1 is. For s ≠ 1 no
-diffusion of any law has this score at every t: it is a heuristic, whose samples lie where the class is certain.
-Discrete processes combine their log-ratios in the same way (Nisonoff et al., 2024, arXiv 2406.01572, eq. 4).
+diffusion of any distribution has this score at every t: it is a heuristic, whose samples lie where the class is
+certain. Discrete processes combine their log-ratios in the same way (Nisonoff et al., 2024, arXiv 2406.01572, eq. 4).
 """
 
 import math

@@ -32,11 +32,12 @@ def classifier(
 ) -> ScoreModel:
     """The component `classifier`, w = `scale`; 0 gives `model` itself.
 
-    target: the class; None takes that of every sample (`ScoreModel.given`), drawn in the proportion of the data where
-    nobody says which. exact: the posterior of a mixture law, in closed form; else a classifier is trained on the data
-    of the run, once (`difrun_guidance.labels.noisy_classifier`). A model that knows classes is given them too.
-    Raises DifrunError for data without labels, a class that there is not, a target of a model that draws classes, a law
-    that is not known, and a classifier in the folder of the run that was made for another process or other data.
+    target: the class; None takes that of every sample (`ScoreModel.condition_on`), drawn in the proportion of the
+    data where nobody says which. exact: the posterior of a mixture distribution, in closed form; else a classifier
+    is trained on the data of the run, once (`difrun_guidance.labels.noisy_classifier`). A model that knows classes
+    is given them too. Raises DifrunError for data without labels, a class that there is not, a target of a model
+    that draws classes, a distribution that is not known, and a classifier in the folder
+    of the run that was made for another process or other data.
     """
     dataset = context.dataset
     if dataset.labels is None:
@@ -45,10 +46,10 @@ def classifier(
             "(--dataset.label for those of a file)."
         )
     number = None if target is None else dataset.class_number(target)
-    if exact and (dataset.law is None or dataset.law_labels is None or not _gaussian(model)):
+    if exact and (dataset.distribution is None or dataset.component_labels is None or not _gaussian(model)):
         raise DifrunError(
-            "--guidance.exact needs a Gaussian process, and a dataset whose law is a mixture with classes; leave it "
-            "out, and a classifier is trained."
+            "--guidance.exact needs a Gaussian process, and a dataset whose distribution is a mixture with classes; "
+            "leave it out, and a classifier is trained."
         )
     if number is not None and model.shares:  # before a classifier is trained for nothing
         raise DifrunError(
@@ -59,13 +60,13 @@ def classifier(
         return model
     posterior: LogPosterior
     if exact:
-        assert dataset.law is not None
-        posterior = ExactMixture(dataset.law, model.process, dataset.law_labels).log_posterior
+        assert dataset.distribution is not None
+        posterior = ExactMixture(dataset.distribution, model.process, dataset.component_labels).log_posterior
     else:
         posterior = learnt(model, context, steps=steps, width=width)
 
     def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
-        inner = inner.given(labels) if inner.classes else inner
+        inner = inner.condition_on(labels) if inner.classes else inner
         return inner.process.condition(inner, OfLabels(posterior, labels), scale)
 
     if number is None:

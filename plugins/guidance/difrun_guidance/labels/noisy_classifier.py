@@ -125,7 +125,7 @@ def learnt(model: ScoreModel, context: Context, *, steps: int, width: int) -> Lo
     """
     dataset = context.dataset
     found = Classifier(model, len(dataset.classes), width, context.seed).to(context.device)
-    of = {"process": told(model.process), "data": fingerprint(dataset)}
+    of = {"process": describe_process(model.process), "data": fingerprint(dataset)}
     how = {"steps": str(steps), "width": str(width)}
     path = None if context.folder is None or context.trial else context.folder / FILE
     if path is not None and path.is_file() and _restored(found, path, of, how, context):
@@ -187,7 +187,7 @@ def _restored(
     return True
 
 
-def told(process: Any) -> str:
+def describe_process(process: Any) -> str:
     """A process in words: its class and its options."""
     cls = type(process)
     given = attrs.asdict(process, recurse=False) if attrs.has(cls) else {"horizon": process.horizon}

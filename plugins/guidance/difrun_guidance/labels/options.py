@@ -29,7 +29,9 @@ class ClassifierOptions:
         None, "Class to draw, by name or number; none: that of --label, or all in the proportion of the data."
     )
     scale: float = option(1.0, "Strength w: 1 is Bayes' theorem, 0 no guidance.", ge(0))
-    exact: bool = option(False, "Take the exact p(class | x_t) of a mixture law, and train no classifier.")
+    exact: bool = option(
+        False, "Take the exact p(class | x_t) of a mixture distribution, and train no classifier."
+    )
     steps: int = option(2000, "Training steps of the classifier.", ge(1))
     width: int = option(128, "Width of its hidden layers.", ge(1))
 

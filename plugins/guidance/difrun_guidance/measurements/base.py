@@ -19,7 +19,7 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.guidance import Context
-from difrun.model import ScoreModel, row
+from difrun.model import ScoreModel, coefficients
 from difrun.randomness import torch_generator
 from difrun_guidance.measurements.operators import array, linear
 from difrun_guidance.measurements.options import MeasurementOptions, OperatorOptions
@@ -59,7 +59,8 @@ class Measurement(ScoreModel, MeasurementOptions):
 
     @property  # type: ignore[misc]
     def shares(self) -> tuple[float, ...]:
-        """Empty where the model can do without: y says of which classes x_0 may be. `given` still asks for one."""
+        """Empty where the model can do without: y says of which classes x_0 may be. `condition_on` still asks for
+        one."""
         return () if self.knows_any else self.inner.shares
 
     def measure(self, x: Tensor) -> Tensor:
@@ -123,7 +124,7 @@ class Measurement(ScoreModel, MeasurementOptions):
             plain = self.process.convert(straight.detach(), x, at, "straight", kind)
         else:
             plain = model.predict(x, at, kind)
-        a, b = row(kind, at)
+        a, b = coefficients(kind, at)
         return plain + (a - b * (at.alpha / at.sigma)) * shift
 
     def within_sight(self, x: Tensor, at: Any) -> tuple[Tensor, Any]:

@@ -25,21 +25,24 @@ RULED_OUT = math.exp(-600)
 """A class of less weight than this, given y, is not drawn: its own weights would be lost to rounding."""
 
 
-def posterior(law: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -> GaussianMixture:
-    """p(x_0 | y) for x_0 of law `law` in d dimensions and y = `matrix` x_0 + σ_y n, (m,) of (m, d), in float64."""
-    eye = torch.eye(law.dim, dtype=torch.float64)
-    covs = law.covs[:, None, None] * eye if law.isotropic else law.covs
+def posterior(distribution: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float) -> GaussianMixture:
+    """p(x_0 | y) for x_0 of distribution `distribution` in d dimensions and y = `matrix` x_0 + σ_y n, (m,) of (m,
+    d), in float64."""
+    eye = torch.eye(distribution.dim, dtype=torch.float64)
+    covs = distribution.covs[:, None, None] * eye if distribution.isotropic else distribution.covs
     noise = sigma_y**2 * torch.eye(len(matrix), dtype=torch.float64)
     factor = torch.linalg.cholesky(matrix @ covs @ matrix.T + noise)
     gain = torch.cholesky_solve(matrix @ covs, factor).mT
-    r = y - law.means @ matrix.T
+    r = y - distribution.means @ matrix.T
     white = torch.linalg.solve_triangular(factor, r[:, :, None], upper=False)[:, :, 0]
     log_weights = (
-        law.weights.log() - 0.5 * white.square().sum(1) - factor.diagonal(dim1=1, dim2=2).log().sum(1)
+        distribution.weights.log()
+        - 0.5 * white.square().sum(1)
+        - factor.diagonal(dim1=1, dim2=2).log().sum(1)
     )
     keep = eye - gain @ matrix
     spread = keep @ covs @ keep.mT + sigma_y**2 * gain @ gain.mT
-    means = law.means + (gain @ r[:, :, None])[:, :, 0]
+    means = distribution.means + (gain @ r[:, :, None])[:, :, 0]
     weights = (
         log_weights.log_softmax(0).clamp(min=math.log(RULED_OUT) - 50).softmax(0)
     )  # a weight of 0 has no logarithm
@@ -51,14 +54,15 @@ class Exact(Observed, ExactOptions):
     """The exact conditional model of a Gaussian mixture; of the model that it is given it uses the process alone, and
     the classes that are asked for: then it is the model of p(x_0 | y, class).
 
-    Raises DifrunError where the law of the dataset is not known to be such a mixture, and for a class that y rules out.
+    Raises DifrunError where the distribution of the dataset is not known to be such a mixture, and for a class that
+    y rules out.
     """
 
     def __attrs_post_init__(self) -> None:
         dataset = None if self.context is None else self.context.dataset
-        if dataset is None or dataset.law is None:
+        if dataset is None or dataset.distribution is None:
             raise DifrunError(
-                "guidance 'exact' needs a dataset whose law is a Gaussian mixture; "
+                "guidance 'exact' needs a dataset whose distribution is a Gaussian mixture; "
                 + ("there is no dataset." if dataset is None else f"{dataset.name!r} is not.")
                 + " mmps works with any."
             )
@@ -67,9 +71,9 @@ class Exact(Observed, ExactOptions):
         offset = self.observe(start)[0]
         unit = torch.eye(math.prod(self.shape), dtype=torch.float64).reshape(-1, *self.shape)
         matrix = (self.observe(unit) - offset).T
-        law = posterior(dataset.law, matrix, self._values - offset, self.sigma_y)
-        self.exact: Any = ExactMixture(law, self.process, dataset.law_labels)
-        self.mean, self.var = law.mean, law.var
+        distribution = posterior(dataset.distribution, matrix, self._values - offset, self.sigma_y)
+        self.exact: Any = ExactMixture(distribution, self.process, dataset.component_labels)
+        self.mean, self.var = distribution.mean, distribution.var
 
     @property
     def classes(self) -> int:
@@ -83,10 +87,10 @@ class Exact(Observed, ExactOptions):
     def labels(self) -> Tensor | None:
         return self.exact.labels
 
-    def given(self, labels: Tensor) -> "Exact":
+    def condition_on(self, labels: Tensor) -> "Exact":
         """p(x_0 | y, class of the row). Raises DifrunError also for a class that y rules out."""
         changed = copy.copy(self)
-        changed.exact = self.exact.given(labels)
+        changed.exact = self.exact.condition_on(labels)
         owner = self.exact.component_labels
         for label in labels.unique().tolist():
             if label >= 0 and float(self.exact.mixture.weights[owner == label].sum()) < RULED_OUT:

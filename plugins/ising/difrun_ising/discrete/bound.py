@@ -44,18 +44,18 @@ def log_likelihood_bound(
         later = kernel.sample(random)
         total += _log_reverse(model, x, later, at, to) - kernel.log_prob(later)
         x = later
-    return total + process.prior_law(x.shape, model.mean, x.dtype, x.device).log_prob(x)
+    return total + process.prior_distribution(x.shape, model.mean, x.dtype, x.device).log_prob(x)
 
 
 def _log_reverse(model: "DiscreteModel", x: Tensor, later: Tensor, at: Instant, to: Instant) -> Tensor:
     """log p_θ(x_s = x | x_t = later). Masked data of which no site is seen in the step need no evaluation of the model:
-    the probability of that is the same for any law of x_0."""
+    the probability of that is the same for any distribution of x_0."""
     process = model.process
     if process.mixing != "absorbing":
         return model.reverse(later, at, to).log_prob(x)
     states = process.states(later)
-    any_law = torch.full_like(states, 1 / states.shape[-1])
-    found = Sites(process.posterior(later, any_law, at, to), process, x.dtype).log_prob(x)
+    any_distribution = torch.full_like(states, 1 / states.shape[-1])
+    found = Sites(process.posterior(later, any_distribution, at, to), process, x.dtype).log_prob(x)
     met = (x != later).flatten(1).any(1)
     if bool(met.any()):
         asked: Any = model.rows(met)

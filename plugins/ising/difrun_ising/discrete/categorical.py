@@ -11,11 +11,11 @@ from difrun_ising.options import CategoricalOptions
 class Categorical(DiscreteProcess, CategoricalOptions):
     r"""K categories, one-hot: x_t of shape (n, *sites, K).
 
-    The mask is the zero vector, so that E[x_0 | x_t] is the law of x_0 at every site. `mixing`: uniform, absorbing (the
-    mask alone), or one weight per category.
+    The mask is the zero vector, so that E[x_0 | x_t] is the distribution of x_0 at every site. `mixing`: uniform,
+    absorbing (the mask alone), or one weight per category.
     """
 
-    def law(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
+    def mixing_distribution(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
         """π. Raises DifrunError for weights of another number of categories."""
         pi = torch.zeros(categories + 1, dtype=torch.float64, device=device)
         if self.mixing == "absorbing":
@@ -38,7 +38,7 @@ class Categorical(DiscreteProcess, CategoricalOptions):
     def states(self, x: Tensor) -> Tensor:
         return x.double()
 
-    def laws(self, x0: Tensor) -> Tensor:
+    def site_distributions(self, x0: Tensor) -> Tensor:
         return x0.double().clamp(0, 1)
 
     def mean(self, weights: Tensor) -> Tensor:

@@ -40,8 +40,8 @@ class Guided(DiscreteModel):
 
     All that samplers ask of a model follows from the guided ratios, so that each of them takes it. scale multiplies
     the log-likelihood: 1 is Bayes' rule, exact where model and likelihood are; others sharpen or blur, and then
-    guidance may leave the simplex, to which every law is cut. The prior stays that of the model: x_T is taken not to
-    know y.
+    guidance may leave the simplex, to which every distribution is cut. The prior stays that of the model: x_T is
+    taken not to know y.
 
     log_likelihood: (x, at) -> log p_t(y | x_t), (n,), −∞ allowed. It is evaluated at all changes of a single site, N
     (K − 1) of them for each x; with `first_order` once, and these are found from its gradient in x.
@@ -64,9 +64,9 @@ class Guided(DiscreteModel):
         self.scale, self.first_order = scale, first_order
         self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
 
-    def law(self, x: Tensor, at: Instant) -> Tensor:
+    def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         at = _visible(at)
-        return tilted(self.process, x, self.inner.law(x, at), self.gain(x, at), at)
+        return tilted(self.process, x, self.inner.x0_distribution(x, at), self.gain(x, at), at)
 
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         at = _visible(at)
@@ -129,35 +129,35 @@ class Extrapolated(Guided):
     r"""A model whose log-ratios are (1 − s) times those for any class and s times those of the class of each row.
 
     Nisonoff et al. (2024, arXiv 2406.01572, eq. 4), by `tilted` as all guidance here. s = 1 is the model of the class
-    itself; other s may leave the simplex, to which every law is cut. One evaluation of twice as many rows where these
-    are at one time, else two.
+    itself; other s may leave the simplex, to which every distribution is cut. One evaluation of twice as many rows
+    where these are at one time, else two.
 
     scale: s at an instant. Raises DifrunError for a model that does not say p(x_0 | x_t), or knows no classes.
     """
 
     def __init__(self, model: DiscreteModel, labels: Tensor, scale: Callable[[Any], Any]):
         any_class = torch.full_like(labels, -1)
-        free: Any = model.given(any_class)
+        free: Any = model.condition_on(any_class)
         super().__init__(free, _none)
-        self.own: Any = model.given(labels)
-        self.both: Any = model.given(torch.cat((labels, any_class)))
+        self.own: Any = model.condition_on(labels)
+        self.both: Any = model.condition_on(torch.cat((labels, any_class)))
         self.model, self.strength = model, scale
 
-    def given(self, labels: Tensor) -> "Extrapolated":
+    def condition_on(self, labels: Tensor) -> "Extrapolated":
         return Extrapolated(self.model, labels, self.strength)
 
     def rows(self, index: Any) -> "Extrapolated":
         labels = self.own.labels
         assert labels is not None
-        return self.given(labels[index])
+        return self.condition_on(labels[index])
 
     def moments(self) -> tuple[Any, Any]:
         return self.own.moments()
 
-    def law(self, x: Tensor, at: Instant) -> Tensor:
+    def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         scale = self.strength(at)
         if not isinstance(scale, Tensor) and scale == 1:
-            return self.own.law(x, at)
+            return self.own.x0_distribution(x, at)
         own, free = self._asked_of_both(x, at)
         at = _visible(at)
         return tilted(self.process, x, free, self._gain(x, own, free, at, scale), at)
@@ -172,10 +172,10 @@ class Extrapolated(Guided):
         return tilted_cavity(self.process, cavity, self._gain(x, own, free, at, scale), at)
 
     def _asked_of_both(self, x: Tensor, at: Instant) -> tuple[Tensor, Tensor]:
-        """The laws of the class and of any."""
+        """The distributions of the class and of any."""
         if isinstance(at.t, Tensor) and at.t.ndim:
-            return self.own.law(x, at), self.inner.law(x, at)
-        own, free = self.both.law(torch.cat((x, x)), at).chunk(2)
+            return self.own.x0_distribution(x, at), self.inner.x0_distribution(x, at)
+        own, free = self.both.x0_distribution(torch.cat((x, x)), at).chunk(2)
         return own, free
 
     def _gain(self, x: Tensor, own: Tensor, free: Tensor, at: Instant, scale: Any) -> Tensor:
@@ -194,7 +194,7 @@ def _none(x: Tensor, at: Instant) -> Tensor:
 
 
 def tilted(process: "DiscreteProcess", x: Tensor, p0: Tensor, gain: Tensor, at: Instant) -> Tensor:
-    r"""The law of x_0 at every site whose ratios at x_t are those of p0 times e^gain: (n, *sites, K), float64.
+    r"""The distribution of x_0 at every site whose ratios at x_t are those of p0 times e^gain: (n, *sites, K), float64.
 
     With D(k) = q(x_t | x_0 = k), w = p0/D and W = Σ w the ratios are r(k) = α w(k) + (1 − α) π(k) W. Multiplied by
     1 + δ = e^gain, and with c = α + (1 − α) Σ_k π(k), they belong to
@@ -207,30 +207,31 @@ def tilted(process: "DiscreteProcess", x: Tensor, p0: Tensor, gain: Tensor, at: 
     below = process.likelihood(x, at)
     w = divided(p0, below)
     alpha = last(process.keep(at, w.shape[:-1]))
-    pi = process.law(w.shape[-1], w.device)[:-1]
+    pi = process.mixing_distribution(w.shape[-1], w.device)[:-1]
     change = (alpha * w + (1 - alpha) * pi * w.sum(-1, keepdim=True)) * gain.expm1()
     kept = alpha + (1 - alpha) * pi.sum()
     return _cut(p0 + below * (change - (1 - alpha) * pi * change.sum(-1, keepdim=True) / kept) / alpha)
 
 
 def tilted_cavity(process: "DiscreteProcess", cavity: Tensor, gain: Tensor, at: Instant) -> Tensor:
-    r"""The law c' of x_0 at every site, of x_t without it, for which α c' + (1 − α) π is that of c times e^gain.
+    r"""The distribution c' of x_0 at every site, of x_t without it, for which α c' + (1 − α) π is that of c times
+    e^gain.
 
     With h = α c + (1 − α) π over the categories, c as above and Z = 1 + Σ h δ/c it is
     c' = [c + (h δ − (1 − α) π (Z − 1))/α]/Z: a heat bath by it draws from p_t(x_i | all others, y). gain: up to a
     constant per site.
     """
     alpha = last(process.keep(at, cavity.shape[:-1]))
-    pi = process.law(cavity.shape[-1], cavity.device)[:-1]
+    pi = process.mixing_distribution(cavity.shape[-1], cavity.device)[:-1]
     gain = gain - gain.amax(-1, keepdim=True)
     change = (alpha * cavity + (1 - alpha) * pi) * gain.expm1()
     more = change.sum(-1, keepdim=True) / (alpha + (1 - alpha) * pi.sum())  # Z − 1
     return _cut((cavity + (change - (1 - alpha) * pi * more) / alpha) / (1 + more).clamp_min(1e-300))
 
 
-def _cut(law: Tensor) -> Tensor:
-    law = law.clamp_min(0)
-    return law / law.sum(-1, keepdim=True)
+def _cut(distribution: Tensor) -> Tensor:
+    distribution = distribution.clamp_min(0)
+    return distribution / distribution.sum(-1, keepdim=True)
 
 
 def _visible(at: Instant) -> Instant:

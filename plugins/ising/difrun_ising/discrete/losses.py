@@ -16,10 +16,10 @@ from difrun_ising.options import CrossEntropyOptions, KernelLossOptions, StepLos
 class CrossEntropy(Loss, CrossEntropyOptions):
     r"""−log p_θ(x_0,i | x_t), the mean over sites, at a time uniform on (0, T].
 
-    Its minimum is the true law of every site given x_t (Austin et al., 2021, arXiv 2107.03006, sec. 3.4). The time of a
-    chain is one of its steps 1, ..., T. A share `hidden` of the examples are data without noise of which the even or
-    the odd sites are hidden (x = 0): the pseudo-likelihood of a sublattice given the other (Besag, 1975, The
-    Statistician 24, 179), which the heat bath at t = 0 draws from.
+    Its minimum is the true distribution of every site given x_t (Austin et al., 2021, arXiv 2107.03006, sec. 3.4).
+    The time of a chain is one of its steps 1, ..., T. A share `hidden` of the examples are data without noise of
+    which the even or the odd sites are hidden (x = 0): the pseudo-likelihood of a sublattice given the other (Besag,
+    1975, The Statistician 24, 179), which the heat bath at t = 0 draws from.
     """
 
     # Without `noise`: spins are not paired with noise, and training on couples is refused.
@@ -63,7 +63,7 @@ class CrossEntropy(Loss, CrossEntropyOptions):
 
 
 class _StepLoss(Loss):
-    """What the losses on the kernel share: a step of the chain, and the target law of x_s."""
+    """What the losses on the kernel share: a step of the chain, and the target distribution of x_s."""
 
     steps: int
     flip: bool
@@ -154,7 +154,7 @@ class Elbo(_StepLoss, StepLossOptions):
 
 def _told(model: Any, examples: dict[str, Tensor]) -> Any:
     """The model, given the labels of the examples if they have any."""
-    return model.given(examples["label"]) if "label" in examples else model
+    return model.condition_on(examples["label"]) if "label" in examples else model
 
 
 def _times(process: Any, x0: Tensor, generator: Generator) -> Tensor:

@@ -1,4 +1,4 @@
-"""Models of discrete processes: the law of x_0 at every site, given x_t."""
+"""Models of discrete processes: the distribution of x_0 at every site, given x_t."""
 
 import math
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ MOST = 5.0
 class DiscreteModel(ScoreModel):
     """Something that knows p(x_0,i | x_t) at every site i.
 
-    The kind of its answer is "x0", E[x_0 | x_t], from which the law follows.
+    The kind of its answer is "x0", E[x_0 | x_t], from which the distribution follows.
     """
 
     kind = "x0"
     process: "DiscreteProcess"
 
-    def law(self, x: Tensor, at: Instant) -> Tensor:
+    def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         """p(x_0 = k | x_t) for every site and category: (n, *sites, K), float64."""
         raise NotImplementedError
 
     def forward(self, x: Tensor, at: Instant) -> Tensor:
-        p0 = self.law(x, at)
+        p0 = self.x0_distribution(x, at)
         return self.process.mean(torch.cat((p0, torch.zeros_like(p0[..., :1])), -1))
 
     def predict(self, x: Tensor, at: Instant, kind: str) -> Tensor:
@@ -42,7 +42,7 @@ class DiscreteModel(ScoreModel):
         if kind == "x0":
             return self(x, at)
         if kind == "score":
-            return self.process.log_ratios(x, self.law(x, at), at)
+            return self.process.log_ratios(x, self.x0_distribution(x, at), at)
         raise DifrunError(f"a model of a discrete process predicts x0 or score, not {kind!r}")
 
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
@@ -53,8 +53,8 @@ class DiscreteModel(ScoreModel):
         raise NotImplementedError
 
     def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:
-        """The model's law of x_s given x_t, of independent sites."""
-        return Sites(self.process.posterior(x, self.law(x, at), at, to), self.process, x.dtype)
+        """The model's distribution of x_s given x_t, of independent sites."""
+        return Sites(self.process.posterior(x, self.x0_distribution(x, at), at, to), self.process, x.dtype)
 
 
 class NetworkDenoiser(DiscreteModel):
@@ -123,7 +123,7 @@ class NetworkDenoiser(DiscreteModel):
         return torch.softmax(self.logits(x, at, own=nothing).double(), -1)
 
     def _label(self, x: Tensor) -> tuple[Tensor, ...]:
-        """The labels (n,), for a network that knows classes (`ScoreModel.given`)."""
+        """The labels (n,), for a network that knows classes (`ScoreModel.condition_on`)."""
         return (for_rows(self.labels, x),) if self.shares else ()
 
     def own(self, x: Tensor, at: Instant) -> Tensor:
@@ -148,7 +148,7 @@ class NetworkDenoiser(DiscreteModel):
             return c[None]
         return c if c.shape[1:] == sites and math.prod(sites) > 1 else c.reshape(-1)
 
-    def law(self, x: Tensor, at: Instant) -> Tensor:
+    def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         return torch.softmax(self.logits(x, at).double(), -1)
 
     def reverse(self, x: Tensor, at: Instant, to: Instant) -> Sites:

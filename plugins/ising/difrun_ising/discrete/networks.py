@@ -17,10 +17,10 @@ class SpinCNN(nn.Module):
     shape: (rows, columns), or (1, rows, columns). width: channels. depth: number of blocks. padding: "circular" for a
     torus, "zeros" for free boundaries, "auto" for that of the lattice of `dataset`: a torus where there is no
     dataset, free where its lattice is not known. What x_t and t say of x_0 is, at every site, e = α x_t = tanh(−c)
-    x_t: for flips the mean of the spin given its own noised value, which together are all that the law of x_0 depends
-    on. The network is given e and e² and no other word of the noise level, which may therefore differ between sites;
-    e = 0 is a site of which nothing is known. The label, of `classes` and −1 for none, scales and shifts every
-    channel. The last layer starts at zero: before training a site is known by its own value alone.
+    x_t: for flips the mean of the spin given its own noised value, which together are all that the distribution of
+    x_0 depends on. The network is given e and e² and no other word of the noise level, which may therefore differ
+    between sites; e = 0 is a site of which nothing is known. The label, of `classes` and −1 for none, scales and
+    shifts every channel. The last layer starts at zero: before training a site is known by its own value alone.
     """
 
     predicts = "x0"

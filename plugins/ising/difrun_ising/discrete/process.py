@@ -1,10 +1,10 @@
-r"""Discrete diffusion: every site keeps its value or is replaced by a draw from a fixed mixing law.
+r"""Discrete diffusion: every site keeps its value or is replaced by a draw from a fixed mixing distribution.
 
     q(x_t | x_0) = α_t δ(x_t, x_0) + (1 − α_t) π(x_t),    q(x_t | x_s) the same with α_ts = α_t/α_s,
 
 independently at every site (Austin et al., 2021, arXiv 2107.03006; von Rütte et al., 2025, arXiv 2503.04482). π is
-uniform, the mask alone (absorbing), or any law; spins that flip are two categories with uniform π, α = ρ = ⟨x_t x_0⟩
-and flip probability (1 − ρ)/2.
+uniform, the mask alone (absorbing), or any distribution; spins that flip are two categories with uniform π, α = ρ =
+⟨x_t x_0⟩ and flip probability (1 − ρ)/2.
 """
 
 import math
@@ -32,7 +32,7 @@ class DiscreteProcess(Schedule):
 
     # What a subclass says: π, and how values are written as numbers.
 
-    def law(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
+    def mixing_distribution(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
         """π over the categories and, last, the mask: (K + 1,), float64."""
         raise NotImplementedError
 
@@ -48,8 +48,8 @@ class DiscreteProcess(Schedule):
         """Values x as weights on the categories, (n, *sites, K), float64: one-hot, and zero where masked."""
         raise NotImplementedError
 
-    def laws(self, x0: Tensor) -> Tensor:
-        """Laws of x_0 from E[x_0], (n, *sites, K), float64."""
+    def site_distributions(self, x0: Tensor) -> Tensor:
+        """Distributions of x_0 from E[x_0], (n, *sites, K), float64."""
         raise NotImplementedError
 
     def mean(self, weights: Tensor) -> Tensor:
@@ -71,16 +71,18 @@ class DiscreteProcess(Schedule):
         return ratio * e + (1 - ratio) * self.mixed(e)
 
     def marginal(self, p0: Tensor, at: Instant) -> Tensor:
-        """q(x_t = y) for x_0 of law p0 (n, *sites, K): (n, *sites, K + 1)."""
+        """q(x_t = y) for x_0 of distribution p0 (n, *sites, K): (n, *sites, K + 1)."""
         alpha = last(self.keep(at, p0.shape[:-1]))
-        return alpha * masked(p0) + (1 - alpha) * self.law(p0.shape[-1], p0.device)
+        return alpha * masked(p0) + (1 - alpha) * self.mixing_distribution(p0.shape[-1], p0.device)
 
     def transition(self, x_s: Tensor, to: Instant, at: Instant) -> Sites:
         """q(x_t | x_s), of t = `at` > s = `to`."""
         e = self.states(x_s)
         ratio = last(self._ratio(to, at, e.shape[:-1]))
         here = torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
-        return Sites(ratio * here + (1 - ratio) * self.law(e.shape[-1], e.device), self, x_s.dtype)
+        return Sites(
+            ratio * here + (1 - ratio) * self.mixing_distribution(e.shape[-1], e.device), self, x_s.dtype
+        )
 
     def posterior(self, x_t: Tensor, p0: Tensor, at: Instant, to: Instant) -> Tensor:
         r"""p(x_s = y | x_t) = Σ_k p(x_0 = k | x_t) q(y | x_t, x_0 = k), for every y: (n, *sites, K + 1).
@@ -98,7 +100,7 @@ class DiscreteProcess(Schedule):
         w = divided(p0, below)
         alpha = last(self.keep(to, e.shape[:-1]))
         ratio = last(self._ratio(to, at, e.shape[:-1]))
-        pi = self.law(e.shape[-1], e.device)
+        pi = self.mixing_distribution(e.shape[-1], e.device)
         here = torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
         forward = ratio * here + (1 - ratio) * self.mixed(e)
         weights = forward * (alpha * masked(w) + (1 - alpha) * pi * w.sum(-1, keepdim=True))
@@ -113,7 +115,9 @@ class DiscreteProcess(Schedule):
         below = self.likelihood(x_t, at)
         w = divided(p0, below)
         alpha = last(self.keep(at, w.shape[:-1]))
-        return alpha * masked(w) + (1 - alpha) * self.law(w.shape[-1], w.device) * w.sum(-1, keepdim=True)
+        return alpha * masked(w) + (1 - alpha) * self.mixing_distribution(w.shape[-1], w.device) * w.sum(
+            -1, keepdim=True
+        )
 
     def log_ratios(self, x_t: Tensor, p0: Tensor, at: Instant) -> Tensor:
         """The score of x_t: log of `ratios` for every category, (n, *sites, K), float64; see `Ising` for spins.
@@ -127,11 +131,11 @@ class DiscreteProcess(Schedule):
 
     def masks(self, categories: int) -> bool:
         """Whether sites are masked."""
-        return bool(self.law(categories)[-1] > 0)
+        return bool(self.mixing_distribution(categories)[-1] > 0)
 
     def mixed(self, e: Tensor) -> Tensor:
         """π(x_t) for one-hot x_t, (n, *sites, 1)."""
-        pi = self.law(e.shape[-1], e.device)
+        pi = self.mixing_distribution(e.shape[-1], e.device)
         return ((e * pi[:-1]).sum(-1) + (1 - e.sum(-1)) * pi[-1]).unsqueeze(-1)
 
     def _ratio(self, to: Instant, at: Instant, shape: tuple[int, ...]) -> Any:
@@ -154,15 +158,15 @@ class DiscreteProcess(Schedule):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """x_T: independent sites of law α_T p_0 + (1 − α_T) π, with p_0 the means of the data."""
-        return self.prior_law(shape, mean, dtype, device).sample(Generator.of(generator, device))
+        """x_T: independent sites of distribution α_T p_0 + (1 − α_T) π, with p_0 the means of the data."""
+        return self.prior_distribution(shape, mean, dtype, device).sample(Generator.of(generator, device))
 
-    def prior_law(
+    def prior_distribution(
         self, shape: tuple[int, ...], mean: Any, dtype: torch.dtype = torch.float32, device: Any = "cpu"
     ) -> Sites:
-        """The law of `prior`, for data of this mean."""
+        """The distribution of `prior`, for data of this mean."""
         like = torch.as_tensor(mean, dtype=torch.float64, device=device).expand(shape)
-        return Sites(self.marginal(self.laws(like), self.at(self.horizon)), self, dtype)
+        return Sites(self.marginal(self.site_distributions(like), self.at(self.horizon)), self, dtype)
 
     @numpy_too
     def sample(self, x0: Any, t: Any, generator: Randomness = None) -> Any:
@@ -193,7 +197,7 @@ class DiscreteProcess(Schedule):
         )
         sigma = torch.as_tensor(self.rate_field(at.t, here.shape[:-1]), dtype=torch.float64, device=x.device)
         moved = (here != there).any(-1)
-        each = moved * sigma * (there * self.law(here.shape[-1] - 1, x.device)).sum(-1)
+        each = moved * sigma * (there * self.mixing_distribution(here.shape[-1] - 1, x.device)).sum(-1)
         return each.flatten(1).sum(1) * (moved.flatten(1).sum(1) == 1)
 
     def enumeration(self) -> tuple[Tensor, Tensor]:
@@ -209,7 +213,7 @@ class DiscreteProcess(Schedule):
 
     def bridge(self, x_t: Tensor, x0: Tensor, at: Instant, to: Instant) -> Sites:
         """q(x_s | x_t, x_0); with x̂_0 = E[x_0 | x_t], the mixture over x_0 that is one exact ancestral step."""
-        return Sites(self.posterior(x_t, self.laws(x0), at, to), self, x_t.dtype)
+        return Sites(self.posterior(x_t, self.site_distributions(x0), at, to), self, x_t.dtype)
 
     def coordinates(self, shape: tuple[int, ...]) -> int:
         return math.prod(self.sites((1, *shape))[1:])

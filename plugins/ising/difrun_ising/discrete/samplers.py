@@ -47,7 +47,7 @@ class TauLeap(Sampler):
         process = model.process
         e = process.states(x)
         here = torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
-        ratios = process.ratios(x, model.law(x, at), at) * (1 - here)
+        ratios = process.ratios(x, model.x0_distribution(x, at), at) * (1 - here)
         sigma = torch.as_tensor(process.rate_field((at.t + to.t) / 2, e.shape[:-1]), dtype=torch.float64)
         rates = sigma.to(x.device).unsqueeze(-1) * process.mixed(e) * ratios
         total = rates.sum(-1, keepdim=True)
@@ -73,7 +73,7 @@ class FlowEuler(Sampler):
         process = model.process
         e = process.states(x)
         here = torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
-        p0 = model.law(x, at)
+        p0 = model.x0_distribution(x, at)
         now, then = (torch.as_tensor(process.keep(i, e.shape[:-1]), dtype=torch.float64) for i in (at, to))
         share = (
             torch.where(now < 1, (then - now) / (1 - now).clamp_min(1e-300), 0.0).to(x.device).unsqueeze(-1)
@@ -86,16 +86,17 @@ class FlowEuler(Sampler):
 class HeatBath(Sampler, HeatBathOptions):
     r"""Steps of a `predictor`, each followed by heat-bath sweeps at the level reached: a predictor–corrector for spins.
 
-    The same model gives the exact conditionals of the noised law. With the cavity law c_i of x_0,i, from x_t without
-    x_t,i,
+    The same model gives the exact conditionals of the noised distribution. With the cavity distribution c_i of
+    x_0,i, from x_t without x_t,i,
 
         p_t(x_t,i = y | all others) = α_t c_i(y) + (1 − α_t) π(y),
 
     for flips (1 + ρ tanh(g_i/2))/2 with g_i the cavity log-odds. A sweep draws the sites anew from it, one class after
     the other at one evaluation each, and those of one class at once. Two classes are the sublattices: at t = 0 such a
-    sweep leaves the law of a lattice of even sides alone; at t > 0 sites of a class still depend on each other a
-    little, given the others, and more classes, whose sites lie further apart, come nearer. last: correct after so many
-    last steps only. The step that ends at t = 0 is corrected where `to_data` is set. The cavity law is as good as the
+    sweep leaves the distribution of a lattice of even sides alone; at t > 0 sites of a class still depend on each
+    other a little, given the others, and more classes, whose sites lie further apart, come nearer. last: correct
+    after so many last steps only. The step that ends at t = 0 is corrected where `to_data` is set. The cavity
+    distribution is as good as the
     model: at little noise, where a site's own value is nearly certain, a network is hardly told it in training, and
     sweeps may harm.
     """
@@ -151,10 +152,12 @@ def earlier(model: Any, x: Tensor, at: Any, to: Any, generator: Generator) -> Te
     if not bool(rows.any()):
         return x
     # Given that a site is seen, u/chance is uniform again, and chooses its value.
-    law = model.rows(rows).law(x[rows], at)
-    below = (u / chance.clamp_min(1e-300))[rows].unsqueeze(-1) * law.sum(-1, keepdim=True) >= law.cumsum(-1)
+    distribution = model.rows(rows).x0_distribution(x[rows], at)
+    below = (u / chance.clamp_min(1e-300))[rows].unsqueeze(-1) * distribution.sum(
+        -1, keepdim=True
+    ) >= distribution.cumsum(-1)
     index = below[..., :-1].sum(-1)
-    one = torch.nn.functional.one_hot(index, law.shape[-1] + 1)
+    one = torch.nn.functional.one_hot(index, distribution.shape[-1] + 1)
     values = process.mean(one.to(x.dtype))
     fresh = x.clone()
     spread = seen.reshape(*seen.shape, *(1,) * (x.ndim - seen.ndim))

@@ -1,4 +1,4 @@
-"""Independent laws of the sites of a lattice: what every kernel of a discrete process is."""
+"""Independent distributions of the sites of a lattice: what every kernel of a discrete process is."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from difrun.randomness import Generator
 
 @attrs.frozen(eq=False)
 class Sites:
-    """Independent sites, each of a law over K categories and, last, the mask.
+    """Independent sites, each of a distribution over K categories and, last, the mask.
 
     weights: (n, *sites, K + 1), float64, that sum to 1. process: what says which value each category is.
     dtype: of the values.
@@ -27,7 +27,7 @@ class Sites:
         return self.process.mean(self.weights)
 
     def sample(self, generator: Generator) -> Tensor:
-        """A draw, by inversion of the cumulated law in float64: no site takes a value of probability 0."""
+        """A draw, by inversion of the cumulated distribution in float64: no site takes a value of probability 0."""
         u = generator.uniform(self.weights[..., 0])
         totals = self.weights.cumsum(-1)
         index = (u.unsqueeze(-1) * totals[..., -1:] >= totals[..., :-1]).sum(-1)

@@ -1,1 +1,1 @@
-"""Spins on a lattice: exact laws, draws and moments."""
+"""Spins on a lattice: exact distributions, draws and moments."""

@@ -54,7 +54,7 @@ def exact_values(lattice: Lattice) -> Mapping[str, float]:
         found["susceptibility"] = magnetisation_square(matrix) / n
         found |= {f"c{r}": c for r, c in enumerate(correlation(matrix).tolist(), start=1)}
         if counts(lattice):
-            values, p = matrix.magnetisation_law
+            values, p = matrix.magnetisation_distribution
             m = values / n
             second, fourth = (p @ m**2).item(), (p @ m**4).item()
             found["abs-magnetisation"] = (p @ m.abs()).item()
@@ -98,7 +98,7 @@ Pairs = dict[int, tuple[float, int]]
 
 
 def _torus(matrix: TransferMatrix) -> tuple[Pairs, Pairs]:
-    """Along a row from the law of one row; across rows Σ_j tr(σ_j T^r σ_j T^{H−r})/tr T^H, by necklaces."""
+    """Along a row from the distribution of one row; across rows Σ_j tr(σ_j T^r σ_j T^{H−r})/tr T^H, by necklaces."""
     width, height, spins = matrix.width, matrix.height, matrix.lattice.spins
     states = matrix.states
     along: Pairs = {}
@@ -106,7 +106,7 @@ def _torus(matrix: TransferMatrix) -> tuple[Pairs, Pairs]:
     if width > 1:
         for r in range(1, width // 2 + 1):
             products = (states * states.roll(-r, 1)).mean(1)
-            along[r] = (spins * (matrix.row_law @ products).item(), spins)
+            along[r] = (spins * (matrix.row_distribution @ products).item(), spins)
     if not matrix.wraps:
         return along, across
     k, root = matrix.couplings[0], matrix.row_weight.sqrt()
@@ -151,12 +151,15 @@ def _free(matrix: TransferMatrix) -> tuple[Pairs, Pairs]:
         message = neighbours(weight * backward[-1], k, width)
         backward.append(message / message.max())
     backward.reverse()
-    laws = [a * b / (a @ b) for a, b in zip(forward, backward, strict=True)]
+    distributions = [a * b / (a @ b) for a, b in zip(forward, backward, strict=True)]
     along: Pairs = {}
     across: Pairs = {}
     for r in range(1, width):
         products = (states[:, : width - r] * states[:, r:]).sum(1)
-        along[r] = (sum((law @ products).item() for law in laws), height * (width - r))
+        along[r] = (
+            sum((distribution @ products).item() for distribution in distributions),
+            height * (width - r),
+        )
     sums = dict.fromkeys(range(1, height), 0.0)
     for row in range(height):
         carried = torch.cat((states.T * forward[row], forward[row][None]))

@@ -28,7 +28,7 @@ class Ising(DiscreteProcess, IsingOptions):
     parts: they are sampled in the order of their numbers.
     """
 
-    def law(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
+    def mixing_distribution(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
         if self.mixing == "absorbing":
             pi = [0.0, 0.0, 1.0]
         else:
@@ -94,7 +94,7 @@ class Ising(DiscreteProcess, IsingOptions):
         some = x.square().detach()  # whether a spin is there; else a derivative in x would change that, too
         return torch.stack(((some - x) / 2, (some + x) / 2), -1)
 
-    def laws(self, x0: Tensor) -> Tensor:
+    def site_distributions(self, x0: Tensor) -> Tensor:
         up = (1 + x0.double().clamp(-1, 1)) / 2
         return torch.stack((1 - up, up), -1)
 

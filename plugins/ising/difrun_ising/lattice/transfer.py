@@ -1,4 +1,4 @@
-r"""The row transfer matrix: partition function, exact law, exact samples, and marginals in any field.
+r"""The row transfer matrix: partition function, exact distribution, exact samples, and marginals in any field.
 
 With row states r ∈ {±1}^W, D(r) = exp(K Σ horizontal bonds + b Σ s) and V(r, r') = Π_j exp(K r_j r'_j), K = βJ, b = βh,
 
@@ -112,21 +112,21 @@ class TransferMatrix:
         return -log_z.imag.item() / _STEP
 
     @cached_property
-    def bond_law(self) -> tuple[Tensor, Tensor]:
+    def bond_distribution(self) -> tuple[Tensor, Tensor]:
         """Every value that Σ_<ij> s_i s_j can take, and its probability."""
         values = torch.arange(-self.lattice.bonds, self.lattice.bonds + 1, 2, dtype=torch.float64)
         k, b = self.couplings
-        return values, self._law(values, lambda angle: self.log_partition(k + angle, b + 0 * angle))
+        return values, self._distribution(values, lambda angle: self.log_partition(k + angle, b + 0 * angle))
 
     @cached_property
-    def magnetisation_law(self) -> tuple[Tensor, Tensor]:
+    def magnetisation_distribution(self) -> tuple[Tensor, Tensor]:
         """Every value that Σ_i s_i can take, and its probability."""
         spins = self.lattice.spins
         values = torch.arange(-spins, spins + 1, 2, dtype=torch.float64)
         k, b = self.couplings
-        return values, self._law(values, lambda angle: self.log_partition(k + 0 * angle, b + angle))
+        return values, self._distribution(values, lambda angle: self.log_partition(k + 0 * angle, b + angle))
 
-    def _law(self, values: Tensor, log_z: Callable[[Tensor], Tensor]) -> Tensor:
+    def _distribution(self, values: Tensor, log_z: Callable[[Tensor], Tensor]) -> Tensor:
         """Probabilities of equally spaced values from the characteristic function ⟨e^{iθX}⟩ = Z(shifted)/Z.
 
         The values lie 2 apart, so θ_k = πk/n, k = 0, ..., n − 1, inverts it exactly, for n values; that at π − θ is the
@@ -147,12 +147,12 @@ class TransferMatrix:
         return (waves @ seen).real.div(n).clamp_min(0)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        """n independent draws of the exact law, (n, rows, columns), float32."""
+        """n independent draws of the exact distribution, (n, rows, columns), float32."""
         found = torch.empty(n, self.height, dtype=torch.int64)
         weight = self.row_weight
         # With free boundaries any first row will do here: the messages do not depend on it.
         zeros = torch.zeros(n, dtype=torch.int64)
-        start = _draw(self.row_law.expand(n, -1), generator) if self.wraps else zeros
+        start = _draw(self.row_distribution.expand(n, -1), generator) if self.wraps else zeros
         order = start.argsort(stable=True)
         groups, counts = start[order].unique_consecutive(return_counts=True)
         size = max(1, CHUNK // (len(weight) * self.height))
@@ -210,7 +210,7 @@ class TransferMatrix:
         return torch.exp(log - log.max())
 
     @cached_property
-    def row_law(self) -> Tensor:
+    def row_distribution(self) -> Tensor:
         """p(first row) on the torus: the diagonal of T^H, normalised."""
         k, root = self.couplings[0], self.row_weight.sqrt()
         heads, which, _ = self.necklaces

@@ -1,1 +1,1 @@
-"""Pictures of lattices and of their laws."""
+"""Pictures of lattices and of their distributions."""

@@ -1,4 +1,5 @@
-"""Pictures of the statistics of lattices and strings: the laws of M and E, correlations, transitions of letters.
+"""Pictures of the statistics of lattices and strings: the distributions of M and E, correlations, transitions of
+letters.
 
 Every function takes samples as tensors (n, ...) and returns a Matplotlib figure. Bands are of ±2 standard errors: where
 points of as many exact samples lie nineteen times out of twenty.
@@ -23,20 +24,24 @@ MOST_BINS = 45
 
 
 @styled
-def laws(samples: Tensor, lattice: Lattice, reference: Tensor | None = None, *, exact: bool = True) -> Figure:
-    """P(M) and P(E) of samples ±1 (n, rows, columns) beside the exact laws, or beside those of real lattices.
+def distributions(
+    samples: Tensor, lattice: Lattice, reference: Tensor | None = None, *, exact: bool = True
+) -> Figure:
+    """P(M) and P(E) of samples ±1 (n, rows, columns) beside the exact distributions, or beside those of real lattices.
 
-    reference: real lattices, needed where the laws are not counted (`moments.counts`), and where `exact` is False, as
-    the couplings are not known. The band is that of n samples of the law. Total variation is that of all values, before
-    they are grouped; beside it what exact samples reach on average by chance, ½ Σ √(2p(1 − p)/(πn)). Raises DifrunError
-    where neither the exact laws nor real lattices are there.
+    reference: real lattices, needed where the distributions are not counted (`moments.counts`), and where `exact` is
+    False, as the couplings are not known. The band is that of n samples of the distribution. Total variation is that
+    of all values, before they are grouped; beside it what exact samples reach on average by chance, ½ Σ √(2p(1 −
+    p)/(πn)). Raises DifrunError where neither the exact distributions nor real lattices are there.
     """
     real = None
     if exact and counts(lattice):
         matrix = transfer_matrix(lattice)
-        known = {"M": matrix.magnetisation_law, "E": matrix.bond_law}
+        known = {"M": matrix.magnetisation_distribution, "E": matrix.bond_distribution}
     elif reference is None:
-        raise DifrunError("draw: the laws of this lattice are not counted; give real lattices as `reference`")
+        raise DifrunError(
+            "draw: the distributions of this lattice are not counted; give real lattices as `reference`"
+        )
     else:
         real = {"M": lattice.magnetisation(reference), "E": lattice.bond_sum(reference)}
         known = {name: _empirical(values) for name, values in real.items()}
@@ -173,49 +178,52 @@ def total_variation(p: Array, q: Array) -> float:
 
 
 def _histogram(axes: Axes, values: Tensor, support: Tensor, p: Tensor, scale: float, real: int) -> None:
-    """Shares of `values` (n,) as points over the law p on an equally spaced support; real: how many p is of."""
+    """Shares of `values` (n,) as points over the distribution p on an equally spaced support; real: how many p is
+    of."""
     n = len(values)
     low = float(min(values.min(), support[0]))
     high = float(max(values.max(), support[-1]))
     grid = np.arange(low, high + 1, 2)
-    law, share = np.zeros(len(grid)), np.zeros(len(grid))
-    law[np.rint((support.numpy() - low) / 2).astype(int)] = p.numpy()
+    distribution, share = np.zeros(len(grid)), np.zeros(len(grid))
+    distribution[np.rint((support.numpy() - low) / 2).astype(int)] = p.numpy()
     np.add.at(share, np.rint((values.numpy() - low) / 2).astype(int), 1 / n)
-    distance = total_variation(law, share)
+    distance = total_variation(distribution, share)
     noise = 1 / n + (1 / real if real else 0.0)
-    expected = 0.5 * float(np.sqrt(2 / np.pi * law * (1 - law) * noise).sum())
-    possible = np.flatnonzero((law > 1e-12) | (share > 0))
+    expected = 0.5 * float(np.sqrt(2 / np.pi * distribution * (1 - distribution) * noise).sum())
+    possible = np.flatnonzero((distribution > 1e-12) | (share > 0))
     # Values that cannot be, such as every second one of the energy on an even torus, are no bins.
     step = int(np.gcd.reduce(np.diff(possible))) if len(possible) > 1 else 1
-    seen = np.flatnonzero((law > 1e-4 * law.max()) | (share > 0))
+    seen = np.flatnonzero((distribution > 1e-4 * distribution.max()) | (share > 0))
     span = (seen[-1] - seen[0]) // step + 1
     each = max(1, -(-span // MOST_BINS))
     bins = -(-span // each)
     kept = seen[0] + step * np.arange(bins * each)
     spare = max(0, int(kept[-1]) + 1 - len(grid))
-    law, share = (np.pad(x, (0, spare))[kept].reshape(bins, each).sum(1) for x in (law, share))
+    distribution, share = (
+        np.pad(x, (0, spare))[kept].reshape(bins, each).sum(1) for x in (distribution, share)
+    )
     width = 2 * step * each * abs(scale)
     middles = scale * (low + 2 * kept.reshape(bins, each).mean(1))
     if scale < 0:
-        middles, law, share = middles[::-1], law[::-1], share[::-1]
+        middles, distribution, share = middles[::-1], distribution[::-1], share[::-1]
     edges = np.concatenate((middles - width / 2, [middles[-1] + width / 2]))
     tidy(axes)
-    around = 2 * np.sqrt(law * (1 - law) * noise)
+    around = 2 * np.sqrt(distribution * (1 - distribution) * noise)
     axes.stairs(
-        law + around,
+        distribution + around,
         edges,
-        baseline=np.maximum(law - around, 0),
+        baseline=np.maximum(distribution - around, 0),
         fill=True,
         color=FAINT,
         alpha=0.7,
         label="±2 standard errors",
     )
     axes.stairs(
-        law,
+        distribution,
         edges,
         color=DATA if real else INK,
         linewidth=1,
-        label=f"data, n = {real}" if real else "exact law",
+        label=f"data, n = {real}" if real else "exact distribution",
     )
     axes.plot(middles, share, "o", color=SAMPLES, markersize=3.2, label=f"samples, n = {n}", zorder=4)
     axes.set_ylim(bottom=0)

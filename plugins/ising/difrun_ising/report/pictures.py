@@ -15,13 +15,14 @@ SHOWN = 400
 """Lattices from which a mosaic takes as many as fit."""
 
 REAL = 5000
-"""Real lattices, where no exact law is known."""
+"""Real lattices, where no exact distribution is known."""
 
 
 def spin_pictures(scene: Scene) -> Iterator[Drawing]:
-    """Lattices, laws of M and E, C(r), raster and film.
+    """Lattices, distributions of M and E, C(r), raster and film.
 
-    Where the couplings are not known the laws are compared with real lattices, as with free boundaries and J = 1.
+    Where the couplings are not known the distributions are compared with real lattices, as with free boundaries and
+    J = 1.
     """
     yield from _looks(scene, "Lattices", "Spins up are dark.", categories=False)
     known = getattr(scene.dataset, "lattice", None)
@@ -38,11 +39,11 @@ def spin_pictures(scene: Scene) -> Iterator[Drawing]:
         return lambda: draws(scene.samples.reshape(shape), lattice, None if exact else real(), exact=exact)
 
     yield Drawing(
-        "laws",
+        "distributions",
         "Magnetisation and energy",
         "Points are shares of the samples; in the band lie those of as many real lattices, ±2 standard errors.",
         "Histograms of magnetisation and energy per spin.",
-        of(curves.laws, counts(lattice)),
+        of(curves.distributions, counts(lattice)),
     )
     if lattice.reach:
         yield Drawing(

@@ -77,12 +77,15 @@ class Fine(ForwardProcess):
         return torch.stack(found)
 
     def bridge(self, x_t, x0, at, to):
-        """Bayes for each value of x_0, weighted by the law of x_0 that has this mean."""
+        """Bayes for each value of x_0, weighted by the distribution of x_0 that has this mean."""
         return Spins(
-            sum((1 + x0 * v) / 2 * self.given(x_t, torch.full_like(x_t, v), at, to) for v in (1.0, -1.0))
+            sum(
+                (1 + x0 * v) / 2 * self.condition_on(x_t, torch.full_like(x_t, v), at, to)
+                for v in (1.0, -1.0)
+            )
         )
 
-    def given(self, x_t, x0, at, to):
+    def condition_on(self, x_t, x0, at, to):
         """E[x_s | x_t, x_0]."""
         first = self.expected(x0, self.at(0.0), to)
         up, down = (
@@ -123,7 +126,7 @@ class Aging(Fine):
 class Blind(Fine):
     """A bridge that looks at x_0 alone."""
 
-    def given(self, x_t, x0, at, to):
+    def condition_on(self, x_t, x0, at, to):
         return self.expected(x0, self.at(0.0), to)
 
 
@@ -131,7 +134,7 @@ class Averaged(Fine):
     """A bridge that averages over x_0 before it divides: right for data, not Bayes for their mean."""
 
     def bridge(self, x_t, x0, at, to):
-        return Spins(self.given(x_t, x0, at, to))
+        return Spins(self.condition_on(x_t, x0, at, to))
 
 
 class Loud(Fine):
@@ -159,7 +162,7 @@ class Warm(Fine):
 
 
 class Drifting(Fine):
-    """It forgets its start for a law that moves, of mean M(t) = ½ sin t: Markov, but nothing is stationary."""
+    """It forgets its start for a distribution that moves, of mean M(t) = ½ sin t: Markov, but nothing is stationary."""
 
     def expected(self, x, to, at):
         kept = at.rho / to.rho

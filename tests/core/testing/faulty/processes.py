@@ -22,8 +22,8 @@ class WrongBridge(ReferenceVP):
     """A bridge of twice the variance."""
 
     def bridge(self, x_t, x0, at, to):
-        law = super().bridge(x_t, x0, at, to)
-        return type(law)(law.mean, 2**0.5 * law.std)
+        distribution = super().bridge(x_t, x0, at, to)
+        return type(distribution)(distribution.mean, 2**0.5 * distribution.std)
 
 
 class Growing(ReferenceVP):

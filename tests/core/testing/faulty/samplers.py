@@ -87,8 +87,8 @@ class Quiet(Ancestral):
     """Half of the noise that it needs."""
 
     def step(self, model, x, at, to, state, generator):
-        law = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
-        return law.mean + 0.5 * (law.sample(generator) - law.mean), None
+        distribution = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
+        return distribution.mean + 0.5 * (distribution.sample(generator) - distribution.mean), None
 
 
 class OnCpu(Euler):
