@@ -13,6 +13,7 @@ from difrun.config.selection import lookup
 from difrun.data.scene import Drawing, Scene
 from difrun.errors import DifrunError, Interrupted
 from difrun.plugin.registry import get_registry
+from difrun.plugin.signatures import PICTURES, call
 from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
 from difrun.runs.build import Components, grid_times, instantiate
@@ -75,7 +76,7 @@ class DatasetPictures:
             pictures = declared_pictures(run.plan, run.parts)
             if pictures is not None:
                 scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
-                self.drawings = with_distinct_stems(pictures(scene))
+                self.drawings = with_distinct_stems(call(PICTURES, pictures, {"scene": scene}))
         self._waiting = list(self.drawings)
 
     def _labels(self) -> Tensor | None:
