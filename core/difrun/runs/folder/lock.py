@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
 from difrun.errors import DifrunError
 
@@ -60,7 +60,7 @@ def refuse_if_held(folder: Path) -> None:
             lock.release()
 
 
-def _acquire(lock: Any, path: Path) -> bool:
+def _acquire(lock: BaseFileLock, path: Path) -> bool:
     """Take the lock; False where no lock file can be made. Raises DifrunError if another holds it."""
     try:
         with warnings.catch_warnings():
