@@ -59,5 +59,5 @@ def test_bad_requests_are_refused():
         cfg(ExactMixture(MIXTURE, process), scale=2.0)
     always = NetworkModel(torch.nn.Identity(), process, (2,))
     always.shares, always._knows_any = (0.5, 0.5), False
-    with pytest.raises(DifrunError, match="was always told it"):
+    with pytest.raises(DifrunError, match="was always given it"):
         cfg(always, scale=2.0)

@@ -9,7 +9,7 @@ from difrun.guidance import Context
 from difrun.randomness import torch_generator
 from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance.labels import noisy_classifier
-from difrun_guidance.labels.noisy_classifier import FILE, learnt
+from difrun_guidance.labels.noisy_classifier import FILE, load_or_train
 
 from .overlapping import MIXTURE, OWNER, Exploding, exact, labelled
 
@@ -19,7 +19,7 @@ def test_a_classifier_learns_the_posterior():
     guess of ½ is off by up to 0.48; where class A lies its gradient is off by less than half of the exact one."""
     process = Exploding()
     data = labelled(5000)
-    posterior = learnt(exact(process), Context(data, seed=3), steps=400, width=64)
+    posterior = load_or_train(exact(process), Context(data, seed=3), steps=400, width=64)
     of_a = MIXTURE.part(OWNER == 0).sample(1000, torch_generator(4)).float()
     for noise in (0.1, 0.5, 2.0, 10.0):
         at = process.at(noise)
@@ -40,21 +40,21 @@ def test_a_classifier_is_trained_once_and_for_its_own_run(tmp_path, monkeypatch)
     data, process, notes = labelled(200), ReferenceVP(), []
     context = Context(data, folder=tmp_path, note=notes.append)
     x, at = data.train[:5], process.at(0.4)
-    first = learnt(exact(process), context, steps=3, width=8)(x, at)
+    first = load_or_train(exact(process), context, steps=3, width=8)(x, at)
     assert [note for note in notes if "is trained, 3 steps" in note]
     with monkeypatch.context() as no_training:
         no_training.setattr(noisy_classifier, "_train", None)
-        assert torch.equal(learnt(exact(process), context, steps=3, width=8)(x, at), first)
+        assert torch.equal(load_or_train(exact(process), context, steps=3, width=8)(x, at), first)
     with pytest.raises(
         DifrunError, match=r"of another process: it was trained on ReferenceVP.* has ReferenceVE"
     ):
-        learnt(exact(ReferenceVE()), context, steps=3, width=8)
+        load_or_train(exact(ReferenceVE()), context, steps=3, width=8)
     with pytest.raises(DifrunError, match=r"of another dataset: .*overlapping \(201 examples"):
-        learnt(exact(process), attrs.evolve(context, dataset=labelled(201)), steps=3, width=8)
-    learnt(exact(process), context, steps=4, width=8)
+        load_or_train(exact(process), attrs.evolve(context, dataset=labelled(201)), steps=3, width=8)
+    load_or_train(exact(process), context, steps=4, width=8)
     assert "trained with steps 3, width 8; it is trained anew" in notes[-2]
     (tmp_path / FILE).unlink()
-    learnt(exact(process), attrs.evolve(context, trial=True), steps=10**9, width=8)
+    load_or_train(exact(process), attrs.evolve(context, trial=True), steps=10**9, width=8)
     assert not (tmp_path / FILE).exists()
     with pytest.raises(Interrupted, match="Stopped at step 0 of 3 of the classifier"):
-        learnt(exact(process), attrs.evolve(context, stopping=lambda: True), steps=3, width=8)
+        load_or_train(exact(process), attrs.evolve(context, stopping=lambda: True), steps=3, width=8)
