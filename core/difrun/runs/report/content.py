@@ -17,7 +17,7 @@ from difrun.training.trainer import Trainer
 
 
 def write_report(run: Any, pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
-    """Write html.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
+    """Write report.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
     plan, signal, dataset = run.plan, run.signal, run.parts.dataset
     own = describe(dataset)
     content = run.facts
