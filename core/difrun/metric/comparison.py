@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from difrun.data.dataset import Dataset, check_finite
+from difrun.data.checks import check_finite
+from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.plugin.signatures import Lazy, asks_for, call, requires
 from difrun.randomness.generator import torch_generator

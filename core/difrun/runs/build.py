@@ -98,8 +98,7 @@ def _network_model(plan: Plan, process: Any, dataset: Dataset) -> ScoreModel:
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     if takes_classes and _trained_classes(plan, dataset):
-        model.shares, model._knows_any = dataset.shares, plan.train.label_dropout > 0
-        model.class_moments = dataset.class_moments
+        model.set_classes(dataset.shares, dataset.class_moments, knows_any=plan.train.label_dropout > 0)
     if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
         model.cov = dataset.cov
     return model
