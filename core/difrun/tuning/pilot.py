@@ -24,7 +24,7 @@ from torch import Tensor
 from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
-from difrun.model.wrappers import Centred
+from difrun.model.wrappers import Centred, innermost
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
@@ -220,9 +220,7 @@ def _gains(
 
 def _fingerprint(model: Any) -> list[float]:
     """A number per tensor of the model's network, by which a change of its weights is seen."""
-    while getattr(model, "inner", None) is not None:
-        model = model.inner
-    network = getattr(model, "network", None)
+    network = getattr(innermost(model), "network", None)
     if network is None:
         return []
     return [float(tensor.cpu().double().sum()) for tensor in network.state_dict().values()]
