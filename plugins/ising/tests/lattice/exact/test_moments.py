@@ -3,19 +3,13 @@
 import pytest
 import torch
 
+from difrun_ising.lattice.exact.correlation import correlation
+from difrun_ising.lattice.exact.kaufman import has_closed_form, torus_energy, torus_log_z
+from difrun_ising.lattice.exact.moments import exact_values, has_distributions, magnetisation_square
+from difrun_ising.lattice.exact.transfer import TransferMatrix, transfer_matrix
 from difrun_ising.lattice.lattice import Lattice
-from difrun_ising.lattice.moments import (
-    closed_form,
-    correlation,
-    counts,
-    exact_values,
-    magnetisation_square,
-    torus_energy,
-    torus_log_z,
-)
-from difrun_ising.lattice.transfer import TransferMatrix, transfer_matrix
 
-from .support import BETAS, BOUNDARIES, TABLES, distribution
+from ...support import BETAS, BOUNDARIES, TABLES, distribution
 
 COUPLINGS = ({"beta": 0.3}, {"beta": 0.5, "coupling": -0.7, "field": 0.3}, {"beta": 0.0, "field": 1.0})
 
@@ -33,7 +27,7 @@ def test_moments_are_those_of_the_enumeration(shape, periodic):
         assert torch.allclose(correlation(matrix), truth, rtol=0, atol=1e-13), couplings
         square = (p * lattice.magnetisation(s) ** 2).sum().item()
         assert magnetisation_square(matrix) == pytest.approx(square, rel=1e-9, abs=1e-9), couplings
-        if closed_form(lattice):
+        if has_closed_form(lattice):
             mean, variance = torus_energy(lattice)
             first = (p * energy).sum().item()
             assert torus_log_z(lattice) == pytest.approx(log_z, abs=1e-11)
@@ -43,7 +37,7 @@ def test_moments_are_those_of_the_enumeration(shape, periodic):
 
 def test_which_tori_have_a_closed_form():
     """Antiferromagnets of an odd side are frustrated: Z(−K) is not Z(K) there."""
-    assert closed_form(Lattice(4, 6, 0.3, coupling=-1.0))
+    assert has_closed_form(Lattice(4, 6, 0.3, coupling=-1.0))
     for other in (
         Lattice(3, 6, 0.3, coupling=-1.0),
         Lattice(4, 4, 0.3, field=0.1),
@@ -51,7 +45,7 @@ def test_which_tori_have_a_closed_form():
         Lattice(1, 4, 0.3),
         Lattice(4, 4, 0.0),
     ):
-        assert not closed_form(other)
+        assert not has_closed_form(other)
     even = Lattice(4, 2, 0.3, coupling=-1.0)
     _, energy, p, log_z = distribution(even)
     assert torus_log_z(even) == pytest.approx(log_z, abs=1e-11)
@@ -82,9 +76,9 @@ def test_wide_lattices():
     """On 10x10 the moments of P(M) and P(E) are those of the derivatives and of the closed form. 16x16 has the latter
     alone, on a torus without field; nothing is known with a field."""
     lattice = Lattice(9, 9, 0.42)
-    assert counts(Lattice(10, 10, 0.4))
-    assert not counts(Lattice(11, 11, 0.4))
-    assert counts(Lattice(12, 12, 0.4, periodic=False))
+    assert has_distributions(Lattice(10, 10, 0.4))
+    assert not has_distributions(Lattice(11, 11, 0.4))
+    assert has_distributions(Lattice(12, 12, 0.4, periodic=False))
     found, matrix = exact_values(lattice), transfer_matrix(lattice)
     values, p = matrix.magnetisation_distribution
     assert found["susceptibility"] == pytest.approx((p @ values**2).item() / 81, rel=1e-9)

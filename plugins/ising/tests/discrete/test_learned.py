@@ -3,24 +3,23 @@
 import pytest
 import torch
 
-import difrun
-from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.grid import linear
 from difrun.randomness import Generator
-from difrun.runs.build import build
-from difrun_ising.data import ising, markov
+from difrun_ising.data.lattices import ising
+from difrun_ising.data.strings import markov
 from difrun_ising.discrete.bound import log_likelihood_bound
 from difrun_ising.discrete.categorical import Categorical
 from difrun_ising.discrete.losses import CrossEntropy, Elbo, ReverseKernel
-from difrun_ising.discrete.networks import ReverseMLP, SpinCNN, SpinMLP
+from difrun_ising.discrete.networks import ReverseMLP, SpinMLP
 from difrun_ising.discrete.symmetry import augmented
-from difrun_ising.exact import ExactSpins
+from difrun_ising.lattice.cnn import SpinCNN
+from difrun_ising.lattice.exact.model import ExactSpins
+from difrun_ising.lattice.exact.sampling import exact_samples
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
-from difrun_ising.lattice.transfer import transfer_matrix
 
-from .support import distribution, fitted
+from ..support import distribution, fitted
 
 
 class Disturbed(ExactSpins):
@@ -90,7 +89,7 @@ def test_steps_of_masked_data_are_drawn_so_that_the_bound_spreads_less():
     model = ExactSpins(
         lattice, Ising(mixing="absorbing", schedule="linear", order="checkerboard", share=1 / 32)
     )
-    x0 = transfer_matrix(lattice).sample(4000, torch.Generator().manual_seed(1))
+    x0 = exact_samples(lattice, 4000, torch.Generator().manual_seed(1))
     chosen, alike = (loss(model, x0, Generator(2)).double() for loss in (Elbo(steps=32), Alike(steps=32)))
     error = ((chosen.var() + alike.var()) / 4000) ** 0.5
     assert (chosen.mean() - alike.mean()).abs() < 5 * error
@@ -187,37 +186,3 @@ def test_a_network_of_the_kernel_cannot_answer_x0():
             other.denoiser(ReverseMLP((4,)), shape=(4,), mean=torch.zeros(4), var=torch.ones(4))
     with pytest.raises(DifrunError, match=r"for lattices \(rows, columns\)"):
         SpinCNN((5,))
-
-
-def test_periodic_padding_makes_the_network_a_function_on_the_torus():
-    """A moved lattice gives the moved answer, to 1e-5; with zeros beyond the border it does not."""
-    for padding, same in (("circular", True), ("zeros", False)):
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network = SpinCNN((5, 7), padding=padding)
-            torch.nn.init.normal_(network.last.weight)
-        x = torch.where(torch.rand(3, 5, 7, generator=torch.Generator().manual_seed(1)) < 0.5, -1.0, 1.0)
-        level = torch.tensor([-1.0, 0.0, 0.3])
-        moved = network(x.roll((2, 3), (1, 2)), level).roll((-2, -3), (1, 2))
-        assert torch.allclose(moved, network(x, level), atol=1e-5) == same
-
-
-def test_the_network_is_closed_as_its_lattice_is():
-    """By `build`, from the dataset; a lattice that is not known is not taken for a torus."""
-    for boundary, closed in ("periodic", True), ("free", False):
-        options = {"n": 20, "held_out": 20, "size": (3,), "boundary": boundary}
-        plan = difrun.resolve({"process": "ising"}, {"dataset": options})
-        assert build(plan, torch.device("cpu")).model.network.closed is closed
-    unknown = Dataset(name="spins", train=torch.ones(20, 3, 3), held_out=torch.ones(20, 3, 3))
-    assert not SpinCNN((3, 3), dataset=unknown).closed
-    assert SpinCNN((3, 3), padding="circular", dataset=unknown).closed
-
-
-def test_a_field_of_equal_levels_is_one_level():
-    """The CNN gives the same for a level per site as for one level per lattice, to 1e-5."""
-    network = SpinCNN((3, 4))
-    torch.nn.init.normal_(network.last.weight, generator=torch.Generator().manual_seed(1))
-    x = torch.ones(2, 3, 4)
-    level = torch.tensor([-1.0, 0.4])
-    field = level[:, None, None].expand(2, 3, 4)
-    torch.testing.assert_close(network(x, field), network(x, level), rtol=0, atol=1e-5)

@@ -7,11 +7,13 @@ import torch
 from difrun.data import Scene
 from difrun.draw import Film
 from difrun.errors import DifrunError
-from difrun_ising.data import SpinDataset, ising, markov
+from difrun_ising.data.lattices import SpinDataset, ising
+from difrun_ising.data.strings import markov
 from difrun_ising.discrete.categorical import Categorical
+from difrun_ising.lattice.exact.sampling import exact_samples
+from difrun_ising.lattice.exact.transfer import transfer_matrix
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
-from difrun_ising.lattice.transfer import transfer_matrix
 from difrun_ising.report import curves, draw
 from difrun_ising.report.pictures import spin_pictures, string_pictures
 
@@ -96,7 +98,7 @@ def test_histograms_show_the_exact_distribution_and_the_shares():
     distribution."""
     lattice = Lattice(8, 8, 0.35, periodic=False)
     matrix = transfer_matrix(lattice)
-    x = matrix.sample(1000, torch.Generator().manual_seed(0))
+    x = exact_samples(lattice, 1000, torch.Generator().manual_seed(0))
     figure = curves.distributions(x, lattice)
     pairs = (
         (matrix.magnetisation_distribution, lattice.magnetisation(x), 1),

@@ -6,10 +6,12 @@ import pytest
 import torch
 from scipy import stats
 
+from difrun_ising.lattice.exact.marginals import site_marginals
+from difrun_ising.lattice.exact.sampling import exact_samples
+from difrun_ising.lattice.exact.transfer import TransferMatrix
 from difrun_ising.lattice.lattice import Lattice
-from difrun_ising.lattice.transfer import TransferMatrix
 
-from .support import BETAS, BOUNDARIES, TABLES, distribution
+from ...support import BETAS, BOUNDARIES, TABLES, distribution
 
 SMALL = [
     Lattice(1, 1, 0.7, field=0.3),
@@ -67,7 +69,7 @@ def test_samples_have_the_distribution_of_every_configuration(lattice):
     """χ² of 20 000 draws over all configurations, those expected less than 5 times together; p > 1e-6."""
     s, _, p, _ = distribution(lattice)
     n, power = 20000, 2.0 ** torch.arange(lattice.spins - 1, -1, -1, dtype=torch.float64)
-    drawn = TransferMatrix(lattice).sample(n, torch.Generator().manual_seed(3))
+    drawn = exact_samples(lattice, n, torch.Generator().manual_seed(3))
     assert drawn.shape == (n, *lattice.shape)
     index = ((drawn.double().flatten(1) + 1) / 2) @ power
     seen = torch.bincount(index.long(), minlength=len(s)).double()
@@ -88,7 +90,7 @@ def assert_distribution(seen, p):
 def test_samples_of_the_8x8_lattice_have_the_tabled_distributions(boundary):
     """χ² of P(M) and P(E) of 20 000 draws at β = 0.4406868; C(r) within 5 standard errors."""
     table, lattice = TABLES[boundary]["0.4406868"], Lattice(8, 8, 0.4406868, periodic=boundary == "periodic")
-    drawn = TransferMatrix(lattice).sample(20000, torch.Generator().manual_seed(4))
+    drawn = exact_samples(lattice, 20000, torch.Generator().manual_seed(4))
     for value, table_distribution in (
         ((lattice.magnetisation(drawn) + 64) / 2, table["P_M"]),
         ((lattice.bonds - lattice.bond_sum(drawn)) / 2, table["P_E"]),
@@ -105,11 +107,10 @@ def test_samples_of_the_8x8_lattice_have_the_tabled_distributions(boundary):
 def test_a_wide_torus_is_reached():
     """log Z of 11x11 is Kaufman's, to 1e-12; the mean energy of 500 draws has his derivative, to 5 standard errors."""
     lattice = Lattice(11, 11, 0.4)
-    matrix = TransferMatrix(lattice)
-    log_z = matrix.log_z
+    log_z = TransferMatrix(lattice).log_z
     assert log_z == pytest.approx(kaufman(11, 11, 0.4), rel=1e-12)
     slope = (kaufman(11, 11, 0.4 + 1e-4) - kaufman(11, 11, 0.4 - 1e-4)) / 2e-4
-    drawn = matrix.sample(500, torch.Generator().manual_seed(1))
+    drawn = exact_samples(lattice, 500, torch.Generator().manual_seed(1))
     energies = lattice.energy(drawn)
     assert energies.mean().item() == pytest.approx(-slope, abs=5 * energies.std().item() / 500**0.5)
 
@@ -145,4 +146,4 @@ def test_marginals_in_any_field_are_those_of_an_enumeration(lattice):
     weights = p * chosen.flatten(2).prod(2)
     truth = torch.einsum("nc,cij->nij", weights / weights.sum(1, keepdim=True), up)
     truth = torch.stack((1 - truth, truth), -1)
-    torch.testing.assert_close(TransferMatrix(lattice).marginals(likelihood), truth, rtol=0, atol=1e-12)
+    torch.testing.assert_close(site_marginals(lattice, likelihood), truth, rtol=0, atol=1e-12)

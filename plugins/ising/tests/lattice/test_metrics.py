@@ -10,10 +10,13 @@ from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.metric import measure, reading
 from difrun.report.verdict import at_floor, ratio
-from difrun_ising.data import ising
-from difrun_ising.metrics import lattice, memorisation
+from difrun_ising.data.lattices import ising
+from difrun_ising.lattice.exact.sampling import exact_samples
+from difrun_ising.lattice.exact.transfer import transfer_matrix
+from difrun_ising.lattice.lattice import Lattice
+from difrun_ising.lattice.metrics import lattice, memorisation
 
-from .support import TABLES
+from ..support import TABLES
 
 
 @pytest.fixture(scope="module")
@@ -86,20 +89,17 @@ def test_chains_tell_their_autocorrelation():
 
 def test_distances_see_a_wrong_temperature(dataset):
     """Samples at β = 0.3: ΔE is the difference of the exact energies, to 5 standard errors; P(E) is far off."""
-    from difrun_ising.lattice.lattice import Lattice
-    from difrun_ising.lattice.transfer import transfer_matrix
-
-    other = transfer_matrix(Lattice(8, 8, 0.3))
-    x = other.sample(5000, torch.Generator().manual_seed(1))
+    other = Lattice(8, 8, 0.3)
+    x = exact_samples(other, 5000, torch.Generator().manual_seed(1))
     found = lattice(x, dataset, generator=torch.Generator())
-    shift = (other.energy - dataset.transfer.energy) / 64
+    shift = (transfer_matrix(other).energy - transfer_matrix(dataset.lattice).energy) / 64
     assert found["energy-error"] == pytest.approx(shift, abs=5 * 0.25 / 5000**0.5)
     assert found["energy-tv"] > 0.25
 
 
 def test_distributions_are_compared_value_by_value():
     """2x2, β = 0, a set in which every configuration stands once: all distances are 0 and the energy is 0."""
-    from .support import configurations
+    from ..support import configurations
 
     data = ising(seed=0, size=(2, 2), beta=0.0, boundary="free", n=20, held_out=5)
     found = lattice(configurations((2, 2)), data, generator=torch.Generator())

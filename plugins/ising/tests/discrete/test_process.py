@@ -9,14 +9,14 @@ from scipy import stats
 
 from difrun.errors import DifrunError
 from difrun.randomness import Generator
-from difrun_ising.data import markov
+from difrun_ising.data.strings import markov
 from difrun_ising.discrete.categorical import Categorical
 from difrun_ising.discrete.sites import sublattice
-from difrun_ising.exact import ExactSpins
+from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 
-from .support import configurations, distribution
+from ..support import configurations, distribution
 
 PROCESSES = [
     Ising(),

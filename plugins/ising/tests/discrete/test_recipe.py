@@ -1,12 +1,12 @@
 """The original recipe, flips with r = 0.05 and a network trained on x_{t−1}: what it does to the energy."""
 
-from difrun_ising.data import ising
+from difrun_ising.data.lattices import ising
 from difrun_ising.discrete.losses import CrossEntropy, ReverseKernel
 from difrun_ising.discrete.networks import ReverseMLP, SpinMLP
 from difrun_ising.discrete.samplers import ReverseKernel as Kernel
 from difrun_ising.lattice.process import Ising
 
-from .support import energy_error, fitted, run
+from ..support import energy_error, fitted, run
 
 
 def test_training_on_the_previous_state_costs_energy():

@@ -10,15 +10,16 @@ from difrun.errors import DifrunError
 from difrun.model import ConditionalModel, proportional_labels
 from difrun.sampler import Ancestral, generate
 from difrun.training import Trainer
-from difrun_ising.data import spin_file
+from difrun_ising.data.spin_file import spin_file
 from difrun_ising.discrete.categorical import Categorical
 from difrun_ising.discrete.losses import CrossEntropy
 from difrun_ising.discrete.model import DiscreteModel
-from difrun_ising.discrete.networks import SpinCNN, SpinMLP
+from difrun_ising.discrete.networks import SpinMLP
 from difrun_ising.discrete.process import DiscreteProcess
+from difrun_ising.lattice.cnn import SpinCNN
 from difrun_ising.lattice.process import Ising
 
-from .test_guidance import SPINS, Enumerated
+from .enumerated import SPINS, Enumerated
 
 
 class OfClasses(DiscreteModel, ConditionalModel):

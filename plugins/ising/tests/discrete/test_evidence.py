@@ -5,17 +5,17 @@ import torch
 
 from difrun.grid import linear
 from difrun.randomness import Generator
-from difrun_ising.data import ising
+from difrun_ising.data.lattices import ising
 from difrun_ising.discrete.bound import log_likelihood_bound
 from difrun_ising.discrete.losses import CrossEntropy
-from difrun_ising.discrete.networks import SpinCNN
 from difrun_ising.discrete.samplers import HeatBath, ReverseKernel
 from difrun_ising.discrete.sites import sublattice
-from difrun_ising.exact import ExactSpins
+from difrun_ising.lattice.cnn import SpinCNN
+from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
 
-from .support import distribution, energy_error, fitted, run
+from ..support import distribution, energy_error, fitted, run
 
 
 def denoiser(network, process, dataset):
