@@ -21,7 +21,7 @@ from difrun.errors import DifrunError
 from difrun.guidance import Context
 from difrun.model import ScoreModel, coefficients
 from difrun.randomness import torch_generator
-from difrun_guidance.measurements.operators import array, linear
+from difrun_guidance.measurements.operators import linear_operator, read_array
 from difrun_guidance.measurements.options import MeasurementOptions, OperatorOptions
 
 BLOCK = 2**16
@@ -150,7 +150,7 @@ class Measurement(ScoreModel, MeasurementOptions):
             return clean + self.sigma_y * noise
         mean = torch.as_tensor(self.mean).detach().cpu().double()
         expected = tuple(self._one(mean.expand(self.shape)[None])[0].shape)
-        y = self.numbers(array(self.y, "the measurement y", "y"))
+        y = self.numbers(read_array(self.y, "the measurement y", "y"))
         if tuple(y.shape) != expected:
             raise DifrunError(
                 f"the measurement y has shape {tuple(y.shape)}; expected {expected}, as A gives it for an example of "
@@ -192,7 +192,7 @@ class Observed(Measurement, OperatorOptions):
 
     def __attrs_post_init__(self) -> None:
         OperatorOptions.__attrs_post_init__(self)
-        self.linear = linear(self, tuple(self.inner.shape))
+        self.linear = linear_operator(self, tuple(self.inner.shape))
         super().__attrs_post_init__()
 
     def measure(self, x: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ class Observed(Measurement, OperatorOptions):
         return self.linear(scale * v).flatten(1)
 
     def numbers(self, y: Tensor) -> Tensor:
-        return self.linear.numbers(y)
+        return self.linear.restrict(y)
 
     def says(self) -> str:
-        return self.linear.says
+        return self.linear.description
