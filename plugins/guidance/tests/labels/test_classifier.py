@@ -58,6 +58,6 @@ def test_bad_requests_are_refused():
     with pytest.raises(DifrunError, match="a model that was trained on labels"):
         cfg(ExactMixture(MIXTURE, process), scale=2.0)
     always = NetworkModel(torch.nn.Identity(), process, (2,))
-    always.shares, always._knows_any = (0.5, 0.5), False
+    always.set_classes((0.5, 0.5), knows_any=False)
     with pytest.raises(DifrunError, match="was always given it"):
         cfg(always, scale=2.0)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from difrun.errors import DifrunError
-from difrun.model import Counted, ExactMixture, ScoreModel
+from difrun.model import ConditionalModel, Counted, ExactMixture
 from difrun.randomness import torch_generator
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun_guidance.measurements.base import BLOCK
@@ -227,13 +227,14 @@ def test_samples_are_of_the_classes_that_y_allows():
 
     A model that cannot do without a class keeps its shares.
     """
-    model = ScoreModel()
-    model.process, model.shape, model.shares = ReferenceVP(), (2,), (0.3, 0.7)
+    model = ConditionalModel()
+    model.process, model.shape = ReferenceVP(), (2,)
+    model.set_classes((0.3, 0.7))
     method = LinearMMPS(model, y=np.ones(1))
     assert method.shares == ()
     assert method.classes == 2
     one = method.condition_on(torch.tensor([1, 0]))
     assert one.inner.labels.tolist() == [1, 0]
     assert method.labels is None
-    model._knows_any = False
+    model.knows_any = False
     assert method.shares == (0.3, 0.7)
