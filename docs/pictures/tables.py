@@ -39,12 +39,7 @@ def picture(width: float, height: float) -> Figure:
     return figure
 
 
-def save(figure: Figure, name: str) -> None:
-    """Write a picture beside this file."""
-    figure.savefig(Path(__file__).with_name(name), dpi=110)
-
-
-def tuning() -> None:
+def tuning() -> Figure:
     """Median distance to the fine solution against the number of steps, untuned and tuned."""
     table = rows("docs/tuning.md", "## What does tuning gain?")
     steps = [number(row[0]) for row in table]
@@ -58,10 +53,10 @@ def tuning() -> None:
     axes.set_xticks(steps, [f"{n:g}" for n in steps])
     axes.set_xticks([], minor=True)
     axes.legend(frameon=False)
-    save(figure, "tuning.png")
+    return figure
 
 
-def likelihood() -> None:
+def likelihood() -> Figure:
     """The gaps to the entropy by process, with their standard errors."""
     table = rows("docs/likelihood.md", "## How do the processes compare?")
     figure = picture(5.6, 2.8)
@@ -78,10 +73,10 @@ def likelihood() -> None:
     axes.set_yticks([0, 0.05, 0.1, 1, 10], ["0", "0.05", "0.1", "1", "10"])
     axes.set_xticks(range(len(table)), [row[0] for row in table])
     axes.legend(frameon=False, loc="upper left")
-    save(figure, "likelihood.png")
+    return figure
 
 
-def quality() -> None:
+def quality() -> Figure:
     """Error against network evaluations on the three distributions of benchmarks/quality.py."""
     figure = picture(9, 3)
     targets = ("gmm8", "rings64", "gmm64d")
@@ -97,10 +92,9 @@ def quality() -> None:
         axes.set_xticks([], minor=True)
     figure.axes[0].set_ylabel("error")
     figure.axes[-1].legend(frameon=False, loc="lower left", fontsize=9)
-    save(figure, "quality.png")
+    return figure
 
 
 if __name__ == "__main__":
-    tuning()
-    likelihood()
-    quality()
+    for draw in (tuning, likelihood, quality):
+        draw().savefig(Path(__file__).with_name(f"{draw.__name__}.png"), dpi=110)

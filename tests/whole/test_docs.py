@@ -207,3 +207,15 @@ def test_the_architecture_page_lists_every_folder_of_the_core(house):
     assert names == rooms
     entries = {path.stem for path in (ROOT / "core" / "difrun").iterdir()} - {"__init__", "__pycache__", "py"}
     assert set(rooms) == entries
+
+
+def test_the_curves_of_the_documents_are_drawn_from_their_tables():
+    tables = runpy.run_path(str(ROOT / "docs" / "pictures" / "tables.py"))
+    (axes,) = tables["tuning"]().axes
+    assert [len(line.get_xdata()) for line in axes.lines] == [5, 5]
+    assert list(axes.lines[1].get_ydata()) == [0.011, 0.0080, 0.0032, 0.0018, 0.00092]
+    (axes,) = tables["likelihood"]().axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["ou", "vp", "ve", "edm", "flow", "ddpm"]
+    panels = tables["quality"]().axes
+    assert [panel.get_title() for panel in panels] == ["gmm8", "rings64", "gmm64d"]
+    assert {len(line.get_xdata()) for panel in panels for line in panel.lines} == {7}
