@@ -1,10 +1,11 @@
-"""The Dataset contract: moments, scaling, real reference sets, and what is refused."""
+"""The Dataset contract: moments (of many examples part by part), scaling, real reference sets, and what is refused."""
 
 import numpy as np
 import pytest
 import torch
 
 from difrun.data import Dataset, Scaling
+from difrun.data import dataset as module
 from difrun.errors import DifrunError
 
 
@@ -144,3 +145,36 @@ def test_scaling_answers_in_the_format_it_is_given():
     assert torch.equal(coded, torch.tensor([[1.0], [-0.5]]))
     assert scaling.decode(coded).dtype == torch.float32
     assert torch.equal(scaling.decode(coded), x)
+
+
+def shifted_normal(n, seed):
+    return torch.randn((n, 3), generator=torch.Generator().manual_seed(seed)) * 0.3 + torch.tensor(
+        [5.0, 0.0, -2.0]
+    )
+
+
+def test_moments_part_by_part_are_those_of_the_whole(monkeypatch):
+    whole = Dataset(name="d", train=shifted_normal(1001, 0), held_out=shifted_normal(20, 1))
+    parts = Dataset(name="d", train=shifted_normal(1001, 0), held_out=shifted_normal(20, 1))
+    expected = whole.mean, whole.var
+    monkeypatch.setattr(module, "AT_ONCE", 100)
+    torch.testing.assert_close(parts.mean, expected[0], rtol=1e-6, atol=1e-7)
+    torch.testing.assert_close(parts.var, expected[1], rtol=1e-6, atol=1e-7)
+
+
+def test_the_first_bad_row_is_found_part_by_part(monkeypatch):
+    monkeypatch.setattr(module, "AT_ONCE", 30)
+    train = shifted_normal(100, 0)
+    train[57, 1] = float("nan")
+    train[91, 0] = float("inf")
+    with pytest.raises(DifrunError, match=r"nan in row 58, column 2 \(2 of 100 rows"):
+        Dataset(name="d", train=train, held_out=shifted_normal(20, 1))
+
+
+def test_the_covariance_of_many_examples_is_summed_part_by_part(monkeypatch):
+    """Seven parts against one, to 1e-12; no part holds more numbers than are looked at together."""
+    x = torch.randn(1000, 3, 2, generator=torch.Generator().manual_seed(0)) * 2 + 5
+    want = Dataset(name="d", train=x, held_out=x[:20]).cov
+    monkeypatch.setattr(module, "AT_ONCE", 6 * 150)
+    found = Dataset(name="d", train=x, held_out=x[:20]).cov
+    torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-12)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.data import Dataset, GaussianMixture, toy
+from difrun.data import Dataset, toy
 from difrun.errors import DifrunError
-from difrun.metric import compared, distances, measure, reads
+from difrun.metric import compared, distances, measure
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -190,64 +190,3 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
     calls.clear()
     assert measure(counting, other, data, seed=5, repeats=3, floors=floors) == anew
     assert len(calls) == 3
-
-
-def test_a_metric_of_a_distribution_gets_the_dataset_and_the_error_of_its_samples():
-    """`distribution`: the value is that of all samples, its spread their standard error (40 %), the floor that of
-    real sets."""
-    data = toy.blobs(seed=0)
-    seen = []
-
-    def mean(samples, dataset, *, generator):
-        seen.append(dataset)
-        return {"mean": float(samples[:, 0].double().mean())}
-
-    samples = data.fresh(4000, generator(99))
-    found = measure(mean, samples, data, seed=5, repeats=60, distribution=True)["mean"]
-    error = float(samples[:, 0].std()) / 4000**0.5
-    assert all(dataset is data for dataset in seen)
-    assert found["value"] == pytest.approx(float(samples[:, 0].double().mean()), abs=1e-12)
-    assert found["value_sd"] == pytest.approx(error, rel=0.4)
-    assert found["floor_sd"] == pytest.approx(error, rel=0.4)
-    assert found["floor"] == pytest.approx(0, abs=5 * error / 60**0.5)
-
-
-def test_the_floor_of_a_distribution_without_more_data_is_that_of_the_held_out_examples_with_their_error():
-    """All 60 held-out examples are compared: the spread of the floor is their standard error, not 0. 24 resamples find
-    it to 15 %; 50 % is above three of these."""
-    random = generator(3)
-    data = Dataset(
-        name="own", train=torch.randn(200, 1, generator=random), held_out=torch.randn(60, 1, generator=random)
-    )
-
-    def mean(samples, dataset, *, generator):
-        return {"mean": float(samples.double().mean())}
-
-    found = measure(mean, torch.randn(500, 1, generator=random), data, seed=5, distribution=True)["mean"]
-    assert found["floor"] == pytest.approx(float(data.held_out.double().mean()), abs=1e-12)
-    assert found["floor_sd"] == pytest.approx(float(data.held_out.std()) / 60**0.5, rel=0.5)
-
-
-def test_exact_values_stand_beside_what_was_measured():
-    """Of the numbers that have one; they are asked for the dataset, with the metric's options."""
-    distribution = GaussianMixture([1.0], [[0.0, 0.0]], [4.0])
-    random = torch.Generator().manual_seed(0)
-    data = Dataset(
-        name="one",
-        train=distribution.sample(50, random),
-        held_out=distribution.sample(50, random),
-        fresh=distribution.sample,
-        distribution=distribution,
-    )
-
-    def exact(dataset, scale=1.0):
-        return {"power": scale * float(dataset.distribution.var.sum())}
-
-    @reads({}, exact=exact)
-    def moments(samples, reference, *, generator, scale=1.0):
-        return {"power": scale * float(samples.square().sum(1).mean()), "mean": float(samples.mean())}
-
-    found = measure(moments, distribution.sample(4000, random), data, seed=0, scale=0.5)
-    assert found["power"]["exact"] == pytest.approx(4.0)
-    assert found["power"]["floor"] == pytest.approx(4.0, abs=5 * 4 / (6 * 4000) ** 0.5)
-    assert "exact" not in found["mean"]
