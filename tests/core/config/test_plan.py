@@ -35,6 +35,36 @@ def test_options_reach_their_component_and_wrong_sections_are_refused(registry):
         resolve({"process": "toy", "model": "toy-net"}, {"model": {"predict": "x0"}}, registry=registry)
 
 
+ASKING = """
+    from difrun.api import Component, hookimpl
+
+    @hookimpl
+    def difrun_processes():
+        return [Component("wave", "x:X", "P.", provides={"gaussian"}, suits={"sample.steps": 50})]
+
+    @hookimpl
+    def difrun_datasets():
+        suits = {"sample.steps": 20, "train.batch": 32}
+        return [Component("pond", "x:X", "D.", provides={"real"}, suits=suits)]
+
+    @hookimpl
+    def difrun_samplers():
+        suits = {"sample.steps": 10, "train.batch": 64, "sample.chunk": 7}
+        return [Component("rower", "x:X", "S.", requires={"gaussian"}, suits=suits)]
+"""
+
+
+def test_settings_that_components_ask_for_are_those_of_the_process_first(site):
+    """Then those of the dataset, and of the sampler; a value of the user stands before all."""
+    site.add("difrun-asking", ASKING)
+    registry = Registry.discover(only="asking")
+    named = {"process": "wave", "dataset": "pond", "sampler": "rower", "model": "empirical"}
+    plan = resolve(named, registry=registry)
+    assert (plan.sample.steps, plan.train.batch, plan.sample.chunk) == (50, 32, 7)
+    plan = resolve(named, {"sample": {"steps": 9}, "train": {"batch": 8}}, registry=registry)
+    assert (plan.sample.steps, plan.train.batch, plan.sample.chunk) == (9, 8, 7)
+
+
 def test_prediction_is_an_option_of_networks_under_gaussian_processes_only(registry):
     assert resolve(SPINS, registry=registry).model.prediction is None
     assert resolve({"process": "toy", "model": "toy-exact"}, registry=registry).model.prediction is None

@@ -116,6 +116,16 @@ def test_measure_without_a_distribution_compares_with_held_out_and_sets_training
     assert {len(part) for call in few.calls for part in call[:2]} == {10}
 
 
+def test_no_more_examples_are_compared_than_there_are_for_training():
+    """20 training and 30 held-out examples, 40 samples: every set has 20 members, and the floor is a real one."""
+    train, held_out = torch.arange(0.0, 20)[:, None], torch.arange(100.0, 130)[:, None]
+    data, spy = Dataset(name="mine", train=train, held_out=held_out), Spy()
+    found = measure(spy, torch.arange(200.0, 240)[:, None], data, seed=1)
+    assert {len(points.unique()) for call in spy.calls for points in call[:2]} == {20}
+    assert all(torch.equal(call[0].sort(0).values, train) for call in spy.calls[1::2])
+    assert found["mean"]["floor"] == pytest.approx(float(train.mean()))
+
+
 def test_sets_that_pair_up_in_one_way_have_no_spread():
     """30 samples with all 30 held-out examples: six repetitions compare the same sets. The training examples vary."""
     train, held_out = torch.arange(0.0, 80)[:, None], torch.arange(100.0, 130)[:, None]

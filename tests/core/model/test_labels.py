@@ -36,6 +36,16 @@ def test_labels_are_spread_in_proportion_from_the_first_on(shares):
         assert ((counts - m * torch.tensor(shares)).abs() < 2).all()
 
 
+@pytest.mark.parametrize("shares", [(0.7, 0.2, 0.1), (0.1, 0.6, 0.3), (2**-0.5, 1 - 2**-0.5)])
+def test_the_next_label_is_of_the_class_that_is_furthest_behind(shares):
+    """The method of Webster and Sainte-Laguë: the class with the largest share/(2s + 1), s the labels it has so far."""
+    counts = [0] * len(shares)
+    for label in proportional_labels(shares, 60).tolist():
+        claims = [share / (2 * count + 1) for share, count in zip(shares, counts, strict=True)]
+        assert claims[label] == pytest.approx(max(claims), rel=1e-12)
+        counts[label] += 1
+
+
 @pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
 def test_the_exact_model_of_a_class_is_that_of_its_components(process, dtype):
