@@ -9,7 +9,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.dataset import Dataset, check_finite
+from difrun.data.checks import check_finite
+from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.randomness.generator import torch_generator
 

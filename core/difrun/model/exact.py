@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.model.base import MOST_CORRELATED, ScoreModel
+from difrun.model.base import MOST_CORRELATED
+from difrun.model.conditional import ConditionalModel
 from difrun.model.labels import for_rows
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _BLOCK = 8_000_000
 """Numbers in the largest temporary, so that many components and many points fit into memory together."""
 
 
-class ExactMixture(ScoreModel):
+class ExactMixture(ConditionalModel):
     """The exact model of a Gaussian mixture under any Gaussian process, in float32 or float64 as x is.
 
     A kind other than x0 and score is converted from whichever of the two is well conditioned at the noise level: x̂_0
@@ -48,9 +50,7 @@ class ExactMixture(ScoreModel):
         self.cov = mixture.cov if mixture.dim <= MOST_CORRELATED else None
         self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self._posterior(x, at, "x0")
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         if kind in ("x0", "score"):
             return self._posterior(x, at, kind)
@@ -63,6 +63,7 @@ class ExactMixture(ScoreModel):
         )
 
     @property
+    @override
     def classes(self) -> int:
         return 0 if self.component_labels is None else int(self.component_labels.max()) + 1
 
@@ -117,7 +118,7 @@ class ExactMixture(ScoreModel):
 
     def _blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any, Tensor | None]]:
         """Rows of x with their instants and labels, few enough at a time for (rows, components, ...) temporaries."""
-        every = None if self._labels is None else for_rows(self._labels, x)
+        every = None if self.labels is None else for_rows(self.labels, x)
         rows = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
         if len(x) <= rows:
             return [(x, at, every)]

@@ -63,8 +63,7 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     if classes.get("classes"):
-        model.shares, model._knows_any = dataset.shares, plan.train.label_dropout > 0
-        model.class_moments = dataset.class_moments
+        model.set_classes(dataset.shares, dataset.class_moments, knows_any=plan.train.label_dropout > 0)
     if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
         model.cov = dataset.cov
     return Components(process, dataset, model.to(device), instantiate(plan.loss))

@@ -13,7 +13,7 @@ from difrun_guidance.measurements.options import (
 @hookimpl
 def difrun_guidances() -> list[Component]:
     def measurement(name: str, target: str, summary: str, options: type) -> Component:
-        target = f"difrun_guidance.{target}"
+        target = f"difrun_guidance.measurements.{target}"
         requires = {"gaussian", "real"}
         return Component(name, target, summary, options, provides={"context"}, requires=requires)
 

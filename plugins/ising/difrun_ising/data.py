@@ -11,7 +11,8 @@ from torch import Tensor
 
 from difrun.api import MIN_EXAMPLES
 from difrun.data import Dataset, Drawing, Scene, pictured
-from difrun.data.files import read_labelled, split_labels
+from difrun.data.classes import split_labels
+from difrun.data.files import read_labelled
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
 from difrun_ising.lattice.lattice import Lattice

@@ -9,7 +9,7 @@ from tests.core.networks import Wave
 from difrun.data import GaussianMixture
 from difrun.loss import WEIGHTS, LogSNR, Loss, Regression, TimeDistribution
 from difrun.loss.base import edm, score_matching, snr, uniform
-from difrun.model import ExactMixture, NetworkModel, ScoreModel, conversion
+from difrun.model import ExactMixture, NetworkModel, TrainableModel, conversion
 from difrun.randomness import Generator
 from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP, two_gaussians
 
@@ -28,7 +28,7 @@ class Fixed(TimeDistribution):
         return torch.full_like(u, self.t)
 
 
-class Zero(ScoreModel):
+class Zero(TrainableModel):
     """Predicts 0 in the kind it is asked for."""
 
     def __init__(self, process):

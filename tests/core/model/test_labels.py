@@ -15,8 +15,8 @@ from difrun.model import (
     Counted,
     ExactEmpirical,
     ExactMixture,
+    ModelWrapper,
     NetworkModel,
-    ScoreModel,
     proportional_labels,
 )
 from difrun.randomness import torch_generator
@@ -86,14 +86,10 @@ def test_the_posterior_of_a_class_is_that_of_bayes():
     torch.testing.assert_close(total, torch.ones_like(total))
 
 
-class Wrapper(ScoreModel):
+class Wrapper(ModelWrapper):
     """A guidance that changes nothing, as a stranger would write it."""
 
     kind = "x0"
-
-    def __init__(self, model):
-        self.inner, self.process, self.shape = model, model.process, model.shape
-        self.mean, self.var = model.mean, model.var
 
     def forward(self, x, at):
         return self.inner.predict(x, at, "x0")

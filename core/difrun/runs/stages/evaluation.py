@@ -4,7 +4,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -24,13 +24,17 @@ from difrun.runs.stages import sampling
 from difrun.storage import atomic
 from difrun.text import listed
 
+if TYPE_CHECKING:
+    from difrun.runs.compare.compared_model import ComparedModel
+    from difrun.runs.run import Run
+
 Numbers = dict[str, dict[str, Any]]
 
 STANDARDISED = "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples"
 
 
 def measure_all(
-    run: Any,
+    run: "Run | ComparedModel",
     samples: Tensor,
     metrics: Sequence[ChosenComponent],
     of: str,
@@ -69,7 +73,7 @@ def measure_all(
 
 
 def evaluate_metric(
-    run: Any,
+    run: "Run | ComparedModel",
     samples: Tensor,
     chosen: ChosenComponent,
     of: str,
@@ -115,7 +119,7 @@ def evaluate_metric(
 
 
 def suited_metrics(
-    run: Any, metrics: Sequence[ChosenComponent], labels: Tensor | None
+    run: "Run", metrics: Sequence[ChosenComponent], labels: Tensor | None
 ) -> tuple[ChosenComponent, ...]:
     """The metrics without those of classes where the samples have no labels (n,); that is told, not done in silence.
 
@@ -139,7 +143,7 @@ def suited_metrics(
     return tuple(metrics)
 
 
-def enough_samples(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
+def enough_samples(run: "Run", own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
     """The first n of the run's own samples (None: all), their labels, and the file that they are in.
 
     Where the run has fewer, n are drawn, of which its own are the first, into a file named after them; or read from
@@ -159,7 +163,7 @@ def enough_samples(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor
 
 
 def evaluate_run(
-    run: Any, metrics: Sequence[ChosenComponent], n: int | None, *, strict: bool, added: bool
+    run: "Run", metrics: Sequence[ChosenComponent], n: int | None, *, strict: bool, added: bool
 ) -> Numbers:
     """Metrics of the run's samples, the first n or all, as `measure_all` gives them; written to metrics.json.
 
@@ -179,7 +183,7 @@ def evaluate_run(
     return found
 
 
-def is_complete(run: Any) -> bool:
+def is_complete(run: "Run") -> bool:
     """Whether metrics.json is there and holds every metric of the run."""
     found = {name.split(".")[0] for name in run.metrics}
     wanted = [chosen for chosen in run.plan.metrics if run.model.shares or not _of_classes(chosen)]
@@ -191,7 +195,7 @@ def _of_classes(metric: ChosenComponent) -> bool:
 
 
 def evaluate_file(
-    run: Any, path: Path, metrics: Sequence[ChosenComponent], n: int | None, named: bool = True
+    run: "Run", path: Path, metrics: Sequence[ChosenComponent], n: int | None, named: bool = True
 ) -> tuple[Numbers, Path]:
     """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to.
 
@@ -209,7 +213,7 @@ def evaluate_file(
     return found, target
 
 
-def say_how_many(run: Any, samples: Tensor) -> None:
+def say_how_many(run: "Run | ComparedModel", samples: Tensor) -> None:
     """Tell when the data allow to compare fewer samples than were asked for."""
     least, n = comparable(samples, run.parts.dataset), len(samples)
     if least < n:
@@ -251,7 +255,7 @@ def _columns(path: Path) -> tuple[str, ...]:
         return tuple(map(str, file["columns"])) if "columns" in file.files else ()
 
 
-def content(run: Any, found: Numbers, n: int, facts: dict[str, Any], *, added: bool) -> dict[str, Any]:
+def content(run: "Run", found: Numbers, n: int, facts: dict[str, Any], *, added: bool) -> dict[str, Any]:
     """What metrics.json holds: metrics, samples, signal, training.
 
     n, facts: of samples.npz; each metric says itself of which samples it is. added: metrics found earlier stay.

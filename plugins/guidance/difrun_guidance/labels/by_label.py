@@ -4,19 +4,29 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
-from difrun.model import ScoreModel
+from difrun.model import ConditionalModel, ModelWrapper, ScoreModel
 
 Make = Callable[[ScoreModel, Tensor], ScoreModel]
 """(model, labels (n,)) -> the model of a batch of these classes."""
 
 
-class ByLabel(ScoreModel):
-    """`model` until it is given labels; then what `make` makes of it.
+class ByLabel(ConditionalModel, ModelWrapper):
+    """A model that `condition_on` replaces by what `make` makes of it and the labels.
 
-    shares: how the classes are spread; they are drawn by it where nobody says which. Whatever else a sampler asks of
-    the model, as those of discrete processes do, is asked of what was made.
+    Whatever else a sampler asks of a model, as those of discrete processes do, it gets from the inner one.
+
+    Attributes:
+        inner: `model` itself without labels; else what `make` made of it.
+        shares: Share of each class, by which labels are drawn where nobody says which.
+        classes: How many classes there are.
+        class_moments: Mean and variance of the data of each class, or None.
+        knows_any: False: without a class nothing is guided, and what stands around must not leave the guidance out.
     """
+
+    classes: int = 0
+    knows_any = False
 
     def __init__(
         self,
@@ -26,36 +36,25 @@ class ByLabel(ScoreModel):
         classes: int,
         class_moments: tuple[Tensor, Tensor] | None,
     ):
-        self._base, self._make, self._made, self._count = model, make, model, classes
-        self._shares, self.class_moments = shares, class_moments
-        self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.mean, self.var, self.inner = model.mean, model.var, None
+        super().__init__(model)
+        self.model, self.make = model, make
+        self.shares, self.classes, self.class_moments = shares, classes, class_moments
 
-    @property
-    def classes(self) -> int:
-        return self._count
-
-    @property
-    def knows_any(self) -> bool:
-        """No: without a class it is not guided, and what is put around it must not leave the guidance out."""
-        return False
-
+    @override
     def condition_on(self, labels: Tensor) -> "ByLabel":
         changed = super().condition_on(labels)
-        assert isinstance(changed, ByLabel)
-        changed._made = self._make(self._base, labels)
+        changed.inner = self.make(self.model, labels)
         return changed
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self._made(x, at)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
-        return self._made.predict(x, at, kind)
+        return self.inner.predict(x, at, kind)
 
+    @override
     def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
-        return self._made.affine_prediction(x, at, kind, a, b)
+        return self.inner.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
             raise AttributeError(name)
-        return getattr(self._made, name)
+        return getattr(self.inner, name)

@@ -16,10 +16,11 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.guidance import Context
-from difrun.model import ScoreModel, coefficients
+from difrun.model import ModelWrapper, ScoreModel, coefficients
 from difrun.randomness import torch_generator
 from difrun_guidance.measurements.operators import array, linear
 from difrun_guidance.measurements.options import MeasurementOptions, OperatorOptions
@@ -32,7 +33,7 @@ method = attrs.define(eq=False, slots=False, repr=False)
 
 
 @method
-class Measurement(ScoreModel, MeasurementOptions):
+class Measurement(ModelWrapper, MeasurementOptions):
     """A model of p(x_0 | y). A method writes `shift`; another operator than the linear ones, `measure`.
 
     model: of p(x_0); its examples, and x here, are in the model's units. context: the run that the model is used in
@@ -50,14 +51,14 @@ class Measurement(ScoreModel, MeasurementOptions):
     __setattr__, __eq__, __hash__ = object.__setattr__, object.__eq__, object.__hash__
 
     def __attrs_post_init__(self) -> None:
-        model = self.inner
         MeasurementOptions.__attrs_post_init__(self)
-        self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
+        ModelWrapper.__init__(self, self.inner)
         scaling = None if self.context is None else self.context.dataset.scaling
         self._units = None if scaling is None else (scaling.shift, scaling.scale)
         self._values = self._observed()
 
-    @property  # type: ignore[misc]
+    @property
+    @override
     def shares(self) -> tuple[float, ...]:
         """Empty where the model can do without: y says of which classes x_0 may be. `condition_on` still asks for
         one."""
@@ -94,9 +95,6 @@ class Measurement(ScoreModel, MeasurementOptions):
     def misfit(self, x0: Tensor) -> Tensor:
         """mean((y − A(x_0))²)/σ_y², (n,): about 1 for samples that fit y as well as its noise allows."""
         return self.residual_of(x0).square().mean(1) / self.sigma_y**2
-
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self.predict(x, at, self.kind)
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         rows = max(1, BLOCK // x[:1].numel())

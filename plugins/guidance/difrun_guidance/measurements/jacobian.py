@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.model import innermost
 from difrun_guidance.measurements.base import Measurement, method
 from difrun_guidance.measurements.options import MethodOptions
 
@@ -30,7 +31,7 @@ class Differentiated(Measurement, MethodOptions):
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
         self._below = self.jacobian_below
-        if self._below is None and _has_network(self.inner):
+        if self._below is None and hasattr(innermost(self.inner), "network"):
             self._below = 1.0
         if self._below is not None:
             self._spectrum = self._of_data()
@@ -98,12 +99,6 @@ class Differentiated(Measurement, MethodOptions):
             return torch.as_tensor(self.var).detach().cpu().double().expand(self.shape).flatten(), None
         values, axes = torch.linalg.eigh(self.context.dataset.cov)
         return values.clamp(min=0), axes
-
-
-def _has_network(model: Any) -> bool:
-    while model.inner is not None:
-        model = model.inner
-    return hasattr(model, "network")
 
 
 def _gradient(r: Tensor, x: Tensor, v: Tensor) -> Tensor:

@@ -11,13 +11,15 @@ way whatever y is, so that the guided ratio says the guided p(x_0,i | x_t, y) in
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import attrs
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.errors import DifrunError
+from difrun.model import ModelWrapper
 from difrun_ising.discrete.model import DiscreteModel
 from difrun_ising.discrete.schedule import Instant
 from difrun_ising.discrete.sites import divided, last
@@ -35,7 +37,7 @@ ROWS = 8192
 """Changed examples whose likelihood is asked for at once."""
 
 
-class Guided(DiscreteModel):
+class Guided(DiscreteModel, ModelWrapper):
     r"""A model of p(x_0 | x_t, y), from one of p(x_0 | x_t) and log p_t(y | x_t).
 
     All that samplers ask of a model follows from the guided ratios, so that each of them takes it. scale multiplies
@@ -60,9 +62,8 @@ class Guided(DiscreteModel):
                 "guidance needs p(x_0 | x_t), which a network of the reverse kernel does not say. Train one that "
                 "predicts x_0: --model spin-cnn or spin-mlp."
             )
-        self.inner, self.log_likelihood = model, log_likelihood
-        self.scale, self.first_order = scale, first_order
-        self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
+        super().__init__(model)
+        self.log_likelihood, self.scale, self.first_order = log_likelihood, scale, first_order
 
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         at = _visible(at)
@@ -136,28 +137,21 @@ class Extrapolated(Guided):
     """
 
     def __init__(self, model: DiscreteModel, labels: Tensor, scale: Callable[[Any], Any]):
+        own: Any = model.condition_on(labels)
+        super().__init__(own, _none)
         any_class = torch.full_like(labels, -1)
-        free: Any = model.condition_on(any_class)
-        super().__init__(free, _none)
-        self.own: Any = model.condition_on(labels)
+        self.free: Any = model.condition_on(any_class)
         self.both: Any = model.condition_on(torch.cat((labels, any_class)))
         self.model, self.strength = model, scale
 
-    def condition_on(self, labels: Tensor) -> "Extrapolated":
-        return Extrapolated(self.model, labels, self.strength)
-
-    def rows(self, index: Any) -> "Extrapolated":
-        labels = self.own.labels
-        assert labels is not None
-        return self.condition_on(labels[index])
-
-    def moments(self) -> tuple[Any, Any]:
-        return self.own.moments()
+    @override
+    def condition_on(self, labels: Tensor) -> Self:
+        return type(self)(self.model, labels, self.strength)
 
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         scale = self.strength(at)
         if not isinstance(scale, Tensor) and scale == 1:
-            return self.own.x0_distribution(x, at)
+            return self.inner.x0_distribution(x, at)
         own, free = self._asked_of_both(x, at)
         at = _visible(at)
         return tilted(self.process, x, free, self._gain(x, own, free, at, scale), at)
@@ -165,16 +159,16 @@ class Extrapolated(Guided):
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         scale = self.strength(at)
         if not isinstance(scale, Tensor) and scale == 1:
-            return self.own.cavity(x, at, hidden)
+            return self.inner.cavity(x, at, hidden)
         own, free = self._asked_of_both(x, at)
-        cavity = self.inner.cavity(x, at, hidden)
+        cavity = self.free.cavity(x, at, hidden)
         at = _visible(at)
         return tilted_cavity(self.process, cavity, self._gain(x, own, free, at, scale), at)
 
     def _asked_of_both(self, x: Tensor, at: Instant) -> tuple[Tensor, Tensor]:
         """The distributions of the class and of any."""
         if isinstance(at.t, Tensor) and at.t.ndim:
-            return self.own.x0_distribution(x, at), self.inner.x0_distribution(x, at)
+            return self.inner.x0_distribution(x, at), self.free.x0_distribution(x, at)
         own, free = self.both.x0_distribution(torch.cat((x, x)), at).chunk(2)
         return own, free
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel, for_rows
+from difrun.model import ConditionalModel, ScoreModel, for_rows
 from difrun_ising.discrete.schedule import Instant
 from difrun_ising.discrete.sites import Sites
 
@@ -57,7 +57,7 @@ class DiscreteModel(ScoreModel):
         return Sites(self.process.posterior(x, self.x0_distribution(x, at), at, to), self.process, x.dtype)
 
 
-class NetworkDenoiser(DiscreteModel):
+class NetworkDenoiser(DiscreteModel, ConditionalModel):
     r"""A network of logits f(x_t, c), to which the likelihood of every site's own value is added.
 
     p(x_0,i = k | x_t) ∝ e^{f_i(k)} q(x_t,i | x_0,i = k): f is all that the other sites say. For spins f is one number,

@@ -11,7 +11,9 @@ from difrun.options import build
 from difrun_guidance.measurements.operators import array, linear
 from difrun_guidance.measurements.options import LinearMMPSOptions, OperatorOptions
 
-from .problems import normal
+from .problems import (
+    normal,
+)
 
 SHAPE = (2, 6, 4)
 MATRIX = normal(5, 48, seed=1)
