@@ -183,6 +183,11 @@ def test_links_between_the_documents_lead_somewhere():
     assert not missing, missing
 
 
+def test_the_page_of_arguments_is_the_table():
+    page = runpy.run_path(str(ROOT / "docs" / "write_arguments.py"))["page"]()
+    assert read("docs/arguments.md") == page, "the table has changed: run python docs/write_arguments.py"
+
+
 @pytest.fixture(scope="module")
 def house():
     return runpy.run_path(str(ROOT / "docs" / "pictures" / "house.py"))
