@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.grid.base import at_least_one, check
+from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred, innermost
@@ -89,7 +89,7 @@ def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
     333 evaluations of 64 trajectories, once per model and its weights; its noise is its own.
     Raises DifrunError for less than one step.
     """
-    at_least_one(steps)
+    check_steps(steps)
     # Refinement differentiates, whatever the caller does.
     with torch.inference_mode(False):
         found = _solved(model)
