@@ -52,11 +52,11 @@ def test_slopes_and_their_integrals_are_known_between_the_places(frame):
     at = axes(CLOCKS)
     slopes = (at.exp() * (2 * at).sin())[:, None]
     known = ReferenceTrajectories(frame, CLOCKS, slopes, torch.zeros(81, 1, dtype=torch.float64))
-    there = axes(known.between(CLOCKS, PLACES))
-    torch.testing.assert_close(known.between(CLOCKS, PLACES), NODES, rtol=1e-12, atol=1e-12)
+    there = axes(known.interpolate(CLOCKS, PLACES))
+    torch.testing.assert_close(known.interpolate(CLOCKS, PLACES), NODES, rtol=1e-12, atol=1e-12)
     for found, exact in (
-        (known.between(known.slopes, PLACES), there.exp() * (2 * there).sin()),
-        (known.between(known.integrals, PLACES), closed(there) - closed(at[:1])),
+        (known.interpolate(known.slopes, PLACES), there.exp() * (2 * there).sin()),
+        (known.interpolate(known.integrals, PLACES), closed(there) - closed(at[:1])),
     ):
         torch.testing.assert_close(found[:, 0], exact, rtol=1e-8, atol=1e-8)
 
