@@ -187,17 +187,8 @@ def _radius(reference: Reference) -> float:
 def fine_solution(model: Any, n: int, seed: int) -> Reference:
     """Draw noise at T, and solve the probability flow from there in `FINE_STEPS` steps."""
     like = torch.as_tensor(model.mean)
-    shape = (n, *model.shape)
     asked = condition_on_class_shares(model, n)
-    mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
-    noise = model.process.prior(
-        shape,
-        mean=mean,
-        var=var,
-        generator=Generator(seed, device=like.device),
-        dtype=like.dtype,
-        device=like.device,
-    )
+    noise = asked.prior(n, Generator(seed, device=like.device), dtype=like.dtype, device=like.device)
     return noise, integrate(Adams(), asked, noise, pilot(model, FINE_STEPS))
 
 
