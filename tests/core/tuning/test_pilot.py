@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.tuning.pilot import STEPS, _monitor
+from difrun.tuning.pilot import STEPS, _step_density
 
 
 @pytest.mark.parametrize("order", [2, 4])
@@ -16,7 +16,7 @@ def test_steps_are_as_dense_as_bends_and_the_growth_of_errors_ask(bend, growth, 
     v = torch.from_numpy(clocks)[:, None]
     bend = bend or 1e-2
     y = (bend * v).exp()[..., None] / bend**order
-    density = _monitor(clocks, y, (growth * v).exp(), order)
+    density = _step_density(clocks, y, (growth * v).exp(), order)
     expected = np.exp((bend + growth / 2) * clocks / order)
     inside = slice(15, -15)
     ratio = density[inside] / expected[inside]
