@@ -40,27 +40,39 @@ class NoOptions:
 
 
 def option(default: Any, help: str, *validators: Any, metavar: str | None = None) -> Any:
-    """One option of a component: its default, one line of help, and the attrs validators that bound it.
+    """Declare one option of a component.
 
     The field's annotation gives the type: int, float, str, bool, pathlib.Path, Literal[...], tuple[float, ...],
     unions of these, or `X | None`. A tuple is written on the command line with commas: ``--process.mu 0.5,-1``.
+
+    Args:
+        default: Its default.
+        help: One line of help.
+        validators: The attrs validators that bound it.
+        metavar: What stands for its value in the help; None derives it from the type.
     """
     metadata = {"help": help, "metavar": metavar}
     return attrs.field(default=default, validator=list(validators) or None, kw_only=True, metadata=metadata)
 
 
 def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) -> None:
-    """Raise ValueError where options differ from their defaults although another choice leaves them without use.
+    """Raise ValueError if options were set that another choice leaves without effect.
 
     For `__attrs_post_init__`. The message is ``{why} {names}; leave it out, or {instead}``::
 
         refuse_unused(self, ("mean", "std"), "only log-normal times have", "choose times log-normal")
+
+    Args:
+        options: An instance of the options class.
+        names: Options that have no effect.
+        why: What has these options.
+        instead: What to choose to use them.
     """
     fields = attrs.fields_dict(type(options))
-    given = [name for name in names if getattr(options, name) != fields[name].default]
-    if given:
+    changed = [name for name in names if getattr(options, name) != fields[name].default]
+    if changed:
         raise ValueError(
-            f"{why} {' and '.join(given)}; leave {'them' if len(given) > 1 else 'it'} out, or {instead}"
+            f"{why} {' and '.join(changed)}; leave {'them' if len(changed) > 1 else 'it'} out, or {instead}"
         )
 
 
@@ -86,17 +98,19 @@ def _by_kind(values: Mapping[str, Any]) -> Mapping[str, Any]:
 class Component:
     """One named thing that a plugin offers.
 
-    name: what a user types, lower-case words joined by hyphens.
-    target: ``"package.module:Class"``, imported on first use and called with the fields of `options` as keywords.
-    summary: one line, shown by ``--help``, completion and ``difrun list``.
-    options: a frozen attrs class whose fields are made with `option`; torch-free.
-    provides: capabilities that others may require (``gaussian``, ``discrete``, ``sde``, ...).
-    requires: capabilities that the other components of a run must provide together.
-    prefers: kind -> name, what a run takes beside this component where the user names nothing.
-    suits: setting of training or sampling -> value, for example ``{"sample.steps": 50}``: what a run takes where the
-        user gives none. Of two components that say one the process counts first, as for `prefers`.
+    Attributes:
+        name: What a user types, lower-case words joined by hyphens.
+        target: ``"package.module:Class"``, imported on first use and called with the fields of `options` as keywords.
+        summary: One line, shown by ``--help``, completion and ``difrun list``.
+        options: A frozen attrs class whose fields are declared with `option`; its module must not import torch.
+        provides: Capabilities that others may require (``gaussian``, ``discrete``, ``sde``, ...).
+        requires: Capabilities that the other components of a run must provide together.
+        prefers: kind -> name: what a run takes together with this component where the user chooses nothing.
+        suits: setting of training or sampling -> value, for example ``{"sample.steps": 50}``: what a run takes where
+            the user sets nothing. If two components give different values the process comes first, as for `prefers`.
 
-    Raises ValueError when the name or the target is not of the right form.
+    Raises:
+        ValueError: If the name or the target does not have the right form.
     """
 
     name: str = attrs.field(validator=_matches(_NAME, "my-sampler"))
@@ -111,7 +125,7 @@ class Component:
 
 @attrs.frozen
 class GaussianOptions:
-    """What every Gaussian process lets its user choose; a plugin's options class may inherit it."""
+    """Options that every Gaussian process has; a plugin's options class may inherit them."""
 
     noise_floor: float = option(
         0.002,
@@ -121,4 +135,4 @@ class GaussianOptions:
 
 
 MIN_EXAMPLES = 20
-"""Fewer examples than this are no dataset: nothing could be held out, and no moment estimated."""
+"""Least size of a dataset: from fewer examples no moment can be estimated, and none can be held out."""

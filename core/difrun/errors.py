@@ -1,31 +1,34 @@
-"""Errors whose text is written for the person at the keyboard."""
+"""Errors whose text is written for the user."""
 
 from pathlib import Path
 
 
 class DifrunError(Exception):
-    """Something the user can mend. The text says what was wrong, what was expected and what to do.
+    """An error that the user can correct. The text says what is wrong, what was expected and what to do.
 
     The command line prints it without a traceback; from Python it is an ordinary exception.
     """
 
 
 class ConfigError(DifrunError):
-    """A wrong name, option, value or combination; found before any work is done. Exit code 2."""
+    """A wrong name, option, value or combination, found before any work is done. Exit code 2."""
 
 
 def no_run(folder: Path | str, config: Path) -> ConfigError:
-    """The error for a folder without a run.toml."""
+    """Return the error for a folder without a run.toml."""
     return ConfigError(
         f"There is no run in {folder}: {config} does not exist. 'difrun run' prints the folder that it makes."
     )
 
 
 class Interrupted(DifrunError):
-    """The work on the run in `folder` was asked to stop, and stopped where nothing is lost.
+    """The work on a run was interrupted, at a point where nothing is lost.
 
-    text: where it stopped. outcome: what that leaves, where it is not a run that can be resumed. usable: whether
-    weights are saved that are not trained to the end, but can be sampled.
+    Args:
+        folder: The folder of the run.
+        text: Where the work stopped.
+        outcome: What is left, where it is not a run that can be resumed.
+        usable: Whether weights were saved that are not fully trained but can be sampled.
     """
 
     def __init__(
@@ -37,12 +40,13 @@ class Interrupted(DifrunError):
         super().__init__(text)
 
 
-# How torch says, in a plain RuntimeError, that there is no memory left (CPU on Linux and Windows, MPS, cuBLAS).
+# What torch writes into a plain RuntimeError when memory runs out (CPU on Linux and Windows, MPS, cuBLAS).
 NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
 
 
 def out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out: torch is not imported to ask for its class, which says so by its name."""
+    """Return whether an error means that memory ran out."""
+    # Classes of torch are compared by name, because importing torch would slow down every error.
     text = str(error).lower()
     return (
         isinstance(error, MemoryError)

@@ -8,26 +8,32 @@ from pathlib import Path
 PLURALS = {"process": "processes", "loss": "losses"}
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`` Did you mean 'ising'?`` for the closest known word; empty if none is close."""
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is closest to a misspelt one, or None if none is close."""
     plain = {name.lower().replace("_", "-"): name for name in known}
-    # Two swapped letters of a short word: half of it still matches.
+    # If two letters of a short word are swapped, only half of it still matches.
     cutoff = 0.5 if len(word) <= 3 else 0.6
     close = difflib.get_close_matches(word.lower().replace("_", "-"), plain, n=1, cutoff=cutoff)
-    return f" Did you mean '{plain[close[0]]}'?" if close else ""
+    return plain[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'ising'?`` for the closest known word, or an empty text if none is close."""
+    guess = closest(word, known)
+    return "" if guess is None else f" Did you mean '{guess}'?"
 
 
 def listed(words: Iterable[str], last: str = ", ") -> str:
-    """``a, b, c``, or ``a, b or c`` with `last` = " or "."""
+    """Join words to ``a, b, c``, or with `last` = " or " to ``a, b or c``."""
     items = list(words)
     return ", ".join(items) if len(items) < 2 else ", ".join(items[:-1]) + last + items[-1]
 
 
 def plural(kind: str) -> str:
-    """``process`` -> ``processes``."""
+    """Return the plural of a kind: ``process`` -> ``processes``."""
     return PLURALS.get(kind, kind + "s")
 
 
 def quoted(path: Path | str) -> str:
-    """A path as a shell takes it: quoted where it holds a space or another sign that the shell would read."""
+    """Quote a path for a shell, if it contains characters that the shell would interpret."""
     return shlex.quote(str(path))

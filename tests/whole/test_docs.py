@@ -1,7 +1,9 @@
 """What the documents show is what works: README's Python, and the package that docs/plugins.md builds."""
 
+import ast
 import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +157,71 @@ def test_every_hook_is_in_the_documents():
         assert not missing, (name, missing)
 
 
+def anchors(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def leads_somewhere(page, link):
+    path, _, anchor = link.partition("#")
+    target = page.parent / path if path else page
+    return target.exists() and (not anchor or anchor in anchors(target))
+
+
 def test_links_between_the_documents_lead_somewhere():
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/plugins.md", "plugins/ou/README.md"):
-        links = re.findall(r"\]\((?!https?:|#)([^)#]+)", read(name))
-        missing = [link for link in links if not (ROOT / name).parent.joinpath(link).exists()]
-        assert not missing, (name, missing)
+    folders = (ROOT, ROOT / "docs", ROOT / "benchmarks", *ROOT.glob("plugins/*"))
+    pages = [page for folder in folders for page in folder.glob("*.md")]
+    assert len(pages) >= 16
+    missing = [
+        (page.relative_to(ROOT).as_posix(), link)
+        for page in pages
+        for link in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8"))
+        if not leads_somewhere(page, link)
+    ]
+    assert not missing, missing
+
+
+@pytest.fixture(scope="module")
+def house():
+    return runpy.run_path(str(ROOT / "docs" / "pictures" / "house.py"))
+
+
+def test_the_picture_of_the_house_is_that_of_today(house):
+    page = read("docs/architecture.md")
+    assert house["redrawn"](page) == page, "the imports have changed: run python docs/pictures/house.py"
+
+
+def test_arrows_that_are_left_out_of_the_picture_follow_from_those_that_are_drawn(house):
+    graph = {"top": {"left", "right", "ground"}, "left": {"ground"}, "right": {"left"}, "ground": set()}
+    drawn = house["without_shortcuts"](graph)
+    assert drawn == {"top": {"right"}, "left": {"ground"}, "right": {"left"}, "ground": set()}
+
+
+def test_imports_for_type_checkers_are_no_arrows(house):
+    code = "import difrun.a\nif TYPE_CHECKING:\n    from difrun.b import B\nelse:\n    from difrun import c"
+    code += "\ndef late():\n    from difrun.d.e import F"
+    assert house["imports"](ast.parse(code)) == {"difrun.a", "difrun.c", "difrun.d.e"}
+
+
+def test_the_architecture_page_lists_every_folder_of_the_core(house):
+    """In the order of the layers, from the top down."""
+    table = read("docs/architecture.md").split("| folder | what it holds |\n", 1)[1].split("\n\n", 1)[0]
+    names = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    rooms = [room for layer in house["layers"]() for room in layer]
+    assert names == rooms
+    entries = {path.stem for path in (ROOT / "core" / "difrun").iterdir()} - {"__init__", "__pycache__", "py"}
+    assert set(rooms) == entries
+
+
+def test_the_curves_of_the_documents_are_drawn_from_their_tables():
+    tables = runpy.run_path(str(ROOT / "docs" / "pictures" / "tables.py"))
+    (axes,) = tables["tuning"]().axes
+    assert [len(line.get_xdata()) for line in axes.lines] == [5, 5]
+    assert list(axes.lines[1].get_ydata()) == [0.011, 0.0080, 0.0032, 0.0018, 0.00092]
+    (axes,) = tables["likelihood"]().axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["ou", "vp", "ve", "edm", "flow", "ddpm"]
+    panels = tables["quality"]().axes
+    assert [panel.get_title() for panel in panels] == ["gmm8", "rings64", "gmm64d"]
+    assert {len(line.get_xdata()) for panel in panels for line in panel.lines} == {7}

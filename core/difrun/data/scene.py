@@ -1,4 +1,4 @@
-"""Pictures that a dataset brings to the report of a run: what they can be made of, and what each consists of."""
+"""Pictures that a dataset adds to the report of a run."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -25,10 +25,15 @@ def _stem(_: Any, attribute: attrs.Attribute, value: str) -> None:
 class Drawing:
     """One picture of a report.
 
-    stem: of its file, lower-case words joined by hyphens. title, caption: what stands below it; alt: what it shows, for
-    those who cannot see it. draw: makes the picture, a Matplotlib figure or a `difrun.draw.Film`, when it is wanted.
+    Attributes:
+        stem: The name of its file without the ending, lower-case words joined by hyphens.
+        title: The first words of the caption, in bold.
+        caption: The text that follows them.
+        alt: What the picture shows, for readers who cannot see it.
+        draw: Makes the picture, a Matplotlib figure or a `difrun.draw.Film`, when it is needed.
 
-    Raises ValueError for a stem of another form.
+    Raises:
+        ValueError: If the stem is not of that form.
     """
 
     stem: str = attrs.field(validator=_stem)
@@ -40,10 +45,17 @@ class Drawing:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Scene:
-    """What the pictures of one run are made of. All tensors are on the CPU, in the model's units (`dataset.decode`).
+    """What the pictures of one run can show.
 
-    samples: of the run, (n, *shape). labels: their classes (n,), int64, where they have any. sampled: n -> times and
-    frames of the run's sampler, as `reverse` gives them. seed: the same run draws the same pictures.
+    All tensors are on the CPU and in the model's units; `Dataset.decode` returns the user's units.
+
+    Attributes:
+        dataset: The dataset of the run.
+        process: Its forward process.
+        samples: Its samples, (n, *shape).
+        labels: The classes of the samples, (n,), int64; None if they have none.
+        sampled: n -> the times and the frames of the run's sampler, as `reverse` returns them.
+        seed: The seed of the pictures: the same run draws the same pictures.
     """
 
     dataset: Dataset
@@ -54,34 +66,39 @@ class Scene:
     seed: int
 
     def generator(self, *name: int | str) -> torch.Generator:
-        """Random numbers for the purpose that is named: of a stream of their own, the same whenever asked for."""
+        """Return the generator of the stream called `name`, which gives the same numbers at every call."""
         return torch_generator(self.seed, "pictures", *name)
 
     def reference(self, n: int) -> Tensor:
-        """Real examples that were not trained on: n, or as many as are held out."""
-        most = self.dataset.references
-        return self.dataset.reference(n if most is None else min(n, most), self.generator("reference"))
+        """Return n real examples that were not trained on, or all that are held out if these are fewer."""
+        available = self.dataset.references
+        return self.dataset.reference(
+            n if available is None else min(n, available), self.generator("reference")
+        )
 
     def times(self, count: int) -> list[float]:
-        """So many times from 0 to T, spaced so that each frame shows something new (`ForwardProcess.display_times`)."""
+        """Return `count` times from 0 to T that suit an animation (`ForwardProcess.display_times`)."""
         return self.process.display_times(count)
 
     def forward(self, n: int, frames: int = 48) -> tuple[list[float], Tensor]:
-        """Times from 0 to T, and the exact joint path of the first n training examples, (frames, n, *shape)."""
+        """Return times from 0 to T, and the exact joint path of n training examples, (frames, n, *shape)."""
         times = self.times(frames)
         return times, self.process.path(self.dataset.train[:n], times, self.generator("forward"))
 
     def reverse(self, n: int) -> tuple[list[float], Tensor]:
-        """Times from T to t_min, and n samples of the run's own sampler at each, (steps + 1, n, *shape)."""
+        """Return times from T to t_min, and the path of n samples of the run, (steps + 1, n, *shape)."""
         return self.sampled(n)
 
 
 def pictured(pictures: Callable[[Scene], Iterable[Drawing]]) -> Callable[[D], D]:
-    """Declare the pictures of a dataset: a decorator of what makes it, called with the `Scene` of a run.
+    """Declare the pictures of a dataset, as a decorator of the function that builds it.
 
-    Of examples that are no vectors, these pictures are drawn in the place of the core's; of vectors beside the core's,
-    where one of the same stem (samples, forward, reverse, density, score, flow, paths) takes its place. A picture that
-    fails is left out and told; the run goes on.
+    A picture of vectors is shown beside the standard pictures of the core, or replaces the one that has the same stem
+    (samples, forward, reverse, density, score, flow, paths). Pictures of other examples replace all standard ones. If a
+    picture fails, the report says so and the run goes on.
+
+    Args:
+        pictures: Called with the `Scene` of a run; returns its pictures.
     """
 
     def declare(dataset: D) -> D:

@@ -1,9 +1,9 @@
 r"""Synthetic data in one and two dimensions, most of it with an exact distribution.
 
-A curve with noise, x = c(v) + s ε with v of density ρ on [0, 1], is not a Gaussian mixture, but a rule of quadrature
-makes it one: weights w_j ρ(v_j) and means c(v_j) at nodes v_j. With Gauss and Legendre's rule on short pieces of the
-curve, and nodes half a noise width apart, the log-density of that mixture, `distribution`, is right to 10⁻⁷ nats on
-average. Draws (`train`, `fresh`) come from the distribution itself.
+A noisy curve, x = c(v) + s ε with v of density ρ on [0, 1], is not a Gaussian mixture, but a quadrature rule
+approximates it by one, with weights w_j ρ(v_j) and means c(v_j) at the nodes v_j. With the Gauss–Legendre rule on short
+pieces of the curve, and nodes half a noise width apart, the log-density of this mixture (`Dataset.distribution`) is
+right to 10⁻⁷ nats on average. Examples (`train`, `held_out`, `fresh`) are drawn from the noisy curve itself.
 """
 
 import math
@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
-from difrun.data.mixture import GaussianMixture, choose
+from difrun.data.mixture import GaussianMixture, choose_components
 from difrun.randomness.generator import torch_generator
 
 Draw = Callable[[int, torch.Generator, bool], tuple[Tensor, Tensor]]
-"""(n, generator, stratified) -> n draws of a distribution and the part of it that each is of; stratified: each part
-in exact proportion."""
+"""(n, generator, stratified) -> n draws, and the part of the distribution that each comes from. With `stratified` the
+parts occur in exact proportion."""
 
 LARGEST_HELD_OUT = 10000
 
@@ -30,10 +30,11 @@ _NODES = 8
 
 
 def rings(*, seed: int, n: int = 10000, noise: float = 0.02) -> Dataset:
-    r"""Two half-circles with noise s: x = c + r (cos φ, ± sin φ) + s ε, half of the points on each.
+    r"""Two half-circles of different radius with noise s, half of the points on each.
 
-    The upper has r = 1.4, c = (0.6, 0.2) and φ uniform in [0, π]; the lower r = 0.5, c = (−0.5, −1), mirrored
-    down.
+        x = c + r (cos φ, ± sin φ) + s ε,    φ uniform in [0, π]
+
+    The upper one (+) has r = 1.4 and c = (0.6, 0.2), the lower one (−) r = 0.5 and c = (−0.5, −1). Each is a class.
     """
     upper = arc(1.4, (0.6, 0.2), upwards=True)
     lower = arc(0.5, (-0.5, -1.0), upwards=False)
@@ -43,7 +44,7 @@ def rings(*, seed: int, n: int = 10000, noise: float = 0.02) -> Dataset:
 def moons(*, seed: int, n: int = 10000, noise: float = 0.05) -> Dataset:
     r"""Two interleaved half-circles of radius 1 with noise s, half of the points on each.
 
-    The upper is centred on (0, 0), the lower, open upwards, on (1, ½).
+    The upper one is centred on (0, 0), the lower one, which opens upwards, on (1, ½). Each is a class.
     """
     upper = arc(1.0, (0.0, 0.0), upwards=True)
     lower = arc(1.0, (1.0, 0.5), upwards=False)
@@ -51,53 +52,57 @@ def moons(*, seed: int, n: int = 10000, noise: float = 0.05) -> Dataset:
 
 
 def spiral(*, seed: int, n: int = 10000, turns: float = 2.0, noise: float = 0.05) -> Dataset:
-    r"""One spiral arm with noise s: x = 2v (cos φ, sin φ) + s ε, φ = 2π · turns · v, v = √u, u ~ U[0, 1]."""
+    r"""One spiral arm with noise s.
+
+    x = 2v (cos φ, sin φ) + s ε,    φ = 2π · turns · v,    v = √u,    u ~ U[0, 1]
+    """
     return _of_curves("spiral", (spiral_arm(turns),), seed, n, noise)
 
 
 def blobs(*, seed: int, n: int = 10000, distance: float = 2.0, variance: float = 0.1) -> Dataset:
-    """Two isotropic Gaussians of equal weight at (a, a) and (−a, −a), a = `distance`; each is a class."""
+    """Two isotropic Gaussians of equal weight at (a, a) and (−a, −a) with a = `distance`; each is a class."""
     means = [[distance, distance], [-distance, -distance]]
-    distribution = GaussianMixture([0.5, 0.5], means, [variance, variance])
-    return _of_mixture("blobs", distribution, seed, n, ("upper", "lower"))
+    mixture = GaussianMixture([0.5, 0.5], means, [variance, variance])
+    return _of_mixture("blobs", mixture, seed, n, ("upper", "lower"))
 
 
 def gmm(*, seed: int, n: int = 10000, modes: int = 8, radius: float = 2.0, std: float = 0.2) -> Dataset:
-    """Isotropic Gaussians of equal weight, evenly spaced on a circle, the first at angle 0; class k is the k-th."""
+    """Isotropic Gaussians of equal weight, evenly spaced on a circle from angle 0; each is a class."""
     angles = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     means = radius * torch.stack([angles.cos(), angles.sin()], dim=1)
     weights = torch.full((modes,), 1 / modes, dtype=torch.float64)
-    distribution = GaussianMixture(weights, means, torch.full_like(weights, std**2))
-    return _of_mixture("gmm", distribution, seed, n, tuple(map(str, range(modes))))
+    mixture = GaussianMixture(weights, means, torch.full_like(weights, std**2))
+    return _of_mixture("gmm", mixture, seed, n, tuple(map(str, range(modes))))
 
 
 def bimodal_1d(
     *, seed: int, n: int = 10000, distance: float = 1.0, std: float = 0.25, weight: float = 0.5
 ) -> Dataset:
-    """Two Gaussians on the line: at −a with probability `weight`, and at a; a = `distance`. Shape (1,).
+    """Two Gaussians on the line, at −a with probability `weight` and at a, with a = `distance`.
 
-    Classes: left and right.
+    Examples have shape (1,). The classes are left and right.
     """
-    distribution = GaussianMixture([weight, 1 - weight], [[-distance], [distance]], [std**2, std**2])
-    return _of_mixture("bimodal-1d", distribution, seed, n, ("left", "right"))
+    mixture = GaussianMixture([weight, 1 - weight], [[-distance], [distance]], [std**2, std**2])
+    return _of_mixture("bimodal-1d", mixture, seed, n, ("left", "right"))
 
 
 def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
-    """Uniform on every second square of a board over [−2, 2]², `squares` a side, the lower left one taken."""
-    taken = torch.tensor([(i, j) for i in range(squares) for j in range(squares) if (i + j) % 2 == 0])
-    shares = torch.full((len(taken),), 1 / len(taken), dtype=torch.float64)
+    """Uniform on every second square of a board over [−2, 2]² with `squares` a side, from the lower left one on."""
+    cells = torch.cartesian_prod(torch.arange(squares), torch.arange(squares))
+    filled = cells[cells.sum(1) % 2 == 0]
+    shares = torch.full((len(filled),), 1 / len(filled), dtype=torch.float64)
 
     def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
-        which = choose(n, shares, generator, stratified=stratified)
+        which = choose_components(n, shares, generator, stratified=stratified)
         within = torch.rand((n, 2), generator=generator, dtype=torch.float64)
-        return -2 + 4 / squares * (taken[which] + within), which
+        return -2 + 4 / squares * (filled[which] + within), which
 
-    area = 16 / squares**2 * len(taken)
-    middles = -2 + 4 / squares * (taken + 0.5)
+    area = 16 / squares**2 * len(filled)
+    centres = -2 + 4 / squares * (filled + 0.5)
 
     def log_density(x: Tensor) -> Tensor:
-        # A point at the edge of a square may have been rounded out of it.
-        inside = (x[:, None] - middles.to(x)).abs().amax(2).amin(1) <= 2 / squares + 1e-6
+        # Rounding may put a point at the edge of a square outside it.
+        inside = (x[:, None] - centres.to(x)).abs().amax(2).amin(1) <= 2 / squares + 1e-6
         return torch.where(inside, x.new_tensor(-math.log(area)), -math.inf)
 
     data = _of_draws("checkerboard", draw, seed, n)
@@ -106,10 +111,13 @@ def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
 
 @attrs.frozen(eq=False)
 class Curve:
-    """A curve in the plane and how points are spread on it.
+    """A curve c(v) in the plane, and the distribution of its parameter v.
 
-    at: v (n,) in [0, 1] -> points (n, 2). speed: the largest |c'(v)|.
-    quantile: u uniform in [0, 1] -> v; density: the density ρ of that v.
+    Attributes:
+        at: c: v (n,) in [0, 1] -> points (n, 2).
+        speed: The largest |c'(v)|.
+        quantile: The quantile function of v: u uniform in [0, 1] -> v.
+        density: The density ρ of v.
     """
 
     at: Callable[[Tensor], Tensor]
@@ -119,19 +127,19 @@ class Curve:
 
 
 def arc(radius: float, centre: tuple[float, float], *, upwards: bool) -> Curve:
-    """A half-circle, uniform in angle."""
+    """Return a half-circle, uniform in angle."""
     sign = 1 if upwards else -1
 
     def at(v: Tensor) -> Tensor:
         angle = math.pi * v
-        around = radius * torch.stack([angle.cos(), sign * angle.sin()], dim=1)
-        return torch.tensor(centre, dtype=v.dtype) + around
+        offset = radius * torch.stack([angle.cos(), sign * angle.sin()], dim=1)
+        return torch.tensor(centre, dtype=v.dtype) + offset
 
     return Curve(at, speed=math.pi * radius)
 
 
 def spiral_arm(turns: float) -> Curve:
-    """c(v) = 2v (cos φ, sin φ), φ = 2π · turns · v, from the origin to radius 2; v² is uniform."""
+    """Return c(v) = 2v (cos φ, sin φ), φ = 2π · turns · v, from the origin to radius 2; v² is uniform."""
     sweep = 2 * math.pi * turns
 
     def at(v: Tensor) -> Tensor:
@@ -142,50 +150,53 @@ def spiral_arm(turns: float) -> Curve:
 
 
 def curve_mixture(curves: Sequence[Curve], noise: float, spacing: float = 0.5) -> GaussianMixture:
-    """The mixture for curves of equal weight with noise: means on average at most `spacing` noise widths apart."""
-    nodes, shares = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(_NODES))
+    """Approximate noisy curves of equal weight by a Gaussian mixture.
+
+    Args:
+        curves: The curves.
+        noise: The standard deviation s of the noise.
+        spacing: The largest average distance between neighbouring means, over s.
+    """
+    nodes, node_weights = (torch.from_numpy(a) for a in np.polynomial.legendre.leggauss(_NODES))
     means, weights = [], []
     for curve in curves:
         pieces = max(4, math.ceil(curve.speed / (spacing * noise * _NODES)))
         v = ((torch.arange(pieces, dtype=torch.float64)[:, None] + 0.5 * (1 + nodes)) / pieces).flatten()
-        weight = shares.repeat(pieces) * curve.density(v)
+        weight = node_weights.repeat(pieces) * curve.density(v)
         means.append(curve.at(v))
         weights.append(weight / weight.sum() / len(curves))
-    every = torch.cat(weights)
-    return GaussianMixture(every, torch.cat(means), torch.full_like(every, noise**2))
+    all_weights = torch.cat(weights)
+    return GaussianMixture(all_weights, torch.cat(means), torch.full_like(all_weights, noise**2))
 
 
 def _of_curves(
     name: str, curves: Sequence[Curve], seed: int, n: int, noise: float, classes: tuple[str, ...] = ()
 ) -> Dataset:
-    """Curve k is class k, where they have names."""
+    """Noisy curves of equal weight; curve k is class k if `classes` names them."""
     shares = torch.full((len(curves),), 1 / len(curves), dtype=torch.float64)
 
     def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
-        which = choose(n, shares, generator, stratified=stratified)
+        which = choose_components(n, shares, generator, stratified=stratified)
         u = torch.rand(n, generator=generator, dtype=torch.float64)
         points = noise * torch.randn((n, 2), generator=generator, dtype=torch.float64)
         for number, curve in enumerate(curves):
-            here = which == number
-            points[here] += curve.at(curve.quantile(u[here]))
+            on_curve = which == number
+            points[on_curve] += curve.at(curve.quantile(u[on_curve]))
         return points, which
 
-    distribution = curve_mixture(curves, noise)
-    # The mixture's means come curve by curve, as many of each as its quadrature takes.
-    lengths = [len(curve_mixture((curve,), noise).means) for curve in curves]
-    owner = torch.arange(len(curves)).repeat_interleave(torch.tensor(lengths))
-    return _of_draws(name, draw, seed, n, distribution, classes, owner)
+    # The components of the mixture come curve by curve, as many for each as its quadrature has nodes.
+    counts = [len(curve_mixture((curve,), noise).means) for curve in curves]
+    component_labels = torch.arange(len(curves)).repeat_interleave(torch.tensor(counts))
+    return _of_draws(name, draw, seed, n, curve_mixture(curves, noise), classes, component_labels)
 
 
-def _of_mixture(
-    name: str, distribution: GaussianMixture, seed: int, n: int, classes: tuple[str, ...]
-) -> Dataset:
-    """Component k is class k."""
+def _of_mixture(name: str, mixture: GaussianMixture, seed: int, n: int, classes: tuple[str, ...]) -> Dataset:
+    """Draws of a mixture; component k is class k."""
 
     def draw(n: int, generator: torch.Generator, stratified: bool) -> tuple[Tensor, Tensor]:
-        return distribution.sample_with_components(n, generator, stratified=stratified)
+        return mixture.sample_with_components(n, generator, stratified=stratified)
 
-    return _of_draws(name, draw, seed, n, distribution, classes, torch.arange(len(classes)))
+    return _of_draws(name, draw, seed, n, mixture, classes, torch.arange(len(classes)))
 
 
 def _of_draws(
@@ -195,30 +206,29 @@ def _of_draws(
     n: int,
     distribution: GaussianMixture | None = None,
     classes: tuple[str, ...] = (),
-    owner: Tensor | None = None,
+    component_labels: Tensor | None = None,
 ) -> Dataset:
-    """Training examples with every part in exact proportion; held-out and fresh ones drawn independently.
+    """A dataset of draws: its training examples are stratified, the others are drawn independently.
 
-    classes: names of the parts that `draw` tells apart; empty where they are no classes. A part without an example, as
-    among very few, leaves the data without labels. owner: the part of each component of the distribution.
+    The parts that `draw` returns are classes if `classes` names them and each has a training example.
     """
     columns = ("x", "y") if distribution is None or distribution.dim == 2 else ("x",)
     train, labels = draw(n, torch_generator(seed, "dataset", name, "train"), True)
-    rest = torch_generator(seed, "dataset", name, "held out")
-    held_out, held_out_labels = draw(min(n, LARGEST_HELD_OUT), rest, False)
+    generator = torch_generator(seed, "dataset", name, "held out")
+    held_out, held_out_labels = draw(min(n, LARGEST_HELD_OUT), generator, False)
 
     def fresh_labelled(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        x, which = draw(n, generator, False)
-        return x.float(), which
+        x, y = draw(n, generator, False)
+        return x.float(), y
 
-    known: dict[str, Any] = {}
+    class_fields: dict[str, Any] = {}
     if classes and len(labels.unique()) == len(classes):
-        known = {
+        class_fields = {
             "labels": labels,
             "held_out_labels": held_out_labels,
             "classes": classes,
             "fresh_labelled": fresh_labelled,
-            "component_labels": owner,
+            "component_labels": component_labels,
         }
     return Dataset(
         name=name,
@@ -227,5 +237,5 @@ def _of_draws(
         fresh=lambda n, generator: fresh_labelled(n, generator)[0],
         distribution=distribution,
         columns=columns,
-        **known,
+        **class_fields,
     )

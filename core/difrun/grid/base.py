@@ -14,8 +14,12 @@ from difrun.errors import DifrunError
 
 
 def check(times: list[float], process: Any, steps: int) -> list[float]:
-    """The times, if they are strictly decreasing from the horizon to t_min in `steps` steps; DifrunError otherwise."""
-    at_least_one(steps)
+    """Return the times of a grid if they are valid.
+
+    Raises:
+        DifrunError: Unless they decrease strictly from the horizon T to t_min in `steps` steps.
+    """
+    check_steps(steps)
     decreasing = all(b < a for a, b in pairwise(times))
     if len(times) != steps + 1 or not decreasing:
         raise DifrunError(
@@ -30,19 +34,23 @@ def check(times: list[float], process: Any, steps: int) -> list[float]:
 
 
 def fractions(steps: int) -> list[float]:
-    """k/n for k = 0, ..., n, where n = `steps`: what a grid maps to its times. Raises DifrunError when n < 1."""
-    at_least_one(steps)
+    """Return k/n for k = 0, ..., n with n = `steps`, which a grid maps to its times.
+
+    Raises:
+        DifrunError: If n < 1.
+    """
+    check_steps(steps)
     return [k / steps for k in range(steps + 1)]
 
 
-def at_least_one(steps: int) -> None:
-    """Raise DifrunError when a grid is asked for no step."""
+def check_steps(steps: int) -> None:
+    """Raise DifrunError if there is not at least one step."""
     if steps < 1:
         raise DifrunError(f"a grid needs at least 1 step, not {steps}")
 
 
 def from_lam(process: Any, lam: Sequence[float]) -> list[float]:
-    """Times of increasing λ (steps + 1,), with both ends set to T and t_min exactly."""
+    """Return the times at increasing values of λ, (steps + 1,), with the ends set to exactly T and t_min."""
     times = process.time_at(torch.as_tensor(lam, dtype=torch.float64)).tolist()
     times[0], times[-1] = process.horizon, process.t_min
     return times

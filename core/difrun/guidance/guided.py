@@ -5,14 +5,16 @@ With s = ∇ log p_t + w ∇ log L, what x_t is made of changes by Δε̂ = −�
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.predictions import coefficients, is_zero
+from difrun.model.wrappers import ModelWrapper
 
 LogLikelihoodFunction = Callable[[Tensor, Any], Tensor]
 """log p(y | x_t) at x (n, ...) and an instant: (n,). One whose y differs between rows has a method `rows(index)`, which
@@ -23,18 +25,14 @@ Scale = Callable[[Any], Any]
 """The strength of guidance at an instant: a number, or one per example as the instant's fields are."""
 
 
-class Conditioned(ScoreModel):
+class Conditioned(ModelWrapper):
     """`model` with scale · ∇_x log_likelihood(x, at) added to its score; see `GaussianProcess.condition`."""
 
     def __init__(self, model: ScoreModel, log_likelihood: LogLikelihoodFunction, scale: float):
-        self.inner: ScoreModel = model
+        super().__init__(model)
         self.log_likelihood, self.scale = log_likelihood, scale
-        self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.mean, self.var = model.mean, model.var
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self.predict(x, at, self.kind)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         factor = self.scale * _per_score(kind, at)
         return self.inner.predict(x, at, kind) + factor * self.gradient(x, at)
@@ -56,7 +54,7 @@ class Conditioned(ScoreModel):
             return torch.autograd.grad(value.sum(), point, create_graph=further)[0].to(x.dtype)
 
 
-class Extrapolated(ScoreModel):
+class Extrapolated(ModelWrapper):
     """(1 − s)·(any class) + s·(the class of each row), of every kind; see `GaussianProcess.extrapolate`.
 
     One evaluation of a batch of twice the size where all rows are at one time; two where they are not, as in a sampler
@@ -64,22 +62,17 @@ class Extrapolated(ScoreModel):
     """
 
     def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):
+        super().__init__(model.condition_on(labels))
         any_class = torch.full_like(labels, -1)
-        self.inner: ScoreModel = model.condition_on(labels)
-        self.free, self.both = (
-            model.condition_on(any_class),
-            model.condition_on(torch.cat((labels, any_class))),
-        )
+        self.free = model.condition_on(any_class)
+        self.both = model.condition_on(torch.cat((labels, any_class)))
         self.model, self.scale = model, scale
-        self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.mean, self.var = model.mean, model.var
 
-    def condition_on(self, labels: Tensor) -> "Extrapolated":
-        return Extrapolated(self.model, labels, self.scale)
+    @override
+    def condition_on(self, labels: Tensor) -> Self:
+        return type(self)(self.model, labels, self.scale)
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self.predict(x, at, self.kind)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         scale = self.scale(at)
         if isinstance(scale, Tensor):

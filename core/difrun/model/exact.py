@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from difrun.data.casts import CastCache
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.model.base import MOST_CORRELATED, ScoreModel
+from difrun.model.base import MOST_CORRELATED
+from difrun.model.conditional import ConditionalModel
 from difrun.model.labels import for_rows
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ _BLOCK = 8_000_000
 """Numbers in the largest temporary, so that many components and many points fit into memory together."""
 
 
-class ExactMixture(ScoreModel):
+class ExactMixture(ConditionalModel):
     """The exact model of a Gaussian mixture under any Gaussian process, in float32 or float64 as x is.
 
     A kind other than x0 and score is converted from whichever of the two is well conditioned at the noise level: x̂_0
@@ -46,11 +49,9 @@ class ExactMixture(ScoreModel):
         self.shape = (mixture.dim,)
         self.mean, self.var = mixture.mean, mixture.var
         self.cov = mixture.cov if mixture.dim <= MOST_CORRELATED else None
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
+        self._casts = CastCache()
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self._posterior(x, at, "x0")
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         if kind in ("x0", "score"):
             return self._posterior(x, at, kind)
@@ -63,6 +64,7 @@ class ExactMixture(ScoreModel):
         )
 
     @property
+    @override
     def classes(self) -> int:
         return 0 if self.component_labels is None else int(self.component_labels.max()) + 1
 
@@ -117,7 +119,7 @@ class ExactMixture(ScoreModel):
 
     def _blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any, Tensor | None]]:
         """Rows of x with their instants and labels, few enough at a time for (rows, components, ...) temporaries."""
-        every = None if self._labels is None else for_rows(self._labels, x)
+        every = None if self.labels is None else for_rows(self.labels, x)
         rows = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
         if len(x) <= rows:
             return [(x, at, every)]
@@ -170,16 +172,12 @@ class ExactMixture(ScoreModel):
 
     def _parameters(self, like: Tensor) -> Any:
         """(log w, m − μ, eigenvalues of S, eigenvectors or None) in the dtype and on the device of `like`."""
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            mixture = self.mixture
-            means = mixture.means - self.process.centre_like(mixture.means)
-            axes = mixture.eigenvectors
-            parts = (mixture.weights.log(), means, mixture.eigenvalues, axes)
-            self._cast[key] = tuple(
-                None if part is None else part.to(like.device, like.dtype) for part in parts
-            )
-        return self._cast[key]
+        return self._casts.like(like, self._wide_parameters)
+
+    def _wide_parameters(self) -> Any:
+        mixture = self.mixture
+        means = mixture.means - self.process.centre_like(mixture.means)
+        return mixture.weights.log(), means, mixture.eigenvalues, mixture.eigenvectors
 
 
 class ExactEmpirical(ExactMixture):

@@ -47,6 +47,11 @@ def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:
     return labels.to(x.device)
 
 
+def pick_rows(labels: Tensor, index: Any) -> Tensor:
+    """Return the labels of some rows, by number or slice."""
+    return labels[index.to(labels.device) if isinstance(index, Tensor) else index]
+
+
 def check_labels(labels: Tensor, classes: int) -> None:
     """Raise DifrunError unless labels are (n,) int64 from −1 to classes − 1."""
     if labels.dtype != torch.int64 or labels.ndim != 1:

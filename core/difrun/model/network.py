@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.model.backward import Pull
-from difrun.model.base import ScoreModel, std_of
+from difrun.model.base import std_of
+from difrun.model.conditional import ConditionalModel
 from difrun.model.labels import for_rows
-from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion, is_zero, mix
+from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion, is_zero, mix, total_var
+from difrun.model.trainable import TrainableModel
 
 if TYPE_CHECKING:
     from difrun.process.gaussian import GaussianProcess
 
 
-class NetworkModel(ScoreModel):
+class NetworkModel(TrainableModel, ConditionalModel):
     """A network F(x, c_noise) with preconditioning.
 
     network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
@@ -63,17 +66,16 @@ class NetworkModel(ScoreModel):
         self._unit = self.data_std if scaled or predicts == "edm" else None
         self.scaled = scaled
 
+    @override
     def to(self, device: torch.device | str) -> "NetworkModel":
         self.network.to(device)
         self.mean, self.var = self.mean.to(device), self.var.to(device)
         return self
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self.predict(x, at, self.kind)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         y = self._centred(x, at)
-        output = self._output(self._input(y, at), self._level(y, at), self._labels)
+        output = self._output(self._input(y, at), self._level(y, at), self.labels)
         p, q = self._conversion(at, kind)
         prediction = mix(p, y, q, output)
         # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
@@ -84,12 +86,14 @@ class NetworkModel(ScoreModel):
         offset = origin if kind == "x0" else origin - self.process.centre_like(x)
         return prediction if isinstance(offset, float) and offset == 0.0 else prediction + a * offset
 
+    @override
     def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
         if self.scaled or isinstance(self.process.centre_like(x), Tensor):
             return super().affine_prediction(x, at, kind, a, b)
         p, q = self._conversion(at, kind)
-        return mix(a + b * p, x, b * q, self._output(x, self._level(x, at), self._labels))
+        return mix(a + b * p, x, b * q, self._output(x, self._level(x, at), self.labels))
 
+    @override
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
         y = self._centred(x, at)
         a, b = coefficients(self.predicts, at, self._unit)
@@ -101,10 +105,12 @@ class NetworkModel(ScoreModel):
             "gain": torch.as_tensor(gain, dtype=at.t.dtype),
         }
 
+    @override
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         output = self._output(examples["input"], examples["level"], examples.get("label"))
         return output - examples["target"]
 
+    @override
     def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
         explicit = getattr(self.network, "pullback", None)
         if explicit is None:
@@ -118,7 +124,7 @@ class NetworkModel(ScoreModel):
 
     def _condition(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
         """What the network gets beside x and its level: the labels (n,), if it knows any."""
-        return (for_rows(label, x),) if self._shares else ()
+        return (for_rows(label, x),) if self.shares else ()
 
     def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:
         """(p, q) with kind = p·y + q·output.
@@ -148,7 +154,7 @@ class NetworkModel(ScoreModel):
         return x - (centre + at.alpha * (self.mean - centre))
 
     def _input(self, y: Tensor, at: Any) -> Tensor:
-        return y * (at.alpha**2 * self.data_std**2 + at.var) ** -0.5 if self.scaled else y
+        return y * total_var(at, self.data_std) ** -0.5 if self.scaled else y
 
     def _level(self, x: Tensor, at: Any) -> Tensor:
         """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training.

@@ -1,32 +1,114 @@
-"""Models around a model: seen from the centre of its process, or counted."""
+"""Models around a model: what every wrapper hands on, and two wrappers of the core."""
 
-from typing import Any
+import copy
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.model.base import ScoreModel
+from difrun.model.labels import pick_rows
 
 
-class Centred(ScoreModel):
-    """A model seen from the mean μ of its process: the coordinates of the sampling loop."""
+class ModelWrapper(ScoreModel):
+    """A model that asks another one, and hands on what it does not change.
 
-    def __init__(self, model: ScoreModel, like: Tensor):
-        self.inner: ScoreModel = model
-        self.process = model.process.centred()
-        self.offset = model.process.centre_like(like)
-        self.shape, self.kind, self.var, self.tunings = model.shape, model.kind, model.var, model.tunings
-        self.cov, self.principal = model.cov, model.principal
-        mean = torch.as_tensor(model.mean)
+    A wrapper writes `forward` or `predict`, as every model does. Process, shape, moments, kind and classes are those
+    of the inner model. The covariance of the data and the tunings are not handed on: samplers that are fitted to one
+    distribution may not suit another.
+
+    Args:
+        inner: The model to ask.
+        same_distribution: Whether the wrapper samples the distribution of the inner model, in which case it hands on
+            covariance and tunings too.
+
+    Attributes:
+        inner: The model that is asked.
+    """
+
+    def __init__(self, inner: Any, *, same_distribution: bool = False):
+        self.inner = inner
+        self.process, self.shape = inner.process, inner.shape
+        self.mean, self.var = inner.mean, inner.var
+        if same_distribution:
+            self.cov, self.principal, self.tunings = inner.cov, inner.principal, inner.tunings
+
+    @property
+    @override
+    def kind(self) -> str:  # type: ignore[override]
+        return self.inner.kind
+
+    @property
+    @override
+    def classes(self) -> int:
+        return self.inner.classes
+
+    @property
+    @override
+    def shares(self) -> tuple[float, ...]:
+        return self.inner.shares
+
+    @property
+    @override
+    def labels(self) -> Tensor | None:
+        return self.inner.labels
+
+    @property
+    @override
+    def knows_any(self) -> bool:
+        return self.inner.knows_any
+
+    @override
+    def condition_on(self, labels: Tensor) -> Self:
+        changed = copy.copy(self)
+        changed.inner = self.inner.condition_on(labels)
+        return changed
+
+    @override
+    def rows(self, index: Any) -> Self:
+        return self if self.labels is None else self.condition_on(pick_rows(self.labels, index))
+
+    @override
+    def moments(self) -> tuple[Any, Any]:
+        return (self.mean, self.var) if self.labels is None else self.inner.moments()
+
+    @override
+    def refuse_times(self, times: Any) -> None:
+        self.inner.refuse_times(times)
+
+
+def innermost(model: Any) -> Any:
+    """Return the model that stands inside all wrappers."""
+    while isinstance(model, ModelWrapper):
+        model = model.inner
+    return model
+
+
+class Centred(ModelWrapper):
+    """A model seen from the mean μ of its process: the coordinates of the sampling loop.
+
+    Args:
+        inner: The model.
+        like: A tensor (n, *shape) whose dtype and device μ takes.
+
+    Attributes:
+        offset: μ, or 0.0 where the process has none.
+    """
+
+    def __init__(self, inner: ScoreModel, like: Tensor):
+        super().__init__(inner, same_distribution=True)
+        self.process = inner.process.centred()
+        self.offset = inner.process.centre_like(like)
+        mean = torch.as_tensor(inner.mean)
         self.mean = mean.to(self.offset) - self.offset if isinstance(self.offset, Tensor) else mean
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self.predict(x, at, self.kind)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         prediction = self.inner.predict(x + self.offset, at, kind)
         return prediction - self.offset if kind == "x0" else prediction
 
+    @override
     def moments(self) -> tuple[Any, Any]:
         if self.labels is None:
             return self.mean, self.var
@@ -34,60 +116,53 @@ class Centred(ScoreModel):
         return mean - torch.as_tensor(self.offset, dtype=mean.dtype, device=mean.device), var
 
 
-class Counted(ScoreModel):
-    """A model that counts how often it is evaluated: `evaluations` batches, `examples` in all of them."""
+class Counted(ModelWrapper):
+    """A model that counts how often it is evaluated.
 
-    def __init__(self, model: ScoreModel):
-        self.inner: ScoreModel = model
-        self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.mean, self.var, self.tunings = model.mean, model.var, model.tunings
-        self.cov, self.principal = model.cov, model.principal
-        self._counts = {
-            "evaluations": 0,
-            "examples": 0,
-        }  # one for this model and all that `condition_on` makes of it
+    Copies that `condition_on` makes count together with the original.
+
+    Attributes:
+        evaluations: How many batches were evaluated.
+        examples: How many examples these batches held.
+    """
+
+    def __init__(self, inner: ScoreModel):
+        super().__init__(inner, same_distribution=True)
+        self._counts = {"evaluations": 0, "examples": 0}
 
     @property
     def evaluations(self) -> int:
         return self._counts["evaluations"]
 
-    @evaluations.setter
-    def evaluations(self, count: int) -> None:
-        self._counts["evaluations"] = count
-
     @property
     def examples(self) -> int:
         return self._counts["examples"]
 
-    @examples.setter
-    def examples(self, count: int) -> None:
-        self._counts["examples"] = count
+    def _count(self, x: Tensor) -> None:
+        self._counts["evaluations"] += 1
+        self._counts["examples"] += len(x)
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self.predict(x, at, self.kind)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
-        self.evaluations += 1
-        self.examples += len(x)
+        self._count(x)
         return self.inner.predict(x, at, kind)
 
+    @override
     def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
-        self.evaluations += 1
-        self.examples += len(x)
+        self._count(x)
         return self.inner.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
-        """What a model has beside this contract; what is called with a batch is an evaluation, too."""
+        """Hand on what the inner model has beside the contract; a call with a batch counts as an evaluation."""
         if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
             raise AttributeError(name)
-        found = getattr(self.inner, name)
-        if not callable(found):
-            return found
+        attribute = getattr(self.inner, name)
+        if not callable(attribute):
+            return attribute
 
         def counted(*args: Any, **more: Any) -> Any:
             if args and isinstance(args[0], Tensor):
-                self.evaluations += 1
-                self.examples += len(args[0])
-            return found(*args, **more)
+                self._count(args[0])
+            return attribute(*args, **more)
 
         return counted

@@ -1,8 +1,8 @@
 """One attrs class per component: its flags, environment variables, TOML keys, validation, help and record.
 
-A value comes from outside as `Given`, which remembers where it came from, so that every message names the
-flag, the variable or the key that the user wrote. Text (flags, environment) is parsed by the field's type;
-TOML and Python values keep their type. In all of them ``none`` stands for None, which TOML cannot write.
+A value from outside is a `GivenValue`, which remembers where it came from, so that every message names the flag, the
+variable or the key that the user wrote. Text (flags, environment) is parsed by the field's type; TOML and Python values
+keep their type. In all of them ``none`` stands for None, which TOML cannot write.
 """
 
 import math
@@ -30,7 +30,13 @@ from difrun.text import did_you_mean, listed
 
 @attrs.frozen
 class GivenValue:
-    """A value and its source: ``--process.theta``, ``DIFRUN_SEED``, ``process.theta in run.toml``."""
+    """A value and its source.
+
+    Attributes:
+        value: The value, as text or as TOML or Python has it.
+        source: What the user wrote: ``--process.theta``, ``DIFRUN_SEED``, ``process.theta in run.toml``.
+        layer: Where it comes from.
+    """
 
     value: Any
     source: str
@@ -38,6 +44,7 @@ class GivenValue:
 
     @property
     def is_text(self) -> bool:
+        """Whether the value is text that is still to be parsed."""
         return self.layer in ("flag", "environment")
 
 
@@ -45,37 +52,52 @@ class GivenValue:
 class Section:
     """Where the options of one part of a run are written.
 
-    name: the dotted name of its TOML table (``process``, ``metric.sliced-w2``; empty for the top level).
-    prefix: what its flags start with, after ``--``.
+    Attributes:
+        name: The dotted name of its TOML table (``process``, ``metric.sliced-w2``; empty for the top level).
+        prefix: What its flags start with, after ``--``.
     """
 
     name: str
     prefix: str
 
     def flag(self, option: str) -> str:
+        """Return the flag of an option: ``--process.noise-floor``."""
         return f"--{self.prefix}{option.replace('_', '-')}"
 
     def negative(self, option: str) -> str:
+        """Return the flag that turns a boolean option off: ``--dataset.no-standardise``."""
         return f"--{self.prefix}no-{option.replace('_', '-')}"
 
     def variable(self, option: str) -> str:
+        """Return the environment variable of an option: ``DIFRUN_PROCESS_THETA``."""
         return variable(*filter(None, (self.name, option)))
 
     def key(self, option: str) -> str:
-        # Metrics stand in the table [metrics], which also lists their names.
+        """Return the dotted TOML key of an option: ``process.theta``."""
+        # Metrics are in the table [metrics], which also lists their names.
         name = "metrics" + self.name.removeprefix("metric") if self.name.startswith("metric.") else self.name
         return f"{name}.{option}" if name else option
 
 
 def variable(*parts: str) -> str:
-    """The environment variable of an option: ``DIFRUN_PROCESS_THETA``."""
+    """Return the environment variable of an option: ``DIFRUN_PROCESS_THETA``."""
     letters = "_".join(("difrun", *parts)).upper()
     return "".join(letter if letter.isalnum() else "_" for letter in letters)
 
 
 @attrs.frozen
 class Field:
-    """One option: name, type, default, help, range as text, and the attrs attribute with its validator."""
+    """One option of a component.
+
+    Attributes:
+        name: Its name in Python.
+        type: Its type, as its annotation gives it.
+        default: Its default.
+        help: One line of help.
+        metavar: What stands for its value in the help.
+        range: The bounds of its validators as text, such as ``> 0``; empty if there are none.
+        attribute: The attrs attribute with the validator.
+    """
 
     name: str
     type: Any
@@ -87,30 +109,34 @@ class Field:
 
     @property
     def is_flag(self) -> bool:
-        """Whether the command line writes it ``--x`` / ``--no-x``."""
+        """Whether it is a switch on the command line, ``--x`` or ``--no-x``."""
         return self.type is bool
 
     @property
     def choices(self) -> list[str]:
-        """What completion offers."""
-        found = []
+        """Values that shell completion offers."""
+        choices = []
         for member in members(self.type):
             if typing.get_origin(member) is Literal:
-                found += [str(value) for value in typing.get_args(member)]
+                choices += [str(value) for value in typing.get_args(member)]
             elif member is type(None):
-                found.append("none")
-        return found
+                choices.append("none")
+        return choices
 
     @property
     def note(self) -> str:
-        """``default: 1.0; > 0``"""
+        """Default and range as the help shows them: ``default: 1.0; > 0``."""
         return f"default: {shown(self.default)}" + (f"; {self.range}" if self.range else "")
 
 
 def fields(cls: type) -> list[Field]:
-    """The options of an attrs class, in order. Raises TypeError for a type that options cannot have."""
+    """Return the options of an attrs class, in order.
+
+    Raises:
+        TypeError: If an option has no default, or a type that options cannot have.
+    """
     attrs.resolve_types(cls)
-    found = []
+    options = []
     for attribute in attrs.fields(cls):
         if not attribute.init:
             continue
@@ -122,7 +148,7 @@ def fields(cls: type) -> list[Field]:
             default = default.factory()
         if default is attrs.NOTHING:
             raise TypeError(f"option {attribute.name!r} of {cls.__name__} has no default")
-        found.append(
+        options.append(
             Field(
                 attribute.name,
                 hint,
@@ -133,14 +159,21 @@ def fields(cls: type) -> list[Field]:
                 attribute,
             )
         )
-    return found
+    return options
 
 
 def build(cls: type, given: Mapping[str, Any], owner: str, section: Section | None = None) -> Any:
-    """An instance of an options class from values (`Given` or plain), defaults for the rest.
+    """Build an instance of an options class.
 
-    owner: for messages, such as ``process 'ou'``. Raises ConfigError: an unknown name (with a suggestion), a
-    value of the wrong type or out of its range (naming its source), or a broken rule across options.
+    Args:
+        cls: The options class.
+        given: Values by name, as `GivenValue` or plain; options that are not given take their defaults.
+        owner: The component in messages, such as ``process 'ou'``.
+        section: Where its options are written, for messages.
+
+    Raises:
+        ConfigError: If a name is unknown (with a suggestion), a value has the wrong type or is out of its range (with
+            its source), or the values together break a rule of the class.
     """
     return build_all([cls], given, owner, section)[0]
 
@@ -148,7 +181,7 @@ def build(cls: type, given: Mapping[str, Any], owner: str, section: Section | No
 def build_all(
     classes: Sequence[type], given: Mapping[str, Any], owner: str, section: Section | None = None
 ) -> list[Any]:
-    """Instances of several options classes that share one section. As `build`."""
+    """Build instances of several options classes that share one section, as `build` does for one."""
     known = {field.name: field for cls in classes for field in fields(cls)}
     items = {
         name: value if isinstance(value, GivenValue) else GivenValue(value, f"'{name}' of {owner}")
@@ -158,26 +191,28 @@ def build_all(
         if name not in known:
             raise unknown_option(name, item, owner, known, section)
     read_values = {name: read(known[name], item) for name, item in items.items()}
-    made = []
+    instances = []
     for cls in classes:
         try:
-            made.append(cls(**{name: read_values[name] for name in names_of(cls) if name in read_values}))
+            instances.append(
+                cls(**{name: read_values[name] for name in names_of(cls) if name in read_values})
+            )
         except (ValueError, TypeError) as error:
             sources = listed(item.source for item in items.values())
             text = f"Invalid options of {owner}: {_text(error)}."
             raise ConfigError(f"{text} Given: {sources}." if sources else text) from error
-    return made
+    return instances
 
 
 def names_of(cls: type) -> list[str]:
-    """The names of the options of an attrs class."""
+    """Return the names of the options of an attrs class."""
     return [attribute.name for attribute in attrs.fields(cls) if attribute.init]
 
 
 def unknown_option(
     name: str, item: GivenValue, owner: str, known: Iterable[str], section: Section | None = None
 ) -> ConfigError:
-    """The error for an option that does not exist."""
+    """Return the error for an option that does not exist, with a suggestion and the options that do."""
     known = list(known)
     text = f"Unknown option {item.source}: {owner} has no '{name}'.{did_you_mean(name, known)}"
     spelled = [section.flag(n) for n in known] if section and item.layer == "flag" else known
@@ -185,7 +220,11 @@ def unknown_option(
 
 
 def read(field: Field, item: GivenValue) -> Any:
-    """The typed, validated value of one option. Raises ConfigError naming the source."""
+    """Return the typed and validated value of one option.
+
+    Raises:
+        ConfigError: If the value does not fit; the message names its source.
+    """
     try:
         value = (parse if item.is_text else coerce)(field.type, item.value)
         if isinstance(value, Path) and value != field.default:
@@ -210,12 +249,12 @@ def read(field: Field, item: GivenValue) -> Any:
 
 
 def record(options: Any) -> dict[str, Any]:
-    """The plain values of an options instance, as TOML can hold them; None becomes ``"none"``."""
+    """Return the values of an options instance as TOML can hold them; None becomes ``"none"``."""
     return {name: plain(getattr(options, name)) for name in names_of(type(options))}
 
 
 def values(options: Any) -> dict[str, Any]:
-    """The fields of an options instance, as keywords for its component's target."""
+    """Return the values of an options instance, as keywords for the target of its component."""
     return {name: getattr(options, name) for name in names_of(type(options))}
 
 

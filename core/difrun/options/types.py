@@ -16,20 +16,20 @@ _TRUTH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "
 
 
 class Mismatch(Exception):
-    """A value is not of the wanted type."""
+    """A value does not have the expected type."""
 
 
 def members(hint: Any) -> list[Any]:
-    """The members of a union, most specific first, so that "none" and numbers are tried before text."""
+    """Return the members of a union, most specific first, so that "none" and numbers are tried before text."""
     if typing.get_origin(hint) not in (typing.Union, types.UnionType):
         return [hint]
-    order = [type(None), Literal, bool, int, float, tuple, Path, str]
-    ranks = {kind: rank for rank, kind in enumerate(order)}
+    most_specific_first = [type(None), Literal, bool, int, float, tuple, Path, str]
+    ranks = {kind: rank for rank, kind in enumerate(most_specific_first)}
     return sorted(typing.get_args(hint), key=lambda member: ranks.get(typing.get_origin(member) or member, 9))
 
 
 def check_supported(cls: type, name: str, member: Any) -> None:
-    """Raise TypeError if an option cannot have this type."""
+    """Raise TypeError if the option `name` of the class `cls` cannot have the type `member`."""
     origin = typing.get_origin(member)
     if origin is tuple:
         inner, *rest = typing.get_args(member)
@@ -41,7 +41,11 @@ def check_supported(cls: type, name: str, member: Any) -> None:
 
 
 def parse(hint: Any, text: str) -> Any:
-    """The value that a text from the command line or the environment stands for. Raises Mismatch."""
+    """Return the value that a text from the command line or the environment stands for.
+
+    Raises:
+        Mismatch: If it stands for none of that type.
+    """
     for member in members(hint):
         try:
             return _parse_one(member, text.strip())
@@ -67,7 +71,11 @@ def _parse_one(member: Any, text: str) -> Any:
 
 
 def coerce(hint: Any, value: Any) -> Any:
-    """A TOML or Python value as the wanted type: an int is a float, a list is a tuple. Raises Mismatch."""
+    """Convert a TOML or Python value to the expected type: an int to a float, a list to a tuple.
+
+    Raises:
+        Mismatch: If it cannot be converted.
+    """
     for member in members(hint):
         try:
             return _coerce_one(member, value)
@@ -77,30 +85,38 @@ def coerce(hint: Any, value: Any) -> Any:
 
 
 def _coerce_one(member: Any, value: Any) -> Any:
-    origin = typing.get_origin(member)
-    if member is type(None):
-        if value is None or value == "none":
-            return None
-    elif origin is Literal:
-        for choice in typing.get_args(member):
-            if type(choice) is type(value) and choice == value:
-                return choice
-    elif origin is tuple:
+    if typing.get_origin(member) is Literal:
+        return _coerce_literal(typing.get_args(member), value)
+    if typing.get_origin(member) is tuple:
         if isinstance(value, list | tuple):
             return tuple(_coerce_one(typing.get_args(member)[0], item) for item in value)
+    elif member is type(None):
+        if value is None or value == "none":
+            return None
+    elif isinstance(value, bool):
+        # bool is a subclass of int, but yes is not a number.
+        if member is bool:
+            return value
     elif member is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float):
             return float(value)
     elif member is Path:
         if isinstance(value, str | Path):
             return Path(value)
-    elif isinstance(value, member) and not (member is int and isinstance(value, bool)):
+    elif isinstance(value, member):
         return value
     raise Mismatch
 
 
+def _coerce_literal(choices: tuple[Any, ...], value: Any) -> Any:
+    for choice in choices:
+        if type(choice) is type(value) and choice == value:
+            return choice
+    raise Mismatch
+
+
 def plain(value: Any) -> Any:
-    """A value as TOML can hold it."""
+    """Convert a value to one that TOML can hold."""
     if value is None:
         return "none"
     if isinstance(value, tuple):
@@ -109,7 +125,7 @@ def plain(value: Any) -> Any:
 
 
 def describe(hint: Any) -> str:
-    """What a type expects, in words."""
+    """Describe in words which values a type accepts."""
     names = {int: "a whole number", float: "a number", str: "text", bool: "yes or no", Path: "a path"}
     parts = []
     for member in members(hint):
@@ -129,7 +145,7 @@ def describe(hint: Any) -> str:
 
 
 def metavar_of(hint: Any) -> str:
-    """What stands for a value in the help."""
+    """Return what stands for a value of this type in the help, such as ``INT``."""
     names = {int: "INT", float: "NUMBER", str: "TEXT", bool: "", Path: "PATH"}
     parts = []
     for member in members(hint):
@@ -144,7 +160,7 @@ def metavar_of(hint: Any) -> str:
 
 
 def shown(value: Any) -> str:
-    """A value as the command line would write it."""
+    """Format a value as the command line writes it."""
     if value is None:
         return "none"
     if isinstance(value, bool):

@@ -1,8 +1,8 @@
 """Random numbers that belong to samples, not to batches.
 
-A `Generator` deals its numbers in *lanes*: blocks of consecutive samples, each with a torch generator of its own whose
-seed depends on the run's seed and the block's number alone. Sample i therefore meets the same numbers however a run is
-cut into chunks or spread over processes. Nothing here reads or writes torch's global random state.
+A `Generator` draws its numbers in *lanes*: blocks of consecutive samples. Each lane has its own torch generator, whose
+seed depends only on the run's seed and the number of the lane. Sample i therefore gets the same numbers, however a run
+is cut into chunks or distributed over processes. Nothing here reads or writes torch's global random state.
 """
 
 import hashlib
@@ -16,34 +16,35 @@ LANE_NUMBERS = 4096
 """Numbers in one draw of a lane of small samples: 2048 samples in two dimensions."""
 
 LANE_SAMPLES = 16
-"""Samples in a lane of large ones, such as images: each lane is one kernel on a GPU, and few should do for a chunk."""
+"""Samples in a lane of large samples, such as images: each lane costs one GPU kernel, so lanes should be few."""
 
 LANE_LIMIT = 2**20
-"""Numbers beyond which a lane of large samples is worth its kernel, and would waste more than it saves."""
+"""Most numbers in a lane of large samples: one of this size is worth its kernel, a larger one draws many in vain."""
 
 
 def seed_of(seed: int, *path: int | str) -> int:
-    """A seed for the stream named by `path`; streams of different names are independent."""
+    """Return a seed for the stream named by `path`; streams with different names are independent."""
     key = "/".join(str(part) for part in (seed, *path))
     return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def torch_generator(seed: int, *path: int | str, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator for the stream named by `path`."""
+    """Return a torch generator for the stream named by `path`."""
     return torch.Generator(device).manual_seed(seed_of(seed, *path))
 
 
 def lane_size(numbers: int) -> int:
-    """Samples per lane, for samples of so many numbers each."""
+    """Return the number of samples per lane, for samples of `numbers` numbers each."""
     return max(1, LANE_NUMBERS // numbers, min(LANE_SAMPLES, LANE_LIMIT // numbers))
 
 
 class Generator:
     """The source of all randomness of a loop over samples.
 
-    seed: the run's seed; None draws one from the operating system.
-    first: number of the sample that row 0 of every tensor belongs to.
-    device: where numbers are drawn.
+    Args:
+        seed: The run's seed; None draws one from the operating system.
+        first: The number of the sample in row 0 of every tensor.
+        device: Where numbers are drawn.
     """
 
     def __init__(self, seed: int | None = None, *, first: int = 0, device: torch.device | str = "cpu"):
@@ -57,7 +58,7 @@ class Generator:
     def of(
         cls, source: "Generator | torch.Generator | int | None", device: torch.device | str = "cpu"
     ) -> "Generator":
-        """Take what users pass: a generator of either sort, a seed, or None for a fresh seed."""
+        """Return a `Generator` from what users pass: one of these or of torch, a seed, or None for a new seed."""
         if isinstance(source, Generator):
             return source
         if isinstance(source, torch.Generator):
@@ -67,34 +68,30 @@ class Generator:
         return cls(source, device=device)
 
     def normal(self, like: Tensor) -> Tensor:
-        """Independent N(0, 1) of the shape, dtype and device of `like`; axis 0 counts samples."""
+        """Draw independent N(0, 1) with the shape, dtype and device of `like`; axis 0 counts samples."""
         return self._draw(torch.randn, like)
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Independent U[0, 1) of the shape, dtype and device of `like`; axis 0 counts samples."""
+        """Draw independent U[0, 1) with the shape, dtype and device of `like`; axis 0 counts samples."""
         return self._draw(torch.rand, like)
 
     def enter(self, start: float, end: float) -> None:
-        """What is drawn from here on is the noise of the step from time `start` to `end`. Fresh noise does not mind."""
+        """Begin the step from time `start` to `end`; noise that is drawn independently does not depend on it."""
 
     def leave(self) -> None:
-        """What is drawn from here on belongs to no step."""
+        """End the step."""
 
-    def _draw(self, distribution: Callable[..., Tensor], like: Tensor) -> Tensor:
+    def _draw(self, draw: Callable[..., Tensor], like: Tensor) -> Tensor:
         if like.is_meta or like.numel() == 0:
             return torch.empty_like(like)
         if self._plain is not None:
-            drawn = distribution(
-                like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device
-            )
+            drawn = draw(like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device)
             return drawn.to(like.device)
         n, *shape = like.shape
         size = lane_size(like[:1].numel())
         lanes = range(self.first // size, (self.first + n - 1) // size + 1)
         blocks = [
-            distribution(
-                (size, *shape), generator=self._lane(size, lane), dtype=like.dtype, device=self.device
-            )
+            draw((size, *shape), generator=self._lane(size, lane), dtype=like.dtype, device=self.device)
             for lane in lanes
         ]
         drawn = blocks[0] if len(blocks) == 1 else torch.cat(blocks)

@@ -13,6 +13,7 @@ from difrun.config.plan import ChosenComponent, Plan
 from difrun.errors import DifrunError, Interrupted
 from difrun.guidance.context import Context
 from difrun.listener import Listener
+from difrun.model.base import ScoreModel
 from difrun.plugin.registry import get_registry
 from difrun.report.verdict import suggestion
 from difrun.runs.build import Components, guided
@@ -38,7 +39,7 @@ class Run:
     listener: Listener
     trainer: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
-    _guided: tuple[Any, Any] | None = None
+    _guided: tuple[object, ScoreModel] | None = None
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -61,11 +62,11 @@ class Run:
         return self.parts.loss is None or (self.trainer is not None and training.done(self.trainer))
 
     @property
-    def model(self) -> Any:
+    def model(self) -> ScoreModel:
         """The model, inside its guidances."""
         return self.guided(self.plan.guidance)
 
-    def guided(self, guidance: tuple[ChosenComponent, ...]) -> Any:
+    def guided(self, guidance: tuple[ChosenComponent, ...]) -> ScoreModel:
         """The model inside these guidances: one object until the weights change, as one may have had to learn."""
         if not guidance:
             return self.parts.model

@@ -1,1 +1,1 @@
-"""Files that are written whole or not at all, and named tensors without pickle."""
+"""Files that are written completely or not at all, and named tensors without pickle."""

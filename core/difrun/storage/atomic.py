@@ -1,8 +1,8 @@
-"""Files that are written whole or not at all.
+"""Files that are written completely or not at all.
 
-Every file is written beside its place under the name ``.NAME.part``, flushed to the disk, and then renamed:
-whatever happens, a reader finds the old file or the new one. What a killed process leaves behind, the next
-write of the same file replaces.
+A file is first written beside its destination under the name ``.NAME.part`` and flushed to the disk, and then renamed.
+A reader therefore always finds either the old file or the new one. If a process is killed while it writes, the next
+write of the same file replaces what it left behind.
 """
 
 import contextlib
@@ -14,34 +14,35 @@ from typing import Any
 
 from difrun.errors import DifrunError
 
-_ROOM = "Free some space, or choose another folder."
-_RIGHTS = "Choose another folder, or change its permissions."
+_FREE_SPACE = "Free some space, or choose another folder."
+_PERMISSIONS = "Choose another folder, or change its permissions."
 _ADVICE = {
-    errno.ENOSPC: _ROOM,
-    errno.EDQUOT: _ROOM,
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
     errno.EFBIG: "The system allows no larger file here: choose another folder.",
-    errno.EACCES: _RIGHTS,
-    errno.EPERM: _RIGHTS,
+    errno.EACCES: _PERMISSIONS,
+    errno.EPERM: _PERMISSIONS,
     errno.EROFS: "Choose another folder; this one is on a disk that is read-only.",
 }
 
 
 def advice(error: OSError) -> str:
-    """What to do about an error of the system, in one sentence; empty where there is nothing to say."""
+    """Return what to do about an error of the operating system, in one sentence; empty if there is no advice."""
     return _ADVICE.get(error.errno or 0, "")
 
 
 def is_leftover(path: Path | str) -> bool:
-    """Whether a path has the name of a file that was still being written: ``.NAME.part``."""
+    """Return whether a path has the name of an unfinished file, ``.NAME.part``."""
     name = Path(path).name
     return name.startswith(".") and name.endswith(".part") and len(name) > len("..part")
 
 
 def write_bytes(path: Path | str, data: bytes) -> Path:
-    """Write a file, whole or not at all, and return its path.
+    """Write a file, completely or not at all, and return its path.
 
-    Raises DifrunError naming the file, its size, the reason and what to do when it cannot be written; a file
-    that was there is then untouched.
+    Raises:
+        DifrunError: If the file cannot be written. The message names the file, its size, the reason and what to do. An
+            earlier file of the same name is left as it was.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.part")
@@ -58,12 +59,12 @@ def write_bytes(path: Path | str, data: bytes) -> Path:
             raise
         _sync_folder(path.parent)
     except OSError as error:
-        found = [f"Cannot write {path} ({len(data) / 1e6:.1f} MB): {error.strerror or error}."]
+        sentences = [f"Cannot write {path} ({len(data) / 1e6:.1f} MB): {error.strerror or error}."]
         if path.is_file():
-            found.append("The earlier file is intact.")
+            sentences.append("The earlier file is intact.")
         if error.errno == errno.ENOENT and not path.parent.is_dir():
-            found.append(f"Make the folder {path.parent} first, or choose another.")
-        raise DifrunError(" ".join([*found, advice(error)]).strip()) from error
+            sentences.append(f"Make the folder {path.parent} first, or choose another.")
+        raise DifrunError(" ".join([*sentences, advice(error)]).strip()) from error
     return path
 
 
@@ -75,18 +76,20 @@ def write_text(path: Path | str, text: str) -> Path:
 def write_npz(path: Path | str, **arrays: Any) -> Path:
     """Write arrays or tensors by name to a compressed .npz file, as `write_bytes` does.
 
-    Raises ValueError for an array of Python objects, which only pickle could hold.
+    Raises:
+        DifrunError: As `write_bytes`.
+        ValueError: For an array of Python objects, which could only be pickled.
     """
-    import numpy as np  # not above: whoever writes text needs no arrays
+    import numpy as np  # here, because commands that only write text must start without it
 
     buffer = io.BytesIO()
-    own: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
-    np.savez_compressed(buffer, allow_pickle=False, **own)
+    converted: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
+    np.savez_compressed(buffer, allow_pickle=False, **converted)
     return write_bytes(path, buffer.getvalue())
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flush the renaming itself; not every system can open a folder, and the file is whole either way."""
+    """Flush the renaming, on systems that can open a folder; the file is complete either way."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,4 +1,4 @@
-"""Tensors and text in safetensors files: written whole or not at all, read without pickle."""
+"""Tensors and text in safetensors files: written completely or not at all, read without pickle."""
 
 import json
 from collections.abc import Mapping
@@ -16,23 +16,27 @@ def write_tensors(
     path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write tensors and text by name to a safetensors file, as `difrun.storage.atomic.write_bytes` does."""
-    own = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
-    atomic.write_bytes(path, safetensors.torch.save(own, dict(metadata or {})))
+    copies = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
+    atomic.write_bytes(path, safetensors.torch.save(copies, dict(metadata or {})))
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the text of a safetensors file, on the CPU.
+    """Read a safetensors file.
 
-    Raises DifrunError when the file is missing, cannot be opened, is cut short, or is of another sort.
+    Returns:
+        Its tensors, on the CPU, and its text, both by name.
+
+    Raises:
+        DifrunError: If the file is missing, cannot be opened, is cut short, or is of another kind.
     """
     path = Path(path)
     if not path.is_file():
         raise DifrunError(
-            f"There is no file {path}." if not path.is_dir() else f"{path} is a folder, not a file."
+            f"{path} is a folder, not a file." if path.is_dir() else f"There is no file {path}."
         )
     try:
         with safe_open(path, framework="pt", device="cpu") as file:
-            # Clones: the tensors given are the file itself, mapped into memory.
+            # Cloned, because these tensors are the file itself, mapped into memory.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
             return tensors, dict(file.metadata() or {})
     except OSError as error:
@@ -44,10 +48,8 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _is_cut_short(path: Path) -> bool:
-    """Whether a file begins as a safetensors file does, and ends before it should.
-
-    The format: 8 bytes hold the length of a JSON header, which gives the place of every tensor behind it.
-    """
+    """Whether a file begins as a safetensors file does, but ends before it should."""
+    # The first 8 bytes are the length of a JSON header, which gives the position of every tensor that follows it.
     data = path.read_bytes()
     length = int.from_bytes(data[:8], "little")
     header = data[8 : 8 + length]
@@ -56,9 +58,9 @@ def _is_cut_short(path: Path) -> bool:
     if len(header) < length:
         return length < 100_000_000  # the most that the format allows
     try:
-        places = [
+        ends = [
             entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"
         ]
     except (ValueError, TypeError, KeyError, AttributeError, IndexError):
         return False
-    return len(data) < 8 + length + max(places, default=0)
+    return len(data) < 8 + length + max(ends, default=0)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from difrun.data.mixture import GaussianMixture
 from difrun.model.base import ScoreModel
+from difrun.model.wrappers import ModelWrapper
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 
@@ -181,13 +182,14 @@ class CountedNoise(Generator):
         return super().uniform(like)
 
 
-class Disturbed(ScoreModel):
+class Disturbed(ModelWrapper):
     """A model whose noise prediction is off by δ · h(x, t)."""
 
+    kind = "noise"
+
     def __init__(self, model: ScoreModel, size: Any, shape: Callable[[Tensor, Any], Any]):
-        self.inner, self.size, self.error = model, size, shape
-        self.process, self.shape, self.kind = model.process, model.shape, "noise"
-        self.mean, self.var = model.mean, model.var
+        super().__init__(model)
+        self.size, self.error = size, shape
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self.inner.predict(x, at, "noise") + self.size * self.error(x, at)

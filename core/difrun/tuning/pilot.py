@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.grid.base import at_least_one, check
+from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
-from difrun.model.wrappers import Centred
+from difrun.model.wrappers import Centred, innermost
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
@@ -89,7 +89,7 @@ def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
     333 evaluations of 64 trajectories, once per model and its weights; its noise is its own.
     Raises DifrunError for less than one step.
     """
-    at_least_one(steps)
+    check_steps(steps)
     # Refinement differentiates, whatever the caller does.
     with torch.inference_mode(False):
         found = _solved(model)
@@ -149,15 +149,7 @@ def _solved(model: Any) -> Pilot:
         place, dtype = (getattr(torch.as_tensor(model.mean), name) for name in ("device", "dtype"))
         random = Generator(seed_of(0, "pilot"), device=place)
         asked = condition_on_class_shares(model, TRAJECTORIES)
-        mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
-        x = model.process.prior(
-            (TRAJECTORIES, *model.shape),
-            mean=mean,
-            var=var,
-            generator=random,
-            dtype=dtype,
-            device=place,
-        )
+        x = asked.prior(TRAJECTORIES, random, dtype=dtype, device=place)
         centred = Centred(asked, x) if model.process.centred() is not model.process else asked
         x = x - model.process.centre_like(x)
         process, frame = centred.process, gaussian_frame(centred)
@@ -220,9 +212,7 @@ def _gains(
 
 def _fingerprint(model: Any) -> list[float]:
     """A number per tensor of the model's network, by which a change of its weights is seen."""
-    while getattr(model, "inner", None) is not None:
-        model = model.inner
-    network = getattr(model, "network", None)
+    network = getattr(innermost(model), "network", None)
     if network is None:
         return []
     return [float(tensor.cpu().double().sum()) for tensor in network.state_dict().values()]

@@ -8,16 +8,30 @@ from difrun.grid import check
 
 
 def integer(process: Any, steps: int, *, spacing: str = "trailing") -> list[float]:
-    r"""`steps` different integers of 1 ... N, the first of them N, then t_min in the place of 0.
+    r"""A sub-sequence of the chain's own times: K different integers from N down, then t_min.
 
-    Counted from the data (i = 1 ... K for K steps), up to rounding,
+    Counted from the data (i = 1 ... K), and up to rounding,
 
-        trailing:   n_i = N i/K       equal strides (Lin et al., 2024, arXiv 2305.08891, sec. 3.3);
-        quadratic:  n_i = N (i/K)²    shorter ones near the data (Song et al., 2021, arXiv 2010.02502, app. D.2).
+        trailing:   n_i = N i/K       equal strides
+        quadratic:  n_i = N (i/K)²    shorter strides near the data
 
-    Integers that rounding makes equal move up to the next one that is free. K = N is the whole chain. Only integers
-    above t_min count, which lies between 0 and 1 unless the noise floor is high. Raises DifrunError when there are
-    fewer than `steps`.
+    Integers that rounding makes equal move up to the next free one. K = N is the whole chain. t_min stands in the place
+    of 0. Only integers above it count; it lies between 0 and 1 unless the noise floor is high.
+
+    Args:
+        process: The chain.
+        steps: The number of steps, K.
+        spacing: "trailing" or "quadratic".
+
+    Returns:
+        K + 1 decreasing times.
+
+    Raises:
+        DifrunError: If there are fewer than K integers above t_min.
+
+    References:
+        Lin et al. (2024), arXiv 2305.08891, sec. 3.3: trailing.
+        Song et al. (2021), arXiv 2010.02502, app. D.2: quadratic.
     """
     last = round(process.horizon)
     below = math.floor(process.t_min)
@@ -29,7 +43,7 @@ def integer(process: Any, steps: int, *, spacing: str = "trailing") -> list[floa
     power = 2 if spacing == "quadratic" else 1
     times: list[int] = []
     for i in range(1, steps + 1):
-        # Half up, in whole numbers: round() would send halves to the even neighbour and make strides uneven.
+        # Rounds halves up, in integers: round() would send them to the even neighbour and make strides uneven.
         place = below + ((last - below) * 2 * i**power + steps**power) // (2 * steps**power)
         times.append(max(place, times[-1] + 1 if times else below + 1))
     return check([*(float(n) for n in reversed(times)), process.t_min], process, steps)

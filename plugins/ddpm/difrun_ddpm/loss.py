@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.loss import LogSNR, Regression, TimeDistribution, Uniform
@@ -13,8 +14,9 @@ from difrun_ddpm.process import DDPM
 
 
 class SimpleTimes(TimeDistribution):
-    """t uniform on [t_min, T]; on the chain n uniform on 1 ... N."""
+    """Uniform times: n of 1 ... N on the chain, t on [t_min, T] on other processes."""
 
+    @override
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         if isinstance(process, DDPM):
             return (process.steps * u).floor().clamp_max(process.steps - 1) + 1
@@ -22,8 +24,12 @@ class SimpleTimes(TimeDistribution):
 
 
 class BoundTimes(TimeDistribution):
-    """λ uniform over `lam_range`; on the chain n in 2 ... N with probability `bound_distribution`."""
+    """The times of `vlb`.
 
+    On the chain n of 2 ... N has the probability `bound_distribution`. On other processes λ is uniform over its range.
+    """
+
+    @override
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         if not isinstance(process, DDPM):
             return LogSNR().quantile(process, u)
@@ -32,10 +38,18 @@ class BoundTimes(TimeDistribution):
 
 
 def bound_distribution(process: DDPM) -> Tensor:
-    r"""p_n of n = 2 ... N, of shape (N − 1,), in proportion to h_n + ½(SNR_{n−1} − SNR_n)/(1 + SNR_n).
+    r"""The probabilities with which `vlb` draws a step n of the chain.
 
-    h_n = λ_{n−1} − λ_n is the length of the step, the other part the term that data N(0, 1) would have: it keeps the
-    variance of the bound finite where a short chain takes steps that are long in λ. Raises DifrunError for N = 1.
+        p_n ∝ h_n + ½(SNR_{n−1} − SNR_n)/(1 + SNR_n),    h_n = λ_{n−1} − λ_n.
+
+    h_n is the length of the step. The other part is the term that data N(0, 1) would have; it keeps the variance of the
+    bound finite where a short chain takes steps that are long in λ.
+
+    Returns:
+        p_n for n = 2 ... N, with shape (N − 1,).
+
+    Raises:
+        DifrunError: If N = 1.
     """
     if process.steps < 2:
         raise DifrunError("loss 'vlb' needs a chain of at least 2 steps; --process.steps is 1.")
@@ -48,7 +62,7 @@ def bound_distribution(process: DDPM) -> Tensor:
 def bound_weight(at: Any, data_std: float) -> Any:
     r"""The weight of ‖ε̂ − ε‖² in the bound, divided by the density of `BoundTimes`.
 
-    On the chain it is ½(SNR_{n−1}/SNR_n − 1)/p_n; in continuous time λ_min − λ_T.
+    It is ½(SNR_{n−1}/SNR_n − 1)/p_n on the chain, and λ(t_min) − λ(T) in continuous time.
     """
     process = at.schedule
     if not isinstance(process, DDPM):
@@ -61,35 +75,44 @@ def bound_weight(at: Any, data_std: float) -> Any:
 
 
 def noise(*, times: Times = "uniform") -> Regression:
-    r"""The simple loss, E_t E ‖ε_θ(x_t, t) − ε‖²/d (Ho et al., 2020, arXiv 2006.11239, eq. 14).
+    r"""The simple loss of DDPM, E_t E ‖ε_θ(x_t, t) − ε‖²/d.
 
-    `times` is the distribution of t. "uniform": n = 1 ... N on the chain `ddpm`, and t on [t_min, T] on any other
-    process. "log-snr": uniform in log(α/σ) from t_min to T, which spends more of the training on small noise.
-    Raises ValueError for another.
+    Args:
+        times: The distribution of t. "uniform" is n = 1 ... N on the chain `ddpm`, and t on [t_min, T] on any other
+            process. "log-snr" is uniform in log(α/σ) from t_min to T, and trains small noise more.
+
+    Raises:
+        ValueError: If `times` is unknown.
+
+    References:
+        Ho et al. (2020), arXiv 2006.11239, eq. 14.
     """
-    NoiseOptions(times=times)  # refuses a distribution that is none
+    NoiseOptions(times=times)  # refuses an unknown distribution
     distributions: dict[str, TimeDistribution] = {"uniform": SimpleTimes(), "log-snr": LogSNR()}
     return Regression("noise", uniform, distributions[times])
 
 
 def vlb() -> Regression:
-    r"""The variational bound on −log p(x_0), in nats per coordinate, without its reconstruction and prior terms.
+    r"""The variational bound on −log p(x_0), in nats per coordinate, without reconstruction and prior terms.
 
-    On the chain, for a reverse kernel with the variance of the posterior (Ho et al., 2020, arXiv 2006.11239, eq. 5; in
-    this form Kingma et al., 2021, arXiv 2107.00630, eq. 13),
+    On the chain, for a reverse kernel with the variance of the posterior,
 
         L = Σ_{n=2}^N KL(q(x_{n−1} | x_n, x_0) ‖ p_θ(x_{n−1} | x_n)) = Σ_{n=2}^N ½(SNR_{n−1} − SNR_n) E‖x_0 − x̂_0‖²,
 
     where SNR = α²/σ² and SNR_n ‖x_0 − x̂_0‖² = ‖ε̂ − ε‖². On any other process it is the limit of infinitely many steps
-    from t_min to T (to λ = −5 where a process forgets its data), with λ = log(α/σ) (their eq. 18, whose γ is −2λ):
+    from t_min to T (to λ = −5 where a process forgets its data), with λ = log(α/σ):
 
         L = ½ ∫ (−dSNR/dt) E‖x_0 − x̂_0‖² dt = ∫ E‖ε̂ − ε‖² dλ.
 
-    An example draws one n with probability p_n (`bound_distribution`; in continuous time λ uniformly) and its term
-    is divided by
-    p_n: its expectation is L/d exactly, and as what is left of the weights is nearly equal its variance is small.
+    Each example draws one n with probability p_n (`bound_distribution`; in continuous time λ uniformly), and its term
+    is divided by p_n. The expectation is L/d exactly. The weights that remain are nearly equal, so the variance is
+    small.
 
-    Left out: the reconstruction term −log p(x_0 | x_1) (−log p(x_0 | x_{t_min}) in continuous time), and
-    KL(q(x_T | x_0) ‖ p(x_T)), which does not depend on the weights.
+    Two terms are left out: the reconstruction −log p(x_0 | x_1) (−log p(x_0 | x_{t_min}) in continuous time), and
+    KL(q(x_T | x_0) ‖ p(x_T)), which does not depend on the network.
+
+    References:
+        Ho et al. (2020), arXiv 2006.11239, eq. 5.
+        Kingma et al. (2021), arXiv 2107.00630, eq. 13 and, in continuous time, eq. 18, whose γ is −2λ.
     """
     return Regression("noise", bound_weight, BoundTimes())

@@ -15,6 +15,8 @@ Spacing = Literal["trailing", "quadratic"]
 
 @attrs.frozen
 class DDPMOptions(GaussianOptions):
+    """Options of the chain of DDPM."""
+
     steps: int = option(1000, "Number of steps of the chain, N; time runs from 0 to N.", ge(1))
     schedule: Table = option(
         "linear",
@@ -47,6 +49,8 @@ class DDPMOptions(GaussianOptions):
 
 @attrs.frozen
 class NoiseOptions:
+    """Options of the simple loss."""
+
     times: Times = option(
         "uniform",
         "Distribution of the training time: uniform (n = 1 ... N on the chain `ddpm`), or uniform in log(α/σ).",
@@ -56,6 +60,8 @@ class NoiseOptions:
 
 @attrs.frozen
 class DDPMSamplerOptions:
+    """Options of ancestral sampling."""
+
     variance: Variance = option(
         "posterior",
         "Variance of a step: of q(x_s | x_t, x_0), β̃ in DDPM, or of q(x_t | x_s), β in DDPM.",
@@ -65,11 +71,15 @@ class DDPMSamplerOptions:
 
 @attrs.frozen
 class DDIMOptions:
+    """Options of DDIM."""
+
     eta: float = option(0.0, "Noise of a step, η: 0 is deterministic, 1 is ancestral sampling.", ge(0), le(1))
 
 
 @attrs.frozen
 class IntegerOptions:
+    """Options of the grid of the chain's own times."""
+
     spacing: Spacing = option(
         "trailing",
         "Equal strides down from N, or strides that shrink towards the data.",

@@ -1,17 +1,20 @@
 r"""A monotone curve through the points (k, y_k), k = 0 ... N, and its inverse, both in closed form.
 
-Between k and k + 1, with ξ = x − k, Δ = y_{k+1} − y_k > 0 and slopes d_k > 0 in units of Δ, r_0 = d_k/Δ and
-r_1 = d_{k+1}/Δ, the curve is the rational quadratic
+Between k and k + 1 let ξ = x − k, Δ = y_{k+1} − y_k > 0, and let r_0 = d_k/Δ and r_1 = d_{k+1}/Δ be the slopes d > 0 at
+the ends in units of Δ. The curve is the rational quadratic
 
     (y − y_k)/Δ = w(ξ) = [ξ² + r_0 ξ(1 − ξ)] / [1 + (r_0 + r_1 − 2) ξ(1 − ξ)],
 
-which is increasing for all positive slopes (Gregory and Delbourgo, 1982, IMA J. Numer. Anal. 2, 123). The second
-derivative is continuous as well where, with Δ_− and Δ_+ left and right of the point k,
+which is increasing for all positive slopes. Its second derivative is continuous at the point k if
 
     d_k² (1/Δ_− + 1/Δ_+) + d_k (d_{k−1}/Δ_− + d_{k+1}/Δ_+ − 2) − (Δ_− + Δ_+) = 0,
 
-which has one positive root d_k for given neighbours and, the slopes at both ends being given, one positive solution
-(their sec. 4). w is the ratio of two quadratics, so that ξ(w) is the root of one.
+where Δ_− and Δ_+ are the rises to the left and to the right of k. The equation has one positive root d_k for given
+neighbours. With given slopes at both ends, the system has one positive solution. As w is a ratio of two quadratics,
+ξ(w) is the root of a quadratic.
+
+References:
+    Gregory and Delbourgo (1982), IMA J. Numer. Anal. 2, 123; sec. 4 for the slopes.
 """
 
 from functools import cached_property
@@ -19,30 +22,35 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from difrun.data import CastCache
+
 _ITERATIONS = 200
 
 
 class MonotoneSpline:
-    """The curve through strictly increasing y (N + 1,), N ≥ 1, at x = 0 ... N, twice continuously differentiable.
+    """A strictly increasing, twice continuously differentiable curve through given points.
 
-    The slope at an end is the squared rise of the last interval over the mean rise of the last two: the value of the
-    parabola through three points, up to second order, and always positive.
+    The slope at an end is the squared rise of the last interval over the mean rise of the last two. Up to second order
+    it is the slope of the parabola through three points, and it is always positive.
+
+    Args:
+        y: The strictly increasing values at x = 0 ... N, with shape (N + 1,), N ≥ 1.
     """
 
     def __init__(self, y: Tensor):
         self.y = y.double()
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, ...]] = {}
+        self._casts = CastCache()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """y(x), in the dtype and on the device of x; it can be differentiated."""
+        """Evaluate y(x), differentiably, in the dtype and on the device of x."""
         y, rise, left, right = self._tables(x)
-        place = x.detach().floor().clamp(0, len(rise) - 1)
-        k, part = place.long(), x - place
-        bow = part * (1 - part)
-        return y[k] + rise[k] * (part**2 + left[k] * bow) / (1 + (left[k] + right[k] - 2) * bow)
+        start = x.detach().floor().clamp(0, len(rise) - 1)
+        k, xi = start.long(), x - start
+        bow = xi * (1 - xi)
+        return y[k] + rise[k] * (xi**2 + left[k] * bow) / (1 + (left[k] + right[k] - 2) * bow)
 
     def inverse(self, y: Tensor) -> Tensor:
-        """The x with y(x) = y, for y in float64 on the CPU, clipped to the ends of the curve."""
+        """Find the x with y(x) = y, for y in float64 on the CPU, clipped to the ends of the curve."""
         start, rise, left, right = self._tables(self.y)
         y = y.clamp(start[0], start[-1])
         k = (torch.searchsorted(start, y.contiguous(), right=True) - 1).clamp(0, len(rise) - 1)
@@ -54,7 +62,7 @@ class MonotoneSpline:
 
     @cached_property
     def slopes(self) -> Tensor:
-        """dy/dx at the points (N + 1,)."""
+        """The slopes dy/dx at the points, with shape (N + 1,)."""
         rise = self.y.diff()
         if len(rise) == 1:
             return rise.expand(2)
@@ -67,20 +75,16 @@ class MonotoneSpline:
             root = (half**2 + 2 * (left + right) * inner).sqrt()
             # The positive root in the form that does not cancel, for either sign of `half`.
             new = torch.where(half < 0, (root - half) / (left + right), 2 * inner / (root + half))
-            settled = bool(((new - slopes[1:-1]).abs() <= 1e-15 * new).all())
+            converged = bool(((new - slopes[1:-1]).abs() <= 1e-15 * new).all())
             slopes = torch.cat([slopes[:1], new, slopes[-1:]])
-            if settled:
+            if converged:
                 break
         return slopes
 
     def _tables(self, like: Tensor) -> tuple[Tensor, ...]:
         """(y, Δ, r_0, r_1) in the dtype and on the device of `like`."""
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            # Tensors made under inference mode could not take part in a derivative later.
-            with torch.inference_mode(False):
-                rise = self.y.diff()
-                tables = (self.y, rise, self.slopes[:-1] / rise, self.slopes[1:] / rise)
-                # The dtype first: some devices have no float64.
-                self._cast[key] = tuple(table.to(like.dtype).to(like.device) for table in tables)
-        return self._cast[key]
+        return self._casts.like(like, self._wide_tables)
+
+    def _wide_tables(self) -> tuple[Tensor, ...]:
+        rise = self.y.diff()
+        return self.y, rise, self.slopes[:-1] / rise, self.slopes[1:] / rise

@@ -8,6 +8,8 @@ from difrun.api import GaussianOptions, option, refuse_unused
 
 @attrs.frozen
 class EDMOptions(GaussianOptions):
+    """Options of the process of Karras et al."""
+
     sigma_max: float = option(80.0, "Largest noise level, σ_max = T; the smallest is noise_floor.", gt(0))
 
     def __attrs_post_init__(self) -> None:
@@ -19,6 +21,8 @@ class EDMOptions(GaussianOptions):
 
 @attrs.frozen
 class LossOptions:
+    """Options of the loss of Karras et al."""
+
     p_mean: float = option(-1.2, "Mean of ln(σ/α) in training.")
     p_std: float = option(1.2, "Standard deviation of ln(σ/α) in training.", gt(0))
     data_std: float | None = option(
@@ -28,10 +32,12 @@ class LossOptions:
 
 @attrs.frozen
 class HeunOptions:
+    """Options of Heun's method with churn."""
+
     s_churn: float = option(40.0, "Churn of a whole run; 0 makes the sampler deterministic.", ge(0))
     s_tmin: float = option(0.05, "Smallest noise-to-signal ratio σ/α at which noise is added.", ge(0))
     s_tmax: float = option(50.0, "Largest noise-to-signal ratio σ/α at which noise is added.", gt(0))
-    s_noise: float = option(1.0, "Standard deviation of the added noise, over the right one.", ge(0))
+    s_noise: float = option(1.0, "Standard deviation of the added noise, relative to the exact one.", ge(0))
 
     def __attrs_post_init__(self) -> None:
         if self.s_churn == 0:

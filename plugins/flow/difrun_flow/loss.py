@@ -7,15 +7,27 @@ from difrun_flow.options import FlowLossOptions, Times
 def flow(*, times: Times = "uniform", mean: float = 0.0, std: float = 1.0) -> Regression:
     r"""Velocity matching, E_t E ‖u_θ(x_t, t) − (ε − x_0)‖² / d.
 
-    On rectified flow u_θ is the velocity of the probability flow (Liu et al., 2023, arXiv 2209.03003, eq. 1). On any
-    other Gaussian process it is the velocity in the straight frame (`difrun.sampler.base`), dy/dτ of y = x/(α + σ)
-    against τ = σ/(α + σ), whose target is the same ε − x_0. As an error of x̂_0 it has the weight 1/τ², which is 1/t² on
-    rectified flow. `times` is the distribution of t on [t_min, T]: "uniform", or "logit-normal" with logit(t/T) ~
-    N(mean, std²) (Esser et al., 2024, arXiv 2403.03206, sec. 3.1). Couples of noise and data, where a dataset has
-    them, are kept together.
-    Raises ValueError for another distribution, and for mean or std beside times that do not use them.
+    On rectified flow u_θ is the velocity of the probability flow. On any other Gaussian process it is the velocity in
+    the straight frame (`difrun.sampler.base`),
+
+        dy/dτ    of    y = x/(α + σ)    against    τ = σ/(α + σ),
+
+    whose target is the same ε − x_0. As an error of x̂_0 it has the weight 1/τ², which is 1/t² on rectified flow. If a
+    dataset couples noise with data, each couple stays together.
+
+    Args:
+        times: The distribution of t on [t_min, T]: "uniform", or "logit-normal" (logit(t/T) ~ N(mean, std²)).
+        mean: The mean of logit(t/T), for logit-normal times.
+        std: The standard deviation of logit(t/T), for logit-normal times.
+
+    Raises:
+        ValueError: If `times` is unknown, or `mean` or `std` is given for times that do not use it.
+
+    References:
+        Liu et al. (2023), arXiv 2209.03003, eq. 1: the loss.
+        Esser et al. (2024), arXiv 2403.03206, sec. 3.1: logit-normal times.
     """
-    FlowLossOptions(times=times, mean=mean, std=std)  # refuses what would be ignored
+    FlowLossOptions(times=times, mean=mean, std=std)  # refuses options that would be ignored
     distributions: dict[str, TimeDistribution] = {
         "uniform": Uniform(),
         "logit-normal": LogitNormal(mean, std),

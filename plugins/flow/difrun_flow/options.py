@@ -10,21 +10,24 @@ from difrun.api import GaussianOptions, option, refuse_unused
 
 Times = Literal["uniform", "logit-normal"]
 MIN_COUPLES = 20
+"""The smallest number of couples to train on."""
 
 
 @attrs.frozen
 class FlowOptions(GaussianOptions):
-    """The process has none of its own."""
+    """Options of rectified flow: those of every Gaussian process."""
 
 
 @attrs.frozen
 class FlowLossOptions:
+    """Options of velocity matching."""
+
     times: Times = option(
         "uniform",
         "Distribution of the training time: uniform in t, or normal in logit(t/T).",
         in_(get_args(Times)),
     )
-    mean: float = option(0.0, "Mean of logit(t/T), for logit-normal times; below 0: nearer to the data.")
+    mean: float = option(0.0, "Mean of logit(t/T), for logit-normal times; below 0 is nearer to the data.")
     std: float = option(1.0, "Standard deviation of logit(t/T), for logit-normal times.", gt(0))
 
     def __attrs_post_init__(self) -> None:
@@ -34,6 +37,8 @@ class FlowLossOptions:
 
 @attrs.frozen
 class SDEOptions:
+    """Options of the reversals that keep the marginals."""
+
     a: float = option(
         1.0,
         "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, above 1 noisier.",
@@ -43,9 +48,11 @@ class SDEOptions:
 
 @attrs.frozen
 class ReflowOptions:
+    """Options of the couples of a trained run."""
+
     run: Path | None = option(
         None, "Folder of the trained run whose flow is to be straightened.", metavar="RUN"
     )
-    n: int = option(20000, "Number of couples (noise, sample) to make and to train on.", ge(MIN_COUPLES))
-    sampler: str | None = option(None, "Deterministic sampler that makes them; without it the run's own.")
-    steps: int | None = option(None, "Its number of steps; without it the run's own.", optional(ge(1)))
+    n: int = option(20000, "Number of couples (noise, sample) to draw and to train on.", ge(MIN_COUPLES))
+    sampler: str | None = option(None, "Deterministic sampler that draws them; none: the run's own.")
+    steps: int | None = option(None, "Its number of steps; none: the run's own.", optional(ge(1)))

@@ -1,8 +1,10 @@
 r"""Reflow: the second rectification, and how straight a flow is.
 
-A trained flow carries noise ε to a sample x_0 along a curve. Trained anew on the couples (ε, x_0) in place of
-independent pairs, the flow keeps its marginals and becomes straighter (Liu et al., 2023, arXiv 2209.03003, sec. 2.2,
-theorems 3.3, 3.5 and 3.7), so that fewer steps of Euler's method are enough.
+A trained flow carries noise ε to a sample x_0 along a curve. A second flow, trained on the couples (ε, x_0) instead of
+independent pairs, has the same marginals and straighter curves, so that fewer steps of Euler's method are enough.
+
+References:
+    Liu et al. (2023), arXiv 2209.03003, sec. 2.2, theorems 3.3, 3.5 and 3.7.
 """
 
 from collections.abc import Sequence
@@ -23,6 +25,7 @@ from difrun.runs.build import grid_times
 from difrun.sampler import Euler, integrate, to_data
 
 CHUNK = 4096
+"""Couples drawn in one pass."""
 
 
 def reflow(
@@ -33,16 +36,26 @@ def reflow(
     sampler: str | None = None,
     steps: int | None = None,
 ) -> Dataset:
-    """The couples (noise, sample) that the probability flow of a trained run makes: `train` with its `noise`.
+    """The couples (noise, sample) that the probability flow of a trained run makes.
 
-    run: the folder of the run; its model and its grid are used. sampler, steps: None takes the run's own. The
-    noise is ε of the prior x_T = E[x_T] + std[x_T] ε. What is known of the distribution, held-out examples and units
-    are those of the run's own dataset, so that samples are still compared with real data. The couples of a model of
-    classes have these as labels; others have none. A run on the couples keeps them in its folder, and
-    does not need this one any more.
+    The noise is the ε of the prior x_T = E[x_T] + std[x_T] ε. The distribution, held-out examples and units are those
+    of the run's own dataset, so that samples are still compared with real data. A run on the couples keeps them in its
+    folder and no longer needs the first run.
 
-    Raises DifrunError when the run is not given, not trained, or its sampler is not deterministic: its samples would
-    be no function of the noise.
+    Args:
+        seed: The seed of the noise.
+        run: The folder of the trained run, whose model and grid are used.
+        n: The number of couples.
+        sampler: A deterministic sampler. None takes the run's own.
+        steps: The number of steps. None takes the run's own.
+
+    Returns:
+        A dataset with the samples as `train` and their noise as `noise`. If the model knows classes, the couples are
+        labelled with them.
+
+    Raises:
+        DifrunError: If no run is given, it is not trained, or the sampler is stochastic: its samples would not be a
+            function of the noise.
     """
     if run is None:
         raise DifrunError("dataset 'reflow' needs a trained run: --dataset.run RUN, the folder of one.")
@@ -51,21 +64,23 @@ def reflow(
         raise DifrunError(f"{run} has not been trained to the end. Run 'difrun resume {run}' first.")
     noise, samples = couples(first, n, seed=seed, sampler=sampler, steps=steps)
     data, labels = first.parts.dataset, _labels(first, n)
-    marks: dict[str, Any] = {"labels": labels}
+    classes: dict[str, Any] = {"labels": labels}
     if labels is None:
-        marks |= {"held_out_labels": None, "classes": (), "fresh_labelled": None, "component_labels": None}
-    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first), **marks)
+        classes |= {"held_out_labels": None, "classes": (), "fresh_labelled": None, "component_labels": None}
+    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first), **classes)
 
 
 def _labels(run: Run, n: int) -> Tensor | None:
-    """The class of every couple, (n,), where the model knows classes."""
+    """The class of every couple, with shape (n,); None if the model knows no classes."""
     shares = run.model.shares
     return proportional_labels(shares, n) if shares else None
 
 
 def _origin(run: Run) -> Origin | None:
-    """The dataset that knows the distribution: the run's, or that of the first of several; None for examples from a
-    file."""
+    """The dataset that knows the distribution: the run's, or that of the first of several runs.
+
+    None for examples from a file.
+    """
     data, chosen = run.parts.dataset, run.plan.dataset
     if data.fresh is None or data.origin is not None:
         return data.origin
@@ -75,7 +90,21 @@ def _origin(run: Run) -> Origin | None:
 def couples(
     run: Run, n: int, *, seed: int, sampler: str | None = None, steps: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """n couples (ε, x_0), each (n, *shape) on the CPU, as in `reflow`; ε is standard normal."""
+    """Draw n couples of noise and sample by the probability flow of a run.
+
+    Args:
+        run: The trained run.
+        n: The number of couples.
+        seed: The seed of the noise.
+        sampler: A deterministic sampler. None takes the run's own.
+        steps: The number of steps. None takes the run's own.
+
+    Returns:
+        The standard normal ε and the samples x_0, each with shape (n, *shape), on the CPU.
+
+    Raises:
+        DifrunError: If the sampler is stochastic.
+    """
     if sampler is None:
         method, name = run.plan.sampler.make(), run.plan.sampler.name
     else:
@@ -85,25 +114,24 @@ def couples(
             f"sampler '{name}' is stochastic: its samples are no function of the noise they start from. "
             "Choose a deterministic one: --dataset.sampler heun"
         )
-    model, process = run.model, run.parts.process
+    model = run.model
     times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps, method)
     noises, samples, labels = [], [], _labels(run, n)
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
         noise = generator.normal(torch.empty((min(CHUNK, n - start), *model.shape), device=run.device))
-        here = (
-            model if labels is None else model.condition_on(labels[start : start + len(noise)].to(run.device))
-        )
-        mean, var = (model.mean, model.var) if here is model else here.moments()
-        x = process.prior(tuple(noise.shape), mean=mean, var=var, generator=_Given(noise), device=run.device)
-        end = integrate(method, here, x, times, generator=generator)
-        samples.append(to_data(process, end, times[-1]).cpu())
+        chunk = model
+        if labels is not None:
+            chunk = model.condition_on(labels[start : start + len(noise)].to(run.device))
+        x = chunk.prior(len(noise), _Given(noise), device=run.device)
+        end = integrate(method, chunk, x, times, generator=generator)
+        samples.append(to_data(model.process, end, times[-1]).cpu())
         noises.append(noise.cpu())
     return torch.cat(noises), torch.cat(samples)
 
 
 class _Given(Generator):
-    """Deals the noise that it was made of."""
+    """A generator that returns one given noise."""
 
     def __init__(self, noise: Tensor):
         super().__init__(0)
@@ -115,11 +143,20 @@ class _Given(Generator):
 
 @torch.no_grad()
 def straightness(model: Any, noise: Tensor, times: Sequence[float]) -> float:
-    r"""S = ∫ E ‖(y_T − y_0) − dy/dτ‖² dτ along the probability flow: 0 when every trajectory is a straight line.
+    r"""Measure how far the trajectories of the probability flow are from straight lines.
 
-    Liu et al. (2023, arXiv 2209.03003, sec. 2.2), summed over coordinates, in the straight frame
-    (`difrun.sampler.base`), which on rectified flow is that of x and t; τ is scaled to [0, 1].
-    noise: x_T, (n, ...). times: from T to t_min, finely enough for Euler's method.
+        S = ∫ E ‖(y_T − y_0) − dy/dτ‖² dτ
+
+    summed over coordinates. S is 0 if every trajectory is a straight line. The coordinates are those of the straight
+    frame (`difrun.sampler.base`), which on rectified flow are x and t; τ is scaled to [0, 1].
+
+    Args:
+        model: The model of the flow.
+        noise: The starting points x_T, with shape (n, ...).
+        times: Times from T to t_min, close enough for Euler's method.
+
+    References:
+        Liu et al. (2023), arXiv 2209.03003, sec. 2.2.
     """
     centre = model.process.centre_like(noise)
     instants = model.process.instants(times)

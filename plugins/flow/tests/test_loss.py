@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from difrun.data import GaussianMixture
-from difrun.model import ExactMixture, ScoreModel
+from difrun.model import ExactMixture, TrainableModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP
 from difrun_flow.loss import flow
@@ -17,7 +17,7 @@ N = 20000
 LAWS = {"uniform": {}, "logit-normal": {"mean": -0.5, "std": 0.8}}
 
 
-class Zero(ScoreModel):
+class Zero(TrainableModel):
     """u_θ = 0 in the straight frame."""
 
     def __init__(self, process):

@@ -72,7 +72,7 @@ def difrun_models() -> list[Component]:
             "difrun_ising.lattice.cnn:SpinCNN",
             "Convolutional network for lattices of spins, on a torus or with free boundaries",
             SpinCNNOptions,
-            provides=network | {"data"},
+            provides=network,
             requires={"spins", "discrete"},
             prefers=usual,
         ),
@@ -180,7 +180,6 @@ def difrun_metrics() -> list[Component]:
             "lattice",
             "difrun_ising.lattice.metrics:lattice",
             "Energy, magnetisation and correlations of lattices, against their exact distribution where it is known",
-            provides={"distribution"},
             requires={"spins"},
         )
     ]

@@ -15,11 +15,13 @@ Numbers = float | tuple[float, ...]
 
 @attrs.frozen
 class OUOptions(GaussianOptions):
+    """Options of the Ornstein–Uhlenbeck process."""
+
     theta: float = option(1.0, "Rate of return to the mean, θ (1/time).", gt(0))
     mu: Numbers = option(
         0.0,
-        "Mean to which the process returns, μ: one number, or one per coordinate; where the data of a file are "
-        "standardised, in standard deviations from their mean.",
+        "Mean to which the process returns, μ: one number, or one per coordinate. For standardised data of a file it "
+        "is in standard deviations from their mean.",
     )
     sigma: float = option(2**0.5, "Noise amplitude, σ; the stationary variance is σ²/(2θ).", gt(0))
     horizon: float = option(4.0, "Time T at which sampling starts.", gt(0))
@@ -27,6 +29,8 @@ class OUOptions(GaussianOptions):
 
 @attrs.frozen
 class VPOptions(GaussianOptions):
+    """Options of the variance-preserving process."""
+
     schedule: Schedule = option("linear", "Form of the noise schedule β(t).", in_(get_args(Schedule)))
     beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", gt(0))
     beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", gt(0))
@@ -40,6 +44,8 @@ class VPOptions(GaussianOptions):
 
 @attrs.frozen
 class VEOptions(GaussianOptions):
+    """Options of the variance-exploding process."""
+
     sigma_min: float = option(0.01, "Noise scale σ_min from which the geometric growth starts.", gt(0))
     sigma_max: float = option(50.0, "Noise scale σ_max, nearly σ(T) at T = 1.", gt(0))
 
@@ -52,6 +58,8 @@ class VEOptions(GaussianOptions):
 
 @attrs.frozen
 class ScoreOptions:
+    """Options of denoising score matching."""
+
     times: Times = option(
         "log-snr",
         "Distribution of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α).",
@@ -67,6 +75,8 @@ class ScoreOptions:
 
 @attrs.frozen
 class EulerMaruyamaOptions:
+    """Options of Euler–Maruyama."""
+
     a: float = option(
         1.0,
         "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, more is noisier.",
@@ -76,7 +86,9 @@ class EulerMaruyamaOptions:
 
 @attrs.frozen
 class PCOptions:
-    predictor: str = option("ancestral", "Sampler that takes the step: any that is installed.")
+    """Options of the predictor–corrector sampler."""
+
+    predictor: str = option("ancestral", "Sampler that takes the step: any installed one.")
     corrector: Corrector = option(
         "langevin",
         "What follows each step: Langevin steps; restart, back to the start of the step and again; none.",

@@ -1,8 +1,10 @@
 """Stochastic samplers: Euler–Maruyama on a family of reversals, and predictor–corrector."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.plugin import Registered, get_registry
@@ -19,25 +21,33 @@ class EulerMaruyama(EulerMaruyamaOptions, Sampler):
 
         dx = [−f x + 2a · (g²/2) ∇ log p_t] d(−t) + g √(2a − 1) dw̄
 
-    has the marginals p_t: a = ½ is the probability-flow ODE (Song et al., 2021, arXiv 2011.13456, app. D), a = 1 the
-    reverse SDE (Anderson, 1982), and any other a their family (Karras et al., 2022, arXiv 2206.00364, eq. 6, where
-    (2a − 1) g²/2 is β σ²). With h = t − s one step is
+    has the marginals p_t: a = ½ is the probability-flow ODE, a = 1 the reverse SDE. With h = t − s one step is
 
         x_s = x_t − h (f x_t − a g² ∇ log p_t) + √((2a − 1) g² h) z.
 
-    Where α_t = 0, at the T of a process that forgets its data, f and g² are infinite and there is no such step. The
-    SDE is then solved exactly for an x̂_0 that stands still: x_s = α_s x̂_0 + σ_s ν, where ν is fresh noise, and for
-    a = ½ the noise x_t/σ_t that is there.
+    At the T of a process that forgets its data, α_t = 0 and f and g² are infinite. There the step solves the SDE
+    exactly for a constant x̂_0,
 
-    Weak order 1, one network evaluation per step.
+        x_s = α_s x̂_0 + σ_s ν,
+
+    where ν is fresh noise, or for a = ½ the present noise x_t/σ_t.
+
+    The weak order is 1, with one network evaluation per step.
+
+    References:
+        Song et al. (2021), arXiv 2011.13456, app. D: the probability-flow ODE.
+        Anderson (1982), Stochastic Processes and their Applications 12, 313: the reverse SDE.
+        Karras et al. (2022), arXiv 2206.00364, eq. 6: the family, where (2a − 1) g²/2 is β σ².
     """
 
     order = 1
 
     @property
+    @override
     def stochastic(self) -> bool:  # type: ignore[override]
         return self.a > 0.5
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
@@ -53,14 +63,21 @@ class EulerMaruyama(EulerMaruyamaOptions, Sampler):
 
 
 class Langevin(Sampler):
-    r"""Langevin correction at one instant: x ← x + ε ∇ log p_t + √(2ε) z, with ε = 2 (rσ)².
+    r"""Langevin correction at one instant, x ← x + ε ∇ log p_t + √(2ε) z with ε = 2 (rσ)².
 
-    Song et al. (2021, arXiv 2011.13456, Algorithm 4, for VE) set ε = 2 (r ‖z‖/‖∇ log p_t‖)² from norms over the batch;
-    for VP their Algorithm 5 has a further factor α_i, which is left out here. As ‖∇ log p_t‖ is about √d/σ, the ε used
-    here is that of Algorithm 4 in the mean, but a sample does not depend on those beside it. One network evaluation.
+    Song et al. set ε = 2 (r ‖z‖/‖∇ log p_t‖)² from norms over the batch. As ‖∇ log p_t‖ is about √d/σ, the ε used here
+    is theirs in the mean, but a sample does not depend on the others in its batch. Their Algorithm 5, for VP, has a
+    further factor α_i, which is left out here. One network evaluation.
 
-    It leaves p_t invariant up to O(ε): of a Gaussian of variance V its stationary variance is V/(1 − ε/2V), too wide by
-    a share r²σ²/V ≤ r². As ε does not shrink with the steps of the sampler, it has no order of convergence.
+    The correction leaves p_t invariant up to O(ε). For a Gaussian of variance V its stationary variance is
+    V/(1 − ε/2V): too wide by a share r²σ²/V ≤ r². As ε does not shrink with the sampler's steps, there is no order of
+    convergence.
+
+    Args:
+        snr: The signal-to-noise ratio r.
+
+    References:
+        Song et al. (2021), arXiv 2011.13456, Algorithm 4 (VE) and Algorithm 5 (VP).
     """
 
     order = None
@@ -69,6 +86,7 @@ class Langevin(Sampler):
     def __init__(self, snr: float = 0.16):
         self.snr = snr
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
@@ -77,12 +95,19 @@ class Langevin(Sampler):
 
 
 class Restart(Sampler):
-    r"""The way back: x_t from x_s by the forward process, and the predictor's step from t to s again.
+    r"""Restart correction: back to x_t by the forward process, then the predictor's step from t to s again.
 
-        x_t = α_{t|s} x_s + σ_{t|s} z,    α_{t|s} = α_t/α_s,    σ²_{t|s} = σ_t² − α²_{t|s} σ_s²,
+        x_t = α_{t|s} x_s + σ_{t|s} z,    α_{t|s} = α_t/α_s,    σ²_{t|s} = σ_t² − α²_{t|s} σ_s².
 
-    which is exact, so that what the predictor got wrong before is contracted by the noise (Lugmayr et al., 2022,
-    arXiv 2201.09865, Algorithm 1; Xu et al., 2023, arXiv 2306.14878). Order and evaluations are the predictor's.
+    The way back is exact, and its noise contracts the errors that the predictor made before. The order and the
+    number of evaluations are the predictor's.
+
+    Args:
+        predictor: The sampler whose step is repeated.
+
+    References:
+        Lugmayr et al. (2022), arXiv 2201.09865, Algorithm 1.
+        Xu et al. (2023), arXiv 2306.14878.
     """
 
     stochastic = True
@@ -92,32 +117,40 @@ class Restart(Sampler):
         self.order = predictor.order
         self.evaluations = predictor.evaluations
 
+    @override
     def evaluations_in(self, steps: int) -> int | None:
         return self.predictor.evaluations_in(steps)
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        """x at `to`, given x there; `state` is that of the predictor before its step from `at`."""
+        """Repeat the step to `to`, where x is; `state` is the predictor's before its step from `at`."""
         ratio = at.alpha / to.alpha
-        spread = max(0.0, at.var - ratio**2 * to.var) ** 0.5
-        return self.predictor.step(model, ratio * x + spread * generator.normal(x), at, to, state, generator)
+        std = max(0.0, at.var - ratio**2 * to.var) ** 0.5
+        return self.predictor.step(model, ratio * x + std * generator.normal(x), at, to, state, generator)
 
 
 class PredictorCorrector(Sampler):
-    r"""Predictor–corrector (Song et al., 2021, arXiv 2011.13456, Algorithm 1): a step of any sampler from t to s, then
-    corrections at s.
+    r"""Predictor–corrector: a step of any sampler from t to s, then corrections at s.
 
-    predictor: a `Sampler`, or the name of an installed one, which then takes its default options.
-    corrector: `langevin` (`Langevin`), `restart` (`Restart`), `none`; or a `Sampler`, which is called with to = at.
-    corrections: how many after each step. snr: the signal-to-noise ratio r of a Langevin correction.
+    With `Langevin` corrections there is no order of convergence (None), because they keep their length however many
+    steps there are. With Heun's method as predictor and r = 0.16, samples of one Gaussian (variance 0.3, process `ou`)
+    have a variance that is too large by 2.2 % at 40 steps, 1.5 % at 160 and 0.7 % at 640. A smaller r means less bias
+    and less correction. With `Restart` corrections, or none, the order is the predictor's.
 
-    With Langevin corrections it has no order (None): they keep the same length however many steps there are. With
-    Heun's method as predictor and r = 0.16 the variance of samples of one Gaussian (variance 0.3, process `ou`) is too
-    large by 2.2 % at 40 steps, 1.5 % at 160 and 0.7 % at 640; a smaller r means less bias and less correction.
-    `restart` has the order of the predictor; without corrector it is the predictor.
-    Raises DifrunError when no sampler has that name, or the one that has it cannot be a predictor here, ValueError for
-    an option that the corrector has no use for.
+    Args:
+        predictor: A sampler, or the name of an installed one, which then takes its default options.
+        corrector: "langevin", "restart" or "none"; or a sampler, which is called with to = at.
+        corrections: The number of corrections after each step.
+        snr: The signal-to-noise ratio r of a Langevin correction.
+
+    Raises:
+        DifrunError: If no sampler has the predictor's name, or that sampler cannot be a predictor here.
+        ValueError: If an option is given that the corrector does not use.
+
+    References:
+        Song et al. (2021), arXiv 2011.13456, Algorithm 1.
     """
 
     def __init__(
@@ -128,19 +161,12 @@ class PredictorCorrector(Sampler):
         corrections: int = 1,
         snr: float = 0.16,
     ):
-        given = "langevin" if isinstance(corrector, Sampler) else corrector
-        PCOptions(corrector=given, corrections=corrections, snr=snr)  # type: ignore[arg-type]
+        name = "langevin" if isinstance(corrector, Sampler) else corrector
+        PCOptions(corrector=name, corrections=corrections, snr=snr)  # type: ignore[arg-type]
         self.predictor = _predictor(predictor) if isinstance(predictor, str) else predictor
-        self.corrector: Sampler | None
-        if isinstance(corrector, Sampler):
-            self.corrector = corrector
-        else:
-            makers = {
-                "langevin": lambda: Langevin(snr),
-                "restart": lambda: Restart(self.predictor),
-                "none": lambda: None,
-            }
-            self.corrector = makers[corrector]()
+        self.corrector = (
+            corrector if isinstance(corrector, Sampler) else _corrector(corrector, self.predictor, snr)
+        )
         self.corrections = 0 if self.corrector is None else corrections
         parts = [self.predictor]
         if self.corrector is not None:
@@ -149,13 +175,16 @@ class PredictorCorrector(Sampler):
         self.stochastic = any(part.stochastic for part in parts)
         self.evaluations = _total([part.evaluations for part in parts])
 
+    @override
     def evaluations_in(self, steps: int) -> int | None:
         corrections = None if self.corrector is None else self.corrector.evaluations_in(steps)
         return _total([self.predictor.evaluations_in(steps), *[corrections] * self.corrections])
 
-    def prepare(self, model: Any, instants: Any) -> Any:
+    @override
+    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
         return self.predictor.prepare(model, instants)
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
@@ -169,38 +198,48 @@ class PredictorCorrector(Sampler):
 
 
 def _total(counts: list[int | None]) -> int | None:
-    """The sum; None where one of them is not known."""
+    """The sum; None where one of the counts is unknown."""
     known = [count for count in counts if count is not None]
     return sum(known) if len(known) == len(counts) else None
+
+
+def _corrector(name: str, predictor: Sampler, snr: float) -> Sampler | None:
+    """The corrector of that name; None for "none"."""
+    if name == "langevin":
+        return Langevin(snr)
+    return Restart(predictor) if name == "restart" else None
 
 
 def _predictor(name: str) -> Sampler:
     """The installed sampler of that name. Raises DifrunError for one that cannot step where `pc` runs."""
     registry = get_registry()
-    own, entry = registry.get("sampler", "pc"), registry.get("sampler", name)
+    pc, predictor = registry.get("sampler", "pc"), registry.get("sampler", name)
     processes = registry.entries("process")
     offered = {token for process in processes for token in process.component.provides}
 
     def missing(sampler: Registered) -> frozenset[str]:
-        return frozenset(sampler.component.requires - offered - _OTHERS)
+        return frozenset(sampler.component.requires - offered - _NOT_OF_PROCESSES)
 
     def fits(sampler: Registered) -> bool:
-        needed = (sampler.component.requires | own.component.requires) & offered
+        needed = (sampler.component.requires | pc.component.requires) & offered
         return not missing(sampler) and any(needed <= process.component.provides for process in processes)
 
-    if entry.qualified == own.qualified or (processes and not fits(entry)):
-        names = [e.label for e in registry.entries("sampler") if e.qualified != own.qualified and fits(e)]
-        if entry.qualified == own.qualified:
-            why = "is pc itself"
-        elif missing(entry):
-            why = f"needs what no process offers ({listed(sorted(missing(entry)))})"
-        else:
-            why = "runs on none of the processes that pc runs on"
-        raise DifrunError(
-            f"The predictor of pc cannot be '{name}', which {why}. Predictors: {listed(names)}."
-        )
-    return entry.load()()
+    itself = predictor.qualified == pc.qualified
+    if not itself and (not processes or fits(predictor)):
+        return predictor.load()()
+    if itself:
+        why = "is pc itself"
+    elif missing(predictor):
+        why = f"needs what no process offers ({listed(sorted(missing(predictor)))})"
+    else:
+        why = "runs on none of the processes that pc runs on"
+    others = [
+        sampler.label
+        for sampler in registry.entries("sampler")
+        if sampler.qualified != pc.qualified and fits(sampler)
+    ]
+    raise DifrunError(f"The predictor of pc cannot be '{name}', which {why}. Predictors: {listed(others)}.")
 
 
-_OTHERS = frozenset({"real", "spins", "network", "exact"})
+_NOT_OF_PROCESSES = frozenset({"real", "spins", "network", "exact"})
 """Capabilities that datasets and models provide."""

@@ -129,9 +129,9 @@ def test_corrections_act_at_the_time_reached():
 
 
 def test_any_sampler_is_a_predictor():
-    model = Counted(ExactMixture(two_gaussians(), PROCESSES["ve"]))
+    exact = ExactMixture(two_gaussians(), PROCESSES["ve"])
     for predictor, evaluations in (("ancestral", 1), (Euler(), 1), (Heun(), 2), (EulerMaruyama(a=0.5), 1)):
-        model.evaluations = 0
+        model = Counted(exact)
         sampler = PredictorCorrector(predictor=predictor, corrections=3)
         assert sampler.stochastic
         x = integrate(sampler, model, start(model, 4), logsnr(model.process, 5), generator=1)

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from difrun.data import GaussianMixture
-from difrun.model import ExactMixture, ScoreModel
+from difrun.model import ExactMixture, TrainableModel
 from difrun.randomness import Generator
 from difrun_ou.loss import score
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
@@ -15,7 +15,7 @@ IDS = ["ou", "vp-cosine", "ve"]
 N = 20000
 
 
-class Zero(ScoreModel):
+class Zero(TrainableModel):
     """s_θ = 0."""
 
     def __init__(self, process):

@@ -1,69 +1,16 @@
-"""The Dataset contract: moments, scaling, real reference sets, and what is refused."""
+"""The contract of a dataset: sets of real examples, and what is refused."""
 
 import numpy as np
 import pytest
 import torch
 
-from difrun.data import Dataset, Scaling
 from difrun.errors import DifrunError
 
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def numbered(n: int, first: int = 0) -> torch.Tensor:
-    """Examples (n, 2) that can be told apart."""
-    return torch.arange(2 * first, 2 * (first + n), dtype=torch.float32).reshape(n, 2)
-
-
-def dataset(**changes) -> Dataset:
-    fields = {"name": "mine", "train": numbered(50), "held_out": numbered(30, 50), "columns": ("a", "b")}
-    return Dataset(**{**fields, **changes})
+from .support import dataset, generator, numbered
 
 
 def rows(x: torch.Tensor) -> set[tuple[float, ...]]:
     return {tuple(row) for row in x.tolist()}
-
-
-def test_moments_are_those_of_numpy_in_float64():
-    """A mean of 10⁶ with a spread of 1: float32 sums would lose the variance."""
-    values = np.random.default_rng(0).normal(1e6, [1.0, 3.0], (4000, 2)).astype(np.float32)
-    data = dataset(train=values)
-    assert data.mean.dtype == data.var.dtype == torch.float32
-    np.testing.assert_allclose(data.mean, values.astype(np.float64).mean(0), rtol=1e-7)
-    np.testing.assert_allclose(data.var, values.astype(np.float64).var(0), rtol=1e-6)
-
-
-def test_moments_of_images_are_per_pixel():
-    values = torch.rand((40, 1, 3, 4), generator=generator())
-    data = dataset(train=values, held_out=values[:5], columns=())
-    assert data.shape == (1, 3, 4)
-    np.testing.assert_allclose(data.var, values.double().numpy().var(0), rtol=1e-6)
-
-
-def test_scaling_standardises_and_decode_undoes_it():
-    raw = torch.randn((500, 3), generator=generator(), dtype=torch.float64) * torch.tensor([1e-6, 1, 1e6]) + 7
-    scaling = Scaling.standardising(raw)
-    coded = scaling.encode(raw)
-    torch.testing.assert_close(coded.mean(0), torch.zeros(3).double(), atol=1e-8, rtol=0)
-    torch.testing.assert_close(coded.var(0, correction=0), torch.ones(3).double())
-    torch.testing.assert_close(scaling.decode(coded), raw, rtol=1e-12, atol=0)
-    data = dataset(train=coded, held_out=coded, columns=(), scaling=scaling)
-    torch.testing.assert_close(data.decode(data.train), raw.float(), rtol=1e-6, atol=0)
-    assert torch.equal(dataset().decode(numbered(3)), numbered(3))
-
-
-def test_scaling_names_constant_columns():
-    raw = torch.rand((30, 3), generator=generator())
-    raw[:, 1] = 0.1
-    with pytest.raises(DifrunError, match=r"^column 'y': constant.*Remove it.*--dataset.no-standardise"):
-        Scaling.standardising(raw, ("x", "y", "z"))
-    raw[:, 2] = -4.0
-    with pytest.raises(DifrunError, match=r"^column 2, column 3: constant"):
-        Scaling.standardising(raw)
-    with pytest.raises(DifrunError, match=r"^entry \(0, 0\), .* and 1 more: constant"):
-        Scaling.standardising(torch.ones(30, 2, 2))
 
 
 def test_reference_is_held_out_without_repeats_and_without_training_examples():
@@ -133,14 +80,3 @@ def test_the_first_value_that_is_not_finite_is_named(value):
     held_out[3, 1, 0] = float(value)
     with pytest.raises(DifrunError, match=rf"held-out examples: {value} in row 4, entry \(1, 0\)"):
         dataset(train=torch.ones(25, 2, 2), held_out=held_out, columns=())
-
-
-def test_scaling_answers_in_the_format_it_is_given():
-    """Evaluated in float64, whatever the format: a shift of 10⁶ does not cost float32 its digits."""
-    scaling = Scaling(torch.tensor([1e6]).double(), torch.tensor([0.5]).double())
-    x = torch.tensor([[1e6 + 0.5], [1e6 - 0.25]])
-    coded = scaling.encode(x)
-    assert coded.dtype == torch.float32
-    assert torch.equal(coded, torch.tensor([[1.0], [-0.5]]))
-    assert scaling.decode(coded).dtype == torch.float32
-    assert torch.equal(scaling.decode(coded), x)

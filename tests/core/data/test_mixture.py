@@ -6,7 +6,7 @@ import torch
 from scipy import stats
 
 from difrun.data import GaussianMixture
-from difrun.data.mixture import CHUNK, choose
+from difrun.data.mixture import CHUNK, choose_components
 from difrun.errors import DifrunError
 
 WEIGHTS = [0.5, 0.3, 0.2]
@@ -43,7 +43,7 @@ def points(n: int = 200) -> torch.Tensor:
     return 2 * torch.randn((n, 2), generator=generator(1), dtype=torch.float64)
 
 
-def test_log_density_is_scipys(mixture):
+def test_log_density_is_that_of_scipy(mixture):
     np.testing.assert_allclose(mixture.log_prob(points()), scipy_log_prob(mixture, points()), rtol=1e-11)
 
 
@@ -62,13 +62,11 @@ def test_diffused_is_the_distribution_of_the_noised_variable(mixture):
 
 
 def test_eigenvalues_and_eigenvectors_rebuild_the_covariances(mixture):
-    for distribution, alpha, sigma in ((mixture, 1, 0), (mixture.diffused(0.5, 0.3), 0.5, 0.3)):
-        vectors = (
-            torch.eye(2).double().expand(3, 2, 2)
-            if distribution.eigenvectors is None
-            else distribution.eigenvectors
-        )
-        rebuilt = vectors @ torch.diag_embed(distribution.eigenvalues) @ vectors.mT
+    for noised, alpha, sigma in ((mixture, 1, 0), (mixture.diffused(0.5, 0.3), 0.5, 0.3)):
+        vectors = noised.eigenvectors
+        if vectors is None:
+            vectors = torch.eye(2).double().expand(3, 2, 2)
+        rebuilt = vectors @ torch.diag_embed(noised.eigenvalues) @ vectors.mT
         expected = alpha**2 * covariances(mixture) + sigma**2 * np.eye(2)
         np.testing.assert_allclose(rebuilt, expected, atol=1e-14)
 
@@ -84,7 +82,7 @@ def test_full_and_isotropic_forms_agree():
 
 @pytest.mark.parametrize("stratified", [False, True])
 def test_samples_have_the_moments_of_the_distribution(mixture, stratified):
-    """Means and covariances within 5 standard errors; stratified draws vary less than these say."""
+    """Means and covariances within 5 standard errors; stratified draws vary less."""
     n = 100_000
     x = mixture.sample(n, generator(), stratified=stratified)
     error = (mixture.var / n).sqrt()
@@ -95,24 +93,22 @@ def test_samples_have_the_moments_of_the_distribution(mixture, stratified):
     assert ((products.mean(0) - mixture.cov).abs() < 5 * products.std(0) / n**0.5).all()
 
 
-def test_samples_follow_the_distribution_in_distribution(mixture):
+def test_samples_follow_the_distribution(mixture):
     """Kolmogorov–Smirnov of the first coordinate against the exact distribution function."""
     x = mixture.sample(20_000, generator(3))[:, 0].numpy()
-    spreads = np.sqrt(covariances(mixture)[:, 0, 0])
+    stds = np.sqrt(covariances(mixture)[:, 0, 0])
 
-    def distribution(value):
-        return sum(
-            w * stats.norm.cdf(value, m[0], s) for w, m, s in zip(WEIGHTS, MEANS, spreads, strict=True)
-        )
+    def cdf(value):
+        return sum(w * stats.norm.cdf(value, m[0], s) for w, m, s in zip(WEIGHTS, MEANS, stds, strict=True))
 
-    assert stats.kstest(x, distribution).pvalue > 1e-4
+    assert stats.kstest(x, cdf).pvalue > 1e-4
 
 
 def test_choice_has_the_weights_and_stratified_choice_has_them_exactly():
     n = 30_000
-    counts = choose(n, torch.tensor(WEIGHTS), generator()).bincount()
+    counts = choose_components(n, torch.tensor(WEIGHTS), generator()).bincount()
     assert stats.chisquare(counts.numpy(), n * np.array(WEIGHTS)).pvalue > 1e-4
-    stratified = choose(n, torch.tensor(WEIGHTS).double(), generator(), stratified=True)
+    stratified = choose_components(n, torch.tensor(WEIGHTS).double(), generator(), stratified=True)
     assert stratified.bincount().tolist() == [15_000, 9_000, 6_000]
     # In random order: the first tenth holds no exact shares, nor one component only.
     assert stats.chisquare(stratified[:3000].bincount().numpy(), 3000 * np.array(WEIGHTS)).pvalue > 1e-4
@@ -122,14 +118,14 @@ def test_choice_has_the_weights_and_stratified_choice_has_them_exactly():
 def test_chunks_join_without_a_seam():
     """More points than one chunk holds, with thousands of components."""
     k = 3000
-    distribution = GaussianMixture(
+    mixture = GaussianMixture(
         np.full(k, 1 / k), np.random.default_rng(0).normal(size=(k, 2)), np.full(k, 0.01)
     )
     x = points(2 * CHUNK // k + 5)
-    one_by_one = torch.cat([distribution.score(row[None]) for row in x[::500]])
-    torch.testing.assert_close(distribution.score(x)[::500], one_by_one, rtol=1e-9, atol=1e-9)
-    one_by_one = torch.cat([distribution.log_prob(row[None]) for row in x[::500]])
-    torch.testing.assert_close(distribution.log_prob(x)[::500], one_by_one, rtol=1e-12, atol=1e-12)
+    one_by_one = torch.cat([mixture.score(row[None]) for row in x[::500]])
+    torch.testing.assert_close(mixture.score(x)[::500], one_by_one, rtol=1e-9, atol=1e-9)
+    one_by_one = torch.cat([mixture.log_prob(row[None]) for row in x[::500]])
+    torch.testing.assert_close(mixture.log_prob(x)[::500], one_by_one, rtol=1e-12, atol=1e-12)
 
 
 def test_float32_points_are_evaluated_in_float64(mixture):
@@ -141,13 +137,13 @@ def test_float32_points_are_evaluated_in_float64(mixture):
 
 
 def test_point_masses_have_no_density_until_diffused():
-    distribution = GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [0.0, 0.0])
-    assert set(distribution.sample(100, generator())[:, 0].tolist()) == {0.0, 1.0}
+    mixture = GaussianMixture([0.5, 0.5], [[0.0], [1.0]], [0.0, 0.0])
+    assert set(mixture.sample(100, generator())[:, 0].tolist()) == {0.0, 1.0}
     with pytest.raises(DifrunError, match="zero variance"):
-        distribution.log_prob(torch.zeros(3, 1))
+        mixture.log_prob(torch.zeros(3, 1))
     x = torch.linspace(-1, 2, 7, dtype=torch.float64)
     expected = np.log((stats.norm.pdf(x, 0, 0.2) + stats.norm.pdf(x, 0.5, 0.2)) / 2)
-    np.testing.assert_allclose(distribution.diffused(0.5, 0.2).log_prob(x[:, None]), expected, rtol=1e-11)
+    np.testing.assert_allclose(mixture.diffused(0.5, 0.2).log_prob(x[:, None]), expected, rtol=1e-11)
 
 
 @pytest.mark.parametrize(
@@ -163,7 +159,7 @@ def test_point_masses_have_no_density_until_diffused():
         ([1.0], [[float("nan")]], [1.0], "finite"),
     ],
 )
-def test_what_is_no_mixture_is_refused(weights, means, covs, message):
+def test_parameters_that_are_not_a_mixture_are_refused(weights, means, covs, message):
     with pytest.raises(DifrunError, match=message):
         GaussianMixture(weights, means, covs)
 

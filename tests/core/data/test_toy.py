@@ -17,7 +17,7 @@ from difrun.builtin.options import looks_like_file
 from difrun.data import Dataset, toy
 
 NAMES = ("rings", "blobs", "gmm", "moons", "checkerboard", "spiral", "bimodal_1d")
-WITH_LAW = tuple(name for name in NAMES if name != "checkerboard")
+WITH_DISTRIBUTION = tuple(name for name in NAMES if name != "checkerboard")
 
 # Differential entropies −∫ p log p in nats, integrated numerically on the exact distributions. As a check,
 # blobs far apart have log 2 + 1 + log(2π · 0.1) = 1.22843915.
@@ -47,7 +47,7 @@ def test_mean_log_density_of_fresh_draws_is_minus_the_entropy(name, options, ent
     assert abs(log_p.mean() + entropy) < 5 * log_p.std() / 200
 
 
-@pytest.mark.parametrize("name", WITH_LAW)
+@pytest.mark.parametrize("name", WITH_DISTRIBUTION)
 def test_fresh_draws_have_the_moments_of_the_distribution(name):
     n = 100_000
     data = make(name, n=100)
@@ -145,7 +145,7 @@ def test_moons_are_two_unit_half_circles():
     assert abs(int(upper.sum()) - 5000) < 20  # the moons cross twice: those points are on both
 
 
-def test_spiral_radius_grows_with_the_angle_and_the_area_distribution_of_v_holds():
+def test_spiral_radius_grows_with_the_angle_and_its_square_is_uniform():
     """r = 2v and φ = 2π · turns · v, where v² is uniform."""
     train = make("spiral", turns=3.0, noise=1e-5).train.double()
     v = train.norm(dim=1) / 2

@@ -13,7 +13,7 @@ from difrun.loss import WEIGHTS, LogitNormal, LogNormal, LogSNR, Regression, Tim
 from difrun.loss.base import edm, min_snr, score_matching, snr, uniform
 from difrun.loss.x0 import min_snr_loss
 from difrun.loss.x0 import x0 as x0_loss
-from difrun.model import ExactMixture, NetworkModel, ScoreModel, conversion
+from difrun.model import ExactMixture, NetworkModel, TrainableModel, conversion
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
@@ -33,7 +33,7 @@ class Fixed(TimeDistribution):
         return torch.full_like(u, self.t)
 
 
-class Zero(ScoreModel):
+class Zero(TrainableModel):
     """Predicts 0 in the kind it is asked for."""
 
     def __init__(self, process):

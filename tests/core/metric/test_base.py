@@ -180,9 +180,9 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
     """For other samples of the same number: same numbers to the last bit, and half the calls."""
     data, calls = toy.gmm(seed=0, n=500), []
 
-    def counting(x, y, *, generator):
+    def counting(samples, reference, *, generator):
         calls.append(1)
-        return distances.sliced_w2(x, y, generator=generator)
+        return distances.sliced_w2(samples, reference, generator=generator)
 
     first, other = data.fresh(200, generator(1)), 1.5 * data.fresh(200, generator(2))
     floors = measure(counting, first, data, seed=5, repeats=3)
@@ -193,8 +193,8 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
 
 
 def test_a_metric_of_a_distribution_gets_the_dataset_and_the_error_of_its_samples():
-    """`distribution`: the value is that of all samples, its spread their standard error (40 %), the floor that of
-    real sets."""
+    """It asks for the dataset and for no reference. The value is that of all samples, its deviation their standard
+    error (40 %), the floor that of real sets."""
     data = toy.blobs(seed=0)
     seen = []
 
@@ -203,7 +203,7 @@ def test_a_metric_of_a_distribution_gets_the_dataset_and_the_error_of_its_sample
         return {"mean": float(samples[:, 0].double().mean())}
 
     samples = data.fresh(4000, generator(99))
-    found = measure(mean, samples, data, seed=5, repeats=60, distribution=True)["mean"]
+    found = measure(mean, samples, data, seed=5, repeats=60)["mean"]
     error = float(samples[:, 0].std()) / 4000**0.5
     assert all(dataset is data for dataset in seen)
     assert found["value"] == pytest.approx(float(samples[:, 0].double().mean()), abs=1e-12)
@@ -223,7 +223,7 @@ def test_the_floor_of_a_distribution_without_more_data_is_that_of_the_held_out_e
     def mean(samples, dataset, *, generator):
         return {"mean": float(samples.double().mean())}
 
-    found = measure(mean, torch.randn(500, 1, generator=random), data, seed=5, distribution=True)["mean"]
+    found = measure(mean, torch.randn(500, 1, generator=random), data, seed=5)["mean"]
     assert found["floor"] == pytest.approx(float(data.held_out.double().mean()), abs=1e-12)
     assert found["floor_sd"] == pytest.approx(float(data.held_out.std()) / 60**0.5, rel=0.5)
 

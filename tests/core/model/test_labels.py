@@ -20,8 +20,8 @@ from difrun.model import (
     Counted,
     ExactEmpirical,
     ExactMixture,
+    ModelWrapper,
     NetworkModel,
-    ScoreModel,
     condition_on_class_shares,
     proportional_labels,
 )
@@ -139,14 +139,10 @@ def test_a_log_likelihood_that_is_none_is_refused():
             process.condition(model, wrong, 1.0).predict(x, at, "x0")
 
 
-class Wrapper(ScoreModel):
+class Wrapper(ModelWrapper):
     """A guidance that changes nothing, as a stranger would write it."""
 
     kind = "x0"
-
-    def __init__(self, model):
-        self.inner, self.process, self.shape = model, model.process, model.shape
-        self.mean, self.var = model.mean, model.var
 
     def forward(self, x, at):
         return self.inner.predict(x, at, "x0")

@@ -7,7 +7,14 @@ import pytest
 import torch
 
 from difrun.errors import DifrunError
-from difrun.model import PARAMETERISATIONS, PREDICTIONS, ExactMixture, NetworkModel, ScoreModel, conversion
+from difrun.model import (
+    PARAMETERISATIONS,
+    PREDICTIONS,
+    ExactMixture,
+    NetworkModel,
+    TrainableModel,
+    conversion,
+)
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 
 
@@ -159,7 +166,7 @@ def test_no_model_can_be_asked_for_edm(predicts):
         lambda: process.convert(X0, X0, at, "x0", "edm"),
         lambda: process.convert(X0, X0, at, "edm", "edm"),
         lambda: ExactMixture(two_gaussians(), process).predict(X0, at, "edm"),
-        lambda: ScoreModel.regression(model, X0, X0, NOISE, at, "edm"),
+        lambda: TrainableModel.regression(model, X0, X0, NOISE, at, "edm"),
     ):
         with pytest.raises(DifrunError, match=r"edm is what a network predicts.*ask for one of x0, noise"):
             ask()
@@ -238,7 +245,7 @@ def test_regression_is_the_error_of_the_kind(kind, predicts, scaled):
 def test_regression_of_any_model_is_the_error_of_the_kind():
     process = Centred()
 
-    class Zero(ScoreModel):
+    class Zero(TrainableModel):
         def forward(self, x, at):
             return torch.zeros_like(x)
 

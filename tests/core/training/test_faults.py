@@ -24,7 +24,7 @@ def test_non_finite_loss_keeps_the_last_good_state():
     first = int((ours.batches.order(0, 1200) == bad).nonzero()[0]) // 8 + 1
     assert 100 < first <= 108
     ours = trainer(Net(), data)
-    with pytest.raises(DifrunError, match=rf"step {first}; .* step 100\b.*--trainer.lr .*0.003.* near 1"):
+    with pytest.raises(DifrunError, match=rf"step {first}; .* step 100\b.*--train.lr .*0.003.* near 1"):
         ours.run()
     same = trainer(Net(), DATA.repeat(3, 1))
     same.run(stopping=lambda: same.step == 100)
@@ -37,8 +37,8 @@ def test_non_finite_loss_keeps_the_last_good_state():
 @pytest.mark.parametrize(
     ("clip", "advice"),
     [
-        (0.0, "(--trainer.clip 1; now off), "),
-        (50.0, "(--trainer.clip 1; now 50), "),
+        (0.0, "(--train.clip 1; now off), "),
+        (50.0, "(--train.clip 1; now 50), "),
         (1.0, None),
         (0.2, None),
     ],
@@ -48,7 +48,7 @@ def test_a_bound_on_the_gradient_is_advised_where_there_is_none(clip, advice):
     with pytest.raises(DifrunError) as caught:
         ours.run()
     text = str(caught.value)
-    assert advice in text if advice else "--trainer.clip" not in text
+    assert advice in text if advice else "--train.clip" not in text
 
 
 def test_weights_that_overflow_are_noticed():
@@ -96,7 +96,7 @@ def test_a_failed_save_is_told_and_costs_nothing():
 
 def test_saves_by_the_clock(monkeypatch):
     now = iter(range(10**6))
-    monkeypatch.setattr(trainer.time, "perf_counter", lambda: float(next(now)))  # one second per look
+    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: float(next(now)))  # one second per look
     saved: list[int] = []
     ours = trainer(Net())
     ours.run(save=lambda this: saved.append(this.step), save_minutes=0.5)
@@ -203,7 +203,7 @@ def test_reports_cover_every_step_once(monkeypatch):
 def test_reported_loss_is_the_mean_of_the_last_check_block_whatever_the_clock_says(monkeypatch, tick):
     """Two machines report at different steps; what they say of the last one is the same number."""
     now = iter(range(10**6))
-    monkeypatch.setattr(trainer.time, "perf_counter", lambda: tick * next(now))
+    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: tick * next(now))
     seen: list[tuple] = []
     ours = trainer(Net(), steps=123)
     ours.run(report=lambda *values: seen.append(values))
@@ -217,7 +217,7 @@ def test_history_is_the_mean_of_the_losses():
     ours = trainer(Net(), steps=1300)
     ours.losses = torch.arange(1300.0)
     steps, losses = ours.history
-    assert len(steps) == len(losses) <= trainer.HISTORY_POINTS
+    assert len(steps) == len(losses) <= trainer_module.HISTORY_POINTS
     assert steps[-1] == 1300
     widths = torch.diff(steps, prepend=torch.zeros(1, dtype=torch.int64))
     assert float((widths * losses).sum()) == pytest.approx(1300 * 1299 / 2)
@@ -228,7 +228,7 @@ def test_history_is_the_mean_of_the_losses():
 def test_minutes_end_the_training_with_a_rate_near_zero(monkeypatch):
     """A clock that gains a second per look: 2 minutes are 120 steps, however many were allowed."""
     now = iter(range(10**6))
-    monkeypatch.setattr(trainer.time, "perf_counter", lambda: float(next(now)))
+    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: float(next(now)))
     ours = trainer(Net(), steps=10**6, minutes=2.0)
     rates: list[float] = []
     update = ours.adam.update

@@ -160,7 +160,7 @@ def test_how_much_is_learnt_from_and_how_long(monkeypatch, shape, steps, free, e
     def searched(model, steps, free, iterations, task, watch):
         raise Enough(len(task[0]), iterations)
 
-    monkeypatch.setattr(TUNE, "fine", lambda model, n, seed: (torch.zeros(n), torch.zeros(n)))
+    monkeypatch.setattr(TUNE, "fine_solution", lambda model, n, seed: (torch.zeros(n), torch.zeros(n)))
     monkeypatch.setattr(TUNE, "_searched", searched)
     with pytest.raises(Enough) as raised:
         tune(SimpleNamespace(shape=shape), steps, free_weights=free)
@@ -183,7 +183,7 @@ def test_what_is_nearest_on_other_trajectories_is_kept(monkeypatch):
         asked.append((n, seed))
         return fine_solution(model, n, seed)
 
-    monkeypatch.setattr(TUNE, "fine", recorded)
+    monkeypatch.setattr(TUNE, "fine_solution", recorded)
     monkeypatch.setattr(TUNE, "_searched", lambda *given: found)
     tuning = tune(model, 5, trajectories=64)
     assert tuning.times == good

@@ -15,16 +15,18 @@ from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.errors import ConfigError, DifrunError, Interrupted
 from difrun.listener import Listener
+from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import Generator, seed_of
 from difrun.runs.build import grid_times
+from difrun.runs.compare.compared_model import ComparedModel, sampler_grid_pairs, with_distinct_names
 from difrun.runs.compare.results import Comparison, ComparisonRow, output_folder
-from difrun.runs.compare.subject import ComparedModel, sampler_grid_pairs, with_distinct_names
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
+from difrun.sampler.base import Sampler
 from difrun.sampler.integrate import generate, to_data
 
 STEPS = (5, 10, 20, 50)
@@ -168,7 +170,7 @@ def _row(
     method = sampling.sampler_for(sampler, subject.parts.dataset)
     times = grid_times(grid, subject.model, steps, method)
 
-    def draw(n: int, model: Any, watch: Callable[[int, int], None]) -> Tensor:
+    def draw(n: int, model: ScoreModel, watch: Callable[[int, int], None]) -> Tensor:
         return generate(
             method,
             model,
@@ -224,7 +226,7 @@ class _Reference:
         if not {"gaussian", "ode"} <= subject.plan.process.entry.component.provides:
             self.why = f"process '{subject.plan.process.name}' has no probability flow"
 
-    def told(self, samples: Tensor, method: Any) -> dict[str, Any]:
+    def told(self, samples: Tensor, method: Sampler) -> dict[str, Any]:
         """What a row says of the distance to the endpoints, or why it says nothing."""
         why = self.why or ("stochastic: its samples follow no flow" if _stochastic(method) else "")
         if not why and self._end is None:
@@ -253,15 +255,8 @@ class _Reference:
         labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
         if labels is not None:
             model = model.condition_on(labels.to(subject.device))
-        mean, var = model.moments()
-        noise = model.process.prior(
-            (self.n, *model.shape),
-            mean=mean,
-            var=var,
-            generator=Generator(seed_of(subject.plan.seed, "samples"), device=subject.device),
-            dtype=torch.float32,
-            device=subject.device,
-        )
+        random = Generator(seed_of(subject.plan.seed, "samples"), device=subject.device)
+        noise = model.prior(self.n, random, device=subject.device)
         with torch.no_grad():
             end = endpoint(model, noise, self.radius, self.progress.stop_if_asked)
         return attrs.evolve(end, x=to_data(model.process, end.x, model.process.t_min))
@@ -294,7 +289,7 @@ class _Progress:
             raise Interrupted(self.found.path)
 
 
-def _stochastic(method: Any) -> bool:
+def _stochastic(method: Sampler) -> bool:
     return bool(getattr(method, "stochastic", False))
 
 

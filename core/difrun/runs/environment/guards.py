@@ -2,11 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.folder import lock
+
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -15,7 +18,7 @@ def with_run_environment(method: Method) -> Method:
     """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
 
     @functools.wraps(method)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
         count = self.plan.threads
         with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan):
             return method(self, *args, **kwargs)
@@ -27,7 +30,7 @@ def exclusive(method: Method) -> Method:
     """`computing`, for what writes into the run folder: refused while another process works on it."""
 
     @functools.wraps(method)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
         with lock.hold_lock(self.path):
             return with_run_environment(method)(self, *args, **kwargs)
 

@@ -7,7 +7,8 @@ import attrs
 
 from difrun.config.plan import ChosenComponent
 from difrun.config.selection import lookup
-from difrun.data.dataset import Dataset, Origin, Scaling
+from difrun.data.dataset import Dataset, Origin
+from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
 from difrun.options.fields import GivenValue, build
 from difrun.plugin.registry import get_registry

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -15,9 +15,12 @@ from difrun.runs.stages import likelihood
 from difrun.text import quoted
 from difrun.training.trainer import Trainer
 
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
-def write_report(run: Any, pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
-    """Write html.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
+
+def write_report(run: "Run", pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
+    """Write report.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
     plan, signal, dataset = run.plan, run.signal, run.parts.dataset
     own = describe(dataset)
     content = run.facts

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -12,19 +12,25 @@ from difrun.config.plan import Plan
 from difrun.config.selection import lookup
 from difrun.data.scene import Drawing, Scene
 from difrun.errors import DifrunError, Interrupted
+from difrun.model.base import ScoreModel
 from difrun.plugin.registry import get_registry
+from difrun.plugin.signatures import PICTURES, call
 from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
 from difrun.runs.build import Components, grid_times, instantiate
 from difrun.runs.environment.faults import culprit, where
 from difrun.runs.stages.sampling import labels_of, read_labels
+from difrun.sampler.base import Sampler
 from difrun.sampler.integrate import integrate
+
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
 
 def scene_of(
     plan: Plan,
     parts: Components,
-    model: Any,
+    model: ScoreModel,
     samples: Tensor,
     device: torch.device,
     labels: Tensor | None = None,
@@ -41,7 +47,7 @@ def scene_of(
 
 
 def reverse_frames(
-    plan: Plan, parts: Components, model: Any, device: torch.device, n: int
+    plan: Plan, parts: Components, model: ScoreModel, device: torch.device, n: int
 ) -> tuple[list[float], Tensor]:
     """Times of the run's own grid and frames (steps + 1, n, ...) of its sampler, from the prior."""
     sampler = instantiate(plan.sampler)
@@ -50,16 +56,20 @@ def reverse_frames(
 
 
 def trajectory(
-    plan: Plan, parts: Components, model: Any, device: torch.device, sampler: Any, times: list[float], n: int
+    plan: Plan,
+    parts: Components,
+    model: ScoreModel,
+    device: torch.device,
+    sampler: Sampler,
+    times: list[float],
+    n: int,
 ) -> Tensor:
     """Frames (steps + 1, n, ...) of a sampler from the prior."""
     labels = labels_of(model, parts.dataset, plan.sample.label, n)
     if labels is not None:
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
-    shape = (n, *parts.dataset.shape)
-    mean, var = model.moments()
-    x = parts.process.prior(shape, mean=mean, var=var, generator=generator, device=device)
+    x = model.prior(n, generator, device=device)
     frames = [x.cpu()]
     integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
     return torch.stack(frames)
@@ -68,14 +78,14 @@ def trajectory(
 class DatasetPictures:
     """The pictures that a dataset brings (`difrun.data.pictured`). One that fails is left out, and told."""
 
-    def __init__(self, run: Any, left_out: list[str]):
+    def __init__(self, run: "Run", left_out: list[str]):
         self.run, self.left_out = run, left_out
         self.drawings: list[Drawing] = []
         with self._guarded("the pictures of the dataset are"):
             pictures = declared_pictures(run.plan, run.parts)
             if pictures is not None:
                 scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
-                self.drawings = with_distinct_stems(pictures(scene))
+                self.drawings = with_distinct_stems(call(PICTURES, pictures, {"scene": scene}))
         self._waiting = list(self.drawings)
 
     def _labels(self) -> Tensor | None:

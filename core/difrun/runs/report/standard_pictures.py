@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,6 +15,9 @@ from difrun.report.html import Picture
 from difrun.runs.report.dataset_pictures import DatasetPictures, reverse_frames, trajectory
 from difrun.sampler.fixed_step import Heun
 
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
+
 POINTS = 1000
 FRAMES = 48
 LINES = 60
@@ -25,7 +28,7 @@ VectorPicture = tuple[str, str, str, Callable[[], Any]]
 """Title, caption, alternative text, and what draws the picture."""
 
 
-def draw_all(run: Any, *, redraw: bool = True, left_out: list[str] | None = None) -> list[Picture]:
+def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = None) -> list[Picture]:
     """Draw and save every picture that the data allow; in the order of the report, the loss curve last.
 
     redraw False: those that are in the folder already stay as they are, and the work is not stopped half-way.
@@ -49,7 +52,7 @@ def draw_all(run: Any, *, redraw: bool = True, left_out: list[str] | None = None
     return pictures + own.draw(redraw)
 
 
-def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
+def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
     vectors = Vectors(run)
     yield "samples", vectors.samples
     if isinstance(vectors.process, GaussianProcess):
@@ -70,7 +73,7 @@ def _drawings(run: Any) -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
 class Vectors:
     """The pictures of vectors, and what they share: the data, the model, and times at which to look."""
 
-    def __init__(self, run: Any):
+    def __init__(self, run: "Run"):
         self.run = run
         self.dataset, self.process = run.parts.dataset, run.parts.process
         self.size = math.prod(self.dataset.shape)
@@ -192,8 +195,10 @@ class Vectors:
         return "Paths", "Paths of the forward process and histograms at both ends.", "", drawn
 
     def loss(self) -> VectorPicture:
+        trainer = self.run.trainer
+        assert trainer is not None  # `_drawings` asks for this picture only after training
         caption = "The training loss, and its moving average."
-        return "Loss", caption, "", lambda: draw.loss_curve(*self.run.trainer.history)
+        return "Loss", caption, "", lambda: draw.loss_curve(*trainer.history)
 
     def _forward_path(self, count: int) -> tuple[list[float], Tensor]:
         """Times from 0 to T, and the path of the examples through them."""

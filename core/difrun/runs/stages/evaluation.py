@@ -4,7 +4,7 @@ import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -16,13 +16,19 @@ from difrun.config.settings import section_of
 from difrun.data.dataset import Dataset
 from difrun.data.files import read
 from difrun.errors import DifrunError
-from difrun.metric.base import comparable, compared, measure, reading
+from difrun.metric.base import measure, reading
+from difrun.metric.comparison import comparable, compared
 from difrun.options.fields import values
+from difrun.plugin.signatures import refuse_misfit, requires
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import naming_component
 from difrun.runs.stages import sampling
 from difrun.storage import atomic
 from difrun.text import listed
+
+if TYPE_CHECKING:
+    from difrun.runs.compare.compared_model import ComparedModel
+    from difrun.runs.run import Run
 
 Numbers = dict[str, dict[str, Any]]
 
@@ -30,7 +36,7 @@ STANDARDISED = "standardised, each coordinate scaled to mean 0 and variance 1 ov
 
 
 def measure_all(
-    run: Any,
+    run: "Run | ComparedModel",
     samples: Tensor,
     metrics: Sequence[ChosenComponent],
     of: str,
@@ -69,7 +75,7 @@ def measure_all(
 
 
 def evaluate_metric(
-    run: Any,
+    run: "Run | ComparedModel",
     samples: Tensor,
     chosen: ChosenComponent,
     of: str,
@@ -78,13 +84,13 @@ def evaluate_metric(
 ) -> Numbers:
     """The numbers of one metric. floors: its numbers of as many other samples, whose floors are these."""
     dataset, metric = run.parts.dataset, chosen.entry.load()
-    of_classes = _of_classes(chosen)
-    if of_classes and labels is None:
+    if labels is None and _of_classes(chosen):
         raise DifrunError(
             f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
             "model that was trained with their labels (--train.label-dropout below 1), or a class of an exact model "
             "(--label)."
         )
+    refuse_misfit("metric", metric, values(chosen.options), str(chosen.entry))
     with naming_component(chosen.entry):
         numbers = measure(
             metric,
@@ -92,9 +98,7 @@ def evaluate_metric(
             dataset,
             seed=seed_of(run.plan.seed, "metrics"),
             floors=floors,
-            distribution="distribution" in chosen.entry.component.provides,
-            data="data" in chosen.entry.component.provides,
-            labels=labels if of_classes else None,
+            labels=labels,
             **values(chosen.options),
         )
     sets = comparable(samples, dataset)
@@ -115,7 +119,7 @@ def evaluate_metric(
 
 
 def suited_metrics(
-    run: Any, metrics: Sequence[ChosenComponent], labels: Tensor | None
+    run: "Run", metrics: Sequence[ChosenComponent], labels: Tensor | None
 ) -> tuple[ChosenComponent, ...]:
     """The metrics without those of classes where the samples have no labels (n,); that is told, not done in silence.
 
@@ -139,7 +143,7 @@ def suited_metrics(
     return tuple(metrics)
 
 
-def enough_samples(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
+def enough_samples(run: "Run", own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
     """The first n of the run's own samples (None: all), their labels, and the file that they are in.
 
     Where the run has fewer, n are drawn, of which its own are the first, into a file named after them; or read from
@@ -159,7 +163,7 @@ def enough_samples(run: Any, own: Tensor, n: int | None) -> tuple[Tensor, Tensor
 
 
 def evaluate_run(
-    run: Any, metrics: Sequence[ChosenComponent], n: int | None, *, strict: bool, added: bool
+    run: "Run", metrics: Sequence[ChosenComponent], n: int | None, *, strict: bool, added: bool
 ) -> Numbers:
     """Metrics of the run's samples, the first n or all, as `measure_all` gives them; written to metrics.json.
 
@@ -179,7 +183,7 @@ def evaluate_run(
     return found
 
 
-def is_complete(run: Any) -> bool:
+def is_complete(run: "Run") -> bool:
     """Whether metrics.json is there and holds every metric of the run."""
     found = {name.split(".")[0] for name in run.metrics}
     wanted = [chosen for chosen in run.plan.metrics if run.model.shares or not _of_classes(chosen)]
@@ -187,11 +191,12 @@ def is_complete(run: Any) -> bool:
 
 
 def _of_classes(metric: ChosenComponent) -> bool:
-    return "labels" in metric.entry.component.provides
+    """Whether a metric cannot do without the classes of the samples."""
+    return requires(metric.entry.load(), "labels")
 
 
 def evaluate_file(
-    run: Any, path: Path, metrics: Sequence[ChosenComponent], n: int | None, named: bool = True
+    run: "Run", path: Path, metrics: Sequence[ChosenComponent], n: int | None, named: bool = True
 ) -> tuple[Numbers, Path]:
     """Metrics of the samples in a file, as `measure_all` gives them, and the file that they are written to.
 
@@ -209,7 +214,7 @@ def evaluate_file(
     return found, target
 
 
-def say_how_many(run: Any, samples: Tensor) -> None:
+def say_how_many(run: "Run | ComparedModel", samples: Tensor) -> None:
     """Tell when the data allow to compare fewer samples than were asked for."""
     least, n = comparable(samples, run.parts.dataset), len(samples)
     if least < n:
@@ -251,7 +256,7 @@ def _columns(path: Path) -> tuple[str, ...]:
         return tuple(map(str, file["columns"])) if "columns" in file.files else ()
 
 
-def content(run: Any, found: Numbers, n: int, facts: dict[str, Any], *, added: bool) -> dict[str, Any]:
+def content(run: "Run", found: Numbers, n: int, facts: dict[str, Any], *, added: bool) -> dict[str, Any]:
     """What metrics.json holds: metrics, samples, signal, training.
 
     n, facts: of samples.npz; each metric says itself of which samples it is. added: metrics found earlier stay.

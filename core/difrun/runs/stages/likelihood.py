@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import torch
@@ -22,6 +22,9 @@ from difrun.report.html import number
 from difrun.runs.build import grid_times
 from difrun.storage import atomic
 from difrun.text import listed
+
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
 Content = dict[str, Any]
 
@@ -57,7 +60,7 @@ class LikelihoodRequest:
     times: int = 64
 
 
-def measure(run: Any, request: LikelihoodRequest) -> Content:
+def measure(run: "Run", request: LikelihoodRequest) -> Content:
     r"""What metrics.json says under ``likelihood``; written there.
 
     Every quantity is {"nats", "nats_error", "bits_per_dim", "bits_per_dim_error"}: a mean over examples with its
@@ -126,7 +129,7 @@ def measure(run: Any, request: LikelihoodRequest) -> Content:
         found["classes"] = len(dataset.classes)
     known = _distribution(dataset, x, labels)
     if known is not None:
-        value, error = (dataset.entropy, 0.0) if dataset.distribution is None else _entropy(dataset, labels)
+        value, error = _entropy(dataset, labels)
         found["entropy"] = _both(value + log_scale, error, d)
         found["gap"] = _mean(known - log_p, d)
         if bound is not None:
@@ -140,7 +143,7 @@ def measure(run: Any, request: LikelihoodRequest) -> Content:
     return found
 
 
-def _of_paths(run: Any, request: LikelihoodRequest) -> Content:
+def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
     """The bound of a process that is not Gaussian but has one (`ForwardProcess.bound`), on the grid of the run."""
     process, dataset, plan = run.parts.process, run.parts.dataset, run.plan
     if type(process).bound is ForwardProcess.bound:
@@ -199,17 +202,17 @@ def _distribution(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor 
 
 
 def _entropy(dataset: Dataset, labels: Tensor | None) -> tuple[float, float]:
-    """The entropy of the distribution and its error; with classes that of a class, on average over those of the
-    examples."""
-    assert dataset.distribution is not None
+    """The entropy of the distribution and its error; with labels, averaged over the classes of the examples."""
+    if dataset.distribution is None:
+        assert dataset.entropy is not None  # a dataset that knows its density knows this too
+        return dataset.entropy, 0.0
     if labels is None:
         return entropy(dataset.distribution)
-    each = [entropy(dataset.class_distribution(label)) for label in range(len(dataset.classes))]
-    shares = torch.bincount(labels, minlength=len(each)).double() / len(labels)
-    value = sum(float(share) * one for share, (one, _) in zip(shares, each, strict=True))
-    return value, math.sqrt(
-        sum((float(share) * error) ** 2 for share, (_, error) in zip(shares, each, strict=True))
-    )
+    of_class = [entropy(dataset.class_distribution(label)) for label in range(len(dataset.classes))]
+    shares = torch.bincount(labels, minlength=len(of_class)).double() / len(labels)
+    value = sum(float(share) * mean for share, (mean, _) in zip(shares, of_class, strict=True))
+    variance = sum((float(share) * error) ** 2 for share, (_, error) in zip(shares, of_class, strict=True))
+    return value, math.sqrt(variance)
 
 
 def _chosen(dataset: Dataset, n: int | None, seed: int) -> Tensor:

@@ -6,7 +6,7 @@ import json
 import time
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
@@ -17,13 +17,18 @@ from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.settings import section_of
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.model.labels import proportional_labels
 from difrun.model.wrappers import Counted
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
+from difrun.sampler.base import Sampler
 from difrun.sampler.integrate import generate
 from difrun.storage import atomic
 from difrun.text import listed
+
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
 
 @attrs.frozen
@@ -73,7 +78,7 @@ class Order:
             "evaluations": instantiate(self.sampler).evaluations_in(self.steps),
         }
 
-    def file_name(self, model: Any = None) -> str:
+    def file_name(self, model: ScoreModel | None = None) -> str:
         """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
 
         The digest is of the options of sampler and grid, of the noise, the class and the guidance, and of what was
@@ -102,7 +107,7 @@ class Order:
         return f"samples-{'-'.join(map(str, parts))}.npz"
 
 
-def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
+def labels_of(model: ScoreModel, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
     """The class of each of n samples (n,): the one asked for, else those of the data in their proportion.
 
     None where no class is asked for and the model knows none. Raises DifrunError, before anything is drawn, where a
@@ -119,7 +124,7 @@ def labels_of(model: Any, dataset: Dataset, label: str | None, n: int) -> Tensor
     return torch.full((n,), number)
 
 
-def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Any:
+def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
     """The sampler, made. Raises DifrunError for one that needs a score, where a model learnt from couples has none."""
     sampler = instantiate(chosen)
     if dataset.noise is not None and sampler.stochastic:
@@ -131,7 +136,7 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Any:
     return sampler
 
 
-def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
 
     Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
@@ -169,7 +174,7 @@ def draw(run: Any, order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]
     return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - began, 3)}
 
 
-def output_path(run: Any, order: Order, out: Path | None, force: bool) -> Path:
+def output_path(run: "Run", order: Order, out: Path | None, force: bool) -> Path:
     """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
     if out is None:
         path = run.path / order.file_name(run.model)
@@ -214,7 +219,7 @@ def write(
     atomic.write_npz(path, **arrays)
 
 
-def recorded_facts(run: Any, order: Order) -> dict[str, Any]:
+def recorded_facts(run: "Run", order: Order) -> dict[str, Any]:
     """How the run's own samples were drawn, as their file says; as they would be drawn where it says nothing."""
     with np.load(run.folder.samples, allow_pickle=False) as file:
         drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
@@ -241,7 +246,7 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
     return torch.tensor([known[str(name)] for name in names.tolist()])
 
 
-def read(run: Any, path: Path | None = None) -> Tensor:
+def read(run: "Run", path: Path | None = None) -> Tensor:
     """Samples in a file of the run's folder (None: its own samples.npz), in the units of the model."""
     dataset = run.parts.dataset
     x = run.folder.read_samples(dataset.shape, path)

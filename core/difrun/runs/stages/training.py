@@ -1,6 +1,6 @@
 """Training of a run, its saved state, and how many threads make it fast."""
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import attrs
 import torch
@@ -15,6 +15,9 @@ from difrun.runs.environment.threads import fastest
 from difrun.storage.tensors import write_tensors
 from difrun.text import quoted
 from difrun.training.trainer import Trainer
+
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
 MOST_ON_DEVICE = 4 * 10**9
 """Bytes of examples that are kept on the device of training; more stay where they are, in memory or in a file."""
@@ -38,7 +41,7 @@ def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: L
     )
 
 
-def train(run: Any) -> None:
+def train(run: "Run") -> None:
     """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
     run.listener.stage("train")
     trainer = run.trainer = run.trainer or new_trainer(run.plan, run.parts, run.device, run.listener)
@@ -72,12 +75,12 @@ def done(trainer: Trainer) -> bool:
     return trainer.step >= trainer.last or (minutes is not None and trainer.seconds >= 60 * minutes)
 
 
-def save(run: Any, trainer: Trainer) -> None:
+def save(run: "Run", trainer: Trainer) -> None:
     """Write the state of training into the folder of the run."""
     write_tensors(run.folder.weights, trainer.state(), {"difrun": "run", "process": run.plan.process.name})
 
 
-def _save_or_tell(run: Any, trainer: Trainer) -> None:
+def _save_or_tell(run: "Run", trainer: Trainer) -> None:
     """Save at the end of a session of training. What cannot be saved is lost: say from where it goes on."""
     try:
         save(run, trainer)

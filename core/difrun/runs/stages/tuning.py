@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -11,6 +11,9 @@ from difrun.runs.folder.layout import Folder
 from difrun.storage import atomic
 from difrun.text import quoted
 from difrun.tuning.tune import Tuning, tune
+
+if TYPE_CHECKING:
+    from difrun.runs.run import Run
 
 
 def read(folder: Folder) -> dict[int, Tuning]:
@@ -32,7 +35,7 @@ def write(folder: Folder, tunings: Mapping[int, Tuning]) -> None:
 
 
 def improve(
-    run: Any, steps: int, free_weights: bool, iterations: int | None, watch: Callable[[int, int], Any]
+    run: "Run", steps: int, free_weights: bool, iterations: int | None, watch: Callable[[int, int], Any]
 ) -> Tuning:
     """Tune the model of a run for so many steps, and keep what is found unless an earlier tuning is nearer."""
     tuning = tune(

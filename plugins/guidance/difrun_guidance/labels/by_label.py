@@ -1,61 +1,62 @@
-"""Models that are made anew for the labels of every batch."""
+"""A guided model that is built for the labels of each batch."""
 
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
-from difrun.model import ScoreModel
+from difrun.model import ConditionalModel, ModelWrapper, ScoreModel
 
-Make = Callable[[ScoreModel, Tensor], ScoreModel]
-"""(model, labels (n,)) -> the model of a batch of these classes."""
+Guide = Callable[[ScoreModel, Tensor], ScoreModel]
+"""A function of a model and labels, with shape (n,), that returns the guided model of these classes."""
 
 
-class ByLabel(ScoreModel):
-    """`model` until it is given labels; then what `make` makes of it.
+class ByLabel(ConditionalModel, ModelWrapper):
+    """A model that `condition_on` guides to the labels of a batch.
 
-    shares: how the classes are spread; they are drawn by it where nobody says which. Whatever else a sampler asks of
-    the model, as those of discrete processes do, is asked of what was made.
+    Other attributes, such as those that samplers of discrete processes use, are those of the inner model.
+
+    Attributes:
+        inner: The unguided model, or the guided one if there are labels.
+        model: The unguided model.
+        guide: The function that builds the guided model.
+        shares: The share of each class, from which labels are drawn for samples without one.
+        classes: The number of classes.
+        class_moments: The mean and variance of the data of each class, or None.
+        knows_any: False, because without a class nothing is guided, and a wrapper must not leave the guidance out.
     """
+
+    classes: int = 0
+    knows_any = False
 
     def __init__(
         self,
         model: ScoreModel,
-        make: Make,
+        guide: Guide,
         shares: tuple[float, ...],
         classes: int,
         class_moments: tuple[Tensor, Tensor] | None,
     ):
-        self._base, self._make, self._made, self._count = model, make, model, classes
-        self._shares, self.class_moments = shares, class_moments
-        self.process, self.shape, self.kind = model.process, model.shape, model.kind
-        self.mean, self.var, self.inner = model.mean, model.var, None
+        super().__init__(model)
+        self.model, self.guide = model, guide
+        self.shares, self.classes, self.class_moments = shares, classes, class_moments
 
-    @property
-    def classes(self) -> int:
-        return self._count
-
-    @property
-    def knows_any(self) -> bool:
-        """No: without a class it is not guided, and what is put around it must not leave the guidance out."""
-        return False
-
+    @override
     def condition_on(self, labels: Tensor) -> "ByLabel":
         changed = super().condition_on(labels)
-        assert isinstance(changed, ByLabel)
-        changed._made = self._make(self._base, labels)
+        changed.inner = self.guide(self.model, labels)
         return changed
 
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        return self._made(x, at)
-
+    @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
-        return self._made.predict(x, at, kind)
+        return self.inner.predict(x, at, kind)
 
+    @override
     def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
-        return self._made.affine_prediction(x, at, kind, a, b)
+        return self.inner.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
+        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
             raise AttributeError(name)
-        return getattr(self._made, name)
+        return getattr(self.inner, name)

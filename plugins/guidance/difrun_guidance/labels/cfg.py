@@ -1,10 +1,14 @@
-r"""Classifier-free guidance: what the model says of a class, further away from what it says of all.
+r"""Classifier-free guidance: extrapolate from the model of all classes through the model of one.
 
     score = (1 − s) ∇ log p_t(x) + s ∇ log p_t(x | class) = ∇ log p_t(x | class) + (s − 1) ∇ log p_t(class | x)
 
-Ho and Salimans (2022, arXiv 2207.12598) write w = s − 1, so that their w = 0 is off; here s = 1 is. For s ≠ 1 no
-diffusion of any distribution has this score at every t: it is a heuristic, whose samples lie where the class is
-certain. Discrete processes combine their log-ratios in the same way (Nisonoff et al., 2024, arXiv 2406.01572, eq. 4).
+Here s = 1 is off. Ho and Salimans write w = s − 1, so that their w = 0 is off. For s ≠ 1 no diffusion of any
+distribution has this score at every t: it is a heuristic, whose samples lie where the class is certain. Discrete
+processes combine their log-ratios in the same way.
+
+References:
+    Ho and Salimans (2022), arXiv 2207.12598.
+    Nisonoff et al. (2024), arXiv 2406.01572, eq. 4: discrete processes.
 """
 
 import math
@@ -20,11 +24,22 @@ from difrun_guidance.labels.by_label import ByLabel
 
 
 def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float = math.inf) -> ScoreModel:
-    """The component `cfg`: s = `scale` where low ≤ noise ≤ high, else 1 (Kynkäänniemi et al., 2024, arXiv 2404.07724).
+    """Guide a conditional model by itself, without a classifier.
 
-    The noise is σ/α; of a process that is not Gaussian, the time t. scale 1 gives `model` itself. One evaluation of
-    twice as many rows where both parts count. Where nobody says which class, they are drawn in the proportion of the
-    data. Raises DifrunError for a model that knows no classes, or was trained with the label of every example.
+    The strength s is `scale` where low ≤ noise ≤ high, and 1 elsewhere. Where both parts count, the model is evaluated
+    once on twice as many rows. Samples without a label get classes in the proportion of the data.
+
+    Args:
+        model: The model to guide.
+        scale: The strength s. 1 returns `model` itself.
+        low: The lowest noise at which `scale` holds: σ/α, or the time t of a process that is not Gaussian.
+        high: The highest such noise.
+
+    Raises:
+        DifrunError: If the model knows no classes, or was trained with the label of every example.
+
+    References:
+        Kynkäänniemi et al. (2024), arXiv 2404.07724: guidance in an interval of noise levels.
     """
     if not model.classes:
         raise DifrunError(
@@ -33,7 +48,7 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
         )
     if not model.knows_any:
         raise DifrunError(
-            "guidance 'cfg' needs what the model says without a class, and this one was always told it: train with "
+            "guidance 'cfg' needs what the model says without a class, and this one was always given it: train with "
             "--train.label-dropout 0.1. Of several guidances name cfg first."
         )
     if scale == 1:
@@ -45,15 +60,15 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
             return scale if low <= noise <= high else 1.0
         return torch.where((noise >= low) & (noise <= high), scale, 1.0).to(noise.dtype)
 
-    def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
+    def guide(inner: ScoreModel, labels: Tensor) -> ScoreModel:
         return inner.process.extrapolate(inner, labels, strength)
 
     shares = model.shares or getattr(model, "proportions", ())
-    return ByLabel(model, make, shares, model.classes, model.class_moments)
+    return ByLabel(model, guide, shares, model.classes, model.class_moments)
 
 
 def noise_at(process: Any, at: Any) -> Any:
-    """σ/α of a Gaussian process, infinite where nothing of the data is left; t of any other."""
+    """The noise σ/α of a Gaussian process, infinite where nothing of the data is left; t of any other process."""
     if not isinstance(process, GaussianProcess):
         return at.t
     return math.inf if not isinstance(at.alpha, Tensor) and at.alpha == 0 else at.sigma / at.alpha

@@ -1,9 +1,12 @@
 r"""Classifier guidance: ∇ log p_t(x) + w ∇ log p_t(class | x_t), with a classifier of noised examples.
 
-Song et al. (2021, arXiv 2011.13456, sec. 5), Dhariwal and Nichol (2021, arXiv 2105.05233, sec. 4). For w = 1 and the
-exact p_t(class | x_t) that is Bayes' theorem, exact at every t, on processes of flips too (`ForwardProcess.condition`).
-For w ≠ 1 it is a heuristic, which does not sample p(x) p(class | x)^w. The classifier must have seen noise: that of
-clean examples has gradients at noised ones that mean nothing.
+For w = 1 and the exact p_t(class | x_t) this is Bayes' theorem, exact at every t, on processes of flips too
+(`ForwardProcess.condition`). For w ≠ 1 it is a heuristic, which does not sample p(x) p(class | x)^w. The classifier
+must have seen noise: at noised examples the gradients of a classifier of clean examples mean nothing.
+
+References:
+    Song et al. (2021), arXiv 2011.13456, sec. 5.
+    Dhariwal and Nichol (2021), arXiv 2105.05233, sec. 4.
 """
 
 from typing import Any
@@ -12,12 +15,13 @@ import attrs
 import torch
 from torch import Tensor
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.guidance import Context
 from difrun.model import ExactMixture, ScoreModel, for_rows
 from difrun.process import GaussianProcess
 from difrun_guidance.labels.by_label import ByLabel
-from difrun_guidance.labels.noisy_classifier import LogPosterior, learnt
+from difrun_guidance.labels.noisy_classifier import LogPosterior, load_or_train
 
 
 def classifier(
@@ -30,32 +34,28 @@ def classifier(
     steps: int = 2000,
     width: int = 128,
 ) -> ScoreModel:
-    """The component `classifier`, w = `scale`; 0 gives `model` itself.
+    """Guide a model to a class by a classifier.
 
-    target: the class; None takes that of every sample (`ScoreModel.condition_on`), drawn in the proportion of the
-    data where nobody says which. exact: the posterior of a mixture distribution, in closed form; else a classifier
-    is trained on the data of the run, once (`difrun_guidance.labels.noisy_classifier`). A model that knows classes
-    is given them too. Raises DifrunError for data without labels, a class that there is not, a target of a model
-    that draws classes, a distribution that is not known, and a classifier in the folder
-    of the run that was made for another process or other data.
+    A model that knows classes is also given them.
+
+    Args:
+        model: The model to guide.
+        context: The run that the model is used in.
+        target: The class. None takes that of every sample (`ScoreModel.condition_on`); samples without one get
+            classes in the proportion of the data.
+        scale: The strength w. 0 returns `model` itself.
+        exact: Whether to take the exact posterior of a mixture distribution. Otherwise a classifier is trained once on
+            the data of the run (`difrun_guidance.labels.noisy_classifier`).
+        steps: The training steps of the classifier.
+        width: The width of its hidden layers.
+
+    Raises:
+        DifrunError: If the data have no labels or not that class, a target is given for a model that draws classes,
+            the exact posterior is not known, or the classifier in the folder of the run is of another process or other
+            data.
     """
     dataset = context.dataset
-    if dataset.labels is None:
-        raise DifrunError(
-            f"guidance 'classifier' needs labels, and the examples of dataset '{dataset.name}' have none "
-            "(--dataset.label for those of a file)."
-        )
-    number = None if target is None else dataset.class_number(target)
-    if exact and (dataset.distribution is None or dataset.component_labels is None or not _gaussian(model)):
-        raise DifrunError(
-            "--guidance.exact needs a Gaussian process, and a dataset whose distribution is a mixture with classes; "
-            "leave it out, and a classifier is trained."
-        )
-    if number is not None and model.shares:  # before a classifier is trained for nothing
-        raise DifrunError(
-            "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
-            "the classifier is asked for the same."
-        )
+    number = _class_number(model, dataset, target, exact)
     if scale == 0:
         return model
     posterior: LogPosterior
@@ -63,39 +63,64 @@ def classifier(
         assert dataset.distribution is not None
         posterior = ExactMixture(dataset.distribution, model.process, dataset.component_labels).log_posterior
     else:
-        posterior = learnt(model, context, steps=steps, width=width)
+        posterior = load_or_train(model, context, steps=steps, width=width)
 
-    def make(inner: ScoreModel, labels: Tensor) -> ScoreModel:
+    def guide(inner: ScoreModel, labels: Tensor) -> ScoreModel:
         inner = inner.condition_on(labels) if inner.classes else inner
-        return inner.process.condition(inner, OfLabels(posterior, labels), scale)
+        return inner.process.condition(inner, LabelLogLikelihood(posterior, labels), scale)
 
     if number is None:
-        return ByLabel(model, make, dataset.shares, len(dataset.classes), dataset.class_moments)
+        return ByLabel(model, guide, dataset.shares, len(dataset.classes), dataset.class_moments)
 
     def of_target(x: Tensor, at: Any) -> Tensor:
         return posterior(x, at)[:, number]
 
     guided = model.process.condition(model, of_target, scale)
-    if dataset.class_moments is not None:  # of the prior; that of all classes would move the weights of modes
+    if dataset.class_moments is not None:  # The prior of all classes would change the weights of modes.
         guided.mean, guided.var = (each[number].to(model.mean) for each in dataset.class_moments)
     return guided
 
 
+def _class_number(model: ScoreModel, dataset: Dataset, target: str | None, exact: bool) -> int | None:
+    """The number of the target. Raises DifrunError for what cannot be, before a classifier is trained for nothing."""
+    if dataset.labels is None:
+        raise DifrunError(
+            f"guidance 'classifier' needs labels, and the examples of dataset '{dataset.name}' have none "
+            "(--dataset.label for those of a file)."
+        )
+    number = None if target is None else dataset.class_number(target)
+    gaussian = isinstance(model.process, GaussianProcess)
+    if exact and (dataset.distribution is None or dataset.component_labels is None or not gaussian):
+        raise DifrunError(
+            "--guidance.exact needs a Gaussian process, and a dataset whose distribution is a mixture with classes; "
+            "leave it out, and a classifier is trained."
+        )
+    if number is not None and model.shares:
+        raise DifrunError(
+            "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
+            "the classifier is asked for the same."
+        )
+    return number
+
+
 @attrs.frozen(eq=False)
-class OfLabels:
-    """log p_t(class | x_t), (n,), for the class of each row, (n,); constant where that is −1, any."""
+class LabelLogLikelihood:
+    """The function log p_t(class | x_t) for the class of each row; constant for the label −1, any class.
+
+    Attributes:
+        posterior: The log posterior of all classes.
+        labels: The class of each row, with shape (n,).
+    """
 
     posterior: LogPosterior
     labels: Tensor
 
     def __call__(self, x: Tensor, at: Any) -> Tensor:
+        """The log likelihood of each row, with shape (n,)."""
         labels = for_rows(self.labels, x)
-        found = self.posterior(x, at).gather(1, labels.clamp_min(0)[:, None])[:, 0]
-        return torch.where(labels < 0, 0.0, found)
+        log_likelihood = self.posterior(x, at).gather(1, labels.clamp_min(0)[:, None])[:, 0]
+        return torch.where(labels < 0, 0.0, log_likelihood)
 
-    def rows(self, index: Tensor) -> "OfLabels":
-        return OfLabels(self.posterior, self.labels[index.to(self.labels.device)])
-
-
-def _gaussian(model: ScoreModel) -> bool:
-    return isinstance(model.process, GaussianProcess)
+    def rows(self, index: Tensor) -> "LabelLogLikelihood":
+        """The function for a selection of the rows."""
+        return LabelLogLikelihood(self.posterior, self.labels[index.to(self.labels.device)])

@@ -1,7 +1,8 @@
-r"""A classifier of noised examples, p_t(class | x_t), trained on process and data of a run and kept in its folder.
+r"""A classifier of noised examples, p_t(class | x_t), trained on the process and data of a run.
 
-Its loss is the cross-entropy −log p(y | x_t, t) of x_t drawn from the process, with log(α/σ) uniform (on processes that
-are not Gaussian the time). The least possible is the entropy of the class given x_t, which p_t(y | x_t) reaches.
+Its loss is the cross-entropy −log p(y | x_t, t) of x_t drawn from the process, with log(α/σ) uniform (t for processes
+that are not Gaussian). The exact p_t(y | x_t) minimises it; the minimum is the entropy of the class given x_t. The
+trained classifier is stored in the folder of the run.
 """
 
 import hashlib
@@ -15,31 +16,33 @@ import attrs
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun.config import TrainOptions
 from difrun.data import Dataset
 from difrun.errors import DifrunError, Interrupted
 from difrun.guidance import Context
 from difrun.loss import LogSNR, Loss, Uniform
-from difrun.model import LevelEmbedding, ScoreModel
+from difrun.model import LevelEmbedding, ScoreModel, total_var
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator, seed_of
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.training import Trainer
 
 LogPosterior = Callable[[Tensor, Any], Tensor]
-"""log p_t(class | x_t) at x (n, *shape) and an instant: (n, classes)."""
+"""The function log p_t(class | x_t), of x with shape (n, *shape) and an instant: (n, classes)."""
 
 FILE = "guidance-classifier.safetensors"
 
 FEATURES = 32
+"""Features of the noise level."""
 
 TRIAL_STEPS = 2
 """Steps of a trial, which shows that the classifier can be trained."""
 
 
-class Net(nn.Module):
-    """Logits of the classes from x, as a vector, and a noise level c: two residual blocks between linear layers."""
+class Network(nn.Module):
+    """The logits of the classes for flattened x and a noise level: two residual blocks between linear layers."""
 
     def __init__(self, size: int, classes: int, width: int):
         super().__init__()
@@ -51,6 +54,7 @@ class Net(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
+    @override
     def forward(self, x: Tensor, level: Tensor) -> Tensor:
         shifts = self.levels(self.embed(level)).chunk(3, dim=1)
         h = functional.silu(self.first(x.flatten(1)) + shifts[0])
@@ -60,45 +64,56 @@ class Net(nn.Module):
 
 
 class Classifier:
-    """log p_t(class | x_t), by a network that is given x_t scaled to variance 1 and its noise level.
+    """A network for log p_t(class | x_t), of x_t scaled to variance 1 and its noise level.
 
-    The level is ¼ log(σ/α) within the range of the process; where the process is not Gaussian 2t/T − 1.
+    The noise level is ¼ log(σ/α) within the range of the process, or 2t/T − 1 if the process is not Gaussian.
+
+    Args:
+        model: The model to be guided, whose process and data moments are used.
+        classes: The number of classes.
+        width: The width of the hidden layers.
+        seed: The seed of the initial weights.
     """
 
     def __init__(self, model: ScoreModel, classes: int, width: int, seed: int):
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed_of(seed, "classifier"))
-            self.network: nn.Module = Net(math.prod(model.shape), classes, width)
+            self.network: nn.Module = Network(math.prod(model.shape), classes, width)
         self.process, self.shape = model.process, tuple(model.shape)
         self.mean, self.data_std = torch.as_tensor(model.mean).float(), model.data_std
 
     def to(self, device: torch.device | str) -> "Classifier":
+        """Move the classifier to a device."""
         self.network.to(device)
         self.mean = self.mean.to(device)
         return self
 
     def inputs(self, x: Tensor, at: Any) -> tuple[Tensor, Tensor]:
-        """What the network is given: x, and the level (n,) or (1,)."""
+        """The inputs of the network: scaled x, and the noise level with shape (n,) or (1,)."""
         if not isinstance(self.process, GaussianProcess):
             t = torch.as_tensor(at.t, dtype=x.dtype, device=x.device).reshape(-1)
             return x, 2 * t / self.process.horizon - 1
         low, high = self.process.lam_range
         centre = self.process.centre_like(x)
-        size = (at.alpha**2 * self.data_std**2 + at.var) ** -0.5
-        y = (x - centre - at.alpha * (self.mean.to(x.dtype) - centre)) * size
+        inverse_std = total_var(at, self.data_std) ** -0.5
+        y = (x - centre - at.alpha * (self.mean.to(x.dtype) - centre)) * inverse_std
         if isinstance(at.lam, Tensor):
             return y, (at.lam.clamp(low, high) / -4).reshape(-1).to(x.dtype)
         return y, x.new_full((1,), -max(low, min(high, at.lam)) / 4)
 
     def log_posterior(self, x: Tensor, at: Any) -> Tensor:
-        """(n, classes), differentiable in x; computed in float32, as the network is."""
+        """The log posterior with shape (n, classes), differentiable in x and computed in float32."""
         y, level = self.inputs(x, at)
         return self.network(y.float(), level.float()).log_softmax(1).to(x.dtype)
 
 
 class CrossEntropy(Loss):
-    """−log p(y | x_t, t), in nats; the label comes beside what is drawn (`difrun.training.batches`)."""
+    """The cross-entropy −log p(y | x_t, t), in nats.
 
+    `difrun.training.batches` adds the labels to what `draw` returns.
+    """
+
+    @override
     def draw(
         self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -112,31 +127,43 @@ class CrossEntropy(Loss):
         x, level = model.inputs(process.diffuse(x0, noise, at), at)
         return {"input": x, "level": level}
 
+    @override
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
         logits = model.network(examples["input"], examples["level"])
         return functional.cross_entropy(logits, examples["label"], reduction="none")
 
 
-def learnt(model: ScoreModel, context: Context, *, steps: int, width: int) -> LogPosterior:
-    """The classifier in the folder of the run, or else one that is trained now, and kept there.
+def load_or_train(model: ScoreModel, context: Context, *, steps: int, width: int) -> LogPosterior:
+    """Load the classifier from the folder of the run, or train one and store it there.
 
-    One that was trained otherwise (steps, width) is replaced. Raises DifrunError where the file is of another process
-    or other data, and Interrupted where the user stops the training.
+    A classifier that was trained with other steps or another width is replaced.
+
+    Args:
+        model: The model to be guided.
+        context: The run that the model is used in.
+        steps: The training steps.
+        width: The width of the hidden layers.
+
+    Raises:
+        DifrunError: If the stored classifier is of another process or other data.
+        Interrupted: If the user stops the training.
     """
     dataset = context.dataset
-    found = Classifier(model, len(dataset.classes), width, context.seed).to(context.device)
-    of = {"process": describe_process(model.process), "data": fingerprint(dataset)}
-    how = {"steps": str(steps), "width": str(width)}
+    classifier = Classifier(model, len(dataset.classes), width, context.seed).to(context.device)
+    trained_on = {"process": describe_process(model.process), "data": fingerprint(dataset)}
+    settings = {"steps": str(steps), "width": str(width)}
     path = None if context.folder is None or context.trial else context.folder / FILE
-    if path is not None and path.is_file() and _restored(found, path, of, how, context):
-        return found.log_posterior
-    _train(found, context, TRIAL_STEPS if context.trial else steps)
+    if path is not None and path.is_file() and _load(classifier, path, trained_on, settings, context):
+        return classifier.log_posterior
+    _train(classifier, context, TRIAL_STEPS if context.trial else steps)
     if path is not None:
-        write_tensors(path, found.network.state_dict(), {**of, **how, "classes": json.dumps(dataset.classes)})
-    return found.log_posterior
+        metadata = {**trained_on, **settings, "classes": json.dumps(dataset.classes)}
+        write_tensors(path, classifier.network.state_dict(), metadata)
+    return classifier.log_posterior
 
 
 def _train(classifier: Classifier, context: Context, steps: int) -> None:
+    """Train the classifier. Raises Interrupted if the user stops it."""
     dataset = context.dataset
     assert dataset.labels is not None
     options = TrainOptions(steps=steps, batch=min(512, len(dataset.train)), ema=0.99, warmup=min(100, steps))
@@ -164,20 +191,25 @@ def _train(classifier: Classifier, context: Context, steps: int) -> None:
     classifier.network.requires_grad_(False)
 
 
-def _restored(
-    classifier: Classifier, path: Path, of: dict[str, str], how: dict[str, str], context: Context
+def _load(
+    classifier: Classifier,
+    path: Path,
+    trained_on: dict[str, str],
+    settings: dict[str, str],
+    context: Context,
 ) -> bool:
-    """Whether the weights in a file are taken."""
-    tensors, told_by = read_tensors(path)
-    for name, own in of.items():
-        if told_by.get(name) != own:
+    """Load the weights of a file; False if they were trained with other settings."""
+    tensors, metadata = read_tensors(path)
+    for name, expected in trained_on.items():
+        if metadata.get(name) != expected:
             raise DifrunError(
-                f"{path} is a classifier of another {'process' if name == 'process' else 'dataset'}: it was trained on "
-                f"{told_by.get(name, 'something unknown')}, and this run has {own}. Remove it, and one is trained."
+                f"{path} is a classifier of another {'process' if name == 'process' else 'dataset'}: it was trained "
+                f"on {metadata.get(name, 'something unknown')}, and this run has {expected}. Remove it, and one is "
+                "trained."
             )
-    if any(told_by.get(name) != value for name, value in how.items()):
-        was = ", ".join(f"{name} {told_by.get(name)}" for name in how)
-        context.note(f"the classifier in {path} was trained with {was}; it is trained anew")
+    if any(metadata.get(name) != value for name, value in settings.items()):
+        before = ", ".join(f"{name} {metadata.get(name)}" for name in settings)
+        context.note(f"the classifier in {path} was trained with {before}; it is trained anew")
         return False
     try:
         classifier.network.load_state_dict(tensors)
@@ -188,17 +220,18 @@ def _restored(
 
 
 def describe_process(process: Any) -> str:
-    """A process in words: its class and its options."""
+    """Describe a process by its class and its options."""
     cls = type(process)
-    given = attrs.asdict(process, recurse=False) if attrs.has(cls) else {"horizon": process.horizon}
-    return f"{cls.__name__}({', '.join(f'{name}={value}' for name, value in given.items())})"
+    options = attrs.asdict(process, recurse=False) if attrs.has(cls) else {"horizon": process.horizon}
+    return f"{cls.__name__}({', '.join(f'{name}={value}' for name, value in options.items())})"
 
 
 def fingerprint(dataset: Dataset) -> str:
-    """The training data in a word: the name, and a digest of examples and labels."""
+    """Identify the training data by their name and a digest of examples and labels."""
     digest = hashlib.blake2b(digest_size=8)
     for tensor in (dataset.train, dataset.labels):
-        for part in () if tensor is None else tensor.split(4096):  # they may be more than memory holds
-            digest.update(part.contiguous().numpy().tobytes())
+        if tensor is not None:
+            for part in tensor.split(4096):  # In parts, as the examples may be more than memory holds.
+                digest.update(part.contiguous().numpy().tobytes())
     digest.update(json.dumps(dataset.classes).encode())
     return f"{dataset.name} ({len(dataset.train)} examples, {digest.hexdigest()})"

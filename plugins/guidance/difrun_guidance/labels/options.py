@@ -10,13 +10,15 @@ from difrun.api import option, refuse_unused
 
 @attrs.frozen
 class CfgOptions:
+    """Options of classifier-free guidance."""
+
     scale: float = option(2.0, "Strength s: 1 is the model of the class, 0 that of all classes.", ge(0))
     low: float = option(
         0.0,
-        "Least noise at which it works, σ/α; as a time on a process that is not Gaussian. Below, s = 1.",
+        "Lowest noise σ/α at which it works; a time for a process that is not Gaussian. Below it s = 1.",
         ge(0),
     )
-    high: float = option(math.inf, "Largest noise at which it works, likewise. Above, s = 1.", gt(0))
+    high: float = option(math.inf, "Highest noise at which it works, likewise. Above it s = 1.", gt(0))
 
     def __attrs_post_init__(self) -> None:
         if not self.low < self.high:
@@ -25,6 +27,8 @@ class CfgOptions:
 
 @attrs.frozen
 class ClassifierOptions:
+    """Options of classifier guidance."""
+
     target: str | None = option(
         None, "Class to draw, by name or number; none: that of --label, or all in the proportion of the data."
     )

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from difrun.api import MIN_EXAMPLES
 from difrun.data import pictured
-from difrun.data.files import read_labelled, split_labels
+from difrun.data.classes import split_labels
+from difrun.data.files import read_labelled
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
 from difrun_ising.data.lattices import SpinDataset, spin_pictures

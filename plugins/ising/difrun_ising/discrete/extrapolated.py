@@ -1,7 +1,7 @@
 """Classifier-free guidance of discrete processes: log-ratios between and beyond those of a class and of any class."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -33,32 +33,22 @@ class Extrapolated(Guided):
     """
 
     def __init__(self, model: DiscreteModel, labels: Tensor, scale: Callable[[Any], Any]):
+        conditional: Any = model.condition_on(labels)
+        super().__init__(conditional, _no_likelihood)
         any_class = torch.full_like(labels, -1)
-        unconditional: Any = model.condition_on(any_class)
-        super().__init__(unconditional, _no_likelihood)
-        self.conditional: Any = model.condition_on(labels)
+        self.unconditional: Any = model.condition_on(any_class)
         self.both: Any = model.condition_on(torch.cat((labels, any_class)))
         self.model, self.strength = model, scale
 
     @override
-    def condition_on(self, labels: Tensor) -> "Extrapolated":
-        return Extrapolated(self.model, labels, self.strength)
-
-    @override
-    def rows(self, index: Any) -> "Extrapolated":
-        labels = self.conditional.labels
-        assert labels is not None
-        return self.condition_on(labels[index])
-
-    @override
-    def moments(self) -> tuple[Any, Any]:
-        return self.conditional.moments()
+    def condition_on(self, labels: Tensor) -> Self:
+        return type(self)(self.model, labels, self.strength)
 
     @override
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         scale = self.strength(at)
         if not isinstance(scale, Tensor) and scale == 1:
-            return self.conditional.x0_distribution(x, at)
+            return self.inner.x0_distribution(x, at)
         conditional, unconditional = self._distributions(x, at)
         at = visible(at)
         gain = self._extrapolated_gain(x, conditional, unconditional, at, scale)
@@ -68,9 +58,9 @@ class Extrapolated(Guided):
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         scale = self.strength(at)
         if not isinstance(scale, Tensor) and scale == 1:
-            return self.conditional.cavity(x, at, hidden)
+            return self.inner.cavity(x, at, hidden)
         conditional, unconditional = self._distributions(x, at)
-        cavity = self.inner.cavity(x, at, hidden)
+        cavity = self.unconditional.cavity(x, at, hidden)
         at = visible(at)
         gain = self._extrapolated_gain(x, conditional, unconditional, at, scale)
         return tilt_cavity(self.process, cavity, gain, at)
@@ -78,7 +68,7 @@ class Extrapolated(Guided):
     def _distributions(self, x: Tensor, at: Instant) -> tuple[Tensor, Tensor]:
         """p(x_0 | x_t, class) and p(x_0 | x_t)."""
         if isinstance(at.t, Tensor) and at.t.ndim:
-            return self.conditional.x0_distribution(x, at), self.inner.x0_distribution(x, at)
+            return self.inner.x0_distribution(x, at), self.unconditional.x0_distribution(x, at)
         conditional, unconditional = self.both.x0_distribution(torch.cat((x, x)), at).chunk(2)
         return conditional, unconditional
 

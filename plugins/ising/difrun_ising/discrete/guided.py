@@ -20,6 +20,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
+from difrun.model import ModelWrapper
 from difrun_ising.discrete.model import DiscreteModel
 from difrun_ising.discrete.schedule import Instant
 from difrun_ising.discrete.sites import with_mask
@@ -32,7 +33,7 @@ BLOCK = 8192
 """Changed examples whose likelihood is evaluated at once."""
 
 
-class Guided(DiscreteModel):
+class Guided(DiscreteModel, ModelWrapper):
     r"""A model of p(x_0 | x_t, y), from one of p(x_0 | x_t) and log p_t(y | x_t).
 
     All that samplers ask of a model follows from the guided ratios, so that every sampler takes it. The prior stays
@@ -62,9 +63,8 @@ class Guided(DiscreteModel):
                 "guidance needs p(x_0 | x_t), which a network of the reverse kernel does not predict. Train one that "
                 "predicts x_0: --model spin-cnn or spin-mlp."
             )
-        self.inner, self.log_likelihood = model, log_likelihood
-        self.scale, self.first_order = scale, first_order
-        self.process, self.shape, self.mean, self.var = model.process, model.shape, model.mean, model.var
+        super().__init__(model)
+        self.log_likelihood, self.scale, self.first_order = log_likelihood, scale, first_order
 
     @override
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel, for_rows
+from difrun.model import ConditionalModel, ScoreModel, for_rows
 from difrun_ising.discrete.schedule import Instant
 from difrun_ising.discrete.sites import Sites, with_empty_mask
 
@@ -69,7 +69,7 @@ class DiscreteModel(ScoreModel):
         return Sites(self.process.posterior(x, self.x0_distribution(x, at), at, to), self.process, x.dtype)
 
 
-class NetworkDenoiser(DiscreteModel):
+class NetworkDenoiser(DiscreteModel, ConditionalModel):
     r"""A network of logits f(x_t, c), to which the likelihood of every site's own value is added.
 
         p(x_0,i = k | x_t) ∝ e^{f_i(k)} q(x_t,i | x_0,i = k),

@@ -7,7 +7,7 @@ import torch
 from difrun.config import TrainOptions
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.model import proportional_labels
+from difrun.model import ConditionalModel, proportional_labels
 from difrun.sampler import Ancestral, generate
 from difrun.training import Trainer
 from difrun_ising.data.spin_file import spin_file
@@ -22,7 +22,7 @@ from difrun_ising.lattice.process import Ising
 from .enumerated import SPINS, Enumerated
 
 
-class OfClasses(DiscreteModel):
+class OfClasses(DiscreteModel, ConditionalModel):
     """The exact model of a distribution on all x_0 of three sites, with two classes, p(class | x_0) random."""
 
     def __init__(self, process):
@@ -35,7 +35,7 @@ class OfClasses(DiscreteModel):
             for label, weight in ((0, given), (1, 1 - given), (-1, torch.ones_like(given)))
         }
         self.process, self.shape, self.mean, self.var = process, x0.shape[1:], 0.0, 1.0
-        self._shares = (0.5, 0.5)
+        self.shares = (0.5, 0.5)
 
     def _each(self, name, x, at):
         labels = torch.full((len(x),), -1) if self.labels is None else self.labels
@@ -106,7 +106,7 @@ def test_a_network_learns_the_sign_of_its_class():
         torch.manual_seed(0)
         network = SpinCNN((4, 4), width=8, depth=2, classes=2)
     model = process.denoiser(network, shape=(4, 4), mean=data.mean, var=data.var)
-    model.shares, model.class_moments = data.shares, data.class_moments
+    model.set_classes(data.shares, data.class_moments)
     options = TrainOptions(steps=250, batch=64, lr=1e-2, ema=0.95, warmup=10, label_dropout=0.2)
     trainer = Trainer(model, CrossEntropy(), data.train, options, seed=0, labels=data.labels)
     trainer.run()

@@ -6,6 +6,7 @@ import torch
 
 from difrun.data import Dataset, GaussianMixture, Scaling
 from difrun.guidance import Context
+from difrun.model import ExactMixture
 from difrun.process import GaussianProcess
 from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP
 
@@ -73,3 +74,41 @@ def context(examples=None, distribution=None, scaling=None, seed=0):
 def scaled(shape, seed=3):
     """A scaling with a shift and a scale for every number."""
     return Scaling(normal(*shape, seed=seed), normal(*shape, seed=seed + 1).abs() + 0.5)
+
+
+ENOUGH = {"iterations": 3, "tolerance": 1e-15}
+
+
+def places(process):
+    """t_min, the middle and T."""
+    return process.at(process.t_min), process.at(0.3 * process.horizon), process.at(process.horizon)
+
+
+def noised(process, distribution, at, n=5):
+    return process.diffuse(distribution.sample(n, seeded(1)), normal(n, distribution.dim, seed=2), at)
+
+
+def jacobian(model, x, at):
+    """∂x̂_0/∂x of every row, (n, d, d)."""
+    rows = [
+        torch.autograd.functional.jacobian(lambda row: model.predict(row[None], at, "x0")[0], row)
+        for row in x
+    ]
+    return torch.stack(rows)
+
+
+class Images(ExactMixture):
+    """A mixture of 12 numbers as a model of examples of shape (1, 3, 4)."""
+
+    def __init__(self, process):
+        super().__init__(mixture(12, 3, seed=5), process)
+        self.shape = (1, 3, 4)
+        self.mean, self.var = self.mean.reshape(self.shape), self.var.reshape(self.shape)
+
+    def _posterior(self, x, at, kind):
+        return super()._posterior(x.reshape(len(x), 12), at, kind).reshape(x.shape)
+
+
+def images():
+    model = Images(ReferenceVP())
+    return model, context(model.mixture.sample(60, seeded(1)).reshape(60, 1, 3, 4))

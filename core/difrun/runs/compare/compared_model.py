@@ -14,6 +14,7 @@ from difrun.config.settings import section_of
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
+from difrun.model.base import ScoreModel
 from difrun.options.fields import build as options
 from difrun.plugin.registry import Registered, Registry, get_registry, unmet_requirements
 from difrun.runs.build import Components, build, guided
@@ -35,7 +36,7 @@ class ComparedModel:
     name: str
     plan: Plan
     parts: Components
-    model: Any
+    model: ScoreModel
     device: torch.device
     listener: Listener
     path: Path | None = None

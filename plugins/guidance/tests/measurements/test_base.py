@@ -2,39 +2,28 @@
 
 import math
 
-import attrs
 import numpy as np
 import pytest
 import torch
 
-from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
-from difrun.guidance import Context
-from difrun.model import Counted, ExactMixture, ScoreModel
+from difrun.model import ConditionalModel, Counted, ExactMixture
 from difrun.randomness import torch_generator
 from difrun.testing import ReferenceVP, two_gaussians
 from difrun_guidance.measurements.base import BLOCK
 from difrun_guidance.measurements.exact_posterior import Exact
 from difrun_guidance.measurements.methods import DPS, MMPS, LinearDPS, LinearMMPS, LinearPiGDM
 
-from .problems import NAMES, PROCESSES, context, mixture, normal, problem, scaled, seeded
-
-
-class Images(ExactMixture):
-    """A mixture of 12 numbers as a model of examples of shape (1, 3, 4)."""
-
-    def __init__(self, process):
-        super().__init__(mixture(12, 3, seed=5), process)
-        self.shape = (1, 3, 4)
-        self.mean, self.var = self.mean.reshape(self.shape), self.var.reshape(self.shape)
-
-    def _posterior(self, x, at, kind):
-        return super()._posterior(x.reshape(len(x), 12), at, kind).reshape(x.shape)
-
-
-def images():
-    model = Images(ReferenceVP())
-    return model, context(model.mixture.sample(60, seeded(1)).reshape(60, 1, 3, 4))
+from .problems import (
+    NAMES,
+    PROCESSES,
+    context,
+    images,
+    normal,
+    problem,
+    scaled,
+    seeded,
+)
 
 
 def test_y_made_from_an_example_has_its_noise_under_the_seed_of_the_run():
@@ -128,16 +117,6 @@ def test_an_example_that_there_is_not_is_told():
         DifrunError, match=r"--guidance.example 20: dataset 'toy' has 20 held-out examples, numbered 0"
     ):
         LinearMMPS(model, context=of, example=20)
-
-
-def test_exact_needs_a_distribution():
-    model, of = images()
-    with pytest.raises(
-        DifrunError, match="'exact' needs a dataset whose distribution is a Gaussian mixture; 'toy' is not"
-    ):
-        Exact(model, context=of)
-    with pytest.raises(DifrunError, match="there is no dataset"):
-        Exact(model, y=np.ones(6))
 
 
 def test_values_out_of_range_are_refused_from_python_too():
@@ -248,42 +227,14 @@ def test_samples_are_of_the_classes_that_y_allows():
 
     A model that cannot do without a class keeps its shares.
     """
-    model = ScoreModel()
-    model.process, model.shape, model.shares = ReferenceVP(), (2,), (0.3, 0.7)
+    model = ConditionalModel()
+    model.process, model.shape = ReferenceVP(), (2,)
+    model.set_classes((0.3, 0.7))
     method = LinearMMPS(model, y=np.ones(1))
     assert method.shares == ()
     assert method.classes == 2
     one = method.condition_on(torch.tensor([1, 0]))
     assert one.inner.labels.tolist() == [1, 0]
     assert method.labels is None
-    model._knows_any = False
+    model.knows_any = False
     assert method.shares == (0.3, 0.7)
-
-
-def test_the_exact_posterior_of_a_class_is_that_of_its_distribution():
-    """--label beside `exact`: p(x_0 | y, class) of every row, from the components of the class alone, to 1e-12; −1 is
-    p(x_0 | y). A class that y rules out is refused."""
-    distribution, options = problem(3, 4, 2, 0.4, seed=11)
-    owner = torch.tensor([0, 1, 1, 0])
-    of, process = context(distribution=distribution), ReferenceVP()
-    marks = {"labels": torch.arange(100) % 2, "held_out_labels": torch.arange(20) % 2, "classes": ("a", "b")}
-    data = attrs.evolve(of.dataset, component_labels=owner, **marks)
-    model, at, x = ExactMixture(distribution, process), process.at(0.8), normal(6, 3, seed=1)
-    method = Exact(model, context=Context(data), **options)
-    assert (method.classes, method.shares, method.labels) == (2, (), None)
-    labels = torch.tensor([0, 1, -1, 1, 0, -1])
-    given = method.condition_on(labels)
-    for row, label in enumerate(labels.tolist()):
-        part = distribution if label < 0 else distribution.part(owner == label)
-        alone = Exact(ExactMixture(part, process), context=context(distribution=part), **options)
-        torch.testing.assert_close(
-            given.predict(x, at, "score")[row], alone.predict(x, at, "score")[row], rtol=1e-12, atol=1e-12
-        )
-        for found, wanted in zip(given.moments(), (alone.mean, alone.var), strict=True):
-            torch.testing.assert_close(found[row], wanted.to(found), rtol=1e-5, atol=1e-6)
-    assert torch.equal(given.rows(slice(1, 3)).labels, labels[1:3])
-    far = GaussianMixture([0.5, 0.5], [[0.0] * 3, [1000.0] * 3], [0.1, 0.1])
-    known = attrs.evolve(data, distribution=far, component_labels=torch.tensor([0, 1]))
-    ruled = Exact(ExactMixture(far, process), context=Context(known), seen="left", y=np.zeros(2), sigma_y=0.1)
-    with pytest.raises(DifrunError, match="no example of class 'b' would be measured as y"):
-        ruled.condition_on(torch.tensor([0, 1]))

@@ -13,7 +13,15 @@ from difrun.tuning import pilot
 from difrun_guidance.measurements.exact_posterior import Exact
 from difrun_guidance.measurements.methods import LinearDPS, LinearMMPS, LinearPiGDM
 
-from .problems import EDM, NAMES, PROCESSES, context, normal, problem, seeded
+from .problems import (
+    EDM,
+    NAMES,
+    PROCESSES,
+    context,
+    normal,
+    problem,
+    seeded,
+)
 
 SAMPLERS = {
     "heun": (Heun, lambda model: rho(model.process, 18)),

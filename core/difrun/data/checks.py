@@ -1,0 +1,76 @@
+"""What examples must be to form a dataset: enough of them, of one shape, and finite."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from difrun.api import MIN_EXAMPLES
+from difrun.errors import DifrunError
+
+CHUNK = 2**24
+"""Numbers that are processed at once: 128 MB in float64."""
+
+
+def chunks(examples: Tensor) -> tuple[Tensor, ...]:
+    """Split examples (N, *shape) into parts of at most `CHUNK` numbers, as they may not fit into memory twice."""
+    return examples.split(max(1, CHUNK // max(1, examples[:1].numel())))
+
+
+def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+    """Raise `DifrunError` unless `examples` are at least 20 finite examples, of shape (N, *shape).
+
+    Args:
+        examples: The tensor to check.
+        source: How the message begins, for example ``file 'x.npy'``.
+        columns: Names of the coordinates, for the message.
+
+    Raises:
+        DifrunError: If the examples are too few, of no valid shape, or not finite.
+    """
+    if examples.ndim < 2:
+        raise DifrunError(
+            f"{source}: an array of shape {tuple(examples.shape)} is no list of examples; expected "
+            "(N, columns)."
+        )
+    if 0 in examples.shape:
+        raise DifrunError(f"{source} is empty (shape {tuple(examples.shape)}).")
+    if len(examples) < MIN_EXAMPLES:
+        raise DifrunError(
+            f"{source} has {len(examples)} rows; at least {MIN_EXAMPLES} are needed to train on."
+        )
+    if columns and examples.shape[1:] != (len(columns),):
+        raise DifrunError(
+            f"{source}: {len(columns)} column names for examples of shape {tuple(examples.shape[1:])}."
+        )
+    check_finite(examples, source, columns)
+
+
+def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+    """Raise `DifrunError` if any of the examples holds NaN or infinity.
+
+    Args:
+        examples: The tensor to check, with shape (N, *shape).
+        source: How the message begins, for example ``file 'x.npy'``.
+        columns: Names of the coordinates, for the message.
+
+    Raises:
+        DifrunError: With the first row and column that are not finite, and the number of such rows.
+    """
+    bad = torch.cat([~part.isfinite().flatten(1).all(1) for part in chunks(examples)])
+    if not bool(bad.any()):
+        return
+    row = int(bad.nonzero()[0, 0])
+    index = (~examples[row].isfinite()).nonzero()[0].tolist()
+    value = float(examples[(row, *index)])
+    raise DifrunError(
+        f"{source}: {value:g} in row {row + 1}, {coordinate_name(index, columns)} ({int(bad.sum())} of "
+        f"{len(examples)} rows hold NaN or infinity). Remove or fill those rows."
+    )
+
+
+def coordinate_name(index: Sequence[int], columns: Sequence[str]) -> str:
+    """Name a coordinate in a message; columns are counted from 1, as spreadsheets do."""
+    if len(index) == 1:
+        return f"column '{columns[index[0]]}'" if columns else f"column {index[0] + 1}"
+    return f"entry ({', '.join(str(i) for i in index)})"

@@ -1,0 +1,131 @@
+"""Classes of examples: their names, their numbers, and the checks of both."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from difrun.errors import DifrunError
+
+MOST_CLASSES = 1000
+
+
+def check_labels(
+    source: str, classes: Sequence[str], labels: Mapping[str, tuple[Tensor | None, int]]
+) -> None:
+    """Raise `DifrunError` unless the labels fit the classes and the rows that they belong to.
+
+    Args:
+        source: How the message begins, for example ``dataset 'rings'``.
+        classes: The names of the classes; empty where there are none.
+        labels: For each field of a dataset its labels, or None, and the number of rows that they are for.
+    """
+    for field, (numbers, rows) in labels.items():
+        if (numbers is None) != (len(classes) == 0):
+            raise DifrunError(f"{source}: labels, held_out_labels and the names of the classes go together.")
+        if numbers is None:
+            continue
+        if numbers.shape != (rows,):
+            raise DifrunError(
+                f"{source}: {field} of shape {tuple(numbers.shape)} for {rows} rows; each row needs one."
+            )
+        if len(numbers) and not (int(numbers.min()) >= 0 and int(numbers.max()) < len(classes)):
+            raise DifrunError(
+                f"{source}: {field} must be from 0 to {len(classes) - 1}, the numbers of its classes."
+            )
+
+
+def class_number(source: str, classes: Sequence[str], name: str | int) -> int:
+    """Return the number of the class that `name` stands for: a class name, or else a number.
+
+    Args:
+        source: Names the dataset in messages, for example ``dataset 'rings'``.
+        classes: The names of its classes.
+        name: What the user typed.
+
+    Raises:
+        DifrunError: If there is no such class; the message lists those that there are.
+    """
+    text = str(name).strip()
+    if text in classes:
+        return classes.index(text)
+    if text.isascii() and text.isdigit() and int(text) < len(classes):
+        return int(text)
+    if not classes:
+        raise DifrunError(f"there is no class '{name}': the examples of {source} have no labels.")
+    shown = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
+    raise DifrunError(
+        f"there is no class '{name}': {source} has {len(classes)} classes: {shown}. Name one of them, or its "
+        f"number, 0 to {len(classes) - 1}."
+    )
+
+
+def split_labels(names: NDArray, order: Tensor, held_out: int, source: str) -> dict[str, Any]:
+    """Return the fields `classes`, `labels` and `held_out_labels` of a `Dataset` that is split at random.
+
+    Args:
+        names: The class of each example, (N,), whole numbers or text.
+        order: A permutation of the examples, (N,); those of order[:held_out] are held out.
+        held_out: How many are held out.
+        source: How messages begin, for example ``file 'x.npz'``.
+
+    Raises:
+        DifrunError: If a class has no training example, or `number_classes` refuses the names.
+    """
+    classes, labels = number_classes(names, len(order), source)
+    train, rest = labels[order[held_out:]], labels[order[:held_out]]
+    missing = set(range(len(classes))) - set(train.tolist())
+    if missing:
+        raise DifrunError(
+            f"{source}: no example of class '{classes[min(missing)]}' is left to train on. Bring more of it, or "
+            "remove it, or take another --seed."
+        )
+    return {"classes": classes, "labels": train, "held_out_labels": rest}
+
+
+def number_classes(names: NDArray, n: int, source: str) -> tuple[tuple[str, ...], Tensor]:
+    """Number the classes of n examples in the order of their names.
+
+    Args:
+        names: The class of each example, (n,), whole numbers or text. Names that are all whole numbers are ordered
+            as numbers, others as text.
+        n: The number of examples.
+        source: How messages begin, for example ``file 'x.npz'``.
+
+    Returns:
+        The names of the classes, and the class number of every example, (n,), int64.
+
+    Raises:
+        DifrunError: If there are not n names, a name is empty, or there are more than 1000 classes.
+    """
+    if names.shape != (n,):
+        raise DifrunError(
+            f"{source}: labels of shape {names.shape} for {n} examples; each example needs one: ({n},)."
+        )
+    classes, numbers = _sorted_names(names)
+    if "" in classes:
+        row = int(np.flatnonzero(numbers == classes.index(""))[0])
+        raise DifrunError(f"{source}: the label of row {row + 1} is missing. Fill it, or remove the row.")
+    if len(classes) > MOST_CLASSES:
+        raise DifrunError(
+            f"{source}: the labels have {len(classes)} different values; at most {MOST_CLASSES} classes are taken. Do "
+            "they number the examples?"
+        )
+    return classes, torch.from_numpy(numbers.astype(np.int64))
+
+
+def _sorted_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The distinct names in order, (K,), and the number of that of each example, (n,)."""
+    if names.dtype.kind in "biuf":
+        distinct, numbers = np.unique(names.astype(np.int64), return_inverse=True)
+        return tuple(map(str, distinct.tolist())), numbers
+    text = np.char.strip(names.astype(str))
+    distinct, numbers = np.unique(text, return_inverse=True)
+    try:
+        rank = np.argsort(np.argsort([int(name) for name in distinct]))
+    except ValueError:
+        return tuple(distinct.tolist()), numbers
+    return tuple(distinct[np.argsort(rank)].tolist()), rank[numbers]

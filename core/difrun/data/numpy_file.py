@@ -1,0 +1,95 @@
+"""Arrays of examples and labels in .npy and .npz files, never unpickled."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from difrun.errors import DifrunError
+
+LABEL_KINDS = "biuUS"
+"""The NumPy kinds of arrays that can be labels: whole numbers and text."""
+
+
+def read_numpy(path: Path, key: str | None, label: str | None) -> tuple[NDArray[np.float64], NDArray | None]:
+    """Read the examples, (N, *shape), and their classes, (N,), or None, from a .npy or .npz file.
+
+    Args:
+        path: The file.
+        key: The array of a .npz file that holds the examples. None: the only one, or 'x'.
+        label: The array of a .npz file that holds the classes. None: 'y', if it can be one.
+
+    Raises:
+        DifrunError: If the file is damaged or of another kind, or has no such arrays.
+    """
+    examples, names = _load(path, key, label)
+    return _as_numbers(examples, path), names
+
+
+def _load(path: Path, key: str | None, label: str | None) -> tuple[NDArray, NDArray | None]:
+    try:
+        # Opened here, because numpy leaves a damaged archive open.
+        with path.open("rb") as stream:
+            loaded = np.load(stream, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded, None
+            key = _choose_key(loaded.files, key, path)
+            return loaded[key], _labels(loaded, key, label, path)
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        if not _is_numpy(path):
+            raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
+        if "pickle" in str(error) or "Object arrays" in str(error):
+            raise DifrunError(
+                f"file '{path}' holds Python objects, not numbers; difrun never unpickles data. Save it with "
+                "numpy.save(path, numpy.asarray(data, dtype=float))."
+            ) from None
+        raise DifrunError(f"file '{path}' is damaged; numpy says: {error}") from None
+
+
+def _is_numpy(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(6) == b"\x93NUMPY" or zipfile.is_zipfile(path)
+
+
+def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
+    if not keys:
+        raise DifrunError(f"file '{path}' holds no arrays.")
+    listed = ", ".join(keys)
+    if key is not None and key not in keys:
+        raise DifrunError(f"file '{path}' has no array '{key}'. Its arrays: {listed}.")
+    if key is not None or len(keys) == 1:
+        return key or keys[0]
+    if "x" not in keys:
+        raise DifrunError(f"file '{path}' holds the arrays: {listed}. Choose one with --dataset.key NAME.")
+    return "x"
+
+
+def _labels(loaded: Any, key: str, label: str | None, path: Path) -> NDArray | None:
+    """The array of the labels: the one that the user names, or 'y' where it can be one."""
+    if label is None:
+        if "y" not in loaded.files or key == "y":
+            return None
+        names = loaded["y"]
+        return names if names.ndim == 1 and names.dtype.kind in LABEL_KINDS else None
+    if label not in loaded.files or label == key:
+        others = ", ".join(name for name in loaded.files if name != key) or "none"
+        raise DifrunError(
+            f"file '{path}' has no other array '{label}' (--dataset.label). Others are: {others}."
+        )
+    names = loaded[label]
+    is_whole = names.dtype.kind == "f" and bool((names == np.rint(names)).all())
+    if names.dtype.kind not in LABEL_KINDS and not is_whole:
+        raise DifrunError(
+            f"file '{path}': the array '{label}' holds {names.dtype} values; labels are whole numbers or text."
+        )
+    return names
+
+
+def _as_numbers(array: NDArray, path: Path) -> NDArray[np.float64]:
+    if array.dtype.kind not in "buif":
+        raise DifrunError(f"file '{path}' holds {array.dtype} values; expected real numbers.")
+    if array.ndim == 0:
+        raise DifrunError(f"file '{path}' holds a single number; expected an array of shape (N, columns).")
+    return (array[:, None] if array.ndim == 1 else array).astype(np.float64)

@@ -1,0 +1,101 @@
+"""Draw the rooms of the core and the arrows between them into docs/architecture.md: python docs/pictures/house.py
+
+An arrow from A to B says that a module of A imports from B. Imports for type checkers alone do not count. An arrow
+that follows from others (A → B beside A → C → B) is left out. The rooms are those of the import-linter contract
+"Rooms of the core" in pyproject.toml; the single modules of its last layer share a box.
+"""
+
+import ast
+import tomllib
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+CORE = ROOT / "core" / "difrun"
+PAGE = ROOT / "docs" / "architecture.md"
+BEGIN = "<!-- drawn by docs/pictures/house.py -->\n"
+END = "<!-- end of the drawing -->\n"
+CONTRACT = "Rooms of the core"
+GROUND = "ground"
+KINDS = ("process", "model", "loss", "sampler", "guidance", "grid", "data", "metric")
+
+Graph = dict[str, set[str]]
+
+
+def layers() -> list[list[str]]:
+    """The rooms of each layer, from the top one down."""
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = settings["tool"]["importlinter"]["contracts"]
+    (contract,) = [contract for contract in contracts if contract["name"] == CONTRACT]
+    return [layer.split(" | ") for layer in contract["layers"]]
+
+
+def imports(tree: ast.AST) -> set[str]:
+    """The dotted names of all modules that some code imports when it runs."""
+    names: set[str] = set()
+    pending = [tree]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "difrun":
+            names |= {f"difrun.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+        elif isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            pending += node.orelse
+        else:
+            pending += ast.iter_child_nodes(node)
+    return names
+
+
+def arrows(rooms: list[str]) -> Graph:
+    """Room -> the other rooms that its modules import from."""
+    found: Graph = {}
+    for room in rooms:
+        files = sorted((CORE / room).rglob("*.py")) if (CORE / room).is_dir() else [CORE / f"{room}.py"]
+        names = set().union(*(imports(ast.parse(file.read_text(encoding="utf-8"))) for file in files))
+        targets = {name.split(".")[1] for name in names if name.startswith("difrun.")}
+        found[room] = targets & set(rooms) - {room}
+    return found
+
+
+def without_shortcuts(graph: Graph) -> Graph:
+    """The arrows that do not follow from others. Raises graphlib.CycleError where rooms import each other."""
+    reachable: Graph = {}
+    for room in TopologicalSorter(graph).static_order():
+        reachable[room] = graph[room].union(*(reachable[below] for below in graph[room]))
+    return {
+        room: targets - set().union(*(reachable[below] for below in targets))
+        for room, targets in graph.items()
+    }
+
+
+def mermaid() -> str:
+    """The picture as a Mermaid block."""
+    *rows, ground = layers()
+    rooms = [room for row in rows for room in row]
+    graph = arrows([*rooms, *ground])
+    boxed = {room: {GROUND if to in ground else to for to in graph[room]} for room in rooms}
+    drawn = without_shortcuts({**boxed, GROUND: set()})
+    order = [*rooms, GROUND]
+    lines = ["```mermaid", "flowchart TD"]
+    lines += [f"    {room} --> {' & '.join(sorted(drawn[room], key=order.index))}" for room in rooms]
+    lines += [
+        f'    {GROUND}["{" · ".join(ground)}"]',
+        "    classDef kind fill:#0072b2,color:#fff,stroke:#0072b2",
+        f"    class {','.join(KINDS)} kind",
+        "```",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def redrawn(page: str) -> str:
+    """The text of a page with the picture of today between its two markers."""
+    before, rest = page.split(BEGIN)
+    _, after = rest.split(END)
+    return f"{before}{BEGIN}{mermaid()}{END}{after}"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(redrawn(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
