@@ -291,7 +291,7 @@ def test_the_pilot_is_run_again_when_the_weights_change():
 
 
 @pytest.mark.parametrize(("name", "alone"), [("pilot", pilot), ("logsnr", logsnr)])
-def test_a_fitted_grid_gets_the_model_and_any_other_its_process(name, alone):
+def test_a_grid_gets_the_model_or_its_process_as_it_asks(name, alone):
     model = ExactMixture(ring(), ReferenceVE())
     entry = get_registry().get("grid", name)
     times = grid_times(ChosenComponent("grid", entry, entry.component.options()), model, 9)

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun_ising.discrete.options import CategoricalOptions
 from difrun_ising.discrete.process import DiscreteProcess
-from difrun_ising.options import CategoricalOptions
 
 
 class Categorical(DiscreteProcess, CategoricalOptions):

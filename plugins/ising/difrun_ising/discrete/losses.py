@@ -8,9 +8,9 @@ from torch import Tensor
 
 from difrun.loss import Loss, Uniform
 from difrun.randomness import Generator
+from difrun_ising.discrete.options import CrossEntropyOptions, KernelLossOptions, StepLossOptions
 from difrun_ising.discrete.sites import Sites, sublattice
 from difrun_ising.discrete.symmetry import augmented
-from difrun_ising.options import CrossEntropyOptions, KernelLossOptions, StepLossOptions
 
 
 class CrossEntropy(Loss, CrossEntropyOptions):

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
+from difrun_ising.discrete.options import HeatBathOptions
 from difrun_ising.discrete.sites import Sites, colouring
-from difrun_ising.options import HeatBathOptions
 
 
 class ReverseKernel(Sampler):

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.process import ForwardProcess
-from difrun_ising.options import DiscreteOptions
+from difrun_ising.discrete.options import DiscreteOptions
 
 LONGEST = 1e15
 """What an infinite rate −d log α/dt is replaced by: at T, where nothing is left."""
