@@ -178,6 +178,17 @@ def test_every_hook_is_in_the_documents():
         assert not missing, (name, missing)
 
 
+def test_the_readme_lists_every_component():
+    from difrun.plugin import get_registry
+
+    box = read("README.md").split("\n## What is in the box\n", 1)[1].split("\n## ", 1)[0]
+    listed = set(re.findall(r"`([\w-]+)`", box)) | {"file"}
+    plugins = {path.name for path in ROOT.glob("plugins/*") if path.is_dir()}
+    dists = {"difrun", *(f"difrun-{name}" for name in plugins)}
+    names = {entry.name for entry in get_registry().entries() if entry.plugin.dist in dists}
+    assert listed == names | plugins
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
