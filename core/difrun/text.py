@@ -8,13 +8,19 @@ from pathlib import Path
 PLURALS = {"process": "processes", "loss": "losses"}
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return `` Did you mean 'ising'?`` for the closest known word, or an empty text if none is close."""
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that is closest to a misspelt one, or None if none is close."""
     plain = {name.lower().replace("_", "-"): name for name in known}
     # If two letters of a short word are swapped, only half of it still matches.
     cutoff = 0.5 if len(word) <= 3 else 0.6
     close = difflib.get_close_matches(word.lower().replace("_", "-"), plain, n=1, cutoff=cutoff)
-    return f" Did you mean '{plain[close[0]]}'?" if close else ""
+    return plain[close[0]] if close else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'ising'?`` for the closest known word, or an empty text if none is close."""
+    guess = closest(word, known)
+    return "" if guess is None else f" Did you mean '{guess}'?"
 
 
 def listed(words: Iterable[str], last: str = ", ") -> str:

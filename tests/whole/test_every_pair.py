@@ -61,7 +61,7 @@ def grids(name):
     model, found = model_of(name), {}
     for grid in fitting("grid", REGISTRY.get("process", name)):
         for steps in (60, 120, FEW):
-            times = grid.load()(model if "fitted" in grid.component.provides else model.process, steps)
+            times = grid.call({"process": model.process, "steps": steps, "model": model, "sampler": None}, {})
             lam = [at.lam for at in model.process.instants(times)]
             gap = max(b - a for a, b in pairwise(lam) if a > -5)
             if gap <= GAP or steps == FEW:

@@ -132,14 +132,13 @@ def difrun_grids() -> list[Component]:
             "tuned",
             "difrun.tuning.tuned:tuned",
             "The steps that 'difrun tune' found for this model",
-            provides={"fitted", "tuned"},
+            provides={"tuned"},
             requires={"gaussian", "ode", "tuned"},
         ),
         Component(
             "pilot",
             "difrun.tuning.pilot:pilot",
             "Steps where the trajectories of this very model bend",
-            provides={"fitted", "sampler"},
             requires={"gaussian", "ode"},
         ),
     ]

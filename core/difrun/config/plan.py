@@ -32,9 +32,9 @@ class ChosenComponent:
         """What a user writes to name it."""
         return self.entry.label
 
-    def make(self, *args: Any, **context: Any) -> Any:
-        """Load the target and call it with `args`, `context` and the options as keywords."""
-        return self.entry.load()(*args, **context, **values(self.options))
+    def make(self, **offered: Any) -> Any:
+        """Call the target with its options and, of what is on offer, what its signature names."""
+        return self.entry.call(offered, values(self.options))
 
     def record(self) -> dict[str, Any]:
         """Every option as TOML can hold it."""

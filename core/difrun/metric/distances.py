@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.metric.base import Reading, reads
 
@@ -51,22 +50,34 @@ def sliced_w2(
     }
 )
 def per_class(
-    samples: Tensor, labels: Tensor, dataset: Dataset, *, generator: torch.Generator, projections: int = 256
+    samples: Tensor, reference: Tensor, labels: Tensor, *, generator: torch.Generator, projections: int = 256
 ) -> dict[str, float]:
-    r"""Sliced 2-Wasserstein distance between the samples of a class and as many real examples of it, `sliced_w2`.
+    """Sliced 2-Wasserstein distance between the samples of a class and real examples of it.
 
-    labels: (n,) int64. "mean" and "worst" are over the classes with at least two samples, so that samples that are good
-    together but of the wrong classes are seen. Raises `DifrunError` when no class has two.
+    It sees samples that are good together but of the wrong classes.
+
+    Args:
+        samples: The samples (n, *shape).
+        reference: Real examples (n, *shape); row i is of class labels[i].
+        labels: The classes (n,), int64.
+        generator: For the random directions.
+        projections: How many directions.
+
+    Returns:
+        "mean" and "worst" of `sliced_w2` over the classes with at least two samples.
+
+    Raises:
+        DifrunError: If no class has two samples.
     """
-    real, _ = dataset.real_pair_of(labels, generator)
-    found = [
-        sliced_w2(samples[rows], real[rows], generator=generator, projections=projections)["sliced-w2"]
-        for rows in (labels == label for label in labels.unique().tolist())
-        if int(rows.sum()) > 1
-    ]
-    if not found:
+    distances = []
+    for label in labels.unique().tolist():
+        rows = labels == label
+        if int(rows.sum()) > 1:
+            numbers = sliced_w2(samples[rows], reference[rows], generator=generator, projections=projections)
+            distances.append(numbers["sliced-w2"])
+    if not distances:
         raise DifrunError("metric 'per-class' needs at least two samples of a class.")
-    return {"mean": sum(found) / len(found), "worst": max(found)}
+    return {"mean": sum(distances) / len(distances), "worst": max(distances)}
 
 
 @reads(

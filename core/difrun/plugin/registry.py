@@ -19,7 +19,7 @@ import pluggy
 from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.fields import fields
-from difrun.plugin import hooks
+from difrun.plugin import hooks, signatures
 from difrun.plugin.distributions import (
     GROUP,
     Plugin,
@@ -69,6 +69,18 @@ class Registered:
                 f"{self} could not be loaded from {self.component.target}: {_named(error)}\n"
                 f"This is a fault of {self.plugin.dist} {self.plugin.version}: see 'difrun doctor --load'."
             ) from error
+
+    def call(self, offered: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
+        """Call the target with its options and, of what is on offer, what its signature names.
+
+        See `difrun.plugin.signatures.call`, whose messages then name this component and its distribution.
+        """
+        return signatures.call(self.kind, self.load(), offered, options, owner=str(self))
+
+    def asks_for(self, name: str) -> bool:
+        """Whether the signature of the target names a value on offer, and not an option. Loads the target."""
+        is_option = name in [field.name for field in fields(self.component.options)]
+        return not is_option and signatures.asks_for(self.load(), name)
 
 
 @attrs.define
@@ -215,7 +227,7 @@ class Registry:
         for pair in list(self._listeners.get(event, ())):
             plugin, implementation = pair
             try:
-                implementation.function(*(values[name] for name in implementation.argnames))
+                signatures.call(event, implementation.function, values)
             except Exception as error:
                 self._listeners[event].remove(pair)
                 self.report(f"{event} of {plugin.dist} failed and is not called again: {_named(error)}")

@@ -21,7 +21,14 @@ from difrun.randomness.generator import seed_of
 
 @attrs.frozen(eq=False)
 class Components:
-    """The objects of a run. loss is None where the model needs no training."""
+    """The objects of a run.
+
+    Attributes:
+        process: The forward process.
+        dataset: The data.
+        model: The model, on the device of the run.
+        loss: The training loss; None where the model needs no training.
+    """
 
     process: Any
     dataset: Dataset
@@ -32,29 +39,57 @@ class Components:
 def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> Components:
     """Make the process, the data, the model and the loss that a plan names.
 
-    dataset: the data, if they are at hand already. Weights are drawn under a seed of the run, whatever torch's global
-    generator holds, and leave it as it was.
-    Raises DifrunError for values that a component refuses.
+    Args:
+        plan: What to make.
+        device: Where the model computes.
+        dataset: The data, if they are at hand already.
+
+    Raises:
+        DifrunError: If a component refuses its values.
     """
     if dataset is None:
         dataset = instantiate(plan.dataset, seed=seed_of(plan.seed, "dataset"))
     process = instantiate(plan.process)
+    _refuse_mean_of_another_shape(plan, process, dataset)
+    if plan.loss is None:
+        model = _component_model(plan, process, dataset)
+        return Components(process, dataset, model.to(device), None)
+    model = _network_model(plan, process, dataset)
+    return Components(process, dataset, model.to(device), instantiate(plan.loss))
+
+
+def _refuse_mean_of_another_shape(plan: Plan, process: Any, dataset: Dataset) -> None:
+    """Raise DifrunError where a process has a mean per coordinate, and the data have other coordinates."""
     centre = torch.as_tensor(getattr(process, "centre", 0.0))
     if centre.ndim and tuple(centre.shape) != dataset.shape:
         raise DifrunError(
             f"process '{plan.process.name}' has a mean of {len(centre)} coordinates; the examples of dataset "
             f"'{dataset.name}' have shape {dataset.shape}. Give one number, or one per coordinate."
         )
-    if plan.loss is None:
-        return Components(
-            process, dataset, instantiate(plan.model, process=process, dataset=dataset).to(device), None
-        )
-    classes = _classes(plan, dataset)
+
+
+def _component_model(plan: Plan, process: Any, dataset: Dataset) -> Any:
+    """What the model component of a plan makes: a network, or a model that needs no training."""
+    return instantiate(
+        plan.model,
+        shape=dataset.shape,
+        classes=_trained_classes(plan, dataset),
+        dataset=dataset,
+        process=process,
+    )
+
+
+def _network_model(plan: Plan, process: Any, dataset: Dataset) -> ScoreModel:
+    """The model around a new network, whose weights are drawn under a seed of the run.
+
+    The global generator of torch is left as it was.
+    """
+    takes_classes = plan.model.entry.asks_for("classes")
+    _refuse_dropout_without_labels(plan, dataset, takes_classes)
     with torch.random.fork_rng(devices=[]):
-        # Not torch.manual_seed: that would seed the generators of the GPUs as well, which nobody gives back.
+        # Not torch.manual_seed: that would also seed the generators of the GPUs, which nobody restores.
         torch.default_generator.manual_seed(seed_of(plan.seed, "weights"))
-        wanted = {"dataset": dataset} if "data" in plan.model.entry.component.provides else {}
-        network = instantiate(plan.model, dataset.shape, **classes, **wanted)
+        network = _component_model(plan, process, dataset)
     if not isinstance(network, nn.Module):
         raise DifrunError(
             f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."
@@ -62,49 +97,56 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
-    if classes.get("classes"):
+    if takes_classes and _trained_classes(plan, dataset):
         model.set_classes(dataset.shares, dataset.class_moments, knows_any=plan.train.label_dropout > 0)
     if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
         model.cov = dataset.cov
-    return Components(process, dataset, model.to(device), instantiate(plan.loss))
+    return model
 
 
-def _classes(plan: Plan, dataset: Dataset) -> dict[str, int]:
-    """How many classes the network is told of, as its component takes it; 0 where it is to be trained without labels.
+def _trained_classes(plan: Plan, dataset: Dataset) -> int:
+    """The number of classes to train on; 0 for training without labels."""
+    return len(dataset.classes) if plan.train.label_dropout < 1 else 0
 
-    Raises DifrunError for a dropout of labels that there are not.
-    """
-    able, dropout = "conditional" in plan.model.entry.component.provides, plan.train.label_dropout
-    if dropout not in (1.0, type(plan.train)().label_dropout) and not (able and dataset.classes):
-        why = "model '" + plan.model.name + "' takes none"
-        if not dataset.classes:
-            why = f"the examples of dataset '{dataset.name}' have none"
-        raise DifrunError(f"--train.label-dropout {dropout:g} is about labels, and {why}. Leave it out.")
-    return {"classes": len(dataset.classes) if dropout < 1 else 0} if able else {}
+
+def _refuse_dropout_without_labels(plan: Plan, dataset: Dataset, takes_classes: bool) -> None:
+    """Raise DifrunError for a dropout of labels where the data or the model have none."""
+    dropout = plan.train.label_dropout
+    if dropout in (1.0, type(plan.train)().label_dropout) or (takes_classes and dataset.classes):
+        return
+    why = f"model '{plan.model.name}' takes none"
+    if not dataset.classes:
+        why = f"the examples of dataset '{dataset.name}' have none"
+    raise DifrunError(f"--train.label-dropout {dropout:g} is about labels, and {why}. Leave it out.")
 
 
 def guided(model: ScoreModel, guidance: tuple[ChosenComponent, ...], context: Context) -> ScoreModel:
-    """The model inside its guidances, the first named innermost. context: for those that ask for it."""
+    """The model inside its guidances; the first that is named is the innermost."""
     for chosen in guidance:
-        asks = "context" in chosen.entry.component.provides
-        model = instantiate(chosen, model, context=context) if asks else instantiate(chosen, model)
+        model = instantiate(chosen, model=model, context=context, dataset=context.dataset)
     return model
 
 
 def grid_times(grid: ChosenComponent, model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
-    """The times of a grid; one that is fitted gets the model, any other its process.
+    """The times of a grid.
 
-    sampler: what is to take the steps, for a grid that asks for it; None where that is no sampler.
+    Args:
+        grid: The grid and its options.
+        model: The model; the grid may ask for it, or for its process.
+        steps: The number of steps.
+        sampler: The sampler that takes the steps; None where the steps are not a sampler's.
     """
-    asked = grid.entry.component.provides
-    more = {"sampler": sampler} if "sampler" in asked else {}
-    return instantiate(grid, model if "fitted" in asked else model.process, steps, **more)
+    return instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
 
 
-def instantiate(chosen: ChosenComponent, *args: Any, **context: Any) -> Any:
-    """Call a component's target with its options. Raises DifrunError, naming the component, when it refuses them."""
+def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
+    """Call a component's target with its options and, of what is on offer, what its signature names.
+
+    Raises:
+        DifrunError: If the component refuses the values. The message names it.
+    """
     with naming_component(chosen.entry):
-        return chosen.make(*args, **context)
+        return chosen.make(**offered)
 
 
 @contextmanager

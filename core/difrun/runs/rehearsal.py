@@ -3,14 +3,17 @@
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from difrun.config.plan import Plan, assemble
+from difrun.config.plan import ChosenComponent, Plan, assemble
 from difrun.config.selection import MANY, choose
+from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
 from difrun.model.labels import proportional_labels
 from difrun.plugin.registry import Registered, Registry
+from difrun.plugin.signatures import PICTURES, Lazy, call, requires
 from difrun.randomness.generator import torch_generator
 from difrun.runs.build import build, grid_times, guided, instantiate
 from difrun.runs.environment.faults import culprit
@@ -68,17 +71,28 @@ def _run(plan: Plan) -> None:
     labels = labels_of(model, parts.dataset, None, plan.sample.n)
     samples = generate(sampler, model, plan.sample.n, times, labels=labels)
     for metric in plan.metrics:
-        random = torch_generator(0, "rehearsal")
-        if "labels" in metric.entry.component.provides:
-            if parts.dataset.labels is not None:
-                classes = proportional_labels(parts.dataset.shares, plan.sample.n)
-                metric.make(samples, classes, parts.dataset, generator=random)
-            continue
-        distribution = "distribution" in metric.entry.component.provides
-        reference = parts.dataset if distribution else parts.dataset.train[: len(samples)]
-        more = {"dataset": parts.dataset} if "data" in metric.entry.component.provides else {}
-        metric.make(samples, reference, generator=random, **more)
+        _try_metric(metric, samples, parts.dataset)
     pictures = declared_pictures(plan, parts)
     if pictures is not None:
-        for drawing in with_distinct_stems(pictures(scene_of(plan, parts, model, samples, device, labels))):
+        scene = scene_of(plan, parts, model, samples, device, labels)
+        for drawing in with_distinct_stems(call(PICTURES, pictures, {"scene": scene})):
             drawing.draw()
+
+
+def _try_metric(metric: ChosenComponent, samples: Tensor, dataset: Dataset) -> None:
+    """Call a metric with everything on offer; one of classes is left out where the data have none."""
+    random = torch_generator(0, "rehearsal")
+    offered: dict[str, Any] = {
+        "samples": samples,
+        "reference": Lazy(lambda: dataset.train[: len(samples)]),
+        "dataset": dataset,
+        "generator": random,
+    }
+    if dataset.labels is not None:
+        labels = proportional_labels(dataset.shares, len(samples))
+        offered["labels"] = labels
+        if metric.entry.asks_for("labels"):
+            offered["reference"] = Lazy(lambda: dataset.real_pair_of(labels, random)[0])
+    elif requires(metric.entry.load(), "labels"):
+        return
+    metric.make(**offered)

@@ -54,11 +54,12 @@ def start(
         parts = build(
             plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
         )
+        sampler = sampling.sampler_for(plan.sampler, parts.dataset)
         times = [parts.process.horizon, parts.process.t_min]
-        if "fitted" not in plan.grid.entry.component.provides:  # such a one waits for the trained model
-            times = grid_times(plan.grid, parts.model, plan.sample.steps)
+        if not plan.grid.entry.asks_for("model"):  # a grid of the model waits until it is trained
+            times = grid_times(plan.grid, parts.model, plan.sample.steps, sampler)
             parts.model.refuse_times(times)
-        refuse_noise(sampling.sampler_for(plan.sampler, parts.dataset), plan.sample.noise, parts.model, times)
+        refuse_noise(sampler, plan.sample.noise, parts.model, times)
         trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
         sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
         plan = with_threads(plan, parts, device, listener)

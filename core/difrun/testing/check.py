@@ -79,9 +79,9 @@ class ComponentUnderTest:
     def target(self) -> Any:
         return self.entry.load()
 
-    def make(self, **more: Any) -> Any:
-        """The component, made as a run makes it."""
-        return self.target(**values(self.options), **more)
+    def make(self, **offered: Any) -> Any:
+        """The component, made as a run makes it: with its options and, of what is on offer, what it asks for."""
+        return self.entry.call(offered, values(self.options))
 
     @cached_property
     def partners(self) -> list[GaussianProcess]:

@@ -149,15 +149,7 @@ def _solved(model: Any) -> Pilot:
         place, dtype = (getattr(torch.as_tensor(model.mean), name) for name in ("device", "dtype"))
         random = Generator(seed_of(0, "pilot"), device=place)
         asked = condition_on_class_shares(model, TRAJECTORIES)
-        mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
-        x = model.process.prior(
-            (TRAJECTORIES, *model.shape),
-            mean=mean,
-            var=var,
-            generator=random,
-            dtype=dtype,
-            device=place,
-        )
+        x = asked.prior(TRAJECTORIES, random, dtype=dtype, device=place)
         centred = Centred(asked, x) if model.process.centred() is not model.process else asked
         x = x - model.process.centre_like(x)
         process, frame = centred.process, gaussian_frame(centred)

@@ -200,17 +200,8 @@ def _radius(task: Task) -> float:
 def fine_solution(model: Any, n: int, seed: int) -> tuple[Tensor, Tensor]:
     """Noise at T and where the probability flow carries it, (n, *shape) each."""
     like = torch.as_tensor(model.mean)
-    shape = (n, *model.shape)
     asked = condition_on_class_shares(model, n)
-    mean, var = (asked.mean, asked.var) if asked is model else asked.moments()
-    noise = model.process.prior(
-        shape,
-        mean=mean,
-        var=var,
-        generator=Generator(seed, device=like.device),
-        dtype=like.dtype,
-        device=like.device,
-    )
+    noise = asked.prior(n, Generator(seed, device=like.device), dtype=like.dtype, device=like.device)
     return noise, integrate(Adams(), asked, noise, pilot(model, FINE_STEPS))
 
 

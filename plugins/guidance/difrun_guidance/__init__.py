@@ -15,7 +15,7 @@ def difrun_guidances() -> list[Component]:
     def measurement(name: str, target: str, summary: str, options: type) -> Component:
         target = f"difrun_guidance.measurements.{target}"
         requires = {"gaussian", "real"}
-        return Component(name, target, summary, options, provides={"context"}, requires=requires)
+        return Component(name, target, summary, options, requires=requires)
 
     return [
         Component(
@@ -29,7 +29,6 @@ def difrun_guidances() -> list[Component]:
             "difrun_guidance.labels.classifier:classifier",
             "A classifier of noised examples, trained on the run's own process and data",
             ClassifierOptions,
-            provides={"context"},
         ),
         measurement(
             "mmps",

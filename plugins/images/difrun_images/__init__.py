@@ -86,14 +86,13 @@ def difrun_metrics() -> list[Component]:
             "difrun_images.metrics:image_features",
             "Fréchet and kernel distance in the features of a classifier of the training data",
             options.FeatureOptions,
-            provides={"data"},
             requires={"images"},
         ),
         Component(
             "class-accuracy",
             "difrun_images.metrics:class_accuracy",
             "Share of samples of a given class that a classifier of the training data puts into it",
-            provides={"distribution", "labels"},
+            provides={"labels"},
             requires={"images"},
         ),
         Component(
@@ -101,7 +100,6 @@ def difrun_metrics() -> list[Component]:
             "difrun_images.metrics:nearest_image",
             "Distance to the nearest training image, in pixels: memorisation",
             options.NearestOptions,
-            provides={"distribution"},
             requires={"images"},
         ),
     ]

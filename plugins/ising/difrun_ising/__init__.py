@@ -62,7 +62,7 @@ def difrun_models() -> list[Component]:
             "difrun_ising.discrete.networks:SpinCNN",
             "Convolutional network for lattices of spins, on a torus or with free boundaries",
             options.NetworkOptions,
-            provides=network | {"data"},
+            provides=network,
             requires={"spins", "discrete"},
             prefers=usual,
         ),
@@ -172,7 +172,6 @@ def difrun_metrics() -> list[Component]:
             "lattice",
             "difrun_ising.metrics:lattice",
             "Energy, magnetisation and correlations of lattices, against their exact distribution where it is known",
-            provides={"distribution"},
             requires={"spins"},
         )
     ]

@@ -26,7 +26,7 @@ def test_exact_samples_have_the_exact_values_within_their_errors(dataset):
     resamples or sets, hence the factor), and so are their floors; the distances are at their floors: TV of P(M) 0.043 ±
     0.004 and of P(E) 0.025 ± 0.004, |ΔE| below 0.02, and nothing is learnt by heart."""
     x = dataset.fresh(5000, torch.Generator().manual_seed(9))
-    found = measure(lattice, x, dataset, seed=0, distribution=True)
+    found = measure(lattice, x, dataset, seed=0)
     known = {name for name, number in found.items() if "exact" in number}
     assert known == {
         *("energy", "heat-capacity", "abs-magnetisation", "susceptibility", "binder"),
@@ -61,7 +61,7 @@ def test_without_exact_distributions_real_lattices_are_the_reference():
     """14x14 with a field: no exact values; samples of the same chains are at the floors, those of another field are
     not. Kolmogorov's distance is that of SciPy."""
     data = ising(seed=0, size=(14,), beta=0.4, field=0.05, n=300, held_out=400)
-    same = measure(lattice, data.train, data, seed=0, distribution=True, repeats=2)
+    same = measure(lattice, data.train, data, seed=0, repeats=2)
     assert not any("exact" in number for number in same.values())
     assert {"energy-ks", "magnetisation-ks", "c1", "c4", "c7"} <= set(same)
     assert not {"energy-tv", "energy-error", "c5"} & set(same)
@@ -115,7 +115,7 @@ def test_a_cold_lattice_has_floors_of_zero_with_nothing_to_divide_by():
     data = ising(seed=0, size=(4, 4), beta=5.0, n=20, held_out=20)
     samples = torch.ones(50, 4, 4)
     samples[:5, 0, 0] = -1
-    found = measure(lattice, samples, data, seed=0, distribution=True)["energy-tv"]
+    found = measure(lattice, samples, data, seed=0)["energy-tv"]
     assert found["floor"] == 0
     assert found["value"] == pytest.approx(0.1, abs=1e-12)
     assert ratio(found) is None
@@ -127,7 +127,6 @@ def test_the_energy_without_coupling_is_zero_and_not_minus_zero():
         torch.ones(4, 2, 2),
         ising(seed=0, size=(2, 2), beta=0.0, n=20, held_out=4),
         seed=0,
-        distribution=True,
     )
     assert math.copysign(1, exact["energy"]["exact"]) == 1
 
@@ -142,7 +141,7 @@ def test_spins_of_unknown_couplings_are_compared_with_real_ones():
     the floor is that of all held-out ones."""
     x = torch.randint(0, 2, (90, 3, 4), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
     data = Dataset(name="mine", train=x[:40], held_out=x[40:70])
-    found = measure(lattice, x[70:], data, seed=0, distribution=True)
+    found = measure(lattice, x[70:], data, seed=0)
     assert not any("exact" in number for number in found.values())
     assert not {"heat-capacity", "energy-tv", "memorisation"} & set(found)
     across, down = x[70:, :, 1:] * x[70:, :, :-1], x[70:, 1:] * x[70:, :-1]
@@ -163,7 +162,7 @@ def test_a_correlation_is_not_divided_by_its_floor():
     """C(r), the energy and Binder's ratio have either sign: value/floor says nothing, whatever the floor's spread."""
     x = torch.randint(0, 2, (300, 4, 4), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
     data = Dataset(name="cold", train=torch.ones(40, 4, 4), held_out=torch.ones(30, 4, 4))
-    found = measure(lattice, x, data, seed=0, distribution=True)
+    found = measure(lattice, x, data, seed=0)
     for name in ("energy", "binder", "c1", "c2"):
         number = {**found[name], "ratio": reading(lattice, name).ratio}
         assert ratio(number) is None, name

@@ -72,14 +72,12 @@ def test_prediction_is_an_option_of_networks_under_gaussian_processes_only(regis
         resolve(SPINS, {"model": {"predicts": "x0"}}, registry=registry)
 
 
-def test_make_calls_the_target_with_arguments_context_and_options(toy, registry):
+def test_make_calls_the_target_with_what_it_asks_for_and_with_its_options(toy, registry):
     toy.module("toy_parts", "def Toy(*args, **named): return args, named")
-    made = resolve({"process": "toy"}, {"process": {"theta": 2}}, registry=registry).process.make(
-        1, extra="e"
-    )
-    assert made[0] == (1,)
-    assert made[1] == {
-        "extra": "e",
+    process = resolve({"process": "toy"}, {"process": {"theta": 2}}, registry=registry).process
+    args, named = process.make(extra="nobody asks for it")
+    assert args == ()
+    assert named == {
         "theta": 2.0,
         "mu": 0.0,
         "t_min": None,

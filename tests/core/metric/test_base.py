@@ -190,9 +190,9 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
     """For other samples of the same number: same numbers to the last bit, and half the calls."""
     data, calls = toy.gmm(seed=0, n=500), []
 
-    def counting(x, y, *, generator):
+    def counting(samples, reference, *, generator):
         calls.append(1)
-        return distances.sliced_w2(x, y, generator=generator)
+        return distances.sliced_w2(samples, reference, generator=generator)
 
     first, other = data.fresh(200, generator(1)), 1.5 * data.fresh(200, generator(2))
     floors = measure(counting, first, data, seed=5, repeats=3)

@@ -1,6 +1,5 @@
 """`difrun doctor`: what is wrong with the installation, and what to do about it."""
 
-import inspect
 import os
 import platform
 import sys
@@ -14,7 +13,7 @@ from difrun.cli.flags import stray_variables
 from difrun.errors import DifrunError
 from difrun.options.fields import fields, values
 from difrun.plugin.registry import Registered, Registry
-from difrun.plugin.signatures import context
+from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
 from difrun.text import did_you_mean, listed
 
 VOCABULARY = {
@@ -31,11 +30,6 @@ VOCABULARY = {
     "conditional",
     "classes",
     "labels",
-    "context",
-    "distribution",
-    "data",
-    "fitted",
-    "sampler",
     "tuned",
     "chain",
 }
@@ -156,11 +150,11 @@ def _call(entry: Registered) -> Problem | None:
     try:
         target = entry.load()
         options = values(entry.component.options())
-        needed = context(entry.kind, entry.component)
-        if needed:  # without data to call it with, look whether it would take them
-            inspect.signature(target).bind(**dict.fromkeys(needed), **options)
-        else:
-            target(**options)
+        refuse_misfit(entry.kind, target, options, str(entry))
+        if entry.kind == "dataset" and hasattr(target, "pictures"):
+            refuse_misfit(PICTURES, target.pictures, owner=str(entry))
+        if not ON_OFFER[entry.kind]:  # what needs nothing but its options can be made here and now
+            entry.call({}, options)
     except DifrunError as error:
         return Problem(str(error), _contact(entry))
     except (Exception, SystemExit) as error:

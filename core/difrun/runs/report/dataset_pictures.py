@@ -14,6 +14,7 @@ from difrun.data.scene import Drawing, Scene
 from difrun.errors import DifrunError, Interrupted
 from difrun.model.base import ScoreModel
 from difrun.plugin.registry import get_registry
+from difrun.plugin.signatures import PICTURES, call
 from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
 from difrun.runs.build import Components, grid_times, instantiate
@@ -68,9 +69,7 @@ def trajectory(
     if labels is not None:
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
-    shape = (n, *parts.dataset.shape)
-    mean, var = model.moments()
-    x = parts.process.prior(shape, mean=mean, var=var, generator=generator, device=device)
+    x = model.prior(n, generator, device=device)
     frames = [x.cpu()]
     integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
     return torch.stack(frames)
@@ -86,7 +85,7 @@ class DatasetPictures:
             pictures = declared_pictures(run.plan, run.parts)
             if pictures is not None:
                 scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
-                self.drawings = with_distinct_stems(pictures(scene))
+                self.drawings = with_distinct_stems(call(PICTURES, pictures, {"scene": scene}))
         self._waiting = list(self.drawings)
 
     def _labels(self) -> Tensor | None:

@@ -16,8 +16,10 @@ from difrun.config.settings import section_of
 from difrun.data.dataset import Dataset
 from difrun.data.files import read
 from difrun.errors import DifrunError
-from difrun.metric.base import comparable, compared, measure, reading
+from difrun.metric.base import measure, reading
+from difrun.metric.comparison import comparable, compared
 from difrun.options.fields import values
+from difrun.plugin.signatures import refuse_misfit, requires
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import naming_component
 from difrun.runs.stages import sampling
@@ -82,13 +84,13 @@ def evaluate_metric(
 ) -> Numbers:
     """The numbers of one metric. floors: its numbers of as many other samples, whose floors are these."""
     dataset, metric = run.parts.dataset, chosen.entry.load()
-    of_classes = _of_classes(chosen)
-    if of_classes and labels is None:
+    if labels is None and _of_classes(chosen):
         raise DifrunError(
             f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
             "model that was trained with their labels (--train.label-dropout below 1), or a class of an exact model "
             "(--label)."
         )
+    refuse_misfit("metric", metric, values(chosen.options), str(chosen.entry))
     with naming_component(chosen.entry):
         numbers = measure(
             metric,
@@ -96,9 +98,7 @@ def evaluate_metric(
             dataset,
             seed=seed_of(run.plan.seed, "metrics"),
             floors=floors,
-            distribution="distribution" in chosen.entry.component.provides,
-            data="data" in chosen.entry.component.provides,
-            labels=labels if of_classes else None,
+            labels=labels,
             **values(chosen.options),
         )
     sets = comparable(samples, dataset)
@@ -191,7 +191,8 @@ def is_complete(run: "Run") -> bool:
 
 
 def _of_classes(metric: ChosenComponent) -> bool:
-    return "labels" in metric.entry.component.provides
+    """Whether a metric cannot do without the classes of the samples."""
+    return requires(metric.entry.load(), "labels")
 
 
 def evaluate_file(

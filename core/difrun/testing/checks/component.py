@@ -9,7 +9,7 @@ import pytest
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.fields import Field, GivenValue, build, fields, read
 from difrun.options.types import members
-from difrun.plugin.signatures import context
+from difrun.plugin.signatures import ON_OFFER, misfits, requires
 from difrun.testing.check import ComponentUnderTest, check
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
@@ -38,14 +38,31 @@ def is_documented(subject: ComponentUnderTest) -> None:
 
 @check("any")
 def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
-    """The target takes its kind's arguments and its options, all of them and no others, as keywords."""
+    """The target takes all its options and, of what its kind has on offer, what it likes; nothing else."""
     parameters = inspect.signature(subject.target).parameters
     catch_all = [p.name for p in parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     assert not catch_all, f"*args and **kwargs hide what the target takes: {catch_all}"
-    options = {field.name for field in fields(subject.entry.component.options)}
-    assert set(parameters) == options | set(context(subject.entry.kind, subject.entry.component))
-    positional_only = [p.name for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
-    assert not positional_only
+    options = [field.name for field in fields(subject.entry.component.options)]
+    wrong = misfits(subject.entry.kind, subject.target, options)
+    assert not wrong, "; ".join(wrong)
+    on_offer = {argument.name for argument in ON_OFFER[subject.entry.kind]}
+    unreachable = set(parameters) - on_offer - set(options)
+    assert not unreachable, f"neither an option nor on offer: {', '.join(sorted(unreachable))}"
+
+
+@check("model")
+def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
+    """A network that asks for `classes` provides ``conditional``, and no other does: runs are put together by it."""
+    declared = "conditional" in subject.entry.component.provides
+    assert declared == subject.entry.asks_for("classes")
+
+
+@check("metric")
+def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
+    """A metric that cannot do without `labels` provides ``labels``, and no other does: it is chosen by default only
+    where data and model know classes."""
+    declared = "labels" in subject.entry.component.provides
+    assert declared == requires(subject.target, "labels")
 
 
 @check("any")

@@ -131,26 +131,19 @@ def measures_without_side_effects(subject: ComponentUnderTest) -> None:
 
 
 def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[str, float]:
-    if "labels" in subject.entry.component.provides:
-        labels = torch.arange(len(samples)) % 2
-        return subject.make(
-            samples=samples,
-            labels=labels,
-            dataset=Dataset(
-                name="two",
-                train=reference,
-                held_out=reference,
-                labels=labels,
-                held_out_labels=labels,
-                classes=("even", "odd"),
-            ),
-            generator=torch.Generator().manual_seed(3),
-        )
-    more: dict[str, Any] = {}
-    if "data" in subject.entry.component.provides:
-        more["dataset"] = Dataset(name="two", train=reference, held_out=reference)
+    """The numbers of a metric, which is offered two classes in turn."""
+    labels = torch.arange(len(samples)) % 2
+    dataset = Dataset(
+        name="two",
+        train=reference,
+        held_out=reference,
+        labels=labels,
+        held_out_labels=labels,
+        classes=("even", "odd"),
+    )
+    generator = torch.Generator().manual_seed(3)
     return subject.make(
-        samples=samples, reference=reference, generator=torch.Generator().manual_seed(3), **more
+        samples=samples, reference=reference, dataset=dataset, labels=labels, generator=generator
     )
 
 

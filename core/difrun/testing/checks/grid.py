@@ -8,16 +8,16 @@ import pytest
 
 from difrun.errors import DifrunError
 from difrun.model.exact import ExactMixture
+from difrun.plugin.signatures import Lazy
+from difrun.sampler.fixed_step import Euler
 from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.references import two_gaussians
 
 
 def grid_times(subject: ComponentUnderTest, process: Any, steps: int) -> list[float]:
-    """The times; a grid that is fitted to a model gets the exact one of two Gaussians."""
-    if "fitted" in subject.entry.component.provides:
-        more = {"sampler": None} if "sampler" in subject.entry.component.provides else {}
-        return subject.make(model=ExactMixture(two_gaussians(), process), steps=steps, **more)
-    return subject.make(process=process, steps=steps)
+    """The times; a grid that asks for a model gets the exact one of two Gaussians, and Euler's method for a sampler."""
+    model = Lazy(lambda: ExactMixture(two_gaussians(), process))
+    return subject.make(process=process, steps=steps, model=model, sampler=Euler())
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)

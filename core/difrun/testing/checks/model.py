@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.predictions import PREDICTIONS
+from difrun.plugin.signatures import Lazy
 from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
@@ -19,15 +20,22 @@ EXACT = {"exact"}
 SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
 
 
-def networks(subject: ComponentUnderTest, **more: Any) -> list[tuple[nn.Module, Tensor]]:
+def make_network(subject: ComponentUnderTest, shape: tuple[int, ...], classes: int = 0) -> nn.Module:
+    """A new network. What else it may ask for are examples of its shape, and a process."""
+
+    def examples() -> Dataset:
+        return Dataset(name="zeros", train=torch.zeros(20, *shape), held_out=torch.zeros(20, *shape))
+
+    with torch.random.fork_rng(devices=[]):
+        return subject.make(shape=shape, classes=classes, dataset=Lazy(examples), process=subject.partners[0])
+
+
+def networks(subject: ComponentUnderTest, classes: int = 0) -> list[tuple[nn.Module, Tensor]]:
     """The network for every shape that it takes, with no weight at zero, and 4 inputs; a refusal must be in words."""
-    if "conditional" in subject.entry.component.provides:
-        more = {"classes": 0, **more}
     found = []
     for shape in SHAPES:
         try:
-            with torch.random.fork_rng(devices=[]):
-                network = subject.make(shape=shape, **more)
+            network = make_network(subject, shape, classes)
         except DifrunError:
             continue
         draw = torch.Generator().manual_seed(0)
@@ -137,9 +145,7 @@ def is_restored_by_its_state(subject: ComponentUnderTest) -> None:
     """load_state_dict of a fresh network gives the same outputs; a deep copy (for EMA) does too."""
     for network, x in networks(subject):
         level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
-        with torch.random.fork_rng(devices=[]):
-            of_classes = "conditional" in subject.entry.component.provides
-            fresh = subject.make(shape=tuple(x.shape[1:]), **({"classes": 0} if of_classes else {})).eval()
+        fresh = make_network(subject, tuple(x.shape[1:])).eval()
         fresh.load_state_dict(network.state_dict())
         assert torch.equal(fresh(x, level), network(x, level))
         assert torch.equal(copy.deepcopy(network)(x, level), network(x, level))
@@ -160,7 +166,7 @@ def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
     data = Dataset(
         name="two", train=mixture.sample(50, draw), held_out=mixture.sample(20, draw), distribution=mixture
     )
-    return subject.make(process=process, dataset=data)
+    return subject.make(process=process, dataset=data, shape=data.shape, classes=0)
 
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)

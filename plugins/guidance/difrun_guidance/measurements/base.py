@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.data import cast_like
 from difrun.errors import DifrunError
 from difrun.guidance import Context
 from difrun.model import ModelWrapper, ScoreModel, coefficients
@@ -84,13 +85,13 @@ class Measurement(ModelWrapper, MeasurementOptions):
     def observe(self, x: Tensor) -> Tensor:
         """A of x in the model's units, as rows: (n, m)."""
         if self._units is not None:
-            shift, scale = (u.to(x.dtype).to(x.device) for u in self._units)
+            shift, scale = (cast_like(unit, x) for unit in self._units)
             x = shift + scale * x
         return self.measure(x).flatten(1)
 
     def residual_of(self, x0: Tensor) -> Tensor:
         """y − A(x_0), (n, m)."""
-        return self._values.to(x0.dtype).to(x0.device) - self.observe(x0)
+        return cast_like(self._values, x0) - self.observe(x0)
 
     def misfit(self, x0: Tensor) -> Tensor:
         """mean((y − A(x_0))²)/σ_y², (n,): about 1 for samples that fit y as well as its noise allows."""
@@ -197,7 +198,7 @@ class Observed(Measurement, OperatorOptions):
         return self.linear(x)
 
     def along(self, x0: Tensor, v: Tensor) -> Tensor:
-        scale = 1.0 if self._units is None else self._units[1].to(v.dtype).to(v.device)
+        scale = 1.0 if self._units is None else cast_like(self._units[1], v)
         return self.linear(scale * v).flatten(1)
 
     def numbers(self, y: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.data import cast_like
 from difrun.errors import DifrunError
 from difrun.model import innermost
 from difrun_guidance.measurements.base import Measurement, method
@@ -84,8 +85,8 @@ class Differentiated(Measurement, MethodOptions):
     def _spread(self, v: Tensor, at: Any) -> Tensor:
         """C (I + (α²/σ²) C)⁻¹ v."""
         values, axes = self._spectrum
-        values = values.to(v.dtype).to(v.device)
-        axes = None if axes is None else axes.to(v.dtype).to(v.device)
+        values = cast_like(values, v)
+        axes = None if axes is None else cast_like(axes, v)
         ratio = at.alpha**2 / at.var
         flat = v.flatten(1) if axes is None else v.flatten(1) @ axes
         if isinstance(ratio, Tensor):

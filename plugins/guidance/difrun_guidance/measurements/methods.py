@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.model import total_var
 from difrun_guidance.measurements.base import Observed, method
 from difrun_guidance.measurements.conjugate_gradients import conjugate_gradients
 from difrun_guidance.measurements.jacobian import Differentiated
@@ -47,7 +48,7 @@ class PiGDM(Differentiated, PiGDMOptions):
     """
 
     def shift(self, x: Tensor, x0: Tensor, at: Any) -> Tensor:
-        spread = at.var * self.data_std**2 / (at.alpha**2 * self.data_std**2 + at.var)
+        spread = at.var * self.data_std**2 / total_var(at, self.data_std)
         if isinstance(spread, Tensor):
             spread = spread.reshape(-1, *[1] * (x.ndim - 1))
         place = x0.detach().requires_grad_()

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.data import cast_like
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
 from difrun_guidance.measurements.options import OperatorOptions
@@ -58,7 +59,7 @@ class Matrix(Linear):
         self.says = f"{len(matrix)} linear combinations of the {math.prod(shape)} numbers of an example"
 
     def __call__(self, x: Tensor) -> Tensor:
-        return x.flatten(1) @ self.matrix.to(x.dtype).to(x.device).T
+        return x.flatten(1) @ cast_like(self.matrix, x).T
 
 
 class Separable(Linear):
@@ -69,7 +70,7 @@ class Separable(Linear):
         self.out = (*shape[:-2], len(rows), len(columns))
 
     def __call__(self, x: Tensor) -> Tensor:
-        rows, columns = (m.to(x.dtype).to(x.device) for m in (self.rows, self.columns))
+        rows, columns = (cast_like(matrix, x) for matrix in (self.rows, self.columns))
         return rows @ x @ columns.T
 
 

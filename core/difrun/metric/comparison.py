@@ -1,0 +1,265 @@
+"""What is compared with what: the sets of points that a metric gets, repetition by repetition.
+
+`difrun.metric.measure` puts a metric of samples beside its floor, the same metric of real examples. There are three
+ways to do so, each a `Comparison`; `comparison_for` finds the one that a metric asks for by its signature.
+"""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any
+
+import attrs
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from difrun.data.checks import check_finite
+from difrun.data.dataset import Dataset
+from difrun.errors import DifrunError
+from difrun.plugin.signatures import Lazy, asks_for, call, requires
+from difrun.randomness.generator import torch_generator
+
+Metric = Callable[..., dict[str, float]]
+"""``metric(samples, reference, *, generator, **options) -> {name: number}``.
+
+A metric gets, by name, what its signature asks for: samples, reference, dataset, labels, generator (docs/arguments.md).
+It may return several numbers, each under its own name.
+"""
+
+Numbers = dict[str, float]
+
+RESAMPLES = 24
+"""Sets drawn with replacement, whose standard deviation is a standard error: known to 15 %."""
+
+
+@attrs.frozen
+class PointSet:
+    """Points that a metric is called with.
+
+    Attributes:
+        points: Samples or real examples, with shape (n, *shape).
+        reference: What they are compared with; None where the metric's own generator is to draw it by class.
+        labels: Their classes (n,), where they have any.
+    """
+
+    points: Tensor
+    reference: Tensor | None = None
+    labels: Tensor | None = None
+
+
+@attrs.frozen
+class Comparison(ABC):
+    """A metric, and the points it is called with.
+
+    Attributes:
+        metric: The metric.
+        dataset: The data.
+        samples: The samples (N, *shape), on the CPU.
+        n: How many points each set has.
+        seed: The seed of all random choices.
+        repeats: How many repetitions are asked for.
+        options: The options of the metric.
+    """
+
+    metric: Metric
+    dataset: Dataset
+    samples: Tensor
+    n: int
+    seed: int
+    repeats: int
+    options: Mapping[str, Any]
+
+    @property
+    def repetitions(self) -> int:
+        """How many repetitions there are."""
+        return self.repeats
+
+    @abstractmethod
+    def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
+        """The sets of one repetition: of the samples, and, with the floor, of real examples."""
+
+    @property
+    def repeats_one_value(self) -> bool:
+        """Whether every repetition compares the same samples with the same examples, so that there is no deviation."""
+        return False
+
+    @property
+    def repeats_one_floor(self) -> bool:
+        """Whether every repetition of the floor compares the same examples."""
+        return False
+
+    def whole_value(self) -> Numbers | None:
+        """The value of all samples, in the place of the mean over repetitions."""
+        return None
+
+    def whole_floor(self) -> Numbers | None:
+        """The floor of all real examples, in the place of the mean over repetitions."""
+        return None
+
+    def evaluate(self, index: int, of: PointSet) -> Numbers:
+        """Call the metric with a set, by the random numbers of a repetition."""
+        generator = torch_generator(self.seed, "metric", index)
+        offered: dict[str, Any] = {
+            "samples": of.points,
+            "dataset": self.dataset,
+            "generator": generator,
+            "reference": of.reference,
+        }
+        if of.labels is not None:
+            labels = of.labels
+            offered["labels"] = labels
+            offered["reference"] = Lazy(lambda: self.dataset.real_pair_of(labels, generator)[0])
+        return call("metric", self.metric, offered, self.options)
+
+
+class WithReference(Comparison):
+    """Samples against a set of real examples; for the floor a second set of real examples takes their place."""
+
+    @override
+    def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
+        reference, other = self.dataset.real_pair(self.n, random)
+        chosen = torch.randperm(len(self.samples), generator=random)[: self.n]
+        floor = PointSet(other, reference) if with_floor else None
+        return PointSet(self.samples[chosen], reference), floor
+
+    @property
+    @override
+    def repeats_one_value(self) -> bool:
+        # One pairing, of n points with n points: what deviates is random projections, or rounding.
+        return self._compares_all_references and len(self.samples) == self.n
+
+    @property
+    @override
+    def repeats_one_floor(self) -> bool:
+        return self._compares_all_references and len(self.dataset.train) == self.n
+
+    @property
+    def _compares_all_references(self) -> bool:
+        return self.dataset.references == self.n == compared(self.metric, self.n, **self.options)
+
+
+class WithDistribution(Comparison):
+    """Samples against what is known of the distribution itself.
+
+    The deviation is that of sets drawn from the samples with replacement: a standard error. Where real examples are
+    finitely many, the floor is that of held-out ones, likewise.
+    """
+
+    @property
+    @override
+    def repetitions(self) -> int:
+        return max(self.repeats, RESAMPLES)
+
+    @cached_property
+    def _held_out(self) -> Tensor | None:
+        """The n held-out examples of the floor; None where the distribution can be drawn from."""
+        if self.dataset.references is None:
+            return None
+        return self.dataset.reference(self.n, torch_generator(self.seed, "metric", 0, "real"))
+
+    @override
+    def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
+        floor = None
+        if with_floor:
+            held_out = self._held_out
+            if held_out is not None:
+                floor = PointSet(held_out[torch.randint(self.n, (self.n,), generator=random)])
+            elif index < self.repeats:
+                floor = PointSet(self.dataset.reference(self.n, random))
+        return PointSet(self.samples[torch.randint(self.n, (self.n,), generator=random)]), floor
+
+    @override
+    def whole_value(self) -> Numbers | None:
+        return self.evaluate(0, PointSet(self.samples[: self.n]))
+
+    @override
+    def whole_floor(self) -> Numbers | None:
+        held_out = self._held_out
+        return None if held_out is None else self.evaluate(0, PointSet(held_out))
+
+
+@attrs.frozen
+class ByClass(Comparison):
+    """Samples with classes against real examples of the same classes, row by row.
+
+    For the floor, real examples of these classes take the place of the samples: training examples where the metric
+    compares with a reference, which are held-out ones, and held-out examples else.
+
+    Attributes:
+        labels: The classes of the samples (N,).
+    """
+
+    labels: Tensor
+
+    @override
+    def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
+        rows = self._comparable(torch.randperm(len(self.samples), generator=random))
+        labels = self.labels[rows]
+        floor = None
+        if with_floor:
+            held_out, trained = self.dataset.real_pair_of(labels, random)
+            floor = PointSet(trained if asks_for(self.metric, "reference") else held_out, labels=labels)
+        return PointSet(self.samples[rows], labels=labels), floor
+
+    def _comparable(self, rows: Tensor) -> Tensor:
+        """The rows without those of a class that has fewer real examples than there are samples of it."""
+        kept = torch.ones_like(rows, dtype=torch.bool)
+        for label in self.labels.unique().tolist():
+            most = self.dataset.examples_of_class(label)
+            if most is not None:
+                kept[(self.labels[rows] == label).nonzero()[most:, 0]] = False
+        return rows[kept]
+
+
+def comparison_for(
+    metric: Metric,
+    samples: Tensor,
+    dataset: Dataset,
+    labels: Tensor | None,
+    seed: int,
+    repeats: int,
+    options: Mapping[str, Any],
+) -> Comparison:
+    """The comparison that the signature of a metric asks for.
+
+    Raises:
+        DifrunError: If samples or labels cannot be compared with the data.
+    """
+    n = comparable(samples, dataset)
+    facts = (metric, dataset, samples.detach().cpu(), n, seed, repeats, options)
+    if labels is None and requires(metric, "labels"):
+        raise DifrunError("the metric is of samples with classes, and these have none.")
+    if labels is not None and asks_for(metric, "labels"):
+        if labels.shape != samples.shape[:1]:
+            raise DifrunError(f"{len(samples)} samples with {len(labels)} labels; each needs one.")
+        return ByClass(*facts, labels.cpu())
+    if asks_for(metric, "dataset") and not asks_for(metric, "reference"):
+        return WithDistribution(*facts)
+    return WithReference(*facts)
+
+
+def compared(metric: Metric, n: int, **options: Any) -> int:
+    """How many points of sets of size n a metric compares: n, or fewer where an option that it declares bounds them."""
+    name = getattr(metric, "most", "")
+    if not name:
+        return n
+    return min(n, options[name] if name in options else inspect.signature(metric).parameters[name].default)
+
+
+def comparable(samples: Tensor, dataset: Dataset) -> int:
+    """The size n of the sets that `measure` compares.
+
+    Raises:
+        DifrunError: If the samples have the wrong shape, are fewer than two, or are not finite.
+    """
+    if tuple(samples.shape[1:]) != dataset.shape or len(samples) < 2:
+        raise DifrunError(
+            f"samples of shape {tuple(samples.shape)} cannot be measured against dataset '{dataset.name}': "
+            f"expected (n, {', '.join(map(str, dataset.shape))}) with n at least 2."
+        )
+    check_finite(samples, "samples", dataset.columns)
+    if dataset.references is None:
+        return len(samples)
+    return min(len(samples), dataset.references, len(dataset.train))
