@@ -1,7 +1,7 @@
 """The hooks that a plugin may implement: one per kind of component, and three events for loggers.
 
-An implementation of an event names the arguments that it wants (`difrun.plugin.signatures`). So a new argument breaks no
-plugin, nor does a new optional field of `Component`.
+An implementation of an event names the arguments that it wants (`difrun.plugin.signatures`). So neither a new argument
+nor a new optional field of `Component` breaks a plugin.
 """
 
 from collections.abc import Iterable, Mapping
