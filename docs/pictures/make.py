@@ -17,10 +17,10 @@ DATA, SAMPLES = "#0072b2", "#d55e00"
 
 def main(folder: str) -> None:
     run = reopen(folder)
-    process, model, steps = run.parts.process, run.model, run.plan.sample.steps
+    model, steps = run.model, run.plan.sample.steps
     times = grid_times(run.plan.grid, model, steps)
     random = Generator(1)
-    x = process.prior((2500, 2), mean=model.mean, var=model.var, generator=random)
+    x = model.prior(2500, random)
     frames = [(times[0], x)]
     integrate(
         run.plan.sampler.make(),

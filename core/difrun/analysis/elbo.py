@@ -20,9 +20,11 @@ import torch
 from torch import Tensor
 
 from difrun.analysis.likelihood import check_model
+from difrun.data.casts import wide, wide_dtype
 from difrun.errors import DifrunError
 from difrun.loss.times import TimeDistribution
 from difrun.model.base import ScoreModel
+from difrun.model.predictions import total_std
 from difrun.randomness.generator import Generator, seed_of
 
 BINS = 32
@@ -167,16 +169,16 @@ class _Errors:
         model, process = self.model.rows(which), self.model.process
         at = process.instant(t, x0.ndim)
         noise = Generator(seed_of(self.seed, stream), first=first, device=x0.device).normal(x0)
-        size = (at.alpha**2 * self.model.data_std**2 + at.var).sqrt()
+        size = total_std(at, self.model.data_std)
         unit = size / ((at.alpha + at.sigma) * self.model.data_std)
         clean = x0 - process.centre_like(x0)
-        total = torch.zeros((), dtype=_wide(x0), device=x0.device)
+        total = torch.zeros((), dtype=wide_dtype(x0), device=x0.device)
         for signed in (noise, -noise):
             with torch.no_grad():
                 straight = model.predict(process.diffuse(x0, signed, at), at, "straight")
             error = unit * (straight - (signed - clean))
-            total = total + 0.5 * error.to(_wide(x0)).square().flatten(1).sum(1)
-        known = noise.to(_wide(x0)).square().flatten(1).sum(1) - x0[:1].numel()
+            total = total + 0.5 * wide(error).square().flatten(1).sum(1)
+        known = wide(noise).square().flatten(1).sum(1) - x0[:1].numel()
         low, high = self.distribution.ends(process)
         place = ((at.sigma / size).log().reshape(-1) - low) / (high - low) * BINS
         return total, known, place.long().clamp(0, BINS - 1)
@@ -198,15 +200,10 @@ class _Errors:
         return mean, product / (2 * x0[:1].numel())
 
 
-def _wide(x: Tensor) -> torch.dtype:
-    """float64, where the device has it."""
-    return torch.float32 if x.device.type == "mps" else torch.float64
-
-
 def _prior_term(model: ScoreModel, x0: Tensor) -> Tensor:
     """KL(N(μ + α(x_0 − μ), σ²) ‖ prior) at T, summed over coordinates, (n,)."""
     process = model.process
-    x0 = x0.to(_wide(x0))
+    x0 = wide(x0)
     at, centre = process.at(process.horizon), process.centre_like(x0)
     mean, var = model.moments()
     location, scale = process.prior_moments(x0, mean=mean, var=var)

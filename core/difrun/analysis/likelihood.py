@@ -22,8 +22,10 @@ import attrs
 import torch
 from torch import Tensor
 
+from difrun.data.casts import wide
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.model.predictions import data_angle
 from difrun.model.wrappers import Centred
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
@@ -136,7 +138,7 @@ class Frame:
 
     def angle(self, at: Any) -> float:
         """θ."""
-        return math.atan2(at.sigma, at.alpha * self.std)
+        return data_angle(at, self.std)
 
     def speed(self, at: Any) -> float:
         """dθ/du."""
@@ -178,11 +180,11 @@ def _solve(
     dtype, process = x.dtype, model.process.centred()
     shift: Any = 0.0
     if process is not model.process:
-        model = Centred(model, _wide(x))
+        model = Centred(model, wide(x))
         shift = model.offset
-    frame = Frame(process, _wide(torch.as_tensor(model.mean, device=x.device)), model.data_std)
+    frame = Frame(process, wide(torch.as_tensor(model.mean, device=x.device)), model.data_std)
     instants, h = frame.instants(steps)
-    y = frame.enter(_wide(x) - shift, instants[0])
+    y = frame.enter(wide(x) - shift, instants[0])
     total = y.new_zeros(max(1, len(signs)), len(x))
 
     def slopes(y: Tensor, at: Any) -> tuple[Tensor, Tensor]:
@@ -229,12 +231,7 @@ def _matched(process: GaussianProcess, model: ScoreModel, x: Tensor) -> Tensor:
 
 def _signs(x: Tensor, probes: int, generator: Generator) -> Iterator[Tensor]:
     for _ in range(probes):
-        yield torch.where(generator.uniform(_wide(x)) < 0.5, -1.0, 1.0).to(_wide(x))
-
-
-def _wide(x: Tensor) -> Tensor:
-    """In float64, where the device has it."""
-    return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+        yield torch.where(generator.uniform(wide(x)) < 0.5, -1.0, 1.0).to(wide(x))
 
 
 def _refuse(model: ScoreModel, x: Tensor, steps: int, probes: int | None) -> None:

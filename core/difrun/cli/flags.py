@@ -1,8 +1,6 @@
 """Flags for the components of a run and for their options.
 
-Which options there are depends on the components, so a command line is read twice: first for the names of the
-components (with every flag of every installed component, so that no value is mistaken for an argument), then
-with exactly the flags of the chosen ones. Click carries the texts; `difrun.options.fields` reads and checks them.
+Click carries the texts of values; `difrun.options.fields` reads and checks them.
 """
 
 from collections import Counter
@@ -21,6 +19,9 @@ from difrun.options.fields import Field, GivenValue, Section, fields, variable
 from difrun.options.types import shown
 from difrun.plugin.registry import Registry, get_registry
 from difrun.text import did_you_mean
+
+NAMED = "difrun.named"
+"""Where the context of a command holds the components that its flags name."""
 
 HELP = {
     "process": "Forward process.",
@@ -107,7 +108,7 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
         return [CompletionItem(incomplete, type="file")]
     registry = get_registry()
     chosen: dict[str, Any] = {}
-    for kind, name in ctx.meta.get("difrun.named", {}).items():
+    for kind, name in ctx.meta.get(NAMED, {}).items():
         try:
             chosen |= find(registry, {kind: name})
         except DifrunError:
@@ -120,47 +121,57 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
     ]
 
 
+def offered_options(
+    choice: Choice, offered: Mapping[str, Iterable[str] | None]
+) -> list[tuple[OptionGroup, list[Field]]]:
+    """The options of each part of a run that a command offers.
+
+    Args:
+        choice: The components of the run.
+        offered: Kind or section -> names of the options on offer, or None for all of them.
+    """
+    found = []
+    for group in option_groups(choice):
+        key = group.section.name if group.entry is None else group.entry.kind
+        if key in offered:
+            names = offered[key]
+            options = [field for cls in group.classes for field in fields(cls)]
+            found.append((group, [field for field in options if names is None or field.name in names]))
+    return found
+
+
 def option_flags(
     choice: Choice,
     offered: Mapping[str, Iterable[str] | None],
     set_by: Mapping[str, Mapping[str, GivenValue]],
     unset: Callable[[str], str] = lambda flag: "",
 ) -> list[tuple[OptionGroup, list[OptionFlag]]]:
-    """The flags of each offered part of a run, with what already sets them.
+    """The flags of each part of a run, with what already sets them.
 
-    offered: kind or section -> names of the options on offer, or None for all of them.
-    set_by: section -> option -> its value so far.
-    unset: flag -> what the help says of the others instead of the default; where it says nothing, that is what the
-    chosen components ask for (`Component.suits`).
+    Args:
+        choice: The components of the run.
+        offered: Kind or section -> names of the options on offer, or None for all of them.
+        set_by: Section -> option -> its value so far.
+        unset: Flag -> what the help says in the place of the default; where that is empty, the help says what the
+            chosen components ask for (`Component.suits`).
     """
-    found = []
     guidances = choice.entries.get("guidance", ())
-    shared = Counter(
-        field.name
-        for entry in (guidances if isinstance(guidances, tuple) else (guidances,))
-        for field in fields(entry.component.options)
-    )
-    for part in option_groups(choice):
-        short = part.entry is not None and part.entry.kind == "guidance"
-        key = part.entry.kind if part.entry is not None else part.section.name
-        if key not in offered:
-            continue
-        wanted = offered[key]
-        given = set_by.get(part.section.name, {})
-        taken = {name: shown(value) for name, value in suggested_settings(choice, part.section.name).items()}
-        flags = [
-            OptionFlag(
-                part.section,
-                field,
-                given.get(field.name),
-                unset(part.section.flag(field.name)) or taken.get(field.name, ""),
-                without_name(part.section) if short and shared[field.name] == 1 else None,
-            )
-            for cls in part.classes
-            for field in fields(cls)
-            if wanted is None or field.name in wanted
-        ]
-        found.append((part, flags))
+    guidances = guidances if isinstance(guidances, tuple) else (guidances,)
+    owners = Counter(field.name for entry in guidances for field in fields(entry.component.options))
+    found = []
+    for group, options in offered_options(choice, offered):
+        section = group.section
+        given = set_by.get(section.name, {})
+        suggested = suggested_settings(choice, section.name)
+        is_guidance = group.entry is not None and group.entry.kind == "guidance"
+        flags = []
+        for field in options:
+            default = unset(section.flag(field.name))
+            if not default and field.name in suggested:
+                default = shown(suggested[field.name])
+            also = without_name(section) if is_guidance and owners[field.name] == 1 else None
+            flags.append(OptionFlag(section, field, given.get(field.name), default, also))
+        found.append((group, flags))
     return found
 
 

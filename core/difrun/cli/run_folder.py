@@ -9,7 +9,7 @@ import click
 
 from difrun.cli.likelihood import likelihood_table
 from difrun.cli.output import metrics_table
-from difrun.cli.plan_command import CommandRequest
+from difrun.cli.plan_builder import CommandRequest
 from difrun.cli.progress import Listener
 from difrun.errors import Interrupted
 from difrun.plugin.registry import get_registry

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.data.casts import wide
 from difrun.errors import DifrunError
 
 CHUNK = 2**22
@@ -185,7 +186,7 @@ class GaussianMixture:
             raise DifrunError(
                 "a component of the mixture has zero variance: no density, and no score. Diffuse it."
             )
-        return x.to(torch.float32 if x.device.type == "mps" else torch.float64)
+        return wide(x)
 
     def _chunks(self, x: Tensor) -> tuple[Tensor, ...]:
         width = len(self.weights) * (1 if self.isotropic else self.dim)

@@ -1,9 +1,9 @@
 """Pictures of data, samples, processes and training, as Matplotlib figures and animations.
 
-Every function takes NumPy arrays or tensors and plain callables, and returns a `matplotlib.figure.Figure` or
-a `Film` (an animation). None knows of runs or plugins, and none touches pyplot: figures are not registered
-anywhere and are freed like any object. `save` writes either to a file. Time runs from 0 (data) to T (noise)
-in every picture.
+Every function takes NumPy arrays or tensors and plain callables, and returns a `matplotlib.figure.Figure` or a `Film`
+(an animation); `save` writes either to a file. The functions know nothing of runs and plugins. They do not use pyplot,
+so that figures are not registered anywhere and are freed like any object. In every picture time runs from 0 (data) to
+T (noise).
 """
 
 from difrun.draw.animate import Film, forward_animation, reverse_animation

@@ -1,4 +1,4 @@
-"""Animations of the forward and the reverse process, fast and small enough for a report."""
+"""Animations of the forward and the reverse process, small enough for a report and quick to draw."""
 
 import base64
 import io
@@ -31,7 +31,19 @@ from difrun.draw.arrays import (
     union,
 )
 from difrun.draw.scatter import dots
-from difrun.draw.style import DATA, FAINT, INK, SAMPLES, boxed, coordinate, new_figure, note, styled, tidy
+from difrun.draw.style import (
+    DATA,
+    FAINT,
+    INK,
+    SAMPLES,
+    boxed,
+    coordinate,
+    new_figure,
+    note,
+    plain,
+    styled,
+    tidy,
+)
 from difrun.errors import DifrunError
 
 Update = Callable[[int], list[Artist]]
@@ -41,29 +53,37 @@ _COLOURS = 48
 
 
 class Film(FuncAnimation):
-    """An animation that also knows how to become a small GIF, quickly, its last frame held.
+    """An animation that can also be written quickly as a small GIF, which pauses on its last frame.
 
-    update: frame number -> the artists that changed. Everything else is drawn once. In a notebook a Film
-    shows itself. `save` of `difrun.draw` writes it; so do Matplotlib's own ways, more slowly.
+    In a notebook a Film shows itself. `difrun.draw.save` writes it; the methods of Matplotlib do so too, more slowly.
+
+    Args:
+        figure: The figure, in which everything that does not change is already drawn.
+        update: Draws a frame: frame number -> the artists that changed.
+        frames: The number of frames.
+        frame_ms: How long a frame is shown, in milliseconds.
+        hold_ms: How long the last frame is shown.
     """
 
     def __init__(
         self, figure: Figure, update: Update, frames: int, *, frame_ms: int = 60, hold_ms: int = 2000
     ):
         super().__init__(figure, update, frames=frames, interval=frame_ms, repeat_delay=hold_ms)
-        # A film that is made and not shown is not a mistake: do not warn when it is freed.
+        # Matplotlib warns when an animation is freed that was never shown; here that is no mistake.
         self._draw_was_started = True
         self.figure = figure
         self.update = update
         self.frames = frames
-        self.durations = [10 * frame_ms] + [frame_ms] * (frames - 2) + [hold_ms] if frames > 1 else [hold_ms]
+        self.durations = [hold_ms]
+        if frames > 1:
+            self.durations = [10 * frame_ms] + [frame_ms] * (frames - 2) + [hold_ms]
 
     def rgb(self) -> Iterator[NDArray[np.uint8]]:
-        """Every frame, first to last, as (height, width, 3); only what moves is drawn anew."""
+        """Yield every frame as an array (height, width, 3); only what moves is drawn again."""
         canvas = FigureCanvasAgg(self.figure)
         self.figure.dpi = _DPI
         moving = self.update(0)
-        canvas.draw()  # lays out the figure, with everything in its place
+        canvas.draw()  # lays out the figure with all artists visible
         self.figure.set_layout_engine("none")
         for artist in moving:
             artist.set_visible(False)
@@ -78,7 +98,7 @@ class Film(FuncAnimation):
             yield np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
     def gif(self) -> bytes:
-        """The animation as the content of a GIF file that repeats for ever, pausing on the last frame."""
+        """Return the content of a GIF file that repeats for ever and pauses on the last frame."""
         frames = [Image.fromarray(frame) for frame in self.rgb()]
         palette = self._palette(frames)
         indexed = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
@@ -96,13 +116,13 @@ class Film(FuncAnimation):
 
     @staticmethod
     def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-        """One palette for all frames, so that unchanged pixels stay the same pixels."""
+        """One palette for all frames, so that pixels that do not change keep their colour."""
         chosen = [frames[k] for k in evenly(len(frames), 3)]
         width, height = chosen[0].size
-        together = Image.new("RGB", (width, height * len(chosen)))
+        stacked = Image.new("RGB", (width, height * len(chosen)))
         for k, frame in enumerate(chosen):
-            together.paste(frame, (0, k * height))
-        return together.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE)
+            stacked.paste(frame, (0, k * height))
+        return stacked.quantize(_COLOURS, method=Image.Quantize.MAXCOVERAGE)
 
     def _repr_html_(self) -> str:
         data = base64.b64encode(self.gif()).decode()
@@ -119,17 +139,23 @@ def forward_animation(
     max_points: int = 1000,
     max_frames: int = 60,
 ) -> Film:
-    """Data turning into noise: the path of a forward process, from t = 0 on.
+    """Animate data that turn into noise: the path of a forward process from t = 0 on.
 
-    path: (frames, n, d), times: (frames,). d = 1 (or a path of shape (frames, n)): a histogram, with
-    `density`, the true density of the data as a callable, behind it. d ≥ 2: a scatter plot of the first two
-    coordinates. At most `max_points` points (d ≥ 2) and `max_frames` frames are shown, evenly spaced, the
-    last frame always among them.
+    One coordinate is drawn as a histogram, more as a scatter plot of the first two. The limits are the same in all
+    frames. They show the points of all frames except gross outliers, but are at most three times as wide as the data,
+    so that the data stay visible if the noise is much wider; each frame says how many points lie outside.
 
-    Limits are fixed: those of all frames without gross outliers, but at most three times as wide as the data,
-    so that the data can still be seen when the noise is much wider; how many points are outside is written in the
-    frame. Raises DifrunError when the shapes do not
-    fit.
+    Args:
+        path: Shape (frames, n, d), or (frames, n) for d = 1.
+        times: Shape (frames,).
+        columns: Names of the coordinates.
+        title: The title of the figure.
+        density: The true density of the data for d = 1, from points (m,) to values (m,), drawn behind the histogram.
+        max_points: The most points that are drawn, evenly spaced (for d ≥ 2).
+        max_frames: The most frames that are drawn, evenly spaced, including the last.
+
+    Raises:
+        DifrunError: If the shapes do not fit.
     """
     return _film(path, times, None, DATA, columns, title, density, max_points, max_frames)
 
@@ -145,9 +171,20 @@ def reverse_animation(
     max_points: int = 1000,
     max_frames: int = 60,
 ) -> Film:
-    """Noise turning into samples: the path of a sampler, from t = T to the end of sampling.
+    """Animate noise that turns into samples: the path of a sampler from t = T to the end of sampling.
 
-    As `forward_animation`; `data`, of shape (m, d), are drawn faintly behind the samples. Times may decrease.
+    Args:
+        path: Shape (frames, n, d), or (frames, n) for d = 1.
+        times: Shape (frames,); they may decrease.
+        data: Shape (m, d), drawn faintly behind the samples.
+        columns: As for `forward_animation`.
+        title: As for `forward_animation`.
+        density: As for `forward_animation`.
+        max_points: As for `forward_animation`.
+        max_frames: As for `forward_animation`.
+
+    Raises:
+        DifrunError: If the shapes do not fit.
     """
     return _film(path, times, data, SAMPLES, columns, title, density, max_points, max_frames)
 
@@ -165,51 +202,57 @@ def _film(
     max_frames: int,
 ) -> Film:
     frames, instants = as_paths(path, times, "path")
+    dim = frames.shape[2]
+    behind = None if data is None else as_points(data, "data")
+    _check_film(dim, behind, density, max_points, max_frames)
+    chosen = evenly(len(frames), max_frames)
+    frames, instants = frames[chosen], instants[chosen]
+    limits = path_limits(frames, instants, behind)
+    draw = _histogram if dim == 1 else _scatter
+    figure, axes, update = draw(frames, limits, behind, color, columns, density, max_points)
+    if title:
+        figure.suptitle(plain(title), fontsize=11.5)
+    # On the right, because Matplotlib writes the power of ten of an axis on the left.
+    time_text = axes.text(1, 1.015, "", transform=axes.transAxes, ha="right", va="bottom", color=INK)
+    outside_text = note(axes, "")
+    box = np.array([axes.get_xlim(), axes.get_ylim()][: min(dim, 2)])
+    digits = max(0, 2 - math.floor(math.log10(max(np.abs(instants).max(), 1e-9))))
+
+    def update_with_texts(k: int) -> list[Artist]:
+        time_text.set_text(f"$t$ = {instants[k]:.{digits}f}")
+        shown = frames[k][:, : len(box)]
+        outside = len(shown) - int(((shown >= box[:, 0]) & (shown <= box[:, 1])).all(axis=1).sum())
+        outside_text.set_text(f"{outside} of {len(shown)} outside" if outside else "")
+        return [*update(k), time_text, outside_text]
+
+    update_with_texts(0)
+    return Film(figure, update_with_texts, len(frames))
+
+
+def _check_film(
+    dim: int, data: Array | None, density: Density | None, max_points: int, max_frames: int
+) -> None:
     if max_points < 1 or max_frames < 2:
         raise DifrunError(
             f"draw: max_points ≥ 1 and max_frames ≥ 2 are needed, not {max_points} and {max_frames}"
         )
-    dim = frames.shape[2]
-    behind = None if data is None else as_points(data, "data")
-    if behind is not None and behind.shape[1] != dim:
-        raise DifrunError(
-            f"draw: the path has {dim} coordinates, data have {behind.shape[1]}; they must agree"
-        )
+    if data is not None and data.shape[1] != dim:
+        raise DifrunError(f"draw: the path has {dim} coordinates, data have {data.shape[1]}; they must agree")
     if density is not None and dim != 1:
         raise DifrunError(f"draw: a true density can be drawn in one dimension only, and the path has {dim}")
-    chosen = evenly(len(frames), max_frames)
-    frames, instants = frames[chosen], instants[chosen]
-    limits = path_limits(frames, instants, behind)
-    make = _histogram if dim == 1 else _scatter
-    figure, axes, update = make(frames, limits, behind, color, columns, density, max_points)
-    # On the right: Matplotlib writes the common power of ten of the axis on the left.
-    stamp = axes.text(1, 1.015, "", transform=axes.transAxes, ha="right", va="bottom", color=INK)
-    remark = note(axes, "")
-    box = np.array([axes.get_xlim(), axes.get_ylim()][: min(dim, 2)])
-    if title:
-        figure.suptitle(title.replace("$", r"\$"), fontsize=11.5)
-    digits = max(0, 2 - math.floor(math.log10(max(np.abs(instants).max(), 1e-9))))
-
-    def with_time(k: int) -> list[Artist]:
-        stamp.set_text(f"$t$ = {instants[k]:.{digits}f}")
-        shown = frames[k][:, : len(box)]
-        missing = len(shown) - int(((shown >= box[:, 0]) & (shown <= box[:, 1])).all(axis=1).sum())
-        remark.set_text(f"{missing} of {len(shown)} outside" if missing else "")
-        return [*update(k), stamp, remark]
-
-    with_time(0)
-    return Film(figure, with_time, len(frames))
 
 
 def path_limits(frames: Array, times: Array, data: Array | None) -> list[Limits]:
-    """Fixed limits for the first two coordinates of a path (frames, n, d): see `forward_animation`."""
+    """Return fixed limits for the first two coordinates of a path (frames, n, d), as in `forward_animation`."""
     end = frames[np.argmin(times)]
-    some = frames[evenly(len(frames), 12)]
+    some_frames = frames[evenly(len(frames), 12)]
     limits = []
     for i in range(min(frames.shape[2], 2)):
-        shown = [robust_limits(end[:, i])] + ([] if data is None else [robust_limits(data[:, i])])
-        low, high = union(shown)
-        everything = union([robust_limits(frame[:, i]) for frame in some] + shown)
+        near_data = [robust_limits(end[:, i])]
+        if data is not None:
+            near_data.append(robust_limits(data[:, i]))
+        low, high = union(near_data)
+        everything = union([robust_limits(frame[:, i]) for frame in some_frames] + near_data)
         span = high - low
         limits.append((max(everything[0], low - span), min(everything[1], high + span)))
     return limits

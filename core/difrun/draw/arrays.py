@@ -1,4 +1,4 @@
-"""What every picture needs of its numbers: plain arrays, robust limits, histograms."""
+"""Numbers as every picture needs them: plain arrays, robust limits, histograms."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,21 +11,22 @@ from difrun.errors import DifrunError
 Array = NDArray[np.float64]
 Limits = tuple[float, float]
 Density = Callable[[Array], Any]
-"""A density on the line: points of shape (m,) to values of shape (m,)."""
+"""A density in one dimension, from points (m,) to values (m,)."""
 
 
 def as_array(values: Any) -> Array:
-    """The values of a tensor (any device, any dtype), an array or a nested sequence, in float64."""
+    """Convert a tensor (any device, any dtype), an array or a nested sequence to float64."""
     if hasattr(values, "detach"):
-        # First to the CPU: not every device knows float64, and NumPy does not know bfloat16.
+        # To the CPU first, as not every device has float64; to float64 before NumPy, which has no bfloat16.
         values = values.detach().cpu().double().numpy()
     return np.asarray(values, dtype=np.float64)
 
 
 def as_points(values: Any, name: str) -> Array:
-    """Points as an array of shape (n, d); (n,) is read as n points on the line.
+    """Convert points to an array (n, d); an array (n,) is n points in one dimension.
 
-    Raises DifrunError when there is no point or when the array has more than two axes.
+    Raises:
+        DifrunError: If there is no point, or the array has more than two axes; the message calls it `name`.
     """
     points = as_array(values)
     if points.ndim == 1:
@@ -36,9 +37,10 @@ def as_points(values: Any, name: str) -> Array:
 
 
 def as_paths(values: Any, times: Any, name: str) -> tuple[Array, Array]:
-    """Paths as an array of shape (frames, n, d), and their times (frames,); (frames, n) is read as d = 1.
+    """Convert paths to an array (frames, n, d) and their times to (frames,); an array (frames, n) has d = 1.
 
-    Raises DifrunError when the shapes do not fit together.
+    Raises:
+        DifrunError: If the shapes do not fit together; the message calls the paths `name`.
     """
     paths, instants = as_array(values), as_array(times).reshape(-1)
     if paths.ndim == 2:
@@ -53,21 +55,21 @@ def as_paths(values: Any, times: Any, name: str) -> tuple[Array, Array]:
 
 
 def thin(points: Array, most: int) -> Array:
-    """At most `most` rows, evenly spaced: files may be sorted, so that the first rows would mislead."""
+    """Return at most `most` evenly spaced rows; the first rows of a sorted file would mislead."""
     return points[evenly(len(points), most)]
 
 
 def evenly(length: int, most: int) -> NDArray[np.intp]:
-    """At most `most` indices below `length`, evenly spaced, the first and the last always among them."""
+    """Return at most `most` evenly spaced indices below `length`, which include the first and the last."""
     return np.unique(np.linspace(0, length - 1, min(length, most)).round().astype(np.intp))
 
 
 def robust_limits(values: Any, margin: float = 0.06) -> Limits:
-    """Limits that show all values, but for gross outliers.
+    """Return limits that show all values except gross outliers.
 
-    The range of the values, cut where it reaches more than an eighth of the central 99 % range beyond it, and
-    widened by `margin` of itself. Values that are not finite are left out; without any, the limits are (−1,
-    1).
+    The limits are the range of the values, cut where it extends beyond the central 99 % range by more than an eighth of
+    that, and widened by `margin` of its length. Values that are not finite are ignored; if none is left, the limits are
+    (−1, 1).
     """
     finite = as_array(values).reshape(-1)
     finite = finite[np.isfinite(finite)]
@@ -81,37 +83,41 @@ def robust_limits(values: Any, margin: float = 0.06) -> Limits:
 
 
 def union(limits: Sequence[Limits]) -> Limits:
-    """The smallest interval that contains all of them."""
+    """Return the smallest interval that contains all of the limits."""
     return min(low for low, _ in limits), max(high for _, high in limits)
 
 
 def square(x: Limits, y: Limits, most: float = 3.0) -> tuple[Limits, Limits]:
-    """Both intervals at the longer length, for a square box with equal scales.
+    """Extend the shorter interval to the length of the longer one, for a square panel with equal scales.
 
-    Intervals whose lengths differ by more than a factor `most` are quantities of different kinds: left as
-    they are.
+    Intervals whose lengths differ by more than a factor `most` belong to quantities of different kinds and are returned
+    as they are.
     """
     spans = x[1] - x[0], y[1] - y[0]
     if max(spans) > most * min(spans):
         return x, y
     half = max(spans) / 2
-    (cx, cy) = ((x[0] + x[1]) / 2, (y[0] + y[1]) / 2)
+    cx, cy = (x[0] + x[1]) / 2, (y[0] + y[1]) / 2
     return (cx - half, cx + half), (cy - half, cy + half)
 
 
 def bin_edges(limits: Limits, n: int) -> Array:
-    """Equal bins between the limits, about 3 n^(1/3) of them (between 16 and 80)."""
+    """Return the edges of about 3 n^(1/3) equal bins between the limits, at least 16 and at most 80."""
     return np.linspace(*limits, int(np.clip(3 * n ** (1 / 3), 16, 80)) + 1)
 
 
 def bin_density(values: Array, edges: Array) -> Array:
-    """Histogram as a density of all values: those outside the edges count in the norm."""
+    """Return a histogram as a density, normalised by all values, those outside the edges included."""
     counts, _ = np.histogram(values[np.isfinite(values)], edges)
     return counts / (max(values.size, 1) * np.diff(edges))
 
 
 def evaluate(density: Density, points: Array) -> Array:
-    """The density at the points (m,); raises DifrunError when it does not give one value per point."""
+    """Return the density at points (m,).
+
+    Raises:
+        DifrunError: If it does not give one value per point.
+    """
     values = as_array(density(points)).reshape(-1)
     if values.shape != points.shape:
         raise DifrunError(

@@ -1,4 +1,4 @@
-"""Densities, scores and flow lines of a process, as small multiples over time."""
+"""Densities, scores and flow lines of a process at several times."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,15 +47,21 @@ def density_map(
     columns: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """The density p_t of the noised data at several times.
+    """Draw the density p_t of the noised data at several times.
 
-    densities: (k, rows, columns) on a regular grid, row r at the r-th value of the second coordinate, from
-    low to high; extent: (x_1 min, x_1 max, x_2 min, x_2 max), the outer edges of the grid's cells; times:
-    (k,). Every panel has a scale of its own, from 0 (white) to its largest value, which is written in it: p_t
-    at small t is far more peaked than later. For one dimension: (k, columns) and (x min, x max), one picture
-    of x over time.
+    Each panel has its own scale, from 0 (white) to its largest value, which is written in it, because p_t is far more
+    peaked at small t than later. In one dimension, x over time is drawn in one panel.
 
-    Raises DifrunError when the shapes do not fit together.
+    Args:
+        densities: Shape (k, rows, columns), on a regular grid; row r belongs to the r-th value of the second
+            coordinate, from low to high. Shape (k, columns) in one dimension.
+        extent: The outer edges of the grid's cells, (x_1 min, x_1 max, x_2 min, x_2 max), or (x min, x max).
+        times: Shape (k,).
+        columns: Names of the coordinates.
+        title: The title of the figure.
+
+    Raises:
+        DifrunError: If the shapes do not fit together.
     """
     values, instants = as_array(densities), as_array(times).reshape(-1)
     if values.ndim not in (2, 3) or 0 in values.shape or len(values) != len(instants):
@@ -68,15 +74,15 @@ def density_map(
     if values.ndim == 2:
         return _density_over_time(values, extent, instants, columns, title)
     figure, axes = panels(len(values), coordinate(0, columns), coordinate(1, columns), title=title)
-    box = (extent[0], extent[1], extent[2], extent[3])
+    left, right, bottom, top = extent
     for panel, p, t in zip(axes, values, instants, strict=True):
-        top = float(np.nanmax(p)) or 1.0
+        largest = float(np.nanmax(p)) or 1.0
         panel.imshow(
-            p, origin="lower", extent=box, cmap=DENSITY, vmin=0, vmax=top,
+            p, origin="lower", extent=(left, right, bottom, top), cmap=DENSITY, vmin=0, vmax=largest,
             interpolation="bilinear", aspect="auto",
         )  # fmt: skip
         panel.set_title(f"$t$ = {t:.3g}")
-        note(panel, f"max $p_t$ = {top:.2g}")
+        note(panel, f"max $p_t$ = {largest:.2g}")
     return figure
 
 
@@ -100,17 +106,19 @@ def _density_over_time(
 
 
 def arrows(scores: Any) -> Array:
-    """Scores (…, d) as arrows with lengths in [0, 1): s / (|s| + m), m the median of the |s| that are not 0.
+    """Return scores (…, d) as arrows with lengths in [0, 1).
 
-    The direction is kept, the length grows with |s| and saturates, so that strong and weak regions can be
-    seen together. A score of zero, or one that is not finite, has no arrow: zero.
+        s / (|s| + m),    m the median of the |s| that are not 0
+
+    The direction is that of s. The length grows with |s| and saturates, so that strong and weak regions are visible
+    together. Scores that are zero or not finite give zero: no arrow.
     """
     s = as_array(scores)
     s = np.where(np.isfinite(s).all(axis=-1, keepdims=True), s, 0.0)
     largest = np.abs(s).max(initial=0.0)
     if largest == 0:
         return s
-    s = s / largest  # squares of very large or very small scores would leave the range of float64
+    s = s / largest  # the square of a very large or very small score would leave the range of float64
     size = np.linalg.norm(s, axis=-1, keepdims=True)
     return s / (size + np.median(size[size > 0]))
 
@@ -127,69 +135,79 @@ def score_field(
     columns: Sequence[str] | None = None,
     title: str | None = None,
 ) -> Figure:
-    """The score ∇ log p_t at several times, as arrows over the density.
+    """Draw the score ∇ log p_t at several times, as arrows over the density.
 
-    points: (n, 2), where the score is known; scores: (k, n, 2); times: (k,). background, extent: the
-    densities (k, rows, columns) and their extent, as for `density_map`, which the panels then have. The length
-    of an arrow grows with |score| and saturates (see `arrows`), each panel for itself; where the score is zero or
-    not finite there is none. In one dimension, points (n,) and scores (k, n): the score as a curve, one for each time.
+    The length of an arrow grows with |score| and saturates, in each panel for itself (see `arrows`). Scores that are
+    zero or not finite have no arrow. In one dimension, the score is a curve for each time.
 
-    units: (shift, scale), each (2,): axes show shift + scale · x, and `extent` is in those units. Arrows keep the
-    form that they have without, where both coordinates may be more alike.
+    Args:
+        points: Where the score is known, (n, 2), or (n,) in one dimension.
+        scores: Shape (k, n, 2), or (k, n).
+        times: Shape (k,).
+        background: The densities (k, rows, columns) behind the arrows, as for `density_map`.
+        extent: Their extent, as for `density_map`, which is then that of the panels.
+        units: (shift, scale), each (2,): the axes show shift + scale · x, and `extent` is in these units. The lengths
+            of arrows are computed without them, as the coordinates may then be more alike.
+        columns: Names of the coordinates.
+        title: The title of the figure.
 
-    Raises DifrunError when the shapes do not fit together.
+    Raises:
+        DifrunError: If the shapes do not fit together.
     """
-    where, values, instants = as_points(points, "points"), as_array(scores), as_array(times).reshape(-1)
-    if values.ndim == 2 and where.shape[1] == 1:
+    positions, values, instants = as_points(points, "points"), as_array(scores), as_array(times).reshape(-1)
+    if values.ndim == 2 and positions.shape[1] == 1:
         values = values[:, :, None]
-    if values.shape != (len(instants), *where.shape) or where.shape[1] > 2:
-        raise DifrunError(
-            f"draw: score_field needs points (n, d), scores (k, n, d) and k times with d = 1 or 2, "
-            f"not {where.shape}, {values.shape} and {len(instants)} times"
-        )
-    if (background is None) != (extent is None):
-        raise DifrunError("draw: score_field needs background and extent together, or neither")
-    if where.shape[1] == 1:
-        if background is not None:
-            raise DifrunError("draw: in one dimension score_field draws curves and takes no background")
-        return _score_curves(where[:, 0], values[:, :, 0], instants, columns, title)
     densities = None if background is None else as_array(background)
-    if densities is not None and (densities.ndim != 3 or len(densities) != len(instants)):
-        raise DifrunError(
-            f"draw: background must have shape ({len(instants)}, rows, columns), not {densities.shape}"
-        )
-    box = (0.0, 1.0, 0.0, 1.0)
-    if extent is not None:
-        if len(extent) != 4:
-            raise DifrunError(f"draw: extent must have 4 numbers, not {len(extent)}")
-        box = (extent[0], extent[1], extent[2], extent[3])
+    _check_scores(positions, values, instants, densities, extent)
+    if positions.shape[1] == 1:
+        return _score_curves(positions[:, 0], values[:, :, 0], instants, columns, title)
     figure, axes = panels(len(instants), coordinate(0, columns), coordinate(1, columns), title=title)
-    low, high = where.min(axis=0), where.max(axis=0)
     shift, scale = (0.0, 1.0) if units is None else (as_array(part) for part in units)
-    # About the distance between neighbouring points, to which the arrows are scaled.
-    spacing = float(np.sqrt(max(np.prod(high - low), 1e-300) / len(where))) or 1.0
+    low, high = positions.min(axis=0), positions.max(axis=0)
+    # About the distance between neighbouring points, which sets the length of the arrows.
+    spacing = float(np.sqrt(max(np.prod(high - low), 1e-300) / len(positions))) or 1.0
+    corners = shift + scale * np.stack([low - spacing, high + spacing])
+    left, right, bottom, top = corners.T.flatten() if extent is None else extent
     for k, panel in enumerate(axes):
         if densities is not None:
             panel.imshow(
-                densities[k], origin="lower", extent=box, cmap=DENSITY, vmin=0,
+                densities[k], origin="lower", extent=(left, right, bottom, top), cmap=DENSITY, vmin=0,
                 vmax=2.2 * float(np.nanmax(densities[k])) or 1.0,
                 interpolation="bilinear", aspect="auto",
             )  # fmt: skip
-        shown = 1.3 * spacing * arrows(values[k])
-        drawn = np.abs(shown).max(axis=1) > 0
+        lengths = 1.3 * spacing * arrows(values[k])
+        nonzero = np.abs(lengths).max(axis=1) > 0
         panel.quiver(
-            *(shift + scale * where[drawn]).T, *(scale * shown[drawn]).T,
+            *(shift + scale * positions[nonzero]).T, *(scale * lengths[nonzero]).T,
             angles="xy", scale_units="xy", scale=1.0, pivot="mid", color=INK,
             width=0.0045, headwidth=3.6, headlength=4, headaxislength=3.6, minlength=0.3,
         )  # fmt: skip
-        corners = shift + scale * np.stack([low - spacing, high + spacing])
-        # The density fills its panel: an edge of its picture would look like one of the data.
-        panel.set(
-            xlim=corners[:, 0] if extent is None else box[:2],
-            ylim=corners[:, 1] if extent is None else box[2:],
-        )
+        # The density fills its panel: an edge of its picture would look like an edge of the data.
+        panel.set(xlim=(left, right), ylim=(bottom, top))
         panel.set_title(f"$t$ = {instants[k]:.3g}")
     return figure
+
+
+def _check_scores(
+    points: Array, scores: Array, times: Array, densities: Array | None, extent: Sequence[float] | None
+) -> None:
+    if scores.shape != (len(times), *points.shape) or points.shape[1] > 2:
+        raise DifrunError(
+            f"draw: score_field needs points (n, d), scores (k, n, d) and k times with d = 1 or 2, "
+            f"not {points.shape}, {scores.shape} and {len(times)} times"
+        )
+    if (densities is None) != (extent is None):
+        raise DifrunError("draw: score_field needs background and extent together, or neither")
+    if densities is None or extent is None:
+        return
+    if points.shape[1] == 1:
+        raise DifrunError("draw: in one dimension score_field draws curves and takes no background")
+    if densities.ndim != 3 or len(densities) != len(times):
+        raise DifrunError(
+            f"draw: background must have shape ({len(times)}, rows, columns), not {densities.shape}"
+        )
+    if len(extent) != 4:
+        raise DifrunError(f"draw: extent must have 4 numbers, not {len(extent)}")
 
 
 def _score_curves(
@@ -206,7 +224,7 @@ def _score_curves(
         ylabel=r"score $\partial_x \log p_t$",
         xlim=(points.min(), points.max()),
     )
-    # The score of sharp data grows like 1/σ² away from them: show what most of the curves do.
+    # The score of peaked data grows like 1/σ² away from them: choose limits that fit most of the curves.
     axes.set_ylim(union([robust_limits(score) for score in scores[len(scores) // 3 :]]))
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), handlelength=1.2)
     return figure
@@ -216,11 +234,20 @@ def _score_curves(
 def probability_flow_lines(
     paths: Any, data: Any = None, *, columns: Sequence[str] | None = None, title: str | None = None
 ) -> Figure:
-    """Trajectories of the probability-flow ODE, from noise (open rings) to samples (filled dots).
+    """Draw trajectories of the probability-flow ODE, from noise (open rings) to samples (filled dots).
 
-    paths: (frames, n, d) with d ≥ 2, in the order of sampling: the first frame is noise; the first two
-    coordinates are drawn, at most 250 trajectories. data: (m, d), drawn behind. In one dimension, use
-    `paths_1d`. How many of them reach beyond the frame is written in it. Raises DifrunError when the shapes do not fit.
+    Args:
+        paths: Shape (frames, n, d) with d ≥ 2, in the order of sampling: the first frame is noise. The first two
+            coordinates of at most 250 trajectories are drawn. For d = 1 use `paths_1d`.
+        data: Shape (m, d), drawn behind the trajectories.
+        columns: Names of the coordinates.
+        title: The title of the figure.
+
+    Returns:
+        The figure. If trajectories leave the frame, it says how many.
+
+    Raises:
+        DifrunError: If the shapes do not fit.
     """
     array = as_array(paths)
     frames, _ = as_paths(array, np.arange(len(array)), "paths")
@@ -235,20 +262,12 @@ def probability_flow_lines(
     figure = new_figure(4.6, 4.9, title)
     axes = boxed(figure.add_subplot())
     if behind is not None:
-        few = thin(behind, 3000)
-        dots(axes, few[:, 0], few[:, 1], DATA, alpha=0.25).set_label("data")
+        some = thin(behind, 3000)
+        dots(axes, some[:, 0], some[:, 1], DATA, alpha=0.25).set_label("data")
     axes.add_collection(LineCollection(list(lines.swapaxes(0, 1)), colors=MUTED, linewidths=0.6, alpha=0.45))
     start, end = lines[0], lines[-1]
-    axes.scatter(
-        start[:, 0],
-        start[:, 1],
-        s=9,
-        facecolors="white",
-        edgecolors=MUTED,
-        linewidths=0.6,
-        zorder=3,
-        label="noise",
-    )
+    rings: Any = {"facecolors": "white", "edgecolors": MUTED, "linewidths": 0.6}
+    axes.scatter(start[:, 0], start[:, 1], s=9, **rings, zorder=3, label="noise")
     axes.scatter(end[:, 0], end[:, 1], s=9, color=SAMPLES, linewidths=0, zorder=4, label="samples")
     x, y = square(robust_limits(lines[..., 0]), robust_limits(lines[..., 1]))
     axes.set(xlim=x, ylim=y, xlabel=coordinate(0, columns), ylabel=coordinate(1, columns))

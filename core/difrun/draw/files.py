@@ -1,4 +1,4 @@
-"""Write a picture, whole or not at all."""
+"""Write a picture to a file, completely or not at all."""
 
 import io
 from pathlib import Path
@@ -12,11 +12,17 @@ from difrun.storage.atomic import write_bytes
 
 
 def save(drawing: Figure | Film, path: Any, dpi: int = 160) -> Path:
-    """Write a figure as PNG or an animation as GIF; return the path.
+    """Write a figure as PNG or an animation as GIF, and return the path.
 
-    A reader sees the old file or the new one, never a part. `dpi` is the resolution of a figure; an animation
-    has its own. Raises DifrunError when the file ending is not that of the picture or the file cannot be
-    written.
+    A reader always finds either the old file or the new one.
+
+    Args:
+        drawing: The picture.
+        path: The file, which ends in .png for a figure and in .gif for an animation.
+        dpi: The resolution of a figure; an animation has its own.
+
+    Raises:
+        DifrunError: If the file does not have that ending, or cannot be written.
     """
     path = Path(path)
     expected = ".gif" if isinstance(drawing, Film) else ".png"

@@ -37,15 +37,21 @@ def paths_1d(
     column: str | None = None,
     title: str | None = None,
 ) -> Figure:
-    """One-dimensional paths over time, with histograms of both ends beside them.
+    """Draw one-dimensional paths over time, with histograms of both ends beside them.
 
-    times: (frames,), increasing (forward) or decreasing (reverse); paths: (frames, n). Time runs to the
-    right, from data to noise. All n values are in the histograms, at most 80 paths are drawn. density,
-    noise_density: the true densities at the two ends, callables from points (m,) to values (m,), drawn as
-    lines. Paths that end in data, as those of a sampler do, are vermilion; those that start from data are
-    blue.
+    Time runs to the right, from data to noise. Paths that start from data are blue; paths that end in data, such as
+    those of a sampler, are vermilion.
 
-    Raises DifrunError when the shapes do not fit, or when paths have more than one coordinate.
+    Args:
+        times: Shape (frames,), increasing (forward) or decreasing (reverse).
+        paths: Shape (frames, n). At most 80 paths are drawn; the histograms show all n values.
+        density: The true density at the end of the data, from points (m,) to values (m,), drawn as a line.
+        noise_density: As `density`, at the end of the noise.
+        column: The name of the coordinate.
+        title: The title of the figure.
+
+    Raises:
+        DifrunError: If the shapes do not fit, or the paths have more than one coordinate.
     """
     frames, instants = as_paths(paths, times, "paths")
     if frames.shape[2] != 1:
@@ -64,8 +70,8 @@ def paths_1d(
     middle.set(xlim=(instants[0], instants[-1]), ylim=limits, xlabel="$t$")
     tidy(middle).tick_params(left=False, labelleft=False)
     middle.spines["left"].set_visible(False)
-    _end(left, values[0], limits, color, density)
-    _end(right, values[-1], limits, color, noise_density)
+    _draw_histogram(left, values[0], limits, color, density)
+    _draw_histogram(right, values[-1], limits, color, noise_density)
     left.invert_xaxis()
     left.set_ylabel(coordinate(0, None if column is None else [column]))
     left.set_xlabel(f"$t$ = {instants[0]:.2g}")
@@ -73,7 +79,7 @@ def paths_1d(
     return figure
 
 
-def _end(axes: Axes, values: Array, limits: Limits, color: str, density: Density | None) -> None:
+def _draw_histogram(axes: Axes, values: Array, limits: Limits, color: str, density: Density | None) -> None:
     edges = bin_edges(limits, len(values))
     axes.stairs(
         bin_density(values, edges), edges, orientation="horizontal", fill=True, color=color, alpha=0.35
@@ -81,7 +87,7 @@ def _end(axes: Axes, values: Array, limits: Limits, color: str, density: Density
     if density is not None:
         grid = np.linspace(*limits, 801)
         values = evaluate(density, grid)
-        # Where there is no density a line along the axis would look like a frame.
+        # A line along the axis, where the density is nearly zero, would look like a frame.
         values[values < 0.004 * np.nanmax(values)] = np.nan
         axes.plot(values, grid, color=INK, linewidth=1)
     tidy(axes)
@@ -91,7 +97,7 @@ def _end(axes: Axes, values: Array, limits: Limits, color: str, density: Density
 
 
 def moving_average(values: Any, window: int) -> Array:
-    """Mean over a centred window of an odd number of values, cut at the ends."""
+    """Return the mean over a centred window of an odd number of values, cut at the ends."""
     values = as_array(values)
     half = max(0, (min(window, len(values)) - 1) // 2)
     total = np.concatenate([[0.0], np.cumsum(values)])
@@ -102,12 +108,18 @@ def moving_average(values: Any, window: int) -> Array:
 
 @styled
 def loss_curve(steps: Any, loss: Any, *, smooth: float = 0.04, title: str | None = None) -> Figure:
-    """The loss of training: every report, faint, and its moving average.
+    """Draw the loss of training: every reported value, faint, and the moving average.
 
-    steps, loss: (n,). smooth: width of the averaging window as a fraction of the curve, from 0 (none) to 1.
-    The loss axis is logarithmic when every loss is positive and the average falls or varies by a factor of 5
-    or more. Losses that are not finite are left out and counted. Raises DifrunError when nothing is left to
-    draw.
+    The loss axis is logarithmic if every loss is positive and the average varies by a factor of 5 or more.
+
+    Args:
+        steps: Shape (n,).
+        loss: Shape (n,). Values that are not finite are left out and counted.
+        smooth: The width of the averaging window as a fraction of the curve, from 0 (no average) to 1.
+        title: The title of the figure.
+
+    Raises:
+        DifrunError: If the shapes do not fit, or no loss is finite.
     """
     x, y = as_array(steps).reshape(-1), as_array(loss).reshape(-1)
     if x.shape != y.shape:

@@ -1,4 +1,4 @@
-"""Data and samples next to each other."""
+"""Data and samples side by side."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -38,15 +38,24 @@ def data_and_samples(
     *,
     density: Density | None = None,
 ) -> Figure:
-    """Data (blue) and samples (vermilion) under the same limits.
+    """Draw data (blue) and samples (vermilion) with the same limits.
 
-    data, samples: (n, d) and (m, d), or (n,) and (m,). d = 1: two histograms, and `density`, the true density
-    as a callable from points (k,) to values (k,). d = 2: two scatter plots. d > 2: the first four
-    coordinates, with data below the diagonal, samples above it and both on it. At most 4000 points of each
-    are drawn as dots.
+    One coordinate is drawn as two histograms, two as two scatter plots. Of more coordinates the first four are drawn in
+    a matrix of panels: data below the diagonal, samples above it, and histograms of both on it. Limits are those of
+    the data, widened to show the samples except gross outliers; each panel says how many points lie outside.
 
-    Limits are those of the data, widened to the samples but for gross outliers; points outside are counted in
-    the panel. Raises DifrunError when the dimensions differ, or when a density is given and d is not 1.
+    Args:
+        data: Shape (n, d), or (n,).
+        samples: Shape (m, d), or (m,).
+        columns: Names of the coordinates.
+        title: The title of the figure.
+        density: The true density of the data for d = 1, from points (k,) to values (k,).
+
+    Returns:
+        The figure. At most 4000 points of each are drawn as dots.
+
+    Raises:
+        DifrunError: If the dimensions differ, or a density is given and d is not 1.
     """
     left, right = as_points(data, "data"), as_points(samples, "samples")
     dim = left.shape[1]
@@ -58,11 +67,13 @@ def data_and_samples(
         raise DifrunError(f"draw: a true density can be drawn in one dimension only, and the data have {dim}")
     if dim == 1:
         return _histograms(left[:, 0], right[:, 0], coordinate(0, columns), title, density)
-    return _side_by_side(left, right, columns, title) if dim == 2 else _pairs(left, right, columns, title)
+    if dim == 2:
+        return _side_by_side(left, right, columns, title)
+    return _pairs(left, right, columns, title)
 
 
 def common_limits(data: Array, samples: Array) -> list[Limits]:
-    """Per coordinate, limits that hold all data and all but the outlying samples."""
+    """Return limits per coordinate that contain the data and the samples except gross outliers."""
     return [
         union([robust_limits(data[:, i]), robust_limits(samples[:, i])])
         for i in range(min(data.shape[1], MOST_COORDINATES))
@@ -70,7 +81,7 @@ def common_limits(data: Array, samples: Array) -> list[Limits]:
 
 
 def dots(axes: Axes, x: Array, y: Array, color: str, alpha: float | None = None) -> PathCollection:
-    """A scatter plot whose dots shrink and pale as they grow in number."""
+    """Draw a scatter plot; the more points, the smaller and paler the dots."""
     size = float(np.clip(1800 / len(x), 2.0, 14.0))
     alpha = float(np.clip(700 / len(x), 0.3, 0.8)) if alpha is None else alpha
     return axes.scatter(x, y, s=size, color=color, linewidths=0, alpha=alpha)

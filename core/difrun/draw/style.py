@@ -1,7 +1,7 @@
-"""One look for every figure: colours, thin frames, type sizes.
+"""One look for every figure: colours, thin frames, font sizes.
 
-Blue is data, vermilion is samples: the pair of Okabe and Ito's palette (2008) that stays distinct under every
-common form of colour blindness. Densities use one ramp from white to dark blue.
+Data are blue and samples are vermilion, a pair of Okabe and Ito's palette (2008) that stays distinct under every common
+form of colour blindness. Densities use one ramp from white to dark blue.
 """
 
 import functools
@@ -22,7 +22,7 @@ INK = "#22262b"
 MUTED = "#667080"
 FAINT = "#c3c9d2"
 
-# Equal steps of lightness in OKLab (Ottosson, 2020), from 1 to 0.26, while the hue turns from cyan to blue.
+# The lightness in OKLab (Ottosson, 2020) falls in equal steps from 1 to 0.26, and the hue turns from cyan to blue.
 _RAMP = ["#ffffff", "#b9e9fe", "#7ccef7", "#4ab0ea", "#2a91d3", "#2072b5", "#1f5590", "#1d3a69", "#152341"]
 DENSITY = LinearSegmentedColormap.from_list("difrun-density", _RAMP)
 
@@ -51,7 +51,7 @@ R = TypeVar("R")
 
 
 def styled(draw: Callable[P, R]) -> Callable[P, R]:
-    """Run a drawing function under difrun's settings, and leave the caller's settings as they were."""
+    """Decorate a drawing function to use difrun's settings and leave the caller's settings unchanged."""
 
     @functools.wraps(draw)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -62,8 +62,8 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def new_figure(width: float, height: float, title: str | None = None) -> Figure:
-    """A figure in inches with a canvas of its own, unknown to pyplot, laid out so that nothing overlaps."""
-    # "compressed" keeps square boxes next to each other where the figure has room to spare.
+    """Return a figure, unknown to pyplot, that is laid out so that nothing overlaps; sizes are in inches."""
+    # "compressed" keeps square panels next to each other where the figure is wider than they are.
     figure = Figure(figsize=(width, height), layout="compressed")
     FigureCanvasAgg(figure)
     if title:
@@ -72,7 +72,7 @@ def new_figure(width: float, height: float, title: str | None = None) -> Figure:
 
 
 def tidy(axes: Axes, ticks: int = 5) -> Axes:
-    """Thin spines on two sides, small quiet ticks, few of them."""
+    """Draw thin spines on two sides, and few, small ticks."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(which="both", width=0.6, length=3, color=MUTED, labelcolor=MUTED, labelsize=9)
     if axes.get_xscale() == "linear":
@@ -83,7 +83,7 @@ def tidy(axes: Axes, ticks: int = 5) -> Axes:
 
 
 def boxed(axes: Axes, ticks: int = 4) -> Axes:
-    """A square plot of the plane: a thin frame on all sides."""
+    """Make a square panel with a thin frame on all sides."""
     tidy(axes, ticks)
     axes.spines[["top", "right"]].set_visible(True)
     axes.spines[:].set_color(FAINT)
@@ -94,8 +94,16 @@ def boxed(axes: Axes, ticks: int = 4) -> Axes:
 def panels(
     count: int, x: str, y: str, size: float = 2.3, title: str | None = None
 ) -> tuple[Figure, list[Axes]]:
-    """Square small multiples, at most three in a row, with common limits and names on the outside."""
-    columns = count if count <= 3 else 2 if count == 4 else 3
+    """Return a figure of square panels, at most three in a row, with common limits and outer labels.
+
+    Args:
+        count: The number of panels.
+        x: The label of the horizontal axes.
+        y: The label of the vertical axes.
+        size: The least side of a panel in inches.
+        title: The title of the figure.
+    """
+    columns = 2 if count == 4 else min(count, 3)
     rows = -(-count // columns)
     size = max(size, min(6.9 / columns, 3.1))
     figure = new_figure(size * columns + 0.35, (size + 0.25) * rows + (0.65 if title else 0.4), title)
@@ -105,7 +113,7 @@ def panels(
             axes.remove()
             continue
         boxed(axes)
-        # A panel with nothing below it keeps its numbers, also where the last row is not full.
+        # A panel without another one below it keeps its tick labels, even if the last row is not full.
         axes.tick_params(labelbottom=k + columns >= count, labelleft=k % columns == 0)
         axes.set_xlabel(x if k + columns >= count else "")
         axes.set_ylabel(y if k % columns == 0 else "")
@@ -113,19 +121,19 @@ def panels(
 
 
 def plain(text: Any) -> str:
-    """Text of the user's, so that a dollar sign in it does not start a formula."""
+    """Escape a text of the user, so that a dollar sign in it does not start a formula."""
     return str(text).replace("$", r"\$")
 
 
 def coordinate(index: int, columns: Sequence[str] | None = None) -> str:
-    """The name of a coordinate: the user's column, else x₁, x₂, …"""
+    """Return the name of a coordinate: the user's column, or else x₁, x₂, and so on."""
     if columns is not None and index < len(columns):
         return plain(columns[index])
     return f"$x_{{{index + 1}}}$"
 
 
 def note(axes: Axes, text: str, color: str = MUTED) -> Text:
-    """A small remark in the lower left corner."""
+    """Write a small remark in the lower left corner."""
     return axes.text(
         0.025, 0.02, text, transform=axes.transAxes, ha="left", va="bottom",
         fontsize=8.5, color=color, zorder=9,

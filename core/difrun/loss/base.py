@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from difrun.loss.times import TimeDistribution, Uniform
+from difrun.model.trainable import trainable
 from difrun.randomness.generator import Generator
 
 
@@ -132,7 +133,7 @@ class Regression(Loss):
         at = process.instant(self.times.sample(process, x0, generator), x0.ndim)
         noise = generator.normal(x0) if noise is None else noise
         x = process.diffuse(x0, noise, at)
-        examples = model.regression(x, x0, noise, at, self.kind)
+        examples = trainable(model).regression(x, x0, noise, at, self.kind)
         gain = examples.pop("gain")
         weight = torch.as_tensor(self.weight(at, self.data_std or model.data_std), dtype=gain.dtype)
         root = gain * weight.sqrt()
@@ -141,14 +142,16 @@ class Regression(Loss):
         return examples
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        return self._error(examples, model.residual(examples, self.kind)).square().flatten(1).mean(1)
+        return (
+            self._error(examples, trainable(model).residual(examples, self.kind)).square().flatten(1).mean(1)
+        )
 
     def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        error = self._error(examples, model.residual(examples, self.kind))
+        error = self._error(examples, trainable(model).residual(examples, self.kind))
         return functional.mse_loss(error, torch.zeros_like(error))
 
     def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        explicit = model.pullback(examples)
+        explicit = trainable(model).pullback(examples)
         if explicit is None:
             return super().backward(model, examples)
         residual, pull = explicit

@@ -6,7 +6,17 @@ from difrun.model.exact import ExactEmpirical, ExactMixture
 from difrun.model.labels import check_labels, condition_on_class_shares, for_rows, proportional_labels
 from difrun.model.mlp import MLP, LevelEmbedding
 from difrun.model.network import NetworkModel
-from difrun.model.predictions import PARAMETERISATIONS, PREDICTIONS, coefficients, conversion, is_zero, mix
+from difrun.model.predictions import (
+    PARAMETERISATIONS,
+    PREDICTIONS,
+    coefficients,
+    conversion,
+    data_angle,
+    is_zero,
+    mix,
+    total_std,
+    total_var,
+)
 from difrun.model.trainable import TrainableModel
 from difrun.model.wrappers import Centred, Counted, ModelWrapper, innermost
 
@@ -28,10 +38,13 @@ __all__ = [
     "coefficients",
     "condition_on_class_shares",
     "conversion",
+    "data_angle",
     "for_rows",
     "innermost",
     "is_zero",
     "mix",
     "proportional_labels",
     "std_of",
+    "total_std",
+    "total_var",
 ]

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.data.casts import CastCache
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model.base import MOST_CORRELATED
@@ -48,7 +49,7 @@ class ExactMixture(ConditionalModel):
         self.shape = (mixture.dim,)
         self.mean, self.var = mixture.mean, mixture.var
         self.cov = mixture.cov if mixture.dim <= MOST_CORRELATED else None
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Any, ...]] = {}
+        self._casts = CastCache()
 
     @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
@@ -171,16 +172,12 @@ class ExactMixture(ConditionalModel):
 
     def _parameters(self, like: Tensor) -> Any:
         """(log w, m − μ, eigenvalues of S, eigenvectors or None) in the dtype and on the device of `like`."""
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            mixture = self.mixture
-            means = mixture.means - self.process.centre_like(mixture.means)
-            axes = mixture.eigenvectors
-            parts = (mixture.weights.log(), means, mixture.eigenvalues, axes)
-            self._cast[key] = tuple(
-                None if part is None else part.to(like.device, like.dtype) for part in parts
-            )
-        return self._cast[key]
+        return self._casts.like(like, self._wide_parameters)
+
+    def _wide_parameters(self) -> Any:
+        mixture = self.mixture
+        means = mixture.means - self.process.centre_like(mixture.means)
+        return mixture.weights.log(), means, mixture.eigenvalues, mixture.eigenvectors
 
 
 class ExactEmpirical(ExactMixture):

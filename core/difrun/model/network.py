@@ -20,7 +20,7 @@ from difrun.model.backward import Pull
 from difrun.model.base import std_of
 from difrun.model.conditional import ConditionalModel
 from difrun.model.labels import for_rows
-from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion, is_zero, mix
+from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion, is_zero, mix, total_var
 from difrun.model.trainable import TrainableModel
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class NetworkModel(TrainableModel, ConditionalModel):
         return x - (centre + at.alpha * (self.mean - centre))
 
     def _input(self, y: Tensor, at: Any) -> Tensor:
-        return y * (at.alpha**2 * self.data_std**2 + at.var) ** -0.5 if self.scaled else y
+        return y * total_var(at, self.data_std) ** -0.5 if self.scaled else y
 
     def _level(self, x: Tensor, at: Any) -> Tensor:
         """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training.

@@ -28,6 +28,7 @@ No term cancels for the pairs in use, so the conversion keeps float32 accuracy a
 kinds follow from a prediction of x̂_0, whichever form it has, but x̂_0 does not follow from one of the noise.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -58,7 +59,7 @@ def coefficients(kind: str, at: Any, data_std: float | None = None) -> tuple[Any
     Raises DifrunError for a kind that does not exist, and for edm where no σ_d is given.
     """
     if kind == "edm" and data_std is not None:
-        total = (at.alpha**2 * data_std**2 + at.var) ** 0.5
+        total = total_std(at, data_std)
         return at.sigma / (data_std * total), -at.alpha * data_std / total
     if kind == "score" and data_std is not None:
         return 0.0, -1.0
@@ -94,6 +95,21 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
             "says both."
         )
     return (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
+
+
+def total_var(at: Any, data_std: Any) -> Any:
+    """S² = α²σ_d² + σ², the variance of x_t for data of standard deviation σ_d."""
+    return at.alpha**2 * data_std**2 + at.var
+
+
+def total_std(at: Any, data_std: Any) -> Any:
+    """S = √(α²σ_d² + σ²), the standard deviation of x_t for data of standard deviation σ_d."""
+    return total_var(at, data_std) ** 0.5
+
+
+def data_angle(at: Any, data_std: float) -> float:
+    """The angle atan(σ/(α σ_d)) at an instant of Python numbers: 0 where there is no noise, π/2 where no data."""
+    return math.atan2(at.sigma, at.alpha * data_std)
 
 
 def is_zero(coefficient: Any) -> bool:

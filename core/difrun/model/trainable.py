@@ -4,10 +4,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.model.backward import Pull
 from difrun.model.base import ScoreModel
 from difrun.model.predictions import coefficients
+from difrun.model.wrappers import ModelWrapper
 
 
 class TrainableModel(ScoreModel):
@@ -36,3 +38,16 @@ class TrainableModel(ScoreModel):
     def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
         """Return the residual and its reverse pass (`difrun.model.backward`); None for a network that has none."""
         return None
+
+
+class _Predictions(ModelWrapper, TrainableModel):
+    """The regression of a model that states none itself, such as an exact model."""
+
+    @override
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        return self.inner.predict(x, at, kind)
+
+
+def trainable(model: Any) -> TrainableModel:
+    """Return a model as a loss compares it with data: itself, or its predictions if it states no regression."""
+    return model if isinstance(model, TrainableModel) else _Predictions(model)

@@ -1,11 +1,12 @@
 """The frame of the data's Gaussian, in which little is left for a sampler to integrate."""
 
-import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from difrun.data.casts import CastCache
+from difrun.model.predictions import data_angle, total_std
 from difrun.sampler.multistep import Frame
 
 
@@ -28,14 +29,11 @@ class GaussianFrame(Frame):
         self.std = model.data_std
 
     def clock(self, at: Any) -> float:
-        return -math.atan2(at.sigma, at.alpha * self.std)
+        return -data_angle(at, self.std)
 
     def in_data(self, y: Tensor) -> Tensor:
         """y as it counts at t = 0, in units of σ_d: (n, ...)."""
         return y
-
-    def _total(self, at: Any) -> Any:
-        return (at.alpha**2 * self.std**2 + at.var) ** 0.5
 
     def _plus_mean(self, x: Tensor, factor: Any) -> Tensor:
         """x + factor · m."""
@@ -45,14 +43,14 @@ class GaussianFrame(Frame):
         return torch.add(x, mean, alpha=factor) if isinstance(factor, float) else x + factor * mean
 
     def enter(self, x: Tensor, at: Any) -> Tensor:
-        return self._plus_mean(x, -at.alpha) / self._total(at)
+        return self._plus_mean(x, -at.alpha) / total_std(at, self.std)
 
     def leave(self, y: Tensor, at: Any) -> Tensor:
-        return self._plus_mean(self._total(at) * y, at.alpha)
+        return self._plus_mean(total_std(at, self.std) * y, at.alpha)
 
     def slope(self, x: Tensor, at: Any) -> Tensor:
         """q = a x + b x̂_0 + c m = a′ x + b′ ε̂ + c m: each form is well conditioned at its end of time."""
-        total, std = self._total(at), self.std
+        total, std = total_std(at, self.std), self.std
         alone = isinstance(at.lam, float)
         if _signal_prevails(at):
             kind, a, b = "noise", at.sigma / (at.alpha * std * total), -total / (at.alpha * std)
@@ -84,7 +82,7 @@ class PrincipalFrame(GaussianFrame):
         super().__init__(model)
         self.axes, self.stds = model.principal
         self._logs = (self.stds / self.std).log()
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, Tensor]] = {}
+        self._casts = CastCache()
 
     def nodes(self, clocks: Tensor) -> Tensor:
         return torch.atan2(self.std * clocks.sin()[:, None], self.stds * clocks.cos()[:, None])
@@ -96,16 +94,17 @@ class PrincipalFrame(GaussianFrame):
         return y * (self._like(y)[1] / self.std)
 
     def enter(self, x: Tensor, at: Any) -> Tensor:
-        return self._rotated(self._plus_mean(x, -at.alpha)) / self._totals(x, at)
+        return self._rotated(self._plus_mean(x, -at.alpha)) / total_std(_columns(at), self._like(x)[1])
 
     def leave(self, y: Tensor, at: Any) -> Tensor:
-        axes, _ = self._like(y)
-        x = ((self._totals(y, at) * y) @ axes.mT).reshape(len(y), *self.model.shape)
+        axes, std = self._like(y)
+        x = ((total_std(_columns(at), std) * y) @ axes.mT).reshape(len(y), *self.model.shape)
         return self._plus_mean(x, at.alpha)
 
     def slope(self, x: Tensor, at: Any) -> Tensor:
         _, std = self._like(x)
-        total, alpha, sigma = self._totals(x, at), _column(at.alpha), _column(at.sigma)
+        alpha, sigma, _ = columns = _columns(at)
+        total = total_std(columns, std)
         offset = self._rotated(self._plus_mean(x, -at.alpha))
         if _signal_prevails(at):
             noise = self._rotated(self.model.predict(x, at, "noise"))
@@ -116,16 +115,9 @@ class PrincipalFrame(GaussianFrame):
     def _rotated(self, x: Tensor) -> Tensor:
         return x.flatten(1) @ self._like(x)[0]
 
-    def _totals(self, like: Tensor, at: Any) -> Tensor:
-        return (_column(at.alpha) ** 2 * self._like(like)[1].square() + _column(at.var)).sqrt()
-
     def _like(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Q and s in the dtype and on the device of x."""
-        key = x.dtype, x.device
-        if key not in self._cast:
-            # not every device has float64
-            self._cast[key] = self.axes.to(x.dtype).to(x.device), self.stds.to(x.dtype).to(x.device)
-        return self._cast[key]
+        return self._casts.like(x, lambda: (self.axes, self.stds))
 
 
 def gaussian_frame(model: Any) -> GaussianFrame:
@@ -138,6 +130,14 @@ def _signal_prevails(at: Any) -> bool:
     return bool((at.lam if isinstance(at.lam, float) else at.lam.mean()) > 0)
 
 
-def _column(value: Any) -> Any:
-    """A field of an instant, ready to broadcast against (n, d)."""
-    return value if isinstance(value, float) else value.reshape(-1, 1)
+class _Columns(NamedTuple):
+    """Fields of an instant, ready to broadcast against (n, d)."""
+
+    alpha: Any
+    sigma: Any
+    var: Any
+
+
+def _columns(at: Any) -> _Columns:
+    fields = at.alpha, at.sigma, at.var
+    return _Columns(*(field if isinstance(field, float) else field.reshape(-1, 1) for field in fields))

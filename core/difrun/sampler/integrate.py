@@ -106,11 +106,10 @@ def generate(
 
     for first in range(0, n, chunk):
         random = _source(noise, seed, model.process, first, device)
-        shape = (min(chunk, n - first), *model.shape)
-        here = model if labels is None else model.condition_on(labels[first : first + shape[0]].to(device))
-        mean, var = here.moments()
-        x = model.process.prior(shape, mean=mean, var=var, generator=random, dtype=dtype, device=device)
-        parts.append(integrate(sampler, here, x, times, generator=random, watch=tick))
+        rows = min(chunk, n - first)
+        asked = model if labels is None else model.condition_on(labels[first : first + rows].to(device))
+        x = asked.prior(rows, random, dtype=dtype, device=device)
+        parts.append(integrate(sampler, asked, x, times, generator=random, watch=tick))
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
@@ -156,12 +155,10 @@ def refuse_noise(
             "sampler such as ancestral."
         )
     if model is not None:
-        mean = torch.as_tensor(model.mean)
-        random = _source(noise, 0, model.process, 0, mean.device)
-        prior = model.process.prior(
-            (1, *model.shape), mean=model.mean, var=model.var, generator=random, device=mean.device
-        )
-        integrate(sampler, model, prior, times[:2], generator=random)
+        device = torch.as_tensor(model.mean).device
+        random = _source(noise, 0, model.process, 0, device)
+        x = model.prior(1, random, device=device)
+        integrate(sampler, model, x, times[:2], generator=random)
 
 
 def _source(noise: str, seed: int, process: Any, first: int, device: torch.device | str) -> Generator:

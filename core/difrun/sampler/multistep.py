@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.data.casts import cast_like
 from difrun.errors import DifrunError
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
@@ -265,7 +266,7 @@ def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[StepWeights]:
 
 def _like(x: Tensor, row: Sequence[Any]) -> list[Any]:
     """Weights in the dtype and on the device of x, where they are tensors."""
-    return [w.to(x.dtype).to(x.device) if isinstance(w, Tensor) else w for w in row]
+    return [cast_like(w, x) if isinstance(w, Tensor) else w for w in row]
 
 
 def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:

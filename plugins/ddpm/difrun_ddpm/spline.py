@@ -22,6 +22,8 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from difrun.data import CastCache
+
 _ITERATIONS = 200
 
 
@@ -37,7 +39,7 @@ class MonotoneSpline:
 
     def __init__(self, y: Tensor):
         self.y = y.double()
-        self._cast: dict[tuple[torch.dtype, torch.device], tuple[Tensor, ...]] = {}
+        self._casts = CastCache()
 
     def __call__(self, x: Tensor) -> Tensor:
         """Evaluate y(x), differentiably, in the dtype and on the device of x."""
@@ -81,12 +83,8 @@ class MonotoneSpline:
 
     def _tables(self, like: Tensor) -> tuple[Tensor, ...]:
         """(y, Δ, r_0, r_1) in the dtype and on the device of `like`."""
-        key = (like.dtype, like.device)
-        if key not in self._cast:
-            # Tensors made in inference mode could not take part in a derivative later.
-            with torch.inference_mode(False):
-                rise = self.y.diff()
-                tables = (self.y, rise, self.slopes[:-1] / rise, self.slopes[1:] / rise)
-                # The dtype first: some devices have no float64.
-                self._cast[key] = tuple(table.to(like.dtype).to(like.device) for table in tables)
-        return self._cast[key]
+        return self._casts.like(like, self._wide_tables)
+
+    def _wide_tables(self) -> tuple[Tensor, ...]:
+        rise = self.y.diff()
+        return self.y, rise, self.slopes[:-1] / rise, self.slopes[1:] / rise

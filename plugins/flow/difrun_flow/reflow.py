@@ -114,19 +114,18 @@ def couples(
             f"sampler '{name}' is stochastic: its samples are no function of the noise they start from. "
             "Choose a deterministic one: --dataset.sampler heun"
         )
-    model, process = run.model, run.parts.process
+    model = run.model
     times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps, method)
     noises, samples, labels = [], [], _labels(run, n)
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
         noise = generator.normal(torch.empty((min(CHUNK, n - start), *model.shape), device=run.device))
-        here = (
-            model if labels is None else model.condition_on(labels[start : start + len(noise)].to(run.device))
-        )
-        mean, var = (model.mean, model.var) if here is model else here.moments()
-        x = process.prior(tuple(noise.shape), mean=mean, var=var, generator=_Given(noise), device=run.device)
-        end = integrate(method, here, x, times, generator=generator)
-        samples.append(to_data(process, end, times[-1]).cpu())
+        chunk = model
+        if labels is not None:
+            chunk = model.condition_on(labels[start : start + len(noise)].to(run.device))
+        x = chunk.prior(len(noise), _Given(noise), device=run.device)
+        end = integrate(method, chunk, x, times, generator=generator)
+        samples.append(to_data(model.process, end, times[-1]).cpu())
         noises.append(noise.cpu())
     return torch.cat(noises), torch.cat(samples)
 

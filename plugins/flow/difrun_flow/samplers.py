@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model import data_angle
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 from difrun_flow.options import SDEOptions
@@ -56,7 +57,7 @@ class MarginalSDE(SDEOptions, Sampler):
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         std, mean = model.data_std, torch.as_tensor(model.mean).to(x)
-        phi, end = (math.atan2(i.sigma, i.alpha * std) for i in (at, to))
+        phi, end = (data_angle(instant, std) for instant in (at, to))
         w = (x - at.alpha * mean) / math.hypot(at.alpha * std, at.sigma)
         # x̂_0 = m + σ_d (cos φ · w + sin φ · F)
         slope = ((model.predict(x, at, "x0") - mean) / std - math.cos(phi) * w) / math.sin(phi)

@@ -53,6 +53,12 @@ def test_sample_tells_its_seed_unless_it_is_given(made, call, work, monkeypatch)
     assert (work.calls[-1][5], "Note" in err) == (9, False)
 
 
+def test_an_unknown_flag_is_not_taken_for_a_run(made, call, work):
+    for command in ("sample", "compare"):
+        code, _, err = call(command, "--frobnicate", "r")
+        assert (code, "No such option '--frobnicate'" in err) == (2, True), err
+
+
 def test_help_says_what_comes_from_the_run(made, call, work):
     """Named by the run, by the user, or not known without a run: the seed is never that of the run itself."""
     told = " ".join(call("sample", "--help")[1].split())

@@ -19,7 +19,7 @@ def rng():
     return np.random.default_rng(0)
 
 
-def test_the_last_frame_of_the_gif_is_the_end_of_the_path_and_is_held(rng):
+def test_the_gif_pauses_on_its_last_frame_which_is_the_end_of_the_path(rng):
     path, times = make_path(rng, frames=150)
     film = draw.reverse_animation(path, times)
     content = film.gif()

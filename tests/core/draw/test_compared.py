@@ -16,7 +16,7 @@ def drawn(axes):
     ]
 
 
-def test_points_and_floor_lie_where_they_are():
+def test_points_and_floors_are_drawn_at_their_values():
     curves = {("r", "adams", "rho"): CURVE[::-1], ("r", "heun", "rho"): [(10, 0.2, 0.0)]}
     figure = quality([Panel("sliced-w2", curves, [(0.04, 0.01)], "lower")])
     (axes,) = figure.axes
@@ -34,7 +34,7 @@ def test_points_and_floor_lie_where_they_are():
     assert figure.get_suptitle() == "r, rho"  # what all lines have in common
 
 
-def test_floors_close_to_each_other_have_one_name():
+def test_floors_close_to_each_other_have_one_label():
     floors = [(0.04, 0.0), (0.05, 0.0), (0.2, 0.0)]
     (axes,) = quality([Panel("w2", {("a",): CURVE}, floors, "lower")]).axes
     assert [(text.get_text(), text.xy[1]) for text in axes.texts] == [("floor", 0.04), ("floor", 0.2)]
@@ -49,7 +49,7 @@ def test_shares_have_a_linear_axis():
 
 
 def test_quantities_of_either_sign_have_a_linear_axis_and_positive_ones_a_logarithmic_one():
-    """An energy per spin of -1 is no bad distance: its curve is drawn where it lies."""
+    """An energy per spin of -1 is not a bad distance: its curve is drawn at its value."""
     curves = {("a",): [(5, -0.7, 0.01), (10, -0.9, 0.01)]}
     signed, positive = quality(
         [Panel("energy", curves, [(-0.92, 0.01)]), Panel("m", {("a",): CURVE}, [(0.4, 0.01)])]
@@ -61,7 +61,7 @@ def test_quantities_of_either_sign_have_a_linear_axis_and_positive_ones_a_logari
     np.testing.assert_allclose(line.get_ydata(), [-0.7, -0.9])
 
 
-def test_what_is_not_positive_lies_on_the_lower_edge_as_an_open_marker():
+def test_values_that_are_not_positive_are_open_markers_at_the_lower_edge():
     """The energy distance of good samples is noise around 0."""
     curves = {("a",): [(5, 0.1, 0.001), (10, -0.0005, 0.001)]}
     figure = quality([Panel("energy", curves, [(-0.0001, 0.002)], "lower")])
@@ -73,8 +73,8 @@ def test_what_is_not_positive_lies_on_the_lower_edge_as_an_open_marker():
     assert [text.get_text() for text in axes.texts] == ["floor (below 0)"]
 
 
-def test_a_panel_of_which_nothing_is_positive_has_a_height():
-    """The energy of a lattice is below 0 everywhere: no warning of Matplotlib's, and an axis that can be read."""
+def test_a_panel_without_positive_values_has_a_valid_axis():
+    """The energy of a lattice is below 0 everywhere: no warning from Matplotlib, and a readable axis."""
     figure = quality(
         [Panel("energy", {("a",): [(8, -0.7, 0.01), (12, -0.8, 0.01)]}, [(-0.79, 0.01)], "lower")]
     )
@@ -90,7 +90,7 @@ def test_eight_lines_look_different_and_are_named(tmp_path, recwarn):
     looks = {(line.get_color(), line.get_marker(), line.get_linestyle()) for line in drawn(figure.axes[0])}
     assert len(looks) == 8
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [f"{s}, {g}" for _, s, g in keys]
-    # Nothing overlaps: the layout gave each panel its room, without a warning.
+    # Nothing overlaps: the layout gives each panel enough space, without a warning.
     left, right = (axes.get_position() for axes in figure.axes)
     assert left.x1 < right.x0
     assert left.width == pytest.approx(right.width, rel=0.2)
@@ -104,7 +104,7 @@ def test_sixteen_lines_of_one_kind_look_different():
     assert len({(line.get_color(), line.get_marker()) for line in drawn(figure.axes[0])}) == 16
 
 
-def test_values_that_are_no_numbers_are_left_out_and_nothing_at_all_is_refused():
+def test_values_that_are_not_finite_are_left_out_and_an_empty_figure_is_refused():
     figure = quality([Panel("w2", {("a",): [(5, float("nan"), 0.0), (10, 0.2, float("nan"))]})])
     np.testing.assert_allclose(drawn(figure.axes[0])[0].get_xydata(), [(10, 0.2)])
     with pytest.raises(DifrunError, match="no line to draw"):

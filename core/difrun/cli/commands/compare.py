@@ -8,9 +8,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from difrun.cli.commands.tune import StepCounts
-from difrun.cli.flags import every_flag, named_by_flags
+from difrun.cli.flags import NAMED, named_by_flags
 from difrun.cli.output import table
-from difrun.cli.plan_command import CommandRequest, PlanCommand
+from difrun.cli.plan_builder import CommandRequest, PlanBuilder
+from difrun.cli.plan_command import PlanCommand
 from difrun.cli.run_folder import QUIET, WHERE, work
 from difrun.config.selection import find
 from difrun.config.settings import Settings
@@ -62,41 +63,33 @@ class Names(click.ParamType):
 
 
 class CompareCommand(PlanCommand):
-    """`compare` with the flags for a run; without one, those of an exact model come with them."""
+    """`compare` with the flags for its runs; without a run, with those of a model that needs no training."""
 
-    def base(self, registry: Registry, params: Mapping[str, Any]) -> Settings:
+    def kinds_beside(self, ctx: click.Context, values: Mapping[str, Any]) -> tuple[str, ...]:
+        if not values.get("runs"):
+            return self.kinds
+        for kind in OF_A_MODEL:
+            if f"named_{kind}" in values:
+                text = f"--{kind} is for a comparison without a run; {values['runs'][0]} has its own."
+                raise click.UsageError(text, ctx)
+        return tuple(kind for kind in self.kinds if kind not in OF_A_MODEL)
+
+    def base(self, registry: Registry, values: Mapping[str, Any]) -> Settings:
         """The run.toml of the first run; without one model `exact`, which needs no training, if it fits."""
-        if self is _of_runs:
-            return super().base(registry, {"folder": params["runs"] and Path(params["runs"][0])})
-        named = named_by_flags(params, OF_A_MODEL).named
+        if values.get("runs"):
+            return super().base(registry, {"folder": Path(values["runs"][0])})
+        named = named_by_flags(values, OF_A_MODEL).named
         if "exact" not in registry.compatible("model", find(registry, named)):
             return Settings()
         return Settings({"model": GivenValue("exact", "the default of 'difrun compare'", "file")})
 
-    def chosen_note(self, ctx: click.Context, kind: str) -> str:
-        choice, named = ctx.meta["difrun.choice"], ctx.meta.get("difrun.named", {})
-        if kind == "metric" and kind not in named and choice.entries.get(kind):
-            labels = [entry.label for entry in flattened({kind: choice.entries[kind]})]
-            return f"  [default: the first of {', '.join(labels)}]"
-        return super().chosen_note(ctx, kind)
-
-    def make_context(
-        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
-    ) -> click.Context:
-        if self is not _of_runs:
-            return super().make_context(info_name, args, parent, **extra)
-        resilient = bool(extra.get("resilient_parsing"))
-        trial = click.Context(self, parent=parent, info_name=info_name, resilient_parsing=resilient)
-        flags = [flag for flag, _ in every_flag(get_registry(), _of_a_model.kinds).values()]
-        params = _of_a_model._probe(trial, list(args), flags)
-        if not params["runs"]:
-            return _of_a_model.make_context(info_name, args, parent, **extra)
-        for kind in OF_A_MODEL:
-            if params[f"named_{kind}"] is not None:
-                raise click.UsageError(
-                    f"--{kind} is for a comparison without a run; {params['runs'][0]} has its own.", trial
-                )
-        return super().make_context(info_name, args, parent, **extra)
+    def chosen_note(self, ctx: click.Context, builder: PlanBuilder, kind: str) -> str:
+        picked = builder.choice.entries.get(kind)
+        if kind == "metric" and kind not in ctx.meta.get(NAMED, {}) and picked:
+            return (
+                f"  [default: the first of {', '.join(entry.label for entry in flattened({kind: picked}))}]"
+            )
+        return super().chosen_note(ctx, builder, kind)
 
 
 def _compare(
@@ -239,57 +232,51 @@ def _place(row: "ComparisonRow", several: bool) -> str:
     return f"{row.sampler} on {row.grid}, {row.steps} steps" + (f", {row.run}" if several else "")
 
 
-def _command(kinds: tuple[str, ...]) -> CompareCommand:
-    return CompareCommand(
-        "compare",
-        callback=_compare,
-        params=[
-            click.Argument(["runs"], metavar="[RUN]...", nargs=-1, type=click.Path(file_okay=False)),
-            click.Option(
-                ["--sampler"],
-                type=Names("sampler"),
-                metavar="NAME[,NAME...]",
-                help="Samplers to compare, or all.  [default: the run's, adams, heun]",
-            ),
-            click.Option(
-                ["--steps"],
-                type=StepCounts(),
-                default="5,10,20,50",
-                show_default=True,
-                metavar="N[,N...]",
-                help="Numbers of steps.",
-            ),
-            click.Option(
-                ["--grid"],
-                type=Names("grid"),
-                metavar="NAME[,NAME...]",
-                help="Time grids, or all, each with every sampler.  [default: the run's, or what a sampler prefers]",
-            ),
-            click.Option(
-                ["--exact"],
-                is_flag=True,
-                help="Measure how far deterministic samplers end from the exact endpoint of the probability flow.",
-            ),
-            click.Option(
-                ["--out"],
-                metavar="FOLDER",
-                type=click.Path(),
-                help="Where compare.csv, compare.json and compare.png go.  [default: runs/compare-K]",
-            ),
-            QUIET,
-            click.Option(["--force"], is_flag=True, help="Overwrite the comparison in --out."),
-        ],
-        kinds=kinds,
-        sections={"sample": ("n", "label"), "": ("seed", *WHERE)},
-        help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
-        "Every row starts from the same noise and is measured against the same real data. Of the metrics of the first "
-        "run its first is taken unless --metric names others; a run's own sampler and grid have the run's options, "
-        "all others their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples "
-        "are drawn from a model that needs no training: difrun compare --process ou --dataset gmm --model exact.",
-        short_help="Compare samplers, grids, step counts, runs.",
-    )
-
-
-_of_runs = _command(("guidance", "metric"))
-_of_a_model = _command((*OF_A_MODEL, "guidance", "metric"))
-compare = _of_runs
+compare = CompareCommand(
+    "compare",
+    callback=_compare,
+    params=[
+        click.Argument(["runs"], metavar="[RUN]...", nargs=-1, type=click.Path(file_okay=False)),
+        click.Option(
+            ["--sampler"],
+            type=Names("sampler"),
+            metavar="NAME[,NAME...]",
+            help="Samplers to compare, or all.  [default: the run's, adams, heun]",
+        ),
+        click.Option(
+            ["--steps"],
+            type=StepCounts(),
+            default="5,10,20,50",
+            show_default=True,
+            metavar="N[,N...]",
+            help="Numbers of steps.",
+        ),
+        click.Option(
+            ["--grid"],
+            type=Names("grid"),
+            metavar="NAME[,NAME...]",
+            help="Time grids, or all, each with every sampler.  [default: the run's, or what a sampler prefers]",
+        ),
+        click.Option(
+            ["--exact"],
+            is_flag=True,
+            help="Measure how far deterministic samplers end from the exact endpoint of the probability flow.",
+        ),
+        click.Option(
+            ["--out"],
+            metavar="FOLDER",
+            type=click.Path(),
+            help="Where compare.csv, compare.json and compare.png go.  [default: runs/compare-K]",
+        ),
+        QUIET,
+        click.Option(["--force"], is_flag=True, help="Overwrite the comparison in --out."),
+    ],
+    kinds=(*OF_A_MODEL, "guidance", "metric"),
+    sections={"sample": ("n", "label"), "": ("seed", *WHERE)},
+    help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
+    "Every row starts from the same noise and is measured against the same real data. Of the metrics of the first "
+    "run its first is taken unless --metric names others; a run's own sampler and grid have the run's options, "
+    "all others their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples "
+    "are drawn from a model that needs no training: difrun compare --process ou --dataset gmm --model exact.",
+    short_help="Compare samplers, grids, step counts, runs.",
+)

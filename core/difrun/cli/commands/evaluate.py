@@ -6,7 +6,8 @@ import click
 
 from difrun.cli.likelihood import LIKELIHOOD, likelihood_flags, likelihood_table
 from difrun.cli.output import metrics_table
-from difrun.cli.plan_command import CommandRequest, PlanCommand
+from difrun.cli.plan_builder import CommandRequest
+from difrun.cli.plan_command import PlanCommand
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 
 

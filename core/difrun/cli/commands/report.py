@@ -2,7 +2,8 @@
 
 import click
 
-from difrun.cli.plan_command import CommandRequest, PlanCommand
+from difrun.cli.plan_builder import CommandRequest
+from difrun.cli.plan_command import PlanCommand
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 
 

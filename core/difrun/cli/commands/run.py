@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from difrun.api import KINDS
-from difrun.cli.plan_command import CommandRequest, PlanCommand
+from difrun.cli.plan_builder import CommandRequest
+from difrun.cli.plan_command import PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import QUIET, show_results
 from difrun.plugin.registry import get_registry

@@ -7,7 +7,8 @@ import click
 
 from difrun.builtin.options import TUNABLE
 from difrun.cli.output import table
-from difrun.cli.plan_command import CommandRequest, PlanCommand
+from difrun.cli.plan_builder import CommandRequest
+from difrun.cli.plan_command import PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, work
 from difrun.config.run_options import MOST_STEPS

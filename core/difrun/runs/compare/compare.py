@@ -255,15 +255,8 @@ class _Reference:
         labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
         if labels is not None:
             model = model.condition_on(labels.to(subject.device))
-        mean, var = model.moments()
-        noise = model.process.prior(
-            (self.n, *model.shape),
-            mean=mean,
-            var=var,
-            generator=Generator(seed_of(subject.plan.seed, "samples"), device=subject.device),
-            dtype=torch.float32,
-            device=subject.device,
-        )
+        random = Generator(seed_of(subject.plan.seed, "samples"), device=subject.device)
+        noise = model.prior(self.n, random, device=subject.device)
         with torch.no_grad():
             end = endpoint(model, noise, self.radius, self.progress.stop_if_asked)
         return attrs.evolve(end, x=to_data(model.process, end.x, model.process.t_min))

@@ -69,9 +69,7 @@ def trajectory(
     if labels is not None:
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
-    shape = (n, *parts.dataset.shape)
-    mean, var = model.moments()
-    x = parts.process.prior(shape, mean=mean, var=var, generator=generator, device=device)
+    x = model.prior(n, generator, device=device)
     frames = [x.cpu()]
     integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
     return torch.stack(frames)

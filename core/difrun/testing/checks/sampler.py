@@ -39,8 +39,7 @@ def exact(process: GaussianProcess) -> ExactMixture:
 
 
 def start(model: ScoreModel, n: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
-    shape = (n, *model.shape)
-    return model.process.prior(shape, mean=model.mean, var=model.var, generator=seed, dtype=dtype)
+    return model.prior(n, seed, dtype=dtype)
 
 
 @cache
@@ -141,8 +140,7 @@ def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
     times = logsnr(process, steps)
 
     def run(generator: Generator, n: int) -> Tensor:
-        shape = (n, *model.shape)
-        x = process.prior(shape, mean=model.mean, var=model.var, generator=generator, dtype=torch.float64)
+        x = model.prior(n, generator, dtype=torch.float64)
         return integrate(sampler, model, x, times, generator=generator)
 
     counted = CountedNoise(1)

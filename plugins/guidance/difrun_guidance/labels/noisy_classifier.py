@@ -23,7 +23,7 @@ from difrun.data import Dataset
 from difrun.errors import DifrunError, Interrupted
 from difrun.guidance import Context
 from difrun.loss import LogSNR, Loss, Uniform
-from difrun.model import LevelEmbedding, ScoreModel
+from difrun.model import LevelEmbedding, ScoreModel, total_var
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator, seed_of
 from difrun.storage.tensors import read_tensors, write_tensors
@@ -95,7 +95,7 @@ class Classifier:
             return x, 2 * t / self.process.horizon - 1
         low, high = self.process.lam_range
         centre = self.process.centre_like(x)
-        inverse_std = (at.alpha**2 * self.data_std**2 + at.var) ** -0.5
+        inverse_std = total_var(at, self.data_std) ** -0.5
         y = (x - centre - at.alpha * (self.mean.to(x.dtype) - centre)) * inverse_std
         if isinstance(at.lam, Tensor):
             return y, (at.lam.clamp(low, high) / -4).reshape(-1).to(x.dtype)

@@ -1,0 +1,70 @@
+"""What to say of a flag that the chosen components do not have."""
+
+from collections.abc import Mapping, Sequence
+
+from difrun.cli.flags import OptionFlag, without_name
+from difrun.config.plan import OptionGroup
+from difrun.config.selection import MANY
+from difrun.text import did_you_mean, listed
+
+Flags = Sequence[tuple[OptionGroup, Sequence[OptionFlag]]]
+"""The flags of a run, by the part of it that they belong to."""
+
+
+def explain(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, str]]) -> str:
+    """Say whose option a flag is and what to write instead; empty where nothing is known of it.
+
+    Args:
+        flag: The flag as it was written, such as ``--process.theta``.
+        flags: The flags of this run.
+        installed: Flag -> its option and whose it is, for all installed components.
+    """
+    if flag not in installed:
+        return _owned_by_nobody(flag, flags, installed)
+    text = _ambiguous(flag, flags)
+    if text:
+        return text
+    _, owner = installed[flag]
+    kind = owner.split()[0]
+    used = [group.owner for group, _ in flags if group.owner.startswith(kind)]
+    return f"{flag} is an option of {owner}; this run uses {', '.join(used) or f'no {kind}'}."
+
+
+def _ambiguous(flag: str, flags: Flags) -> str:
+    """What to write where several guidances of the run have the option of ``--guidance.OPTION``; else empty."""
+    meant = [
+        (group.owner, option.opts[0])
+        for group, options in flags
+        for option in options
+        if group.entry is not None
+        and group.entry.kind in MANY
+        and flag == without_name(group.section).flag(option.field.name)
+    ]
+    if len(meant) < 2:
+        return ""
+    owners = listed([owner for owner, _ in meant], " and ")
+    full_flags = listed([full_flag for _, full_flag in meant], " or ")
+    return f"{flag} is an option of {owners}; write {full_flags}."
+
+
+def _owned_by_nobody(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, str]]) -> str:
+    """That no component has the option of a flag ``--KIND.OPTION``, and which flag may be meant.
+
+    Empty where the flag does not begin with a kind that this run uses.
+    """
+    kind, dot, option = flag.removeprefix("--").partition(".")
+    used = [(group.owner, options) for group, options in flags if group.owner.split()[0] == kind]
+    if not dot or not used:
+        return ""
+    owners = listed([owner for owner, _ in used], " and ")
+    known = [known_option.opts[0] for _, options in used for known_option in options]
+    longer = [name for name in sorted(installed) if name.startswith(flag)]
+    if longer and not set(longer) & set(known):
+        others = listed(dict.fromkeys(installed[name][1] for name in longer), " and ")
+        are = "is an option" if len(longer) == 1 else "are options"
+        guess = f" {listed(longer, ' and ')} {are} of {others}."
+    else:
+        guess = did_you_mean(option, [name.removeprefix(f"--{kind}.") for name in known])
+        guess = guess.replace("'", f"'--{kind}.", 1)
+    has = f" Its options: {listed(known)}." if known else " It has no options."
+    return f"{owners} has no option '{option}' ({flag}).{guess}{has}"
