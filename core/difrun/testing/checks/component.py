@@ -52,7 +52,7 @@ def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
 
 @check("model")
 def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
-    """A network that asks for `classes` provides ``conditional``, and no other does: runs are put together by it."""
+    """A network that asks for `classes` provides ``conditional``, and no other does."""
     declared = "conditional" in subject.entry.component.provides
     asked = subject.entry.asks_for("classes")
     assert declared == asked, (
@@ -62,8 +62,10 @@ def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
 
 @check("metric")
 def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
-    """A metric that cannot do without `labels` provides ``labels``, and no other does: it is chosen by default only
-    where data and model know classes."""
+    """A metric that cannot do without `labels` provides ``labels``, and no other does.
+
+    By default it is taken only where data and model know classes.
+    """
     declared = "labels" in subject.entry.component.provides
     required = requires(subject.target, "labels")
     assert declared == required, (
