@@ -1,4 +1,4 @@
-"""Which checks there are, which component each is for, and how a component is made for them."""
+"""The list of checks, the components that each is for, and how a component is made to be checked."""
 
 import contextlib
 import random

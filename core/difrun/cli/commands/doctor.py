@@ -157,7 +157,7 @@ def _call(entry: Registered) -> Problem | None:
         refuse_misfit(entry.kind, target, options, str(entry))
         if entry.kind == "dataset" and hasattr(target, "pictures"):
             refuse_misfit(PICTURES, target.pictures, owner=str(entry))
-        if not ON_OFFER[entry.kind]:  # what needs nothing but its options can be made here and now
+        if not ON_OFFER[entry.kind]:  # it needs its options alone, so it can be made without a run
             entry.call({}, options)
     except DifrunError as error:
         return Problem(str(error), _contact(entry))

@@ -146,16 +146,16 @@ def suited_metrics(
             )
         return tuple(others)
     classes = run.parts.dataset.classes
-    drawn = labels.unique()
-    if others and len(classes) > 1 and len(drawn) == 1:
+    classes_drawn = labels.unique()
+    if others and len(classes) > 1 and len(classes_drawn) == 1:
         run.listener.note(
-            f"all samples are of class '{classes[int(drawn)]}'; metrics other than per-class compare them with data "
-            f"of all {len(classes)} classes"
+            f"all samples are of class '{classes[int(classes_drawn)]}'; metrics other than per-class compare them with "
+            f"data of all {len(classes)} classes"
         )
     return tuple(metrics)
 
 
-def enough_samples(run: "Run", own: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
+def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
     """The first n samples of a run (None: all), their labels, and the file that they are in.
 
     Where the run has fewer than n, n are drawn into a file of another name, or read from it if it is there. The
@@ -163,18 +163,18 @@ def enough_samples(run: "Run", own: Tensor, n: int | None) -> tuple[Tensor, Tens
 
     Args:
         run: The run.
-        own: The samples of the run.
+        drawn: The samples of the run.
         n: How many to have.
     """
     dataset = run.parts.dataset
-    if n is None or n <= len(own):
-        first = own[:n]
+    if n is None or n <= len(drawn):
+        first = drawn[:n]
         return first, sampling.read_labels(dataset, run.folder.samples, len(first)), run.folder.samples
     order = sampling.Order.of(run.plan, n=n)
     path = run.path / order.file_name()
     if not path.is_file():
-        drawn, labels, facts = sampling.draw(run, order)
-        sampling.write(path, drawn, labels, dataset, order, facts)
+        more, labels, facts = sampling.draw(run, order)
+        sampling.write(path, more, labels, dataset, order, facts)
         run.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
     return sampling.read(run, path), sampling.read_labels(dataset, path, n), path
 
@@ -192,15 +192,15 @@ def evaluate_run(
         added: Whether the metrics are in addition to the run's own, so that the numbers in the file stay. If not,
             those that do not suit the samples are left out (`suited_metrics`).
     """
-    own, facts = run.drawn()
-    samples, labels, source = enough_samples(run, own, n)
+    drawn, facts = run.drawn()
+    samples, labels, source = enough_samples(run, drawn, n)
     if not added:
         metrics = suited_metrics(run, metrics, labels)
     run.listener.stage("evaluate")
     numbers = measure_all(run, samples, metrics, source.name, strict=strict, labels=labels)
     if n is not None:
         say_how_many(run, samples)
-    text = json.dumps(content(run, numbers, len(own), facts, added=added), indent=2)
+    text = json.dumps(content(run, numbers, len(drawn), facts, added=added), indent=2)
     atomic.write_text(run.folder.metrics, text + "\n")
     return numbers
 

@@ -78,10 +78,10 @@ def has_the_same_defaults_in_both_places(subject: ComponentUnderTest) -> None:
     """A default in the signature of the target, where it has one, is that of the option."""
     parameters = inspect.signature(subject.target).parameters
     for field in fields(subject.entry.component.options):
-        given = parameters[field.name].default
-        if given is not inspect.Parameter.empty and not repr(given).startswith("NOTHING"):
-            assert given == field.default, (
-                f"{field.name}: {given!r} in the target, {field.default!r} in the options"
+        default = parameters[field.name].default
+        if default is not inspect.Parameter.empty and not repr(default).startswith("NOTHING"):
+            assert default == field.default, (
+                f"{field.name}: {default!r} in the target, {field.default!r} in the options"
             )
 
 
@@ -138,9 +138,9 @@ def _bounds(validator: Any) -> list[tuple[str, Any]]:
     return inner
 
 
-def made_or_skipped(subject: ComponentUnderTest, **more: Any) -> Any:
-    """The component with its defaults; the test is skipped where one of its options has to be given."""
+def make_or_skip(subject: ComponentUnderTest, **offered: Any) -> Any:
+    """The component with its defaults; the test is skipped where one of its options must be set."""
     try:
-        return subject.make(**more)
+        return subject.make(**offered)
     except DifrunError as error:
         pytest.skip(f"{subject.label} needs an option: {error}")

@@ -8,7 +8,7 @@ import torch
 from difrun.data.dataset import Dataset
 from difrun.metric.base import reading
 from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
-from difrun.testing.checks.component import made_or_skipped
+from difrun.testing.checks.component import make_or_skip
 from difrun.testing.references import two_gaussians
 
 
@@ -16,7 +16,7 @@ from difrun.testing.references import two_gaussians
 def is_decided_by_its_seed(subject: ComponentUnderTest) -> None:
     """One seed gives one dataset; global random states are untouched."""
     with global_randomness_untouched():
-        first = made_or_skipped(subject, seed=1)
+        first = make_or_skip(subject, seed=1)
         again = subject.make(seed=1)
     assert isinstance(first, Dataset)
     assert torch.equal(first.train, again.train)
@@ -29,7 +29,7 @@ def has_moments(subject: ComponentUnderTest) -> None:
 
     Within 5 standard errors of the difference per coordinate.
     """
-    data = made_or_skipped(subject, seed=1)
+    data = make_or_skip(subject, seed=1)
     assert data.train.dtype == torch.float32
     assert data.train.isfinite().all()
     assert (data.var >= 0).all()
@@ -42,7 +42,7 @@ def has_moments(subject: ComponentUnderTest) -> None:
 @check("dataset")
 def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
     """Of a continuous distribution, less than 1 % of the held-out examples are among the training examples."""
-    data = made_or_skipped(subject, seed=1)
+    data = make_or_skip(subject, seed=1)
     if "real" not in subject.entry.component.provides:
         return
     train = {tuple(row) for row in data.train.flatten(1).tolist()}
@@ -56,7 +56,7 @@ def draws_fresh_examples_of_its_distribution(subject: ComponentUnderTest) -> Non
 
     Means and variances within 5 standard errors (and 1e-3 of the variance, for a distribution that stands for a curve).
     """
-    data = made_or_skipped(subject, seed=1)
+    data = make_or_skip(subject, seed=1)
     if data.fresh is None:
         assert data.references == len(data.held_out)
         return
@@ -152,7 +152,7 @@ def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None
 
     Within 5 standard errors of the difference, in norm. Data without labels have no classes.
     """
-    data = made_or_skipped(subject, seed=1)
+    data = make_or_skip(subject, seed=1)
     if data.labels is None:
         assert data.classes == ()
         return
