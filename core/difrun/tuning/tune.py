@@ -29,7 +29,7 @@ from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.integrate import integrate
-from difrun.sampler.multistep import KEPT, Change, Frame, StepWeights, altered, combined, weights
+from difrun.sampler.multistep import MEMORY, Change, Frame, StepWeights, altered, combined, weights
 from difrun.tuning.lbfgs import descend
 from difrun.tuning.pilot import pilot
 
@@ -272,7 +272,7 @@ class Solver:
         with torch.no_grad():
             rows = self.rows()
         for i, (corrector, _) in enumerate(rows):
-            room = min(i + 1, KEPT)
+            room = min(i + 1, MEMORY)
             # A step that is not corrected starts from where the last prediction left it.
             for free in (room if corrector.numel() else 0, room):
                 change = torch.zeros(*self.frame.ways, free, dtype=torch.float64, requires_grad=True)
