@@ -64,7 +64,7 @@ def likelihood_table(found: dict[str, Any]) -> str:
 
     Where the meanings do not fit into the table they stand below it.
     """
-    from difrun.runs.stages.likelihood import sentences, table_rows
+    from difrun.runs.report.likelihood import sentences, table_rows
 
     told, within = table_rows(found), max(width(), 40)
     head = ("likelihood", "nats per example", "bits per dimension", "meaning")

@@ -4,82 +4,23 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from difrun.report.floors import (
+    Number,
+    alone,
+    at_floor,
+    factor,
+    has_exact,
+    least,
+    ratio,
+    value_of,
+)
 from difrun.text import listed
-
-Number = Mapping[str, Any]
-"""What metrics.json holds of one number: "value", "value_sd", "floor", "floor_sd"; "exact" where the distribution
-gives it; "better" and "ratio" where the metric declares them (`difrun.metric.Reading`). All but the value may be
-missing or None."""
-
-ERRORS = 2.0
-"""Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true
-distribution (rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or
-density-coverage."""
-
-ROUNDING = 1e-9
-"""Difference from an exact value, as a fraction of it, that is rounding: samples that are all alike have no spread."""
 
 WEAK = 1.5
 """How many times worse than the floor samples may be before a test that misses it is said to have little power."""
 
 FAR = {"higher": 1.25, "lower": 5.0}
 """The `factor` from which samples are far from the data: shares fall by a fifth, distances are five times the floor."""
-
-
-def departure(number: Number) -> float:
-    """How much worse than its floor a number is, in its own units; at most 0 on the good side, NaN without a floor.
-
-    Where the metric does not say which side is good, either is bad: samples of the true distribution lie at the
-    floor. A number whose exact value is known is measured from that: floors are estimates of it.
-    """
-    value, floor = _known(number, "value"), _known(number, "exact" if has_exact(number) else "floor")
-    difference = value - floor
-    return {"lower": difference, "higher": -difference}.get(number.get("better") or "", abs(difference))
-
-
-def has_exact(number: Number) -> bool:
-    """Whether the exact value of a number is known."""
-    return not math.isnan(_known(number, "exact"))
-
-
-def at_floor(number: Number) -> bool:
-    """Whether a number is no worse than its floor, or by no more than 2 √(s_v² + s_f²), s the standard deviations."""
-    rounding = ROUNDING * abs(number["exact"]) if has_exact(number) else 0.0
-    return departure(number) <= ERRORS * _spread(number) + rounding
-
-
-def ratio(number: Number) -> float | None:
-    """value/floor; None where that means nothing: without a floor, beside an exact value, or where the floor is noise.
-
-    A metric says itself that its floor is noise (energy). Where it says nothing, a floor is noise unless it is
-    more than two of its standard deviations above 0.
-    """
-    value, floor, sd = (_known(number, key) for key in ("value", "floor", "floor_sd"))
-    if has_exact(number) or not (0 < floor < math.inf and math.isfinite(value)):
-        return None
-    sure = number.get("ratio")
-    if sure is None:
-        sure = math.isnan(sd) or floor > 2 * sd
-    return value / floor if sure else None
-
-
-def factor(number: Number) -> float:
-    r"""How many times worse than its floor a number is, by which numbers are ranked; 1 at the floor and beyond.
-
-        value/floor where lower is better,    floor/value where higher is,
-
-    the larger of both where the metric does not say. Where the floor is noise of standard deviation s, a squared
-    distance with mean 0, it is √(1 + Δ/s) for a departure Δ: of the size that the ratio of two distances has.
-    """
-    quotient, worse = ratio(number), departure(number)
-    if not worse > 0:
-        return 1.0
-    if quotient is not None:
-        inverse = 1 / quotient if quotient > 0 else math.inf
-        better = number.get("better")
-        return {"lower": quotient, "higher": inverse}.get(better or "", max(quotient, inverse))
-    spread = next((sd for key in ("floor_sd", "value_sd") if (sd := _known(number, key)) > 0), 0.0)
-    return math.sqrt(1 + worse / spread) if spread else math.inf
 
 
 def verdict(metrics: Mapping[str, Number]) -> str:
@@ -91,10 +32,10 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     if not metrics:
         return ""
     names = short_names(metrics)
-    broken = [names[name] for name, number in metrics.items() if not math.isfinite(_known(number, "value"))]
+    broken = [names[name] for name, number in metrics.items() if not math.isfinite(value_of(number, "value"))]
     if broken:
         return f"{listed(broken, ' and ')}: not a finite number. Look at the samples."
-    judged = {name: number for name, number in metrics.items() if not math.isnan(_known(number, "floor"))}
+    judged = {name: number for name, number in metrics.items() if not math.isnan(value_of(number, "floor"))}
     if not judged:
         name, number = next(iter(metrics.items()))
         return f"{names[name]} is {text(number['value'])}."
@@ -124,16 +65,6 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     return " ".join(said)
 
 
-def least(number: Number) -> float | None:
-    """The smallest `factor` at which a number would be called off its floor; None where value/floor means nothing."""
-    if ratio(number) is None:
-        return None
-    edge = ERRORS * _spread(number) / _known(number, "floor")
-    if number.get("better") == "higher":
-        return 1 / (1 - edge) if edge < 1 else math.inf
-    return 1 + edge
-
-
 def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> str:
     """What may help where samples of a trained model are far from the data; empty where they are not.
 
@@ -144,7 +75,7 @@ def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> s
         and ratio(number) is not None
         and factor(number) >= FAR.get(number.get("better") or "", math.inf)
         for number in metrics.values()
-        if not math.isnan(_known(number, "floor"))
+        if not math.isnan(value_of(number, "floor"))
     )
     if not far:
         return ""
@@ -182,11 +113,6 @@ def legend(metrics: Mapping[str, Number]) -> list[str]:
     return said + [
         f"Units: {unit}." for unit in dict.fromkeys(m["units"] for m in metrics.values() if m.get("units"))
     ]
-
-
-def alone(number: Number, key: str) -> bool:
-    """Whether the "value" or the "floor" of a number has no spread, as its sets can be paired in one way only."""
-    return number.get(key) is not None and number.get(f"{key}_sd", math.nan) is None
 
 
 def times(number: Number) -> str:
@@ -230,11 +156,6 @@ def _weakness(metrics: Mapping[str, Number], names: Mapping[str, str]) -> str:
     )
 
 
-def _spread(number: Number) -> float:
-    """√(s_v² + s_f²), of the standard deviations that are known."""
-    return math.hypot(*(sd for sd in (_known(number, "value_sd"), _known(number, "floor_sd")) if sd == sd))
-
-
 def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -> str:
     number = metrics[name]
     if has_exact(number):
@@ -242,7 +163,7 @@ def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) 
     value, floor = (text(float(f"{number[key]:.2g}")) for key in ("value", "floor"))
     if times(number):
         return f"{names[name]} is {value}, {times(number)} its floor {floor}"
-    sd = _known(number, "floor_sd")
+    sd = value_of(number, "floor_sd")
     if not sd > 0:
         return f"{names[name]} is {value}, its floor {floor}"
     away = (number["value"] - number["floor"]) / sd
@@ -253,7 +174,7 @@ def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) 
 
 def _beside_exact(number: Number) -> str:
     """The value and the exact value, with as many digits as tell them apart, and their distance in standard errors."""
-    value, exact, sd = number["value"], number["exact"], _known(number, "value_sd")
+    value, exact, sd = number["value"], number["exact"], value_of(number, "value_sd")
     gap = abs(value - exact)
     digits = 2
     if gap > 0:
@@ -288,8 +209,3 @@ def short_names(metrics: Iterable[str]) -> dict[str, str]:
         name: short_names if last.count(short_names) == 1 else name
         for name, short_names in zip(metrics, last, strict=True)
     }
-
-
-def _known(number: Number, key: str) -> float:
-    value = number.get(key)
-    return math.nan if value is None else float(value)

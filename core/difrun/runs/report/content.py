@@ -11,7 +11,7 @@ from difrun.report import html
 from difrun.report.html import Picture, ReportContext
 from difrun.report.verdict import verdict
 from difrun.runs.folder.dataset import describe
-from difrun.runs.stages import likelihood
+from difrun.runs.report.likelihood import report_rows
 from difrun.text import quoted
 from difrun.training.trainer import Trainer
 
@@ -25,7 +25,7 @@ def write_report(run: "Run", pictures: Sequence[Picture], left_out: Sequence[str
     own = describe(dataset)
     content = run.facts
     process = plan.process.entry
-    rows, notes = likelihood.report_rows(content.get("likelihood"))
+    rows, notes = report_rows(content.get("likelihood"))
     context = ReportContext(
         title=f"{process.name} on {dataset.name}",
         summary=list(
