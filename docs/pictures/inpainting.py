@@ -28,7 +28,7 @@ def main(folder: str) -> None:
     figure = Figure(figsize=(7.2, 2.4), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots(len(EXAMPLES), SAMPLES + 2)
-    misfits, own = [], []
+    misfits, true_misfits = [], []
     for number, example in enumerate(EXAMPLES):
         context = Context(data, seed=example)
         method = LinearMMPS(
@@ -37,24 +37,24 @@ def main(folder: str) -> None:
         x = generate(Ancestral(), method, SAMPLES, rho(model.process, STEPS), seed=example)
         truth = data.held_out[example : example + 1]
         misfits.append(method.misfit(x))
-        own.append(method.misfit(truth))
+        true_misfits.append(method.misfit(truth))
         noise = method.residual_of(truth.double())[0]
         images = np.concatenate([data.decode(a).numpy() for a in (truth, truth, x)])[:, 0]
         images[1, :4] += noise.numpy().reshape(4, 8)
         images[1, 4:] = np.nan
-        for place, image, title in zip(axes[number], images, TITLES, strict=True):
-            place.imshow(
+        for panel, image, title in zip(axes[number], images, TITLES, strict=True):
+            panel.imshow(
                 image, cmap="gray_r", vmin=data.decode(data.train).min(), vmax=data.decode(data.train).max()
             )
-            place.set(xticks=[], yticks=[])
-            place.spines[:].set(color="#c3c9d2", linewidth=0.6)
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set(color="#c3c9d2", linewidth=0.6)
             if number == 0:
-                place.set_title(title, fontsize=9)
+                panel.set_title(title, fontsize=9)
     axes[0, 2 + SAMPLES // 2].set_title("samples given the upper half (MMPS)", fontsize=9)
     figure.savefig(Path(__file__).with_name("inpainting.png"), dpi=110)
     fit = torch.cat(misfits)
     print(f"misfit of {len(fit)} samples: {fit.mean():.2f} ± {fit.std() / len(fit) ** 0.5:.2f}")
-    print(f"misfit of the digits themselves: {torch.cat(own).mean():.2f}")
+    print(f"misfit of the digits themselves: {torch.cat(true_misfits).mean():.2f}")
 
 
 main(sys.argv[1])

@@ -17,7 +17,7 @@ from difrun.runs.stages.sampling import Order
 from difrun.runs.state import RunState
 from difrun.storage.tensors import read_tensors
 from difrun.text import quoted
-from difrun.tuning.tune import Tuning
+from difrun.tuning.result import Tuning
 
 
 @attrs.define(eq=False, repr=False)

@@ -3,7 +3,17 @@
 from typing import Any
 
 from difrun.api import Component, hookimpl
-from difrun_ising import options
+from difrun_ising.data.options import IsingDataOptions, MarkovOptions, SpinFileOptions
+from difrun_ising.discrete.options import (
+    CategoricalOptions,
+    CrossEntropyOptions,
+    HeatBathOptions,
+    KernelLossOptions,
+    ReverseMLPOptions,
+    SpinMLPOptions,
+    StepLossOptions,
+)
+from difrun_ising.lattice.options import IsingOptions, MagnetisationOptions, SpinCNNOptions
 
 
 @hookimpl
@@ -13,7 +23,7 @@ def difrun_processes() -> list[Component]:
             "ising",
             "difrun_ising.lattice.process:Ising",
             "Spins ±1 that flip, together or one sublattice after the other, or are masked",
-            options.IsingOptions,
+            IsingOptions,
             provides={"discrete"},
             requires={"spins"},
             prefers={
@@ -36,7 +46,7 @@ def difrun_processes() -> list[Component]:
             "categorical",
             "difrun_ising.discrete.categorical:Categorical",
             "K categories that are replaced by draws from any distribution, or masked",
-            options.CategoricalOptions,
+            CategoricalOptions,
             provides={"discrete"},
             requires={"categories"},
             prefers={
@@ -59,9 +69,9 @@ def difrun_models() -> list[Component]:
     return [
         Component(
             "spin-cnn",
-            "difrun_ising.discrete.networks:SpinCNN",
+            "difrun_ising.lattice.cnn:SpinCNN",
             "Convolutional network for lattices of spins, on a torus or with free boundaries",
-            options.NetworkOptions,
+            SpinCNNOptions,
             provides=network,
             requires={"spins", "discrete"},
             prefers=usual,
@@ -70,7 +80,7 @@ def difrun_models() -> list[Component]:
             "spin-mlp",
             "difrun_ising.discrete.networks:SpinMLP",
             "Residual MLP for spins of any shape",
-            options.SpinMLPOptions,
+            SpinMLPOptions,
             provides=network,
             requires={"spins", "discrete"},
             prefers=usual,
@@ -79,7 +89,7 @@ def difrun_models() -> list[Component]:
             "reverse-mlp",
             "difrun_ising.discrete.networks:ReverseMLP",
             "MLP of the reverse kernel, the original recipe; for the schedule flips",
-            options.ReverseMLPOptions,
+            ReverseMLPOptions,
             provides={"network"},
             requires={"spins", "discrete"},
             prefers={"loss": "reverse-kernel", "sampler": "reverse-kernel"},
@@ -88,14 +98,14 @@ def difrun_models() -> list[Component]:
             "letter-mlp",
             "difrun_ising.discrete.networks:SpinMLP",
             "Residual MLP for one-hot categories",
-            options.SpinMLPOptions,
+            SpinMLPOptions,
             provides=network,
             requires={"categories", "discrete"},
             prefers=usual,
         ),
         Component(
             "exact-spins",
-            "difrun_ising.exact:exact_spins",
+            "difrun_ising.lattice.exact.model:exact_spins",
             "The exact model of an Ising lattice with a side of at most 8, by forward–backward over rows",
             provides={"exact", "x0-distribution"},
             requires={"lattice", "discrete"},
@@ -115,18 +125,16 @@ def difrun_losses() -> list[Component]:
             "cross-entropy",
             "CrossEntropy",
             "−log p(x_0 | x_t), site by site",
-            options.CrossEntropyOptions,
+            CrossEntropyOptions,
             "x0-distribution",
         ),
         loss(
             "reverse-kernel",
             "ReverseKernel",
             "−log p(x_s | x_t) of one step, for x_s drawn or averaged over",
-            options.KernelLossOptions,
+            KernelLossOptions,
         ),
-        loss(
-            "elbo", "Elbo", "The evidence bound on −log p(x_0), at one random step", options.StepLossOptions
-        ),
+        loss("elbo", "Elbo", "The evidence bound on −log p(x_0), at one random step", StepLossOptions),
     ]
 
 
@@ -147,7 +155,7 @@ def difrun_samplers() -> list[Component]:
             "HeatBath",
             "Ancestral or other steps, with heat-bath sweeps by the same model",
             "x0-distribution",
-            options=options.HeatBathOptions,
+            options=HeatBathOptions,
         ),
     ]
 
@@ -157,9 +165,9 @@ def difrun_guidances() -> list[Component]:
     return [
         Component(
             "magnetisation",
-            "difrun_ising.magnetisation:magnetisation",
+            "difrun_ising.lattice.magnetisation:magnetisation",
             "Spins given the sign of their magnetisation",
-            options.MagnetisationOptions,
+            MagnetisationOptions,
             requires={"spins", "discrete", "x0-distribution"},
         )
     ]
@@ -170,7 +178,7 @@ def difrun_metrics() -> list[Component]:
     return [
         Component(
             "lattice",
-            "difrun_ising.metrics:lattice",
+            "difrun_ising.lattice.metrics:lattice",
             "Energy, magnetisation and correlations of lattices, against their exact distribution where it is known",
             requires={"spins"},
         )
@@ -182,23 +190,23 @@ def difrun_datasets() -> list[Component]:
     return [
         Component(
             "ising",
-            "difrun_ising.data:ising",
+            "difrun_ising.data.lattices:ising",
             "Ising lattices, exact independent draws up to a side of 12, Swendsen–Wang beyond",
-            options.IsingDataOptions,
+            IsingDataOptions,
             provides={"spins", "lattice"},
         ),
         Component(
             "spin-file",
-            "difrun_ising.data:spin_file",
+            "difrun_ising.data.spin_file:spin_file",
             "Your lattices of ±1, from a .npy or .npz file",
-            options.SpinFileOptions,
+            SpinFileOptions,
             provides={"spins"},
         ),
         Component(
             "markov",
-            "difrun_ising.data:markov",
+            "difrun_ising.data.strings:markov",
             "Strings over an alphabet from a Markov chain, one-hot",
-            options.MarkovOptions,
+            MarkovOptions,
             provides={"categories"},
         ),
     ]

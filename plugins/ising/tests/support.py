@@ -14,6 +14,7 @@ from difrun.sampler import Ancestral
 from difrun.training import Trainer
 from difrun_ising.discrete.samplers import FlowEuler, ReverseKernel, TauLeap
 from difrun_ising.discrete.sites import Sites
+from difrun_ising.lattice.exact.transfer import transfer_matrix
 
 TABLES = json.loads((Path(__file__).parent / "ising8.json").read_text("utf-8"))
 BETAS = ("0.2", "0.35", "0.4406868", "0.6")
@@ -119,5 +120,5 @@ def run(sampler, model, dataset, steps, n=3000):
 def energy_error(x, dataset):
     """Energy per spin less its exact value, and its standard error."""
     each = dataset.lattice.energy(x) / dataset.lattice.spins
-    exact = dataset.transfer.energy / dataset.lattice.spins
+    exact = transfer_matrix(dataset.lattice).energy / dataset.lattice.spins
     return each.mean().item() - exact, each.std().item() / len(x) ** 0.5

@@ -24,7 +24,7 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.tuning import pilot
-from difrun.tuning.pilot import KICKED, STEPS, _solved
+from difrun.tuning.pilot import PERTURBED, STEPS, _pilot_of
 
 NODES = [-1.3, -0.7, -0.4, 0.1]
 
@@ -224,12 +224,12 @@ def test_the_pilot_measures_how_far_a_kick_grows():
     variances = torch.tensor([4.0, 0.25], dtype=torch.float64)
     model = ExactMixture(GaussianMixture([1.0], [[0.0, 0.0]], torch.diag(variances)[None]), ReferenceVE())
     model.cov = None
-    found = _solved(model)
+    found = _pilot_of(model)
     clocks, y, gains = found.clocks, found.y, found.gains
     levels = torch.from_numpy(0.03 * np.sinh(clocks) * model.data_std)[:, None]
     # y along an axis, but for a factor
     shrunk = ((variances + levels**2) / (model.data_std**2 + levels**2)).sqrt()
-    for k in KICKED:
+    for k in PERTURBED:
         kick = y[k + 1] - 2 * y[k] + y[k - 1]
         exact = (kick * shrunk[STEPS] / shrunk[k]).norm(dim=1) / kick.norm(dim=1)
         torch.testing.assert_close(gains[k], exact, rtol=0.06, atol=2e-3)
@@ -254,7 +254,7 @@ def test_the_pilot_does_without_trajectories_that_are_lost(lost):
 
     model = Wild(ring(), ReferenceVE())
     model.border = 1.0
-    assert 4 < _solved(model).y.shape[1] < 60
+    assert 4 < _pilot_of(model).y.shape[1] < 60
     for sampler in (None, Adams()):
         times = np.log(pilot(model, 20, sampler))
         assert np.abs(times - np.log(pilot(ExactMixture(ring(), ReferenceVE()), 20, sampler))).max() < 0.5

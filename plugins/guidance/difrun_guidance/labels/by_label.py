@@ -1,4 +1,4 @@
-"""Models that are made anew for the labels of every batch."""
+"""A guided model that is built for the labels of each batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,21 +8,23 @@ from typing_extensions import override
 
 from difrun.model import ConditionalModel, ModelWrapper, ScoreModel
 
-Make = Callable[[ScoreModel, Tensor], ScoreModel]
-"""(model, labels (n,)) -> the model of a batch of these classes."""
+Guide = Callable[[ScoreModel, Tensor], ScoreModel]
+"""A function of a model and labels, with shape (n,), that returns the guided model of these classes."""
 
 
 class ByLabel(ConditionalModel, ModelWrapper):
-    """A model that `condition_on` replaces by what `make` makes of it and the labels.
+    """A model that `condition_on` guides to the labels of a batch.
 
-    Whatever else a sampler asks of a model, as those of discrete processes do, it gets from the inner one.
+    Other attributes, such as those that samplers of discrete processes use, are those of the inner model.
 
     Attributes:
-        inner: `model` itself without labels; else what `make` made of it.
-        shares: Share of each class, by which labels are drawn where nobody says which.
-        classes: How many classes there are.
-        class_moments: Mean and variance of the data of each class, or None.
-        knows_any: False: without a class nothing is guided, and what stands around must not leave the guidance out.
+        inner: The unguided model, or the guided one if there are labels.
+        model: The unguided model.
+        guide: The function that builds the guided model.
+        shares: The share of each class, from which labels are drawn for samples without one.
+        classes: The number of classes.
+        class_moments: The mean and variance of the data of each class, or None.
+        knows_any: False, because without a class nothing is guided, and a wrapper must not leave the guidance out.
     """
 
     classes: int = 0
@@ -31,19 +33,19 @@ class ByLabel(ConditionalModel, ModelWrapper):
     def __init__(
         self,
         model: ScoreModel,
-        make: Make,
+        guide: Guide,
         shares: tuple[float, ...],
         classes: int,
         class_moments: tuple[Tensor, Tensor] | None,
     ):
         super().__init__(model)
-        self.model, self.make = model, make
+        self.model, self.guide = model, guide
         self.shares, self.classes, self.class_moments = shares, classes, class_moments
 
     @override
     def condition_on(self, labels: Tensor) -> "ByLabel":
         changed = super().condition_on(labels)
-        changed.inner = self.make(self.model, labels)
+        changed.inner = self.guide(self.model, labels)
         return changed
 
     @override

@@ -1,4 +1,4 @@
-"""Conjugate gradients for a batch of small symmetric systems that are known by what they do to a vector."""
+"""Conjugate gradients for a batch of small symmetric systems, given by their products with a vector."""
 
 from collections.abc import Callable
 
@@ -9,25 +9,38 @@ from torch import Tensor
 def conjugate_gradients(
     apply: Callable[[Tensor], Tensor], b: Tensor, *, least: float, iterations: int, tolerance: float
 ) -> Tensor:
-    """u with S u = b, row by row, for b (n, m) and the symmetric S of each row, `apply(p)` = S p.
+    """Solve S u = b row by row, for a symmetric matrix S of each row.
 
-    least: a lower bound of the eigenvalues of S. A row is finished when its residual is `tolerance` times what it was,
-    or where S shows a smaller eigenvalue than there can be: S then comes from a network that is wrong there, and what
-    was found so far, in fewer directions, is kept. Rows do not depend on each other (Hestenes and Stiefel, 1952).
+    A row is finished when its residual is `tolerance` times the first one, or when S shows an eigenvalue below the
+    bound. S then comes from a network that is wrong there, and the row keeps the solution in the directions so far.
+    Rows do not depend on each other.
+
+    Args:
+        apply: The function p ↦ S p, on vectors with shape (n, m).
+        b: The right-hand sides, with shape (n, m).
+        least: A lower bound of the eigenvalues of S.
+        iterations: The largest number of iterations.
+        tolerance: The relative residual at which a row is finished.
+
+    Returns:
+        u, with shape (n, m).
+
+    References:
+        Hestenes and Stiefel (1952), J. Res. Natl. Bur. Stand. 49, 409.
     """
     u, r, p = torch.zeros_like(b), b, b
-    size = r.square().sum(1, keepdim=True)
-    enough = tolerance**2 * size
+    norm2 = r.square().sum(1, keepdim=True)
+    enough = tolerance**2 * norm2
     for _ in range(iterations):
-        active = size > enough
+        active = norm2 > enough
         if not bool(active.any()):
             break
         image = apply(p)
         curvature = (p * image).sum(1, keepdim=True)
         active &= curvature >= 0.5 * least * p.square().sum(1, keepdim=True)
-        step = torch.where(active, size / curvature, 0.0)
+        step = torch.where(active, norm2 / curvature, 0.0)
         u, r = u + step * p, r - step * image
-        left = r.square().sum(1, keepdim=True)
-        p = torch.where(active, r + (left / size) * p, 0.0)
-        size = torch.where(active, left, 0.0)
+        new_norm2 = r.square().sum(1, keepdim=True)
+        p = torch.where(active, r + (new_norm2 / norm2) * p, 0.0)
+        norm2 = torch.where(active, new_norm2, 0.0)
     return u

@@ -1,12 +1,12 @@
-r"""V[x_0 | x_t], the posterior covariance that moves x̂_0 towards a measurement: from the model, or from the data.
+r"""The posterior covariance V[x_0 | x_t], which moves x̂_0 towards a measurement: from the model, or from the data.
 
-By the second-order Tweedie formula V = (σ²/α) J with J = ∂x̂_0/∂x_t, and V v is a reverse pass (J is symmetric). An
-error e of a network's Jacobian becomes one of (σ²/α) e in V: with much noise this is larger than the data, and V has
+By the second-order Tweedie formula V = (σ²/α) J with J = ∂x̂_0/∂x_t. J is symmetric, so V v is a reverse pass. An
+error e of a network's Jacobian becomes an error (σ²/α) e of V. With much noise this is larger than the data, and V has
 negative eigenvalues. There the data look Gaussian through the noise, and with their covariance C
 
     V = C (I + (α²/σ²) C)⁻¹.
 
-Between half an octave below and above `jacobian_below` the one goes over into the other.
+The one turns smoothly into the other, from half an octave below `jacobian_below` to half an octave above it.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.data import cast_like
 from difrun.errors import DifrunError
@@ -22,12 +23,15 @@ from difrun_guidance.measurements.base import Measurement, method
 from difrun_guidance.measurements.options import MethodOptions
 
 LARGEST = 1024
-"""Numbers in an example above which C is taken as diagonal."""
+"""The most numbers in an example for which C is a full matrix; beyond, it is diagonal."""
 
 
 @method
-class Differentiated(Measurement, MethodOptions):
-    """A measurement by a method that needs V. See the module; the options say up to which noise it is the model's."""
+class CovarianceMethod(Measurement, MethodOptions):
+    """A method that needs the posterior covariance V.
+
+    Up to the noise `jacobian_below`, V comes from the model's Jacobian; beyond it, from the covariance of the data.
+    """
 
     def __attrs_post_init__(self) -> None:
         super().__attrs_post_init__()
@@ -35,26 +39,39 @@ class Differentiated(Measurement, MethodOptions):
         if self._below is None and hasattr(innermost(self.inner), "network"):
             self._below = 1.0
         if self._below is not None:
-            self._spectrum = self._of_data()
+            self._spectrum = self._data_spectrum()
 
-    def pull(self, r: Tensor, x: Tensor, x0: Tensor, u: Tensor, at: Any) -> Tensor:
-        """V Hᵀ u (n, *shape), for r = y − A(x̂_0) (n, m) with its graph back to x̂_0 and x.
+    def apply_covariance(self, r: Tensor, x: Tensor, x0: Tensor, u: Tensor, at: Any) -> Tensor:
+        """Compute V Hᵀ u.
 
-        Raises DifrunError where no gradient comes through A.
+        Args:
+            r: The residual y − A(x̂_0), with shape (n, m) and its graph back to x̂_0 and x.
+            x: The noisy input x_t, with shape (n, *shape).
+            x0: The x̂_0 of x.
+            u: The vector, with shape (n, m).
+            at: The instant.
+
+        Returns:
+            V Hᵀ u, with shape (n, *shape).
+
+        Raises:
+            DifrunError: If no gradient comes through A.
         """
         share = self._gaussian_share(x, at)
-        everywhere, nowhere = (bool((torch.as_tensor(share) == part).all()) for part in (1, 0))
-        moved = torch.zeros_like(x)
-        if not everywhere:
-            moved = (1 - share) * (at.var / at.alpha) * _gradient(r, x, -u)
-        if not nowhere:
-            moved = moved + share * self._spread(_gradient(r, x0, -u), at)
-        return moved
+        all_gaussian = bool((torch.as_tensor(share) == 1).all())
+        none_gaussian = bool((torch.as_tensor(share) == 0).all())
+        product = torch.zeros_like(x)
+        if not all_gaussian:
+            product = (1 - share) * (at.var / at.alpha) * _gradient(r, x, -u)
+        if not none_gaussian:
+            product = product + share * self._gaussian_covariance(_gradient(r, x0, -u), at)
+        return product
 
-    def within_sight(self, x: Tensor, at: Any) -> tuple[Tensor, Any]:
-        """x and the instant, or what they are where a process begins to forget its data.
+    @override
+    def evaluation_point(self, x: Tensor, at: Any) -> tuple[Tensor, Any]:
+        """The point and the instant, moved to where the process begins to forget its data if they lie beyond.
 
-        Beyond that x̂_0 and Δ hardly move, while J goes to 0 and (σ²/α) J no longer says what Δ is.
+        Beyond, x̂_0 and Δ hardly change, while J goes to 0 and (σ²/α) J no longer says what Δ is.
         """
         if self._below is not None or not self.process.forgets:
             return x, at
@@ -75,14 +92,14 @@ class Differentiated(Measurement, MethodOptions):
         """The weight of the V of Gaussian data: 0 with little noise, 1 with much, smooth in log(σ/α)."""
         if self._below is None:
             return 0.0
-        place = (-at.lam - math.log(self._below * self.data_std)) / math.log(2) + 0.5
-        if isinstance(place, Tensor):
-            place = place.reshape(-1, *[1] * (x.ndim - 1)).clamp(0, 1)
+        octave = (-at.lam - math.log(self._below * self.data_std)) / math.log(2) + 0.5
+        if isinstance(octave, Tensor):
+            octave = octave.reshape(-1, *[1] * (x.ndim - 1)).clamp(0, 1)
         else:
-            place = min(1.0, max(0.0, place))
-        return place**2 * (3 - 2 * place)
+            octave = min(1.0, max(0.0, octave))
+        return octave**2 * (3 - 2 * octave)
 
-    def _spread(self, v: Tensor, at: Any) -> Tensor:
+    def _gaussian_covariance(self, v: Tensor, at: Any) -> Tensor:
         """C (I + (α²/σ²) C)⁻¹ v."""
         values, axes = self._spectrum
         values = cast_like(values, v)
@@ -94,8 +111,8 @@ class Differentiated(Measurement, MethodOptions):
         flat = flat * values / (1 + ratio * values)
         return (flat if axes is None else flat @ axes.T).reshape(v.shape)
 
-    def _of_data(self) -> tuple[Tensor, Tensor | None]:
-        """Eigenvalues (d,) and eigenvectors (d, d) of C; its diagonal and None without examples, or with large ones."""
+    def _data_spectrum(self) -> tuple[Tensor, Tensor | None]:
+        """Eigenvalues (d,) and eigenvectors (d, d) of C; its diagonal and None if examples are large or missing."""
         if self.context is None or math.prod(self.shape) > LARGEST:
             return torch.as_tensor(self.var).detach().cpu().double().expand(self.shape).flatten(), None
         values, axes = torch.linalg.eigh(self.context.dataset.cov)
@@ -103,7 +120,7 @@ class Differentiated(Measurement, MethodOptions):
 
 
 def _gradient(r: Tensor, x: Tensor, v: Tensor) -> Tensor:
-    """(∂r/∂x)ᵀ v, keeping the graph."""
+    """The product (∂r/∂x)ᵀ v; the graph is kept."""
     try:
         return torch.autograd.grad(r, x, v, retain_graph=True)[0]
     except RuntimeError as error:

@@ -11,14 +11,14 @@ from difrun.api import option, refuse_unused
 Operator = Literal["mask", "identity", "matrix", "blur", "downsample"]
 Seen = Literal["left", "right", "top", "bottom", "inside", "outside", "random", "file"]
 
-# Which option goes with which operator; a mask has its own below.
+# Which option goes with which operator, and which with which mask.
 _OF_OPERATOR = {"seen": "mask", "matrix": "matrix", "blur": "blur", "factor": "downsample"}
 _OF_MASK = {"box": ("inside", "outside"), "fraction": ("random",), "pattern": ("random",), "mask": ("file",)}
 
 
 @attrs.frozen(slots=False)
 class MeasurementOptions:
-    """What every method needs: the numbers that were measured, and their noise."""
+    """Options of every method: the measurement and its noise."""
 
     sigma_y: float = option(0.05, "Standard deviation of the noise of the measurement, in its units.", gt(0))
     y: Path | None = option(
@@ -26,7 +26,7 @@ class MeasurementOptions:
     )
     example: int | None = option(
         None,
-        "Without y: number of the held-out example that is measured, with noise; none is 0.",
+        "Without y: number of the held-out example that is measured, with noise; none: 0.",
         optional(ge(0)),
     )
 
@@ -37,7 +37,7 @@ class MeasurementOptions:
 
 @attrs.frozen(slots=False)
 class MethodOptions(MeasurementOptions):
-    """What the methods share that differentiate the model."""
+    """Options of the methods that differentiate the model."""
 
     jacobian_below: float | None = option(
         None,
@@ -49,16 +49,16 @@ class MethodOptions(MeasurementOptions):
 
 @attrs.frozen(slots=False)
 class OperatorOptions:
-    """Which linear operator A measures."""
+    """Options of the linear operator A."""
 
     operator: Operator = option("mask", "What is measured: A in y = A x_0 + σ_y n.")
     seen: Seen = option(
-        "left", "What a mask shows: a half, what is in or out of a box, random places, a file."
+        "left", "What a mask shows: a half, the inside or outside of a box, random places, a file."
     )
     box: tuple[int, ...] | None = option(
         None, "Box of a mask in an image: first row, first column, rows, columns.", metavar="INT,INT,INT,INT"
     )
-    fraction: float = option(0.5, "Part of the numbers that a random mask shows.", gt(0), le(1))
+    fraction: float = option(0.5, "Fraction of the numbers that a random mask shows.", gt(0), le(1))
     pattern: int = option(0, "Seed of a random mask.", ge(0))
     mask: Path | None = option(
         None, "File of a mask (.npy), of the shape of an example: 1 is seen, 0 is not."
@@ -81,47 +81,61 @@ class OperatorOptions:
 
 @attrs.frozen(slots=False)
 class DPSOptions(MethodOptions):
+    """Options of diffusion posterior sampling."""
+
     zeta: float = option(1.0, "Strength of the guidance, ζ.", gt(0))
 
 
 @attrs.frozen(slots=False)
 class PiGDMOptions(MethodOptions):
-    pass
+    """Options of pseudoinverse-guided diffusion."""
 
 
 @attrs.frozen(slots=False)
 class MMPSOptions(MethodOptions):
+    """Options of moment matching posterior sampling."""
+
     iterations: int = option(
-        8, "Most iterations of conjugate gradients; each is a backward pass of the network.", ge(1)
+        8,
+        "Largest number of iterations of conjugate gradients; each is a backward pass of the network.",
+        ge(1),
     )
-    tolerance: float = option(1e-3, "Part of the residual at which conjugate gradients stop.", gt(0))
+    tolerance: float = option(1e-3, "Relative residual at which conjugate gradients stop.", gt(0))
 
 
 @attrs.frozen(slots=False)
 class LinearDPSOptions(DPSOptions, OperatorOptions):
+    """Options of `dps`."""
+
     def __attrs_post_init__(self) -> None:
         check_both(self)
 
 
 @attrs.frozen(slots=False)
 class LinearPiGDMOptions(PiGDMOptions, OperatorOptions):
+    """Options of `pigdm`."""
+
     def __attrs_post_init__(self) -> None:
         check_both(self)
 
 
 @attrs.frozen(slots=False)
 class LinearMMPSOptions(MMPSOptions, OperatorOptions):
+    """Options of `mmps`."""
+
     def __attrs_post_init__(self) -> None:
         check_both(self)
 
 
 @attrs.frozen(slots=False)
 class ExactOptions(MeasurementOptions, OperatorOptions):
+    """Options of `exact`."""
+
     def __attrs_post_init__(self) -> None:
         check_both(self)
 
 
 def check_both(options: OperatorOptions) -> None:
-    """The rules between the options of an operator, and between those of its measurement."""
+    """Check the options of the operator and those of the measurement, each among themselves."""
     OperatorOptions.__attrs_post_init__(options)
     MeasurementOptions.__attrs_post_init__(options)  # type: ignore[arg-type]

@@ -70,7 +70,7 @@ def _pulled(method, x, at):
         x = x.clone().requires_grad_()
         x0 = method.inner.predict(x, at, "x0")
         r = method.residual_of(x0)
-        return method.pull(r, x, x0, torch.ones_like(r), at).detach()
+        return method.apply_covariance(r, x, x0, torch.ones_like(r), at).detach()
 
 
 def test_the_jacobian_of_an_exact_model_is_used_throughout():

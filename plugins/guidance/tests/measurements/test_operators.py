@@ -8,7 +8,7 @@ from scipy.stats import norm
 
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import build
-from difrun_guidance.measurements.operators import array, linear
+from difrun_guidance.measurements.operators import linear_operator, read_array
 from difrun_guidance.measurements.options import LinearMMPSOptions, OperatorOptions
 
 from .problems import (
@@ -66,14 +66,14 @@ def expected(name, x):
 @pytest.mark.parametrize("name", EVERY)
 def test_it_is_the_operator_that_it_says(name):
     """A x, on two examples at once, is that of NumPy; random sees as many as it should, and the same each time."""
-    operator = linear(OperatorOptions(**EVERY[name]), SHAPE)
+    operator = linear_operator(OperatorOptions(**EVERY[name]), SHAPE)
     x = normal(2, *SHAPE, seed=0)
     y = operator(x)
     assert y.shape == (2, *operator.out)
     if name == "random":
         assert operator.out == (round(0.3 * 48),)
-        assert torch.equal(y, linear(OperatorOptions(**EVERY[name]), SHAPE)(x))
-        other = linear(OperatorOptions(seen="random", fraction=0.3, pattern=5), SHAPE)
+        assert torch.equal(y, linear_operator(OperatorOptions(**EVERY[name]), SHAPE)(x))
+        other = linear_operator(OperatorOptions(seen="random", fraction=0.3, pattern=5), SHAPE)
         assert not torch.equal(y, other(x))
         assert all(value in x[0] for value in y[0])
     else:
@@ -83,7 +83,7 @@ def test_it_is_the_operator_that_it_says(name):
 @pytest.mark.parametrize("name", EVERY)
 def test_the_adjoint_that_autograd_gives(name):
     """<A x, y> = <x, Aᵀ y>."""
-    operator = linear(OperatorOptions(**EVERY[name]), SHAPE)
+    operator = linear_operator(OperatorOptions(**EVERY[name]), SHAPE)
     x = normal(3, *SHAPE, seed=0).requires_grad_()
     y = operator(x)
     other = normal(*y.shape, seed=2)
@@ -93,9 +93,9 @@ def test_the_adjoint_that_autograd_gives(name):
 
 def test_halves_of_vectors_and_of_odd_images():
     x = normal(1, 5, seed=0)
-    assert linear(OperatorOptions(seen="left"), (5,))(x).tolist() == x[:, :3].tolist()
-    assert linear(OperatorOptions(seen="right"), (5,))(x).tolist() == x[:, 3:].tolist()
-    assert linear(OperatorOptions(seen="bottom"), (3, 2)).out == (2,)
+    assert linear_operator(OperatorOptions(seen="left"), (5,))(x).tolist() == x[:, :3].tolist()
+    assert linear_operator(OperatorOptions(seen="right"), (5,))(x).tolist() == x[:, 3:].tolist()
+    assert linear_operator(OperatorOptions(seen="bottom"), (3, 2)).out == (2,)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_halves_of_vectors_and_of_odd_images():
 )
 def test_what_cannot_be_measured_is_told(options, shape, said):
     with pytest.raises(DifrunError, match=said):
-        linear(OperatorOptions(**options), shape)
+        linear_operator(OperatorOptions(**options), shape)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +159,11 @@ def test_every_option_of_an_operator_has_its_use():
 
 def test_arrays_come_from_files(tmp_path):
     np.save(tmp_path / "a.npy", np.eye(2, dtype=np.int8))
-    assert array(tmp_path / "a.npy", "matrix").tolist() == [[1, 0], [0, 1]]
+    assert read_array(tmp_path / "a.npy", "matrix").tolist() == [[1, 0], [0, 1]]
     np.savez(tmp_path / "one.npz", anything=np.ones(3))
-    assert array(str(tmp_path / "one.npz"), "y", "y").tolist() == [1, 1, 1]
+    assert read_array(str(tmp_path / "one.npz"), "y", "y").tolist() == [1, 1, 1]
     np.savez(tmp_path / "two.npz", a=np.ones(3), y=np.zeros(2))
-    assert array(tmp_path / "two.npz", "y", "y").tolist() == [0, 0]
+    assert read_array(tmp_path / "two.npz", "y", "y").tolist() == [0, 0]
     np.savez(tmp_path / "other.npz", a=np.ones(3), b=np.zeros(2))
     np.save(tmp_path / "words.npy", np.array(["a"]))
     np.save(tmp_path / "objects.npy", np.array([None, 1]), allow_pickle=True)
@@ -176,4 +176,4 @@ def test_arrays_come_from_files(tmp_path):
         ("none.npy", "does not exist"),
     ):
         with pytest.raises(DifrunError, match=said):
-            array(tmp_path / name, "the measurement y", "y")
+            read_array(tmp_path / name, "the measurement y", "y")

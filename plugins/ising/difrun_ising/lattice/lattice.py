@@ -16,9 +16,16 @@ from torch import Tensor
 class Lattice:
     """A lattice, its couplings and its boundaries.
 
-    rows, columns: the size. beta: inverse temperature β. coupling: J, ferromagnetic where positive. field: h.
-    periodic: whether the lattice closes to a torus. A direction of length 1 has no bonds; in one of length 2 both
-    neighbours of a site are the same site, and its bond counts twice.
+    A direction of length 1 has no bonds. In a periodic direction of length 2 both neighbours of a site are the same
+    site, and the bond counts twice.
+
+    Attributes:
+        rows: The number of rows.
+        columns: The number of columns.
+        beta: Inverse temperature β.
+        coupling: J, ferromagnetic where positive.
+        field: h.
+        periodic: Whether the lattice is a torus; else its boundaries are free.
     """
 
     rows: int
@@ -51,22 +58,22 @@ class Lattice:
         return attrs.evolve(self, rows=self.columns, columns=self.rows)
 
     def bond_sum(self, spins: Tensor) -> Tensor:
-        """Σ_<ij> s_i s_j of spins (n, rows, columns): (n,), float64."""
+        """The sum over bonds, Σ_<ij> s_i s_j, of spins (n, rows, columns): (n,), float64."""
         s = spins.double()
         return sum(
             (self.neighbour_products(s, axis).flatten(1).sum(1) for axis in (-2, -1)), s.new_zeros(len(s))
         )
 
     def magnetisation(self, spins: Tensor) -> Tensor:
-        """Σ_i s_i, (n,), float64."""
+        """M = Σ_i s_i of spins (n, rows, columns): (n,), float64."""
         return spins.double().flatten(1).sum(1)
 
     def energy(self, spins: Tensor) -> Tensor:
-        """E(s), (n,), float64."""
+        """E(s) of spins (n, rows, columns): (n,), float64."""
         return -self.coupling * self.bond_sum(spins) - self.field * self.magnetisation(spins)
 
     def neighbour_products(self, spins: Tensor, axis: int) -> Tensor:
-        """s_i s_j for the bonds along an axis (−2: between rows, −1: between columns)."""
+        """The products s_i s_j of the bonds along an axis (−2: between rows, −1: between columns)."""
         length = spins.shape[axis]
         if length == 1:
             return spins.narrow(axis, 0, 0)
@@ -75,39 +82,48 @@ class Lattice:
         return spins.narrow(axis, 0, length - 1) * spins.narrow(axis, 1, length - 1)
 
     def correlation(self, spins: Tensor) -> Tensor:
-        """⟨s_0 s_r⟩ of every sample, averaged over sites and both axes: (n, r), r = 1, ..., r_max, float64.
+        """C(r) = ⟨s_0 s_r⟩ of every sample, averaged over sites and over both axes.
 
-        r_max is half the longer side on a torus, and that side less one with free boundaries. An axis counts where it
-        reaches: on a torus by its ring, with free boundaries by the pairs that are r apart.
+        r_max is half the longer side on a torus, and that side less one with free boundaries. An axis takes part up to
+        its own r_max. On a torus every site has a partner at distance r; with free boundaries the pairs inside count.
+
+        Args:
+            spins: Spins ±1, with shape (n, rows, columns).
+
+        Returns:
+            C(r) for r = 1, ..., r_max, with shape (n, r_max), float64.
         """
         s = spins.double()
-        found = []
-        for r in range(1, self.reach + 1):
-            pairs = []
-            for axis in (-2, -1):
-                length = s.shape[axis]
-                if r > self._reach_of(length):
-                    continue
-                if self.periodic:
-                    pairs.append((s * s.roll(-r, axis)).flatten(1))
-                else:
-                    pairs.append((s.narrow(axis, 0, length - r) * s.narrow(axis, r, length - r)).flatten(1))
-            found.append(torch.cat(pairs, 1).mean(1))
-        return torch.stack(found, 1) if found else s.new_zeros((len(s), 0))
+        values = [
+            torch.cat(
+                [self._pair_products(s, axis, r).flatten(1) for axis in self._axes_of_reach(r)], 1
+            ).mean(1)
+            for r in range(1, self.reach + 1)
+        ]
+        return torch.stack(values, 1) if values else s.new_zeros((len(s), 0))
+
+    def _axes_of_reach(self, r: int) -> list[int]:
+        return [axis for axis in (-2, -1) if r <= self._reach_of(self.shape[axis])]
+
+    def _pair_products(self, s: Tensor, axis: int, r: int) -> Tensor:
+        if self.periodic:
+            return s * s.roll(-r, axis)
+        length = s.shape[axis]
+        return s.narrow(axis, 0, length - r) * s.narrow(axis, r, length - r)
 
     @property
     def reach(self) -> int:
-        """r_max of `correlation`."""
+        """r_max of `correlation`, the largest distance along an axis."""
         return self._reach_of(max(self.shape))
 
     def _reach_of(self, length: int) -> int:
         return length // 2 if self.periodic else length - 1
 
 
-def shaped(shape: tuple[int, ...]) -> Lattice:
-    """What spins of any shape are measured by where nothing is known of them: β = 0, J = 1 and free boundaries.
+def free_lattice(shape: tuple[int, ...]) -> Lattice:
+    """The lattice by which spins of any shape are measured where their couplings are unknown.
 
-    One axis is a row; axes after the second are one with it.
+    It has J = 1, β = 0 and free boundaries. Spins of one axis are a row; the axes after the first become one.
     """
     rows, columns = (1, shape[0]) if len(shape) == 1 else (shape[0], math.prod(shape[1:]))
     return Lattice(rows, columns, 0.0, periodic=False)

@@ -1,10 +1,10 @@
-"""Pictures of the statistics of lattices and strings: the distributions of M and E, correlations, transitions of
-letters.
+"""Pictures of statistics: the distributions of M and E, and correlations of lattices; transitions of letters.
 
-Every function takes samples as tensors (n, ...) and returns a Matplotlib figure. Bands are of ±2 standard errors: where
-points of as many exact samples lie nineteen times out of twenty.
+Every function takes samples as tensors (n, ...) and returns a Matplotlib figure. Bands are ±2 standard errors: the
+points of as many exact samples lie in them nineteen times out of twenty.
 """
 
+import attrs
 import numpy as np
 import torch
 from matplotlib.axes import Axes
@@ -15,108 +15,122 @@ from torch import Tensor
 from difrun.draw.arrays import Array
 from difrun.draw.style import DATA, FAINT, INK, MUTED, SAMPLES, boxed, new_figure, styled, tidy
 from difrun.errors import DifrunError
+from difrun_ising.lattice.exact.moments import exact_values, has_distributions
+from difrun_ising.lattice.exact.transfer import transfer_matrix
 from difrun_ising.lattice.lattice import Lattice
-from difrun_ising.lattice.moments import counts, exact_values
-from difrun_ising.lattice.transfer import transfer_matrix
-
-MOST_BINS = 45
-"""Values, or groups of values, in one histogram."""
+from difrun_ising.report.histogram import draw_histogram
 
 
 @styled
 def distributions(
     samples: Tensor, lattice: Lattice, reference: Tensor | None = None, *, exact: bool = True
 ) -> Figure:
-    """P(M) and P(E) of samples ±1 (n, rows, columns) beside the exact distributions, or beside those of real lattices.
+    """P(M) and P(E) of samples, beside the exact distributions or those of real lattices.
 
-    reference: real lattices, needed where the distributions are not counted (`moments.counts`), and where `exact` is
-    False, as the couplings are not known. The band is that of n samples of the distribution. Total variation is that
-    of all values, before they are grouped; beside it what exact samples reach on average by chance, ½ Σ √(2p(1 −
-    p)/(πn)). Raises DifrunError where neither the exact distributions nor real lattices are there.
+    The band is that of as many samples of the distribution. The title gives the total variation over all values, before
+    they are grouped into bins, and what exact samples reach on average by chance, ½ Σ √(2p(1 − p)/(πn)).
+
+    Args:
+        samples: Spins ±1, with shape (n, rows, columns).
+        lattice: Their lattice.
+        reference: Real lattices, needed where the exact distributions are not known (`moments.has_distributions`) or
+            not wanted.
+        exact: Whether the couplings of `lattice` are those of the data.
+
+    Returns:
+        The figure.
+
+    Raises:
+        DifrunError: If there are neither exact distributions nor real lattices.
     """
-    real = None
-    if exact and counts(lattice):
+    real_count = 0
+    if exact and has_distributions(lattice):
         matrix = transfer_matrix(lattice)
-        known = {"M": matrix.magnetisation_distribution, "E": matrix.bond_distribution}
+        expected = {"M": matrix.magnetisation_distribution, "E": matrix.bond_distribution}
     elif reference is None:
         raise DifrunError(
-            "draw: the distributions of this lattice are not counted; give real lattices as `reference`"
+            "draw: the exact distributions of this lattice are not known; give real lattices as `reference`"
         )
     else:
-        real = {"M": lattice.magnetisation(reference), "E": lattice.bond_sum(reference)}
-        known = {name: _empirical(values) for name, values in real.items()}
-    drawn = {"M": lattice.magnetisation(samples), "E": lattice.bond_sum(samples)}
-    factor = -lattice.coupling if lattice.coupling else -1.0
-    label = (
-        "energy per spin, $E/N$"
-        if lattice.field == 0 and lattice.coupling
-        else "energy of the bonds per spin"
-    )
-    units = {"M": (1.0, "magnetisation per spin, $M/N$"), "E": (factor, label)}
+        real_count = len(reference)
+        expected = {
+            "M": _shares(lattice.magnetisation(reference)),
+            "E": _shares(lattice.bond_sum(reference)),
+        }
+    values = {"M": lattice.magnetisation(samples), "E": lattice.bond_sum(samples)}
     names = ["M", "E"] if lattice.bonds else ["M"]
     figure = new_figure(3.7 * len(names), 3.5)
     if engine := figure.get_layout_engine():
         engine.set(wspace=0.06)  # type: ignore[call-arg]
     for axes, name in zip(figure.subplots(1, len(names), squeeze=False)[0], names, strict=True):
-        scale, text = units[name]
-        _histogram(
-            axes, drawn[name], *known[name], scale / lattice.spins, 0 if real is None else len(real[name])
-        )
-        axes.set_xlabel(text)
+        scale, label = _unit(name, lattice)
+        draw_histogram(axes, values[name], *expected[name], scale / lattice.spins, real_count)
+        axes.set_xlabel(label)
     figure.axes[0].set_ylabel("probability")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
 
+def _unit(name: str, lattice: Lattice) -> tuple[float, str]:
+    """What the sum over spins (M) or bonds (E) is multiplied by, and the label of the axis."""
+    if name == "M":
+        return 1.0, "magnetisation per spin, $M/N$"
+    factor = -lattice.coupling if lattice.coupling else -1.0
+    if lattice.field == 0 and lattice.coupling:
+        return factor, "energy per spin, $E/N$"
+    return factor, "energy of the bonds per spin"
+
+
+@attrs.frozen
+class _TrueCorrelation:
+    """The correlation that samples are compared with: exact values, or the means over real lattices."""
+
+    values: Array
+    error: Array
+    label: str
+    colour: str
+    marker: str
+    difference_label: str
+
+
 @styled
 def correlations(
     samples: Tensor, lattice: Lattice, reference: Tensor | None = None, *, exact: bool = True
 ) -> Figure:
-    """C(r) = ⟨s_0 s_r⟩ along an axis of samples ±1 (n, rows, columns), and its difference from the exact one.
+    """C(r) = ⟨s_0 s_r⟩ along an axis, and its difference from the exact one.
 
-    reference: real lattices, needed where the exact C(r) is not known, beyond a shorter side of 12, and where `exact`
-    is False. Raises DifrunError where the lattice has one site, or neither exact values nor real lattices are there.
+    Args:
+        samples: Spins ±1, with shape (n, rows, columns).
+        lattice: Their lattice.
+        reference: Real lattices, needed where the exact C(r) is not known (beyond a shorter side of 12) or not wanted.
+        exact: Whether the couplings of `lattice` are those of the data.
+
+    Returns:
+        The figure.
+
+    Raises:
+        DifrunError: If the lattice has one site, or there are neither exact values nor real lattices.
     """
     if lattice.reach == 0:
         raise DifrunError("draw: a lattice of one site has no correlation")
     r = np.arange(1, lattice.reach + 1)
     value, error = _mean(lattice.correlation(samples))
-    known = exact_values(lattice) if exact else {}
-    if "c1" in known:
-        truth, spread, name = np.array([known[f"c{i}"] for i in r]), np.zeros(len(r)), "exact"
-    elif reference is None:
-        raise DifrunError("draw: C(r) of this lattice is not known; give real lattices as `reference`")
-    else:
-        truth, spread = _mean(lattice.correlation(reference))
-        name = f"data, n = {len(reference)}"
-    colour = INK if name == "exact" else DATA
+    truth = _true_correlation(lattice, reference, exact)
     figure = new_figure(7.2, 3.3)
     left, right = (tidy(axes) for axes in figure.subplots(1, 2))
     left.plot(
-        r, truth, color=colour, marker="_" if name == "exact" else "o", label=name, markersize=4, linewidth=1
+        r, truth.values, color=truth.colour, marker=truth.marker, label=truth.label, markersize=4, linewidth=1
     )
-    left.plot(
-        r,
-        value,
-        color=SAMPLES,
-        marker="o",
-        linestyle="none",
-        markersize=4,
-        label=f"samples, n = {len(samples)}",
-    )
+    left.plot(r, value, "o", color=SAMPLES, markersize=4, label=f"samples, n = {len(samples)}")
     left.set(xlabel="distance $r$", ylabel="$C(r)$")
     left.legend()
-    right.axhline(0, color=colour, linewidth=1)
-    around = 2 * np.hypot(error, spread)
+    right.axhline(0, color=truth.colour, linewidth=1)
+    band = 2 * np.hypot(error, truth.error)
     edges = np.concatenate(([r[0] - 0.5], r + 0.5))
-    right.stairs(
-        around, edges, baseline=-around, fill=True, color=FAINT, alpha=0.6, label="±2 standard errors"
-    )
-    right.plot(r, value - truth, color=SAMPLES, marker="o", linestyle="none", markersize=4)
-    right.set(
-        xlabel="distance $r$", ylabel="$C(r)$ of samples − " + ("exact" if name == "exact" else "of data")
-    )
+    right.stairs(band, edges, baseline=-band, fill=True, color=FAINT, alpha=0.6, label="±2 standard errors")
+    right.plot(r, value - truth.values, "o", color=SAMPLES, markersize=4)
+    right.set(xlabel="distance $r$", ylabel=truth.difference_label)
     right.legend()
     for axes in (left, right):
         axes.set_xlim(edges[0], edges[-1])
@@ -125,114 +139,89 @@ def correlations(
     return figure
 
 
+def _true_correlation(lattice: Lattice, reference: Tensor | None, exact: bool) -> _TrueCorrelation:
+    known = exact_values(lattice) if exact else {}
+    if "c1" in known:
+        values = np.array([known[f"c{r}"] for r in range(1, lattice.reach + 1)])
+        label = "$C(r)$ of samples − exact"
+        return _TrueCorrelation(values, np.zeros(len(values)), "exact", INK, "_", label)
+    if reference is None:
+        raise DifrunError("draw: C(r) of this lattice is not known; give real lattices as `reference`")
+    values, error = _mean(lattice.correlation(reference))
+    label = "$C(r)$ of samples − of data"
+    return _TrueCorrelation(values, error, f"data, n = {len(reference)}", DATA, "o", label)
+
+
 @styled
 def transitions(data: Tensor, samples: Tensor) -> Figure:
-    """How often letter b follows letter a in strings, one-hot (n, length, K): of data, of samples, and how they differ.
+    """How often letter b follows letter a in strings: of data, of samples, and their difference.
 
-    The difference is in standard errors, √(p(1 − p)(1/n_a + 1/m_a)) with n_a, m_a the numbers of letters a that have a
-    successor. Raises DifrunError for strings of one letter.
+    The difference is in standard errors, √(p(1 − p)(1/n_a + 1/m_a)), with n_a and m_a the numbers of letters a that
+    have a successor.
+
+    Args:
+        data: Real strings, one-hot, with shape (n, length, K).
+        samples: Samples, with shape (m, length, K).
+
+    Returns:
+        The figure.
+
+    Raises:
+        DifrunError: If the strings have one letter.
     """
     if samples.shape[-2] < 2:
         raise DifrunError("draw: strings of one letter have no transitions")
+    shares, difference = _transition_shares(data, samples)
+    figure = new_figure(8.2, 2.9)
+    first, second, third = (boxed(axes) for axes in figure.subplots(1, 3))
+    top = max(share.max() for share in shares)
+    for axes, share, name, colour in (
+        (first, shares[0], "data", DATA),
+        (second, shares[1], "samples", SAMPLES),
+    ):
+        axes.set_title(name, color=colour, fontsize=9.5)
+        _matrix(axes, share, 0.0, top, "Blues", "{:.3f}")
+    worst = max(3.0, np.abs(difference).max())
+    third.set_title("samples − data, in standard errors", color=INK, fontsize=9.5)
+    _matrix(third, difference, -worst, worst, "PuOr_r", "{:+.1f}")
+    first.set_ylabel("letter")
+    return figure
+
+
+def _transition_shares(data: Tensor, samples: Tensor) -> tuple[list[Array], Array]:
+    """The shares of letter b after letter a, of data and samples, and their difference in standard errors."""
     pairs = [
         torch.einsum("nla,nlb->ab", x[..., :-1, :].double(), x[..., 1:, :].double()).numpy()
         for x in (data, samples)
     ]
     totals = [x.sum(1, keepdims=True) for x in pairs]
     shares = [x / np.maximum(t, 1) for x, t in zip(pairs, totals, strict=True)]
-    both = sum(pairs) / np.maximum(sum(totals), 1)
-    error = np.sqrt(both * (1 - both) * sum(1 / np.maximum(t, 1) for t in totals))
-    gap = np.divide(shares[1] - shares[0], error, out=np.zeros_like(error), where=error > 0)
-    figure = new_figure(8.2, 2.9)
-    kinds = len(gap)
-    top = max(share.max() for share in shares)
-    worst = max(3.0, np.abs(gap).max())
-    titles = (("data", DATA), ("samples", SAMPLES), ("samples − data, in standard errors", INK))
-    for axes, values, (name, color) in zip(figure.subplots(1, 3), (*shares, gap), titles, strict=True):
-        boxed(axes)
-        last = values is gap
-        low, high, cmap = (-worst, worst, "PuOr_r") if last else (0.0, top, "Blues")
-        image = axes.imshow(
-            values, cmap=cmap, vmin=low, vmax=high, extent=(0.5, kinds + 0.5, kinds + 0.5, 0.5)
-        )
-        axes.set_title(name, color=color, fontsize=9.5)
-        axes.set_xlabel("next letter")
-        for way in (axes.xaxis, axes.yaxis):
-            way.set_major_locator(MaxNLocator(6, integer=True))
-        if kinds <= 6:
-            for (i, j), x in np.ndenumerate(values):
-                dark = abs(x) > 0.6 * high
-                axes.text(j + 1, i + 1, f"{x:+.1f}" if last else f"{x:.3f}", ha="center", va="center",
-                          fontsize=7.5, color="white" if dark else INK)  # fmt: skip
-        else:
-            bar = figure.colorbar(image, ax=axes, shrink=0.8)
-            bar.outline.set_visible(False)
-            bar.ax.tick_params(labelsize=8, color=MUTED, labelcolor=MUTED)
-    figure.axes[0].set_ylabel("letter")
-    return figure
+    pooled = sum(pairs) / np.maximum(sum(totals), 1)
+    error = np.sqrt(pooled * (1 - pooled) * sum(1 / np.maximum(t, 1) for t in totals))
+    difference = np.divide(shares[1] - shares[0], error, out=np.zeros_like(error), where=error > 0)
+    return shares, difference
 
 
-def total_variation(p: Array, q: Array) -> float:
-    """½ Σ |p − q|."""
-    return 0.5 * float(np.abs(p - q).sum())
+def _matrix(axes: Axes, values: Array, low: float, high: float, cmap: str, form: str) -> None:
+    """A matrix of letters, with its numbers where there are few and a colour bar where there are many."""
+    letters = len(values)
+    extent = (0.5, letters + 0.5, letters + 0.5, 0.5)
+    image = axes.imshow(values, cmap=cmap, vmin=low, vmax=high, extent=extent)
+    axes.set_xlabel("next letter")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(6, integer=True))
+    if letters > 6:
+        bar = axes.figure.colorbar(image, ax=axes, shrink=0.8)
+        bar.outline.set_visible(False)
+        bar.ax.tick_params(labelsize=8, color=MUTED, labelcolor=MUTED)
+        return
+    for (i, j), value in np.ndenumerate(values):
+        colour = "white" if abs(value) > 0.6 * high else INK
+        axes.text(j + 1, i + 1, form.format(value), ha="center", va="center", fontsize=7.5, color=colour)
 
 
-def _histogram(axes: Axes, values: Tensor, support: Tensor, p: Tensor, scale: float, real: int) -> None:
-    """Shares of `values` (n,) as points over the distribution p on an equally spaced support; real: how many p is
-    of."""
-    n = len(values)
-    low = float(min(values.min(), support[0]))
-    high = float(max(values.max(), support[-1]))
-    grid = np.arange(low, high + 1, 2)
-    distribution, share = np.zeros(len(grid)), np.zeros(len(grid))
-    distribution[np.rint((support.numpy() - low) / 2).astype(int)] = p.numpy()
-    np.add.at(share, np.rint((values.numpy() - low) / 2).astype(int), 1 / n)
-    distance = total_variation(distribution, share)
-    noise = 1 / n + (1 / real if real else 0.0)
-    expected = 0.5 * float(np.sqrt(2 / np.pi * distribution * (1 - distribution) * noise).sum())
-    possible = np.flatnonzero((distribution > 1e-12) | (share > 0))
-    # Values that cannot be, such as every second one of the energy on an even torus, are no bins.
-    step = int(np.gcd.reduce(np.diff(possible))) if len(possible) > 1 else 1
-    seen = np.flatnonzero((distribution > 1e-4 * distribution.max()) | (share > 0))
-    span = (seen[-1] - seen[0]) // step + 1
-    each = max(1, -(-span // MOST_BINS))
-    bins = -(-span // each)
-    kept = seen[0] + step * np.arange(bins * each)
-    spare = max(0, int(kept[-1]) + 1 - len(grid))
-    distribution, share = (
-        np.pad(x, (0, spare))[kept].reshape(bins, each).sum(1) for x in (distribution, share)
-    )
-    width = 2 * step * each * abs(scale)
-    middles = scale * (low + 2 * kept.reshape(bins, each).mean(1))
-    if scale < 0:
-        middles, distribution, share = middles[::-1], distribution[::-1], share[::-1]
-    edges = np.concatenate((middles - width / 2, [middles[-1] + width / 2]))
-    tidy(axes)
-    around = 2 * np.sqrt(distribution * (1 - distribution) * noise)
-    axes.stairs(
-        distribution + around,
-        edges,
-        baseline=np.maximum(distribution - around, 0),
-        fill=True,
-        color=FAINT,
-        alpha=0.7,
-        label="±2 standard errors",
-    )
-    axes.stairs(
-        distribution,
-        edges,
-        color=DATA if real else INK,
-        linewidth=1,
-        label=f"data, n = {real}" if real else "exact distribution",
-    )
-    axes.plot(middles, share, "o", color=SAMPLES, markersize=3.2, label=f"samples, n = {n}", zorder=4)
-    axes.set_ylim(bottom=0)
-    axes.set_xlim(edges[0], edges[-1])
-    axes.set_title(f"total variation {distance:.3f}, by chance {expected:.3f}", fontsize=9.5, color=MUTED)
-
-
-def _empirical(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Equally spaced values and their shares."""
+def _shares(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Equally spaced values, 2 apart, and their shares."""
     support = torch.arange(float(values.min()), float(values.max()) + 1, 2, dtype=torch.float64)
     index = ((values - support[0]) / 2).round().long()
     return support, torch.bincount(index, minlength=len(support)).double() / len(values)

@@ -7,74 +7,74 @@ from typing import Any
 from torch import Tensor
 
 from difrun.data import Drawing, Scene
-from difrun_ising.lattice.lattice import shaped
-from difrun_ising.lattice.moments import counts, reaches
+from difrun_ising.lattice.exact.moments import has_distributions, has_transfer_matrix
+from difrun_ising.lattice.lattice import free_lattice
 from difrun_ising.report import curves, draw
 
 SHOWN = 400
-"""Lattices from which a mosaic takes as many as fit."""
+"""Lattices that a mosaic may show."""
 
-REAL = 5000
-"""Real lattices, where no exact distribution is known."""
+REFERENCE = 5000
+"""Real lattices that stand for the distribution where it is not known exactly."""
 
 
 def spin_pictures(scene: Scene) -> Iterator[Drawing]:
-    """Lattices, distributions of M and E, C(r), raster and film.
+    """The pictures of a run on lattices: lattices, distributions of M and E, C(r), raster and film.
 
-    Where the couplings are not known the distributions are compared with real lattices, as with free boundaries and
-    J = 1.
+    Where the couplings are not known, samples are compared with real lattices, with J = 1 and free boundaries.
     """
-    yield from _looks(scene, "Lattices", "Spins up are dark.", categories=False)
+    yield from _samples(scene, "Lattices", "Spins up are dark.", categories=False)
     known = getattr(scene.dataset, "lattice", None)
-    lattice = known or shaped(scene.dataset.shape)
-
+    lattice = known or free_lattice(scene.dataset.shape)
     shape = (-1, *lattice.shape)
 
     @cache
     def real() -> Tensor:
-        return scene.reference(REAL).reshape(shape)
+        return scene.reference(REFERENCE).reshape(shape)
 
-    def of(draws: Callable[..., Any], enough: bool) -> Callable[[], Any]:
-        exact = known is not None and enough
-        return lambda: draws(scene.samples.reshape(shape), lattice, None if exact else real(), exact=exact)
+    def curve(draw_curve: Callable[..., Any], computable: bool) -> Callable[[], Any]:
+        exact = known is not None and computable
+        return lambda: draw_curve(
+            scene.samples.reshape(shape), lattice, None if exact else real(), exact=exact
+        )
 
     yield Drawing(
         "distributions",
         "Magnetisation and energy",
-        "Points are shares of the samples; in the band lie those of as many real lattices, ±2 standard errors.",
+        "Points are shares of the samples; the band shows where as many real lattices lie, ±2 standard errors.",
         "Histograms of magnetisation and energy per spin.",
-        of(curves.distributions, counts(lattice)),
+        curve(curves.distributions, has_distributions(lattice)),
     )
     if lattice.reach:
         yield Drawing(
             "correlation",
             "Correlation",
-            "C(r) = ⟨s₀ sᵣ⟩ along an axis, and how far that of the samples is off, beside ±2 standard errors.",
+            "C(r) = ⟨s₀ sᵣ⟩ along an axis, and the error of that of the samples, beside ±2 standard errors.",
             "C(r) of samples and the exact one.",
-            of(curves.correlations, reaches(lattice)),
+            curve(curves.correlations, has_transfer_matrix(lattice)),
         )
     yield from _in_time(scene, "lattice", categories=False)
 
 
 def string_pictures(scene: Scene) -> Iterator[Drawing]:
-    """Strings, their transitions, raster and film."""
-    yield from _looks(scene, "Strings", "One string per row, one colour per letter.", categories=True)
+    """The pictures of a run on strings: strings, transitions, raster and film."""
+    yield from _samples(scene, "Strings", "One string per row, one colour per letter.", categories=True)
     if scene.dataset.shape[-2] > 1:
         yield Drawing(
             "transitions",
             "Transitions",
             "How often a letter (column) follows another (row).",
             "Matrices of transition probabilities of data and samples, and their difference.",
-            lambda: curves.transitions(scene.reference(REAL), scene.samples),
+            lambda: curves.transitions(scene.reference(REFERENCE), scene.samples),
         )
     yield from _in_time(scene, "string", categories=True)
 
 
-def _looks(scene: Scene, title: str, caption: str, *, categories: bool) -> Iterator[Drawing]:
+def _samples(scene: Scene, title: str, caption: str, *, categories: bool) -> Iterator[Drawing]:
     yield Drawing(
         "samples",
         title,
-        f"Real ones that were not trained on, and samples. {caption}",
+        f"Held-out {title.lower()}, which were not trained on, and samples. {caption}",
         f"{title} of data and of samples.",
         lambda: draw.lattices(scene.dataset.held_out[:SHOWN], scene.samples[:SHOWN], categories=categories),
     )
@@ -92,7 +92,7 @@ def _in_time(scene: Scene, name: str, *, categories: bool) -> Iterator[Drawing]:
     yield Drawing(
         "raster",
         "Raster",
-        f"One {name}, flattened row by row, over time: a real one that is noised, and a sample that comes to be.",
+        f"One {name}, flattened row by row, over time: a real one becomes noise, and noise becomes a sample.",
         "Two rasters of sites against time.",
         raster,
     )
