@@ -1,6 +1,7 @@
 """`difrun compare`, whole: against closed forms, the run's own numbers, and what a signal leaves."""
 
 import csv
+import functools
 import json
 import math
 import signal
@@ -216,11 +217,11 @@ def test_floors_are_computed_once(folder, monkeypatch):
 
     calls, own = [], distances.sliced_w2
 
+    @functools.wraps(own)
     def counting(*args, **kwargs):
         calls.append(1)
         return own(*args, **kwargs)
 
-    counting.readings = own.readings
     monkeypatch.setattr(distances, "sliced_w2", counting)
     difrun("compare", *GMM, "--sampler", "heun,euler", "--steps", "2,3", "--n", "50", "--out", "c")
     assert len(calls) == 6 * 4 + 6  # six repetitions for each row, and six for the floor

@@ -23,7 +23,7 @@ FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=Fal
 
 
 def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":
-    """The run in a folder, on the device and threads that the user named, if any."""
+    """Open the run in a folder, on the device and with the threads that the user named, if any."""
     from difrun.runs import reopen
 
     plan = request.plan
@@ -37,9 +37,12 @@ def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":
 
 
 def show_results(running: "Run") -> None:
-    found = running.facts.get("likelihood")
-    told = [metrics_table(running.metrics), running.suggestion, likelihood_table(found) if found else ""]
-    click.echo("\n".join(filter(None, told)))
+    """Print the metrics of a run, its likelihood if it was measured, and where the report is."""
+    likelihood = running.facts.get("likelihood")
+    texts = [metrics_table(running.metrics), running.suggestion]
+    if likelihood:
+        texts.append(likelihood_table(likelihood))
+    click.echo("\n".join(filter(None, texts)))
     click.echo(f"Report: {running.path / 'report.html'}")
 
 

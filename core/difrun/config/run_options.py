@@ -1,4 +1,4 @@
-"""TODO."""
+"""The options of a run that belong to no component: seed, training, sampling, what a network predicts."""
 
 import re
 from typing import Any, Literal
@@ -28,11 +28,13 @@ Threads = int | Literal["auto"] | None
 
 
 MOST_STEPS = 100_000
-"""Of sampling: more are a slip of the hand, or would take days."""
+"""The most sampling steps: a larger number is a typing error, or would take days."""
 
 
 @attrs.frozen
 class GeneralOptions:
+    """Seed, device and threads."""
+
     seed: int = option(0, "Seed of every random number of the run.", _seed)
     device: str = option("auto", "Where to compute.", _device, metavar="auto|cpu|cuda|cuda:N|mps")
     threads: Threads = option(

@@ -9,19 +9,17 @@ Number = Mapping[str, Any]
 gives it; "better" and "ratio" where the metric declares them (`difrun.metric.Reading`). All but the value may be
 missing or None."""
 
-
 ERRORS = 2.0
 """Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true
 distribution (rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or
 density-coverage."""
-
 
 ROUNDING = 1e-9
 """Difference from an exact value, as a fraction of it, that is rounding: samples that are all alike have no spread."""
 
 
 def departure(number: Number) -> float:
-    """How much worse than its floor a number is, in its own units; at most 0 on the good side, NaN without a floor.
+    """Return how much worse than its floor a number is, in its units; at most 0 on the good side, NaN without a floor.
 
     Where the metric does not say which side is good, either is bad: samples of the true distribution lie at the
     floor. A number whose exact value is known is measured from that: floors are estimates of it.
@@ -43,7 +41,7 @@ def at_floor(number: Number) -> bool:
 
 
 def ratio(number: Number) -> float | None:
-    """value/floor; None where that means nothing: without a floor, beside an exact value, or where the floor is noise.
+    """Return value/floor; None without a floor, beside an exact value, or where the floor is noise.
 
     A metric says itself that its floor is noise (energy). Where it says nothing, a floor is noise unless it is
     more than two of its standard deviations above 0.
@@ -58,7 +56,7 @@ def ratio(number: Number) -> float | None:
 
 
 def factor(number: Number) -> float:
-    r"""How many times worse than its floor a number is, by which numbers are ranked; 1 at the floor and beyond.
+    r"""Return how many times worse than its floor a number is; 1 at the floor and beyond. Numbers are ranked by it.
 
         value/floor where lower is better,    floor/value where higher is,
 
@@ -72,12 +70,14 @@ def factor(number: Number) -> float:
         inverse = 1 / quotient if quotient > 0 else math.inf
         better = number.get("better")
         return {"lower": quotient, "higher": inverse}.get(better or "", max(quotient, inverse))
-    spread = next((sd for key in ("floor_sd", "value_sd") if (sd := value_of(number, key)) > 0), 0.0)
-    return math.sqrt(1 + worse / spread) if spread else math.inf
+    for key in ("floor_sd", "value_sd"):
+        if value_of(number, key) > 0:
+            return math.sqrt(1 + worse / value_of(number, key))
+    return math.inf
 
 
 def least(number: Number) -> float | None:
-    """The smallest `factor` at which a number would be called off its floor; None where value/floor means nothing."""
+    """Return the smallest `factor` at which a number is called off its floor; None where value/floor means nothing."""
     if ratio(number) is None:
         return None
     edge = ERRORS * combined_sd(number) / value_of(number, "floor")
@@ -87,17 +87,17 @@ def least(number: Number) -> float | None:
 
 
 def alone(number: Number, key: str) -> bool:
-    """Whether the "value" or the "floor" of a number has no spread, as its sets can be paired in one way only."""
+    """Whether "value" or "floor" has no standard deviation because its sets can be paired in one way only."""
     return number.get(key) is not None and number.get(f"{key}_sd", math.nan) is None
 
 
 def combined_sd(number: Number) -> float:
-    """√(s_v² + s_f²), of the standard deviations that are known."""
-    return math.hypot(
-        *(sd for sd in (value_of(number, "value_sd"), value_of(number, "floor_sd")) if sd == sd)
-    )
+    """Return √(s_v² + s_f²), of the standard deviations that are known."""
+    deviations = [value_of(number, key) for key in ("value_sd", "floor_sd")]
+    return math.hypot(*(sd for sd in deviations if not math.isnan(sd)))
 
 
 def value_of(number: Number, key: str) -> float:
+    """Return an entry of a number; NaN where it is missing or None."""
     value = number.get(key)
     return math.nan if value is None else float(value)

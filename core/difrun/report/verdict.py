@@ -24,10 +24,10 @@ FAR = {"higher": 1.25, "lower": 5.0}
 
 
 def verdict(metrics: Mapping[str, Number]) -> str:
-    """The metrics in words, the worst first: how it stands to its floor, then which others are off theirs.
+    """Say how samples compare with data, the worst number first; empty where there is no metric.
 
-    The floor is the same number between two sets of real data. Numbers are ranked by `factor`, those off their
-    floor by `at_floor`. Empty when there is no metric.
+    The floor is the same number between two sets of real data. Numbers are ranked by `factor`, and `at_floor` says
+    which of them are off their floor.
     """
     if not metrics:
         return ""
@@ -39,36 +39,51 @@ def verdict(metrics: Mapping[str, Number]) -> str:
     if not judged:
         name, number = next(iter(metrics.items()))
         return f"{names[name]} is {text(number['value'])}."
-    off = sorted((n for n in judged if not at_floor(judged[n])), key=lambda n: -factor(judged[n]))
+    off = [name for name, number in judged.items() if not at_floor(number)]
     if not off:
-        if len(judged) == 1:
-            (name, number), *_ = judged.items()
-            near = "within two standard deviations of it" if times(number) else "not told apart from it"
-            return f"{_stands(name, names, judged)}, {near}.{_weakness(judged, names)}"
-        return (
-            f"All {len(judged)} numbers are at their {_marks(judged.values())}, within two standard deviations."
-            f"{_weakness(judged, names)}"
-        )
-    worst, *others = off
+        return _all_at_floor(judged, names)
     if len(judged) == 1:
-        return f"{_stands(worst, names, judged)}{_side(judged[worst])}."
-    said = [f"Worst: {_stands(worst, names, judged)}{_side(judged[worst])}."]
+        return f"{_stands(off[0], names, judged)}{_side(judged[off[0]])}."
+    return _worst_first(off, judged, names)
+
+
+def _all_at_floor(judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
+    """The verdict on samples of which every number is at its floor."""
+    if len(judged) > 1:
+        marks = _marks(judged.values())
+        text = f"All {len(judged)} numbers are at their {marks}, within two standard deviations."
+    else:
+        (name, number), *_ = judged.items()
+        near = "within two standard deviations of it" if times(number) else "not told apart from it"
+        text = f"{_stands(name, names, judged)}, {near}."
+    return f"{text}{_weakness(judged, names)}"
+
+
+def _worst_first(off: list[str], judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
+    """The verdict on several numbers, of which those in `off` are off their floors."""
+    worst, *others = sorted(off, key=lambda name: -factor(judged[name]))
+    sentences = [f"Worst: {_stands(worst, names, judged)}{_side(judged[worst])}."]
     if others:
-        marks = _marks(judged[name] for name in others)
-        said.append(f"Also off their {marks}: {listed([_brief(n, names, judged) for n in others], ' and ')}.")
-    fine = [names[name] for name in judged if name not in off]
+        marks = _marks([judged[name] for name in others])
+        brief = [f"{names[name]} {times(judged[name])}".rstrip() for name in others]
+        sentences.append(f"Also off their {marks}: {listed(brief, ' and ')}.")
+    fine = [name for name in judged if name not in off]
     if fine:
-        marks = _marks([number for name, number in judged.items() if name not in off], single=len(fine) == 1)
-        said.append(
-            f"Not told apart from {'its' if len(fine) == 1 else 'their'} {marks}: {listed(fine, ' and ')}."
-        )
-    return " ".join(said)
+        numbers = [judged[name] for name in fine]
+        marks = f"its {_marks(numbers, single=True)}" if len(fine) == 1 else f"their {_marks(numbers)}"
+        sentences.append(f"Not told apart from {marks}: {listed([names[name] for name in fine], ' and ')}.")
+    return " ".join(sentences)
 
 
 def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> str:
-    """What may help where samples of a trained model are far from the data; empty where they are not.
+    """Say what may help where samples of a trained model are far from the data; empty where they are not.
 
-    Far: a number off its floor whose `factor` is at least `FAR`. training, sampling: the steps of each.
+    Samples are far if a number is off its floor and its `factor` is at least `FAR`.
+
+    Args:
+        metrics: The numbers in metrics.json.
+        training: How many steps the model was trained.
+        sampling: In how many steps the samples were drawn.
     """
     far = any(
         not at_floor(number)
@@ -86,18 +101,18 @@ def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> s
 
 
 def legend(metrics: Mapping[str, Number]) -> list[str]:
-    """How a table of these metrics is read, in sentences: floor, direction, what bounds n, a missing spread, units."""
+    """Explain how a table of these metrics is read: floor, direction, what bounds n, missing deviations, units."""
     names, sides = short_names(metrics), []
     if any(number.get("better") == "lower" for number in metrics.values()):
         sides.append("distances come down to it")
-    if up := [names[name] for name, number in metrics.items() if number.get("better") == "higher"]:
-        sides.append(f"{listed(up, ' and ')} up to it")
-    said = [
+    if higher := [names[name] for name, number in metrics.items() if number.get("better") == "higher"]:
+        sides.append(f"{listed(higher, ' and ')} up to it")
+    sentences = [
         "floor: the same metric between two sets of real data (± standard deviation). "
         f"Best is a value equal to its floor{': ' if sides else ''}{listed(sides)}."
     ]
     if any(has_exact(number) for number in metrics.values()):
-        said.append(
+        sentences.append(
             "exact: the number for the distribution itself, by which it is judged where that is known; the floor shows "
             "how near as many real examples come."
         )
@@ -105,18 +120,17 @@ def legend(metrics: Mapping[str, Number]) -> list[str]:
     for name, number in metrics.items():
         if number.get("bound"):
             bounds.setdefault(f"{number['n']:.0f} by {number['bound']}", []).append(names[name])
-    said += [f"n is {bound}: {listed(of, ' and ')}." for bound, of in bounds.items()]
+    sentences += [f"n is {bound}: {listed(bounded, ' and ')}." for bound, bounded in bounds.items()]
     if any(alone(number, "value") or alone(number, "floor") for number in metrics.values()):
-        said.append(
+        sentences.append(
             "± –: no spread is known, as there is one pairing only: all examples of both sets are compared."
         )
-    return said + [
-        f"Units: {unit}." for unit in dict.fromkeys(m["units"] for m in metrics.values() if m.get("units"))
-    ]
+    units = dict.fromkeys(number["units"] for number in metrics.values() if number.get("units"))
+    return sentences + [f"Units: {unit}." for unit in units]
 
 
 def times(number: Number) -> str:
-    """value/floor as text, "1.2×"; empty where it means nothing."""
+    """Return value/floor as text, "1.2×"; empty where it means nothing."""
     quotient = ratio(number)
     if quotient is None:
         return ""
@@ -126,7 +140,7 @@ def times(number: Number) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as text: floats with four digits, whole numbers in groups of three, the rest as it is."""
+    """Return a value as text: floats with four digits, whole numbers in groups of three, the rest as it is."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
     if isinstance(value, int):
@@ -188,24 +202,18 @@ def _beside_exact(number: Number) -> str:
 
 def _marks(numbers: Iterable[Number], single: bool = False) -> str:
     """What numbers are judged by: floors, exact values, or both."""
-    known = [has_exact(number) for number in numbers]
-    said = ["exact value"] * any(known) + ["floor"] * (not all(known))
-    return " or ".join(word if single else f"{word}s" for word in said)
+    words = {"exact value" if has_exact(number) else "floor" for number in numbers}
+    return " or ".join(word if single else f"{word}s" for word in sorted(words))
 
 
 def _side(number: Number) -> str:
     return " (higher is better)" if number.get("better") == "higher" else ""
 
 
-def _brief(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -> str:
-    return f"{names[name]} {times(metrics[name])}".rstrip()
-
-
 def short_names(metrics: Iterable[str]) -> dict[str, str]:
-    """density-coverage.density -> density, where no other number is called so."""
+    """Shorten density-coverage.density to density, and the like, where no other number has that name."""
     metrics = list(metrics)
     last = [name.rpartition(".")[2] for name in metrics]
     return {
-        name: short_names if last.count(short_names) == 1 else name
-        for name, short_names in zip(metrics, last, strict=True)
+        name: short if last.count(short) == 1 else name for name, short in zip(metrics, last, strict=True)
     }

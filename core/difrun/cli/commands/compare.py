@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+from typing_extensions import override
 
 from difrun.cli.commands.tune import StepCounts
 from difrun.cli.comparison import comparison_text
@@ -30,6 +31,7 @@ class Names(click.ParamType):
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
+    @override
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
@@ -46,6 +48,7 @@ class Names(click.ParamType):
                     self.fail(str(error), param, ctx)
         return names
 
+    @override
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
@@ -61,6 +64,7 @@ class Names(click.ParamType):
 class CompareCommand(PlanCommand):
     """`compare` with the flags for its runs; without a run, with those of a model that needs no training."""
 
+    @override
     def kinds_beside(self, ctx: click.Context, values: Mapping[str, Any]) -> tuple[str, ...]:
         if not values.get("runs"):
             return self.kinds
@@ -79,6 +83,7 @@ class CompareCommand(PlanCommand):
             return Settings()
         return Settings({"model": GivenValue("exact", "the default of 'difrun compare'", "file")})
 
+    @override
     def chosen_note(self, ctx: click.Context, builder: PlanBuilder, kind: str) -> str:
         picked = builder.choice.entries.get(kind)
         if kind == "metric" and kind not in ctx.meta.get(NAMED, {}) and picked:

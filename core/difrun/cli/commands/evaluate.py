@@ -1,4 +1,4 @@
-"""TODO."""
+"""`difrun evaluate`: the samples of a run, or a file of samples, measured against real data."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""`difrun resume`: continue an interrupted run."""
 
 import click
 

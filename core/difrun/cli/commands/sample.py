@@ -1,4 +1,4 @@
-"""Commands on a finished run: more samples, other metrics, the report again."""
+"""`difrun sample`: more samples from the model of a run."""
 
 from pathlib import Path
 

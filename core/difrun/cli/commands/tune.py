@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from difrun.builtin.options import TUNABLE
 from difrun.cli.output import table
@@ -24,6 +25,7 @@ class StepCounts(click.ParamType):
         """why: what an error says of the bounds."""
         self.bounds, self.why = bounds, why
 
+    @override
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:

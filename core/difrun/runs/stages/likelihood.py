@@ -212,7 +212,7 @@ def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
 
 
 def _log_density(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
-    """log p of the distribution of the data, given the classes if there are any; None where it is not known."""
+    """Log p of the distribution of the data, given the classes if there are any; None where it is not known."""
     if labels is None:
         if dataset.distribution is not None:
             return dataset.distribution.log_prob(x)
