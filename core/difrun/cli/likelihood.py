@@ -27,7 +27,7 @@ LIKELIHOOD = (
         ["--likelihood"],
         is_flag=True,
         help="Log-likelihood of held-out examples, by the probability flow and by the ELBO, in nats and bits per "
-        "dimension. Each of its numbers below asks for it, too.",
+        "dimension. Each of the flags below asks for it, too.",
     ),
     _number("n", 1, "Held-out examples.  [default: 1000, or all if fewer]"),
     _number("steps", 1, "Steps of the probability flow (fourth order).  [default: 100]", MOST_STEPS),

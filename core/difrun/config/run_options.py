@@ -68,8 +68,8 @@ class TrainOptions:
         "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
         optional(ge(1)),
     )
-    checkpoint_steps: int = option(1000, "Save the state at least every so many steps.", ge(1))
-    checkpoint_minutes: float = option(1.0, "Save the state at least every so many minutes.", gt(0))
+    checkpoint_steps: int = option(1000, "Save the state at least once in this many steps.", ge(1))
+    checkpoint_minutes: float = option(1.0, "Save the state at least once in this many minutes.", gt(0))
 
 
 @attrs.frozen
@@ -78,9 +78,7 @@ class SampleOptions:
 
     n: int = option(10000, "Samples to draw.", ge(1))
     steps: int = option(30, "Sampling steps.", ge(1), le(MOST_STEPS))
-    chunk: int = option(
-        4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
-    )
+    chunk: int = option(4096, "Samples drawn at a time; the result depends on it only by rounding.", ge(1))
     noise: Literal["fresh", "brownian"] = option(
         "fresh",
         "Noise of a stochastic sampler: new in every step, or the increments of one path that finer steps refine.",

@@ -179,9 +179,10 @@ compare = CompareCommand(
     kinds=(*OF_A_MODEL, "guidance", "metric"),
     sections={"sample": ("n", "label"), "": ("seed", *WHERE)},
     help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
-    "Every row starts from the same noise and is measured against the same real data. Of the metrics of the first "
-    "run its first is taken unless --metric names others; a run's own sampler and grid have the run's options, "
-    "all others their defaults ('difrun sample' and 'difrun evaluate --samples' take any). Without a RUN, samples "
-    "are drawn from a model that needs no training: difrun compare --process ou --dataset gmm --model exact.",
+    "Every row starts from the same noise and is measured against the same real data, with the first metric of the "
+    "first run unless --metric names others. A run's own sampler and grid have the options of the run, all others "
+    "their defaults; for other options use 'difrun sample' and 'difrun evaluate --samples'.\n\n"
+    "Without a RUN, samples are drawn from a model that needs no training: "
+    "difrun compare --process ou --dataset gmm --model exact.",
     short_help="Compare samplers, grids, step counts, runs.",
 )

@@ -71,8 +71,9 @@ evaluate = PlanCommand(
     kinds=("guidance", "metric"),
     sections={"sample": ("n", "label"), "": WHERE},
     help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
-    "What is not named is as in the run.\n\n"
-    "The numbers go into metrics.json and the report; those of --samples FILE.npz into FILE.metrics.json. "
-    "Of more samples than the run has (--n), or others (--guidance, --label), a file of their own is drawn.",
+    "What you do not give is as in the run.\n\n"
+    "The numbers go into metrics.json and the report; those of --samples FILE.npz go into FILE.metrics.json. If you "
+    "ask for more samples than the run has (--n), or for others (--guidance, --label), they are drawn into a file of "
+    "their own.",
     short_help="Measure the samples of a run.",
 )

@@ -77,12 +77,13 @@ run = PlanCommand(
     kinds=KINDS,
     sections={"train": None, "sample": None, "": None},
     help="Train a model, draw samples, measure them and write a report.\n\n"
-    "What is not named is chosen to fit. Below are the options of the components of this run.",
+    "What you do not name is chosen to fit. The options of the components of this run are listed below.",
     short_help="Train, sample, measure, report.",
     epilog="A name or an option may also come from the environment (DIFRUN_SAMPLER for --sampler, "
     "DIFRUN_PROCESS_THETA for --process.theta) or from a file (--config: table [process], key theta). A flag "
-    "wins over the environment, that over the file. A variable DIFRUN_... that nothing reads is warned of.\n\n"
-    "For a quick trial: --train.steps 500 --n 1000; of points in the plane also --metric sliced-w2.\n\n"
-    "DIFRUN_PLUGINS=a,b loads no plugins but a and b; DIFRUN_STRICT=1 stops where a plugin is broken; "
+    "wins over the environment, and the environment over the file. There is a warning for a variable DIFRUN_... that "
+    "nothing reads.\n\n"
+    "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2.\n\n"
+    "DIFRUN_PLUGINS=a,b loads only the plugins a and b; DIFRUN_STRICT=1 stops if a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )

@@ -45,7 +45,7 @@ sample = PlanCommand(
     kinds=("sampler", "grid", "guidance"),
     sections={"sample": ("n", "steps", "chunk", "noise", "label"), "": ("seed", *WHERE)},
     new_seed=True,
-    help="Draw samples from the model of a run. What is not named is as in the run, but for the seed: without --seed "
-    "it is the run's plus one, so that the samples are new ones.",
+    help="Draw samples from the model of a run. What you do not give is as in the run, except the seed: it is the "
+    "run's plus one, so that the samples are new.",
     short_help="Draw more samples from a run.",
 )

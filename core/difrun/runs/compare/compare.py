@@ -138,7 +138,7 @@ def _fill(
         outcome = "Nothing was written."
         if finished:
             comparison.draw()
-            outcome = f"The {finished} that are finished are in {folder}."
+            outcome = f"The finished rows are in {folder}."
         else:
             with contextlib.suppress(OSError):  # a folder that holds files of the user stays
                 folder.rmdir()
