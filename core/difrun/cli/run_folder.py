@@ -1,4 +1,4 @@
-"""What the commands on a run folder share: their arguments, signals that stop the work, and how a run is reopened."""
+"""What the commands on a run folder share: arguments, signals that stop the work, and opening the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,14 +48,16 @@ def show_results(running: "Run") -> None:
 
 @contextmanager
 def work(quiet: bool, outcome: str = "") -> Iterator[Listener]:
-    """A listener, and signals that stop the work; `outcome` is what an interrupted command then says.
+    """Give the block a listener, and stop it on signals.
 
-    Without one it is for the error itself to say.
+    Args:
+        quiet: Show no progress.
+        outcome: What an interrupted command says of its results; empty leaves that to the error.
     """
     listener = Listener(quiet, saves=False)
     with listener.signals(), listener.refusing_first():
         try:
             yield listener
         except Interrupted as error:
-            error.outcome = outcome or error.outcome  # the run itself is finished: there is nothing to resume
+            error.outcome = outcome or error.outcome  # the run itself is finished, so nothing can be resumed
             raise

@@ -110,7 +110,7 @@ def _compare(
     metrics = [
         metric for metric in plan.metrics if "metric" in request.named or f"metric.{metric.name}" in given
     ]
-    guided = "guidance" in request.named or any(section.startswith("guidance.") for section in given)
+    guided = request.sets_options_of("guidance")
     with work(quiet) as listener:
         from difrun.runs.compare.compare import compare as compared
 

@@ -13,9 +13,9 @@ def _sample(request: CommandRequest, folder: str, out: str | None, quiet: bool, 
     plan = request.plan
     with work(quiet, "No samples were written.") as listener:
         if ("", "seed") not in request.given:
-            own = plan.seed - 1
+            seed_of_run = plan.seed - 1
             listener.note(
-                f"seed {plan.seed}, for new samples; --seed {own} starts from the noise of the run's own"
+                f"seed {plan.seed}, for new samples; --seed {seed_of_run} starts from the noise of the run's own"
             )
         path = reopened(request, folder, listener).draw_samples(
             plan.sample.n,
