@@ -12,7 +12,7 @@ alone with the core: where a component needs others, the kit brings them (`difru
 
 import pytest
 
-REWRITTEN = ("checks", "select", "references", "small")
+REWRITTEN = ("checks", "check", "references", "enumerated")
 pytest.register_assert_rewrite(*(f"difrun.testing.{name}" for name in REWRITTEN))
 
 from difrun.testing.collect import conformance  # noqa: E402 (assertions are rewritten at import)
