@@ -7,7 +7,8 @@ import torch
 
 from difrun.data import toy
 from difrun.metric import Reading, distances, measure, reading, reads
-from difrun.report.verdict import at_floor, factor, least, legend, ratio, suggestion, times, verdict
+from difrun.report.floors import at_floor, factor, least, ratio
+from difrun.report.verdict import legend, suggestion, times, verdict
 
 LOWER, HIGHER = {"better": "lower", "ratio": True}, {"better": "higher", "ratio": True}
 NOISE = {"better": "lower", "ratio": False}
