@@ -67,7 +67,7 @@ def start(
     dataset.save(home, parts.dataset)
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
-    left = [] if signal is None or signal.little else [signal.sentence()]
+    left = [] if signal is None or signal.is_negligible else [signal.sentence()]
     told = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
     for text in filter(None, told):
         run.listener.note(text)

@@ -52,7 +52,7 @@ def write_report(run: "Run", pictures: Sequence[Picture], left_out: Sequence[str
         likelihood_notes=notes,
         signal=_signal(signal) if signal else {},
         warnings=[
-            *([signal.sentence()] if signal and signal.much else []),
+            *([signal.sentence()] if signal and signal.is_large else []),
             *(
                 [_cut_short(run.trainer)]
                 if run.trainer and run.trainer.last < run.trainer.options.steps
