@@ -1,7 +1,7 @@
 """The likelihood and its bound for examples with labels."""
 
 import torch
-from tests.core.labelled import CLASS_OF_COMPONENT, MIXTURE
+from tests.core.mixtures import CLASS_OF_COMPONENT, MIXTURE
 
 from difrun.analysis import elbo, log_likelihood
 from difrun.model import (

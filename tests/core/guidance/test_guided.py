@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tests.core.labelled import CLASS_OF_COMPONENT, MIXTURE
+from tests.core.mixtures import CLASS_OF_COMPONENT, MIXTURE
 
 from difrun.analysis import log_likelihood
 from difrun.errors import DifrunError

@@ -1,4 +1,4 @@
-"""Metrics that ask for the dataset, for labels, or for the samples of a distribution alone; exact values."""
+"""Metrics that ask for the dataset, for labels, or for the samples alone; exact values."""
 
 import pytest
 import torch
@@ -12,19 +12,19 @@ def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def shifted_normal(n, seed):
+def normal(n, seed):
     return torch.randn((n, 3), generator=generator(seed)) * 0.3 + torch.tensor([5.0, 0.0, -2.0])
 
 
 def test_a_metric_of_the_data_gets_the_dataset_beside_the_reference():
-    dataset = Dataset(name="d", train=shifted_normal(200, 0), held_out=shifted_normal(50, 1))
+    dataset = Dataset(name="d", train=normal(200, 0), held_out=normal(50, 1))
     seen = []
 
     def metric(samples, reference, dataset, *, generator):
         seen.append((samples.shape, reference.shape, dataset))
         return {"gap": float((samples.mean(0) - reference.mean(0)).norm())}
 
-    found = measure(metric, shifted_normal(70, 2) + 1, dataset, seed=0)
+    found = measure(metric, normal(70, 2) + 1, dataset, seed=0)
     assert all(sizes == ((50, 3), (50, 3), dataset) for sizes in seen)
     assert len(seen) == 12
     assert found["gap"]["value"] == pytest.approx(3**0.5, abs=0.3)
@@ -34,7 +34,7 @@ def test_a_metric_of_the_data_gets_the_dataset_beside_the_reference():
 def of_two_classes():
     labels = torch.arange(40) % 2
     return Dataset(
-        name="d", train=shifted_normal(40, 0), held_out=shifted_normal(40, 1),
+        name="d", train=normal(40, 0), held_out=normal(40, 1),
         labels=labels, held_out_labels=labels, classes=("a", "b"),
     )  # fmt: skip
 
@@ -55,7 +55,7 @@ def test_the_floor_of_a_metric_of_labels_is_of_training_or_held_out_examples(wit
         return share(samples, labels, dataset, generator=generator)
 
     metric = share_beside_reference if with_reference else share
-    found = measure(metric, shifted_normal(20, 2), dataset, seed=0, labels=torch.arange(20) % 2)
+    found = measure(metric, normal(20, 2), dataset, seed=0, labels=torch.arange(20) % 2)
     assert found["held"]["value"] == 0
     assert found["held"]["floor"] == float(not with_reference)
 
@@ -65,8 +65,8 @@ def test_a_metric_that_can_do_without_labels_gets_them_where_there_are_any():
         return {"classes": 0.0 if labels is None else float(labels.max()) + 1}
 
     labels, dataset = torch.arange(20) % 2, of_two_classes()
-    assert measure(classes, shifted_normal(20, 2), dataset, seed=0)["classes"]["value"] == 0
-    assert measure(classes, shifted_normal(20, 2), dataset, seed=0, labels=labels)["classes"]["value"] == 2
+    assert measure(classes, normal(20, 2), dataset, seed=0)["classes"]["value"] == 0
+    assert measure(classes, normal(20, 2), dataset, seed=0, labels=labels)["classes"]["value"] == 2
 
 
 def test_a_metric_of_labels_refuses_samples_without():
@@ -74,7 +74,7 @@ def test_a_metric_of_labels_refuses_samples_without():
         return {"classes": 0.0}
 
     with pytest.raises(DifrunError, match="of samples with classes, and these have none"):
-        measure(of_labels, shifted_normal(20, 2), of_two_classes(), seed=0)
+        measure(of_labels, normal(20, 2), of_two_classes(), seed=0)
 
 
 def test_a_metric_of_a_distribution_gets_the_dataset_and_the_error_of_its_samples():

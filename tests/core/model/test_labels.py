@@ -4,7 +4,7 @@ import math
 
 import pytest
 import torch
-from tests.core.labelled import CLASS_OF_COMPONENT, MIXTURE
+from tests.core.mixtures import CLASS_OF_COMPONENT, MIXTURE
 
 from difrun.data.toy import gmm
 from difrun.errors import DifrunError

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.core.mixtures import ring
 
 from difrun.data import GaussianMixture
 from difrun.model import ExactMixture
@@ -29,13 +30,6 @@ def principal() -> PrincipalFrame:
     stds = torch.tensor([0.4, 1.3], dtype=torch.float64)
     axes = torch.eye(2, dtype=torch.float64)
     return PrincipalFrame(SimpleNamespace(mean=torch.zeros(2), data_std=1.0, principal=(axes, stds)))
-
-
-def ring() -> GaussianMixture:
-    """Eight modes on a circle."""
-    angles = torch.arange(8) * math.pi / 4
-    means = 1.4 * torch.stack([angles.cos(), angles.sin()], 1)
-    return GaussianMixture(torch.full((8,), 1 / 8), means, torch.full((8,), 0.08**2))
 
 
 @pytest.mark.parametrize("frame", [isotropic(), principal()], ids=["isotropic", "principal"])

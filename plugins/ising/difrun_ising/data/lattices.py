@@ -95,7 +95,7 @@ def ising(
 
 
 def _density(lattice: Lattice, log_z: float, energy: float) -> dict[str, Any]:
-    """log p(s) = −βE(s) − log Z, and the entropy log Z + β⟨E⟩."""
+    """The log-density −βE(s) − log Z, and the entropy log Z + β⟨E⟩."""
 
     def log_density(spins: Tensor) -> Tensor:
         return -lattice.beta * lattice.energy(spins) - log_z

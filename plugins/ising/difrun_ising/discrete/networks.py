@@ -1,13 +1,23 @@
 """Networks for spins and letters of any shape."""
 
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.model import MLP
 
 
 class SpinMLP(MLP):
-    """The core's residual MLP for spins and letters; it is flat, and knows no neighbours. Where the noise level differs
-    between sites it is given the mean."""
+    """The core's residual MLP, for spins and letters of any shape: it is flat and knows no neighbours.
+
+    Where the noise level differs between sites it reads the mean.
+
+    Args:
+        shape: The shape of an example.
+        width: The width of the hidden layers.
+        depth: The number of residual blocks.
+        skip: Whether the likelihood of a site's own value is added (`NetworkDenoiser`).
+        classes: The number of classes; 0 for a network without labels.
+    """
 
     predicts = "x0"
 
@@ -23,12 +33,13 @@ class SpinMLP(MLP):
         super().__init__(shape, width=width, depth=depth, classes=classes)
         self.skip = skip
 
+    @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         return super().forward(x, level if level.ndim == 1 else level.flatten(1).mean(1), label)
 
 
 class ReverseMLP(SpinMLP):
-    """An MLP of the reverse kernel: it gives the log-odds of x_{t−1}, as the first Ising tutorials do."""
+    """An MLP of the reverse kernel, which gives the log-odds of x_{t−1}, as the first Ising tutorials do."""
 
     predicts = "previous"
 

@@ -30,37 +30,49 @@ def _weights(_: Any, attribute: attrs.Attribute, value: Any) -> None:
 
 @attrs.frozen
 class CategoricalOptions(DiscreteOptions):
+    """Options of the process `categorical`."""
+
     mixing: Literal["uniform", "absorbing"] | tuple[float, ...] = option(
-        "uniform", "What a category is replaced by: all alike, a mask, or by these weights.", _weights
+        "uniform",
+        "What replaces a category: any of them alike (uniform), the mask (absorbing), or these weights.",
+        _weights,
     )
 
 
 @attrs.frozen
 class SpinMLPOptions:
+    """Options of the models `spin-mlp` and `letter-mlp`."""
+
     width: int = option(256, "Width of the hidden layers.", ge(1))
     depth: int = option(3, "Number of residual blocks.", ge(1))
-    skip: bool = option(True, "Add the log-odds that a spin's own noised value gives.")
+    skip: bool = option(True, "Add the log-odds of a site given its own noised value.")
 
 
 @attrs.frozen
 class ReverseMLPOptions:
+    """Options of the model `reverse-mlp`."""
+
     width: int = option(256, "Width of the hidden layers.", ge(1))
     depth: int = option(3, "Number of residual blocks.", ge(1))
-    skip: bool = option(False, "Add the log-odds that a spin's own noised value gives.")
+    skip: bool = option(False, "Add the log-odds of a site given its own noised value.")
 
 
 @attrs.frozen
 class LossOptions:
-    flip: bool = option(False, "Flip all spins of half of the lattices: a symmetry without field.")
+    """The symmetries that every loss may train on."""
+
+    flip: bool = option(False, "Flip all spins of half of the lattices: a symmetry without a field.")
     translate: bool = option(False, "Move every lattice by random rows and columns: a symmetry of a torus.")
     rotate: bool = option(False, "Mirror and rotate every lattice at random.")
 
 
 @attrs.frozen
 class CrossEntropyOptions(LossOptions):
+    """Options of the loss `cross-entropy`."""
+
     hidden: float = option(
         0.1,
-        "Share of the examples that are data with every other site hidden: what the heat bath at t = 0 asks for.",
+        "Share of the examples that are data with every other site hidden; the heat bath at t = 0 needs them.",
         ge(0),
         le(1),
     )
@@ -68,27 +80,36 @@ class CrossEntropyOptions(LossOptions):
 
 @attrs.frozen
 class StepLossOptions(LossOptions):
-    steps: int = option(50, "Steps into which time is cut, where the process is no chain of flips.", ge(1))
+    """Options of the loss `elbo`."""
+
+    steps: int = option(
+        50, "Number of steps into which time is divided, unless the process is a chain of flips.", ge(1)
+    )
 
 
 @attrs.frozen
 class KernelLossOptions(StepLossOptions):
-    rao_blackwell: bool = option(False, "Take the expectation over x_s in place of a draw.")
+    """Options of the loss `reverse-kernel`."""
+
+    rao_blackwell: bool = option(False, "Average over x_s instead of drawing it.")
 
 
 @attrs.frozen
 class HeatBathOptions:
+    """Options of the sampler `heat-bath`."""
+
     predictor: Literal["reverse-kernel", "tau-leap", "flow-euler"] = option(
         "reverse-kernel", "Sampler whose steps are corrected."
     )
-    sweeps: int = option(1, "Sweeps of the heat bath after a step.", ge(1))
-    classes: int = option(2, "Classes of sites that are drawn in turn; 2: even and odd.", ge(2))
+    sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1))
+    classes: int = option(2, "Classes of sites that are drawn in turn; 2: the even and the odd sites.", ge(2))
     last: int | None = option(
         None,
-        "Correct after so many last steps only; none: after every step.",
+        "Correct only after this many last steps; none: after every step.",
         optional(ge(0)),
         metavar="STEPS",
     )
     to_data: bool = option(
-        False, "Correct at t = 0, too: right for exact models; networks learn little of spins without noise."
+        False,
+        "Correct at t = 0 as well. Right for exact models; a network must have seen data with hidden sites.",
     )

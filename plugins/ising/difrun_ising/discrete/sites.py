@@ -1,20 +1,23 @@
-"""Independent distributions of the sites of a lattice: what every kernel of a discrete process is."""
+"""Independent distributions at the sites of an example, and the arithmetic that kernels share."""
 
 from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from difrun.randomness import Generator
 
 
 @attrs.frozen(eq=False)
 class Sites:
-    """Independent sites, each of a distribution over K categories and, last, the mask.
+    """Independent sites, each with a distribution over K categories and, last, the mask.
 
-    weights: (n, *sites, K + 1), float64, that sum to 1. process: what says which value each category is.
-    dtype: of the values.
+    Attributes:
+        weights: The probabilities, with shape (n, *sites, K + 1), float64.
+        process: The process, which knows the value of each category.
+        dtype: The dtype of the values.
     """
 
     weights: Tensor
@@ -27,40 +30,44 @@ class Sites:
         return self.process.mean(self.weights)
 
     def sample(self, generator: Generator) -> Tensor:
-        """A draw, by inversion of the cumulated distribution in float64: no site takes a value of probability 0."""
+        """Draw by inversion of the cumulative distribution in float64: no site takes a value of probability 0."""
         u = generator.uniform(self.weights[..., 0])
         totals = self.weights.cumsum(-1)
         index = (u.unsqueeze(-1) * totals[..., -1:] >= totals[..., :-1]).sum(-1)
-        one = torch.nn.functional.one_hot(index, self.weights.shape[-1])
-        return self.process.mean(one.to(self.dtype))
+        one_hot = functional.one_hot(index, self.weights.shape[-1])
+        return self.process.mean(one_hot.to(self.dtype))
 
     def log_prob(self, x: Tensor) -> Tensor:
-        """log of the probability of values x, summed over the sites: (n,), float64."""
-        e = self.process.states(x)
-        whole = torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
-        return (whole * self.weights).sum(-1).log().flatten(1).sum(1)
+        """The log-probability of values x, summed over the sites: (n,), float64."""
+        one_hot = with_mask(self.process.states(x))
+        return (one_hot * self.weights).sum(-1).log().flatten(1).sum(1)
 
 
-def last(alpha: Any) -> Any:
-    """α with an axis for the categories."""
-    return alpha.unsqueeze(-1) if isinstance(alpha, Tensor) and alpha.ndim else alpha
+def with_mask(e: Tensor) -> Tensor:
+    """Weights on the categories and, last, the mask, from e (n, *sites, K): the mask has what is missing to 1."""
+    return torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
 
 
-def divided(p0: Tensor, below: Tensor) -> Tensor:
-    """p0/q(x_t | x_0), 0 where x_0 cannot have led to x_t; its derivative is finite there, too."""
-    possible = below > 0
-    return torch.where(possible, p0, 0.0) / torch.where(possible, below, 1.0)
-
-
-def masked(weights: Tensor) -> Tensor:
+def with_empty_mask(weights: Tensor) -> Tensor:
     """Weights on the categories, and 0 on the mask."""
     return torch.cat((weights, torch.zeros_like(weights[..., :1])), -1)
 
 
-def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str = "cpu") -> Tensor:
-    """A class 0, ..., classes − 1 for every site, so that sites of one class are no neighbours: shape (*shape).
+def category_axis(alpha: Any) -> Any:
+    """α with an axis for the categories."""
+    return alpha.unsqueeze(-1) if isinstance(alpha, Tensor) and alpha.ndim else alpha
 
-    Along the last axis classes follow each other; from row to row they move on by half of their number.
+
+def likelihood_quotient(p0: Tensor, likelihood: Tensor) -> Tensor:
+    """p0/q(x_t | x_0), and 0 where x_0 cannot have led to x_t; the derivative is finite there, too."""
+    possible = likelihood > 0
+    return torch.where(possible, p0, 0.0) / torch.where(possible, likelihood, 1.0)
+
+
+def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str = "cpu") -> Tensor:
+    """A class 0, ..., classes − 1 for every site, so that sites of one class are not neighbours: shape (*shape).
+
+    Along the last axis the classes follow each other; from row to row they move on by half of their number.
     """
     total = torch.zeros(shape, dtype=torch.int64, device=device)
     for axis, length in enumerate(shape):
@@ -72,5 +79,5 @@ def colouring(shape: tuple[int, ...], classes: int, device: torch.device | str =
 
 
 def sublattice(shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-    """True on the even sites of a lattice of any dimension, those whose coordinates have an even sum."""
+    """True on the even sites of a lattice of any dimension, whose coordinates have an even sum."""
     return colouring(shape, 2, device) == 0

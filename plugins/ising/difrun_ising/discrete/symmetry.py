@@ -8,10 +8,20 @@ from difrun.randomness import Generator
 
 
 def augmented(x: Tensor, generator: Generator, *, flip: bool, translate: bool, rotate: bool) -> Tensor:
-    """Lattices (n, rows, columns), each under its own random symmetry.
+    """Apply a random symmetry of its own to every lattice.
 
-    flip: of all spins, a symmetry at h = 0. translate: by any number of rows and columns, on a torus. rotate: mirror
-    images, and rotations of squares. Raises DifrunError for examples that are no lattices.
+    Args:
+        x: The lattices, with shape (n, rows, columns).
+        generator: The source of random numbers.
+        flip: Whether all spins are flipped in half of the lattices, a symmetry at h = 0.
+        translate: Whether lattices move by any number of rows and columns, a symmetry of a torus.
+        rotate: Whether lattices are mirrored and, where they are square, rotated.
+
+    Returns:
+        The lattices, with the shape of x.
+
+    Raises:
+        DifrunError: If the examples are not lattices.
     """
     if not (flip or translate or rotate):
         return x

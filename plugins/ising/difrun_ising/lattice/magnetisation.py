@@ -63,6 +63,7 @@ class NormalSign:
         self.model, self.direction = model, direction
 
     def __call__(self, x: Tensor, at: Instant) -> Tensor:
+        """The log-likelihood of x_t, (n,)."""
         differentiated = x.requires_grad
         with torch.enable_grad():
             x = x if differentiated else x.detach().requires_grad_()
@@ -114,6 +115,7 @@ class SignTable:
         return float(3 if model.process.masks(2) else 2) ** model.lattice.spins <= MOST_STATES
 
     def __call__(self, x: Tensor, at: Instant) -> Tensor:
+        """The log-likelihood of x_t, (n,)."""
         base = 3 if self.process.masks(2) else 2
         # The values −1, 0 and 1 have the numbers 0, 2 and 1: the table has −1, 1 and, last, the mask.
         digits = torch.tensor([0, 2, 1], device=x.device)[(x.double().flatten(1) + 1).long()]
@@ -124,7 +126,7 @@ class SignTable:
         """The table at an instant of numbers."""
         if self._at is None or at.alphas != self._at.alphas:
             sites = self.joint.shape[1].bit_length() - 1
-            alpha = torch.as_tensor(self.process.keep(at, (1, *self.shape)), dtype=torch.float64)
+            alpha = torch.as_tensor(self.process.site_alpha(at, (1, *self.shape)), dtype=torch.float64)
             alpha = alpha.expand(self.shape).flatten()
             pi = self.process.mixing_distribution(2)
             pi = pi if self.process.masks(2) else pi[:-1]

@@ -21,21 +21,23 @@ def _turns(_: Any, attribute: attrs.Attribute, value: Any) -> None:
 
 @attrs.frozen
 class IsingOptions(DiscreteOptions):
+    """Options of the process `ising`."""
+
     mixing: Literal["uniform", "absorbing"] | float = option(
         "uniform",
-        "What a spin is replaced by: ±1 alike, the mask 0, or +1 with this probability.",
+        "What replaces a spin: ±1 alike (uniform), the mask 0 (absorbing), or +1 with this probability.",
         _mixing,
     )
     order: Literal["together", "checkerboard"] | tuple[int, ...] = option(
         "together",
-        "All spins are noised at once; or the two sublattices in turn; or every site in the turn that is given for it, "
-        "whole numbers from 0, row by row: those of turn 0 are noised last and sampled first.",
+        "When sites are noised: all at once (together), the two sublattices in turn (checkerboard), or each in its own "
+        "turn, given as whole numbers from 0, row by row; turn 0 is noised last and sampled first.",
         _turns,
     )
-    rounds: int = option(1, "How often every turn comes, for sites that are noised in turn.", ge(1))
+    rounds: int = option(1, "How often every turn comes, where sites are noised in turn.", ge(1))
     share: float = option(
         0.5,
-        "Share of a round in which the odd sublattice is noised; then comes the even one. For order checkerboard.",
+        "Share of a round in which the odd sublattice is noised; the even one has the rest. For order checkerboard.",
         gt(0),
         lt(1),
     )
@@ -51,21 +53,26 @@ class IsingOptions(DiscreteOptions):
 
 @attrs.frozen
 class SpinCNNOptions:
+    """Options of the model `spin-cnn`."""
+
     width: int = option(32, "Channels of the hidden layers.", ge(1))
     depth: int = option(4, "Number of residual blocks, of one 3x3 convolution each.", ge(1))
     padding: Literal["auto", "circular", "zeros"] = option(
         "auto",
-        "What lies beyond the border: the other side (circular), or nothing (zeros); auto: the other side of a lattice "
-        "that is known to be a torus.",
+        "What lies beyond the border: the other side (circular) or nothing (zeros); auto: circular if the lattice is "
+        "known to be a torus.",
     )
-    skip: bool = option(True, "Add the log-odds that a spin's own noised value gives.")
+    skip: bool = option(True, "Add the log-odds of a spin given its own noised value.")
 
 
 @attrs.frozen
 class MagnetisationOptions:
-    sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples shall have.")
-    scale: float = option(1.0, "Strength: 0 none, 1 Bayes' rule.", ge(0))
+    """Options of the guidance `magnetisation`."""
+
+    sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples should have.")
+    scale: float = option(1.0, "Strength: 0 is no guidance, 1 is Bayes' rule.", ge(0))
     changes: Literal["auto", "exact", "first-order"] = option(
         "auto",
-        "What every flip changes: exact, at one evaluation per spin, or from one gradient; auto: exact up to 16 spins.",
+        "How to find what a flip changes: exact, by one evaluation per spin, or first-order, by one gradient; auto: "
+        "exact up to 16 spins.",
     )

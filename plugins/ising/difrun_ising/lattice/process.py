@@ -121,7 +121,7 @@ class Ising(DiscreteProcess, IsingOptions):
 
     @override
     def log_ratios(self, x_t: Tensor, p0: Tensor, at: Instant) -> Tensor:
-        """log p_t(x with spin i flipped)/p_t(x), (n, *sites), float64; with masks, of −1 and +1 in a last axis."""
-        logs = super().log_ratios(x_t, p0, at)
+        """The score log p_t(x with spin i flipped)/p_t(x), (n, *sites); with masks, of −1 and +1 in a last axis."""
+        logs = self.category_log_ratios(x_t, p0, at)
         # The ratio for a spin's own value is 1, and its logarithm 0.
         return logs if self.masks(2) else logs.sum(-1)

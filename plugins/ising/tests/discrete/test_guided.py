@@ -52,7 +52,7 @@ def test_guided_ratios_distributions_and_heat_baths_are_those_of_the_conditional
                     score[..., site, :].gather(-1, other[..., None])[..., 0] if k > 2 else score[..., site, 0]
                 )
                 told = ~found.isnan()
-                assert told.all() or process.keep(at, (1, 1, 3))[0, site] == 1
+                assert told.all() or process.site_alpha(at, (1, 1, 3))[0, site] == 1
                 torch.testing.assert_close(found[told], ratio[told], rtol=0, atol=allowed)
 
 
@@ -165,5 +165,5 @@ def test_what_is_no_log_likelihood_is_refused():
             x, process.at(0.5)
         )
     model.predicts = "previous"
-    with pytest.raises(DifrunError, match="network of the reverse kernel does not say"):
+    with pytest.raises(DifrunError, match="network of the reverse kernel does not predict"):
         process.condition(model, lambda x, at: x.sum((1, 2)), 1.0)

@@ -124,7 +124,11 @@ def test_the_cavity_gives_the_exact_conditionals_of_the_noised_distribution(orde
     s, _, p, _ = distribution(lattice)
     for t in (0.0, 0.2, 0.7):
         at = process.at(t)
-        alpha = torch.as_tensor(process.keep(at, (1, 3, 3)), dtype=torch.float64).expand(1, 3, 3)[0].flatten()
+        alpha = (
+            torch.as_tensor(process.site_alpha(at, (1, 3, 3)), dtype=torch.float64)
+            .expand(1, 3, 3)[0]
+            .flatten()
+        )
         # the distribution of x_t, one site after the other
         noised = p.reshape((2,) * 9)
         for site in range(9):
@@ -211,7 +215,7 @@ def test_the_sublattices_take_turns():
         assert at.odd == pytest.approx(1 - k / 3, abs=1e-12)
     at = process.at(0.1)  # the share of the first round has passed
     assert (at.even, at.odd) == pytest.approx((1.0, 2 / 3), abs=1e-12)
-    field = process.keep(at, (1, 4, 4))
+    field = process.site_alpha(at, (1, 4, 4))
     even, odd = (torch.tensor(a, dtype=torch.float64) for a in (at.even, at.odd))
     assert torch.equal(field, torch.where(sublattice((4, 4)), even, odd))
     batch = process.at(torch.tensor([0.1, 0.2], dtype=torch.float64), 3)
@@ -224,14 +228,16 @@ def test_a_turn_may_be_given_for_every_site():
     given = Ising(order=tuple(x.flatten().tolist()), rounds=2)
     named = Ising(order="checkerboard", rounds=2)
     for t in (0.0, 0.1, 0.4, 0.63, 1.0):
-        fields = [torch.as_tensor(p.keep(p.at(t), (1, 2, 3))).double().expand(2, 3) for p in (given, named)]
+        fields = [
+            torch.as_tensor(p.site_alpha(p.at(t), (1, 2, 3))).double().expand(2, 3) for p in (given, named)
+        ]
         assert torch.equal(*fields)
         assert torch.equal(given.rate_field(t, (1, 2, 3)), named.rate_field(t, (1, 2, 3)))
     three = Ising(order=(2, 0, 1), schedule="linear")
-    assert three.keep(three.at(0.5), (1, 3)).tolist() == pytest.approx([0, 1, 0.5], abs=1e-12)
+    assert three.site_alpha(three.at(0.5), (1, 3)).tolist() == pytest.approx([0, 1, 0.5], abs=1e-12)
     batch = three.at(torch.tensor([0.5, 0.25], dtype=torch.float64), 2)
     expected = torch.tensor([[0, 1, 0.5], [0.25, 1, 1]], dtype=torch.float64)
-    torch.testing.assert_close(three.keep(batch, (2, 3)), expected, rtol=0, atol=1e-9)
+    torch.testing.assert_close(three.site_alpha(batch, (2, 3)), expected, rtol=0, atol=1e-9)
     assert three.rate_field(0.5, (1, 3)).tolist() == pytest.approx([0, 0, 3 / 0.5])
     with pytest.raises(DifrunError, match=r"names the turns of 3 sites; a lattice of 2 x 2 has 4"):
         three.denoiser(None, shape=(2, 2), mean=torch.zeros(2, 2), var=torch.ones(2, 2))

@@ -26,13 +26,13 @@ def torus_energy(lattice: Lattice) -> tuple[float, float]:
 
 
 def torus_log_z(lattice: Lattice) -> float:
-    """log Z of a torus without a field."""
+    """The value log Z of a torus without a field."""
     k = torch.tensor(abs(lattice.beta * lattice.coupling), dtype=torch.float64)
     return kaufman(k, *lattice.shape).item()
 
 
 def kaufman(k: Tensor, rows: int, columns: int) -> Tensor:
-    r"""log Z of a torus with couplings K > 0 and no field (Kaufman, 1949, eq. 61).
+    r"""The value log Z of a torus with couplings K > 0 and no field (Kaufman, 1949, eq. 61).
 
     It can be differentiated in K:
 

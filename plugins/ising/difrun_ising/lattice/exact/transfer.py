@@ -55,7 +55,7 @@ class TransferMatrix:
         return torch.tensor(k, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)
 
     def log_partition(self, k: Tensor | None = None, b: Tensor | None = None) -> Tensor:
-        """log Z for couplings K and b, scalars, real or complex; those of the lattice by default.
+        """The value log Z for couplings K and b, scalars, real or complex; those of the lattice by default.
 
         For complex couplings the branch of the logarithm is open.
         """
@@ -102,7 +102,7 @@ class TransferMatrix:
 
     @cached_property
     def log_z(self) -> float:
-        """log Z."""
+        """The value log Z for the couplings of the lattice."""
         return self.log_partition().item()
 
     @cached_property
