@@ -70,7 +70,7 @@ def test_increments_are_independent_and_normal():
 
 
 def test_each_sample_has_its_own_path():
-    """Row i of a chunk that starts at sample `first` is row first + i of the whole, bit for bit, and for the same seed only."""
+    """Row i of a chunk that starts at sample `first` is row first + i of the whole, bit for bit, for equal seeds."""
     with global_randomness_untouched():
         whole, _ = increments(source(), TIMES, torch.empty(5000, 2))
         part, _ = increments(source(first=3000), TIMES, torch.empty(700, 2))
