@@ -29,7 +29,7 @@ from difrun.grid import rho
 from difrun.model import Counted, ExactMixture
 from difrun.sampler import Adams, Euler, Heun, Sampler, integrate
 from difrun.tuning import pilot, tune
-from difrun.tuning.tune import carried
+from difrun.tuning.tune import solve
 from difrun_edm.dpmpp import Multistep2
 from difrun_edm.process import EDM
 
@@ -94,7 +94,7 @@ def tuned(distribution: GaussianMixture, calls: int) -> tuple[Run, float]:
     took = time.perf_counter() - start
 
     def run(denoiser: Denoiser, z: Tensor, calls: int) -> Tensor:
-        return counted(model, denoiser, lambda model: carried(model, z, found.times, found.changes))
+        return counted(model, denoiser, lambda model: solve(model, z, found.times, found.changes))
 
     return run, took
 

@@ -4,6 +4,7 @@ import ast
 import json
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +128,26 @@ def test_the_commands_of_the_readme_run(difrun, tmp_path):
         assert first["x"].shape == (200, 2)
 
 
+def test_the_commands_of_the_other_pages_are_understood(difrun, tmp_path):
+    """On a tiny run in the place of each that a page names, with --help: a flag that does not exist is an error."""
+    short = {"DIFRUN_TRAIN_STEPS": "1", "DIFRUN_SAMPLE_N": "50", "DIFRUN_METRIC": "energy"}
+    flags = ["--process", "edm", "--dataset", "digits", "--model", "mlp", "--steps", "2", "--threads", "1"]
+    difrun("run", *flags, "--out", "digits", cwd=tmp_path, **short)
+    shutil.copytree(tmp_path / "digits", tmp_path / "RUN")
+    pages = [page for page in ROOT.glob("docs/*.md") if page.name != "plugins.md"]
+    blocks = [
+        block
+        for page in pages
+        for block in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    ]
+    lines = [line.split("#")[0].split() for line in "\n".join(blocks).splitlines()]
+    ran = [words[1:] for words in lines if words and words[0] == "difrun"]
+    assert len(ran) >= 10
+    for words in ran:
+        done = difrun(*words, "--help", cwd=tmp_path)
+        assert "Error" not in done.stderr, (words, done.stderr)
+
+
 # What a fresh virtual environment has, beside the shell's own.
 FRESH = {"pip", "python", "git", "source", "cd"}
 
@@ -157,6 +178,17 @@ def test_every_hook_is_in_the_documents():
         assert not missing, (name, missing)
 
 
+def test_the_readme_lists_every_component():
+    from difrun.plugin import get_registry
+
+    box = read("README.md").split("\n## What is in the box\n", 1)[1].split("\n## ", 1)[0]
+    listed = set(re.findall(r"`([\w-]+)`", box)) | {"file"}
+    plugins = {path.name for path in ROOT.glob("plugins/*") if path.is_dir()}
+    dists = {"difrun", *(f"difrun-{name}" for name in plugins)}
+    names = {entry.name for entry in get_registry().entries() if entry.plugin.dist in dists}
+    assert listed == names | plugins
+
+
 def anchors(page):
     """The anchors of a page's headings, as GitHub makes them."""
     text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
@@ -181,6 +213,11 @@ def test_links_between_the_documents_lead_somewhere():
         if not leads_somewhere(page, link)
     ]
     assert not missing, missing
+
+
+def test_the_page_of_arguments_is_the_table():
+    page = runpy.run_path(str(ROOT / "docs" / "write_arguments.py"))["page"]()
+    assert read("docs/arguments.md") == page, "the table has changed: run python docs/write_arguments.py"
 
 
 @pytest.fixture(scope="module")

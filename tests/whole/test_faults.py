@@ -21,10 +21,18 @@ def difrun_samplers():
 
 @hookimpl
 def difrun_metrics():
-    return [Component("dent", "difrun_rough_parts:dent", "A dent in it.")]
+    return [
+        Component("dent", "difrun_rough_parts:dent", "A dent in it."),
+        Component("scratch", "difrun_rough_parts:scratch", "Asks for something else."),
+    ]
+
+@hookimpl
+def difrun_datasets():
+    return [Component("smear", "difrun_rough_parts:smear", "Pictures that ask for something else.")]
 """
 
 PARTS = """
+from difrun.data import pictured
 from difrun.process import GaussianProcess
 from difrun.sampler import Sampler
 
@@ -42,6 +50,16 @@ class Slip(Sampler):
 
 def dent(samples, reference, *, generator):
     return {"dent": {}["key"]}
+
+def scratch(samples, refrence):
+    return {"scratch": 0.0}
+
+def pictures(scenery):
+    return []
+
+@pictured(pictures)
+def smear(seed):
+    return None
 """
 
 
@@ -66,7 +84,7 @@ def rough(tmp_path, monkeypatch):
         (("--sampler", "slip"), "sampler 'slip' (difrun-rough) failed: AttributeError in "),
         (
             ("--metric", "dent"),
-            "metric 'dent' (difrun-rough) failed: KeyError in dent (difrun_rough_parts.py:18): 'key'.",
+            "metric 'dent' (difrun-rough) failed: KeyError in dent (difrun_rough_parts.py:19): 'key'.",
         ),
     ],
 )
@@ -104,7 +122,13 @@ def test_doctor_finds_them_all(rough):
     assert "sampler 'slip' (difrun-rough) failed: AttributeError in" in said
     assert "metric 'dent' (difrun-rough) failed: KeyError in dent" in said
     assert said.count("Traceback") == 3
-    assert said.endswith("3 problems found.\n")
+    assert "metric 'scratch' (difrun-rough): a metric may ask for samples, reference, " in said
+    assert "`scratch` asks for `refrence`: did you mean `reference`?" in said
+    assert (
+        "dataset 'smear' (difrun-rough): a function that draws the pictures of a dataset may ask for scene; "
+        in said
+    )
+    assert said.endswith("5 problems found.\n")
 
 
 def test_a_sound_installation_has_nothing_to_look_at():

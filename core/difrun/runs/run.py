@@ -25,7 +25,7 @@ from difrun.runs.stages.sampling import Order
 from difrun.storage.tensors import read_tensors
 from difrun.text import quoted
 from difrun.training.trainer import Trainer
-from difrun.tuning.tune import Tuning
+from difrun.tuning.result import Tuning
 
 
 @attrs.define(eq=False, repr=False)

@@ -30,6 +30,9 @@ from difrun.sampler.base import Sampler
 
 TableRow = tuple[Fraction, ...]
 
+StageRow = tuple[float, float, list[tuple[int, float]]]
+"""v_i, w_ii, and the other w_ij that are not 0 with their j."""
+
 
 def _exact(rows: Sequence[Sequence[Any]]) -> tuple[TableRow, ...]:
     return tuple(tuple(Fraction(entry) for entry in row) for row in rows)
@@ -83,12 +86,12 @@ class Table:
         return rows
 
     @cached_property
-    def numbers(self) -> tuple[list[float], list[tuple[float, list[tuple[int, float]]]]]:
-        """`nodes` and `stages` in floating point, the weights that are not 0 with their places."""
-        rows = [
-            (float(v), [(j, float(weight)) for j, weight in enumerate(row) if weight])
-            for v, row in self.stages
-        ]
+    def numbers(self) -> tuple[list[float], list[StageRow]]:
+        """`nodes` and `stages` in floating point."""
+        rows = []
+        for i, (v, weights) in enumerate(self.stages):
+            others = [(j, float(weight)) for j, weight in enumerate(weights[:i]) if weight]
+            rows.append((float(v), float(weights[i]), others))
         return [float(c) for c in self.nodes], rows
 
 
@@ -136,18 +139,17 @@ class RungeKutta(Sampler):
         return x, state
 
 
-def _coefficients(rows: Any, places: list[Any], to: Any) -> tuple[Stage, ...]:
+def _coefficients(rows: list[StageRow], places: list[Any], to: Any) -> tuple[Stage, ...]:
     """The stages of a step to the instant `to`, written for x = (α + σ) y."""
-    scales = [at.alpha + at.sigma for at in places]
-    end = to.alpha + to.sigma
+    scales = [at.alpha + at.sigma for at in (*places, to)]
+    end = scales[-1]
     # H·(α_s + σ_s), without the rounding of the difference of two τ.
     length = to.sigma - end / scales[0] * places[0].sigma
     stages: list[Stage] = []
-    for (v, weights), at, ahead in zip(rows, places, (*scales[1:], end), strict=True):
-        others = [(j, weight * (ahead / scales[j])) for j, weight in weights]
-        # The value that the stage starts from is the last of those before it, unless its weight is 0.
-        own = others.pop()[1] if others and others[-1][0] == len(stages) else 0.0
-        stages.append((at, own, v * (length * (ahead / end)), others))
+    for i, (v, own, others) in enumerate(rows):
+        ahead = scales[i + 1]
+        scaled = [(j, weight * (ahead / scales[j])) for j, weight in others]
+        stages.append((places[i], own * (ahead / scales[i]), v * (length * (ahead / end)), scaled))
     return tuple(stages)
 
 

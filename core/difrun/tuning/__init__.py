@@ -1,6 +1,7 @@
 """Grids and samplers that are made for one model: the pilot grid, and tuned coefficients."""
 
 from difrun.tuning.pilot import Pilot, pilot
-from difrun.tuning.tune import Tuning, tune
+from difrun.tuning.result import Tuning
+from difrun.tuning.tune import tune
 
 __all__ = ["Pilot", "Tuning", "pilot", "tune"]

@@ -1,7 +1,9 @@
-"""The sampler and the grid that `difrun tune` found for one model."""
+"""The sampler and the grid that `difrun tune` has optimised for one model."""
 
 from collections.abc import Sequence
 from typing import Any
+
+from typing_extensions import override
 
 from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
@@ -12,41 +14,48 @@ from difrun.text import listed
 
 
 def tuning_for(model: Any, steps: int) -> Any:
-    """The `difrun.tuning.Tuning` of a model for a number of steps. Raises DifrunError where there is none."""
+    """Return the `difrun.tuning.Tuning` of a model for a number of steps.
+
+    Raises:
+        DifrunError: If the model is not tuned for that number; the message says which are and what to do.
+    """
     tunings = getattr(model, "tunings", {})
-    if steps not in tunings:
-        have = listed([str(count) for count in sorted(tunings)])
-        does = (
-            f"'difrun tune RUN --steps {steps}' does it, for a run that is trained and has no guidance."
-            if steps in TUNABLE
-            else f"'difrun tune' is for {TUNABLE[0]} to {TUNABLE[-1]} steps."
-        )
-        raise DifrunError(
-            f"Nothing is tuned for {steps} step{'' if steps == 1 else 's'} of this model"
-            + (f"; tuned are {have}" if have else "")
-            + f". {does}"
-        )
-    return tunings[steps]
+    if steps in tunings:
+        return tunings[steps]
+    message = f"Nothing is tuned for {steps} step{'' if steps == 1 else 's'} of this model"
+    if tunings:
+        message += f"; tuned are {listed([str(count) for count in sorted(tunings)])}"
+    if steps in TUNABLE:
+        advice = f"'difrun tune RUN --steps {steps}' does it, for a run that is trained and has no guidance."
+    else:
+        advice = f"'difrun tune' is for {TUNABLE[0]} to {TUNABLE[-1]} steps."
+    raise DifrunError(f"{message}. {advice}")
 
 
 def tuned(model: Any, steps: int) -> list[float]:
-    """The grid that was tuned for this model and this number of steps."""
+    """Return the grid that is tuned for this model and this number of steps."""
     return list(tuning_for(model, steps).times)
 
 
 class Tuned(Multistep):
-    """`adams` with the weights that were tuned for this model and this number of steps, on the tuned grid.
+    """`adams` with the weights that are tuned for this model and this number of steps, on the tuned grid.
 
-    As free weights belong to one grid, no order of convergence is behind them. One network evaluation per step.
+    Tuned weights belong to one grid, so that this sampler has no order of convergence. One network evaluation per step.
     """
 
     order = None
 
+    @override
     def scheme(self, steps: int) -> tuple[int, bool]:
         return Adams().scheme(steps)
 
+    @override
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
-        """The state before the first step. Raises DifrunError for a grid other than the tuned one."""
+        """Return the state before the first step.
+
+        Raises:
+            DifrunError: If the grid is not the tuned one.
+        """
         tuning = tuning_for(model, len(instants) - 1)
         if [at.t for at in instants] != tuning.times:
             raise DifrunError("The sampler 'tuned' goes with the grid that it was tuned on: --grid tuned.")

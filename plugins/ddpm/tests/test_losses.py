@@ -109,7 +109,7 @@ def test_longer_chains_near_the_continuous_bound():
 
 
 @pytest.mark.parametrize("options", CHAINS, ids=str)
-def test_the_bound_draws_its_steps_by_its_distribution(options):
+def test_the_bound_draws_each_step_with_its_probability(options):
     """n = 2 ... N with p_n ∝ h_n + ½(SNR_{n−1} − SNR_n)/(1 + SNR_n), each p_n·20 000 times to ±5 (low discrepancy)."""
     process = DDPM(**options)
     drawn = vlb().draw(ExactMixture(GAUSSIAN, process), data(), Generator(2))["t"].numpy()
@@ -145,7 +145,7 @@ def test_the_simple_loss_of_the_exact_model():
     assert losses.mean().item() == pytest.approx(expected, abs=5 * losses.std().item() / N**0.5)
 
 
-def test_simple_times_of_other_distributions_and_processes():
+def test_uniform_times_off_the_chain_and_log_snr_times_on_it():
     """Uniform on [t_min, T] off the chain; `log-snr` uniform in λ on it: Kolmogorov–Smirnov with p above 1e-6."""
     process = ReferenceVP()
     t = noise().draw(ExactMixture(GAUSSIAN, process), data(), Generator(2))["t"]
@@ -161,6 +161,6 @@ def test_a_chain_of_one_step_has_no_bound():
         vlb()(ExactMixture(GAUSSIAN, DDPM(steps=1)), data(4), Generator(1))
 
 
-def test_a_distribution_of_times_that_is_none_is_refused():
+def test_unknown_times_are_refused():
     with pytest.raises(ValueError, match=r"'times' must be in \('uniform', 'log-snr'\) \(got 'foo'\)"):
         noise(times="foo")

@@ -1,4 +1,4 @@
-"""The chain against its tables, written out in NumPy: β, ᾱ, the distribution between integers, and the advice."""
+"""The chain against its tables, written out in NumPy: β, ᾱ, the curve between integers, and the advice."""
 
 import math
 

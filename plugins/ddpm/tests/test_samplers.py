@@ -245,24 +245,21 @@ def expected_size(process, times, spread_u, spread_v, offset_u=0.0):
 def test_a_chain_that_ends_with_signal_left_shrinks_the_blobs(options, start, claim):
     """Mean |x| per axis of 20 000 samples: the exact value of the chain within 5 standard errors (0.0015 each).
 
-    From the true distribution of x_N it is 2.000. A normal distribution is not the shape of x_N where 60 % of the
-    signal is left, and the mean |x| is 1.985 with the right covariance, 1.963 with the right variance per axis,
-    1.939 with N(0, I). With
-    --process.rescale all give 1.997.
+    From the true distribution of x_N it is 2.000. Where 60 % of the signal is left, x_N is not normal, and a normal
+    start gives 1.985 with the right covariance, 1.963 with the right variance per axis, and 1.939 with N(0, I).
+    With --process.rescale all give 1.997.
     """
     process, n = DDPM(steps=100, **options), 20000
-    distribution = blobs(seed=0).distribution
-    model, times, at = ExactMixture(distribution, process), integer(process, 100), process.at(100)
+    mixture = blobs(seed=0).distribution
+    model, times, at = ExactMixture(mixture, process), integer(process, 100), process.at(100)
     if start == "moment-matched":
         x = generate(DDPMSampler(), model, n, times, seed=1, chunk=n, dtype=torch.float64)
         spread, offset = ((at.alpha**2 * 4.1 + at.var) ** 0.5,) * 2, 0.0
     elif start == "full covariance":
-        distribution_of_end = GaussianMixture(
-            [1.0],
-            distribution.mean[None] * at.alpha,
-            [at.alpha**2 * distribution.cov + at.var * torch.eye(2)],
+        end = GaussianMixture(
+            [1.0], mixture.mean[None] * at.alpha, [at.alpha**2 * mixture.cov + at.var * torch.eye(2)]
         )
-        noise = distribution_of_end.sample(n, torch.Generator().manual_seed(1))
+        noise = end.sample(n, torch.Generator().manual_seed(1))
         x = integrate(DDPMSampler(), model, noise, times, generator=3)
         # Variances 8.1 along the line through the blobs, 0.1 across it.
         spread, offset = tuple((at.alpha**2 * var + at.var) ** 0.5 for var in (8.1, 0.1)), 0.0
@@ -272,7 +269,7 @@ def test_a_chain_that_ends_with_signal_left_shrinks_the_blobs(options, start, cl
         x = integrate(DDPMSampler(), model, noise, times, generator=generator)
         spread, offset = (1.0, 1.0), 0.0
     else:
-        noised = process.sample(distribution.sample(n, torch.Generator().manual_seed(1)), 100.0, 2)
+        noised = process.sample(mixture.sample(n, torch.Generator().manual_seed(1)), 100.0, 2)
         x = integrate(DDPMSampler(), model, noised, times, generator=3)
         spread, offset = ((at.alpha**2 * 0.1 + at.var) ** 0.5,) * 2, at.alpha * 2 * math.sqrt(2)
     size = x.abs().mean(1)

@@ -84,7 +84,7 @@ def test_without_churn_it_is_of_second_order(name):
     assert observed_order(steps, errors) == pytest.approx(2, abs=0.15), errors
 
 
-def distribution(sampler, process, steps):
+def sample_moments(sampler, process, steps):
     """Exact mean and variance of samples of one Gaussian: every step is affine in x and in its noise."""
     model = ExactMixture(GAUSSIAN, process)
 
@@ -104,7 +104,7 @@ def test_churn_leaves_the_exact_distribution(name):
     mean, var = centre + end.alpha * (GAUSSIAN.mean - centre), end.alpha**2 * 0.3 + end.var
     errors = []
     for steps in (120, 240):
-        got_mean, got_var = distribution(ChurnedHeun(s_churn=20.0, s_tmin=0.01), process, steps)
+        got_mean, got_var = sample_moments(ChurnedHeun(s_churn=20.0, s_tmin=0.01), process, steps)
         torch.testing.assert_close(got_mean, mean, rtol=0, atol=0.02)
         errors.append(float(got_var[0]) / var - 1)
     assert abs(errors[0]) < 0.02

@@ -14,7 +14,7 @@ from difrun_flow.process import RectifiedFlow
 PROCESSES = [RectifiedFlow(), ReferenceVP(), ReferenceVE()]
 IDS = ["flow", "vp", "ve"]
 N = 20000
-LAWS = {"uniform": {}, "logit-normal": {"mean": -0.5, "std": 0.8}}
+TIMES = {"uniform": {}, "logit-normal": {"mean": -0.5, "std": 0.8}}
 
 
 class Zero(TrainableModel):
@@ -46,7 +46,7 @@ def test_couples_are_kept_together(process):
     torch.testing.assert_close(drawn["target"], noise - data)
 
 
-@pytest.mark.parametrize("times", list(LAWS))
+@pytest.mark.parametrize("times", list(TIMES))
 def test_the_exact_velocity_leaves_what_cannot_be_known(times):
     """For data N(m, v) the least loss at t is v/(α²v + σ²), the variance of ε − x_0 given x_t.
 
@@ -55,7 +55,7 @@ def test_the_exact_velocity_leaves_what_cannot_be_known(times):
     process, v = PROCESSES[0], 0.3
     mixture = GaussianMixture([1.0], [[1.0, -0.5]], [v])
     data = mixture.sample(N, torch.Generator().manual_seed(0))
-    losses = flow(times=times, **LAWS[times])(ExactMixture(mixture, process), data, Generator(1))
+    losses = flow(times=times, **TIMES[times])(ExactMixture(mixture, process), data, Generator(1))
     t = torch.linspace(process.t_min, 1, 200001, dtype=torch.float64)[:-1]
     bell = torch.exp(-0.5 * ((t.logit() + 0.5) / 0.8) ** 2) / (t * (1 - t))
     density = torch.ones_like(t) if times == "uniform" else bell
@@ -65,14 +65,14 @@ def test_the_exact_velocity_leaves_what_cannot_be_known(times):
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=IDS)
-def test_times_follow_the_distribution_that_is_named(process):
+def test_times_follow_the_named_distribution(process):
     """Kolmogorov–Smirnov of t, and of logit(t/T), over [t_min, T]."""
     span = process.horizon - process.t_min
     drawn = {
-        times: flow(times=times, **LAWS[times]).draw(Zero(process), torch.zeros(N, 1).double(), Generator(2))[
-            "t"
-        ]
-        for times in LAWS
+        times: flow(times=times, **TIMES[times]).draw(
+            Zero(process), torch.zeros(N, 1).double(), Generator(2)
+        )["t"]
+        for times in TIMES
     }
     assert stats.kstest(drawn["uniform"].numpy(), stats.uniform(process.t_min, span).cdf).pvalue > 1e-6
     logit = (drawn["logit-normal"] / process.horizon).logit().numpy()

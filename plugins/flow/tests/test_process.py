@@ -86,9 +86,9 @@ def test_the_bridge_from_the_end_forgets_where_it_came_from():
     at, to = FLOW.instants([1.0, 0.7])
     batch = [FLOW.at(torch.full((2,), t), 2) for t in (1.0, 0.7)]
     for pair, tolerance in (((at, to), 1e-14), (batch, 1e-6)):
-        distribution = FLOW.bridge(NOISE, X0, *pair)
-        torch.testing.assert_close(distribution.mean, 0.3 * X0, rtol=tolerance, atol=tolerance)
-        assert float(torch.as_tensor(distribution.std).max()) == pytest.approx(0.7, rel=1e-6)
+        bridge = FLOW.bridge(NOISE, X0, *pair)
+        torch.testing.assert_close(bridge.mean, 0.3 * X0, rtol=tolerance, atol=tolerance)
+        assert float(torch.as_tensor(bridge.std).max()) == pytest.approx(0.7, rel=1e-6)
 
 
 @pytest.mark.parametrize("t", [FLOW.t_min, 0.5, 1.0])

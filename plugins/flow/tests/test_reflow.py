@@ -66,9 +66,9 @@ def test_the_second_flow_is_straight(runs):
         fine = integrate(Heun(), run.model, x, cosine(FLOW, 60))
         errors = [rms(integrate(Euler(), run.model, x, linear(FLOW, n)) - fine) for n in (1, 2)]
         measured.append((straightness(run.model, x, linear(FLOW, 60)), *errors))
-        distribution = run.parts.dataset.distribution
-        assert (fine.double().mean(0) - distribution.mean).abs().max() < 0.15
-        assert (fine.double().var(0) / distribution.var - 1).abs().max() < 0.15
+        mixture = run.parts.dataset.distribution
+        assert (fine.double().mean(0) - mixture.mean).abs().max() < 0.15
+        assert (fine.double().var(0) / mixture.var - 1).abs().max() < 0.15
     (s1, one1, two1), (s2, one2, two2) = measured
     assert s2 < 0.1 * s1, measured
     assert one2 < one1 / 3, measured

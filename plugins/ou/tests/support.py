@@ -33,7 +33,7 @@ def endpoint(name):
     return model, start(model), probability_flow_endpoint(model, start(model))
 
 
-def distribution(sampler, process, steps, noise_draws):
+def sample_moments(sampler, process, steps, noise_draws):
     """Exact mean and variance of samples of one Gaussian: every step is affine in x and in its noise."""
     model = ExactMixture(GAUSSIAN, process)
 

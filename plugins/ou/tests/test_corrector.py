@@ -15,7 +15,7 @@ from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck
 from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
 
-from .support import GAUSSIAN, PROCESSES, STEPS, distribution, start, truth
+from .support import GAUSSIAN, PROCESSES, STEPS, sample_moments, start, truth
 
 
 @pytest.mark.parametrize("snr", [0.05, 0.16, 0.5])
@@ -72,7 +72,7 @@ def test_the_corrector_repairs_the_variance(name):
         (4, {"corrections": 4, "snr": 0.5}),
     ):
         sampler = PredictorCorrector(predictor=Ancestral(), **options)
-        _, got = distribution(sampler, process, 20, 1 + 20 * (1 + corrections))
+        _, got = sample_moments(sampler, process, 20, 1 + 20 * (1 + corrections))
         errors.append(1 - float(got[0]) / var)
     assert all(error > 0 for error in errors), errors
     assert errors == sorted(errors, reverse=True), errors
@@ -106,7 +106,7 @@ def test_the_bias_of_the_corrections_is_as_documented():
     excess = []
     for steps in (40, 160):
         sampler = PredictorCorrector(predictor=Heun(), corrections=1)
-        _, got = distribution(sampler, PROCESSES["ou"], steps, 1 + steps)
+        _, got = sample_moments(sampler, PROCESSES["ou"], steps, 1 + steps)
         excess.append(float(got[0]) / var - 1)
     assert excess == pytest.approx([0.022, 0.015], abs=5e-4)
     assert max(excess) < 0.16**2
@@ -174,7 +174,7 @@ def test_restart_keeps_the_order_of_its_predictor(predictor):
         mean, var = truth(PROCESSES[name])
         errors = []
         for steps in counts:
-            got_mean, got_var = distribution(sampler, PROCESSES[name], steps, 1 + steps * (1 + draws))
+            got_mean, got_var = sample_moments(sampler, PROCESSES[name], steps, 1 + steps * (1 + draws))
             errors.append(float(torch.cat([(got_mean - mean) / var**0.5, got_var / var - 1]).norm()))
         assert observed_order(counts, errors) > predictor.order - 0.25, (name, errors)
 

@@ -50,7 +50,7 @@ def test_the_exact_score_leaves_what_cannot_be_known(process):
 
 
 @pytest.mark.parametrize("process", PROCESSES, ids=IDS)
-def test_times_follow_the_distribution_that_is_named(process):
+def test_times_follow_the_named_distribution(process):
     """Kolmogorov–Smirnov of ln(σ/α) or t, over [t_min, T]."""
     given = {"uniform": {}, "log-snr": {}, "log-normal": {"p_mean": -0.5, "p_std": 0.8}}
     drawn = {

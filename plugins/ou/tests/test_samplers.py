@@ -13,7 +13,7 @@ from difrun.testing.references import NoNoise
 from difrun_ou.process import OrnsteinUhlenbeck
 from difrun_ou.samplers import EulerMaruyama
 
-from .support import GAUSSIAN, PROCESSES, STEPS, distribution, endpoint, start, truth
+from .support import GAUSSIAN, PROCESSES, STEPS, endpoint, sample_moments, start, truth
 
 
 @pytest.mark.parametrize("name", list(PROCESSES))
@@ -58,7 +58,7 @@ def test_every_member_of_the_family_has_the_exact_variance(a, name):
     mean, var = truth(process)
     errors = []
     for steps in (300, 600):
-        got_mean, got_var = distribution(EulerMaruyama(a=a), process, steps, steps + 1)
+        got_mean, got_var = sample_moments(EulerMaruyama(a=a), process, steps, steps + 1)
         torch.testing.assert_close(got_mean, mean, rtol=0, atol=0.05)
         errors.append(float(got_var[0]) / var - 1)
     assert errors[1] == pytest.approx(errors[0] / 2, rel=0.2), errors

@@ -15,6 +15,9 @@ from scipy import stats
 from difrun import builtin
 from difrun.builtin.options import looks_like_file
 from difrun.data import Dataset, toy
+from difrun.data.toy import rings
+from difrun.errors import DifrunError
+from difrun.randomness import torch_generator
 
 NAMES = ("rings", "blobs", "gmm", "moons", "checkerboard", "spiral", "bimodal_1d")
 WITH_DISTRIBUTION = tuple(name for name in NAMES if name != "checkerboard")
@@ -212,3 +215,26 @@ def test_files_are_told_from_names_without_torch():
         "import sys, difrun.builtin.options\nsys.exit(bool({'torch', 'numpy', 'scipy'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60).returncode == 0
+
+
+def test_the_distribution_of_a_class_of_the_built_in_data():
+    """Labelled draws of rings lie on their own half-circle (5 noise widths), and `class_distribution` has their
+    moments."""
+    data = rings(seed=0, n=400)
+    for name, centre, radius in (("upper", (0.6, 0.2), 1.4), ("lower", (-0.5, -1.0), 0.5)):
+        label = data.class_number(name)
+        for x in (
+            data.train[data.labels == label],
+            data.held_out[data.held_out_labels == label],
+            *data.real_pair_of(torch.full((200,), label), torch_generator(1)),
+        ):
+            away = (x - torch.tensor(centre)).norm(dim=1) - radius
+            assert away.abs().max() < 5 * 0.02
+        distribution = data.class_distribution(label)
+        assert float(distribution.weights.sum()) == pytest.approx(1)
+        angle = torch.tensor(math.pi)
+        height = (2 / angle) * radius * (1 if name == "upper" else -1) + centre[1]
+        assert float(distribution.mean[1]) == pytest.approx(float(height), abs=1e-6)
+    with pytest.raises(DifrunError, match=r"no class 'left'.*2 classes: upper, lower"):
+        data.class_number("left")
+    assert (data.class_number("1"), data.class_number(0)) == (1, 0)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.data import Dataset, GaussianMixture, toy
+from difrun.data import Dataset, toy
 from difrun.errors import DifrunError
-from difrun.metric import compared, distances, measure, reads
+from difrun.metric import compared, distances, measure
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -116,6 +116,16 @@ def test_measure_without_a_distribution_compares_with_held_out_and_sets_training
     assert {len(part) for call in few.calls for part in call[:2]} == {10}
 
 
+def test_no_more_examples_are_compared_than_there_are_for_training():
+    """20 training and 30 held-out examples, 40 samples: every set has 20 members, and the floor is a real one."""
+    train, held_out = torch.arange(0.0, 20)[:, None], torch.arange(100.0, 130)[:, None]
+    data, spy = Dataset(name="mine", train=train, held_out=held_out), Spy()
+    found = measure(spy, torch.arange(200.0, 240)[:, None], data, seed=1)
+    assert {len(points.unique()) for call in spy.calls for points in call[:2]} == {20}
+    assert all(torch.equal(call[0].sort(0).values, train) for call in spy.calls[1::2])
+    assert found["mean"]["floor"] == pytest.approx(float(train.mean()))
+
+
 def test_sets_that_pair_up_in_one_way_have_no_spread():
     """30 samples with all 30 held-out examples: six repetitions compare the same sets. The training examples vary."""
     train, held_out = torch.arange(0.0, 80)[:, None], torch.arange(100.0, 130)[:, None]
@@ -190,64 +200,3 @@ def test_floors_of_an_earlier_call_are_what_a_new_one_would_find():
     calls.clear()
     assert measure(counting, other, data, seed=5, repeats=3, floors=floors) == anew
     assert len(calls) == 3
-
-
-def test_a_metric_of_a_distribution_gets_the_dataset_and_the_error_of_its_samples():
-    """It asks for the dataset and for no reference. The value is that of all samples, its deviation their standard
-    error (40 %), the floor that of real sets."""
-    data = toy.blobs(seed=0)
-    seen = []
-
-    def mean(samples, dataset, *, generator):
-        seen.append(dataset)
-        return {"mean": float(samples[:, 0].double().mean())}
-
-    samples = data.fresh(4000, generator(99))
-    found = measure(mean, samples, data, seed=5, repeats=60)["mean"]
-    error = float(samples[:, 0].std()) / 4000**0.5
-    assert all(dataset is data for dataset in seen)
-    assert found["value"] == pytest.approx(float(samples[:, 0].double().mean()), abs=1e-12)
-    assert found["value_sd"] == pytest.approx(error, rel=0.4)
-    assert found["floor_sd"] == pytest.approx(error, rel=0.4)
-    assert found["floor"] == pytest.approx(0, abs=5 * error / 60**0.5)
-
-
-def test_the_floor_of_a_distribution_without_more_data_is_that_of_the_held_out_examples_with_their_error():
-    """All 60 held-out examples are compared: the spread of the floor is their standard error, not 0. 24 resamples find
-    it to 15 %; 50 % is above three of these."""
-    random = generator(3)
-    data = Dataset(
-        name="own", train=torch.randn(200, 1, generator=random), held_out=torch.randn(60, 1, generator=random)
-    )
-
-    def mean(samples, dataset, *, generator):
-        return {"mean": float(samples.double().mean())}
-
-    found = measure(mean, torch.randn(500, 1, generator=random), data, seed=5)["mean"]
-    assert found["floor"] == pytest.approx(float(data.held_out.double().mean()), abs=1e-12)
-    assert found["floor_sd"] == pytest.approx(float(data.held_out.std()) / 60**0.5, rel=0.5)
-
-
-def test_exact_values_stand_beside_what_was_measured():
-    """Of the numbers that have one; they are asked for the dataset, with the metric's options."""
-    distribution = GaussianMixture([1.0], [[0.0, 0.0]], [4.0])
-    random = torch.Generator().manual_seed(0)
-    data = Dataset(
-        name="one",
-        train=distribution.sample(50, random),
-        held_out=distribution.sample(50, random),
-        fresh=distribution.sample,
-        distribution=distribution,
-    )
-
-    def exact(dataset, scale=1.0):
-        return {"power": scale * float(dataset.distribution.var.sum())}
-
-    @reads({}, exact=exact)
-    def moments(samples, reference, *, generator, scale=1.0):
-        return {"power": scale * float(samples.square().sum(1).mean()), "mean": float(samples.mean())}
-
-    found = measure(moments, distribution.sample(4000, random), data, seed=0, scale=0.5)
-    assert found["power"]["exact"] == pytest.approx(4.0)
-    assert found["power"]["floor"] == pytest.approx(4.0, abs=5 * 4 / (6 * 4000) ** 0.5)
-    assert "exact" not in found["mean"]

@@ -12,7 +12,7 @@ from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model import PREDICTIONS, ExactEmpirical, ExactMixture, exact
 from difrun.model.exact import exact_empirical, exact_mixture
-from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
+from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP, two_gaussians
 
 
 class Centred(ReferenceVP):
@@ -142,6 +142,27 @@ def test_float32_is_accurate_at_both_ends(sort):
                 got = model.predict(x, at, kind)
                 assert got.dtype == torch.float32
                 assert float((got - truth).abs().max()) < allowed * float(truth.abs().max() + 1), (kind, t)
+
+
+@pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE(), ReferenceFlow()], ids=["vp", "ve", "flow"])
+@pytest.mark.parametrize("kind", ["velocity", "straight", "v"])
+def test_converted_kinds_keep_their_digits_in_float32_at_both_ends(process, kind):
+    """Within 4e-6 of their largest value (some 30 roundings) of the same in float64, at t_min and T.
+
+    Converted from x̂_0 where the signal prevails, or from the score where the noise does, they would lose at least one
+    digit more.
+    """
+    model, x0 = (
+        ExactMixture(two_gaussians(), process),
+        two_gaussians().sample(500, torch.Generator().manual_seed(0)),
+    )
+    for t in (process.t_min, process.horizon):
+        at, x = process.at(t), process.sample(x0, t, 3).float()
+        batch = process.at(torch.full((len(x),), t), 2)
+        truth = model.predict(x.double(), at, kind)
+        for instant in (at, batch):
+            error = model.predict(x, instant, kind) - truth
+            assert error.abs().max() < 4e-6 * truth.abs().max(), t
 
 
 def test_empirical_data_of_any_shape():

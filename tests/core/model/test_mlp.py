@@ -1,14 +1,24 @@
-"""The multilayer perceptron: its embedding in closed form, and what it refuses."""
+"""The multilayer perceptron: its embedding in closed form, its reverse pass, its classes, and what it refuses."""
 
 import math
 
 import pytest
 import torch
+from torch import nn
 
 from difrun.builtin.options import MLPOptions
+from difrun.config import TrainOptions
 from difrun.errors import ConfigError
-from difrun.model import MLP, LevelEmbedding
+from difrun.loss import Regression
+from difrun.model import (
+    MLP,
+    LevelEmbedding,
+    NetworkModel,
+)
 from difrun.options import build
+from difrun.randomness import torch_generator
+from difrun.testing import ReferenceVP
+from difrun.training import Trainer
 
 
 @pytest.mark.parametrize("features", [2, 6, 32])
@@ -55,3 +65,43 @@ def test_the_reverse_pass_is_that_of_autograd(shape, depth):
     for parameter, gradient in zip(trained, expected, strict=True):
         torch.testing.assert_close(parameter.grad, 1 + gradient, rtol=1e-11, atol=1e-11)
     assert network.first.weight.grad is None
+
+
+@pytest.mark.parametrize("weight", [lambda at, data_std: at.var, lambda at, data_std: 1.0])
+@pytest.mark.parametrize("kind", ["noise", "x0"])
+def test_a_network_with_a_reverse_pass_trains_like_one_without(kind, weight):
+    """Ten steps of training in float64: the same losses and the same weights."""
+    data = torch.randn((64, 2), generator=torch.Generator().manual_seed(2)).double()
+    options = TrainOptions(steps=10, batch=16)
+
+    def trained(network_class: type[nn.Module]) -> Trainer:
+        network = network_class((2,), width=8, depth=2, features=4).double()
+        generator = torch.Generator().manual_seed(3)
+        for parameter in network.parameters():
+            parameter.data = 0.3 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        model = NetworkModel(network, ReferenceVP(), (2,), predicts="noise")
+        trainer = Trainer(model, Regression(kind, weight), data, options, seed=4)
+        trainer.run()
+        return trainer
+
+    class Plain(MLP):
+        pullback = None
+
+    fast, plain = trained(MLP), trained(Plain)
+    torch.testing.assert_close(fast.losses, plain.losses, rtol=1e-6, atol=0)
+    torch.testing.assert_close(fast.flat.weights, plain.flat.weights, rtol=1e-9, atol=1e-9)
+
+
+def test_classes_add_one_table_of_weights_and_change_nothing_else():
+    """classes=0 has no more parameters; with classes the others are the same, and at first no label matters."""
+    networks = []
+    for classes in (0, 3):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(3)
+            networks.append(MLP((2,), classes=classes, width=16))
+    plain, of_classes = networks
+    extra = set(of_classes.state_dict()) - set(plain.state_dict())
+    assert extra == {"labels.weight"}
+    assert all(torch.equal(of_classes.state_dict()[name], v) for name, v in plain.state_dict().items())
+    x, level = torch.randn((4, 2), generator=torch_generator(0)), torch.zeros(4)
+    assert torch.equal(of_classes(x, level, torch.tensor([-1, 0, 1, 2])), plain(x, level))

@@ -15,7 +15,7 @@ from difrun.model import (
     TrainableModel,
     conversion,
 )
-from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
+from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP, two_gaussians
 
 
 class Centred(ReferenceVP):
@@ -80,24 +80,9 @@ def test_preconditioning_is_that_of_karras():
         assert out == pytest.approx(sigma * data_std / math.sqrt(total), rel=1e-12)
 
 
-class Forgetful(ReferenceVP):
-    """Rectified flow, α = 1 − t, σ = t: at T = 1 nothing of the data is left."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return t**2
-
-
 def test_what_does_not_follow_is_an_error_in_words():
     """At α = 0 only noise and score come from the noise; at σ = 0 only x0 comes from x0."""
-    process = Forgetful()
+    process = ReferenceFlow()
     last, first = process.at(1.0), process.at(0.0)
     assert conversion(last, "noise", "score") == (0.0, -1.0)
     assert conversion(first, "x0", "x0") == (0.0, 1.0)
@@ -124,7 +109,7 @@ def test_what_does_not_follow_is_an_error_in_words():
 @pytest.mark.parametrize("predicts", ["noise", "score"])
 def test_a_noise_predictor_says_the_mean_where_nothing_is_left(predicts):
     """At T it answers x̂_0 = m and ε̂ = (x − E[x_T])/σ, whatever the network does, and is not trained on x̂_0 there."""
-    process = Forgetful()
+    process = ReferenceFlow()
     model = network_model(process, predicts, True)
     for at in (process.at(1.0), process.at(torch.ones(2, dtype=torch.float64), 2)):
         torch.testing.assert_close(model.predict(X0, at, "x0"), model.mean.double().expand(2, 2))

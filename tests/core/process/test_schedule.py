@@ -6,25 +6,9 @@ import pytest
 import torch
 
 from difrun.errors import DifrunError
-from difrun.process import GaussianProcess, Schedule
+from difrun.process import GaussianProcess, Instant, Schedule
 from difrun.process.schedule import LAM_FORGOTTEN
-from difrun.testing import ReferenceVE, ReferenceVP
-
-
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t on [0, 1]: all of the data is forgotten at T."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def alpha(self, t):
-        return 1 - t
-
-    def variance(self, t):
-        return t**2
-
+from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP
 
 VP = {
     "alpha": lambda t: math.exp(-t),
@@ -53,7 +37,7 @@ STRAIGHT = {
     "d_alpha": lambda t: -1.0,
     "d_sigma": lambda t: 1.0,
 }
-FORMS = [(ReferenceVP(), VP), (ReferenceVE(), VE), (Straight(), STRAIGHT)]
+FORMS = [(ReferenceVP(), VP), (ReferenceVE(), VE), (ReferenceFlow(), STRAIGHT)]
 IDS = ["vp", "ve", "straight"]
 
 
@@ -95,14 +79,14 @@ def test_ends_of_time():
     """σ/α = noise_floor at t_min; λ is cut at −5 where a process forgets its data, and nowhere else."""
     assert ReferenceVE().t_min == pytest.approx(0.002, rel=1e-12)
     assert ReferenceVP().t_min == pytest.approx(0.5 * math.log1p(0.002**2), rel=1e-9)
-    assert Straight().t_min == pytest.approx(0.002 / 1.002, rel=1e-12)
+    assert ReferenceFlow().t_min == pytest.approx(0.002 / 1.002, rel=1e-12)
     assert ReferenceVE().lam_range == pytest.approx((-math.log(20), -math.log(0.002)))
-    assert Straight().lam_range == pytest.approx((LAM_FORGOTTEN, -math.log(0.002)))
-    assert Straight().at(1.0).lam == -math.inf
+    assert ReferenceFlow().lam_range == pytest.approx((LAM_FORGOTTEN, -math.log(0.002)))
+    assert ReferenceFlow().at(1.0).lam == -math.inf
     far = ReferenceVE()
     far.horizon = 20000.0  # λ(T) = −9.9
     assert far.lam_range == pytest.approx((-math.log(20000), -math.log(0.002)))
-    assert (Straight().forgets, far.forgets) == (True, False)
+    assert (ReferenceFlow().forgets, far.forgets) == (True, False)
 
 
 def test_time_at_inverts_and_clips():
@@ -149,7 +133,7 @@ def test_a_schedule_says_what_it_lacks():
 @pytest.mark.parametrize("t", [-1e-3, 1.01, math.nan, math.inf])
 def test_times_outside_are_refused(t):
     """Numbers, grids and tensors; T rounded to float32 is T, and `instant` does not look."""
-    process = Straight()
+    process = ReferenceFlow()
     for ask in (
         lambda: process.at(t),
         lambda: process.instants([0.5, t, 0.2]),
@@ -187,3 +171,17 @@ def test_a_signal_too_small_for_its_format():
     batch = process.at(torch.tensor([2000.0, 100.0, 1.0]), 2)
     torch.testing.assert_close(batch.f, torch.full((3, 1), -1.0), rtol=1e-6, atol=0)
     torch.testing.assert_close(batch.g2, torch.full((3, 1), 2.0), rtol=1e-6, atol=0)
+
+
+def test_instants_of_a_grid_are_those_of_its_times():
+    """Every field of a grid's instants against the tensor formula at that time, in whatever order they are read."""
+    process = ReferenceVP()
+    times = [4.0, 1.3, 0.2, process.t_min]
+    fields = ("g2", "alpha", "d_sigma", "f", "sigma", "var", "lam", "d_alpha", "d_var", "log_alpha")
+    for at, t in zip(process.instants(times), times, strict=True):
+        direct = Instant(process, torch.tensor(t, dtype=torch.float64))
+        assert at.t == t
+        for name in fields:
+            value = getattr(at, name)
+            assert isinstance(value, float)
+            assert value == pytest.approx(float(getattr(direct, name)), rel=1e-14)

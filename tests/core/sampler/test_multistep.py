@@ -1,15 +1,16 @@
-"""Multistep methods: coefficients against exact integrals, orders against the exact flow, the pilot grid."""
+"""Multistep methods: coefficients against exact integrals, orders against the exact flow."""
 
 import math
 
 import numpy as np
 import pytest
 import torch
+from tests.core.mixtures import ring
 
 from difrun.config.plan import ChosenComponent
 from difrun.data import GaussianMixture
 from difrun.grid import logsnr, rho
-from difrun.model import MLP, ExactEmpirical, ExactMixture, NetworkModel
+from difrun.model import ExactEmpirical, ExactMixture
 from difrun.plugin import get_registry
 from difrun.runs.build import grid_times
 from difrun.sampler import Adams, Euler, Exponential, Heun, integrate
@@ -24,16 +25,8 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.tuning import pilot
-from difrun.tuning.pilot import KICKED, STEPS, _solved
 
 NODES = [-1.3, -0.7, -0.4, 0.1]
-
-
-def ring() -> GaussianMixture:
-    """Eight modes on a circle."""
-    angles = torch.arange(8) * math.pi / 4
-    means = 1.4 * torch.stack([angles.cos(), angles.sin()], 1)
-    return GaussianMixture(torch.full((8,), 1 / 8), means, torch.full((8,), 0.08**2))
 
 
 def noise(model, n=64, seed=0):
@@ -207,87 +200,12 @@ def test_principal_axes_pay_where_the_data_are_long_and_thin():
     assert errors[0] < errors[1] / 1.5, errors
 
 
-def test_the_pilot_puts_steps_where_trajectories_bend():
-    """Two far blobs of width 0.05: the densest steps lie between the noise of the distance and that of the width."""
-    distribution = GaussianMixture([0.5, 0.5], [[2.0, 2.0], [-2.0, -2.0]], [0.0025, 0.0025])
-    model = ExactMixture(distribution, ReferenceVE())
-    times = pilot(model, 40)
-    noise_levels = np.array([at.sigma / at.alpha for at in model.process.instants(times)])
-    widths = -np.diff(np.log(noise_levels))
-    densest = noise_levels[1:][widths.argmin()]
-    assert 0.05 < densest < 10
-    assert pilot(model, 40) == times  # the pilot is run once, and draws nothing that a run draws
-
-
-def test_the_pilot_measures_how_far_a_kick_grows():
-    """Data N(0, C) in the frame of their average variance: known growth, to the 6 % of a solution with 40 steps."""
-    variances = torch.tensor([4.0, 0.25], dtype=torch.float64)
-    model = ExactMixture(GaussianMixture([1.0], [[0.0, 0.0]], torch.diag(variances)[None]), ReferenceVE())
-    model.cov = None
-    found = _solved(model)
-    clocks, y, gains = found.clocks, found.y, found.gains
-    levels = torch.from_numpy(0.03 * np.sinh(clocks) * model.data_std)[:, None]
-    # y along an axis, but for a factor
-    shrunk = ((variances + levels**2) / (model.data_std**2 + levels**2)).sqrt()
-    for k in KICKED:
-        kick = y[k + 1] - 2 * y[k] + y[k - 1]
-        exact = (kick * shrunk[STEPS] / shrunk[k]).norm(dim=1) / kick.norm(dim=1)
-        torch.testing.assert_close(gains[k], exact, rtol=0.06, atol=2e-3)
-    assert gains[STEPS].tolist() == [1.0] * y.shape[1]
-
-
 def test_rounding_does_not_move_the_grid():
     """The pilot in float32, as networks are solved, gives the noise levels of the one in float64 to a factor e^0.2."""
     single = ExactMixture(ring(), ReferenceVE())
     single.mean, single.var = single.mean.float(), single.var.float()
     grids = [np.log(pilot(model, 40)) for model in (single, ExactMixture(ring(), ReferenceVE()))]
     assert np.abs(grids[0] - grids[1]).max() < 0.2
-
-
-@pytest.mark.parametrize("lost", [math.nan, 1e9])
-def test_the_pilot_does_without_trajectories_that_are_lost(lost):
-    """Where a half of them is led astray, the others give the grid they give alone; where all are, steps are equal."""
-
-    class Wild(ExactMixture):
-        def predict(self, x, at, kind):
-            return torch.where(x.sum(1, keepdim=True) > self.border, lost, super().predict(x, at, kind))
-
-    model = Wild(ring(), ReferenceVE())
-    model.border = 1.0
-    assert 4 < _solved(model).y.shape[1] < 60
-    for sampler in (None, Adams()):
-        times = np.log(pilot(model, 20, sampler))
-        assert np.abs(times - np.log(pilot(ExactMixture(ring(), ReferenceVE()), 20, sampler))).max() < 0.5
-    model = Wild(ring(), ReferenceVE())
-    model.border = -math.inf
-    times = torch.tensor(pilot(model, 20, Adams()), dtype=torch.float64)
-    steps = (times / (0.03 * model.data_std)).asinh().diff()
-    torch.testing.assert_close(steps, steps.mean().expand(20), rtol=1e-6, atol=1e-6)
-
-
-def test_the_pilot_works_around_a_centre():
-    """A process with a mean gives the grid of the same process without one, for data moved with it, to 1e-3."""
-
-    class Moved(ReferenceVP):
-        centre = (5.0, -3.0)
-
-    still = ExactMixture(ring(), ReferenceVP())
-    shifted = GaussianMixture(ring().weights, ring().means + torch.tensor([5.0, -3.0]), ring().covs)
-    np.testing.assert_allclose(pilot(ExactMixture(shifted, Moved()), 12), pilot(still, 12), rtol=1e-3)
-
-
-def test_the_pilot_is_run_again_when_the_weights_change():
-    """The grid of a network is that of its weights: the same again for the same, another for others."""
-    network = MLP((2,), width=8, depth=1, features=4)
-    model = NetworkModel(network, ReferenceVP(), (2,), mean=torch.zeros(2), var=torch.ones(2))
-    flat = pilot(model, 8)
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator))
-    bent = pilot(model, 8)
-    assert bent == pilot(model, 8)
-    assert max(abs(a / b - 1) for a, b in zip(flat[1:-1], bent[1:-1], strict=True)) > 0.01
 
 
 @pytest.mark.parametrize(("name", "alone"), [("pilot", pilot), ("logsnr", logsnr)])

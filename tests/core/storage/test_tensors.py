@@ -1,4 +1,4 @@
-"""Files of tensors hold what was put in, and damaged ones are refused. How files are written: `test_writes`."""
+"""Files of tensors hold what was put in, and damaged ones are refused. How files are written: `test_atomic`."""
 
 import os
 import pickle

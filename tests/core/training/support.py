@@ -7,20 +7,8 @@ from torch import Tensor, nn
 from difrun.config import TrainOptions
 from difrun.loss import Loss, Regression
 from difrun.model import NetworkModel
-from difrun.process import GaussianProcess
+from difrun.testing import ReferenceVP
 from difrun.training import Trainer
-
-
-class OU(GaussianProcess):
-    """dx = −x dt + √2 dw: α = exp(−t), σ² = 1 − exp(−2t)."""
-
-    horizon = 4.0
-
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return -t
-
-    def variance(self, t: Tensor) -> Tensor:
-        return -torch.expm1(-2 * t)
 
 
 class Net(nn.Module):
@@ -56,7 +44,7 @@ def options(**given) -> TrainOptions:
 def trainer(
     network: nn.Module, data: Tensor = DATA, *, loss: Loss | None = None, note=None, **given
 ) -> Trainer:
-    model = NetworkModel(network, OU(), tuple(data.shape[1:]), predicts="noise", scaled=False)
+    model = NetworkModel(network, ReferenceVP(), tuple(data.shape[1:]), predicts="noise", scaled=False)
     return Trainer(model, loss or Regression("noise"), data, options(**given), seed=11, note=note)
 
 

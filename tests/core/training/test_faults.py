@@ -254,10 +254,3 @@ def test_no_steps_is_no_training():
     ours.run(report=lambda *_: pytest.fail("nothing to report"))
     assert differing(before, ours.state()) == []
     assert ours.rate == 0
-
-
-def test_blocks_are_bounded_in_memory():
-    """Large examples are drawn for few steps at once, and never for none."""
-    assert trainer(Net(), batch=8).batches.steps == 64
-    assert trainer(Net(), batch=100_000).batches.steps == 10
-    assert trainer(Net(), batch=2_000_000).batches.steps == 1

@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from difrun.loss import Regression, TimeDistribution
 from difrun.model import NetworkModel
 from difrun.storage.tensors import read_tensors, write_tensors
+from difrun.testing import ReferenceVP
 from difrun.training import Trainer
 from difrun.training.trainer import restore
 
-from .support import DATA, OU, Net, differing, options, trainer
+from .support import DATA, Net, differing, options, trainer
 
 # ---- continuation
 
@@ -96,7 +97,7 @@ def test_equals_adamw_with_clipping_and_averaging_per_parameter():
     parameters = list(network.parameters())
     adam = torch.optim.AdamW(parameters, lr=0.0, betas=(0.9, 0.99), weight_decay=0.0)
     average = [p.detach().clone() for p in parameters]
-    model = NetworkModel(network, OU(), (2,), predicts="noise", scaled=False)
+    model = NetworkModel(network, ReferenceVP(), (2,), predicts="noise", scaled=False)
     losses, norms = [], []
     for k in range(80):
         for group in adam.param_groups:
@@ -126,7 +127,7 @@ def test_gradient_is_that_of_the_mean_loss(weighted):
     loss = Regression("score", lambda at, data_std: at.var**2) if weighted else Regression("noise")
     ours = trainer(Net(), loss=loss, clip=0.0)
     network = copy.deepcopy(ours.network)
-    model = NetworkModel(network, OU(), (2,), predicts="noise", scaled=False)
+    model = NetworkModel(network, ReferenceVP(), (2,), predicts="noise", scaled=False)
     ours.run(stopping=lambda: ours.step == 1)
     value = loss.evaluate(model, ours.batches[0]).mean()
     expected = torch.autograd.grad(value, list(network.parameters()))
@@ -168,7 +169,7 @@ def test_reaches_the_posterior_mean_of_gaussian_data(t):
     m, v, d, batch = 0.7, 0.6, 0.99, 128
     data = torch.randn((4000, 1), generator=torch.Generator().manual_seed(1))
     data = m + math.sqrt(v) * (data - data.mean()) / data.std(correction=0)
-    model = NetworkModel(Line(), OU(), (1,), predicts="x0", scaled=False)
+    model = NetworkModel(Line(), ReferenceVP(), (1,), predicts="x0", scaled=False)
     given = options(steps=1500, batch=batch, lr=0.02, ema=d)
     ours = Trainer(model, Regression("x0", times=At(t)), data, given, seed=2)
     ours.run()
@@ -182,36 +183,6 @@ def test_reaches_the_posterior_mean_of_gaussian_data(t):
     # The loss that is left over is the posterior variance; 5 standard errors of the mean of the last 500 losses.
     left = ours.losses[-500:]
     assert float(left.mean()) == pytest.approx(v * var / u, abs=5 * float(left.std()) / math.sqrt(500))
-
-
-# ---- order of the data
-
-
-@pytest.mark.parametrize("n", [1, 7, 300, 5000])
-def test_every_epoch_is_a_permutation(n):
-    ours = trainer(Net(), torch.zeros(n, 2))
-    rows = ours.batches.order(0, 3 * n)
-    for epoch in rows.split(n):
-        assert epoch.sort().values.equal(torch.arange(n))
-    if n > 7:
-        assert not torch.equal(rows[:n], rows[n : 2 * n])
-    # Any stretch is the same, wherever one starts to ask.
-    again = trainer(Net(), torch.zeros(n, 2)).batches.order(n + n // 2, 2 * n + n // 3)
-    assert again.equal(rows[n + n // 2 : 2 * n + n // 3])
-
-
-def test_batches_hold_the_examples_in_that_order():
-    """x_t = α x_0 + σ ε, and the target is ε: so x_0 can be told from what the network gets."""
-    ours = trainer(Net())
-    for k in (0, 1, 63, 64, 100):
-        batch = ours.batches[k]
-        sigma_over_alpha = torch.exp(4 * batch["level"])[:, None]  # the level is ¼ ln(σ/α)
-        alpha = (1 + sigma_over_alpha**2) ** -0.5
-        x0 = batch["input"] / alpha - sigma_over_alpha * batch["target"]
-        wanted = DATA[ours.batches.order(8 * k, 8 * k + 8)]
-        clear = (sigma_over_alpha < 10).squeeze(1)
-        assert int(clear.sum()) >= 4
-        torch.testing.assert_close(x0[clear], wanted[clear], rtol=1e-3, atol=1e-4)
 
 
 # ---- global state

@@ -1,11 +1,11 @@
-"""L-BFGS that knows how residuals respond: exact on linear ones, unmoved by scales, and away from what is no number."""
+"""L-BFGS with Gauss–Newton curvatures: exact on linear residuals, independent of scales, robust to NaN."""
 
 import math
 
 import pytest
 import torch
 
-from difrun.tuning.lbfgs import DAMPING, descend, stretched
+from difrun.tuning.lbfgs import DAMPING, minimise, preconditioner
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -18,17 +18,17 @@ JACOBIAN = normal(40, 5) * torch.tensor([1.0, 1e-1, 3e-2, 1e-2, 3e-3])
 TARGET = normal(40)
 
 
-def test_stretched_is_the_inverse_root_of_the_curvature():
-    """T Tᵀ (JᵀJ + μ I) = I for r = J p + c, whatever the shapes of the parameters; they are left as they were."""
+def test_preconditioner_is_the_inverse_root_of_the_curvature():
+    """T Tᵀ (JᵀJ + μ I) = I for r = J p + c, whatever the shapes of the parameters, which stay as they are."""
     parameters = [normal(2), normal(3, 1)]
     before = [p.clone() for p in parameters]
-    t = stretched(parameters, lambda: JACOBIAN @ torch.cat([p.flatten() for p in parameters]) + TARGET)
+    t = preconditioner(parameters, lambda: JACOBIAN @ torch.cat([p.flatten() for p in parameters]) + TARGET)
     curvature = JACOBIAN.T @ JACOBIAN
     curvature = curvature + DAMPING * torch.linalg.eigvalsh(curvature)[-1] * torch.eye(5)
     torch.testing.assert_close(t @ t.T @ curvature, torch.eye(5).double(), rtol=0, atol=1e-4)
     assert all(torch.equal(p, b) for p, b in zip(parameters, before, strict=True))
     still = [torch.zeros(3)]
-    assert torch.equal(stretched(still, lambda: torch.ones(4)), torch.eye(3).double())
+    assert torch.equal(preconditioner(still, lambda: torch.ones(4)), torch.eye(3).double())
 
 
 def test_scales_of_parameters_do_not_matter_with_residuals():
@@ -44,7 +44,7 @@ def test_scales_of_parameters_do_not_matter_with_residuals():
         def loss():
             return (0.5 * residuals().square().sum() + 1).sqrt()
 
-        descend([place], loss, iterations, residuals=residuals if known else None)
+        minimise([place], loss, iterations, residuals=residuals if known else None)
         with torch.no_grad():
             return loss().item() - math.sqrt(0.5 * float((JACOBIAN @ least + TARGET).square().sum()) + 1)
 
@@ -53,11 +53,11 @@ def test_scales_of_parameters_do_not_matter_with_residuals():
 
 
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
-@pytest.mark.parametrize("led", [False, True])
-def test_a_loss_that_is_no_number_turns_the_search_back(scale, led):
+@pytest.mark.parametrize("preconditioned", [False, True])
+def test_a_loss_that_is_not_finite_turns_the_search_back(scale, preconditioned):
     """p⁴ − log p from 3, where a step of the first slope or curvature leads below 0; the least is at p⁴ = ¼."""
     place = torch.tensor([3.0], dtype=torch.float64, requires_grad=True)
-    told, met = [], []
+    reported, met = [], []
 
     def loss():
         value = scale * (place**4 - place.log()).sum()
@@ -65,17 +65,17 @@ def test_a_loss_that_is_no_number_turns_the_search_back(scale, led):
         return value
 
     # a curvature 10⁴ times too small
-    residuals = (lambda: 0.1 * scale**0.5 * place) if led else None
-    descend([place], loss, 100, told.append, residuals)
-    assert any(math.isnan(value) for value in met) == (led or scale == 1e8)
+    residuals = (lambda: 0.1 * scale**0.5 * place) if preconditioned else None
+    minimise([place], loss, 100, reported.append, residuals)
+    assert any(math.isnan(value) for value in met) == (preconditioned or scale == 1e8)
     assert place.item() == pytest.approx(0.25**0.25, abs=1e-6)
-    assert told == sorted(told)
-    assert told[-1] == 100
+    assert reported == sorted(reported)
+    assert reported[-1] == 100
     assert len(met) < 150
 
 
-def test_a_gradient_that_is_no_number_turns_the_search_back():
-    """At the second place p² has a root of zero beside it: a number, without a derivative."""
+def test_a_gradient_that_is_not_finite_turns_the_search_back():
+    """At the second evaluation p² has a root of zero beside it: a number, without a derivative."""
     place, count = torch.tensor([1.5], dtype=torch.float64, requires_grad=True), 0
 
     def loss():
@@ -84,11 +84,11 @@ def test_a_gradient_that_is_no_number_turns_the_search_back():
         value = place.square().sum()
         return value + (place - place.detach()).sqrt().sum() if count == 2 else value
 
-    descend([place], loss, 30)
+    minimise([place], loss, 30)
     assert abs(place.item()) < 1e-3
 
 
-def test_the_parameters_are_the_best_met_whenever_something_is_told():
+def test_the_parameters_are_the_best_so_far_at_every_report():
     place, met, seen = torch.tensor([-1.2, 1.0], dtype=torch.float64, requires_grad=True), [], []
 
     def rosenbrock():
@@ -96,7 +96,7 @@ def test_the_parameters_are_the_best_met_whenever_something_is_told():
         met.append(value.item())
         return value
 
-    descend([place], rosenbrock, 50, lambda done: seen.append((min(met), rosenbrock().item())))
+    minimise([place], rosenbrock, 50, lambda done: seen.append((min(met), rosenbrock().item())))
     assert len(seen) >= 3
     assert all(found == least for least, found in seen)
     torch.testing.assert_close(place.detach(), torch.ones(2).double(), rtol=0, atol=1e-6)

@@ -1,4 +1,4 @@
-"""Grids refined on known trajectories: what a step misses, against integrals by hand and steps really taken."""
+"""Grids refined on reference trajectories: the error of a step, against integrals by hand and steps that are taken."""
 
 import importlib
 import math
@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from tests.core.mixtures import ring
 
 from difrun.data import GaussianMixture
 from difrun.model import ExactMixture
@@ -13,7 +14,7 @@ from difrun.sampler import Adams, Heun, integrate
 from difrun.sampler.gaussian_frame import GaussianFrame, PrincipalFrame
 from difrun.testing import ReferenceVE, ReferenceVP
 from difrun.tuning import pilot
-from difrun.tuning.pilot import COORDINATES, REFINED, STEPS, _fewer, _solved
+from difrun.tuning.pilot import COORDINATES, REFINED, STEPS, _pilot_of, _project
 from difrun.tuning.refine import ReferenceTrajectories
 
 CLOCKS = torch.linspace(-1.5, -0.1, 81, dtype=torch.float64)
@@ -31,15 +32,8 @@ def principal() -> PrincipalFrame:
     return PrincipalFrame(SimpleNamespace(mean=torch.zeros(2), data_std=1.0, principal=(axes, stds)))
 
 
-def ring() -> GaussianMixture:
-    """Eight modes on a circle."""
-    angles = torch.arange(8) * math.pi / 4
-    means = 1.4 * torch.stack([angles.cos(), angles.sin()], 1)
-    return GaussianMixture(torch.full((8,), 1 / 8), means, torch.full((8,), 0.08**2))
-
-
 @pytest.mark.parametrize("frame", [isotropic(), principal()], ids=["isotropic", "principal"])
-def test_slopes_and_their_integrals_are_known_between_the_places(frame):
+def test_slopes_and_their_integrals_are_interpolated(frame):
     """q = e^φ sin 2φ, φ the clock of each axis, and its integral in closed form, to 1e-8."""
 
     def closed(clock):
@@ -52,11 +46,11 @@ def test_slopes_and_their_integrals_are_known_between_the_places(frame):
     at = axes(CLOCKS)
     slopes = (at.exp() * (2 * at).sin())[:, None]
     known = ReferenceTrajectories(frame, CLOCKS, slopes, torch.zeros(81, 1, dtype=torch.float64))
-    there = axes(known.between(CLOCKS, PLACES))
-    torch.testing.assert_close(known.between(CLOCKS, PLACES), NODES, rtol=1e-12, atol=1e-12)
+    there = axes(known.interpolate(CLOCKS, PLACES))
+    torch.testing.assert_close(known.interpolate(CLOCKS, PLACES), NODES, rtol=1e-12, atol=1e-12)
     for found, exact in (
-        (known.between(known.slopes, PLACES), there.exp() * (2 * there).sin()),
-        (known.between(known.integrals, PLACES), closed(there) - closed(at[:1])),
+        (known.interpolate(known.slopes, PLACES), there.exp() * (2 * there).sin()),
+        (known.interpolate(known.integrals, PLACES), closed(there) - closed(at[:1])),
     ):
         torch.testing.assert_close(found[:, 0], exact, rtol=1e-8, atol=1e-8)
 
@@ -68,7 +62,7 @@ def miss(rate: float, gain: float = 0.0) -> ReferenceTrajectories:
 
 
 @pytest.mark.parametrize("corrected", [False, True])
-def test_what_steps_miss_is_what_they_miss_when_they_are_taken(corrected):
+def test_the_error_of_steps_is_that_of_steps_that_are_taken(corrected):
     """dy/dc = a y from the exact y and slopes of earlier nodes: each step taken with its predictor and, where it is
     corrected, with the slope at the predicted place; E from these distances and exact growth, to 1e-7.
     """
@@ -102,8 +96,8 @@ def test_what_steps_miss_is_what_they_miss_when_they_are_taken(corrected):
     assert found.item() == pytest.approx(total**0.5, rel=1e-7)
 
 
-def test_refined_places_err_least():
-    """Beside the refined places of five steps, moving any of them by a tenth of a place either way errs more."""
+def test_refined_places_have_the_least_error():
+    """With five steps, moving any refined place by a tenth of a place either way increases the error."""
     known = miss(-3.0, 1.0)
     start = torch.linspace(0, 80, 6, dtype=torch.float64)
     found = known.refined(start, 2, True)
@@ -142,7 +136,7 @@ def test_the_pilot_gains_by_refinement(process, steps):
 def test_refinement_is_along_principal_axes(process):
     """Six long and thin modes, 15 steps: at most 0.85 of the distance, measured 0.70 and 0.60.
 
-    With slopes that do not count as they do at the end it is 1.25 and 1.08, in the frame of one σ_d 1.09 and 0.92.
+    With slopes that are not in the units of the end it is 1.25 and 1.08, in the frame of one σ_d 1.09 and 0.92.
     """
     random = torch.Generator().manual_seed(0)
     means = torch.randn(6, 2, generator=random, dtype=torch.float64) * torch.tensor([3.0, 0.3])
@@ -162,8 +156,8 @@ def test_no_other_sampler_gets_the_refined_grid():
     assert pilot(model, 12, Adams()) == pilot(model, 12)
 
 
-def test_refinement_asks_the_model_nothing():
-    """A grid of 20 steps after one of 8 costs no evaluation; each is kept, and a copy is given."""
+def test_refinement_does_not_evaluate_the_model():
+    """A grid of 20 steps after one of 8 costs no evaluation; grids are stored, and a copy is returned."""
     model = ExactMixture(ring(), ReferenceVE())
     pilot(model, 8)
     model.predict = None
@@ -173,7 +167,7 @@ def test_refinement_asks_the_model_nothing():
     assert pilot(model, 20, Adams())[3] > 0.0
 
 
-def test_refinement_differentiates_whoever_asks():
+def test_refinement_differentiates_under_any_grad_mode():
     """The same grid under torch.inference_mode, torch.no_grad and neither."""
     grids = []
     for mode in (torch.inference_mode, torch.no_grad, torch.enable_grad):
@@ -187,16 +181,16 @@ def test_slopes_of_many_coordinates_are_projected(monkeypatch):
     of the grid within 15 %, a quarter of a step.
     """
     values = torch.randn(1, 64, 300, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    assert _fewer(values[..., :COORDINATES]).shape == (1, 64, COORDINATES)
-    ratio = _fewer(values).square().sum() / values.square().sum()
+    assert _project(values[..., :COORDINATES]).shape == (1, 64, COORDINATES)
+    ratio = _project(values).square().sum() / values.square().sum()
     assert float(ratio) == pytest.approx(1, abs=5 / math.sqrt(32 * COORDINATES))
     random = torch.Generator().manual_seed(0)
     distribution = GaussianMixture([0.25] * 4, 0.2 * torch.randn(4, 300, generator=random), [0.01] * 4)
     grids = []
-    for kept in (COORDINATES, 300):
-        monkeypatch.setattr(importlib.import_module("difrun.tuning.pilot"), "COORDINATES", kept)
+    for coordinates in (COORDINATES, 300):
+        monkeypatch.setattr(importlib.import_module("difrun.tuning.pilot"), "COORDINATES", coordinates)
         model = ExactMixture(distribution, ReferenceVE())
         grids.append(torch.tensor(pilot(model, 20, Adams())))
-        assert _solved(model).slopes.shape == (STEPS + 1, 64, kept)
+        assert _pilot_of(model).slopes.shape == (STEPS + 1, 64, coordinates)
     assert 20 in REFINED
     torch.testing.assert_close(grids[0], grids[1], rtol=0.15, atol=0)

@@ -1,4 +1,4 @@
-"""Tuning: the differentiable sampler is the sampler, and what is found is nearer on noise that it has not seen."""
+"""Tuning: the differentiable sampler is the sampler, and a tuned one has a smaller error on unseen noise."""
 
 import importlib
 import math
@@ -17,7 +17,8 @@ from difrun.randomness import seed_of
 from difrun.sampler import Adams, integrate
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 from difrun.tuning import Tuning, pilot, tune
-from difrun.tuning.tune import Solver, carried, fine_solution
+from difrun.tuning.solver import Solver
+from difrun.tuning.tune import fine_solution, solve
 from difrun.tuning.tuned import Tuned, tuned
 
 TUNE = importlib.import_module("difrun.tuning.tune")  # `difrun.tuning.tune` is the function
@@ -44,12 +45,12 @@ def test_the_differentiable_sampler_is_adams(process):
         torch.testing.assert_close(solver.run(noise), expected, rtol=1e-8, atol=1e-10)
         solver.free_weights()
         torch.testing.assert_close(solver.run(noise), expected, rtol=1e-8, atol=1e-10)
-    torch.testing.assert_close(carried(model, noise, *solver.state()), expected, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(solve(model, noise, *solver.candidate()), expected, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize("process", [ReferenceVP(), ReferenceVE(), MovedVP()])
-def test_changed_weights_are_used_as_they_were_searched(process):
-    """Any grid and any changes, on data with principal axes: the search, `carried` and `tuned` carry noise alike."""
+def test_changed_weights_are_used_as_they_were_optimised(process):
+    """Any grid and any changes, on data with principal axes: the solver, `solve` and `tuned` give the same samples."""
     model = ExactMixture(two_gaussians(), process)
     assert model.principal is not None
     noise, _ = fine_solution(model, 8, 0)
@@ -67,15 +68,15 @@ def test_changed_weights_are_used_as_they_were_searched(process):
             parameter += 0.02 * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
         expected = solver.run(noise)
     assert float((expected - before).abs().median()) > 1e-3
-    times, changes = solver.state()
-    torch.testing.assert_close(carried(model, noise, times, changes), expected, rtol=1e-7, atol=1e-9)
+    times, changes = solver.candidate()
+    torch.testing.assert_close(solve(model, noise, times, changes), expected, rtol=1e-7, atol=1e-9)
     model.tunings = {6: Tuning(times, changes, 0.0, 0.0, 0.0, 0.0, 8)}
     found = integrate(Tuned(), model, noise, tuned(model, 6))
     torch.testing.assert_close(found, expected, rtol=1e-7, atol=1e-9)
 
 
-def test_labelled_data_are_searched_with_their_classes():
-    """A few trajectories that tell how weights act are of the classes that all of them have."""
+def test_labelled_data_are_tuned_with_their_classes():
+    """The trajectories of which curvatures are computed have the same classes as in the whole set."""
     model = ExactMixture(two_gaussians(), ReferenceVE(), torch.tensor([0, 1]))
     model.shares = (0.3, 0.7)
     noise, _ = fine_solution(model, 40, 0)
@@ -134,7 +135,7 @@ def test_a_tuned_grid_gains_and_free_weights_gain_more():
     radius = float(truth.square().sum(1).mean().sqrt())
     assert 2.6 < radius < 3
     for tuning in (grid, free):
-        error = carried(model, noise, tuning.times, tuning.changes) - truth
+        error = solve(model, noise, tuning.times, tuning.changes) - truth
         assert tuning.median == pytest.approx(float(error.square().sum(1).median().sqrt()) / radius, rel=1e-6)
         assert tuning.trajectories == 1024
         assert tuning.error == pytest.approx(float(error.square().sum(1).mean().sqrt()) / radius, rel=1e-6)
@@ -151,45 +152,45 @@ def test_a_tuned_grid_gains_and_free_weights_gain_more():
         ((17,), 60, False, (512, 40)),
     ],
 )
-def test_how_much_is_learnt_from_and_how_long(monkeypatch, shape, steps, free, expected):
-    """Trajectories and iterations by default, as docs and --help tell."""
+def test_default_numbers_of_trajectories_and_iterations(monkeypatch, shape, steps, free, expected):
+    """They are those that docs and --help state."""
 
     class Enough(Exception):
         pass
 
-    def searched(model, steps, free, iterations, task, watch):
-        raise Enough(len(task[0]), iterations)
+    def search(model, steps, free, iterations, training, watch):
+        raise Enough(len(training[0]), iterations)
 
     monkeypatch.setattr(TUNE, "fine_solution", lambda model, n, seed: (torch.zeros(n), torch.zeros(n)))
-    monkeypatch.setattr(TUNE, "_searched", searched)
+    monkeypatch.setattr(TUNE, "_search", search)
     with pytest.raises(Enough) as raised:
         tune(SimpleNamespace(shape=shape), steps, free_weights=free)
     assert raised.value.args == expected
 
 
-def test_what_is_nearest_on_other_trajectories_is_kept(monkeypatch):
-    """Of four grids of five steps; asked on 2048 trajectories that are neither learnt from nor measured on."""
-    model, asked = ExactMixture(square(), ReferenceVP()), []
+def test_the_candidate_nearest_on_other_trajectories_is_selected(monkeypatch):
+    """Of four grids of five steps; on 2048 trajectories that are used neither to optimise nor to measure."""
+    model, requested = ExactMixture(square(), ReferenceVP()), []
     good = pilot(model, 5, Adams())
     bad = [linear(model.process, 5), cosine(model.process, 5)]
-    found = [(times, None) for times in (bad[0], good, bad[1], bad[0])]
+    candidates = [(times, None) for times in (bad[0], good, bad[1], bad[0])]
     errors = []
     noise, truth = fine_solution(model, 256, 5)
-    for times, _ in found:
-        errors.append(float((carried(model, noise, times, None) - truth).norm(dim=1).clamp(max=0.1).mean()))
+    for times, _ in candidates:
+        errors.append(float((solve(model, noise, times, None) - truth).norm(dim=1).clamp(max=0.1).mean()))
     assert min(errors[0], errors[2]) > 2 * errors[1]
 
-    def recorded(model, n, seed):
-        asked.append((n, seed))
+    def record(model, n, seed):
+        requested.append((n, seed))
         return fine_solution(model, n, seed)
 
-    monkeypatch.setattr(TUNE, "fine_solution", recorded)
-    monkeypatch.setattr(TUNE, "_searched", lambda *given: found)
+    monkeypatch.setattr(TUNE, "fine_solution", record)
+    monkeypatch.setattr(TUNE, "_search", lambda *arguments: candidates)
     tuning = tune(model, 5, trajectories=64)
     assert tuning.times == good
     assert tuning.before > 1.5 * tuning.error
-    assert [n for n, _ in asked] == [64, 2048, 128]
-    assert len({seed for _, seed in asked}) == 3
+    assert [n for n, _ in requested] == [64, 2048, 128]
+    assert len({seed for _, seed in requested}) == 3
 
 
 def test_tuning_is_repeatable_and_leaves_the_weights_of_the_network_alone():
@@ -209,13 +210,13 @@ def test_tuning_is_repeatable_and_leaves_the_weights_of_the_network_alone():
         assert parameter.grad is None
 
 
-def test_sampler_and_grid_use_what_was_tuned_and_refuse_what_was_not():
+def test_sampler_and_grid_use_a_tuning_and_refuse_to_work_without_one():
     model = ExactMixture(square(), ReferenceVP())
     tuning = tune(model, 5, iterations=10, trajectories=32, free_weights=True)
     noise, _ = fine_solution(model, 8, 7)
     model.tunings = {5: tuning}
     assert tuned(model, 5) == tuning.times
-    expected = carried(model, noise, tuning.times, tuning.changes)
+    expected = solve(model, noise, tuning.times, tuning.changes)
     torch.testing.assert_close(integrate(Tuned(), model, noise, tuned(model, 5)), expected, rtol=0, atol=0)
     with pytest.raises(
         DifrunError, match=r"Nothing is tuned for 6 steps of this model; tuned are 5\. 'difrun tune"

@@ -10,7 +10,8 @@ from difrun.errors import DifrunError
 from difrun.runs.folder.layout import Folder
 from difrun.storage import atomic
 from difrun.text import quoted
-from difrun.tuning.tune import Tuning, tune
+from difrun.tuning.result import Tuning
+from difrun.tuning.tune import tune
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run

@@ -54,7 +54,10 @@ def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
 def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
     """A network that asks for `classes` provides ``conditional``, and no other does: runs are put together by it."""
     declared = "conditional" in subject.entry.component.provides
-    assert declared == subject.entry.asks_for("classes")
+    asked = subject.entry.asks_for("classes")
+    assert declared == asked, (
+        f"'conditional' is {'' if declared else 'not '}provided; `classes` are {'' if asked else 'not '}asked for"
+    )
 
 
 @check("metric")
@@ -62,7 +65,10 @@ def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
     """A metric that cannot do without `labels` provides ``labels``, and no other does: it is chosen by default only
     where data and model know classes."""
     declared = "labels" in subject.entry.component.provides
-    assert declared == requires(subject.target, "labels")
+    required = requires(subject.target, "labels")
+    assert declared == required, (
+        f"'labels' is {'' if declared else 'not '}provided; `labels` are {'' if required else 'not '}required"
+    )
 
 
 @check("any")

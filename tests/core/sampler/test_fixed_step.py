@@ -1,13 +1,16 @@
-"""The core's samplers: closed forms, measured orders, exact distributions of affine steps."""
+"""Fixed-step and ancestral samplers: closed forms, measured orders, exact distributions of affine steps."""
 
 from functools import cache
 
 import pytest
 import torch
+from tests.core.networks import Wave
+from torch import Tensor
 
 from difrun.data import GaussianMixture
 from difrun.grid import cosine, linear, logsnr, quadratic, rho
-from difrun.model import Counted, ExactEmpirical, ExactMixture
+from difrun.model import Counted, ExactEmpirical, ExactMixture, NetworkModel
+from difrun.process import Instant
 from difrun.sampler import RK4, Ancestral, Euler, Heun, Kutta3, Midpoint, integrate
 from difrun.testing import (
     ReferenceFlow,
@@ -200,3 +203,27 @@ def test_declared_evaluations_are_made(sampler, count):
     assert sampler.evaluations == count
     assert sampler.evaluations_in(7) == 7 * count
     assert model.evaluations == 7 * count
+
+
+@pytest.mark.parametrize("predicts", ["noise", "edm"])
+def test_the_steps_of_a_network_are_those_of_the_formulas(predicts):
+    """Euler and Heun as their docstrings have them, in y = x/(α + σ) and τ = σ/(α + σ)."""
+    model = NetworkModel(Wave().double(), ReferenceVP(), (2,), predicts=predicts, scaled=False)
+    x = torch.randn((50, 2), generator=torch.Generator().manual_seed(1)).double()
+    at, to = model.process.instants([0.9, 0.6])
+    here, there = at.alpha + at.sigma, to.alpha + to.sigma
+    h = to.sigma / there - at.sigma / here
+
+    def flow(y: Tensor, where: Instant) -> Tensor:
+        x = y * (where.alpha + where.sigma)
+        return model.predict(x, where, "noise") - model.predict(x, where, "x0")
+
+    y = x / here
+    ahead = y + h * flow(y, at)
+    torch.testing.assert_close(
+        Euler().step(model, x, at, to, None, None)[0], there * ahead, rtol=1e-10, atol=1e-10
+    )
+    end = y + h * (flow(y, at) + flow(ahead, to)) / 2
+    torch.testing.assert_close(
+        Heun().step(model, x, at, to, None, None)[0], there * end, rtol=1e-10, atol=1e-10
+    )

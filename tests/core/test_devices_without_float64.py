@@ -17,7 +17,6 @@ from difrun.model import MLP, ExactEmpirical, ExactMixture, NetworkModel
 from difrun.randomness import Generator
 from difrun.sampler import Ancestral, Heun, generate
 from difrun.testing import ReferenceVP, two_gaussians
-from difrun.training import batches
 
 GPU = pytest.param(
     "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU of NVIDIA")
@@ -117,20 +116,3 @@ def test_times_and_scalings(device):
     for got, expected in zip(moved, (scaling.decode(x), scaling.encode(x)), strict=True):
         assert torch.equal(got.cpu(), expected)
     assert model.data_std == 1.0
-
-
-def test_examples_that_stay_elsewhere_are_brought_to_the_device_of_training(monkeypatch):
-    """Examples, their noise and labels lie on the CPU; the loss sees those of a block on the device, and no others."""
-    seen = []
-
-    class Looks:
-        def draw(self, model, x0, generator, noise):
-            seen.append((x0.device.type, noise.device.type, tuple(x0.shape)))
-            return {"x": x0}
-
-    monkeypatch.setattr(batches, "torch_generator", lambda *path, device="cpu": torch.Generator())
-    data, labels = torch.randn(50, 2, generator=torch.Generator().manual_seed(0)), torch.arange(50)
-    found = batches.Batches(None, Looks(), data, 5, 0, data, labels, device="meta")[0]
-    assert seen == [("meta", "meta", (batches.BLOCK_STEPS * 5, 2))]
-    assert (found["x"].device.type, found["label"].device.type) == ("meta", "meta")
-    assert data.device.type == "cpu"

@@ -3,9 +3,7 @@
 from pathlib import Path
 
 import pytest
-import torch
 
-from difrun.testing import affine_moments, conformance
 from difrun.testing.check import CHECKS
 from difrun.testing.collect import collect
 
@@ -213,10 +211,20 @@ def test_wrong_discrete_processes_are_found(site):
 METRICS = """
 @hookimpl
 def difrun_metrics():
-    return [component(name, name, requires={"real"}) for name in ("gap", "upside", "absent")]
+    names = ("gap", "upside", "absent", "misspelt", "unlabelled")
+    return [component(name, name, requires={"real"}) for name in names]
+
+
+@hookimpl
+def difrun_models():
+    return [component("unclassed", "Unclassed", provides={"network"})]
 """
 
 METRIC_PARTS = """
+import math
+
+from torch import nn
+
 from difrun.metric import Reading, reads
 
 
@@ -236,7 +244,49 @@ def upside(samples, reference, *, generator):
 def absent(samples, reference, *, generator):
     \"\"\"Declares a number that it does not return.\"\"\"
     return gap(samples, reference, generator=generator)
+
+
+def misspelt(samples, refrence):
+    \"\"\"Distance of the means, of sets that it never gets.\"\"\"
+    return {"gap": float((samples.mean(0) - refrence.mean(0)).norm())}
+
+
+def unlabelled(samples, reference, labels):
+    \"\"\"Distance of the means of the first class.\"\"\"
+    return {"gap": float((samples[labels == 0].mean(0) - reference[labels == 0].mean(0)).norm())}
+
+
+class Unclassed(nn.Module):
+    \"\"\"One layer, which asks for classes and does not say so.\"\"\"
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.layer = nn.Linear(math.prod(shape), math.prod(shape))
 """
+
+
+def test_targets_that_ask_for_what_they_do_not_get_are_found(site):
+    """A signature that asks for something else is one failure that says what there is; one of labels says so."""
+    declare(site, "difrun-turned", METRICS, METRIC_PARTS)
+    cases = {case.id: case for case in collect("difrun-turned")[0]}
+    for case, message in (
+        (
+            "metric:misspelt-takes_exactly_its_options",
+            "`misspelt` asks for `refrence`: did you mean `reference`",
+        ),
+        (
+            "metric:unlabelled-declares_that_it_is_of_labels",
+            "'labels' is not provided; `labels` are required",
+        ),
+        (
+            "model:unclassed-declares_that_it_takes_classes",
+            "'conditional' is not provided; `classes` are asked for",
+        ),
+    ):
+        with pytest.raises(AssertionError, match=message):
+            cases[case].check.run(cases[case].subject)
+    for case in ("metric:gap-declares_that_it_is_of_labels", "metric:unlabelled-takes_exactly_its_options"):
+        cases[case].check.run(cases[case].subject)
 
 
 def test_metrics_with_wrong_declarations_are_found(site):
@@ -244,76 +294,3 @@ def test_metrics_with_wrong_declarations_are_found(site):
     seen = failures("difrun-turned")
     assert seen["metric:gap"] == set()
     assert seen["metric:upside"] == seen["metric:absent"] == {"declares_the_side_that_is_worse"}
-
-
-def test_there_must_be_something_to_check(site):
-    """No component, a broken plugin, an unknown distribution or expected failure: an error while collecting."""
-    declare(site, "difrun-empty", "", "")
-    site.add("difrun-torn", "import not_installed_anywhere")
-    declare(
-        site,
-        "difrun-grids",
-        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
-        PARTS,
-    )
-    for dist, message in (
-        ("difrun-empty", "offers no component"),
-        ("difrun-torn", "not_installed_anywhere"),
-        ("difrun-nowhere", "not installed"),
-    ):
-        with pytest.raises(pytest.UsageError, match=message):
-            conformance(dist)
-    with pytest.raises(pytest.UsageError, match="tests that do not exist: grid:short-no_such_rule"):
-        conformance("difrun-grids", {"grid:short-no_such_rule": "why"})
-
-
-def test_one_line_makes_named_tests_and_strict_xfails(site):
-    """The parametrised test has one readable, unique id per rule and component, and says how many there are."""
-    declare(
-        site,
-        "difrun-grids",
-        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
-        PARTS,
-    )
-    expected = {"grid:short-runs_from_the_horizon_to_t_min": "one time is missing"}
-    (site.folder / "test_it.py").write_text(
-        "from difrun.testing import conformance\n"
-        f"test_conformance = conformance('difrun_grids', expected_failures={expected!r})\n"
-    )
-    result = site.python(
-        "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
-    )
-    assert "difrun-grids 0.1.0: 14 checks of 1 component\n" in result.stdout, result.stdout + result.stderr
-    assert "2 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
-    assert "depends_on_a_range_of_difrun" in result.stdout
-    assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout
-    ids = [case.id for case in collect("difrun-grids")[0]]
-    assert len(set(ids)) == len(ids) == 14
-
-
-def test_exact_moments_need_a_map_that_is_affine():
-    """Mean and variance of 3 + 2z_1 − z_2 are 3 and 5; products, squares and norms of noise are refused."""
-
-    def draws(generator, n, count=2):
-        return [generator.normal(torch.zeros(n, 1, dtype=torch.float64)) for _ in range(count)]
-
-    def affine(generator, n):
-        first, second = draws(generator, n)
-        return 3 + 2 * first - second
-
-    mean, var = affine_moments(affine, 2)
-    assert (mean.item(), var.item()) == (3.0, 5.0)
-
-    def product(generator, n):
-        first, second = draws(generator, n)
-        return first + second + 0.1 * first * second
-
-    def square(generator, n):
-        first, second = draws(generator, n)
-        return first + 0.1 * second**2
-
-    for other in (product, square):
-        with pytest.raises(ValueError, match="not affine in its noise"):
-            affine_moments(other, 2)
-    with pytest.raises(ValueError, match="2 draws of 3 rows were promised"):
-        affine_moments(lambda generator, n: sum(draws(generator, n, 3)), 2)

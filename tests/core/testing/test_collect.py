@@ -1,0 +1,90 @@
+"""How the kit collects its tests from a distribution."""
+
+from pathlib import Path
+
+import pytest
+
+from difrun.testing import conformance
+from difrun.testing.collect import collect
+
+PARTS, PROCESS_PARTS, DISCRETE_PARTS = (
+    (Path(__file__).parent / "faulty" / name).read_text("utf-8")
+    for name in ("samplers.py", "processes.py", "discrete.py")
+)
+
+
+DECLARATION = """
+import attrs
+{imports}
+from attrs.validators import gt
+
+from difrun.api import Component, hookimpl, option
+
+
+@attrs.frozen
+class Scaled:
+    scale: float = option(1.0, "Scale of the step.", gt(0))
+
+
+@attrs.frozen
+class Unexplained:
+    scale: float = option(1.0, "")
+
+
+def component(name, target, options=None, **more):
+    more = {{"provides": (), "requires": (), **more}}
+    extra = () if options is None else (options,)
+    return Component(name, "{parts}:" + target, "One component with a known fault.", *extra, **more)
+
+"""
+
+
+def declare(site, dist, hooks, parts, imports=""):
+    module = dist.replace("-", "_")
+    site.module(f"{module}_parts", parts)
+    site.add(dist, DECLARATION.format(imports=imports, parts=f"{module}_parts") + hooks)
+
+
+def test_there_must_be_something_to_check(site):
+    """No component, a broken plugin, an unknown distribution or expected failure: an error while collecting."""
+    declare(site, "difrun-empty", "", "")
+    site.add("difrun-torn", "import not_installed_anywhere")
+    declare(
+        site,
+        "difrun-grids",
+        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
+        PARTS,
+    )
+    for dist, message in (
+        ("difrun-empty", "offers no component"),
+        ("difrun-torn", "not_installed_anywhere"),
+        ("difrun-nowhere", "not installed"),
+    ):
+        with pytest.raises(pytest.UsageError, match=message):
+            conformance(dist)
+    with pytest.raises(pytest.UsageError, match="tests that do not exist: grid:short-no_such_rule"):
+        conformance("difrun-grids", {"grid:short-no_such_rule": "why"})
+
+
+def test_one_line_makes_named_tests_and_strict_xfails(site):
+    """The parametrised test has one readable, unique id per rule and component, and says how many there are."""
+    declare(
+        site,
+        "difrun-grids",
+        "@hookimpl\ndef difrun_grids():\n    return [component('short', 'short')]\n",
+        PARTS,
+    )
+    expected = {"grid:short-runs_from_the_horizon_to_t_min": "one time is missing"}
+    (site.folder / "test_it.py").write_text(
+        "from difrun.testing import conformance\n"
+        f"test_conformance = conformance('difrun_grids', expected_failures={expected!r})\n"
+    )
+    result = site.python(
+        "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
+    )
+    assert "difrun-grids 0.1.0: 14 checks of 1 component\n" in result.stdout, result.stdout + result.stderr
+    assert "2 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
+    assert "depends_on_a_range_of_difrun" in result.stdout
+    assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout
+    ids = [case.id for case in collect("difrun-grids")[0]]
+    assert len(set(ids)) == len(ids) == 14
