@@ -16,7 +16,7 @@ def house():
     return runpy.run_path(str(ROOT / "docs" / "pictures" / "house.py"))
 
 
-def test_the_picture_of_the_house_is_that_of_today(house):
+def test_the_picture_of_the_house_is_up_to_date(house):
     assert house["redrawn"](PAGE) == PAGE, "the imports have changed: run python docs/pictures/house.py"
 
 
