@@ -1,4 +1,6 @@
-"""Draw the rooms of the core and the arrows between them into docs/architecture.md: python docs/pictures/house.py
+"""Draw the rooms of the core and the arrows between them into docs/architecture.md.
+
+Usage: python docs/pictures/house.py
 
 An arrow from A to B says that a module of A imports from B. Imports for type checkers alone do not count. An arrow
 that follows from others (A → B beside A → C → B) is left out. The rooms are those of the import-linter contract

@@ -23,6 +23,7 @@ TITLES = ("held out", "measured", *[""] * SAMPLES)
 
 
 def main(folder: str) -> None:
+    """Draw three digits, what is measured of them, and samples given that; print the misfits."""
     run = reopen(folder)
     model, data = run.parts.model, run.parts.dataset
     figure = Figure(figsize=(7.2, 2.4), layout="constrained")

@@ -16,6 +16,7 @@ DATA, SAMPLES = "#0072b2", "#d55e00"
 
 
 def main(folder: str) -> None:
+    """Draw the data, the samples and six times of the reverse process of a run."""
     run = reopen(folder)
     model, steps = run.model, run.plan.sample.steps
     times = grid_times(run.plan.grid, model, steps)
@@ -45,6 +46,7 @@ def main(folder: str) -> None:
 
 
 def panel(axes, points, color, title, limits, size):
+    """Draw points in a square without ticks."""
     axes.scatter(*np.asarray(points).T, s=size, color=color, linewidths=0, alpha=0.5)
     axes.set(xlim=limits, ylim=(limits[0] - 0.5, limits[1] - 0.5), xticks=[], yticks=[])
     axes.set_title(title, fontsize=11 if size > 1 else 8, color=color, pad=3)

@@ -1,4 +1,7 @@
-"""Draw tuning.png, likelihood.png and quality.png from tables of the documents: python docs/pictures/tables.py"""
+"""Draw tuning.png, likelihood.png and quality.png from tables of the documents.
+
+Usage: python docs/pictures/tables.py
+"""
 
 import re
 from pathlib import Path

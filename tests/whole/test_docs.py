@@ -1,6 +1,5 @@
 """What the documents show is what works: README's Python, and the package that docs/plugins.md builds."""
 
-import ast
 import json
 import re
 import runpy
@@ -218,38 +217,6 @@ def test_links_between_the_documents_lead_somewhere():
 def test_the_page_of_arguments_is_the_table():
     page = runpy.run_path(str(ROOT / "docs" / "write_arguments.py"))["page"]()
     assert read("docs/arguments.md") == page, "the table has changed: run python docs/write_arguments.py"
-
-
-@pytest.fixture(scope="module")
-def house():
-    return runpy.run_path(str(ROOT / "docs" / "pictures" / "house.py"))
-
-
-def test_the_picture_of_the_house_is_that_of_today(house):
-    page = read("docs/architecture.md")
-    assert house["redrawn"](page) == page, "the imports have changed: run python docs/pictures/house.py"
-
-
-def test_arrows_that_are_left_out_of_the_picture_follow_from_those_that_are_drawn(house):
-    graph = {"top": {"left", "right", "ground"}, "left": {"ground"}, "right": {"left"}, "ground": set()}
-    drawn = house["without_shortcuts"](graph)
-    assert drawn == {"top": {"right"}, "left": {"ground"}, "right": {"left"}, "ground": set()}
-
-
-def test_imports_for_type_checkers_are_no_arrows(house):
-    code = "import difrun.a\nif TYPE_CHECKING:\n    from difrun.b import B\nelse:\n    from difrun import c"
-    code += "\ndef late():\n    from difrun.d.e import F"
-    assert house["imports"](ast.parse(code)) == {"difrun.a", "difrun.c", "difrun.d.e"}
-
-
-def test_the_architecture_page_lists_every_folder_of_the_core(house):
-    """In the order of the layers, from the top down."""
-    table = read("docs/architecture.md").split("| folder | what it holds |\n", 1)[1].split("\n\n", 1)[0]
-    names = [name for row in table.splitlines() for name in re.findall(r"`(\w+)`", row.split("|")[1])]
-    rooms = [room for layer in house["layers"]() for room in layer]
-    assert names == rooms
-    entries = {path.stem for path in (ROOT / "core" / "difrun").iterdir()} - {"__init__", "__pycache__", "py"}
-    assert set(rooms) == entries
 
 
 def test_the_curves_of_the_documents_are_drawn_from_their_tables():
