@@ -1,5 +1,7 @@
 """A plugin whose code fails in a run: one message that names it, and the traceback where one asks for it."""
 
+import importlib
+
 import pytest
 
 from difrun.errors import DifrunError
@@ -110,7 +112,8 @@ def test_a_fault_that_is_no_plugins_keeps_its_own_name(monkeypatch, tmp_path):
     def broken(*_, **__):
         raise KeyError("the core's own")
 
-    monkeypatch.setattr("difrun.runs.start.build", broken)
+    # Not by its dotted name: the face of `difrun.runs` hands on the function `start`.
+    monkeypatch.setattr(importlib.import_module("difrun.runs.start"), "build", broken)
     with pytest.raises(KeyError, match="the core's own"):
         api.start(api.resolve({"process": "ou"}, {"": {"threads": 1}}), tmp_path / "x")
 
