@@ -14,6 +14,7 @@ from difrun.analysis.entropy import entropy
 from difrun.analysis.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS, log_likelihood
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
@@ -79,16 +80,10 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
 
 def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     """−log p by the probability flow and by the ELBO, and the gaps to the distribution of the data."""
-    model, dataset = run.model, run.parts.dataset
+    dataset = run.parts.dataset
     chosen = _choose_examples(dataset, request.n, run.plan.seed)
-    x, labels = dataset.held_out[chosen].to(run.device), None
-    if model.shares and not run.parts.model.shares:
-        raise DifrunError(
-            "the likelihood of a model that a guidance draws by classes is not known; measure that of the run without."
-        )
-    if model.shares and dataset.held_out_labels is not None:
-        labels = dataset.held_out_labels[chosen]
-        model = model.condition_on(labels)
+    x = dataset.held_out[chosen].to(run.device)
+    model, labels = _conditioned_model(run, chosen)
     # An exact model is worth its digits; a network has been trained in float32 and is evaluated so.
     if run.parts.loss is None and run.device.type != "mps":
         x = x.double()
@@ -138,6 +133,18 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     if labels is not None:
         found["classes"] = len(dataset.classes)
     return found | _gaps(model.process, dataset, x, labels, log_p, bound, log_scale, at_end)
+
+
+def _conditioned_model(run: "Run", chosen: Tensor) -> tuple[ScoreModel, Tensor | None]:
+    """The model given the classes of the chosen examples, and these; None where it knows no classes."""
+    model, labels = run.model, run.parts.dataset.held_out_labels
+    if model.shares and not run.parts.model.shares:
+        raise DifrunError(
+            "the likelihood of a model that a guidance draws by classes is not known; measure that of the run without."
+        )
+    if not model.shares or labels is None:
+        return model, None
+    return model.condition_on(labels[chosen]), labels[chosen]
 
 
 def _gaps(
