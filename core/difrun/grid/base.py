@@ -1,6 +1,7 @@
-"""The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last.
+"""The contract of a time grid: a function that returns steps + 1 times, T first and t_min last.
 
-One that provides `fitted` is made for a model, and called with it in place of the process.
+It asks by name for the `process` and the number of `steps`, and for its options. A grid that suits one model asks for
+the `model`, and for the `sampler` if that matters too.
 """
 
 import math
