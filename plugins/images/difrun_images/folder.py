@@ -107,22 +107,7 @@ def listed(folder: Path) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
     Raises:
         DifrunError: If there is no such folder, no image in it, or images both in subfolders and beside them.
     """
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DifrunError(f"--dataset.folder {folder} {what}; expected a folder of PNG and JPEG files.")
-    try:
-        found = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
-    except OSError as error:
-        raise DifrunError(f"--dataset.folder {folder} cannot be read: {error.strerror}.") from None
-    inside = [path.relative_to(folder).parts for path in found]
-    pairs = [(path, parts) for path, parts in zip(found, inside, strict=True) if not _hidden(parts)]
-    if not pairs:
-        raise DifrunError(
-            f"--dataset.folder {folder} holds no image: no file in it or in its subfolders ends in "
-            f"{', '.join(SUFFIXES)}."
-        )
+    pairs = _image_files(folder)
     beside = [path for path, parts in pairs if len(parts) == 1]
     if not beside:
         classes = tuple(sorted({parts[0] for _, parts in pairs}))
@@ -135,6 +120,27 @@ def listed(folder: Path) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
             "image into one, or none."
         )
     return beside, np.zeros(len(beside), dtype=np.int64), ()
+
+
+def _image_files(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
+    """The images of a folder, each with the parts of its path inside the folder, in the order of their names."""
+    if not folder.is_dir():
+        what = "is a file" if folder.exists() else "does not exist"
+        raise DifrunError(f"--dataset.folder {folder} {what}; expected a folder of PNG and JPEG files.")
+    try:
+        found = sorted(
+            path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+        )
+    except OSError as error:
+        raise DifrunError(f"--dataset.folder {folder} cannot be read: {error.strerror}.") from None
+    files = [(path, path.relative_to(folder).parts) for path in found]
+    files = [(path, parts) for path, parts in files if not _hidden(parts)]
+    if not files:
+        raise DifrunError(
+            f"--dataset.folder {folder} holds no image: no file in it or in its subfolders ends in "
+            f"{', '.join(SUFFIXES)}."
+        )
+    return files
 
 
 def _hidden(parts: Sequence[str]) -> bool:

@@ -1,6 +1,7 @@
 """The U-Net, a convolutional network at several resolutions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -53,62 +54,79 @@ class UNet(nn.Module):
         preset = PRESETS[size]
         width, blocks = width or preset.width, blocks or preset.blocks
         # A level is worth having while it has more than one row and column.
-        most = max(1, (min(rows, columns) - 1).bit_length())
-        widths = [width * factor for factor in (multipliers or preset.multipliers)][:most]
+        most_levels = max(1, (min(rows, columns) - 1).bit_length())
+        widths = [width * factor for factor in (multipliers or preset.multipliers)][:most_levels]
         sides = [-(-rows // 2**level) for level in range(len(widths))]
-        attention = attention or ()
+        attends = [side in (attention or ()) for side in sides]
+        block = partial(Block, condition=4 * width, dropout=dropout)
+        self.blocks, self.levels = blocks, len(widths)
         self.condition = Condition(4 * width, classes)
-
-        def block(inputs: int, outputs: int) -> Block:
-            return Block(inputs, outputs, 4 * width, dropout)
-
-        def attend(level: int) -> nn.Module | None:
-            return Attention(widths[level]) if sides[level] in attention else None
-
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()
         self.down_attention, self.up_attention = nn.ModuleList(), nn.ModuleList()
-        kept, now = [widths[0]], widths[0]
-        for level, outputs in enumerate(widths):
-            if level:
-                self.shrink.append(nn.Conv2d(now, now, 3, stride=2, padding=1))
-                kept.append(now)
-            for _ in range(blocks):
-                self.down.append(block(now, outputs))
-                self.down_attention.append(attend(level) or nn.Identity())
-                kept.append(outputs)
-                now = outputs
-        self.middle = nn.ModuleList([block(now, now), block(now, now)])
-        self.middle_attention = Attention(now) if attention else nn.Identity()
-        for level, outputs in reversed(list(enumerate(widths))):
-            for _ in range(blocks + 1):
-                self.up.append(block(now + kept.pop(), outputs))
-                self.up_attention.append(attend(level) or nn.Identity())
-                now = outputs
-            if level:
-                self.grow.append(nn.Conv2d(now, now, 3, padding=1))
-        self.blocks, self.levels = blocks, len(widths)
-        self.norm, self.last = normalisation(now), nn.Conv2d(now, channels, 3, padding=1)
+        shortcuts = self._build_down(widths, attends, block)
+        bottom = widths[-1]
+        self.middle = nn.ModuleList([block(bottom, bottom), block(bottom, bottom)])
+        self.middle_attention = Attention(bottom) if attention else nn.Identity()
+        self._build_up(widths, attends, shortcuts, block)
+        self.norm, self.last = normalisation(widths[0]), nn.Conv2d(widths[0], channels, 3, padding=1)
         assert self.last.bias is not None
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
+
+    def _build_down(
+        self, widths: Sequence[int], attends: Sequence[bool], block: Callable[[int, int], Block]
+    ) -> list[int]:
+        """The levels on the way down; the channels of the shortcuts that leave there."""
+        now, shortcuts = widths[0], [widths[0]]
+        for level, outputs in enumerate(widths):
+            if level:
+                self.shrink.append(nn.Conv2d(now, now, 3, stride=2, padding=1))
+                shortcuts.append(now)
+            for _ in range(self.blocks):
+                self.down.append(block(now, outputs))
+                self.down_attention.append(_attention(outputs, attends[level]))
+                shortcuts.append(outputs)
+                now = outputs
+        return shortcuts
+
+    def _build_up(
+        self,
+        widths: Sequence[int],
+        attends: Sequence[bool],
+        shortcuts: list[int],
+        block: Callable[[int, int], Block],
+    ) -> None:
+        """The levels on the way up, which take in the shortcuts, the last one first."""
+        now = widths[-1]
+        for level, outputs in reversed(list(enumerate(widths))):
+            for _ in range(self.blocks + 1):
+                self.up.append(block(now + shortcuts.pop(), outputs))
+                self.up_attention.append(_attention(outputs, attends[level]))
+                now = outputs
+            if level:
+                self.grow.append(nn.Conv2d(now, now, 3, padding=1))
 
     @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         condition = self.condition(x, level, label)
         h = self.first(x)
-        kept = [h]
+        shortcuts = [h]
         for k, (block, attend) in enumerate(zip(self.down, self.down_attention, strict=True)):
             if k and k % self.blocks == 0:
                 h = self.shrink[k // self.blocks - 1](h)
-                kept.append(h)
+                shortcuts.append(h)
             h = attend(block(h, condition))
-            kept.append(h)
+            shortcuts.append(h)
         h = self.middle[1](self.middle_attention(self.middle[0](h, condition)), condition)
         for k, (block, attend) in enumerate(zip(self.up, self.up_attention, strict=True)):
             if k and k % (self.blocks + 1) == 0:
-                h = functional.interpolate(h, size=kept[-1].shape[-2:])
+                h = functional.interpolate(h, size=shortcuts[-1].shape[-2:])
                 h = self.grow[k // (self.blocks + 1) - 1](h)
-            h = attend(block(torch.cat((h, kept.pop()), dim=1), condition))
+            h = attend(block(torch.cat((h, shortcuts.pop()), dim=1), condition))
         return self.last(functional.silu(self.norm(h)))
+
+
+def _attention(channels: int, wanted: bool) -> nn.Module:
+    return Attention(channels) if wanted else nn.Identity()
