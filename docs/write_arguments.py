@@ -1,4 +1,7 @@
-"""Write docs/arguments.md, the page of what a component may ask for: python docs/write_arguments.py"""
+"""Write docs/arguments.md, the page of what a component may ask for.
+
+Run it as ``python docs/write_arguments.py``.
+"""
 
 from pathlib import Path
 

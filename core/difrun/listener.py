@@ -1,19 +1,19 @@
-"""Who hears what a run does."""
+"""Listeners: objects that are told what a run does."""
 
 
 class Listener:
-    """Hears what a run does. This base class is silent; the command line has one that shows progress."""
+    """Is told what a run does. This base class is silent; the command line has a listener that shows progress."""
 
     def stage(self, name: str) -> None:
         """A stage begins: train, sample, evaluate, draw, tune N for N steps, compare, likelihood, bound, half-steps."""
 
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
-        """Training has come to `step`; `rate` in steps per second, `eta` in seconds."""
+        """Training has come to a step; rate is in steps per second, eta in seconds."""
 
     def sample(self, done: int, total: int) -> None:
-        """Sampling or comparing has done so many steps of all, on average over the chunks of samples.
+        """Sampling or comparing has done some of its steps, on average over the chunks of samples.
 
-        In the stage "tune" so many iterations, in the stage "bound" examples.
+        In the stage "tune" iterations are counted, in the stage "bound" examples.
         """
 
     def note(self, text: str) -> None:

@@ -51,14 +51,14 @@ def network_model(process):
     return NetworkModel(MLP((2,), width=8, depth=1), process, (2,), mean=mixture.mean, var=mixture.var)
 
 
-def test_the_test_can_fail():
+def test_float64_on_the_device_is_noticed():
     with NoFloat64("meta"), pytest.raises(TypeError, match="float64 on meta"):
         torch.zeros(2, device="meta").double()
 
 
 @pytest.mark.parametrize("device", ["meta", GPU])
 @pytest.mark.parametrize("process", [ReferenceVP(), Shifted()], ids=["plain", "shifted"])
-def test_drawing_a_loss(process, device):
+def test_a_loss_is_drawn_without_float64(process, device):
     model = network_model(process).to(device)
     x0 = two_gaussians().sample(8, torch.Generator().manual_seed(0)).float().to(device)
     for times in (Uniform(), LogSNR(), LogNormal(), LogitNormal()):
@@ -72,7 +72,7 @@ def test_drawing_a_loss(process, device):
 
 @pytest.mark.parametrize("device", ["meta", GPU])
 @pytest.mark.parametrize("process", [ReferenceVP(), Shifted()], ids=["plain", "shifted"])
-def test_sampling(process, device):
+def test_samples_are_drawn_without_float64(process, device):
     data = two_gaussians().sample(30, torch.Generator().manual_seed(0))
     for model in (
         network_model(process).to(device),
@@ -87,7 +87,7 @@ def test_sampling(process, device):
 
 @pytest.mark.parametrize("device", ["meta", GPU])
 @pytest.mark.parametrize("process", [ReferenceVP(), Shifted()], ids=["plain", "shifted"])
-def test_what_users_ask_of_a_process(process, device):
+def test_a_process_answers_users_without_float64(process, device):
     x0 = torch.zeros(4, 2, device=device)
     with NoFloat64(device):
         for result in (
@@ -101,7 +101,7 @@ def test_what_users_ask_of_a_process(process, device):
 
 
 @pytest.mark.parametrize("device", [GPU])
-def test_times_and_scalings(device):
+def test_times_and_scalings_are_computed_without_float64(device):
     """What has to look at its numbers, as "meta" cannot: λ on the device, and the units of the user."""
     process = ReferenceVP()
     lam = torch.linspace(-2, 5, 20)

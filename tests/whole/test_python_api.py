@@ -239,10 +239,12 @@ def test_a_model_knows_the_covariance_of_its_examples():
 
 def test_a_guided_model_is_one_object_until_the_weights_change(monkeypatch):
     """So that a grid made for it is made once."""
-    monkeypatch.setattr("difrun.runs.run.guided", lambda model, guidance, context: [model, guidance])
-    monkeypatch.setattr("difrun.runs.run.Run._context", lambda run: None)
-    trainer = SimpleNamespace(step=3)
-    run = Run(SimpleNamespace(guidance=("clip",)), None, SimpleNamespace(model="m"), None, None, trainer)
+    monkeypatch.setattr("difrun.runs.state.guided", lambda model, guidance, context: [model, guidance])
+    monkeypatch.setattr("difrun.runs.state.guidance_context", lambda *of_run: None)
+    trainer, parts = SimpleNamespace(step=3), SimpleNamespace(model="m", dataset=None)
+    run = Run(
+        SimpleNamespace(guidance=("clip",), seed=0), SimpleNamespace(path=None), parts, None, None, trainer
+    )
     first = run.model
     assert first == ["m", ("clip",)]
     assert run.model is first

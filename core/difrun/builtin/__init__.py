@@ -1,4 +1,4 @@
-"""What every process needs, registered through the same hooks as a stranger's plugin: declarations only."""
+"""The core's own components, declared through the same hooks as a stranger's plugin. Declarations only."""
 
 from difrun.api import Component, hookimpl
 from difrun.builtin.options import (
@@ -26,8 +26,8 @@ from difrun.builtin.options import (
 
 @hookimpl
 def difrun_models() -> list[Component]:
-    def exact(name: str, summary: str) -> Component:
-        target = f"difrun.model.exact:exact_{'mixture' if name == 'exact' else name}"
+    def exact(name: str, function: str, summary: str) -> Component:
+        target = f"difrun.model.exact:{function}"
         return Component(name, target, summary, provides={"exact"}, requires={"gaussian", "real"})
 
     return [
@@ -39,8 +39,8 @@ def difrun_models() -> list[Component]:
             provides={"network", "conditional"},
             requires={"real"},
         ),
-        exact("exact", "The exact model of a dataset whose distribution is a mixture"),
-        exact("empirical", "The exact model of the training examples"),
+        exact("exact", "exact_mixture", "The exact model of a dataset whose distribution is a mixture"),
+        exact("empirical", "exact_empirical", "The exact model of the training examples"),
     ]
 
 
@@ -148,7 +148,7 @@ def difrun_grids() -> list[Component]:
 def difrun_datasets() -> list[Component]:
     def dataset(name: str, summary: str, options: type, function: str = "") -> Component:
         target = f"difrun.data.toy:{function or name}"
-        # Their classes are theirs to show, not to need: they are trained on if --train.label-dropout is given.
+        # These datasets have classes, but are mostly used without: they are trained on if the user asks for it.
         suits = {"train.label_dropout": 1.0}
         return Component(name, target, summary, options, provides={"real"}, suits=suits)
 

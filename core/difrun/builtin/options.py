@@ -19,22 +19,28 @@ def _even(_: Any, attribute: attrs.Attribute, value: int) -> None:
 
 @attrs.frozen
 class MLPOptions:
+    """Options of the network `mlp`."""
+
     width: int = option(128, "Width of the hidden layers.", ge(1))
     depth: int = option(3, "Number of residual blocks.", ge(0))
     features: int = option(32, "Sinusoidal features of the noise level, an even number.", _even)
 
 
 TUNABLE = range(2, 61)
-"""Numbers of steps that a model can be tuned for: one step has no grid, and beyond there is nothing to gain."""
+"""Numbers of steps that a model can be tuned for: one step has no grid, and beyond 60 there is nothing to gain."""
 
 
 @attrs.frozen
 class RhoOptions:
+    """Options of the grid `rho`."""
+
     rho: float = option(7.0, "Exponent ρ: larger values put more steps at small noise.", gt(0))
 
 
 @attrs.frozen
 class AdamsOptions:
+    """Options of the sampler `adams`."""
+
     fixed_order: int | None = option(
         None, "Order, 1 to 6; none: chosen by the number of steps.", optional(in_(range(1, 7)))
     )
@@ -42,6 +48,8 @@ class AdamsOptions:
 
 @attrs.frozen
 class ExponentialOptions:
+    """Options of the sampler `exponential`."""
+
     predictor_order: int = option(3, "Order of the predictor, 1 to 4.", in_(range(1, 5)))
     corrected: bool = option(
         False, "Correct every step with the slope at its end, which raises the order by 1."
@@ -53,6 +61,8 @@ Pair = Literal["bogacki-shampine", "dormand-prince"]
 
 @attrs.frozen
 class AdaptiveOptions:
+    """Options of the sampler `adaptive`."""
+
     pair: Pair = option(
         "dormand-prince",
         "Embedded pair: orders 3 and 2 with three, or 5 and 4 with six evaluations per step.",
@@ -68,6 +78,8 @@ Times = Literal["uniform", "log-snr", "log-normal", "logit-normal"]
 
 @attrs.frozen
 class X0Options:
+    """Options of the loss `x0`."""
+
     weighting: Weighting = option(
         "uniform",
         "Weight of the squared error of x̂_0: 1, α²/σ², min(α²/σ², 5), or α²/σ² + 1/σ_d².",
@@ -78,6 +90,8 @@ class X0Options:
 
 @attrs.frozen
 class MinSNROptions:
+    """Options of the loss `min-snr`."""
+
     gamma: float = option(5.0, "Bound γ of the weight, min(α²/σ², γ).", gt(0))
     times: Times = option("log-snr", "Distribution of the training time.", in_(get_args(Times)))
 
@@ -95,22 +109,30 @@ def looks_like_file(name: str) -> bool:
 
 @attrs.frozen
 class SyntheticOptions:
+    """Options of every dataset that is drawn from a distribution."""
+
     n: int = option(10000, "Number of training examples.", ge(MIN_EXAMPLES))
 
 
 @attrs.frozen
 class RingsOptions(SyntheticOptions):
+    """Options of the dataset `rings`."""
+
     noise: float = option(0.02, "Standard deviation of the noise across the rings.", gt(0))
 
 
 @attrs.frozen
 class BlobsOptions(SyntheticOptions):
+    """Options of the dataset `blobs`."""
+
     distance: float = option(2.0, "The blobs lie at (a, a) and (−a, −a); this is a.", ge(0))
     variance: float = option(0.1, "Variance of each blob, per coordinate.", gt(0))
 
 
 @attrs.frozen
 class GmmOptions(SyntheticOptions):
+    """Options of the dataset `gmm`."""
+
     modes: int = option(8, "Number of Gaussians, evenly spaced on a circle.", ge(1))
     radius: float = option(2.0, "Radius of the circle.", ge(0))
     std: float = option(0.2, "Standard deviation of each Gaussian, per coordinate.", gt(0))
@@ -118,22 +140,30 @@ class GmmOptions(SyntheticOptions):
 
 @attrs.frozen
 class MoonsOptions(SyntheticOptions):
+    """Options of the dataset `moons`."""
+
     noise: float = option(0.05, "Standard deviation of the noise across the moons.", gt(0))
 
 
 @attrs.frozen
 class CheckerboardOptions(SyntheticOptions):
+    """Options of the dataset `checkerboard`."""
+
     squares: int = option(4, "Squares along each side of the board [−2, 2]².", ge(2))
 
 
 @attrs.frozen
 class SpiralOptions(SyntheticOptions):
+    """Options of the dataset `spiral`."""
+
     turns: float = option(2.0, "Turns of the spiral, from its centre to radius 2.", gt(0))
     noise: float = option(0.05, "Standard deviation of the noise across the arm.", gt(0))
 
 
 @attrs.frozen
 class BimodalOptions(SyntheticOptions):
+    """Options of the dataset `bimodal-1d`."""
+
     distance: float = option(1.0, "The two Gaussians lie at −a and a; this is a.", ge(0))
     std: float = option(0.25, "Standard deviation of each Gaussian.", gt(0))
     weight: float = option(0.5, "Probability of the Gaussian at −a.", gt(0), lt(1))
@@ -141,6 +171,8 @@ class BimodalOptions(SyntheticOptions):
 
 @attrs.frozen
 class FileOptions:
+    """Options of the dataset `file`."""
+
     path: Path | None = option(None, "The file: .npy, .npz or .csv, one example per row.", metavar="FILE")
     key: str | None = option(None, "Which array of a .npz file; without it the only one, or 'x'.")
     label: str | None = option(
@@ -155,16 +187,22 @@ class FileOptions:
 
 @attrs.frozen
 class SlicedW2Options:
+    """Options of the metrics `sliced-w2` and `per-class`."""
+
     projections: int = option(256, "Number of random directions.", ge(1))
 
 
 @attrs.frozen
 class W2Options:
+    """Options of the metric `w2`."""
+
     max_points: int = option(1000, "Use at most this many points of each set; time grows as its cube.", ge(2))
 
 
 @attrs.frozen
 class EnergyOptions:
+    """Options of the metric `energy`."""
+
     max_points: int = option(
         5000, "Use at most this many points of each set; time grows as its square.", ge(2)
     )
@@ -172,6 +210,8 @@ class EnergyOptions:
 
 @attrs.frozen
 class DensityCoverageOptions:
+    """Options of the metric `density-coverage`."""
+
     k: int = option(5, "A point's ball reaches to its k-th nearest neighbour in its own set.", ge(1))
     max_points: int = option(
         2000, "Use at most this many points of each set; time grows as its square.", ge(2)

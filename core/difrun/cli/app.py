@@ -3,6 +3,7 @@
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from difrun import __version__
 from difrun.cli.commands import (
@@ -27,11 +28,13 @@ OWN_FLAGS = ("--help", "--version")
 class App(click.Group):
     """A group whose first argument may be an option of `run`."""
 
+    @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    @override
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -43,6 +46,7 @@ class App(click.Group):
             text += f" To run this process: difrun --process {name}"
         raise click.UsageError(text, ctx)
 
+    @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         items = super().shell_complete(ctx, incomplete)
         if incomplete.startswith("-"):
@@ -53,16 +57,18 @@ class App(click.Group):
                 items += [item for item in more if item.value not in offered]
         return items
 
+    @override
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         warn_of_plugins()
         super().format_help(ctx, formatter)
 
+    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet
 
 
 def warn_of_plugins() -> None:
-    """One line on stderr for each broken plugin and each name that two plugins offer."""
+    """Print a line on stderr for each broken plugin and each name that two plugins offer."""
     try:
         registry = get_registry()
     except DifrunError as error:
@@ -89,9 +95,9 @@ def app(ctx: click.Context) -> None:
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
         return
-    if ctx.invoked_subcommand == "doctor":  # it tells all of it, at length
+    if ctx.invoked_subcommand == "doctor":  # it reports all of that itself
         return
-    get_registry()  # raises if DIFRUN_STRICT or DIFRUN_PLUGINS ask for what is not there
+    get_registry()  # raises if DIFRUN_STRICT or DIFRUN_PLUGINS cannot be satisfied
     warn_of_plugins()
 
 

@@ -85,7 +85,7 @@ class OptionFlag(click.Option):
         self.section, self.field = section, field
 
     def given(self, value: Any) -> GivenValue:
-        """The value as the user gave it."""
+        """Return the value as the user gave it."""
         if isinstance(value, bool):
             flag = self.section.flag if value else self.section.negative
             return GivenValue("yes" if value else "no", flag(self.field.name), "flag")
@@ -176,12 +176,12 @@ def option_flags(
 
 
 def without_name(section: Section) -> Section:
-    """Where the options of a guidance are written without its name: ``--guidance.scale``."""
+    """Return the section of a guidance's options without its name: ``--guidance.scale``."""
     return Section(section.name, f"{section.name.partition('.')[0]}.")
 
 
 def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[OptionFlag, str]]:
-    """Flag -> (its option, whose it is) for all installed components of some kinds."""
+    """Return flag -> (its option, whose it is) for all installed components of some kinds."""
     found: dict[str, tuple[OptionFlag, str]] = {}
     for kind in kinds:
         for entry in registry.entries(kind):
@@ -203,7 +203,7 @@ def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[Opti
 
 
 def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
-    """The components that the command line names."""
+    """Return the components that the command line names."""
     settings = Settings()
     for kind in kinds:
         value = params.get(f"named_{kind}")
@@ -218,9 +218,9 @@ OWN_VARIABLES = ("DIFRUN_PLUGINS", "DIFRUN_STRICT", "DIFRUN_DEBUG", "DIFRUN_ISOL
 
 
 def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]:
-    """One sentence for each variable DIFRUN_... of the environment that nothing reads, with the one that may be meant.
+    """Return a sentence for each variable DIFRUN_... of the environment that nothing reads, with a guess what is meant.
 
-    A variable of a component that this run does not use is read by others and is none of them.
+    A variable of a component that this run does not use is read by other runs, and is not reported.
     """
     flags = [flag for flag, _ in every_flag(registry, HELP).values()]
     flags += [

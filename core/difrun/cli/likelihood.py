@@ -27,7 +27,7 @@ LIKELIHOOD = (
         ["--likelihood"],
         is_flag=True,
         help="Log-likelihood of held-out examples, by the probability flow and by the ELBO, in nats and bits per "
-        "dimension. Each of its numbers below asks for it, too.",
+        "dimension. Each of the flags below asks for it, too.",
     ),
     _number("n", 1, "Held-out examples.  [default: 1000, or all if fewer]"),
     _number("steps", 1, "Steps of the probability flow (fourth order).  [default: 100]", MOST_STEPS),
@@ -43,33 +43,38 @@ LIKELIHOOD = (
 
 @attrs.frozen
 class LikelihoodFlags:
-    """The numbers that the user gave."""
+    """The numbers that the user gave.
+
+    Attributes:
+        given: Name without its prefix -> number.
+    """
 
     given: dict[str, int]
 
     def request(self) -> "LikelihoodRequest":
+        """Return what these numbers ask for."""
         from difrun.runs.stages.likelihood import LikelihoodRequest
 
         return LikelihoodRequest(**self.given)
 
 
 def likelihood_flags(flag: bool, options: Mapping[str, int | None]) -> LikelihoodFlags | None:
-    """What `LIKELIHOOD` asks for; None where no flag of it is set."""
+    """Return what the flags of `LIKELIHOOD` ask for; None where none of them is set."""
     given = {name.removeprefix("likelihood_"): value for name, value in options.items() if value is not None}
     return LikelihoodFlags(given) if flag or given else None
 
 
 def likelihood_table(found: dict[str, Any]) -> str:
-    """The quantities in nats and bits per dimension, what each means, and how they were found.
+    """Show the quantities in nats and bits per dimension, what each means, and how they were found.
 
-    Where the meanings do not fit into the table they stand below it.
+    If the meanings do not fit into the table, they stand below it.
     """
-    from difrun.runs.stages.likelihood import sentences, table_rows
+    from difrun.runs.report.likelihood import sentences, table_rows
 
-    told, within = table_rows(found), max(width(), 40)
+    rows, within = table_rows(found), max(width(), 40)
     head = ("likelihood", "nats per example", "bits per dimension", "meaning")
-    shown, notes = table([head, *told]), sentences(found)
+    shown, notes = table([head, *rows]), sentences(found)
     if max(map(len, shown.splitlines())) > within:
-        shown = table([head[:3], *(row[:3] for row in told)])
-        notes = [f"{name}: {meaning}." for name, _, _, meaning in told] + notes
+        shown = table([head[:3], *(row[:3] for row in rows)])
+        notes = [f"{name}: {meaning}." for name, _, _, meaning in rows] + notes
     return "\n".join([shown, *(line for note in notes for line in paragraph(note, within))])

@@ -9,7 +9,8 @@ from typing import Any
 
 import click
 
-from difrun.report.verdict import alone, has_exact, legend, ratio, times, verdict
+from difrun.report.floors import alone, has_exact, ratio
+from difrun.report.verdict import legend, times, verdict
 
 GAP = "  "
 NARROWEST = 24
@@ -17,9 +18,12 @@ NARROWEST = 24
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), within: int | None = None) -> str:
-    """Columns padded to equal width; `right`: the columns that are aligned to the right.
+    """Lay out rows in columns of equal width.
 
-    within: the width to keep to (None: any). The widest column is then broken between words into several lines.
+    Args:
+        rows: The cells, the head first.
+        right: The columns that are aligned to the right.
+        within: The width to keep to, by breaking the widest column between words into several lines; None: any.
     """
     if not rows:
         return ""
@@ -47,10 +51,10 @@ def _lines(cell: str, width: int) -> list[str]:
 
 
 def reflowed(text: str, within: int) -> str:
-    """A docstring in lines of at most that width: paragraphs are filled; what is indented, such as formulas, is not.
+    """Break a docstring into lines of at most that width.
 
-    A line of what is indented that is too long goes on below it, two columns further in. Text that fits is left as
-    it is.
+    Paragraphs are filled. What is indented, such as a formula, is not: a line of it that is too long is continued
+    below, two columns further in. Text that fits is left as it is.
     """
     found = []
     for block in text.split("\n\n"):
@@ -65,12 +69,12 @@ def reflowed(text: str, within: int) -> str:
 
 
 def paragraph(text: str, within: int, more: str = "") -> list[str]:
-    """A text in lines of at most that width, broken between words; `more` stands before all lines but the first."""
+    """Break a text between words into lines of at most that width; `more` stands before all lines but the first."""
     return textwrap.wrap(text, within, subsequent_indent=more, break_long_words=False, break_on_hyphens=False)
 
 
 def options_table(rows: Sequence[tuple[str, str]], within: int) -> str:
-    """Flags and what they do, as in ``--help``."""
+    """Lay out flags and what they do, as in ``--help``."""
     formatter = click.HelpFormatter(width=within)
     with formatter.indentation():
         formatter.write_dl(rows, col_max=36)
@@ -78,46 +82,44 @@ def options_table(rows: Sequence[tuple[str, str]], within: int) -> str:
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Each metric beside its floor, the same metric between two sets of real data; the legend and the verdict below.
+    """Show each metric beside its floor, the same metric between two sets of real data; then legend and verdict.
 
-    metrics: name -> "value", "value_sd", "floor", "floor_sd", and "n", how many samples were compared; what is
-    not there is left out.
+    Args:
+        metrics: Name -> "value", "value_sd", "floor", "floor_sd", and "n", how many samples were compared; what is
+            missing is left out.
     """
     if not metrics:
         return "No metric was computed."
     counted = any("n" in numbers for numbers in metrics.values())
     known = any(has_exact(numbers) for numbers in metrics.values())
-    rows = [
-        (
-            "metric",
-            "value",
-            *(["exact"] if known else []),
-            "floor",
-            "value / floor",
-            *(["n"] if counted else []),
-        )
-    ]
+    rows = [["metric", "value", "exact", "floor", "value / floor", "n"]]
     for name, numbers in metrics.items():
-        quotient = ratio(numbers)
-        row = [name, _number(numbers, "value")]
-        if known:
-            row.append(f"{numbers['exact']:.4g}" if has_exact(numbers) else "-")
-        row.append(_number(numbers, "floor"))
-        row.append("-" if quotient is None else f"{quotient:.4g}" if quotient < 1e4 else times(numbers)[:-1])
-        rows.append((*row, *([f"{numbers['n']:.0f}" if "n" in numbers else "-"] if counted else [])))
-    notes = [line for note in legend(metrics) for line in paragraph(note, max(width(), 40))]
+        exact = f"{numbers['exact']:.4g}" if has_exact(numbers) else "-"
+        n = f"{numbers['n']:.0f}" if "n" in numbers else "-"
+        rows.append([name, _number(numbers, "value"), exact, _number(numbers, "floor"), _ratio(numbers), n])
+    shown = [0, 1, *([2] if known else []), 3, 4, *([5] if counted else [])]
     right = (2, 4, 5) if known else (3, 4)
-    return "\n".join([table(rows, right=right), *notes, verdict(metrics)])
+    notes = [line for note in legend(metrics) for line in paragraph(note, max(width(), 40))]
+    cells = [[row[column] for column in shown] for row in rows]
+    return "\n".join([table(cells, right=right), *notes, verdict(metrics)])
 
 
 def width() -> int:
-    """The width of the terminal in columns; 80 where there is none."""
+    """Return the width of the terminal in columns; 80 where there is none."""
     return shutil.get_terminal_size().columns
+
+
+def _ratio(numbers: Mapping[str, Any]) -> str:
+    quotient = ratio(numbers)
+    if quotient is None:
+        return "-"
+    return f"{quotient:.4g}" if quotient < 1e4 else times(numbers).removesuffix("×")
 
 
 def _number(numbers: Mapping[str, Any], key: str) -> str:
     value, sd = numbers.get(key, math.nan), numbers.get(f"{key}_sd")
     if value is None or math.isnan(value):
         return "-"
-    spread = " ± –" if alone(numbers, key) else "" if sd is None or math.isnan(sd) else f" ± {sd:.2g}"
-    return f"{value:.4g}{spread}"
+    if alone(numbers, key):
+        return f"{value:.4g} ± –"
+    return f"{value:.4g}" if sd is None or math.isnan(sd) else f"{value:.4g} ± {sd:.2g}"

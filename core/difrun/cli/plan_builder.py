@@ -63,7 +63,8 @@ class PlanBuilder:
         run_is_unknown: bool = False,
         tolerant: bool = False,
     ) -> None:
-        """
+        """Read the file, the environment and the names among the flags.
+
         Args:
             registry: The installed components.
             kinds: The kinds that flags and the environment may name.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from difrun.cli.flags import (
     NAMED,
@@ -79,6 +80,7 @@ class PlanCommand(click.Command):
         """What the help says of the components of a kind that are taken."""
         return builder.note(kind)
 
+    @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         registry = get_registry()
         # Help and completion go on as far as they can; help says what is wrong.
@@ -168,6 +170,7 @@ class PlanCommand(click.Command):
         parser.parse_args = parse_and_refuse  # type: ignore[method-assign]
         return parser
 
+    @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         kinds, builder = _kinds(ctx, self), ctx.meta.get(BUILDER)
         params = [

@@ -1,4 +1,4 @@
-"""What a run tells while it works, and how it is stopped."""
+"""Progress on the terminal, and the signals that stop a run."""
 
 import shutil
 import signal
@@ -34,7 +34,7 @@ _last_signal: int = signal.SIGINT
 
 
 def last_signal() -> int:
-    """The number of the signal that asked to stop: SIGINT unless another came."""
+    """Return the number of the signal that asked to stop: SIGINT unless another came."""
     return int(_last_signal)
 
 
@@ -42,46 +42,46 @@ class Listener(listener.Listener):
     """Progress on stderr: a live line on a terminal, else a line every few seconds; nothing if quiet."""
 
     def __init__(self, quiet: bool = False, live: bool | None = None, saves: bool = True) -> None:
-        """live: whether stderr is a terminal; None: look. saves: whether work that is stopped saves its state."""
+        """live: whether stderr is a terminal; None finds out. saves: whether stopped work saves its state."""
         self.quiet = quiet
         self.saves = saves
         self.live = sys.stderr.isatty() if live is None else live
         self._bar: Any = None
         self._name = ""
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
         self._asked_to_stop = False
-        self._kept: list[str] | None = None
+        self._held_back: list[str] | None = None
 
     @contextmanager
     def refusing_first(self) -> Iterator[None]:
-        """Keep the notes until a stage or this block ends well: who is refused reads the refusal alone."""
-        self._kept = []
+        """Hold back notes until a stage begins or the block ends well: a refusal is then all that the user reads."""
+        self._held_back = []
         try:
             yield
-            self._tell_kept()
+            self._release_notes()
         finally:
-            self._kept = None
+            self._held_back = None
 
     def stage(self, name: str) -> None:
         """A new part of the work begins."""
-        self._tell_kept()
+        self._release_notes()
         self.close()
         kind, _, steps = name.partition(" ")
         self._name = kind if steps.isdigit() else name
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
         of = f" for {steps} steps" if self._name != name else ""
         self._say(f"{STAGES.get(self._name, self._name)}{of} ...")
 
     def note(self, text: str) -> None:
         """Something that the user should know."""
-        if self._kept is not None:
-            self._kept.append(text)
+        if self._held_back is not None:
+            self._held_back.append(text)
         else:
             self._say(f"Note: {text}")
 
-    def _tell_kept(self) -> None:
-        kept, self._kept = self._kept or [], None
-        for text in kept:
+    def _release_notes(self) -> None:
+        notes, self._held_back = self._held_back or [], None
+        for text in notes:
             self.note(text)
 
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
@@ -109,8 +109,8 @@ class Listener(listener.Listener):
             self._live(done, total, more)
             return
         now = time.monotonic()
-        if now - self._told >= LINE_EVERY or done >= total:
-            self._told = now
+        if now - self._last_line >= LINE_EVERY or done >= total:
+            self._last_line = now
             self._say(f"  {done}/{total}" + (f"  {more}" if more else ""))
 
     def _live(self, done: int, total: int, more: str) -> None:
@@ -123,9 +123,9 @@ class Listener(listener.Listener):
             width = min(shutil.get_terminal_size().columns, 100)
             self._bar = tqdm(total=total, bar_format=layout, file=sys.stderr, ncols=width)
         now = time.monotonic()
-        if now - self._told < REDRAW_EVERY and done < total:
+        if now - self._last_line < REDRAW_EVERY and done < total:
             return
-        self._told = now
+        self._last_line = now
         self._bar.n = done
         self._bar.set_postfix_str(more, refresh=False)
         self._bar.refresh()

@@ -1,4 +1,4 @@
-"""What the commands on a run folder share: their arguments, signals that stop the work, and how a run is reopened."""
+"""What the commands on a run folder share: arguments, signals that stop the work, and opening the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +23,7 @@ FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=Fal
 
 
 def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":
-    """The run in a folder, on the device and threads that the user named, if any."""
+    """Open the run in a folder, on the device and with the threads that the user named, if any."""
     from difrun.runs import reopen
 
     plan = request.plan
@@ -37,22 +37,27 @@ def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":
 
 
 def show_results(running: "Run") -> None:
-    found = running.facts.get("likelihood")
-    told = [metrics_table(running.metrics), running.suggestion, likelihood_table(found) if found else ""]
-    click.echo("\n".join(filter(None, told)))
+    """Print the metrics of a run, its likelihood if it was measured, and where the report is."""
+    likelihood = running.facts.get("likelihood")
+    texts = [metrics_table(running.metrics), running.suggestion]
+    if likelihood:
+        texts.append(likelihood_table(likelihood))
+    click.echo("\n".join(filter(None, texts)))
     click.echo(f"Report: {running.path / 'report.html'}")
 
 
 @contextmanager
 def work(quiet: bool, outcome: str = "") -> Iterator[Listener]:
-    """A listener, and signals that stop the work; `outcome` is what an interrupted command then says.
+    """Give the block a listener, and stop it on signals.
 
-    Without one it is for the error itself to say.
+    Args:
+        quiet: Show no progress.
+        outcome: What an interrupted command says of its results; empty leaves that to the error.
     """
     listener = Listener(quiet, saves=False)
     with listener.signals(), listener.refusing_first():
         try:
             yield listener
         except Interrupted as error:
-            error.outcome = outcome or error.outcome  # the run itself is finished: there is nothing to resume
+            error.outcome = outcome or error.outcome  # the run itself is finished, so nothing can be resumed
             raise

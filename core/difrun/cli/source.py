@@ -10,13 +10,15 @@ import attrs
 
 @attrs.frozen
 class Source:
+    """Where an implementation is defined, and what its docstring says."""
+
     path: Path
     line: int
     docstring: str
 
 
 def find_source(target: str, hops: int = 3) -> Source | None:
-    """Where ``package.module:Name`` is defined; None if that cannot be told without importing.
+    """Find where ``package.module:Name`` is defined; None if only an import would tell.
 
     A name that the module imports from another is followed, at most `hops` times.
     """
@@ -40,7 +42,7 @@ def find_source(target: str, hops: int = 3) -> Source | None:
 
 
 def module_file(module: str) -> Path | None:
-    """The source file of a module. Its packages are located, not imported: a package may import torch."""
+    """Find the source file of a module. Its packages are not imported, as they may import torch."""
     first, *rest = module.split(".")
     try:
         spec = importlib.util.find_spec(first)

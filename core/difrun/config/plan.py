@@ -19,7 +19,11 @@ from difrun.text import did_you_mean
 class ChosenComponent:
     """A component and the values of its options.
 
-    prediction: for a network under a Gaussian process, what its output is read as; else None.
+    Attributes:
+        kind: The kind of component.
+        entry: The component.
+        options: An instance of its options class.
+        prediction: What the output of a network under a Gaussian process is read as; else None.
     """
 
     kind: str
@@ -37,15 +41,19 @@ class ChosenComponent:
         return self.entry.call(offered, values(self.options))
 
     def record(self) -> dict[str, Any]:
-        """Every option as TOML can hold it."""
+        """Return every option as TOML can hold it."""
         return record(self.options) | (record(self.prediction) if self.prediction else {})
 
 
 @attrs.frozen
 class Plan:
-    """All that a run depends on. loss is None for an exact model.
+    """All that a run depends on: the component of each kind, and the options of training, sampling and the run.
 
-    defaulted: the kinds that the user did not name. notes: what the user should be told. == ignores both.
+    Attributes:
+        loss: None for an exact model.
+        guidance: The first is innermost around the model.
+        defaulted: The kinds that the user did not name; == ignores them.
+        notes: What the user should know; == ignores them.
     """
 
     process: ChosenComponent
@@ -65,14 +73,15 @@ class Plan:
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
 
     def components(self) -> list[ChosenComponent]:
-        """Every chosen component."""
+        """Return every chosen component."""
         single = [getattr(self, kind) for kind in ORDER]
         return [chosen for chosen in (*single, *self.guidance, *self.metrics) if chosen is not None]
 
     def to_dict(self, torch: str | None = None) -> dict[str, Any]:
-        """Every resolved value and the versions behind it, as TOML can hold them.
+        """Return every resolved value and the versions behind it, as TOML can hold them.
 
-        torch: its version, if known.
+        Args:
+            torch: The version of torch, if known.
         """
         data: dict[str, Any] = record(
             GeneralOptions(seed=self.seed, device=self.device, threads=self.threads)
@@ -91,22 +100,28 @@ class Plan:
         return data
 
     def versions(self, torch: str | None = None) -> dict[str, str]:
-        """The versions of Python, torch (if given), difrun and the plugins that the run uses."""
+        """Return the versions of Python, torch (if given), difrun and the plugins that the run uses."""
         found = {"python": platform.python_version()} | ({"torch": torch} if torch else {})
         plugins = {chosen.entry.plugin.dist: chosen.entry.plugin.version for chosen in self.components()}
         return found | dict(sorted(plugins.items()))
 
     def to_toml(self, torch: str | None = None) -> str:
-        """`to_dict` as the text of a TOML file."""
+        """Return `to_dict` as the text of a TOML file."""
         import tomli_w
 
         return tomli_w.dumps(self.to_dict(torch))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> "Plan":
-        """The plan that a parsed TOML file describes; what it leaves out takes the defaults.
+        """Return the plan that a parsed TOML file describes; what it leaves out takes the defaults.
 
-        source: what messages call the file. Raises ConfigError.
+        Args:
+            data: The parsed file.
+            registry: The installed components.
+            source: What messages call the file.
+
+        Raises:
+            ConfigError: If a key, a name or a value does not work.
         """
         settings = from_dict(data, registry, source)
         plan = assemble(choose(registry, settings.named), settings.options)
@@ -115,7 +130,14 @@ class Plan:
 
 @attrs.frozen
 class OptionGroup:
-    """The options of one part of a run: where they are written, whose they are, and their attrs classes."""
+    """The options of one part of a run.
+
+    Attributes:
+        section: Where they are written.
+        classes: Their attrs classes.
+        owner: Whose they are, for messages.
+        entry: The component; None for the parts of a run that are no components.
+    """
 
     section: Section
     classes: tuple[type, ...]
@@ -124,7 +146,7 @@ class OptionGroup:
 
 
 def option_groups(choice: Choice) -> list[OptionGroup]:
-    """The parts of a run with these components."""
+    """Return the groups of options of a run with these components."""
     gaussian = any(
         entry.kind == "process" and "gaussian" in entry.component.provides for entry in choice.all()
     )
@@ -142,9 +164,10 @@ def option_groups(choice: Choice) -> list[OptionGroup]:
 
 
 def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
-    """The plan of a choice of components and their options (name of a section -> option -> value).
+    """Return the plan of a choice of components and their options (name of a section -> option -> value).
 
-    Raises ConfigError for an unknown section or option, and for a value that does not fit.
+    Raises:
+        ConfigError: If a section or option is unknown, or a value does not fit.
     """
     known = {part.section.name: part for part in option_groups(choice)}
     for name, given in options.items():
@@ -159,8 +182,10 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
                 part.classes[0], {**suggested_settings(choice, name), **given}, part.owner, part.section
             )
         else:
-            made = build_all(part.classes, given, part.owner, part.section)
-            chosen.setdefault(part.entry.kind, []).append(ChosenComponent(part.entry.kind, part.entry, *made))
+            built = build_all(part.classes, given, part.owner, part.section)
+            chosen.setdefault(part.entry.kind, []).append(
+                ChosenComponent(part.entry.kind, part.entry, *built)
+            )
     return Plan(
         process=chosen["process"][0],
         dataset=chosen["dataset"][0],
@@ -179,7 +204,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
 
 
 def suggested_settings(choice: Choice, section: str) -> dict[str, Any]:
-    """The settings of a section that the chosen components ask for, those of the process first."""
+    """Return the settings of a section that the chosen components ask for; the process has the last word."""
     found: dict[str, Any] = {}
     for entry in reversed(choice.all()):
         for setting, value in entry.component.suits.items():
@@ -195,14 +220,17 @@ def resolve(
     *,
     registry: Registry | None = None,
 ) -> Plan:
-    """The plan of a run, from Python.
+    """Return the plan of a run, from Python.
 
-    named: kind -> name (a list of names for guidance and metric), for example ``{"process": "ou"}``; the rest
-        is chosen to fit (see `difrun.config.selection.choose`).
-    options: section -> option -> value, for example
-        ``{"process": {"theta": 0.5}, "metric.w2": {"max_points": 500}, "": {"seed": 1}}``.
+    Args:
+        named: Kind -> name (a list of names for guidance and metric), for example ``{"process": "ou"}``; the rest is
+            chosen to fit (see `difrun.config.selection.choose`).
+        options: Section -> option -> value, for example
+            ``{"process": {"theta": 0.5}, "metric.w2": {"max_points": 500}, "": {"seed": 1}}``.
+        registry: The installed components; None discovers them.
 
-    Raises ConfigError for names, combinations, options and values that do not work.
+    Raises:
+        ConfigError: If a name, a combination, an option or a value does not work.
     """
     for what, given in (("named", named), ("options", options)):
         if given is not None and not isinstance(given, Mapping):

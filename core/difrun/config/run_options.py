@@ -1,4 +1,4 @@
-"""TODO."""
+"""The options of a run that belong to no component: seed, training, sampling, what a network predicts."""
 
 import re
 from typing import Any, Literal
@@ -28,11 +28,13 @@ Threads = int | Literal["auto"] | None
 
 
 MOST_STEPS = 100_000
-"""Of sampling: more are a slip of the hand, or would take days."""
+"""The most sampling steps: a larger number is a typing error, or would take days."""
 
 
 @attrs.frozen
 class GeneralOptions:
+    """Seed, device and threads."""
+
     seed: int = option(0, "Seed of every random number of the run.", _seed)
     device: str = option("auto", "Where to compute.", _device, metavar="auto|cpu|cuda|cuda:N|mps")
     threads: Threads = option(
@@ -66,8 +68,8 @@ class TrainOptions:
         "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
         optional(ge(1)),
     )
-    checkpoint_steps: int = option(1000, "Save the state at least every so many steps.", ge(1))
-    checkpoint_minutes: float = option(1.0, "Save the state at least every so many minutes.", gt(0))
+    checkpoint_steps: int = option(1000, "Save the state at least once in this many steps.", ge(1))
+    checkpoint_minutes: float = option(1.0, "Save the state at least once in this many minutes.", gt(0))
 
 
 @attrs.frozen
@@ -76,9 +78,7 @@ class SampleOptions:
 
     n: int = option(10000, "Samples to draw.", ge(1))
     steps: int = option(30, "Sampling steps.", ge(1), le(MOST_STEPS))
-    chunk: int = option(
-        4096, "Samples drawn at a time; but for rounding, the result does not depend on it.", ge(1)
-    )
+    chunk: int = option(4096, "Samples drawn at a time; the result depends on it only by rounding.", ge(1))
     noise: Literal["fresh", "brownian"] = option(
         "fresh",
         "Noise of a stochastic sampler: new in every step, or the increments of one path that finer steps refine.",

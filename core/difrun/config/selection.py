@@ -34,8 +34,10 @@ Selection = dict[str, Registered | tuple[Registered, ...]]
 class Choice:
     """The components of a run.
 
-    entries: kind -> one, or a tuple for `MANY`; an empty tuple for the loss of an exact model.
-    defaulted: the kinds that the user did not name. notes: what the user should be told of them.
+    Attributes:
+        entries: Kind -> one component, or a tuple for `MANY`; an empty tuple for the loss of an exact model.
+        defaulted: The kinds that the user did not name.
+        notes: What the user should know of them.
     """
 
     entries: Mapping[str, Registered | tuple[Registered, ...]]
@@ -43,16 +45,22 @@ class Choice:
     notes: tuple[str, ...] = ()
 
     def all(self) -> list[Registered]:
+        """Return every component, in the order of `ORDER` and `MANY`."""
         return flattened(_by_priority(self.entries))
 
 
 def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
-    """The named components, and for every other kind the first that fits.
+    """Choose the named components, and for every other kind the first that fits.
 
-    named: kind -> name (text or `Given`), a sequence of names for guidance and metric. Defaults are tried in
-    this order: what a chosen component prefers (process, dataset, then the others), `BASE`, then by name.
+    Defaults are tried in this order: what a chosen component prefers (process, dataset, then the others), `BASE`,
+    then by name.
 
-    Raises ConfigError: a name that is not installed, or components that cannot work together.
+    Args:
+        registry: The installed components.
+        named: Kind -> name (text or `GivenValue`); a sequence of names for guidance and metric.
+
+    Raises:
+        ConfigError: If a name is not installed, or components cannot work together.
     """
     chosen = find(registry, named)
     refuse_if_unmet(registry, chosen)
@@ -65,7 +73,7 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
         raise _nothing_fits(registry, absent, chosen)
     if not metrics_named:
         base = {kind: picked for kind, picked in filled.items() if kind != "metric"}
-        # Of two metrics with one name none is taken: which is meant is for the user to say.
+        # If two metrics have one name, neither is taken: the user has to say which is meant.
         names = registry.compatible("metric", base)
         fitting = [
             entry
@@ -82,16 +90,16 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
 
 
 def _has_classes(metric: Registered, chosen: Selection) -> bool:
-    """Whether a metric of classes has any: by default it is taken where data and model are both of classes."""
+    """Whether a metric has the classes it may need: those of the data and of the model."""
     tokens = {token for entry in flattened(chosen) for token in entry.component.provides}
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
 
 def partners(registry: Registry, kind: str, entry: Registered) -> list[str]:
-    """Names of the components of one kind that can be beside `entry` in some whole run.
+    """Return the names of the components of one kind that can stand beside `entry` in some whole run.
 
-    `Registry.compatible` asks less: whether other kinds offer what each of the two needs, be it never together. Kinds
-    of which nothing is installed are left out of the run.
+    `Registry.compatible` asks less: whether other kinds offer what each of the two needs, though perhaps never
+    together. Kinds without an installed component are left out of the run.
     """
     found = []
     for other in registry.entries(kind):
@@ -104,7 +112,7 @@ def partners(registry: Registry, kind: str, entry: Registered) -> list[str]:
 
 
 def _notes(registry: Registry, absent: Sequence[str], chosen: Selection) -> Iterator[str]:
-    """That nothing is trained, where the user did not ask for that."""
+    """A note that nothing is trained, where the user did not ask for that."""
     model, process = chosen["model"], chosen["process"]
     assert isinstance(model, Registered)
     assert isinstance(process, Registered)
@@ -116,7 +124,7 @@ def _notes(registry: Registry, absent: Sequence[str], chosen: Selection) -> Iter
 
 
 def find(registry: Registry, named: Mapping[str, Any]) -> Selection:
-    """The named components alone. Raises ConfigError for a name that is not installed."""
+    """Find the named components alone. Raises ConfigError for a name that is not installed."""
     chosen: Selection = {}
     for kind, wanted in named.items():
         if kind not in KINDS:
@@ -134,7 +142,7 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Selection:
 
 
 def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
-    """The component that a text or a `Given` names. Raises ConfigError, naming the source of a `Given`."""
+    """Find the component that a text or a `GivenValue` names. Raises ConfigError, with the source of a `GivenValue`."""
     if not isinstance(wanted, GivenValue):
         if not isinstance(wanted, str):
             raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")
@@ -155,7 +163,7 @@ def refuse_if_unmet(registry: Registry, chosen: Mapping[str, Any]) -> None:
 
 
 def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, token: str) -> str:
-    """Why `entry` cannot have the capability it needs, and what works instead, in both directions."""
+    """Say why `entry` does not get the capability it needs, and what works instead, in both directions."""
     providers = [other for other in registry.entries() if token in other.component.provides]
     if not providers:
         tokens = {offered for other in registry.entries() for offered in other.component.provides}
@@ -218,17 +226,21 @@ def _fill(registry: Registry, absent: Sequence[str], chosen: Selection) -> Selec
 
 
 def _candidates(registry: Registry, kind: str, chosen: Selection) -> Iterator[Registered]:
+    """The components of a kind, each once: those that a chosen component prefers, that of `BASE`, then all."""
     entries = registry.entries(kind)
-    seen = []
-    wishes = [
+    preferred: list[Registered] = []
+    preferences = [
         (entry.component.prefers.get(kind), entry.plugin.dist) for entry in flattened(_by_priority(chosen))
     ]
-    for name, near in [*wishes, (BASE[kind], "difrun")]:
-        # Two plugins may offer the preferred name: the one beside the component that prefers it is meant.
+    for name, dist in [*preferences, (BASE[kind], "difrun")]:
+        # Two plugins may offer the preferred name: that of the plugin that prefers it is meant.
         found = [entry for entry in entries if name in (entry.name, entry.qualified)]
-        seen += sorted(found, key=lambda entry: (entry.plugin.dist != near, entry.plugin.dist != "difrun"))
-    for index, entry in enumerate([*seen, *entries]):
-        if entry not in [*seen, *entries][:index]:
+        preferred += sorted(
+            found, key=lambda entry: (entry.plugin.dist != dist, entry.plugin.dist != "difrun")
+        )
+    in_order = [*preferred, *entries]
+    for index, entry in enumerate(in_order):
+        if entry not in in_order[:index]:
             yield entry
 
 

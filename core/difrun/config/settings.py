@@ -1,4 +1,4 @@
-"""What the user asked for, from the command line, the environment and a TOML file, before it is made a plan.
+"""What the user asked for, from the command line, the environment and a TOML file, before it becomes a plan.
 
 Precedence: flag, environment, file, default. A file names installed components, never import paths.
 """
@@ -28,9 +28,10 @@ TOP_KEYS = ("seed", "device", "threads")
 class Settings:
     """Names and options from one source, or merged.
 
-    named: kind -> name, or a list of names (guidance, metric).
-    options: name of a `Section` -> option -> value.
-    notes: what the user should be told.
+    Attributes:
+        named: Kind -> name, or a list of names (guidance, metric).
+        options: Name of a `Section` -> option -> value.
+        notes: What the user should know.
     """
 
     named: dict[str, Any] = attrs.field(factory=dict)
@@ -38,16 +39,17 @@ class Settings:
     notes: list[str] = attrs.field(factory=list)
 
     def give(self, section: str, option: str, given: GivenValue) -> None:
+        """Set an option."""
         self.options.setdefault(section, {})[option] = given
 
 
 def section_of(kind: str, label: str) -> Section:
-    """Where the options of a chosen component stand. Guidances and metrics have one section for each name."""
+    """Return the section of a component's options. Guidances and metrics have one section for each name."""
     return Section(f"{kind}.{label}", f"{kind}.{label}.") if kind in MANY else Section(kind, f"{kind}.")
 
 
 def read_file(path: Path | str) -> dict[str, Any]:
-    """A TOML file as a dict. Raises ConfigError: no such file, not readable, not TOML."""
+    """Read a TOML file. Raises ConfigError if it does not exist, cannot be read or is not TOML."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -63,7 +65,7 @@ def read_file(path: Path | str) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> Settings:
-    """The settings of a parsed TOML file. Raises ConfigError for keys and shapes that do not belong there."""
+    """Read the settings in a parsed TOML file. Raises ConfigError for a key or a value that does not belong there."""
     settings = Settings()
     known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "versions"]
     for key, value in data.items():
@@ -176,7 +178,7 @@ def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str)
 
 
 def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
-    """The components that DIFRUN_PROCESS, ..., DIFRUN_METRIC (names joined by commas) name."""
+    """Read the components that DIFRUN_PROCESS, ..., DIFRUN_METRIC (names joined by commas) name."""
     environ = os.environ if environ is None else environ
     settings = Settings()
     for kind in KINDS:
@@ -190,13 +192,13 @@ def from_environ(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def option_from_environ(section: Section, field: Field, environ: Mapping[str, str]) -> GivenValue | None:
-    """The value of one option in the environment; None if its variable is not set."""
+    """Read one option from the environment; None if its variable is not set."""
     name = section.variable(field.name)
     return GivenValue(environ[name], name, "environment") if environ.get(name) else None
 
 
 def with_file_dataset(settings: Settings) -> Settings:
-    """``--dataset points.csv`` means the dataset 'file' with that path; so does a `Path`, whatever its ending."""
+    """Replace a path in the place of a dataset, as in ``--dataset points.csv``, by the dataset 'file' of that path."""
     from difrun.builtin.options import looks_like_file
 
     named = settings.named.get("dataset")
@@ -209,28 +211,30 @@ def with_file_dataset(settings: Settings) -> Settings:
 
 
 def merge(registry: Registry, lower: Settings, upper: Settings) -> Settings:
-    """Both settings; where they differ, `upper`. Options of a component that `upper` replaces are dropped."""
-    kept = {name: dict(options) for name, options in lower.options.items()}
+    """Merge settings; where they differ, `upper` wins. Options of a component that `upper` replaces are dropped."""
+    options = {name: dict(given) for name, given in lower.options.items()}
     notes = [*lower.notes, *upper.notes]
     named = {**lower.named, **upper.named}
     for kind in ORDER:
         before, after = lower.named.get(kind), upper.named.get(kind)
         if before is None or after is None or before.value == after.value:
             continue
-        if lookup(registry, kind, after) != lookup(registry, kind, before) and kept.pop(kind, {}):
+        replaced = lookup(registry, kind, after) != lookup(registry, kind, before)
+        if replaced and options.pop(kind, {}):
             notes.append(f"options of {kind} '{before.value}' ({before.source}) are not used: {after.source}")
     for kind in MANY:
         if kind in upper.named:
-            wanted = {lookup(registry, kind, name).label for name in upper.named[kind]}
-            kept = {
-                n: o for n, o in kept.items() if not n.startswith(f"{kind}.") or n.partition(".")[2] in wanted
-            }
-    # An exact model has no loss: one that only a lower source names is not wanted any more.
+            labels = {lookup(registry, kind, name).label for name in upper.named[kind]}
+            sections = [name for name in options if name.startswith(f"{kind}.")]
+            for section in sections:
+                if section.partition(".")[2] not in labels:
+                    del options[section]
+    # An exact model has no loss: a loss that only a lower source names is dropped.
     model = upper.named.get("model")
     exact = model is not None and "exact" in lookup(registry, "model", model).component.provides
     if exact and "loss" not in upper.named:
         named.pop("loss", None)
-        kept.pop("loss", None)
-    for name, options in upper.options.items():
-        kept.setdefault(name, {}).update(options)
-    return Settings(named, kept, notes)
+        options.pop("loss", None)
+    for section, given in upper.options.items():
+        options.setdefault(section, {}).update(given)
+    return Settings(named, options, notes)

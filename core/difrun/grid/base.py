@@ -1,6 +1,6 @@
 """The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last.
 
-One that provides `fitted` is made for a model, and called with it in place of the process.
+A grid that suits one model asks for `model` instead of `process`, and gets it once the model is trained.
 """
 
 import math

@@ -4,10 +4,9 @@ Every training loss of a Gaussian process is
 
     L(θ) = E_t E_{x_0, ε} [ w(t) · ‖k_θ(x_t, t) − k(x_0, ε, t)‖² / d ]
 
-for a prediction kind k, a weight w and a distribution of t. As the error of one kind is that of another times a
-factor known from α and σ, the network is always compared in the kind that it predicts itself, with the factor moved
-into the
-weight: nothing is divided by a small σ.
+for a prediction kind k, a weight w and a distribution of t. The error of one kind is that of another times a factor of
+α and σ. The network is therefore always compared in the kind that it predicts itself, with the factor moved into the
+weight, so that nothing is divided by a small σ.
 """
 
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import attrs
 import torch
 from torch import Tensor
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun.loss.times import TimeDistribution, Uniform
 from difrun.model.trainable import trainable
@@ -24,7 +24,7 @@ from difrun.randomness.generator import Generator
 
 
 class Loss:
-    """A loss per example, in two halves: what does not depend on the weights, and what does.
+    """A loss per example, in two halves: `draw` does not depend on the weights, `evaluate` does.
 
     `draw` may be called once for many steps; `evaluate` takes any slice of what it returned.
     """
@@ -32,32 +32,43 @@ class Loss:
     def draw(
         self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
-        """Times, noise, inputs and targets for the examples x0 (n, ...): tensors with n rows.
+        """Draw times, noise, inputs and targets for examples.
 
-        noise: the noise with which each example is paired (`Dataset.noise`); None draws it. Training on couples is
-        refused for a loss whose `draw` has no such argument.
+        Args:
+            model: The model to be trained.
+            x0: The examples, (n, *shape).
+            generator: The source of random numbers.
+            noise: The noise with which each example is paired (`Dataset.noise`); None draws it. Training on couples
+                is refused for a loss whose `draw` has no such argument.
+
+        Returns:
+            Tensors with n rows, by name.
         """
         raise NotImplementedError
 
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        """The loss of each example, shape (n,)."""
+        """Return the loss of each example, (n,)."""
         raise NotImplementedError
 
     def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        """The mean of `evaluate`, which training differentiates; a loss may override it with fewer kernels."""
+        """Return the mean of `evaluate`, which training differentiates.
+
+        A loss may override it with fewer kernels.
+        """
         return self.evaluate(model, examples).mean()
 
     def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
-        """Add the gradient of `mean` to the parameters' `.grad`; returns the mean, detached.
+        """Add the gradient of `mean` to the parameters' `.grad`, and return the mean, detached.
 
-        The trainer calls it with gradients that are zero. A loss may override it for networks that know their own
-        reverse pass (`difrun.model.backward`).
+        The trainer calls it with gradients of zero. A loss may override it for networks that have a reverse pass of
+        their own (`difrun.model.backward`).
         """
         loss = self.mean(model, examples)
         loss.backward()
         return loss.detach()
 
     def __call__(self, model: Any, x0: Tensor, generator: Generator) -> Tensor:
+        """Return the loss of each example x0 (n, *shape), with times and noise drawn for it: (n,)."""
         return self.evaluate(model, self.draw(model, x0, generator))
 
 
@@ -66,22 +77,34 @@ Weight = Callable[[Any, float], Any]
 
 
 def uniform(at: Any, data_std: float) -> Any:
-    """w = 1."""
+    """The weight w = 1."""
     return 1.0
 
 
 def score_matching(at: Any, data_std: float) -> Any:
-    """w = σ²: on the score it makes every noise level count alike (Song and Ermon, 2019, arXiv 1907.05600, eq. 6)."""
+    """The weight w = σ², with which every noise level of the score counts alike.
+
+    References:
+        Song and Ermon (2019), arXiv 1907.05600, eq. 6.
+    """
     return at.var
 
 
 def snr(at: Any, data_std: float) -> Any:
-    """w = α²/σ², which on x_0 is the plain loss of the noise (Salimans and Ho, 2022, arXiv 2202.00512, sec. 4)."""
+    """The weight w = α²/σ², which on x_0 is the plain loss of the noise.
+
+    References:
+        Salimans and Ho (2022), arXiv 2202.00512, sec. 4.
+    """
     return at.alpha**2 / at.var
 
 
 def min_snr(gamma: float = 5.0) -> Weight:
-    """w = min(α²/σ², γ), on x_0 (Hang et al., 2023, arXiv 2303.09556, eq. 6, where γ = 5): the noise loss, bounded."""
+    """The weight w = min(α²/σ², γ): on x_0, the plain loss of the noise with a bound.
+
+    References:
+        Hang et al. (2023), arXiv 2303.09556, eq. 6, where γ = 5.
+    """
 
     def weight(at: Any, data_std: float) -> Any:
         ratio = snr(at, data_std)
@@ -91,24 +114,26 @@ def min_snr(gamma: float = 5.0) -> Weight:
 
 
 def edm(at: Any, data_std: float) -> Any:
-    r"""w = α²/σ² + 1/σ_d², on x_0 (Karras et al., 2022, arXiv 2206.00364, table 1).
+    r"""The weight w = α²/σ² + 1/σ_d², on x_0.
 
-    With α = 1 it is their (σ² + σ_d²)/(σ σ_d)²; otherwise that of the ratio σ/α. As w = 1/c_out² it is the plain loss
-    of a network that predicts `edm`.
+    With α = 1 it is the (σ² + σ_d²)/(σ σ_d)² of Karras et al., otherwise the same of the ratio σ/α. As w = 1/c_out², it
+    is the plain loss of a network that predicts `edm`.
+
+    References:
+        Karras et al. (2022), arXiv 2206.00364, table 1.
     """
     return snr(at, data_std) + data_std**-2
 
 
 WEIGHTS: dict[str, Weight] = {"uniform": uniform, "snr": snr, "min-snr": min_snr(), "edm": edm}
-"""The weightings by name, as they are meant on x_0."""
+"""Weights of the error of x_0, by name."""
 
 
 @attrs.frozen
 class Regression(Loss):
-    r"""E_t w(t) ‖k_θ − k‖²/d for the kind `kind`, the weight `weight` and the distribution of times `times`.
+    r"""The loss E_t w(t) ‖k_θ − k‖²/d, with d coordinates in an example.
 
-    d is the number of coordinates of an example. data_std: the σ_d that the weight gets; None takes the model's, which
-    is measured from the data. The published losses are combinations:
+    The published losses are combinations of kind, weight and times:
 
         loss     | kind      | weight          | times
         score    | score     | σ²              |
@@ -119,6 +144,12 @@ class Regression(Loss):
         edm      | x0        | SNR + 1/σ_d²    | log-normal (Karras et al., 2022)
 
     With one distribution of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are one loss.
+
+    Attributes:
+        kind: The prediction kind k that is compared.
+        weight: The weight w.
+        times: The distribution of t.
+        data_std: The σ_d that the weight gets; None takes the model's, which is measured from the data.
     """
 
     kind: str
@@ -126,6 +157,7 @@ class Regression(Loss):
     times: TimeDistribution = attrs.field(factory=Uniform)
     data_std: float | None = None
 
+    @override
     def draw(
         self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
@@ -141,15 +173,18 @@ class Regression(Loss):
             examples["root"] = root.to(at.t.device).expand(at.t.shape)
         return examples
 
+    @override
     def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
         return (
             self._error(examples, trainable(model).residual(examples, self.kind)).square().flatten(1).mean(1)
         )
 
+    @override
     def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
         error = self._error(examples, trainable(model).residual(examples, self.kind))
         return functional.mse_loss(error, torch.zeros_like(error))
 
+    @override
     def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
         explicit = trainable(model).pullback(examples)
         if explicit is None:

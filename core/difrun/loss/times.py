@@ -1,7 +1,7 @@
 r"""Distributions of the training time t, each given by its quantile function: t = Q(u), u uniform on [0, 1).
 
-u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ, whose every stretch of consecutive
-terms is spread evenly: a mini-batch cut anywhere from a long draw is stratified over time, which lowers the variance
+u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ, of which any consecutive terms are
+evenly spaced. A mini-batch cut anywhere from a long draw is therefore stratified over time, which lowers the variance
 of its loss (in the spirit of Kingma et al., 2021, arXiv 2107.00630, app. I.1).
 """
 
@@ -11,6 +11,7 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.randomness.generator import Generator
@@ -22,13 +23,13 @@ class TimeDistribution:
     """A distribution of t on [t_min, T]."""
 
     def quantile(self, process: Any, u: Tensor) -> Tensor:
-        """Q(u) for u in [0, 1], float64."""
+        """Return Q(u) for u in [0, 1], float64."""
         raise NotImplementedError
 
     def sample(self, process: Any, like: Tensor, generator: Generator) -> Tensor:
-        """One time per example of `like` (n, ...), in its dtype and on its device.
+        """Draw one time per example of `like` (n, ...), in its dtype and on its device: (n,).
 
-        The quantiles are computed on the CPU, in float64, which some devices do not have.
+        The quantiles are computed on the CPU in float64, which some devices do not have.
         """
         start = generator.uniform(torch.zeros(1, dtype=like.dtype)).double()
         u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64))
@@ -37,16 +38,18 @@ class TimeDistribution:
 
 @attrs.frozen
 class Uniform(TimeDistribution):
-    """t uniform on [t_min, T]."""
+    """A time t uniform on [t_min, T]."""
 
+    @override
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         return process.t_min + (process.horizon - process.t_min) * u
 
 
 @attrs.frozen
 class LogSNR(TimeDistribution):
-    """λ = log(α/σ) uniform: every factor of noise gets the same share."""
+    """A log-SNR λ = log(α/σ) uniform over the process: every factor of noise gets the same share."""
 
+    @override
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         low, high = process.lam_range
         return process.time_near(high - (high - low) * u)
@@ -54,14 +57,19 @@ class LogSNR(TimeDistribution):
 
 @attrs.frozen
 class LogNormal(TimeDistribution):
-    """ln(σ/α) ~ N(mean, std²), cut to the range of the process (Karras et al., 2022, arXiv 2206.00364, table 1).
+    """A noise level ln(σ/α) ~ N(mean, std²), cut to the range of the process.
 
-    Raises DifrunError when less than a millionth of the distribution lies in that range.
+    Raises:
+        DifrunError: If less than a millionth of the distribution lies in that range.
+
+    References:
+        Karras et al. (2022), arXiv 2206.00364, table 1.
     """
 
     mean: float = -1.2
     std: float = 1.2
 
+    @override
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         low, high = process.lam_range
         return process.time_near(-_cut_normal(u, self.mean, self.std, -high, -low, "ln(σ/α)"))
@@ -69,14 +77,19 @@ class LogNormal(TimeDistribution):
 
 @attrs.frozen
 class LogitNormal(TimeDistribution):
-    """logit(t/T) ~ N(mean, std²), cut to [t_min, T] (Esser et al., 2024, arXiv 2403.03206, sec. 3.1).
+    """A time with logit(t/T) ~ N(mean, std²), cut to [t_min, T].
 
-    Raises DifrunError when less than a millionth of the distribution lies in that range.
+    Raises:
+        DifrunError: If less than a millionth of the distribution lies in that range.
+
+    References:
+        Esser et al. (2024), arXiv 2403.03206, sec. 3.1.
     """
 
     mean: float = 0.0
     std: float = 1.0
 
+    @override
     def quantile(self, process: Any, u: Tensor) -> Tensor:
         first = process.t_min / process.horizon
         low = math.log(first / (1 - first))

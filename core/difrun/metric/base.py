@@ -25,7 +25,7 @@ class Reading:
         better: The side of the floor on which samples do no harm: "lower" for distances, "higher" for shares of good
             samples. None: samples are worse on either side.
         ratio: Whether value/floor means something. False where the floor is noise, as that of an unbiased estimate
-            whose mean is 0 for equal distributions. None: not known; `difrun.report.verdict.ratio` then looks at the
+            whose mean is 0 for equal distributions. None: not known; `difrun.report.floors.ratio` then looks at the
             deviation of the floor.
         meaning: What the number is, in one line.
     """

@@ -205,12 +205,12 @@ class ByClass(Comparison):
 
     def _comparable(self, rows: Tensor) -> Tensor:
         """The rows without those of a class that has fewer real examples than there are samples of it."""
-        kept = torch.ones_like(rows, dtype=torch.bool)
+        within_reach = torch.ones_like(rows, dtype=torch.bool)
         for label in self.labels.unique().tolist():
             most = self.dataset.examples_of_class(label)
             if most is not None:
-                kept[(self.labels[rows] == label).nonzero()[most:, 0]] = False
-        return rows[kept]
+                within_reach[(self.labels[rows] == label).nonzero()[most:, 0]] = False
+        return rows[within_reach]
 
 
 def comparison_for(

@@ -23,11 +23,14 @@ def sliced_w2(
 ) -> dict[str, float]:
     r"""Sliced 2-Wasserstein distance, in units of the data.
 
-        SW₂² = mean over directions θ of (1/n) Σ_i (a_(i) − b_(i))²,
+        SW₂² = mean over directions θ of (1/n) Σ_i (a_(i) − b_(i))²
 
-    with a and b the sorted projections of the two sets on θ and θ drawn uniformly from the unit sphere
-    (Bonneel et al., 2015; `projections` of them). In one dimension it is W₂
-    itself. It is blind to local blur, and for separated modes it mostly measures the noise of the counts.
+    Here a and b are the sorted projections of the two sets on θ, and the `projections` directions θ are drawn uniformly
+    from the unit sphere. In one dimension it is W₂ itself. It is blind to local blur, and for separated modes it mostly
+    measures the noise of the counts.
+
+    References:
+        Bonneel, Rabin, Peyré and Pfister, 2015: sliced Wasserstein distances.
     """
     a, b = _vectors(samples, reference)
     count = 1 if a.shape[1] == 1 else projections
@@ -87,12 +90,18 @@ def per_class(
 def w2(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 1000
 ) -> dict[str, float]:
-    r"""2-Wasserstein distance, in units of the data: W₂² = min over matchings π of (1/n) Σ_i |x_i − y_π(i)|².
+    r"""2-Wasserstein distance, in units of the data.
 
-    The optimal transport is exact (network simplex of POT; Bonneel et al., 2011), between random subsets of
-    at most `max_points` of each set. Its floor falls with n and rises with the dimension: compare at equal n
-    only.
-    Raises `DifrunError` when the solver does not finish.
+        W₂² = min over matchings π of (1/n) Σ_i |x_i − y_π(i)|²
+
+    The optimal transport is exact, by the network simplex of POT, between random subsets of at most `max_points` of
+    each set. Its floor falls with n and rises with the dimension: compare at equal n only.
+
+    Raises:
+        DifrunError: If the solver does not finish.
+
+    References:
+        Bonneel, van de Panne, Paris and Heidrich, 2011: the network simplex.
     """
     import ot  # a second to import, for this metric alone
 
@@ -119,13 +128,16 @@ def w2(
 def energy(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, max_points: int = 5000
 ) -> dict[str, float]:
-    r"""Energy distance, unbiased, in units of the data:
+    r"""Energy distance, unbiased, in units of the data.
 
-        E = 2 E|X − Y| − E|X − X'| − E|Y − Y'|,
+        E = 2 E|X − Y| − E|X − X'| − E|Y − Y'|
 
-    each mean over pairs of different points (Székely and Rizzo, 2013, as a U-statistic): its mean is
-    0 for equal distributions, so that it may be negative. This is the squared distance; scipy.stats.energy_distance is
-    the root of the biased form, in which a point is also paired with itself.
+    Each mean is over pairs of different points (a U-statistic). Its own mean is 0 for equal distributions, so that it
+    may be negative. This is the squared distance; scipy.stats.energy_distance is the root of the biased form, in which
+    a point is also paired with itself.
+
+    References:
+        Székely and Rizzo, 2013: energy statistics.
     """
     a, b = _subsets(samples, reference, max_points, generator)
     n = len(a)
@@ -148,7 +160,7 @@ def energy(
 def density_coverage(
     samples: Tensor, reference: Tensor, *, generator: torch.Generator, k: int = 5, max_points: int = 2000
 ) -> dict[str, float]:
-    r"""Density and coverage (Naeem et al., 2020), precision and recall (Kynkäänniemi et al., 2019).
+    r"""Density and coverage, precision and recall, by nearest neighbours.
 
     With B(z) the closed ball around z that reaches to its k-th nearest other point of z's own set, real
     points x and samples y,
@@ -156,9 +168,15 @@ def density_coverage(
         density = mean over y of (1/k) #{x : y ∈ B(x)},    coverage = share of x with some y ∈ B(x),
         precision = share of y in some B(x),                recall = share of x in some B(y).
 
-    Equal distributions give density 1 and coverage about 1 − 2^−k; all four fall as samples get worse, and see local
+    Equal distributions give density 1 and coverage about 1 − 2^−k. All four fall as samples get worse, and see local
     blur.
-    Raises `DifrunError` when the sets have no more than k points.
+
+    Raises:
+        DifrunError: If the sets have no more than k points.
+
+    References:
+        Naeem et al., 2020: density and coverage.
+        Kynkäänniemi et al., 2019: precision and recall.
     """
     y, x = _subsets(samples, reference, max_points, generator)
     if len(x) <= k:
@@ -177,13 +195,13 @@ def density_coverage(
 
 def _radii(points: Tensor, k: int) -> Tensor:
     """Distance of each point to its k-th nearest other point; the nearest is the point itself."""
-    own = torch.cdist(points, points)
-    own.fill_diagonal_(0.0)
-    return own.kthvalue(k + 1, dim=1).values
+    distances = torch.cdist(points, points)
+    distances.fill_diagonal_(0.0)
+    return distances.kthvalue(k + 1, dim=1).values
 
 
 def _vectors(samples: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets as rows of float32 on the CPU. Raises `DifrunError` unless they have one shape."""
+    """Both sets as rows of float32 on the CPU. Raises DifrunError unless they have one shape."""
     if samples.shape != reference.shape or samples.ndim < 2 or len(samples) < 2:
         raise DifrunError(
             f"a metric compares two sets of equal size; got shapes {tuple(samples.shape)} and "

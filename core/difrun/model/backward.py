@@ -1,12 +1,12 @@
-r"""Networks that know their own reverse pass.
+r"""Networks with a reverse pass of their own.
 
 For a small network autograd's bookkeeping takes longer than the arithmetic. A network may therefore offer
 
     pullback(x, level) -> F, pull        (with the label as a third argument, where the network knows classes)
 
 beside `forward`: its output, and a function that takes G = ∂L/∂F and adds ∂L/∂θ to the `.grad` of every parameter.
-Training then calls it in place of autograd, whatever the loss is, as long as it is a `difrun.loss.Regression`. It
-runs without a graph, on the parameters alone: hooks of modules do not fire, and nothing flows to x.
+Training then calls it in place of autograd for every `difrun.loss.Regression`. It records no graph and reaches the
+parameters alone: hooks of modules do not fire, and x gets no gradient.
 """
 
 from collections.abc import Callable
@@ -32,18 +32,21 @@ def linear(layer: nn.Linear, x: Tensor, gradient: Tensor) -> None:
 def embedding(layer: nn.Embedding, index: Tensor, gradient: Tensor) -> None:
     """Add to `.grad` what rows of a table contribute: to row k the sum of G over the examples with index k.
 
-    As a product with indicators, whose order of summation is fixed on every device, as that of scattering is not.
+    It is a product with indicators, whose order of summation is fixed on every device; that of scattering is not.
     """
     if layer.weight.grad is not None:
-        chosen = torch.nn.functional.one_hot(index, layer.num_embeddings).to(gradient)
-        layer.weight.grad.addmm_(chosen.t(), gradient)
+        indicators = torch.nn.functional.one_hot(index, layer.num_embeddings).to(gradient)
+        layer.weight.grad.addmm_(indicators.t(), gradient)
 
 
 def silu(gradient: Tensor, x: Tensor) -> Tensor:
-    """∂L/∂x for y = silu(x), given G = ∂L/∂y: the derivative is s (1 + x (1 − s)) with s the logistic function."""
+    """Return ∂L/∂x, given G = ∂L/∂y, where y is the SiLU of x.
+
+    The derivative is s (1 + x (1 − s)), with s the logistic function of x.
+    """
     return torch.ops.aten.silu_backward(gradient, x)
 
 
 def relu(gradient: Tensor, y: Tensor) -> Tensor:
-    """∂L/∂x for y = relu(x), given G = ∂L/∂y and y."""
+    """Return ∂L/∂x, given G = ∂L/∂y and y, where y is the ReLU of x."""
     return torch.ops.aten.threshold_backward(gradient, y, 0)

@@ -58,6 +58,7 @@ class ScoreModel:
         return self.predict(x, at, self.kind)
 
     def __call__(self, x: Tensor, at: Any) -> Tensor:
+        """Predict `kind` at x: `forward`."""
         return self.forward(x, at)
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:

@@ -1,4 +1,4 @@
-r"""Exact models: E[x_0 | x_t] in closed form, the ground truth beside which samplers and networks are judged.
+r"""Exact models: E[x_0 | x_t] in closed form, the ground truth by which samplers and networks are judged.
 
 For data from a mixture Σ_k w_k N(m_k, S_k) and x_t = α x_0 + σ ε (all measured from the centre of the process),
 
@@ -27,17 +27,20 @@ if TYPE_CHECKING:
     from difrun.process.gaussian import GaussianProcess
 
 _BLOCK = 8_000_000
-"""Numbers in the largest temporary, so that many components and many points fit into memory together."""
+"""Most numbers in a temporary, so that many components and many points together fit into memory."""
 
 
 class ExactMixture(ConditionalModel):
     """The exact model of a Gaussian mixture under any Gaussian process, in float32 or float64 as x is.
 
     A kind other than x0 and score is converted from whichever of the two is well conditioned at the noise level: x̂_0
-    where noise prevails (λ < 0), the score where the signal does. It needs no training.
+    where noise prevails (λ < 0), the score where the signal does. The model needs no training.
 
-    component_labels: the class of every component, (K,) int64; `condition_on` then gives the exact model of a class,
-    the mixture of its components alone, and `log_posterior` p(class | x_t).
+    Args:
+        mixture: The distribution of the data.
+        process: The forward process.
+        component_labels: The class of each component, (K,) int64. `condition_on` then gives the exact model of a
+            class, the mixture of its components alone, and `log_posterior` gives p(class | x_t).
     """
 
     def __init__(
@@ -70,14 +73,14 @@ class ExactMixture(ConditionalModel):
 
     @property
     def proportions(self) -> tuple[float, ...]:
-        """Share of every class in the distribution; () without classes. Unlike `shares` nothing is drawn by it
-        unasked."""
+        """Share of each class in the distribution, () without classes; unlike by `shares`, nothing is drawn by it."""
         labels = self.component_labels
         if labels is None:
             return ()
         return tuple(float(self.mixture.weights[labels == k].sum()) for k in range(self.classes))
 
     @cached_property
+    @override
     def class_moments(self) -> tuple[Tensor, Tensor] | None:  # type: ignore[override]
         labels = self.component_labels
         if labels is None:
@@ -87,7 +90,7 @@ class ExactMixture(ConditionalModel):
         return means.reshape(-1, *self.shape), variances.reshape(-1, *self.shape)
 
     def log_prob(self, x: Tensor, at: Any) -> Tensor:
-        """log p_t(x) in nats, of shape (n,), given the labels of the rows if there are any; `at` as in `predict`."""
+        """Return log p_t(x) in nats, (n,), given the labels of the rows if there are any."""
         blocks = [
             torch.logsumexp(self._terms(part, here, labels)[0], dim=1)
             for part, here, labels in self._blocks(x, at)
@@ -95,9 +98,10 @@ class ExactMixture(ConditionalModel):
         return torch.cat(blocks)
 
     def log_posterior(self, x: Tensor, at: Any) -> Tensor:
-        """log p(class | x_t) of every class, (n, classes), whatever the labels: Bayes' theorem for its components.
+        """Return log p(class | x_t) of every class, (n, classes), by Bayes' theorem, whatever the labels.
 
-        Raises DifrunError for a mixture without classes.
+        Raises:
+            DifrunError: If the components of the mixture belong to no classes.
         """
         labels = self.component_labels
         if labels is None:
@@ -131,7 +135,7 @@ class ExactMixture(ConditionalModel):
         return list(zip(parts, times, labels, strict=True))
 
     def _terms(self, x: Tensor, at: Any, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, each (n, K, d) or broadcast to it."""
+        """The terms log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, both as (n, K, d)."""
         log_weights, means, spread, axes = self._parameters(x)
         if labels is not None:
             log_weights = self._of_classes(log_weights)[labels]  # the last row is for −1, any class
@@ -144,7 +148,7 @@ class ExactMixture(ConditionalModel):
         return log_weights - 0.5 * energy.sum(-1), gap, var
 
     def _of_classes(self, log_weights: Tensor) -> Tensor:
-        """log p(component | class) for every class, and for any class in a last row: (classes + 1, K)."""
+        """The logarithm of p(component | class) for each class and, in a last row, for any class: (classes + 1, K)."""
         assert self.component_labels is not None
         numbers = torch.arange(self.classes, device=log_weights.device)[:, None]
         other = self.component_labels.to(log_weights.device) != numbers
@@ -183,8 +187,12 @@ class ExactMixture(ConditionalModel):
 class ExactEmpirical(ExactMixture):
     r"""The exact model of finitely many examples x_i: E[x_0 | x] = Σ_i r_i x_i, r = softmax(−‖x − α x_i‖² / 2σ²).
 
-    It is what a network of unlimited capacity would learn from `data` (n, ...): it generates the examples themselves.
-    labels: their classes (n,), if they have any.
+    It is what a network of unlimited capacity would learn from the examples: it generates the examples themselves.
+
+    Args:
+        data: The examples, (n, ...).
+        process: The forward process.
+        labels: Their classes (n,), if they have any.
     """
 
     def __init__(self, data: Tensor, process: "GaussianProcess", labels: Tensor | None = None):
@@ -195,6 +203,7 @@ class ExactEmpirical(ExactMixture):
         self.shape = tuple(data.shape[1:])
         self.mean, self.var = self.mean.reshape(self.shape), self.var.reshape(self.shape)
 
+    @override
     def _posterior(self, x: Tensor, at: Any, kind: str) -> Tensor:
         return super()._posterior(x.reshape(len(x), -1), _flat(at), kind).reshape(x.shape)
 
@@ -210,8 +219,11 @@ def _per_component(value: Any) -> Any:
 
 
 def exact_mixture(*, process: "GaussianProcess", dataset: Any) -> ExactMixture:
-    """The component `exact`: the model of the dataset's own distribution. Raises DifrunError where the distribution
-    is no mixture."""
+    """Make the component `exact`: the model of the dataset's own distribution.
+
+    Raises:
+        DifrunError: If that distribution is not a Gaussian mixture.
+    """
     if dataset.distribution is None:
         raise DifrunError(
             f"model 'exact' needs a dataset whose distribution is a Gaussian mixture; {dataset.name!r} is not. "
@@ -221,5 +233,5 @@ def exact_mixture(*, process: "GaussianProcess", dataset: Any) -> ExactMixture:
 
 
 def exact_empirical(*, process: "GaussianProcess", dataset: Any) -> ExactEmpirical:
-    """The component `empirical`: the exact model of the dataset's training examples."""
+    """Make the component `empirical`: the exact model of the dataset's training examples."""
     return ExactEmpirical(dataset.train, process, dataset.labels)

@@ -1,4 +1,4 @@
-"""Classes of the rows of a batch: how they are spread, checked and handed to a model."""
+"""Classes of the rows of a batch: drawn in proportion, checked and handed to a model."""
 
 import math
 from collections.abc import Sequence
@@ -11,10 +11,11 @@ from difrun.errors import DifrunError
 
 
 def proportional_labels(shares: Sequence[float], n: int) -> Tensor:
-    """n labels in the proportion of `shares`, (n,) int64: after any number of them no class is off by as much as 2.
+    """Return n labels in the proportion of `shares`, (n,) int64.
 
-    The j-th of class k stands where it is due, at (j − ½)/share_k (the method of Webster and Sainte-Laguë), so that the
-    first m labels are the same whatever n is.
+    The j-th label of class k has place (j − ½)/share_k in the sequence (the method of Webster and Sainte-Laguë). The
+    first m labels are therefore the same whatever n is, and the count of each class is off by less than 2 in all of
+    them.
     """
     places, owners = [], []
     for label, share in enumerate(shares):
@@ -27,15 +28,16 @@ def proportional_labels(shares: Sequence[float], n: int) -> Tensor:
 
 
 def condition_on_class_shares(model: Any, n: int) -> Any:
-    """The model for n rows of the classes of the data, in their proportion; a model without classes as it is."""
+    """Return the model for n rows with the classes of the data in proportion; without classes, the model itself."""
     shares = getattr(model, "shares", ())
     return model.condition_on(proportional_labels(shares, n)) if shares else model
 
 
 def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:
-    """The labels of the rows of x, on its device; −1 for all where there are none.
+    """Return the labels of the rows of x, on its device; −1 for all where there are none.
 
-    Raises DifrunError where they are of another number of rows.
+    Raises:
+        DifrunError: If they are of another number of rows.
     """
     if labels is None:
         return torch.full((len(x),), -1, device=x.device)
@@ -53,7 +55,7 @@ def pick_rows(labels: Tensor, index: Any) -> Tensor:
 
 
 def check_labels(labels: Tensor, classes: int) -> None:
-    """Raise DifrunError unless labels are (n,) int64 from −1 to classes − 1."""
+    """Raise DifrunError unless the labels are (n,) int64 from −1 to classes − 1."""
     if labels.dtype != torch.int64 or labels.ndim != 1:
         raise DifrunError(
             f"labels are whole numbers (n,), int64; not {labels.dtype} of shape {tuple(labels.shape)}."

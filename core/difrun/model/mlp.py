@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun.model import backward
 from difrun.model.backward import Pull
@@ -13,7 +14,10 @@ from difrun.model.backward import Pull
 class LevelEmbedding(nn.Module):
     r"""Sinusoidal features of the noise level c: [cos(ω_j c), sin(ω_j c)], ω_j geometric from ½ to 32.
 
-    (n,) -> (n, features); as in Vaswani et al. (2017, arXiv 1706.03762, sec. 3.5), with frequencies for |c| ≲ 2.
+    The frequencies suit |c| ≲ 2. Levels (n,) become features (n, features).
+
+    References:
+        Vaswani et al. (2017), arXiv 1706.03762, sec. 3.5.
     """
 
     frequencies: Tensor
@@ -23,18 +27,24 @@ class LevelEmbedding(nn.Module):
         ladder = torch.logspace(math.log10(0.5), math.log10(32), features // 2)
         self.register_buffer("frequencies", ladder, persistent=False)
 
+    @override
     def forward(self, level: Tensor) -> Tensor:
         angles = level[:, None] * self.frequencies
         return torch.cat((angles.cos(), angles.sin()), dim=1)
 
 
 class MLP(nn.Module):
-    """F(x, c) of residual blocks, h ← h + W' silu(W h + E c), the noise level entering every block.
+    """A network F(x, c) of residual blocks, h ← h + W' silu(W h + E c), with the noise level c in every block.
 
-    shape: of one example; it is flattened. width: of the hidden layers. depth: number of residual blocks.
-    features: sinusoidal features of the noise level. The last layer starts at zero, so that F = 0 before training.
-    classes: with K > 0 it is F(x, c, y), in which a vector for each label y = −1 (none), 0, ..., K − 1 enters every
-    block beside E c; these start at zero, so that at first the label makes no difference.
+    The last layer starts at zero, so that F = 0 before training.
+
+    Args:
+        shape: Shape of one example, which is flattened.
+        classes: With K > 0 classes the network is F(x, c, y). A vector for each label y = −1 (none), 0, ..., K − 1 is
+            added to E c; these vectors start at zero, so that at first the label makes no difference.
+        width: Width of the hidden layers.
+        depth: Number of residual blocks.
+        features: Number of sinusoidal features of the noise level.
     """
 
     def __init__(
@@ -61,6 +71,7 @@ class MLP(nn.Module):
         if self.labels is not None:
             nn.init.zeros_(self.labels.weight)
 
+    @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         shifts = self._shifts(self.embed(level), label)
         h = functional.silu(self.first(x.flatten(1)) + shifts[0])
@@ -77,17 +88,17 @@ class MLP(nn.Module):
 
     @torch.no_grad()
     def pullback(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> tuple[Tensor, Pull]:
-        """F(x, c) and its reverse pass (`difrun.model.backward`). Every block keeps z = W h + E c, a = silu(z)."""
+        """Return F(x, c) and its reverse pass (`difrun.model.backward`)."""
         rows = x.flatten(1)
         features = self.embed(level)
         shifts = self._shifts(features, label)
         start = self.first(rows) + shifts[0]
         h = functional.silu(start)
-        kept = []
+        blocks = []  # what the reverse pass needs of each
         for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
             z = inner(h) + shift
             a = functional.silu(z)
-            kept.append((inner, outer, h, z, a))
+            blocks.append((inner, outer, h, z, a))
             h = h + outer(a)
 
         @torch.no_grad()
@@ -96,7 +107,7 @@ class MLP(nn.Module):
             backward.linear(self.last, h, g)
             g = g @ self.last.weight
             inside = []
-            for inner, outer, before, z, a in reversed(kept):
+            for inner, outer, before, z, a in reversed(blocks):
                 backward.linear(outer, a, g)
                 at_z = backward.silu(g @ outer.weight, z)
                 backward.linear(inner, before, at_z)

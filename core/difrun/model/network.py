@@ -30,14 +30,21 @@ if TYPE_CHECKING:
 class NetworkModel(TrainableModel, ConditionalModel):
     """A network F(x, c_noise) with preconditioning.
 
-    network: called with the scaled input (n, ...) and the noise level (n,) or (1,); returns a tensor like its input.
-        Where the model has classes (`shares`) also with the labels (n,) int64, −1 for none.
-    predicts: what the network is trained to predict, one of `difrun.model.PARAMETERISATIONS`; the model itself answers
-        x̂_0 unless asked for another kind.
-    mean, var: data moments per coordinate; σ_d² is the average of `var`.
-    scaled: False feeds x − μ itself (c_in = 1, no centring on the data) and takes a score for what it is and not for
-        σ times the score, for networks trained elsewhere.
-    Raises DifrunError when `predicts` is none of them.
+    Args:
+        network: Called with the scaled input (n, ...) and the noise level (n,) or (1,); it returns a tensor like its
+            input. Where the model has classes (`set_classes`), it is also called with the labels (n,) int64, −1 for
+            none.
+        process: The forward process.
+        shape: Shape of one example.
+        predicts: What the network is trained to predict, one of `difrun.model.PARAMETERISATIONS`. The model itself
+            predicts x̂_0 unless asked for another kind.
+        mean: Mean of the data per coordinate.
+        var: Variance of the data per coordinate, with σ_d² as its average.
+        scaled: False is for networks trained elsewhere. The network then gets x − μ itself (c_in = 1, not centred on
+            the data), and one that predicts `score` returns the score, not σ times the score.
+
+    Raises:
+        DifrunError: If there is no such parameterisation.
     """
 
     def __init__(
@@ -62,7 +69,7 @@ class NetworkModel(TrainableModel, ConditionalModel):
         self.mean = torch.as_tensor(mean, dtype=torch.float32)
         self.var = torch.as_tensor(var, dtype=torch.float32)
         self.data_std = std_of(self.var)
-        # A network trained elsewhere puts out the score itself.
+        # A network trained elsewhere returns the score itself.
         self._unit = self.data_std if scaled or predicts == "edm" else None
         self.scaled = scaled
 
@@ -123,14 +130,14 @@ class NetworkModel(TrainableModel, ConditionalModel):
         return self.network(x, level, *self._condition(x, label))
 
     def _condition(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
-        """What the network gets beside x and its level: the labels (n,), if it knows any."""
+        """What the network gets beside x and its level: the labels (n,), if it knows classes."""
         return (for_rows(label, x),) if self.shares else ()
 
     def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:
         """(p, q) with kind = p·y + q·output.
 
-        x̂_0 cannot be told from a prediction of the noise where nothing of the data is left. There it is what it must
-        be, the mean of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
+        Where nothing of the data is left, x̂_0 does not follow from a prediction of the noise. There x̂_0 is the mean
+        of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
         """
         a, _ = coefficients(self.predicts, at, self._unit)
         c, d = coefficients(kind, at)
@@ -143,11 +150,11 @@ class NetworkModel(TrainableModel, ConditionalModel):
         return torch.where(blind, d / at.sigma, p), torch.where(blind, 0.0, q)
 
     def _origin(self, x: Tensor) -> Any:
-        """What the network counts x_0 from: the mean of the data, or of the process where it is fed unscaled."""
+        """The origin from which the network counts x_0: the mean of the data, or of the process if not scaled."""
         return self.mean if self.scaled else self.process.centre_like(x)
 
     def _centred(self, x: Tensor, at: Any) -> Tensor:
-        """x − E[x_t]; unscaled x − μ."""
+        """The input x − E[x_t] or, not scaled, x − μ."""
         centre = self.process.centre_like(x)
         if not self.scaled:
             return x - centre if isinstance(centre, Tensor) else x
@@ -157,9 +164,9 @@ class NetworkModel(TrainableModel, ConditionalModel):
         return y * total_var(at, self.data_std) ** -0.5 if self.scaled else y
 
     def _level(self, x: Tensor, at: Any) -> Tensor:
-        """c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training.
+        """The noise level c_noise = ¼ ln(σ/α), one for all in sampling, one per example in training.
 
-        It stays within the range of the process, which training covers: at α = 0 it would be infinite.
+        It is kept within the range of the process, which training covers: at α = 0 it would be infinite.
         """
         low, high = self.process.lam_range
         if isinstance(at.lam, float):

@@ -14,18 +14,18 @@ What a network predicts may also be
 
     edm       | (σ/(σ_d S), −α σ_d/S)          Karras et al., 2022, arXiv 2206.00364, S² = α²σ_d² + σ²
 
-whose meaning depends on the data: x̂_0 is counted from their mean, σ_d is their standard deviation. It is therefore no
-kind that a model can be asked for, but a parameterisation of a network (`difrun.model.NetworkModel`). A network that
-predicts `score` puts out σ∇ log p_t, (0, −1), as the score itself runs from 1/80 to 500 over the noise levels of some
-processes, and no network follows that (Song and Ermon, 2020, arXiv 2006.09011, section 3.2).
+whose meaning depends on the data: x̂_0 is counted from their mean, and σ_d is their standard deviation. A model cannot
+be asked for it; it is a parameterisation of a network (`difrun.model.NetworkModel`). A network that predicts `score`
+returns σ∇ log p_t, (0, −1). The score itself runs from 1/80 to 500 over the noise levels of some processes, which no
+network follows (Song and Ermon, 2020, arXiv 2006.09011, section 3.2).
 
 Given x and a prediction A = a·x̂_0 + b·ε̂ the pair (x̂_0, ε̂) follows from two equations, and with it any other kind
 B = c·x̂_0 + d·ε̂:
 
     B = [(c b − d a) x + (α d − σ c) A] / (α b − σ a).
 
-No term cancels for the pairs in use, so the conversion keeps float32 accuracy at both ends of time. Where α = 0, all
-kinds follow from a prediction of x̂_0, whichever form it has, but x̂_0 does not follow from one of the noise.
+No term cancels for the pairs in use, so the conversion keeps float32 accuracy at both ends of time. Where α = 0, every
+kind follows from a prediction that holds x̂_0, but x̂_0 does not follow from one of the noise.
 """
 
 import math
@@ -47,16 +47,22 @@ PREDICTIONS: dict[str, Coefficients] = {
     "straight": lambda at: (-1.0, 1.0),
     "v": lambda at: (-at.sigma, at.alpha),
 }
-"""Kind -> its row (a, b) at an instant: what a model can be asked for."""
+"""Kind -> (a, b) at an instant: what a model can be asked for."""
 
 PARAMETERISATIONS = (*PREDICTIONS, "edm")
 """What a network can be trained to predict."""
 
 
 def coefficients(kind: str, at: Any, data_std: float | None = None) -> tuple[Any, Any]:
-    """The coefficients (a, b) of a kind at an instant; given σ_d, of what a network predicts.
+    """Return the coefficients (a, b) of a kind at an instant.
 
-    Raises DifrunError for a kind that does not exist, and for edm where no σ_d is given.
+    Args:
+        kind: The kind, or what a network predicts.
+        at: The instant.
+        data_std: σ_d, for what a network predicts; None for a kind that a model is asked for.
+
+    Raises:
+        DifrunError: If there is no such kind, or it is edm without σ_d.
     """
     if kind == "edm" and data_std is not None:
         total = total_std(at, data_std)
@@ -76,10 +82,17 @@ def coefficients(kind: str, at: Any, data_std: float | None = None) -> tuple[Any
 
 
 def conversion(at: Any, source: str, target: str, data_std: float | None = None) -> tuple[Any, Any]:
-    """Coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are.
+    """Return coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are.
 
-    data_std: σ_d, where the source is what a network predicts. Raises DifrunError where there are none: the source
-    speaks of the noise alone and α = 0, or of x_0 alone and σ = 0 (for tensors they are not finite there).
+    Args:
+        at: The instant.
+        source: The kind that is known, or what a network predicts.
+        target: The kind that is wanted.
+        data_std: σ_d, where the source is what a network predicts.
+
+    Raises:
+        DifrunError: If there are none, because the source is of the noise alone and α = 0, or of x_0 alone and σ = 0.
+            For tensors the coefficients are not finite there.
     """
     if source == target and target in PREDICTIONS and (source != "score" or data_std is None):
         return 0.0, 1.0
@@ -98,27 +111,27 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
 
 
 def total_var(at: Any, data_std: Any) -> Any:
-    """S² = α²σ_d² + σ², the variance of x_t for data of standard deviation σ_d."""
+    """Return S² = α²σ_d² + σ², the variance of x_t for data of standard deviation σ_d."""
     return at.alpha**2 * data_std**2 + at.var
 
 
 def total_std(at: Any, data_std: Any) -> Any:
-    """S = √(α²σ_d² + σ²), the standard deviation of x_t for data of standard deviation σ_d."""
+    """Return S = √(α²σ_d² + σ²), the standard deviation of x_t for data of standard deviation σ_d."""
     return total_var(at, data_std) ** 0.5
 
 
 def data_angle(at: Any, data_std: float) -> float:
-    """The angle atan(σ/(α σ_d)) at an instant of Python numbers: 0 where there is no noise, π/2 where no data."""
+    """Return the angle atan(σ/(α σ_d)) at an instant of Python numbers: 0 without noise, π/2 without data."""
     return math.atan2(at.sigma, at.alpha * data_std)
 
 
 def is_zero(coefficient: Any) -> bool:
-    """Whether a coefficient is the number 0, at every time: the kind has no such part."""
+    """Return whether a coefficient is the number 0: the kind has no such part at any time."""
     return isinstance(coefficient, float) and coefficient == 0.0
 
 
 def mix(p: Any, x: Tensor, q: Any, y: Tensor) -> Tensor:
-    """p·x + q·y in as few kernels as the coefficients allow: numbers in sampling, tensors in training."""
+    """Return p·x + q·y in as few kernels as possible: p and q are numbers in sampling, tensors in training."""
     if isinstance(p, float) and isinstance(q, float):
         return q * y if p == 0.0 else torch.add(p * x, y, alpha=q)
     return p * x + q * y

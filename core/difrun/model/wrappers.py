@@ -120,10 +120,6 @@ class Counted(ModelWrapper):
     """A model that counts how often it is evaluated.
 
     Copies that `condition_on` makes count together with the original.
-
-    Attributes:
-        evaluations: How many batches were evaluated.
-        examples: How many examples these batches held.
     """
 
     def __init__(self, inner: ScoreModel):
@@ -132,10 +128,12 @@ class Counted(ModelWrapper):
 
     @property
     def evaluations(self) -> int:
+        """How many batches were evaluated."""
         return self._counts["evaluations"]
 
     @property
     def examples(self) -> int:
+        """How many examples these batches held."""
         return self._counts["examples"]
 
     def _count(self, x: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""Installed distributions that bring plugins: which there are, which are wanted, and where to get others."""
+"""Installed distributions that bring plugins: which there are, which to load, and where to get others."""
 
 import importlib.metadata
 import re
@@ -12,8 +12,8 @@ from difrun.text import did_you_mean, listed
 
 GROUP = "difrun"
 
-# What is not installed, and who would offer it: the components by which a user may know each plugin of difrun's own.
-# No message tells how to install one: nobody but its author can promise what a package index holds under its name.
+# Components by which a user may know each of difrun's own plugins, for messages about one that is not installed.
+# No message says how to install it: only its author can promise what a package index holds under its name.
 KNOWN_PLUGINS: dict[str, tuple[str, ...]] = {
     "difrun-ou": ("ou", "vp", "ve", "score", "euler-maruyama", "pc"),
     "difrun-ddpm": ("ddpm", "ddim", "noise", "vlb", "integer"),
@@ -29,8 +29,14 @@ KNOWN_PLUGINS: dict[str, tuple[str, ...]] = {
 class Plugin:
     """One installed plugin.
 
-    name: its entry point. dist, version: the distribution it comes from. module: what the entry point names.
-    status: "ok", "broken" (see `error` and `trace`) or "disabled" (by DIFRUN_PLUGINS).
+    Attributes:
+        name: The name of its entry point.
+        dist: The distribution it comes from.
+        version: The version of the distribution.
+        module: The module that the entry point names.
+        status: "ok", "broken" or "disabled" (by DIFRUN_PLUGINS).
+        error: Why it is broken, in one line.
+        trace: The traceback of that error.
     """
 
     name: str
@@ -43,15 +49,15 @@ class Plugin:
 
 
 def entry_points() -> list[EntryPoint]:
-    """Entry points sorted by distribution and name; a distribution found twice on the path counts once."""
-    found: dict[tuple[str, str], EntryPoint] = {}
+    """Entry points sorted by distribution and name. A distribution that is on the path twice counts once."""
+    points: dict[tuple[str, str], EntryPoint] = {}
     for point in importlib.metadata.entry_points(group=GROUP):
-        found.setdefault((canonical(point.dist.name if point.dist else "?"), point.name), point)
-    return [found[key] for key in sorted(found)]
+        points.setdefault((canonical(point.dist.name if point.dist else "?"), point.name), point)
+    return [points[key] for key in sorted(points)]
 
 
 def plugin_of(point: EntryPoint) -> Plugin:
-    """The row of an entry point that was found but not yet loaded."""
+    """The row of an entry point that is not loaded yet."""
     if point.dist is None:
         return Plugin(point.name, "?", "?", point.value)
     return Plugin(point.name, canonical(point.dist.name), point.dist.version, point.value)
@@ -63,12 +69,16 @@ def canonical(dist: str) -> str:
 
 
 def names_of(plugin: Plugin) -> set[str]:
-    """What DIFRUN_PLUGINS may call a plugin."""
+    """The names by which DIFRUN_PLUGINS may call a plugin."""
     return {canonical(plugin.name), plugin.dist}
 
 
 def wanted_names(only: str | Iterable[str] | None, plugins: list[Plugin]) -> set[str] | None:
-    """The plugins to which loading is limited; None: all. Raises ConfigError if one is not installed."""
+    """The names of the plugins to which loading is limited; None: all.
+
+    Raises:
+        ConfigError: If one is not installed.
+    """
     if only is None:
         return None
     names = only.split(",") if isinstance(only, str) else only
@@ -81,7 +91,7 @@ def wanted_names(only: str | Iterable[str] | None, plugins: list[Plugin]) -> set
 
 
 def where_from(name: str, plugins: Iterable[Plugin]) -> str:
-    """One line on the plugin that may offer what no loaded plugin offers; empty if none is known."""
+    """One line that says which plugin may offer what no loaded plugin offers; empty if none is known."""
     plugins = list(plugins)
     for plugin in plugins:
         if plugin.status != "ok" and name in (*KNOWN_PLUGINS.get(plugin.dist, ()), *names_of(plugin)):

@@ -1,7 +1,7 @@
 """The hooks that a plugin may implement: one per kind of component, and three events for loggers.
 
-A new piece of information becomes a new optional field of `Component` or a new argument of an event: an
-implementation may always take fewer arguments than its hook offers.
+An implementation of an event names the arguments that it wants (`difrun.plugin.signatures`). So neither a new argument
+nor a new optional field of `Component` breaks a plugin.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ def difrun_samplers() -> Iterable[Component]:
 
 @hookspec
 def difrun_guidances() -> Iterable[Component]:
-    """Models that wrap a model and change its score."""
+    """Functions that wrap a model and change its score."""
     return []
 
 
@@ -61,17 +61,17 @@ def difrun_metrics() -> Iterable[Component]:
 
 @hookspec
 def difrun_train_step(step: int, steps: int, loss: float, rate: float) -> None:
-    """After each report of the training loop; `rate` is in steps per second."""
+    """Called at each report of the training loop; `rate` is in steps per second."""
 
 
 @hookspec
 def difrun_sample_step(step: int, steps: int) -> None:
-    """After each step of the sampling loop."""
+    """Called after each step of the sampling loop."""
 
 
 @hookspec
 def difrun_run_finished(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
-    """When a run has been trained, sampled and evaluated."""
+    """Called when a run has been trained, sampled and evaluated."""
 
 
 EVENTS = ("difrun_train_step", "difrun_sample_step", "difrun_run_finished")

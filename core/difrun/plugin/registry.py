@@ -1,8 +1,8 @@
 """Find the installed plugins and what they offer, without importing what they implement.
 
-Discovery has two honest phases. *Found*: every entry point of the group ``difrun`` is a row in
-`Registry.plugins`. *Loaded*: its module is imported and its hooks are called; whatever goes wrong there is
-kept on that row (`status` "broken", `error`, `trace`) and touches no other plugin.
+Discovery has two phases. First every entry point of the group ``difrun`` becomes a row in `Registry.plugins`. Then its
+module is imported and its hooks are called. Whatever goes wrong there is noted on that row (`status` "broken", `error`,
+`trace`) and does not affect any other plugin.
 """
 
 import importlib
@@ -29,67 +29,21 @@ from difrun.plugin.distributions import (
     wanted_names,
     where_from,
 )
+from difrun.plugin.registered import Registered, in_one_line
 from difrun.text import did_you_mean, listed
-
-
-@attrs.frozen
-class Registered:
-    """A component, its kind, and the plugin that offers it."""
-
-    kind: str
-    component: Component
-    plugin: Plugin
-    ambiguous: bool = False
-    """Whether another plugin offers the same name."""
-
-    @property
-    def name(self) -> str:
-        return self.component.name
-
-    @property
-    def qualified(self) -> str:
-        """``dist:name``, which always finds this component."""
-        return f"{self.plugin.dist}:{self.component.name}"
-
-    @property
-    def label(self) -> str:
-        """The shortest text that finds it: its name, or ``dist:name`` if two plugins offer the name."""
-        return self.qualified if self.ambiguous else self.name
-
-    def __str__(self) -> str:
-        return f"{self.kind} '{self.name}' ({self.plugin.dist})"
-
-    def load(self) -> Any:
-        """Import the target. Raises DifrunError, naming the distribution, when that fails."""
-        module, _, attribute = self.component.target.partition(":")
-        try:
-            return getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
-            raise DifrunError(
-                f"{self} could not be loaded from {self.component.target}: {_named(error)}\n"
-                f"This is a fault of {self.plugin.dist} {self.plugin.version}: see 'difrun doctor --load'."
-            ) from error
-
-    def call(self, offered: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Call the target with its options and, of what is on offer, what its signature names.
-
-        See `difrun.plugin.signatures.call`, whose messages then name this component and its distribution.
-        """
-        return signatures.call(self.kind, self.load(), offered, options, owner=str(self))
-
-    def asks_for(self, name: str) -> bool:
-        """Whether the signature of the target names a value on offer, and not an option. Loads the target."""
-        is_option = name in [field.name for field in fields(self.component.options)]
-        return not is_option and signatures.asks_for(self.load(), name)
 
 
 @attrs.define
 class Registry:
-    """The installed plugins and the components they offer. Made by `discover`; `get_registry` keeps one."""
+    """The installed plugins and the components they offer. `discover` makes one, and `get_registry` shares it.
+
+    Attributes:
+        plugins: A row for each installed plugin.
+        report: Called with one line of text when an event hook of a plugin raises.
+    """
 
     plugins: list[Plugin] = attrs.field(factory=list)
     report: Callable[[str], None] = lambda text: warnings.warn(text, RuntimeWarning, stacklevel=3)
-    """Called with one line of text when an event hook of a plugin raises."""
     _entries: list[Registered] = attrs.field(factory=list, alias="entries")
     _listeners: dict[str, list[tuple[Plugin, Any]]] = attrs.field(factory=dict, alias="listeners")
 
@@ -97,11 +51,13 @@ class Registry:
     def discover(cls, only: str | Iterable[str] | None = None, strict: bool | None = None) -> "Registry":
         """Load the core's own components and every installed plugin.
 
-        only: names (entry point or distribution; a text is split at commas) to which loading is limited;
-            default DIFRUN_PLUGINS, else all.
-        strict: raise instead of keeping a broken plugin as a row; default DIFRUN_STRICT.
+        Args:
+            only: Names of entry points or distributions to which loading is limited; a text is split at commas.
+                Default: DIFRUN_PLUGINS, else all.
+            strict: Raise for a broken plugin, instead of keeping it as a row. Default: DIFRUN_STRICT.
 
-        Raises DifrunError for a name in `only` that is not installed, and, if strict, for a broken plugin.
+        Raises:
+            DifrunError: If a name in `only` is not installed, or, if strict, a plugin is broken.
         """
         if only is None:
             only = os.environ.get("DIFRUN_PLUGINS") or None
@@ -109,33 +65,37 @@ class Registry:
             strict = os.environ.get("DIFRUN_STRICT", "").lower() not in ("", "0", "false", "no")
         registry = cls()
         core = Plugin("builtin", "difrun", importlib.metadata.version("difrun"), "difrun.builtin")
-        found: list[tuple[Plugin, Callable[[], Any]]] = [
+        loaders: list[tuple[Plugin, Callable[[], Any]]] = [
             (core, lambda: importlib.import_module("difrun.builtin"))
         ]
-        found += [(plugin_of(point), point.load) for point in entry_points()]
-        wanted = wanted_names(only, [plugin for plugin, _ in found])
-        for plugin, load in found:
+        loaders += [(plugin_of(point), point.load) for point in entry_points()]
+        wanted = wanted_names(only, [plugin for plugin, _ in loaders])
+        for plugin, load in loaders:
             registry.plugins.append(plugin)
-            if plugin is not core and wanted is not None and not wanted & names_of(plugin):
+            if plugin is core or wanted is None or wanted & names_of(plugin):
+                registry._load(plugin, load, strict)
+            else:
                 plugin.status = "disabled"
-                continue
-            try:
-                registry._add(plugin, load())
-            # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
-            except (Exception, SystemExit) as error:
-                plugin.status, plugin.error = "broken", _named(error)
-                plugin.trace = "".join(traceback.format_exception(error))
-                if strict:
-                    text = f"Plugin {plugin.name} ({plugin.dist} {plugin.version}) is broken: {plugin.error}"
-                    raise DifrunError(text) from error
         clashing = registry.clashes
         registry._entries = [
             attrs.evolve(entry, ambiguous=(entry.kind, entry.name) in clashing) for entry in registry._entries
         ]
         return registry
 
+    def _load(self, plugin: Plugin, load: Callable[[], Any], strict: bool) -> None:
+        """Import a plugin and add what it offers; note on its row what goes wrong."""
+        try:
+            self._add(plugin, load())
+        # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
+        except (Exception, SystemExit) as error:
+            plugin.status, plugin.error = "broken", in_one_line(error)
+            plugin.trace = "".join(traceback.format_exception(error))
+            if strict:
+                text = f"Plugin {plugin.name} ({plugin.dist} {plugin.version}) is broken: {plugin.error}"
+                raise DifrunError(text) from error
+
     def _add(self, plugin: Plugin, module: Any) -> None:
-        """Take what one plugin offers: all of it, or, if anything is wrong, nothing."""
+        """Add what one plugin offers: all of it, or, if anything is wrong, nothing."""
         # A manager of its own: pluggy keeps half of a registration that failed.
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(hooks)
@@ -169,6 +129,7 @@ class Registry:
 
     @property
     def broken(self) -> list[Plugin]:
+        """The plugins that could not be loaded."""
         return [plugin for plugin in self.plugins if plugin.status == "broken"]
 
     @property
@@ -181,8 +142,10 @@ class Registry:
 
     def entries(self, kind: str | None = None) -> list[Registered]:
         """The components of one kind (of all kinds), by name."""
-        found = [entry for entry in self._entries if kind in (None, entry.kind)]
-        return sorted(found, key=lambda entry: (list(KINDS).index(entry.kind), entry.name, entry.plugin.dist))
+        entries = [entry for entry in self._entries if kind in (None, entry.kind)]
+        return sorted(
+            entries, key=lambda entry: (list(KINDS).index(entry.kind), entry.name, entry.plugin.dist)
+        )
 
     def declared(self, kind: str) -> list[Registered]:
         """The components of one kind as they were declared, the core's first: the order in which a run reports them."""
@@ -193,15 +156,19 @@ class Registry:
         return [entry.label for entry in self.entries(kind)]
 
     def get(self, kind: str, name: str) -> Registered:
-        """The component called ``name`` or ``dist:name``. Raises ConfigError if none or several are."""
+        """The component called ``name`` or ``dist:name``.
+
+        Raises:
+            ConfigError: If there is no such kind, or no component or several have the name.
+        """
         if kind not in KINDS:
             raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
         entries = self.entries(kind)
-        found = [entry for entry in entries if name in (entry.name, entry.qualified)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            choices = listed([entry.qualified for entry in found], last=" or ")
+        named = [entry for entry in entries if name in (entry.name, entry.qualified)]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            choices = listed([entry.qualified for entry in named], last=" or ")
             raise ConfigError(f"Several plugins offer {kind} '{name}': write {choices}.")
         text = f"No {kind} is called '{name}'.{did_you_mean(name, self.names(kind))}"
         text += f" Installed: {listed(self.names(kind)) or 'none'}."
@@ -210,8 +177,11 @@ class Registry:
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.
 
-        chosen: kind -> `Registered` or a sequence of them. What other kinds could still provide counts as
-        provided.
+        What kinds that are not chosen yet could provide counts as provided.
+
+        Args:
+            kind: The kind to look for.
+            chosen: Kind -> `Registered`, or a sequence of them.
         """
         others = {other: picked for other, picked in chosen.items() if other != kind}
         return [
@@ -221,7 +191,7 @@ class Registry:
         ]
 
     def emit(self, event: str, **values: Any) -> None:
-        """Call an event's implementations one by one; one that raises is reported and not called again."""
+        """Call an event's implementations one by one. One that raises is reported and not called again."""
         if event not in hooks.EVENTS:
             raise NameError(f"there is no event {event}.{did_you_mean(event, hooks.EVENTS)}")
         for pair in list(self._listeners.get(event, ())):
@@ -230,15 +200,15 @@ class Registry:
                 signatures.call(event, implementation.function, values)
             except Exception as error:
                 self._listeners[event].remove(pair)
-                self.report(f"{event} of {plugin.dist} failed and is not called again: {_named(error)}")
+                self.report(f"{event} of {plugin.dist} failed and is not called again: {in_one_line(error)}")
 
 
 def flattened(chosen: Mapping[str, Any]) -> list[Registered]:
     """The chosen components of all kinds in one list."""
-    found: list[Registered] = []
+    entries: list[Registered] = []
     for picked in chosen.values():
-        found += [picked] if isinstance(picked, Registered) else list(picked or ())
-    return found
+        entries += [picked] if isinstance(picked, Registered) else list(picked or ())
+    return entries
 
 
 def missing_capabilities(requires: Iterable[str], provided: Iterable[str]) -> list[str]:
@@ -295,7 +265,3 @@ def _components(plugin: Plugin, kind: str, hook: str, items: Any) -> list[Regist
                 )
         entries.append(Registered(kind, item, plugin))
     return entries
-
-
-def _named(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}"

@@ -152,24 +152,24 @@ def call(
 
 
 def misfits(kind: str, target: Callable[..., Any], options: Iterable[str] = ()) -> list[str]:
-    """What is wrong with the signature of a target, a sentence for each fault without its full stop."""
+    """What is wrong with the signature of a target: a sentence for each fault, without a full stop."""
     options = list(options)
     parameters = inspect.signature(target).parameters.values()
     known = [*(argument.name for argument in ON_OFFER[kind]), *options]
-    found = []
+    faults = []
     for parameter in parameters:
         if parameter.name not in known and _is_required(parameter):
             guess = closest(parameter.name, known)
-            found.append(
+            faults.append(
                 f"{_may_ask(kind, options)}; `{_name(target)}` asks for `{parameter.name}`"
                 + (f": did you mean `{guess}`?" if guess else "")
             )
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         named = {parameter.name for parameter in parameters}
-        found += [
+        faults += [
             f"`{_name(target)}` does not take its option `{name}`" for name in options if name not in named
         ]
-    return found
+    return faults
 
 
 def refuse_misfit(

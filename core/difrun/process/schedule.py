@@ -1,6 +1,6 @@
 r"""Schedules: α(t), σ(t) and everything that follows from them.
 
-A schedule is two functions, log α(t) and σ²(t), with α(0) = 1 and σ(0) = 0. The rest is calculus:
+A schedule is two functions, log α(t) and σ²(t), with α(0) = 1 and σ(0) = 0. The rest follows:
 
     λ = log(α/σ)                     half log signal-to-noise ratio, strictly decreasing
     f = α̇/α                          linear drift of the SDE dx = f x dt + g dw
@@ -31,15 +31,19 @@ FORGOTTEN = -10.0
 LAM_FORGOTTEN = -5.0
 """Where λ counts as ending for a process that forgets its data: σ/α = 148.
 
-From there to λ(T) = −∞ x̂_0 hardly moves, and the whole stretch is one step. A grid that went on to λ = −10 would spend
-17 of 30 steps (`rho`) or 10 (`logsnr`) on it.
+From there to λ(T) = −∞ x̂_0 hardly moves, and one step covers the whole range. A grid that went on to λ = −10 would
+spend 17 of 30 steps (`rho`) or 10 (`logsnr`) there.
 """
 
 
 class Instant:
-    """A time and all that a Gaussian process is there; fields are computed when first read.
+    """A time and what a Gaussian process is there; fields are computed when first read.
 
-    t: time; Python numbers in sampling, a tensor (B, 1, ..., 1) ready to broadcast in training.
+    All fields are Python numbers in sampling and tensors (B, 1, ..., 1), ready to broadcast, in training.
+
+    Attributes:
+        schedule: The process.
+        t: The time.
     """
 
     def __init__(self, schedule: "Schedule", t: Any, **known: Any):
@@ -49,48 +53,52 @@ class Instant:
 
     @cached_property
     def log_alpha(self) -> Any:
+        """Logarithm of α, finite also where α is too small for its format."""
         return self.schedule.log_alpha(self.t)
 
     @cached_property
     def var(self) -> Any:
-        """σ², the variance of the noise."""
+        """Variance σ² of the noise in x_t."""
         return self.schedule.variance(self.t)
 
     @cached_property
     def alpha(self) -> Any:
+        """Factor α of the data in x_t."""
         return self.schedule.alpha(self.t)
 
     @cached_property
     def sigma(self) -> Any:
+        """Standard deviation σ of the noise in x_t."""
         return self.var.sqrt()
 
     @cached_property
     def lam(self) -> Any:
-        """λ = log(α/σ)."""
+        """Half the log signal-to-noise ratio, λ = log(α/σ)."""
         return self.log_alpha - 0.5 * self.var.log()
 
     @cached_property
     def d_alpha(self) -> Any:
-        """dα/dt."""
+        """Derivative dα/dt."""
         return self._derivatives[0]
 
     @cached_property
     def d_var(self) -> Any:
-        """dσ²/dt."""
+        """Derivative dσ²/dt."""
         return self._derivatives[1]
 
     @cached_property
     def f(self) -> Any:
-        """α̇/α = d log α/dt, the linear drift coefficient; finite also where α itself is too small for its format."""
+        """Linear drift coefficient α̇/α = d log α/dt, finite also where α is too small for its format."""
         return self.schedule.log_slope(self.t)
 
     @cached_property
     def d_sigma(self) -> Any:
+        """Derivative dσ/dt."""
         return self.d_var / (2 * self.sigma)
 
     @cached_property
     def g2(self) -> Any:
-        """g², the squared diffusion coefficient."""
+        """Squared diffusion coefficient g²."""
         return self.d_var - 2 * self.f * self.var
 
     @cached_property
@@ -106,9 +114,14 @@ def _column(name: str) -> Any:
 
 
 class GridInstant(Instant):
-    """One instant of a grid, in Python numbers; what is not known is computed for the whole grid when first read.
+    """One instant of a grid, in Python numbers; an unknown field is computed for the whole grid when first read.
 
-    grid: the instant whose t is the grid. k: place in it. lists: fields of the grid that were read already.
+    Args:
+        grid: The instant whose t is the whole grid.
+        k: The place in the grid.
+        lists: Fields of the grid that were read already, shared by all its instants.
+        t: The time.
+        **known: Fields that are known.
     """
 
     def __init__(self, grid: Instant, k: int, lists: dict[str, list[float]], t: float, **known: float):
@@ -116,6 +129,7 @@ class GridInstant(Instant):
         self._grid, self._k, self._lists = grid, k, lists
 
     def read(self, name: str) -> float:
+        """Return a field, by name."""
         if name not in self._lists:
             self._lists[name] = getattr(self._grid, name).tolist()
         return self._lists[name][self._k]
@@ -134,26 +148,26 @@ class Schedule:
     """Noise-to-signal ratio σ/α at which training and sampling end."""
 
     def log_alpha(self, t: Tensor) -> Tensor:
-        """log α(t), by torch operations that can be differentiated."""
+        """Return log α(t), by torch operations that can be differentiated."""
         raise NotImplementedError(f"{type(self).__name__} must define log_alpha(t)")
 
     def alpha(self, t: Tensor) -> Tensor:
-        """α(t) = exp(log α(t)); a process whose α vanishes at T overrides it."""
+        """Return α(t) = exp(log α(t)); a process whose α vanishes at T overrides it."""
         return self.log_alpha(t).exp()
 
     def variance(self, t: Tensor) -> Tensor:
-        """σ²(t), by torch operations that can be differentiated and are accurate near t = 0."""
+        """Return σ²(t), by torch operations that can be differentiated and are accurate near t = 0."""
         raise NotImplementedError(f"{type(self).__name__} must define variance(t)")
 
     def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """(dα/dt, dσ²/dt) by automatic differentiation."""
+        """Return (dα/dt, dσ²/dt), by automatic differentiation."""
         # Under inference mode nothing would be recorded, and every derivative would be 0.
         with torch.inference_mode(False), torch.enable_grad():
             t = t.clone().detach().requires_grad_()
             return self._slope(self.alpha, t), self._slope(self.variance, t)
 
     def log_slope(self, t: Tensor) -> Tensor:
-        """d log α/dt by automatic differentiation."""
+        """Return d log α/dt, by automatic differentiation."""
         with torch.inference_mode(False), torch.enable_grad():
             return self._slope(self.log_alpha, t.clone().detach().requires_grad_())
 
@@ -166,9 +180,10 @@ class Schedule:
         return slope
 
     def at(self, t: Time, ndim: int | None = None) -> Instant:
-        """The instant at time t: numbers for a number, tensors (B, 1, ..., 1) of `ndim` axes for a tensor (B,).
+        """Return the instant at time t: numbers for a number, tensors of `ndim` axes (B, 1, ..., 1) for a tensor (B,).
 
-        Raises DifrunError for a time outside [0, T]; on a GPU the test of a tensor waits for the device.
+        Raises:
+            DifrunError: If a time is outside [0, T]. On a GPU this test of a tensor waits for the device.
         """
         if not isinstance(t, Tensor):
             return self.instants([t])[0]
@@ -178,15 +193,16 @@ class Schedule:
         return self.instant(t, ndim)
 
     def instant(self, t: Tensor, ndim: int | None = None) -> Instant:
-        """`at` for a tensor of times that are known to lie in [0, T], without the test: what training uses."""
+        """Return `at` for a tensor of times that are known to lie in [0, T], without the test: for training."""
         if ndim is not None:
             t = t.reshape(t.shape + (1,) * (ndim - t.ndim))
         return Instant(self, t)
 
     def instants(self, times: Iterable[float]) -> list[Instant]:
-        """The instants of a whole grid at once: float64 arithmetic, Python numbers out.
+        """Return the instants of a whole grid, as Python numbers, from float64 arithmetic.
 
-        Raises DifrunError for a time outside [0, T].
+        Raises:
+            DifrunError: If a time is outside [0, T].
         """
         ts = [float(t) for t in times]
         for t in ts:
@@ -209,21 +225,21 @@ class Schedule:
             )
 
     def log_snr(self, t: Tensor) -> Tensor:
-        """λ(t) = log(α/σ), half the log signal-to-noise ratio."""
+        """Return λ(t) = log(α/σ), half the log signal-to-noise ratio."""
         return self.log_alpha(t) - 0.5 * self.variance(t).log()
 
     def time_at(self, lam: Time) -> Any:
-        """The time at which λ(t) = lam, clipped to [0, T]; number in, number out.
+        """Return the time at which λ(t) = lam, clipped to [0, T]: a number for a number, a tensor for a tensor.
 
-        A tensor is answered in its dtype and on its device; in between it is in float64 on the CPU, as some devices
-        have no float64. A process with a closed form overrides `_time_at`.
+        A tensor keeps its dtype and device. In between, it is in float64 on the CPU, as some devices have no float64.
+        A process with a closed form overrides `_time_at`.
         """
         if isinstance(lam, Tensor):
             return self._time_at(lam.cpu().double()).to(lam.dtype).to(lam.device)
         return self._time_at(torch.tensor(lam, dtype=torch.float64)).item()
 
     def _time_at(self, target: Tensor) -> Tensor:
-        """`time_at` for a float64 tensor of any shape on the CPU, answered in kind; by bisection unless overridden."""
+        """`time_at` for a float64 tensor of any shape on the CPU; by bisection unless overridden."""
         low = torch.zeros_like(target)
         high = torch.full_like(target, self.horizon)
         for _ in range(200):
@@ -238,7 +254,8 @@ class Schedule:
     def t_min(self) -> float:
         """The time at which σ/α = `noise_floor`: where training and sampling end.
 
-        Raises DifrunError when σ/α stays below it up to the horizon.
+        Raises:
+            DifrunError: If σ/α stays below it up to the horizon.
         """
         last = self.at(self.horizon).lam
         if last >= -math.log(self.noise_floor):
@@ -257,12 +274,12 @@ class Schedule:
     def lam_range(self) -> tuple[float, float]:
         """λ at T and at t_min, over which grids, training times and noise levels are spread.
 
-        For a process that forgets its data λ(T) may be −∞: `LAM_FORGOTTEN` stands in its place.
+        For a process that forgets its data λ(T) may be −∞: `LAM_FORGOTTEN` takes its place.
         """
         return LAM_FORGOTTEN if self.forgets else self.at(self.horizon).lam, self.at(self.t_min).lam
 
     def time_near(self, lam: Tensor) -> Tensor:
-        """`time_at` from a table, for many λ within `lam_range` at once; relative error of t below 1e-5."""
+        """Return `time_at` from a table, for many λ within `lam_range`; the relative error of t is below 1e-5."""
         low, high = self.lam_range
         table = self._log_times
         place = ((lam.cpu().double() - low) / (high - low)).clamp(0, 1) * (len(table) - 1)
@@ -272,5 +289,5 @@ class Schedule:
 
     @cached_property
     def _log_times(self) -> Tensor:
-        """log t at equally spaced λ; log t is nearly linear in λ wherever t is small."""
+        """The logarithm of t at equally spaced λ; it is nearly linear in λ wherever t is small."""
         return self.time_at(torch.linspace(*self.lam_range, 8193, dtype=torch.float64)).log()

@@ -12,7 +12,8 @@ from jinja2 import Environment, StrictUndefined
 from PIL import Image, UnidentifiedImageError
 
 from difrun.errors import DifrunError
-from difrun.report.verdict import alone, has_exact, legend, times, verdict
+from difrun.report.floors import alone, has_exact
+from difrun.report.verdict import legend, times, verdict
 from difrun.report.verdict import text as number
 from difrun.storage.atomic import write_text
 from difrun.text import listed
@@ -26,9 +27,13 @@ _WIDTH_WITHOUT_DPI = 440
 
 @attrs.frozen
 class Picture:
-    """A picture of the report: a PNG, GIF, JPEG or WebP file and the words that go with it.
+    """A picture of the report: a file and the words that go with it.
 
-    alt: what the picture shows, for those who cannot see it; the caption where it is empty.
+    Attributes:
+        title: Its heading.
+        caption: The sentences below it.
+        path: A PNG, GIF, JPEG or WebP file.
+        alt: What the picture shows, for readers who cannot see it; the caption where it is empty.
     """
 
     title: str
@@ -39,29 +44,27 @@ class Picture:
 
 @attrs.frozen(kw_only=True)
 class ReportContext:
-    """All that a report tells. Empty parts are left out of the page.
+    """The content of a report. Empty parts are left out of the page.
 
-    title: the heading. summary: sentences on what was run, the process first.
-
-    headline: label -> name, such as process, sampler and dataset.
-
-    metrics: name -> {"value", "value_sd", "exact", "floor", "floor_sd", "n", "of", "units", "better", "ratio"}, as
-    metrics.json has them; all but the value may be missing or None. metric_notes: name -> what the metric means, in
-    one line.
-
-    verdict: a few sentences; made from all metrics and their floors where it is None (`difrun.report.verdict`).
-
-    likelihood: rows of quantity, nats, bits per dimension and meaning. likelihood_notes: sentences below them.
-
-    signal: label -> value, what is left of the data at T and what is sampled instead.
-
-    warnings: sentences that a reader must see.
-
-    pictures: in the order of the page. training_pictures: those that belong to the training, the loss curve.
-
-    training, sampling: label -> value. versions: package -> version.
-
-    config_text: the text of run.toml. commands: shell lines that reproduce the run.
+    Attributes:
+        title: The heading.
+        summary: Sentences on what was run, the process first.
+        headline: Label -> name, such as process, sampler and dataset.
+        metrics: Name -> {"value", "value_sd", "exact", "floor", "floor_sd", "n", "of", "units", "better", "ratio"}, as
+            metrics.json has them; all but the value may be missing or None.
+        metric_notes: Name -> what the metric means, in one line.
+        verdict: A few sentences; None makes them from the metrics and their floors (`difrun.report.verdict`).
+        likelihood: Rows of quantity, nats, bits per dimension and meaning.
+        likelihood_notes: Sentences below them.
+        signal: Label -> value: what is left of the data at T and what is sampled instead.
+        warnings: Sentences that a reader must see.
+        pictures: In the order of the page.
+        training_pictures: Those that belong to the training: the loss curve.
+        training: Label -> value.
+        sampling: Label -> value.
+        config_text: The text of run.toml.
+        versions: Package -> version.
+        commands: Shell lines that reproduce the run.
     """
 
     title: str
@@ -86,14 +89,14 @@ class ReportContext:
 def write(folder: Path | str, context: ReportContext) -> Path:
     """Write `report.html` into the folder, whole or not at all, and return its path.
 
-    Raises DifrunError when a picture cannot be read or the file cannot be written; an older report then
-    stays.
+    Raises:
+        DifrunError: If a picture cannot be read or the file cannot be written; an older report then stays.
     """
     return write_text(Path(folder) / FILE_NAME, render(context))
 
 
 def render(context: ReportContext) -> str:
-    """The report as the text of an HTML page, all text escaped. Raises DifrunError as `write` does."""
+    """Return the report as an HTML page, all text escaped. Raises DifrunError as `write` does."""
     template = resources.files("difrun.report").joinpath("report.html.j2").read_text(encoding="utf-8")
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -126,22 +129,26 @@ def _table_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _row(name: str, metric: Mapping[str, Any], meaning: str) -> dict[str, str]:
-    value, floor, n = metric.get("value"), metric.get("floor"), metric.get("n")
+    n = metric.get("n")
     return {
         "name": name,
-        "value": _with_spread(value, metric.get("value_sd")) + " ± –" * alone(metric, "value"),
+        "value": _with_deviation(metric, "value"),
         "exact": number(metric["exact"]) if has_exact(metric) else "",
-        "floor": _with_spread(floor, metric.get("floor_sd")) + " ± –" * alone(metric, "floor"),
+        "floor": _with_deviation(metric, "floor"),
         "ratio": times(metric),
         "n": "" if n is None else number(n),
         "meaning": meaning,
     }
 
 
-def _with_spread(value: float | None, sd: float | None) -> str:
+def _with_deviation(metric: Mapping[str, Any], key: str) -> str:
+    """The "value" or the "floor" of a metric with its standard deviation; empty where it is missing."""
+    value, sd = metric.get(key), metric.get(f"{key}_sd")
     if value is None:
         return ""
-    return number(value) + ("" if sd is None else f" ± {number(float(f'{sd:.2g}'))}")
+    if alone(metric, key):
+        return f"{number(value)} ± –"
+    return number(value) if sd is None else f"{number(value)} ± {number(float(f'{sd:.2g}'))}"
 
 
 def _inline(picture: Picture) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from difrun.errors import DifrunError
 from difrun.guidance.context import Context
 from difrun.loss.base import Loss
 from difrun.model.base import MOST_CORRELATED, ScoreModel
+from difrun.model.conditional import ConditionalModel
 from difrun.plugin.registry import Registered
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import seed_of
@@ -98,6 +99,11 @@ def _network_model(plan: Plan, process: Any, dataset: Dataset) -> ScoreModel:
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
     if takes_classes and _trained_classes(plan, dataset):
+        if not isinstance(model, ConditionalModel):
+            raise DifrunError(
+                f"{plan.process.entry} made a model that cannot be asked for classes; it must be a "
+                "difrun.model.ConditionalModel, or be trained without labels (--train.label-dropout 1)."
+            )
         model.set_classes(dataset.shares, dataset.class_moments, knows_any=plan.train.label_dropout > 0)
     if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
         model.cov = dataset.cov

@@ -1,4 +1,4 @@
-"""A component tried out as a run would use it, in memory and in a moment: for `difrun doctor --load`."""
+"""Try a component as a run would use it, in memory and within a moment: for `difrun doctor --load`."""
 
 from typing import Any
 
@@ -31,11 +31,13 @@ TINY: dict[str, dict[str, Any]] = {
 
 
 def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
-    """What goes wrong in a tiny run with the component, its defaults and whatever else a run takes beside it.
+    """Try a component, with its defaults and what else a run takes beside it, in a tiny run.
 
-    Two steps of training, three of sampling, one metric, the pictures of the dataset. Returns whose fault it is and the
-    error; None where all is well, where nothing installed works with the component, and where one of its options has to
-    be given.
+    The run has two steps of training, three of sampling, one metric, and the pictures of the dataset.
+
+    Returns:
+        The component that is to blame, and its error. None if all is well, if nothing that is installed works with the
+        component, or if one of its options has to be given.
     """
     try:
         named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}

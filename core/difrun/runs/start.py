@@ -31,11 +31,20 @@ def start(
     listener: Listener | None = None,
     examples_of: Path | str | None = None,
 ) -> Run:
-    """A new run in a folder of its own (None: the next free ``runs/<process>-<dataset>-<k>``), with run.toml in it.
+    """Make a new run in a folder of its own, with run.toml in it.
 
-    force: replace the run that is there. examples_of: an earlier run with the same dataset and seed; the examples that
-    its folder keeps are used, and the user's file is not read again. Everything that can be refused is refused before
-    the folder is made. Raises DifrunError.
+    Everything that can be refused is refused before the folder is made.
+
+    Args:
+        plan: Every resolved name and option.
+        folder: The folder; None takes the next free ``runs/<process>-<dataset>-<k>``.
+        force: Replace the run that is there.
+        listener: Hears notes and progress; None is silent.
+        examples_of: An earlier run with the same dataset and seed. The examples in its folder are used, and the user's
+            file is not read again.
+
+    Raises:
+        DifrunError: If the folder is taken, or components cannot work together.
     """
     device = choose_device(plan.device)
     plan = attrs.evolve(plan, device=str(device))
@@ -48,7 +57,7 @@ def start(
     path = None if folder is None else Path(folder)
     if path is not None:
         lock.refuse_if_held(path)
-        with contextlib.suppress(OSError):  # `create` says what the system has against it
+        with contextlib.suppress(OSError):  # `create` will say what is wrong
             Folder.refuse_if_taken(path, force)
     with faults.blame_plugin(plan):
         parts = build(
@@ -67,9 +76,10 @@ def start(
     dataset.save(home, parts.dataset)
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
-    left = [] if signal is None or signal.little else [signal.sentence()]
-    told = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice(), *left]
-    for text in filter(None, told):
+    notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice()]
+    if signal is not None and not signal.little:
+        notes.append(signal.sentence())
+    for text in filter(None, notes):
         run.listener.note(text)
     return run
 
@@ -81,10 +91,18 @@ def reopen(
     device: str | None = None,
     threads: Threads = None,
 ) -> Run:
-    """The run in a folder, with its weights where it has been trained. Raises DifrunError.
+    """Open the run in a folder, with its weights if it has been trained.
 
-    device, threads: to be used instead of those in run.toml. Nothing else is needed: examples that came from a user's
-    file or from another run are in the folder.
+    Nothing else is needed: examples that came from a user's file or from another run are in the folder.
+
+    Args:
+        folder: The run folder.
+        listener: Hears notes and progress; None is silent.
+        device: In the place of the one in run.toml.
+        threads: In the place of those in run.toml.
+
+    Raises:
+        DifrunError: If there is no run, its files are damaged, or a component is not installed.
     """
     home = Folder.open(Path(folder))
     plan = home.plan(get_registry())

@@ -1,6 +1,8 @@
-r"""Multistep samplers: Adams in the frame of the data's Gaussian, and exponential methods in log-SNR."""
+"""Adams methods in the frame of the data's Gaussian: the default sampler."""
 
 from typing import Any
+
+from typing_extensions import override
 
 from difrun.builtin.options import AdamsOptions
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
@@ -14,17 +16,20 @@ class Adams(AdamsOptions, Multistep):
     known, Adams–Moulton correctors, on any grid. One network evaluation per step.
 
     `order` is that of the corrected method, the predictor's plus 1. By default it grows with the number of steps n, as
-    high orders pay on fine grids only: 1, not corrected, for n < 5; 2 for n < 7; 3 for n < 13; 4 for n < 50; 5 from
-    there on. Exact scores bear one order more at 5 and 6 steps and from 24 on; networks that are rough do not.
+    high orders pay on fine grids only: 1, without corrector, for n < 5; 2 for n < 7; 3 for n < 13; 4 for n < 50; 5 from
+    n = 50 on. With exact scores one order more is better at 5 and 6 steps and from 24 on; with rough networks not.
     """
 
     @property
+    @override
     def order(self) -> int:  # type: ignore[override]
         return 5 if self.fixed_order is None else self.fixed_order
 
+    @override
     def frame(self, model: Any) -> GaussianFrame:
         return gaussian_frame(model)
 
+    @override
     def scheme(self, steps: int) -> tuple[int, bool]:
         if self.fixed_order is not None:
             return max(1, self.fixed_order - 1), self.fixed_order > 1

@@ -1,10 +1,11 @@
-"""Runge–Kutta with error control: every sample takes the steps that its own trajectory demands."""
+"""Runge–Kutta with error control: each sample takes the steps that its own trajectory needs."""
 
 from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.builtin.options import AdaptiveOptions
 from difrun.errors import DifrunError
@@ -41,18 +42,18 @@ DORMAND_PRINCE = Table(
 PAIRS = {"bogacki-shampine": BOGACKI_SHAMPINE, "dormand-prince": DORMAND_PRINCE}
 
 SAFETY, LEAST, MOST = 0.9, 0.2, 5.0
-"""The next step is 0.9 times the one that would just have passed, and between a fifth and five times the last."""
+"""The next step is 0.9 times the longest that would have been accepted, and 0.2 to 5 times the last."""
 
 FIRST = 0.05
 """The first step that is tried, in τ."""
 
 ROUNDS = 20_000
-"""Steps tried in one interval of the grid after which no end is in sight."""
+"""Most steps that are tried in one interval of the grid."""
 
 
 @attrs.frozen
-class _Kept:
-    """What the next interval of the grid goes on with: x where it starts, the slope there, and the steps to try."""
+class _State:
+    """Where the next interval of the grid starts: x, the slope there, and the steps to try."""
 
     x: Tensor
     slope: Tensor
@@ -62,19 +63,25 @@ class _Kept:
 class Adaptive(AdaptiveOptions, Sampler):
     r"""An embedded Runge–Kutta pair on the probability flow, in the straight frame (`difrun.sampler.runge_kutta`).
 
-    Within each interval of the grid a sample takes as many steps as it needs, each with a length H of its own. A step
-    is accepted where the distance e between the two solutions of the pair is within the tolerance,
+    Within each interval of the grid a sample takes as many steps as it needs, each of its own length H. A step is
+    accepted if the distance e between the two solutions of the pair is within the tolerance,
 
-        ‖e/(atol + rtol · max(|y|, |y'|))‖ ≤ 1    (root mean square over the coordinates of that sample alone),
+        ‖e/(atol + rtol · max(|y|, |y'|))‖ ≤ 1    (root mean square over the coordinates of that sample alone).
 
-    the more accurate solution is kept, and the next H is 0.9 ‖·‖^{−1/q} times the last, within 0.2 to 5, with q the
-    order of the pair (Hairer, Nørsett and Wanner, 1993, sec. II.4). As y = x/(α + σ) is about x at the end, `atol` is
-    in units of the data; the error at the end is some multiple of the tolerance. One step of the grid is enough
-    (``--steps 1``): more steps make no difference but for the places where the method must stop.
+    The step then ends at the more accurate solution. The next H is 0.9 ‖·‖^{−1/q} times the last, within 0.2 to 5,
+    with q the order of the pair. As y = x/(α + σ) is about x at the end, `atol` is in units of the data; the error at
+    the end is some multiple of the tolerance. One step of the grid is enough (``--steps 1``): more steps only add
+    places where the method must stop.
 
-    No sample depends on those beside it, nor on the chunk. The last slope of a step is the first of the next. The
-    number of evaluations is not known beforehand (`evaluations_in` says None): a run counts them, and reports their
-    mean per sample. Raises DifrunError where a sample would need more than 20 000 steps in one interval.
+    No sample depends on the others, nor on the chunk. The last slope of a step is the first of the next. The number of
+    evaluations is not known beforehand (`evaluations_in` returns None): a run counts them, and reports their mean per
+    sample.
+
+    Raises:
+        DifrunError: If a sample needs more than 20 000 steps in one interval.
+
+    References:
+        Hairer, Nørsett and Wanner (1993), Solving Ordinary Differential Equations I, sec. II.4.
     """
 
     order = None
@@ -83,19 +90,22 @@ class Adaptive(AdaptiveOptions, Sampler):
 
     @property
     def table(self) -> Table:
+        """The embedded pair."""
         return PAIRS[self.pair]
 
+    @override
     def evaluations_in(self, steps: int) -> None:
         return None
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         begin, end = (i.alpha + i.sigma for i in (at, to))
         start, stop = at.sigma / begin, to.sigma / end
-        # After someone else has moved x, the slope that was kept is not that of x.
-        own = state is not None and state.x is x
-        slope = state.slope if own else model.predict(x, at, "straight")
+        # If others have moved x since the last step, its slope is no longer that of x.
+        unmoved = state is not None and state.x is x
+        slope = state.slope if unmoved else model.predict(x, at, "straight")
         if x.is_meta:
             return torch.add(end / begin * x, slope, alpha=end * (stop - start)), None
         lengths = (
@@ -107,7 +117,7 @@ class Adaptive(AdaptiveOptions, Sampler):
             active = (place > stop).nonzero()[:, 0]
             if not len(active):
                 x = end * y
-                return x, _Kept(x, slope, lengths)
+                return x, _State(x, slope, lengths)
             self._try(model, y, slope, place, lengths, active, stop)
         raise DifrunError(
             f"sampler 'adaptive' took {ROUNDS} steps from t = {at.t:g} and did not come to t = {to.t:g}. Ask for less: "
@@ -124,7 +134,7 @@ class Adaptive(AdaptiveOptions, Sampler):
         active: Tensor,
         stop: float,
     ) -> None:
-        """Try one step of the samples `active`, and write what comes of it into y, slope, place and lengths."""
+        """Try one step of the samples `active`, and write the result into y, slope, place and lengths."""
         table = self.table
         rows = active.to(y.device)
         model = model.rows(rows)
@@ -142,7 +152,7 @@ class Adaptive(AdaptiveOptions, Sampler):
         error = h * _sum([b - other for b, other in zip(table.b, table.embedded, strict=True)], slopes)
         allowed = self.atol + self.rtol * torch.maximum(here.abs(), value.abs())
         norm = (error / allowed).flatten(1).square().mean(1).sqrt().double().cpu()
-        # What is not finite is carried to the end as it is, and named there.
+        # A sample that is not finite goes to the end as it is; `generate` reports it.
         accepted = ~(norm > 1)
         factor = (SAFETY * norm.clamp_min(1e-30) ** (-1 / table.order)).clamp(LEAST, MOST)
         # A step that was cut short by the end of the interval says little about the next.
@@ -163,7 +173,7 @@ def _sum(weights: Any, slopes: list[Tensor]) -> Tensor:
 
 
 def _instant(process: Any, place: Tensor, like: Tensor) -> Instant:
-    """The instants of samples at τ = `place` (n,), computed in float64 and given in the dtype and place of `like`."""
+    """The instants of samples at τ = `place` (n,), computed in float64, in the dtype and on the device of `like`."""
     t = process.time_at(torch.logit(1 - place))
     exact = process.instant(t, like.ndim)
     known = {name: getattr(exact, name).to(like) for name in ("log_alpha", "alpha", "sigma", "var", "lam")}

@@ -19,13 +19,14 @@ from difrun.randomness.generator import Generator
 class Sampler:
     """One step of a method. It owns neither grid, device, progress bar nor loop.
 
-    order: of convergence to the endpoint of the probability flow. For a stochastic method the weak order p: with the
-        exact model, means, variances and other expectations of the samples are off by O(h^p) in the step h. None for
-        a stochastic method without one, whose error is no power of the step; its docstring says how large it is; and
-        for a method that chooses its own steps or was made for one grid.
-    evaluations: calls of the model in one step; None where it depends on the trajectory.
-    stochastic: whether the step draws random numbers.
-    accuracy: names of the options that set the accuracy in the place of the number of steps, which a run then tells.
+    Attributes:
+        order: Order of convergence to the endpoint of the probability flow. For a stochastic method the weak order p:
+            with the exact model, means, variances and other expectations of the samples are off by O(h^p) in the step
+            h. None for a method that chooses its own steps or was made for one grid, and for a stochastic method whose
+            error is no power of the step; its docstring says how large it is.
+        evaluations: Calls of the model in one step; None where it depends on the trajectory.
+        stochastic: Whether the step draws random numbers.
+        accuracy: Names of the options that set the accuracy in place of the number of steps; a run reports them.
     """
 
     order: int | None
@@ -34,19 +35,27 @@ class Sampler:
     accuracy: Sequence[str] = ()
 
     def evaluations_in(self, steps: int) -> int | None:
-        """Calls of the model on a grid of so many steps; None where only the run will tell, which then counts them."""
+        """Return the calls of the model on a grid of this many steps; None if only the run can count them."""
         return None if self.evaluations is None else steps * self.evaluations
 
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
-        """The state before the first step: what depends on the grid alone. None unless a method needs more."""
+        """Return the state before the first step: what depends on the grid alone, or None."""
         return None
 
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        """x at the instant `to`, given x at `at`, and the state for the next step.
+        """Take one step. A corrector is a sampler called with to = at.
 
-        Coordinates are measured from the mean of the process. A corrector is a sampler called with to = at. The state
-        is not changed in place, so that a step can be taken again; between two steps others may move x.
+        Args:
+            model: The model, in coordinates measured from the mean of the process.
+            x: The sample at the instant `at`, (n, ...). Between two steps others may move it.
+            at: The instant of the step's start.
+            to: The instant of its end.
+            state: What `prepare` or the step before returned. It is not changed in place: a step can be repeated.
+            generator: The source of random numbers.
+
+        Returns:
+            The sample at `to`, and the state for the next step.
         """
         raise NotImplementedError

@@ -21,7 +21,7 @@ Watch = Callable[[int, Any, Tensor], None]
 
 
 NOISES = ("fresh", "brownian")
-"""What the noise of a stochastic sampler can be."""
+"""The noise of a stochastic sampler: fresh in every step, or the increments of one Brownian path."""
 
 
 def integrate(
@@ -33,10 +33,23 @@ def integrate(
     generator: Randomness = None,
     watch: Watch | None = None,
 ) -> Tensor:
-    """Carry x (n, ...) from times[0] to times[-1] by one step of the sampler per interval.
+    """Carry x from times[0] to times[-1] by one step of the sampler per interval.
 
     The instants of the grid are computed once, as Python numbers, and the mean of the process is subtracted once.
-    Raises DifrunError when the times are fewer than two or do not strictly decrease.
+
+    Args:
+        sampler: The method.
+        model: The model that it asks.
+        x: The start, (n, ...).
+        times: Strictly decreasing times.
+        generator: The source of random numbers.
+        watch: Called after every step.
+
+    Returns:
+        x at times[-1], (n, ...).
+
+    Raises:
+        DifrunError: If there are fewer than two times, or they do not strictly decrease.
     """
     times = [float(t) for t in times]
     if len(times) < 2 or any(not later < t for t, later in pairwise(times)):
@@ -56,10 +69,10 @@ def integrate(
     with torch.no_grad():
         for k, to in enumerate(instants[1:], start=1):
             random.enter(instants[k - 1].t, to.t)
-            taken = step(model, x, instants[k - 1], to, state, random)
-            if type(taken) is not tuple or len(taken) != 2:
-                raise DifrunError(_not_a_pair(sampler, taken))
-            x, state = taken
+            result = step(model, x, instants[k - 1], to, state, random)
+            if type(result) is not tuple or len(result) != 2:
+                raise DifrunError(_not_a_pair(sampler, result))
+            x, state = result
             if watch is not None:
                 watch(k, to, x if shift is None else x + shift)
     random.leave()
@@ -80,13 +93,29 @@ def generate(
     labels: Tensor | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """n samples (n, *model.shape), from the moment-matched prior at times[0]; in the end divided by α (`to_data`).
+    """Draw samples from the moment-matched prior at times[0], and divide them by α in the end (`to_data`).
 
-    Sample i is made of the same random numbers whatever `chunk` is. noise: "fresh" in every step, or "brownian": the
-    increments of one path (`difrun.randomness.brownian`), which finer steps refine. labels: the class of every sample,
-    (n,) int64, −1 for any (`ScoreModel.condition_on`). `watch` is called with the number of steps done and their
-    total over all chunks. Raises DifrunError when a sample is not finite, naming the first, and for Brownian noise
-    with a sampler that has no use for it.
+    Sample i is made of the same random numbers whatever `chunk` is.
+
+    Args:
+        sampler: The method.
+        model: The model that it asks.
+        n: Number of samples.
+        times: Strictly decreasing times.
+        seed: The seed of all random numbers.
+        chunk: Number of samples that are made at once.
+        device: Where to compute.
+        dtype: Dtype of the samples.
+        noise: "fresh" in every step, or "brownian": the increments of one path (`difrun.randomness.brownian`), which
+            finer steps refine.
+        labels: The class of each sample, (n,) int64, −1 for any (`ScoreModel.condition_on`).
+        watch: Called with the number of steps done and their total over all chunks.
+
+    Returns:
+        The samples, (n, *model.shape).
+
+    Raises:
+        DifrunError: If a sample is not finite, or the sampler has no use for Brownian noise.
     """
     refuse_noise(sampler, noise)
     if n < 1 or chunk < 1:
@@ -113,27 +142,31 @@ def generate(
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
-    finite = samples.isfinite().flatten(1).all(1)
-    if not finite.all():
-        bad = int((~finite).sum())
-        are = "sample is" if n == 1 else "samples are"
-        advice = "Take more steps, another grid or another sampler"
-        if bad == n:
-            advice = (
-                f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
-            )
-        elif hasattr(model, "network"):
-            advice += ", or train longer"
-        raise DifrunError(
-            f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). {advice}."
-        )
+    _refuse_not_finite(samples, sampler, model)
     return samples
 
 
-def to_data(process: Any, x: Tensor, t: float) -> Tensor:
-    """x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
+def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> None:
+    """Raise DifrunError, naming the first, if a sample is not finite."""
+    finite = samples.isfinite().flatten(1).all(1)
+    if finite.all():
+        return
+    n, bad = len(samples), int((~finite).sum())
+    are = "sample is" if n == 1 else "samples are"
+    advice = "Take more steps, another grid or another sampler"
+    if bad == n:
+        advice = f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
+    elif hasattr(model, "network"):
+        advice += ", or train longer"
+    raise DifrunError(
+        f"{bad} of {n} {are} not finite (the first is number {int((~finite).nonzero()[0])}). {advice}."
+    )
 
-    Left is noise of standard deviation σ/α, the `noise_floor`. A process without α gives x back.
+
+def to_data(process: Any, x: Tensor, t: float) -> Tensor:
+    """Return x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
+
+    Noise of standard deviation σ/α, the `noise_floor`, remains. For a process without α it is x itself.
     """
     if not isinstance(process, GaussianProcess):
         return x
@@ -144,7 +177,7 @@ def to_data(process: Any, x: Tensor, t: float) -> Tensor:
 def refuse_noise(
     sampler: Sampler, noise: str, model: ScoreModel | None = None, times: Sequence[float] = ()
 ) -> None:
-    """Raise DifrunError where a sampler has no use for such noise. Given a model and times, one step is tried."""
+    """Raise DifrunError if a sampler has no use for such noise; given a model and times, one step is tried."""
     if noise not in NOISES:
         raise DifrunError(f"there is no noise {noise!r}; choose one of {', '.join(NOISES)}")
     if noise == "fresh":
@@ -162,16 +195,17 @@ def refuse_noise(
 
 
 def _source(noise: str, seed: int, process: Any, first: int, device: torch.device | str) -> Generator:
-    """Where the noise of a chunk comes from."""
+    """The generator of the noise of a chunk."""
     if noise == "fresh":
         return Generator(seed, first=first, device=device)
     return Brownian(seed, horizon=process.horizon, t_min=process.t_min, first=first, device=device)
 
 
-def _not_a_pair(sampler: Sampler, taken: Any) -> str:
+def _not_a_pair(sampler: Sampler, result: Any) -> str:
+    returned = f"a tuple of {len(result)}" if isinstance(result, tuple) else type(result).__name__
     return (
         f"The step of sampler {_name(sampler)} must return a pair (x, state), with None as the state where it needs "
-        f"none; it returned {'a tuple of ' + str(len(taken)) if isinstance(taken, tuple) else type(taken).__name__}."
+        f"none; it returned {returned}."
     )
 
 

@@ -7,7 +7,7 @@ polynomial through the last slopes,
     y_{i+1} = y_i + Σ_j w_j q_j,    w_j = ∫ k(c) ℓ_j(c) dc   over [c_i, c_{i+1}],
 
 with ℓ_j the Lagrange polynomials of the nodes used: p nodes give the predictor, of order p. When q_{i+1} is known, the
-same step can be taken again with the new node among p + 1, at no further evaluation: the corrector, which raises the
+same step is taken again with the new node among p + 1, without another evaluation: the corrector, which raises the
 order to p + 1 (Adams; Zhao et al., 2023, arXiv 2302.04867, for the exponential case). The next step starts from there.
 """
 
@@ -19,19 +19,20 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.data.casts import cast_like
 from difrun.errors import DifrunError
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 
-KEPT = 8
-"""Slopes of earlier steps that are kept; more than any order in use needs."""
+MEMORY = 8
+"""How many slopes of earlier steps are remembered; more than any order in use needs."""
 
 
 @lru_cache
 def _quadrature(points: int) -> tuple[Tensor, Tensor]:
-    """Places in [−1, 1] and weights of Gauss and Legendre."""
+    """Places in [−1, 1] and weights of Gauss–Legendre quadrature."""
     places, weights = np.polynomial.legendre.leggauss(points)
     return torch.from_numpy(places), torch.from_numpy(weights)
 
@@ -42,11 +43,19 @@ def coefficients(
     end: Tensor | float,
     kernel: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    r"""w_j = ∫ k(c) ℓ_j(c) dc over [start, end], ℓ_j the Lagrange polynomials of `nodes` (distinct); k = 1 by default.
+    r"""Return w_j = ∫ k(c) ℓ_j(c) dc over [start, end], with ℓ_j the Lagrange polynomials of the nodes.
 
-    nodes: (..., p), start and end: (...,), as many integrals as one likes at once; the weights are (..., p).
-    Gauss–Legendre quadrature in float64, exact to rounding: of as many points as the polynomials need, of 24 with a
+    Gauss–Legendre quadrature in float64, exact to rounding: with as many points as the polynomials need, with 24 for a
     kernel. Differentiable in nodes, start and end.
+
+    Args:
+        nodes: Distinct nodes, (..., p): any number of integrals at once.
+        start: Where the integrals start, (...,).
+        end: Where they end, (...,).
+        kernel: k; None is 1.
+
+    Returns:
+        The weights, (..., p).
     """
     places, low, high = (torch.as_tensor(value, dtype=torch.float64) for value in (nodes, start, end))
     count = places.shape[-1]
@@ -74,35 +83,35 @@ class Frame:
         self.model = model
 
     def clock(self, at: Any) -> float:
-        """c at an instant, strictly increasing along the way; −inf at a T where nothing of the data is left."""
+        """Return the clock c at an instant, which grows along the way; −inf at T if nothing of the data is left."""
         raise NotImplementedError
 
     def nodes(self, clocks: Tensor) -> Tensor:
-        """The clocks (n,) of a grid as polynomials see them: themselves, or (n, d) where each of d axes has its own."""
+        """Return the nodes of the polynomials for clocks (n,): (n,), or (n, d) with one for each of d axes."""
         return clocks
 
     def kernel(self, clocks: Tensor) -> Tensor:
-        """k at some clocks; 1 unless overridden."""
+        """Return the kernel k at some clocks; 1 unless overridden."""
         return torch.ones_like(clocks)
 
     def from_infinity(self, clock: float) -> float:
-        """∫ k(c) dc from −∞; only for a clock that can be −inf."""
+        """Return ∫ k(c) dc from −∞; only for a clock that can be −inf."""
         raise NotImplementedError
 
     def along_axes(self, change: Tensor) -> Tensor:
-        """A change of weights, (*ways, p), in the shape of weights: (p,), or (d, p) where every axis has its own."""
+        """Return a change of weights (*ways, p) in the shape of weights: (p,), or (d, p) with one for each axis."""
         return change
 
     def enter(self, x: Tensor, at: Any) -> Tensor:
-        """y of x."""
+        """Return y for x."""
         raise NotImplementedError
 
     def leave(self, y: Tensor, at: Any) -> Tensor:
-        """x of y."""
+        """Return x for y."""
         raise NotImplementedError
 
     def slope(self, x: Tensor, at: Any) -> Tensor:
-        """q at x: one evaluation of the model."""
+        """Return the slope q at x: one evaluation of the model."""
         raise NotImplementedError
 
 
@@ -120,14 +129,14 @@ Shape (*ways, p) each, with `Frame.ways`.
 
 
 def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) -> list[tuple[Tensor, Tensor]]:
-    """(corrector, predictor) of every step between the clocks, numbers or tensors, from their polynomials.
+    """Return the weights (corrector, predictor) of every step between the clocks, which are numbers or tensors.
 
-    Shape (p,) each, (d, p) where every axis has a clock of its own; the corrector is empty where there is none.
+    The shape is (p,) each, (d, p) where every axis has a clock of its own; a missing corrector is empty.
     """
     # A node at −inf serves the first step alone: no polynomial passes through it.
     first = 0 if math.isfinite(clocks[0]) else 1
     steps = range(len(clocks) - 1)
-    # The first steps are always corrected: left to themselves, their low order would be that of the method.
+    # The first steps are always corrected: otherwise their low order would become that of the method.
     corrections = [i for i in steps if i > first and (corrected or i < first + order)]
     # (first node, behind the last one, step): a polynomial, and the step over which it is integrated
     spans = [(max(first, i - order), i + 1, i - 1) for i in corrections]
@@ -157,10 +166,12 @@ def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, i
 def altered(
     frame: Frame, clocks: Sequence[Any], order: int, corrected: bool, changes: Sequence[Change]
 ) -> list[tuple[Tensor, Tensor]]:
-    """`weights` plus changes, one pair of (corrector, predictor) per step, in units of that step's length.
+    """Return `weights` plus changes, one pair (corrector, predictor) per step, in units of that step's length.
 
-    A change may reach further back than the polynomial; an empty one leaves the weights as they are. Raises DifrunError
-    for changes of another shape than the frame takes.
+    A change may reach further back than the polynomial; an empty one leaves the weights as they are.
+
+    Raises:
+        DifrunError: If a change has another shape than the frame takes.
     """
     rows, steps = weights(frame, clocks, order, corrected), _nodes(frame, clocks).diff(dim=0)
     return [
@@ -194,32 +205,34 @@ class Multistep(Sampler):
     evaluations = 1
 
     def frame(self, model: Any) -> Frame:
-        """The frame for a model."""
+        """Return the frame for a model."""
         raise NotImplementedError
 
     def scheme(self, steps: int) -> tuple[int, bool]:
-        """The order of the predictor and whether it is corrected, on a grid of so many steps."""
+        """Return the order of the predictor and whether it is corrected, on a grid of this many steps."""
         raise NotImplementedError
 
+    @override
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
-        """The frame and, per step, the weights of the corrector of the step before and of the predictor of this one."""
+        """Return the frame and, per step, the weights of the corrector of the step before and of the predictor."""
         frame = self.frame(model)
         return initial_state(frame, self.rows(frame, instants))
 
     def rows(self, frame: Frame, instants: Sequence[Any]) -> list[StepWeights]:
-        """The weights of every step."""
+        """Return the weights of every step."""
         return self.changed(frame, instants, None)
 
     def changed(
         self, frame: Frame, instants: Sequence[Any], changes: Sequence[Change] | None
     ) -> list[StepWeights]:
-        """The weights of every step, with changes that tuning found (`altered`); None: without."""
+        """Return the weights of every step, with changes that tuning found (`altered`), if any."""
         clocks = [frame.clock(at) for at in instants]
         scheme = self.scheme(len(clocks) - 1)
         if changes is None:
             return as_rows(weights(frame, clocks, *scheme))
         return as_rows(altered(frame, clocks, *scheme, changes))
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
@@ -227,12 +240,12 @@ class Multistep(Sampler):
         if k == 0:
             rows = [(_like(x, corrector), _like(x, predictor)) for corrector, predictor in rows]
         corrector, predictor = rows[k]
-        slopes = [*slopes[-KEPT:], frame.slope(x, at)]
+        slopes = [*slopes[-MEMORY:], frame.slope(x, at)]
         if not corrector:
             y = frame.enter(x, at)
         else:
             y = combined(before, corrector, slopes)
-            # Someone else may have moved x since the last step: that stays, beside our own correction.
+            # Others may have moved x since the last step: the correction is added to their change.
             if x is not left:
                 y = y + (frame.enter(x, at) - frame.enter(left, at))
         x = frame.leave(combined(y, predictor, slopes), to)
@@ -240,7 +253,7 @@ class Multistep(Sampler):
 
 
 class Progress(NamedTuple):
-    """State of a multistep method: k steps are taken, with the last slopes; the last one led from before to left."""
+    """State of a multistep method after k steps, with the last slopes; the last step led from `before` to `left`."""
 
     frame: Frame
     rows: Sequence[StepWeights]
@@ -251,12 +264,12 @@ class Progress(NamedTuple):
 
 
 def initial_state(frame: Frame, rows: Sequence[StepWeights]) -> Progress:
-    """The state of a multistep method before its first step."""
+    """Return the state of a multistep method before its first step."""
     return Progress(frame, rows, 0, [], None, None)
 
 
 def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[StepWeights]:
-    """Rows of weights as the loop takes them: numbers, or a tensor (d,) per slope."""
+    """Return rows of weights as the loop takes them: numbers, or a tensor (d,) per slope."""
 
     def parts(row: Tensor) -> list[Any]:
         return row.tolist() if row.ndim == 1 else list(row.unbind(-1))
@@ -270,7 +283,7 @@ def _like(x: Tensor, row: Sequence[Any]) -> list[Any]:
 
 
 def combined(y: Tensor, row: Sequence[Any], slopes: Sequence[Tensor]) -> Tensor:
-    """y + Σ w_j q_j, the last weight with the last slope."""
+    """Return y + Σ w_j q_j, the last weight with the last slope."""
     for weight, slope in zip(row, slopes[-len(row) :], strict=True):
         y = y + weight * slope if isinstance(weight, Tensor) else y.add(slope, alpha=weight)
     return y

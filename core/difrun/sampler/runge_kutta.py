@@ -1,18 +1,18 @@
 r"""Explicit Runge–Kutta methods on the probability flow: one engine, any table.
 
-In the straight frame (`difrun.sampler.base`) the flow is dy/dτ = u(y, τ) = ε̂ − x̂_0. A table (a, b) with nodes
-c_i = Σ_j a_ij makes of it, with H = τ_s − τ_t,
+In the straight frame (`difrun.sampler.base`) the flow is dy/dτ = u(y, τ) = ε̂ − x̂_0. With H = τ_s − τ_t, a step of the
+table (a, b) with nodes c_i = Σ_j a_ij is
 
     k_i = u(y_i, τ_t + c_i H),    y_i = y + H Σ_{j<i} a_ij k_j,    y_s = y + H Σ_i b_i k_i.
 
-Every stage but the last can be read the other way round, H k_j = (y_{j+1} − y − H Σ_{l<j} a_{j+1,l} k_l)/a_{j+1,j}, so
-that the slopes need not be kept:
+Solving the equation of each stage for its slope, H k_j = (y_{j+1} − y − H Σ_{l<j} a_{j+1,l} k_l)/a_{j+1,j}, removes all
+slopes but the last:
 
     y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j,    y_1 = y,    y_{s+1} = y_s
 
-(Shu and Osher, 1988, J. Comput. Phys. 77, 439, eq. 2.12). A stage then is one `ScoreModel.affine_prediction`, an
-evaluation of the model that returns p·x + q·u, and one sum for each other weight that is not 0: the fewest kernels
-there can be.
+(Shu and Osher, 1988, J. Comput. Phys. 77, 439, eq. 2.12). A stage is then one `ScoreModel.affine_prediction`, an
+evaluation of the model that returns p·x + q·u, and one sum for each other weight that is not 0: as few kernels as
+possible.
 """
 
 from collections.abc import Sequence
@@ -24,6 +24,7 @@ from typing import Any
 import attrs
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
@@ -44,14 +45,18 @@ def _exact_row(row: Sequence[Any]) -> TableRow:
 
 @attrs.frozen(slots=False)
 class Table:
-    """A Butcher table of an explicit method, in exact fractions; entries may be given as text, "1/6".
+    """A Butcher table of an explicit method, in exact fractions; entries may be text, such as "1/6".
 
-    a: row i has the weights a_ij of the slopes before stage i, so that the first row is empty.
-    b: the weights of the step. order: of the method. embedded: the weights b̂ of a second, less accurate step made of
-    the same slopes, whose distance from the first estimates its error; empty where there is none.
+    Attributes:
+        a: Row i has the weights a_ij of the slopes before stage i, so that the first row is empty.
+        b: The weights of the step.
+        order: The order of the method.
+        embedded: The weights b̂ of a second, less accurate step made of the same slopes, whose distance from the first
+            estimates its error; empty where there is none.
 
-    Raises ValueError when the rows do not fit together, or, without an embedded step, a stage does not build on the one
-    before it: the engine could not do without the slopes.
+    Raises:
+        ValueError: If the rows do not fit together or, without an embedded step, a stage does not build on the one
+            before it, so that its slope cannot be removed.
     """
 
     a: tuple[TableRow, ...] = attrs.field(converter=_exact)
@@ -68,21 +73,21 @@ class Table:
 
     @property
     def nodes(self) -> TableRow:
-        """c_i = Σ_j a_ij: where in the step the slopes are taken."""
+        """Nodes c_i = Σ_j a_ij: where in the step the slopes are taken."""
         return tuple(sum(row, Fraction(0)) for row in self.a)
 
     @cached_property
     def stages(self) -> list[tuple[Fraction, TableRow]]:
-        """(v_i, w_i) of y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j, for i = 1 ... s."""
+        """Coefficients (v_i, w_i) of y_{i+1} = v_i H k_i + Σ_{j≤i} w_ij y_j, for i = 1 ... s."""
         rows: list[tuple[Fraction, TableRow]] = []
         slopes: list[TableRow] = []  # H k_j as weights of y_1, y_2, ...
-        for given in (*self.a[1:], self.b):
-            weights = [Fraction(1)] + [Fraction(0)] * (len(given) - 1)
-            for share, slope in zip(given, slopes, strict=False):
+        for row in (*self.a[1:], self.b):
+            weights = [Fraction(1)] + [Fraction(0)] * (len(row) - 1)
+            for share, slope in zip(row, slopes, strict=False):
                 for j, weight in enumerate(slope):
                     weights[j] += share * weight
-            rows.append((given[-1], tuple(weights)))
-            slopes.append((*(-weight / given[-1] for weight in weights), 1 / given[-1]))
+            rows.append((row[-1], tuple(weights)))
+            slopes.append((*(-weight / row[-1] for weight in weights), 1 / row[-1]))
         return rows
 
     @cached_property
@@ -101,20 +106,23 @@ x_j."""
 
 
 class RungeKutta(Sampler):
-    """A fixed step of the method that `table` holds; as many evaluations per step as it has stages."""
+    """A fixed step of the method of `table`, with as many evaluations as the table has stages."""
 
     table: Table
 
     @property
+    @override
     def order(self) -> int:  # type: ignore[override]
         return self.table.order
 
     @property
+    @override
     def evaluations(self) -> int:  # type: ignore[override]
         return len(self.table.b)
 
+    @override
     def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
-        """t -> the stages of the step from t, with all coefficients and the instants inside the steps."""
+        """Return the stages of the step from each t, with all coefficients and the instants inside the step."""
         nodes, stages = self.table.numbers
         inner = sorted({c for c in nodes if 0 < c < 1})
         places = [_place(at) + c * (_place(to) - _place(at)) for at, to in pairwise(instants) for c in inner]
@@ -126,6 +134,7 @@ class RungeKutta(Sampler):
             plan[at.t] = _coefficients(stages, here, to)
         return plan
 
+    @override
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
@@ -159,7 +168,7 @@ def _place(at: Any) -> float:
 
 
 def instants_at(process: Any, places: Sequence[float]) -> list[Any]:
-    """The instants of a Gaussian process at values of τ = σ/(α + σ) in (0, 1), where λ = log((1 − τ)/τ)."""
+    """Return the instants of a Gaussian process at values of τ = σ/(α + σ) in (0, 1), where λ = log((1 − τ)/τ)."""
     if not places:
         return []
     tau = torch.tensor(list(places), dtype=torch.float64)

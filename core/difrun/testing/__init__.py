@@ -5,14 +5,14 @@
 
     test_conformance = conformance("difrun-ou")
 
-Every component of the distribution becomes one test per rule, ``process:ou-marginals_start_at_the_data``. Rules are
-chosen by the kind of a component and by the capabilities that it declares, and by nothing else. A plugin is tested
-alone with the core: where a component needs others, the kit brings them (`difrun.testing.references`).
+Every component of the distribution becomes one test per rule, ``process:ou-marginals_start_at_the_data``. The kind of a
+component and the capabilities that it declares decide which rules are tested. A plugin is tested alone with the core:
+where a component needs others, the kit brings them (`difrun.testing.references`).
 """
 
 import pytest
 
-REWRITTEN = ("checks", "select", "references", "small")
+REWRITTEN = ("check", "checks", "enumerated", "references")
 pytest.register_assert_rewrite(*(f"difrun.testing.{name}" for name in REWRITTEN))
 
 from difrun.testing.collect import conformance  # noqa: E402 (assertions are rewritten at import)

@@ -1,4 +1,4 @@
-"""Which checks there are, which component each is for, and how a component is made for them."""
+"""The list of checks, the components that each is for, and how a component is made to be checked."""
 
 import contextlib
 import random
@@ -25,10 +25,13 @@ Run = Callable[[Any], None]
 
 @attrs.frozen
 class Check:
-    """A rule: `run` raises AssertionError where a subject breaks it. Its docstring states the rule.
+    """A rule for components.
 
-    kind: of the components it is for; "distribution", or "any" kind. provides: what these must declare.
-    alone_in: the capabilities among which all that these require must be; None: whatever they require.
+    Attributes:
+        run: A function that raises AssertionError where a component breaks the rule. Its docstring states the rule.
+        kind: The kind of component that the rule is for; "distribution", or "any" kind.
+        provides: The capabilities that such components must provide.
+        alone_in: The capabilities that they may require; None: any.
     """
 
     run: Run
@@ -38,9 +41,11 @@ class Check:
 
     @property
     def name(self) -> str:
+        """The name of the rule."""
         return self.run.__name__
 
     def fits(self, kind: str, component: Component) -> bool:
+        """Whether the rule is for a component."""
         if self.kind not in (kind, "any") or not self.provides <= component.provides:
             return False
         return self.alone_in is None or component.requires <= self.alone_in
@@ -52,7 +57,7 @@ CHECKS: list[Check] = []
 def check(
     kind: str, *, provides: Iterable[str] = (), alone_in: Iterable[str] | None = None
 ) -> Callable[[Run], Run]:
-    """Register a function as a check. See `Check`."""
+    """Register a function as a `Check`. A decorator."""
 
     def register(run: Run) -> Run:
         needed = None if alone_in is None else frozenset(alone_in)
@@ -64,7 +69,14 @@ def check(
 
 @attrs.frozen(slots=False, eq=False)
 class ComponentUnderTest:
-    """A component under test, with the options of one variant of it."""
+    """A component under test, with the options of one variant of it.
+
+    Attributes:
+        entry: The component.
+        options: Its options.
+        registry: The registry that it is from.
+        variant: What differs from the default options, for the name of the test.
+    """
 
     entry: Registered
     options: Any
@@ -73,10 +85,12 @@ class ComponentUnderTest:
 
     @property
     def label(self) -> str:
+        """The name of the component and its variant."""
         return self.entry.name + self.variant
 
     @cached_property
     def target(self) -> Any:
+        """The class or function behind the component."""
         return self.entry.load()
 
     def make(self, **offered: Any) -> Any:
@@ -90,16 +104,16 @@ class ComponentUnderTest:
 
 
 def components_under_test(entry: Registered, registry: Registry) -> list[ComponentUnderTest]:
-    """The component with its defaults, and with every other choice of each option that offers a choice."""
+    """The component with its defaults, and once with every other choice of each option that has choices."""
     cls = entry.component.options
-    found = [ComponentUnderTest(entry, cls(), registry)]
+    variants = [ComponentUnderTest(entry, cls(), registry)]
     for field in fields(cls):
         for value in _choices(field.type):
             if value != field.default:
                 with contextlib.suppress(ValueError):  # a choice that only goes with other options
                     variant = f"({field.name}={str(value).lower()})"
-                    found.append(ComponentUnderTest(entry, cls(**{field.name: value}), registry, variant))
-    return found
+                    variants.append(ComponentUnderTest(entry, cls(**{field.name: value}), registry, variant))
+    return variants
 
 
 def _choices(hint: Any) -> list[Any]:
@@ -112,7 +126,7 @@ _processes: dict[tuple[int, str], list[GaussianProcess]] = {}
 
 
 def gaussian_processes(registry: Registry, dist: str) -> list[GaussianProcess]:
-    """Every variant of the Gaussian processes of a distribution, each made once."""
+    """Every variant of the Gaussian processes of a distribution. Each is made once."""
     key = (id(registry), dist)
     if key not in _processes:
         entries = [entry for entry in registry.entries("process") if entry.plugin.dist == dist]
@@ -125,7 +139,7 @@ def gaussian_processes(registry: Registry, dist: str) -> list[GaussianProcess]:
 
 @contextlib.contextmanager
 def global_randomness_untouched() -> Iterator[None]:
-    """Assert that neither torch's, NumPy's nor Python's global random state changes inside."""
+    """Assert that the block changes neither torch's, NumPy's nor Python's global random state."""
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 (it is what is tested)
     yield
     assert torch.equal(before[0], torch.get_rng_state()), "torch's global random state was used"

@@ -1,4 +1,4 @@
-"""From the name of a distribution to one parametrised test."""
+"""Collect the checks of an installed distribution into one parametrised test."""
 
 import importlib
 import importlib.metadata
@@ -23,12 +23,18 @@ for module in pkgutil.iter_modules(checks.__path__):
 SLOW = ("process", "sampler")
 """Kinds of which some checks take seconds."""
 
-SLOW_TOLD = "; those that measure distributions, likelihoods and orders of convergence take seconds each"
+SLOW_NOTE = "; those that measure distributions, likelihoods and orders of convergence take seconds each"
 
 
 @attrs.frozen
 class Distribution:
-    """A distribution under test."""
+    """A distribution under test.
+
+    Attributes:
+        name: Its name.
+        registry: The registry of it and the core.
+        entries: Its components.
+    """
 
     name: str
     registry: Registry
@@ -36,12 +42,13 @@ class Distribution:
 
     @property
     def metadata(self) -> importlib.metadata.Distribution:
+        """What its package says of itself."""
         return importlib.metadata.distribution(self.name)
 
 
 @attrs.frozen(repr=False)
 class Case:
-    """One check of one subject."""
+    """One check of one component, or of the distribution."""
 
     id: str
     check: Check
@@ -54,10 +61,13 @@ class Case:
 def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
     """The conformance test of an installed distribution, to be assigned to a name that starts with ``test``.
 
-    expected_failures: id of a test -> why it fails. Such a test must fail (a strict xfail).
+    Args:
+        dist: The name of the distribution.
+        expected_failures: Id of a test -> why it fails. Such a test must fail (a strict xfail).
 
-    Raises pytest.UsageError while tests are collected: the distribution is not installed, is broken, offers no
-    component, or an expected failure names no test.
+    Raises:
+        pytest.UsageError: While tests are collected, if the distribution is not installed, is broken or offers no
+            component, or if an expected failure names no test.
     """
     dist = canonical(dist)
     cases, count = collect(dist)
@@ -85,7 +95,7 @@ def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -
                 slow = any(case.check.kind in SLOW for case in cases)
                 print(
                     f"\n{dist} {version}: {_counted(len(cases), 'check')} of {_counted(count, 'component')}"
-                    f"{SLOW_TOLD if slow else ''}"
+                    f"{SLOW_NOTE if slow else ''}"
                 )
         case.check.run(case.subject)
 

@@ -1,4 +1,4 @@
-"""A discrete process on the small system that it names, where every probability is known."""
+"""A discrete process on a small system that it names itself, where every probability is known."""
 
 from itertools import combinations
 from typing import Any
@@ -14,13 +14,19 @@ from difrun.testing.check import ComponentUnderTest
 P_VALUE = 1e-6
 """About 5 standard errors, two-sided."""
 
-PARTS = (0.0, 0.13, 0.37, 0.62, 0.81, 1.0)
-"""Times, as parts of T."""
+FRACTIONS = (0.0, 0.13, 0.37, 0.62, 0.81, 1.0)
+"""Times, as fractions of T."""
 
 
 @attrs.frozen(eq=False)
 class EnumeratedProcess:
-    """A process on its small system: its examples and all values of x_t, one per row, float64."""
+    """A process on its small system.
+
+    Attributes:
+        process: The process.
+        data: All its examples, one per row, float64.
+        states: All values of x_t, one per row, float64.
+    """
 
     process: Any
     data: Tensor
@@ -28,6 +34,7 @@ class EnumeratedProcess:
 
     @classmethod
     def of(cls, subject: ComponentUnderTest) -> "EnumeratedProcess":
+        """Make the process of a component and ask it for its small system."""
         process = subject.make()
         try:
             data, states = process.enumeration()
@@ -38,10 +45,10 @@ class EnumeratedProcess:
     @property
     def times(self) -> list[float]:
         """0, four times between, and T."""
-        return [part * self.process.horizon for part in PARTS]
+        return [fraction * self.process.horizon for fraction in FRACTIONS]
 
     def pairs(self) -> list[tuple[float, float]]:
-        """Some s < t, without T, where a bridge may have nothing to go by."""
+        """Some s < t. T is left out, as nothing may be left of the data there for a bridge to use."""
         return list(combinations([self.times[k] for k in (0, 1, 2, 4)], 2))
 
     def many(self, n: int, row: int = -1) -> Tensor:
@@ -62,13 +69,13 @@ class EnumeratedProcess:
         return self.kernel(0.0, t)[self.index(self.data)]
 
     def index(self, x: Tensor) -> Tensor:
-        """Which of the states each row of x is; fails where it is none of them."""
+        """The number of the state that each row of x is; fails where it is none of them."""
         same = (x.double().unsqueeze(1) == self.states).flatten(2).all(2)
         assert same.any(1).all(), f"{x[~same.any(1)][0].tolist()} is none of the values of x_t"
         return same.long().argmax(1)
 
     def posteriors(self, t: float) -> tuple[Tensor, Tensor]:
-        """p(x_0 | x_t), (states, data), for unequal p(x_0), and which of the states can be reached."""
+        """p(x_0 | x_t), with shape (states, data), for unequal p(x_0); and which states can be reached."""
         p = torch.arange(1, len(self.data) + 1, dtype=torch.float64)
         joint = (self.from_data(t) * p[:, None]).T
         total = joint.sum(1, keepdim=True)
@@ -76,12 +83,16 @@ class EnumeratedProcess:
 
 
 def close(found: Tensor, truth: Tensor, what: str, allowed: float = 1e-8) -> None:
+    """Assert that no number is further from the truth than allowed."""
     worst = (found - truth).abs().max().item()
     assert worst <= allowed, f"{what}: off by {worst:.2g}"
 
 
 def assert_counts(index: Tensor, distribution: Tensor, what: str) -> None:
-    """χ² of draws against probabilities; what is improbable is counted together, what is impossible must not occur."""
+    """Assert by χ² that draws follow probabilities.
+
+    Improbable values are counted together, and values of probability 0 must not occur.
+    """
     seen = torch.bincount(index, minlength=distribution.numel()).double()
     expected = len(index) * distribution.flatten() / distribution.sum()
     assert seen[expected == 0].sum() == 0, f"{what}: a value of probability 0 was drawn"

@@ -1,4 +1,4 @@
-"""Exact references: a mixture and processes in closed form, an ODE solution, and generators that answer a question."""
+"""Exact references: a mixture and processes in closed form, a solution of the ODE, and generators for tests."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from scipy.integrate import solve_ivp
 from torch import Tensor
+from typing_extensions import override
 
 from difrun.data.mixture import GaussianMixture
 from difrun.model.base import ScoreModel
@@ -21,9 +22,11 @@ class ReferenceVP(GaussianProcess):
 
     horizon = 4.0
 
+    @override
     def log_alpha(self, t: Tensor) -> Tensor:
         return -t
 
+    @override
     def variance(self, t: Tensor) -> Tensor:
         return -torch.expm1(-2 * t)
 
@@ -33,9 +36,11 @@ class ReferenceVE(GaussianProcess):
 
     horizon = 20.0
 
+    @override
     def log_alpha(self, t: Tensor) -> Tensor:
         return torch.zeros_like(t)
 
+    @override
     def variance(self, t: Tensor) -> Tensor:
         return t**2
 
@@ -45,12 +50,15 @@ class ReferenceFlow(GaussianProcess):
 
     horizon = 1.0
 
+    @override
     def log_alpha(self, t: Tensor) -> Tensor:
         return torch.log1p(-t)
 
+    @override
     def alpha(self, t: Tensor) -> Tensor:
         return 1 - t
 
+    @override
     def variance(self, t: Tensor) -> Tensor:
         return t**2
 
@@ -101,9 +109,9 @@ def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
 
 
 class UnitNoise(Generator):
-    """Deals, in place of random numbers, row k of the k-th draw = 1 and all other rows 0.
+    """A generator whose k-th draw is 1 in row k, and 0 in all other rows.
 
-    A map that is affine in its noise thereby shows its exact distribution: row k is the answer to the k-th number
+    It shows the exact distribution of a map that is affine in its noise: row k is the response to the k-th number
     alone, and a last row that no draw reaches is the mean. See `affine_moments`.
     """
 
@@ -112,6 +120,7 @@ class UnitNoise(Generator):
         self.draws = draws
         self.dealt = 0
 
+    @override
     def normal(self, like: Tensor) -> Tensor:
         if len(like) != self.draws + 1 or self.dealt >= self.draws:
             raise ValueError(
@@ -122,17 +131,19 @@ class UnitNoise(Generator):
         self.dealt += 1
         return unit
 
+    @override
     def uniform(self, like: Tensor) -> Tensor:
         raise ValueError("a map that draws uniform numbers is not affine in Gaussian ones")
 
 
 class EqualNoise(Generator):
-    """Deals, in place of random numbers, the k-th of the given numbers in every place of the k-th draw."""
+    """A generator whose k-th draw is the k-th of the given numbers, in every place."""
 
     def __init__(self, numbers: Sequence[float]):
         super().__init__(0)
         self.left = iter(numbers)
 
+    @override
     def normal(self, like: Tensor) -> Tensor:
         return torch.full_like(like, next(self.left))
 
@@ -140,10 +151,11 @@ class EqualNoise(Generator):
 def affine_moments(run: Callable[[Generator, int], Tensor], draws: int) -> tuple[Tensor, Tensor]:
     """Exact mean and variance, per coordinate, of run(generator, rows), a map affine in at most `draws` normal draws.
 
-    `run` must give rows that differ by their noise only.
+    The rows that `run` gives must differ by their noise only.
 
-    Raises ValueError when it draws more, or numbers that are not normal, or is not affine: its answer to one set of
-    numbers is not the sum of those to each of them, to 1e-4 of its standard deviation.
+    Raises:
+        ValueError: If it draws more, or numbers that are not normal, or is not affine: its response to one set of
+            numbers is not the sum of those to each of them, to 1e-4 of its standard deviation.
     """
     rows = run(UnitNoise(draws), draws + 1)
     mean, responses = rows[-1], rows[:-1] - rows[-1]
@@ -162,6 +174,7 @@ class NoNoise(Generator):
     def __init__(self) -> None:
         super().__init__(0)
 
+    @override
     def normal(self, like: Tensor) -> Tensor:
         raise AssertionError("a deterministic method drew random numbers")
 
@@ -173,10 +186,12 @@ class CountedNoise(Generator):
 
     draws = 0
 
+    @override
     def normal(self, like: Tensor) -> Tensor:
         self.draws += 1
         return super().normal(like)
 
+    @override
     def uniform(self, like: Tensor) -> Tensor:
         self.draws += 1
         return super().uniform(like)
@@ -191,5 +206,6 @@ class Disturbed(ModelWrapper):
         super().__init__(model)
         self.size, self.error = size, shape
 
+    @override
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self.inner.predict(x, at, "noise") + self.size * self.error(x, at)

@@ -1,8 +1,8 @@
-"""What a training step learns from, as a pure function of the seed and the number of the step.
+"""The examples of every training step, as a pure function of the seed and the number of the step.
 
-The order of the examples comes from generators seeded by (seed, epoch), their times and noise from generators
-seeded by (seed, block of steps), and what layers draw themselves from torch's global generator, seeded by
-(seed, step). So a state that is saved after any step continues bit for bit, and holds no generator.
+The order of the examples comes from generators seeded by (seed, epoch), their times and noise from generators seeded
+by (seed, block of steps), and what layers such as dropout draw comes from torch's global generator, seeded by (seed,
+step). A state saved after any step therefore continues bit for bit, and holds no generator.
 """
 
 import math
@@ -17,13 +17,13 @@ from difrun.loss.base import Loss
 from difrun.randomness.generator import Generator, seed_of, torch_generator
 
 BLOCK_STEPS = 64
-"""Most steps whose times and noise are drawn at once, which costs about as much as one of them."""
+"""Most steps whose times and noise are drawn at once; a block costs about as much to draw as one step."""
 
 BLOCK_NUMBERS = 2_000_000
 """Most coordinates of examples drawn at once: some 50 MB of inputs, targets and noise."""
 
 ORDER_ROWS = 4096
-"""A data set of fewer examples is permuted several times by one generator, until it makes so many."""
+"""A smaller data set is permuted several times by one generator, until there are this many rows."""
 
 Examples = dict[str, Tensor]
 
@@ -31,12 +31,18 @@ Examples = dict[str, Tensor]
 class Batches:
     """The examples of every step: what `Loss.evaluate` takes.
 
-    data: (N, *shape). batch: examples per step. noise: what each example is paired with, of the shape of `data`; None
-    lets the loss draw it. labels: (N,) int64; they come as ``label`` beside what the loss drew, each put to −1, for any
-    class, with probability `label_dropout`. device: where to train; what each block needs is brought there; None: that
-    of `data`.
-    Every epoch is a permutation of the data; an example left over at its end stands in a batch with the
-    next epoch's.
+    Every epoch is a permutation of the data. Examples left over at its end share a batch with those of the next epoch.
+
+    Args:
+        model: The model that the loss compares with data.
+        loss: The loss, whose `draw` makes the examples.
+        data: (N, *shape).
+        batch: Examples per step.
+        seed: The seed of all random numbers.
+        noise: The noise that each example is paired with, of the shape of `data`; None lets the loss draw it.
+        labels: (N,) int64; they are added as ``label`` to what the loss draws.
+        label_dropout: Probability with which a label is replaced by −1, any class.
+        device: Where to train; None is the device of `data`. What a block needs is brought there.
     """
 
     def __init__(
@@ -61,7 +67,7 @@ class Batches:
         self._order: tuple[int, Tensor] = -1, torch.empty(0)
 
     def __getitem__(self, step: int) -> Examples:
-        """The examples of a step, counted from 0. Steps are best asked for in order."""
+        """Return the examples of a step, counted from 0. Asking for steps in order is fastest."""
         block, place = divmod(step, self.steps)
         if block != self._block[0]:
             self._block = block, self._draw(block)
@@ -72,24 +78,24 @@ class Batches:
         rows = self.steps * self.batch
         order = self.order(block * rows, (block + 1) * rows)
         random = Generator.of(torch_generator(self.seed, "train", block, device=self.device))
-        couples = {} if self.noise is None else {"noise": self._brought(self.noise, order)}
-        drawn = self.loss.draw(self.model, self._brought(self.data, order), random, **couples)
+        couples = {} if self.noise is None else {"noise": self._on_device(self.noise, order)}
+        drawn = self.loss.draw(self.model, self._on_device(self.data, order), random, **couples)
         if self.labels is not None:
-            drawn["label"] = self._dropped(self._brought(self.labels, order), block)
+            drawn["label"] = self._dropped(self._on_device(self.labels, order), block)
         parts = zip(*(tensor.split(self.batch) for tensor in drawn.values()), strict=True)
         return [dict(zip(drawn, part, strict=True)) for part in parts]
 
-    def _brought(self, rows: Tensor, order: Tensor) -> Tensor:
+    def _on_device(self, rows: Tensor, order: Tensor) -> Tensor:
         return rows[order.to(rows.device)].to(self.device)
 
     def _dropped(self, labels: Tensor, block: int) -> Tensor:
-        """The labels of a block, some of them −1; the numbers that decide are those of the block alone."""
+        """The labels of a block, some of them −1; which of them depends on the block alone."""
         random = torch_generator(self.seed, "labels", block)
         dropped = torch.rand(len(labels), generator=random) < self.label_dropout
         return labels.masked_fill(dropped.to(labels.device), -1)
 
     def order(self, start: int, stop: int) -> Tensor:
-        """Which examples stand at the places start, ..., stop − 1 of the endless sequence of epochs."""
+        """Return the numbers of the examples at places start, ..., stop − 1 of the endless sequence of epochs."""
         n = len(self.data)
         passes = math.ceil(ORDER_ROWS / n)
         parts = []
@@ -107,7 +113,7 @@ class Batches:
 
 @contextmanager
 def private_randomness(device: torch.device) -> Iterator[None]:
-    """Give torch's global generators of the CPU and of the device back as they were."""
+    """Restore torch's global generators of the CPU and of the device at the end of the block."""
     mps = torch.mps.get_rng_state() if device.type == "mps" else None
     try:
         with torch.random.fork_rng(devices=[_index(device)] if device.type == "cuda" else []):
@@ -118,10 +124,10 @@ def private_randomness(device: torch.device) -> Iterator[None]:
 
 
 def seeder(device: torch.device, seed: int) -> Callable[[int], Any]:
-    """A function that seeds torch's global generator of the device for a step.
+    """Return a function that seeds torch's global generator of the device for a step.
 
-    Layers such as dropout draw from that generator. Seeding it at every step makes their numbers, too, a
-    function of the step; a seed per block would not survive a stop inside the block. It costs a microsecond.
+    Layers such as dropout draw from that generator. Seeding it at every step, which costs a microsecond, makes their
+    numbers a function of the step too; a seed per block would not survive a stop inside the block.
     """
     base = seed_of(seed, "network")
     if device.type == "mps":

@@ -1,8 +1,7 @@
 r"""The one training loop.
 
 Training is a pure function of the seed (`difrun.training.batches`) and of the tensors that an optimiser step changes
-(`difrun.training.optimizer`). The loss is read at checks, as reading it at every step would
-hold up the device.
+(`difrun.training.optimizer`). The loss is read at checks only, as reading it at every step would hold up the device.
 """
 
 import inspect
@@ -18,10 +17,11 @@ from torch import Tensor, nn
 from difrun.errors import DifrunError
 from difrun.loss.base import Loss
 from difrun.training.batches import Batches, private_randomness, seeder
-from difrun.training.optimizer import Adam, FlatParameters, Snapshot, copy_by_name, weights_and_buffers
+from difrun.training.optimizer import Adam, FlatParameters, learning_rate
+from difrun.training.weights import Snapshot, copy_by_name, weights_and_buffers
 
 CHECK_STEPS = 50
-"""Steps between two looks at the loss; all that a non-finite loss can cost."""
+"""Steps between two checks of the loss: the most that a non-finite loss can cost."""
 
 REPORT_SECONDS = 0.5
 HISTORY_POINTS = 500
@@ -33,27 +33,31 @@ Report = Callable[[int, int, float, float, float], Any]
 class Trainer:
     r"""Trains a network on the mean of a loss, by Adam with clipping and averaged weights.
 
-    The learning rate of step k = 0, ..., n − 1 rises linearly over `warmup` steps and falls as half a cosine,
-
-        lr(k) = lr · min(1, (k + 1)/warmup) · ½[1 + cos(π p)],    p = max(k/n, elapsed/minutes).
-
     On one machine and with one number of threads the result is the same bit for bit, however often the run is
-    interrupted. Not so with `minutes`, where the learning rate depends on the clock.
+    interrupted. With `minutes` it is not, as the learning rate then depends on the clock.
 
-    model: a `NetworkModel`; its network is moved to the device.
-    data: examples (N, *shape). device: where to train; None: where they are. Examples elsewhere are brought block by
-        block.
-    options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip, as `difrun.config.TrainOptions`.
-    note: called with a sentence for the user; `warnings.warn` unless given.
-    noise: the noise that each example is paired with, of the shape of `data`; None draws it anew.
-    labels: the class of each example, (N,) int64, for a model with classes; `options.label_dropout` says how often an
-        example is shown without its own.
+    Args:
+        model: A `NetworkModel`, or another object with `network`, `shape` and `to`. It is moved to the device.
+        loss: The loss.
+        data: Examples (N, *shape). Examples on another device are brought block by block.
+        options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip and label_dropout, as
+            `difrun.config.TrainOptions`.
+        seed: The seed of all random numbers.
+        note: Called with a sentence for the user; None is `warnings.warn`.
+        noise: The noise that each example is paired with, of the shape of `data`; None draws it anew.
+        labels: The class of each example, (N,) int64, for a model with classes; `options.label_dropout` says how
+            often an example is shown without its label.
+        device: Where to train; None is the device of `data`.
 
-    step: steps done. seconds: time spent in `run`, over all sessions. losses: the loss of every step that
-    is known to be sound. stopped: whether the last `run` was asked to stop.
+    Attributes:
+        step: Steps done.
+        seconds: Time spent in `run`, over all sessions.
+        losses: The loss of every step up to the last check, (step,).
+        stopped: Whether the last `run` was asked to stop.
 
-    Raises DifrunError when the data are not of the shape of the model, nothing is trainable, or the loss cannot take
-    the noise of couples.
+    Raises:
+        DifrunError: If the data do not have the shape of the model, nothing is trainable, or the loss cannot take the
+            noise of couples.
     """
 
     def __init__(
@@ -109,13 +113,16 @@ class Trainer:
     ) -> None:
         """Train until `options.steps` are done, or `options.stop_at` of them, or `options.minutes` have passed.
 
-        report: called about twice a second and at the end.
-        stopping: asked before every step; True ends the run between two steps and sets `stopped`.
-        save: called with the trainer every `save_steps` steps and every `save_minutes` minutes (0: never).
-        When it fails (OSError, DifrunError), the user is told and training goes on.
+        Args:
+            report: Called about twice a second and at the end.
+            stopping: Asked before every step; True ends the run and sets `stopped`.
+            save: Called with the trainer; if it fails (OSError, DifrunError), `note` says so and training goes on.
+            save_steps: Steps between two calls of `save`; 0 is never.
+            save_minutes: Minutes between two calls of `save`; 0 is never.
 
-        Raises DifrunError when the loss or the weights become NaN or infinite; the trainer then holds the
-        last good state, at most `CHECK_STEPS` steps old.
+        Raises:
+            DifrunError: If the loss or the weights become NaN or infinite. The trainer then holds the last finite
+                state, at most `CHECK_STEPS` steps old.
         """
         self.stopped = False
         self._leave_average()
@@ -139,10 +146,9 @@ class Trainer:
                     if report is not None and now - reported >= REPORT_SECONDS:
                         self._report(report, (self.step - first) / (now - start))
                         reported, reported_step = now, self.step
-                    if save is not None and (
-                        (save_steps and self.step % save_steps == 0)
-                        or (save_minutes and now - saved >= 60 * save_minutes)
-                    ):
+                    by_step = save_steps and self.step % save_steps == 0
+                    by_clock = save_minutes and now - saved >= 60 * save_minutes
+                    if save is not None and (by_step or by_clock):
                         self._save(save)
                         saved = time.perf_counter()
                 self._check()
@@ -152,22 +158,13 @@ class Trainer:
             self._report(report, (self.step - first) / (time.perf_counter() - start))
 
     def _advance(self) -> None:
-        """One step."""
         self._seed_network(self.step)
         # Gradients are added where they lie, so that they stay views into the flat vector.
         self.flat.gradient.zero_()
         self._window.append(self.loss.backward(self.model, self.batches[self.step]))
-        lr = self._learning_rate(self.step)
+        lr = learning_rate(self.options, self.step, self.seconds)
         self.step += 1
         self.adam.update(self.step, lr)
-
-    def _learning_rate(self, k: int) -> float:
-        options = self.options
-        progress = k / options.steps
-        if options.minutes is not None:
-            progress = min(1.0, max(progress, self.seconds / (60 * options.minutes)))
-        warm = min(1.0, (k + 1) / options.warmup) if options.warmup else 1.0
-        return options.lr * warm * 0.5 * (1 + math.cos(math.pi * progress))
 
     @property
     def last(self) -> int:
@@ -194,8 +191,7 @@ class Trainer:
             self.note(f"The state after step {self.step} is not saved; training goes on. {error}")
 
     def _check(self) -> None:
-        """Read the losses since the last check. All sound: keep this state. Not: return to the last one,
-        and raise."""
+        """Read the losses since the last check: keep this state if all are finite, else go back and raise."""
         if not self._window:
             return
         losses = torch.stack(self._window).float().cpu()
@@ -209,10 +205,13 @@ class Trainer:
         what, step = ("loss", first + int(bad[0]) + 1) if len(bad) else ("weights", self.step)
         self._good.put_back()
         self.step = self._good_step
+        raise self._not_finite(what, step)
+
+    def _not_finite(self, what: str, step: int) -> DifrunError:
         bound = self.options.clip
         now = f"now {bound:g}" if bound else "now off"
         clip = f"a bound on the gradient (--train.clip 1; {now}), " if not 0 < bound <= 1 else ""
-        raise DifrunError(
+        return DifrunError(
             f"The {what} became NaN or infinite at step {step}; kept are the weights of step {self.step}. "
             f"Try a smaller --train.lr (now {self.options.lr:g}), {clip}and data whose coordinates have a standard "
             "deviation near 1."
@@ -223,10 +222,11 @@ class Trainer:
         self._good_step = self.step
 
     def state(self) -> dict[str, Tensor]:
-        """Copies on the CPU of all that a continuation needs.
+        """Return copies on the CPU of all that a continuation needs.
 
-        network.*: weights of training, and persistent buffers. ema.*: averaged weights, unless the average
-        is off. adam.mean.*, adam.square.*: moments. step, seconds: (). losses: (step,).
+        Returns:
+            network.*, the weights of training and persistent buffers; ema.*, averaged weights, unless the average is
+            off; adam.mean.* and adam.square.*, the moments; step and seconds, (); losses, (step,).
         """
         self._check()
         averaged = self._leave_average()
@@ -241,10 +241,10 @@ class Trainer:
         return state
 
     def load(self, state: dict[str, Tensor]) -> None:
-        """Continue from what `state` gave.
+        """Continue from what `state` returned.
 
-        Raises DifrunError when it is of another network, or saved with `ema` on and loaded with it off or
-        vice versa.
+        Raises:
+            DifrunError: If it is of another network, or only one of the two trainings averages weights.
         """
         self._leave_average()
         self.flat.attach()
@@ -265,8 +265,10 @@ class Trainer:
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Put the averaged weights into the network, to sample with. `state` and `run` go on with those of
-        training."""
+        """Put the averaged weights into the network, to sample with.
+
+        `state` and `run` go on with the weights of training.
+        """
         if self.adam.average is not None and self._raw is None:
             self._check()
             self._raw = self.flat.weights.clone()
@@ -274,7 +276,7 @@ class Trainer:
 
     @torch.no_grad()
     def _leave_average(self) -> bool:
-        """Undo `finish`; says whether there was anything to undo."""
+        """Undo `finish`, and return whether there was anything to undo."""
         if self._raw is None:
             return False
         self.flat.weights.copy_(self._raw)
@@ -288,22 +290,9 @@ class Trainer:
 
     @property
     def history(self) -> tuple[Tensor, Tensor]:
-        """The loss curve: steps, and the mean loss since the step before; at most `HISTORY_POINTS` of
-        each."""
+        """The loss curve: steps, and mean losses since the step before; at most `HISTORY_POINTS` of each."""
         if len(self.losses) == 0:
             return torch.empty(0, dtype=torch.int64), self.losses
         parts = self.losses.split(math.ceil(len(self.losses) / HISTORY_POINTS))
         ends = torch.tensor([len(part) for part in parts]).cumsum(0)
         return ends, torch.stack([part.mean() for part in parts])
-
-
-def restore(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put the weights to sample with into a network: those of `Trainer.state`, averaged where there is an
-    average.
-
-    Raises DifrunError when they are of another network.
-    """
-    chosen = {name: tensor for name, tensor in state.items() if name.startswith("network.")}
-    chosen |= {f"network.{name[4:]}": tensor for name, tensor in state.items() if name.startswith("ema.")}
-    copy_by_name({f"network.{name}": tensor for name, tensor in weights_and_buffers(network).items()}, chosen)
-    network.eval()

@@ -11,7 +11,7 @@ from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
-from difrun.sampler.multistep import KEPT, altered, combined, weights
+from difrun.sampler.multistep import MEMORY, altered, combined, weights
 from difrun.tuning.lbfgs import minimise
 from difrun.tuning.result import Candidate
 
@@ -82,7 +82,7 @@ class Solver:
         with torch.no_grad():
             steps = self.step_weights()
         for i, (corrector, _) in enumerate(steps):
-            slopes = min(i + 1, KEPT)
+            slopes = min(i + 1, MEMORY)
             # A step that is not corrected has no weights for it.
             for count in (slopes if corrector.numel() else 0, slopes):
                 change = torch.zeros(*self.frame.ways, count, dtype=torch.float64, requires_grad=True)

@@ -242,10 +242,10 @@ def test_no_samples_at_all_are_an_error(call, asked):
 
 
 def test_an_interrupted_comparison_says_what_is_kept(call, asked):
-    asked.raises = Interrupted("c", "Stopped after 1 of 6 rows.", "The 1 that are finished are in c.")
+    asked.raises = Interrupted("c", "Stopped after 1 of 6 rows.", "The finished rows are in c.")
     code, _, err = call("compare", "run")
     assert code == 130
-    assert err.splitlines()[-2:] == ["Stopped after 1 of 6 rows.", "The 1 that are finished are in c."]
+    assert err.splitlines()[-2:] == ["Stopped after 1 of 6 rows.", "The finished rows are in c."]
 
 
 def test_names_are_completed_one_after_the_other(toy, call):

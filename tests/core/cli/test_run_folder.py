@@ -160,7 +160,7 @@ def test_a_report_is_drawn_on_the_device_that_is_named(made, call, work, monkeyp
         ("report", "report", "No new report was written."),
     ],
 )
-def test_what_is_interrupted_on_a_finished_run_is_not_to_be_resumed(
+def test_an_interrupted_command_on_a_finished_run_does_not_advise_to_resume(
     made, call, work, monkeypatch, command, method, outcome
 ):
     def stop(*_):

@@ -22,7 +22,7 @@ def names(plan):
     return {kind: getattr(plan, kind).name for kind in ("process", "dataset", "sampler", "grid", "model")}
 
 
-def test_what_is_not_named_is_what_the_issue_promises(registry):
+def test_kinds_that_are_not_named_take_the_documented_defaults(registry):
     plan = resolve({"process": "toy"}, registry=registry)
     assert names(plan) == {
         "process": "toy",
@@ -76,7 +76,7 @@ def test_an_incompatible_pair_is_refused_with_what_works_in_both_directions(regi
     assert processes == "Processes that work with sampler 'toy-step': toy."
 
 
-def test_what_only_the_rest_of_the_run_rules_out_is_not_called_missing(registry):
+def test_a_component_ruled_out_by_the_rest_of_the_run_is_not_called_missing(registry):
     """Guidance 'pull' works with process 'toy', but not on spins."""
     with pytest.raises(ConfigError) as error:
         resolve({**SPINS, "dataset": "lattice", "guidance": ["pull"]}, registry=registry)
@@ -86,7 +86,7 @@ def test_what_only_the_rest_of_the_run_rules_out_is_not_called_missing(registry)
     )
 
 
-def test_several_in_one_text_are_told_how_they_are_named(registry):
+def test_names_joined_by_a_comma_are_refused_with_the_right_form(registry):
     wanted = GivenValue("clip,push", "--guidance")
     with pytest.raises(ConfigError, match="one by one: --guidance A --guidance B"):
         resolve({"guidance": [wanted]}, registry=registry)
@@ -177,7 +177,7 @@ def test_a_path_as_the_dataset_means_the_file_dataset(registry, in_folder):
 @pytest.mark.parametrize(
     "named", [{"process": Path("toy")}, {"dataset": 3}, {"metric": 3}, {"guidance": [3]}]
 )
-def test_what_is_no_name_is_refused(registry, named):
+def test_a_value_that_is_no_name_is_refused(registry, named):
     (kind,) = named
     with pytest.raises(
         ConfigError, match=rf"Invalid value for {kind}: expected the name of a component; got"

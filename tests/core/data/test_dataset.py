@@ -41,7 +41,7 @@ def test_real_pair_is_held_out_against_training_examples_of_equal_number():
         few.real_pair(25, generator())
 
 
-def test_where_the_distribution_can_be_drawn_from_references_are_fresh_and_independent():
+def test_references_are_fresh_and_independent_where_the_distribution_can_be_drawn_from():
     data = dataset(fresh=lambda n, generator: torch.randn((n, 2), generator=generator))
     assert data.references is None
     first, second = data.real_pair(5000, generator())
@@ -61,7 +61,7 @@ def test_where_the_distribution_can_be_drawn_from_references_are_fresh_and_indep
         ({"columns": ("a",)}, r"1 column names for examples of shape \(2,\)"),
     ],
 )
-def test_what_is_no_dataset_is_refused(changes, message):
+def test_arrays_that_make_no_dataset_are_refused(changes, message):
     with pytest.raises(DifrunError, match=message):
         dataset(**changes)
 

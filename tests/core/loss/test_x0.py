@@ -61,7 +61,7 @@ def test_the_named_losses_are_combinations():
     assert built.weight(at, 1.0) == 2.0 == min_snr(2.0)(at, 1.0)
 
 
-def test_names_that_are_none_are_refused():
+def test_unknown_names_are_refused():
     for make, given, message in (
         (x0_loss, {"weighting": "foo"}, r"'weighting' must be in .*min-snr.* \(got 'foo'\)"),
         (x0_loss, {"times": "foo"}, r"'times' must be in .*logit-normal.* \(got 'foo'\)"),

@@ -182,7 +182,7 @@ def test_empirical_data_of_any_shape():
     torch.testing.assert_close(near, images.double(), rtol=0, atol=1e-12)
 
 
-def test_components_of_a_run():
+def test_the_components_exact_and_empirical_are_the_models_of_the_dataset():
     process = ReferenceVP()
     mixture = two_gaussians()
     dataset = SimpleNamespace(

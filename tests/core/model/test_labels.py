@@ -26,7 +26,7 @@ PROCESSES = {"vp": ReferenceVP(), "ve": ReferenceVE()}
 
 
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.7, 0.2, 0.1), (1.0,), (1 / 3, 2 / 3, 0.0)])
-def test_labels_are_spread_in_proportion_from_the_first_on(shares):
+def test_labels_are_in_proportion_from_the_first_on(shares):
     """After m labels class k has been met m·share_k times, to less than 2; more labels begin with the same."""
     labels = proportional_labels(shares, 500)
     assert labels.dtype == torch.int64

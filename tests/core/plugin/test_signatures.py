@@ -34,7 +34,7 @@ def test_the_table_has_every_kind_and_event():
 
 
 @pytest.mark.parametrize(("kind", "name"), OFFERED, ids=lambda value: value)
-def test_each_value_on_offer_is_given_to_who_names_it(kind, name):
+def test_a_target_gets_each_value_that_its_signature_names(kind, name):
     assert call(kind, target_of(name), offered(kind)) == {name: f"the {name}"}
 
 

@@ -158,7 +158,7 @@ def test_density_in_float32_keeps_small_distances():
     )
 
 
-def test_arrays_of_every_sort():
+def test_arrays_of_every_kind_are_taken():
     """NumPy arguments in any position or by keyword; whole numbers become float64; lists give NumPy."""
     process = ReferenceVP()
     numbers = np.array([[1, 2], [3, 4]])
@@ -192,7 +192,7 @@ class Forgetful(ReferenceVP):
         return t.clamp_max(1) ** 2
 
 
-def test_where_nothing_of_the_data_is_left():
+def test_formulas_hold_where_no_signal_is_left():
     """At α = 0 paths are N(0, 1) and stay where they are; the bridge from there is the marginal of x_s given x_0."""
     process, times = Forgetful(), [0.4, 1.0, 1.0, 1.0]
     mean, cov = moments_along(process, 3.0, times)

@@ -169,7 +169,7 @@ class Tossing(Sampler):
         (Ancestral(), "brown", "there is no noise 'brown'; choose one of fresh, brownian"),
     ],
 )
-def test_where_it_makes_no_sense_it_is_refused(sampler, noise, message):
+def test_brownian_noise_is_refused_where_it_makes_no_sense(sampler, noise, message):
     model = ExactMixture(two_gaussians(), ReferenceVP())
     with pytest.raises(DifrunError, match=message):
         generate(sampler, model, 3, logsnr(model.process, 4), seed=1, noise=noise)

@@ -74,7 +74,7 @@ def test_numbers_follow_their_distributions_and_do_not_repeat(dtype):
     assert len(torch.unique(first)) > 0.99 * first.numel()
 
 
-def test_generators_of_all_sorts():
+def test_every_source_of_randomness_becomes_a_generator():
     like = torch.empty(4, 2)
     assert torch.equal(Generator.of(5).normal(like), Generator(5).normal(like))
     assert not torch.equal(Generator.of(5).normal(like), Generator.of(6).normal(like))

@@ -7,7 +7,8 @@ import torch
 
 from difrun.data import toy
 from difrun.metric import Reading, distances, measure, reading, reads
-from difrun.report.verdict import at_floor, factor, least, legend, ratio, suggestion, times, verdict
+from difrun.report.floors import at_floor, factor, least, ratio
+from difrun.report.verdict import legend, suggestion, times, verdict
 
 LOWER, HIGHER = {"better": "lower", "ratio": True}, {"better": "higher", "ratio": True}
 NOISE = {"better": "lower", "ratio": False}
@@ -73,7 +74,7 @@ def test_what_is_known_exactly_is_judged_by_it():
     assert not any("exact" in line for line in legend({"energy": number(1, 1, 0.1)}))
 
 
-def test_one_number_alone():
+def test_the_verdict_on_one_number_alone():
     assert verdict({"energy": number(0.002, -0.0004, 0.002, **NOISE)}) == (
         "energy is 0.002, 1.2 standard deviations above its floor −0.0004, not told apart from it."
     )
@@ -97,7 +98,7 @@ def test_one_number_alone():
         (number(0.5, -0.1), math.inf),  # no scale at all
     ],
 )
-def test_how_many_times_worse(found, wanted):
+def test_the_verdict_says_how_many_times_worse(found, wanted):
     assert factor(found) == pytest.approx(wanted)
 
 

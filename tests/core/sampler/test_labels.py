@@ -30,7 +30,7 @@ def test_chunks_give_every_sample_its_class():
         generate(Heun(), model, 100, times, labels=labels[:50])
 
 
-def test_the_prior_is_that_of_the_class():
+def test_the_prior_has_the_moments_of_the_class():
     """Data with a gap of 200 at σ_T = 100, where all classes' moments put half of x_T wrong: with those of its class
     every sample's x_T has the mean of its class, to 5 standard errors of 2000, and so have the samples."""
     distribution = GaussianMixture([0.5, 0.5], [[-100.0], [100.0]], [1.0, 4.0])

@@ -18,7 +18,7 @@ TENSORS = {
 }
 
 
-def test_round_trip(tmp_path):
+def test_tensors_survive_the_round_trip(tmp_path):
     path = tmp_path / "state.safetensors"
     write_tensors(path, TENSORS, {"note": "σ = 1", "step": "7"})
     tensors, metadata = read_tensors(path)
@@ -48,14 +48,14 @@ def test_what_was_read_does_not_change_with_the_file(tmp_path):
     assert torch.equal(tensors["a"], torch.ones(1000))
 
 
-def test_files_that_cannot_be_read(tmp_path):
+def test_files_that_cannot_be_read_are_an_error(tmp_path):
     with pytest.raises(DifrunError, match=r"There is no file .*nothing"):
         read_tensors(tmp_path / "nothing")
     with pytest.raises(DifrunError, match="is a folder"):
         read_tensors(tmp_path)
 
 
-def test_truncated_files(tmp_path):
+def test_truncated_files_are_refused(tmp_path):
     path = tmp_path / "x"
     write_tensors(path, TENSORS, {"note": "cut"})
     whole = path.read_bytes()
@@ -76,7 +76,7 @@ def test_truncated_files(tmp_path):
     ],
     ids=["empty", "short", "toml", "pickle", "zip"],
 )
-def test_foreign_files(tmp_path, content):
+def test_files_of_other_programs_are_refused(tmp_path, content):
     path = tmp_path / "x.safetensors"
     path.write_bytes(content)
     with pytest.raises(DifrunError, match="is not a safetensors file"):

@@ -16,6 +16,7 @@ from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
 from difrun.text import did_you_mean, listed
 
+# Capabilities that are no misspelling, even if nothing that is installed provides or requires them.
 VOCABULARY = {
     "real",
     "spins",
@@ -37,6 +38,8 @@ VOCABULARY = {
 
 @attrs.frozen
 class Problem:
+    """Something wrong with the installation, and what to do about it."""
+
     what: str
     remedy: str
     trace: str = ""
@@ -127,33 +130,34 @@ def _variables(registry: Registry) -> Iterator[Problem]:
 
 
 def _targets(registry: Registry) -> Iterator[Problem]:
-    """What cannot be imported or called, and what goes wrong in a tiny run; each fault once."""
-    told = set()
+    """What cannot be imported or called, and what goes wrong in a tiny run. Each fault is reported once."""
+    reported = set()
     for entry in registry.entries():
         problem = _call(entry)
         if problem is None:
             from difrun.runs.environment.faults import where
             from difrun.runs.rehearsal import rehearse
 
-            found = rehearse(registry, entry)
-            if found is None:
+            fault = rehearse(registry, entry)
+            if fault is None:
                 continue
-            guilty, error = found
+            guilty, error = fault
             trace = "".join(traceback.format_exception(error))
             problem = Problem(f"{guilty} failed: {where(error)}", _contact(guilty), trace)
-        if problem.what not in told:
-            told.add(problem.what)
+        if problem.what not in reported:
+            reported.add(problem.what)
             yield problem
 
 
 def _call(entry: Registered) -> Problem | None:
+    """What is wrong with the target or its signature."""
     try:
         target = entry.load()
         options = values(entry.component.options())
         refuse_misfit(entry.kind, target, options, str(entry))
         if entry.kind == "dataset" and hasattr(target, "pictures"):
             refuse_misfit(PICTURES, target.pictures, owner=str(entry))
-        if not ON_OFFER[entry.kind]:  # what needs nothing but its options can be made here and now
+        if not ON_OFFER[entry.kind]:  # it needs its options alone, so it can be made without a run
             entry.call({}, options)
     except DifrunError as error:
         return Problem(str(error), _contact(entry))

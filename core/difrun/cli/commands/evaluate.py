@@ -1,4 +1,4 @@
-"""TODO."""
+"""`difrun evaluate`: the samples of a run, or a file of samples, measured against real data."""
 
 from pathlib import Path
 
@@ -19,39 +19,33 @@ def _evaluate(
     likelihood: bool,
     **likelihood_options: int | None,
 ) -> None:
-    plan = request.plan
-    of_likelihood = likelihood_flags(likelihood, likelihood_options)
-    # Options of a metric that the user sets ask for new metrics as much as a name does.
-    named = "metric" in request.named or any(section.startswith("metric.") for section, _ in request.given)
-    chosen, n = plan.metrics if named else None, request.only_given("sample", "n", plan.sample.n)
-    others = "guidance" in request.named or ("sample", "label") in request.given
-    others = others or any(section.startswith("guidance.") for section, _ in request.given)
-    if others and (samples is not None or of_likelihood):
-        flag = "--likelihood" if of_likelihood else "--samples"
+    plan, n = request.plan, request.only_given("sample", "n", request.plan.sample.n)
+    chosen = plan.metrics if request.sets_options_of("metric") else None
+    wants_others = request.sets_options_of("guidance") or ("sample", "label") in request.given
+    wants_likelihood = likelihood_flags(likelihood, likelihood_options)
+    if wants_others and (samples is not None or wants_likelihood):
+        flag = "--likelihood" if wants_likelihood else "--samples"
         raise click.UsageError(
-            f"{flag} goes without --guidance and --label, which draw samples to be measured."
+            f"{flag} cannot be used with --guidance or --label, which draw samples to be measured."
         )
-    found, metrics, told, advice = None, None, "", ""
+    texts = []
     with work(quiet, "No metrics were written.") as listener:
         running = reopened(request, folder, listener)
-        if others:
+        if wants_others:
             samples = str(running.samples_by(plan.guidance, plan.sample.label, n))
-        if of_likelihood:
-            found = running.likelihood(of_likelihood.request())
+        found = running.likelihood(wants_likelihood.request()) if wants_likelihood else None
         if samples is not None:
             metrics, path = running.evaluate_file(Path(samples), chosen, n)
-            told = f"Metrics: {path}"
-        elif found is None or named or n is not None:  # the likelihood alone leaves the metrics as they are
-            metrics = running.evaluate(chosen, n)
-            advice = running.suggestion
-    if samples is None and (running.path / "report.html").is_file():
-        told = f"Report: {running.path / 'report.html'}"
-    tables = [
-        "" if metrics is None else metrics_table(metrics),
-        advice,
-        "" if found is None else likelihood_table(found),
-    ]
-    click.echo("\n".join(filter(None, [*tables, told])))
+            texts.append(metrics_table(metrics))
+        elif found is None or chosen is not None or n is not None:  # the likelihood alone keeps the metrics
+            texts += [metrics_table(running.evaluate(chosen, n)), running.suggestion]
+    if found is not None:
+        texts.append(likelihood_table(found))
+    if samples is not None:
+        texts.append(f"Metrics: {path}")
+    elif (running.path / "report.html").is_file():
+        texts.append(f"Report: {running.path / 'report.html'}")
+    click.echo("\n".join(filter(None, texts)))
 
 
 evaluate = PlanCommand(
@@ -71,8 +65,9 @@ evaluate = PlanCommand(
     kinds=("guidance", "metric"),
     sections={"sample": ("n", "label"), "": WHERE},
     help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
-    "What is not named is as in the run.\n\n"
-    "The numbers go into metrics.json and the report; those of --samples FILE.npz into FILE.metrics.json. "
-    "Of more samples than the run has (--n), or others (--guidance, --label), a file of their own is drawn.",
+    "What you do not give is as in the run.\n\n"
+    "The numbers go into metrics.json and the report; those of --samples FILE.npz go into FILE.metrics.json. If you "
+    "ask for more samples than the run has (--n), or for others (--guidance, --label), they are drawn into a file of "
+    "their own.",
     short_help="Measure the samples of a run.",
 )

@@ -81,13 +81,13 @@ def show(name: str) -> None:
     NAME is the name of a component, or DIST:NAME.
     """
     registry = get_registry()
-    found = [entry for entry in registry.entries() if name in (entry.name, entry.qualified)]
-    if not found:
+    entries = [entry for entry in registry.entries() if name in (entry.name, entry.qualified)]
+    if not entries:
         known = [entry.label for entry in registry.entries()]
         raise ConfigError(
             f"No component is called '{name}'.{did_you_mean(name, known)} 'difrun list' shows all."
         )
-    click.echo("\n\n".join(_described(registry, entry) for entry in found))
+    click.echo("\n\n".join(_described(registry, entry) for entry in entries))
 
 
 def _described(registry: Registry, entry: Registered) -> str:
@@ -207,7 +207,7 @@ def _json(value: Any) -> Any:
 
 
 def _matrix(registry: Registry, dists: set[str]) -> str:
-    """A row for each sampler, a column for each process; several tables where the processes do not fit beside."""
+    """A row for each sampler and a column for each process, in several tables if the line is too narrow for one."""
     samplers = [entry.label for entry in registry.entries("sampler")]
     first = ["sampler", *samplers]
     columns = []

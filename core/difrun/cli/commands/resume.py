@@ -1,4 +1,4 @@
-"""TODO."""
+"""`difrun resume`: continue an interrupted run."""
 
 import click
 
@@ -32,5 +32,6 @@ resume = PlanCommand(
         ),
     ],
     sections={"": WHERE},
-    help="Continue an interrupted run; it ends as if it had never stopped. With --finish it ends where it is.",
+    help="Continue an interrupted run; the result is as if it had never stopped. With --finish training ends where it "
+    "stopped.",
 )

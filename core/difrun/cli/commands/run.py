@@ -1,7 +1,6 @@
-"""`difrun run` and `difrun resume`: train, sample, measure, draw."""
+"""`difrun run`: train, sample, measure, draw."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
@@ -13,9 +12,6 @@ from difrun.cli.run_folder import QUIET, show_results
 from difrun.plugin.registry import get_registry
 from difrun.text import listed
 
-if TYPE_CHECKING:
-    pass
-
 
 def _run(request: CommandRequest, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
     listener = Listener(quiet)
@@ -23,42 +19,43 @@ def _run(request: CommandRequest, out: str | None, config: str | None, quiet: bo
         from difrun.runs import start
 
         folder = Path(out) if out else None
-        kept = _keeps_examples(request, config)
+        examples_of = _run_with_examples(request, config)
         with listener.refusing_first():
-            _tell(request, listener)
-            if kept is not None:
-                listener.note(f"the examples are those kept in {kept}; --dataset makes or reads them anew")
-            running = start(request.plan, folder, force=force, listener=listener, examples_of=kept)
+            _show_notes(request, listener)
+            if examples_of is not None:
+                listener.note(
+                    f"the examples are those kept in {examples_of}; --dataset makes or reads them anew"
+                )
+            running = start(request.plan, folder, force=force, listener=listener, examples_of=examples_of)
             listener.note(f"the run folder is {running.path}")
         running.execute()
     show_results(running)
 
 
-def _keeps_examples(request: CommandRequest, config: str | None) -> Path | None:
-    """The run folder in which --config lies, if it keeps the examples that the plan asks for.
+def _run_with_examples(request: CommandRequest, config: str | None) -> Path | None:
+    """The run folder of --config, if it holds the examples that the plan asks for.
 
     Other options of the dataset, or another seed, make other examples.
     """
     folder = Path(config).parent if config else Path()
     if not config or not (folder / "data.safetensors").is_file() or Path(config).name != "run.toml":
         return None
-    others = "dataset" in request.named or any(
-        place == ("", "seed") or place[0] == "dataset" for place in request.given
-    )
-    return None if others else folder
+    sections = {section for section, _ in request.given}
+    changed = "dataset" in request.named or "dataset" in sections or ("", "seed") in request.given
+    return None if changed else folder
 
 
-def _tell(request: CommandRequest, listener: Listener) -> None:
-    """What the plan has to say, and where loggers that fail say so later."""
+def _show_notes(request: CommandRequest, listener: Listener) -> None:
+    """Show the notes of the plan and what was chosen by default; loggers that fail will be noted, too."""
     plan = request.plan
     get_registry().report = listener.note
     for note in plan.notes:
         listener.note(note)
-    taken = [
+    defaults = [
         f"{kind} {getattr(plan, kind).name}" for kind in plan.defaulted if kind in KINDS and kind != "metric"
     ]
-    if taken:
-        listener.note(f"chosen by default: {listed(taken)}")
+    if defaults:
+        listener.note(f"chosen by default: {listed(defaults)}")
 
 
 run = PlanCommand(
@@ -80,12 +77,13 @@ run = PlanCommand(
     kinds=KINDS,
     sections={"train": None, "sample": None, "": None},
     help="Train a model, draw samples, measure them and write a report.\n\n"
-    "What is not named is chosen to fit. Below are the options of the components of this run.",
+    "What you do not name is chosen to fit. The options of the components of this run are listed below.",
     short_help="Train, sample, measure, report.",
     epilog="A name or an option may also come from the environment (DIFRUN_SAMPLER for --sampler, "
     "DIFRUN_PROCESS_THETA for --process.theta) or from a file (--config: table [process], key theta). A flag "
-    "wins over the environment, that over the file. A variable DIFRUN_... that nothing reads is warned of.\n\n"
-    "For a quick trial: --train.steps 500 --n 1000; of points in the plane also --metric sliced-w2.\n\n"
-    "DIFRUN_PLUGINS=a,b loads no plugins but a and b; DIFRUN_STRICT=1 stops where a plugin is broken; "
+    "wins over the environment, and the environment over the file. There is a warning for a variable DIFRUN_... that "
+    "nothing reads.\n\n"
+    "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2.\n\n"
+    "DIFRUN_PLUGINS=a,b loads only the plugins a and b; DIFRUN_STRICT=1 stops if a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )

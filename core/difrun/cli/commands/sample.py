@@ -1,4 +1,4 @@
-"""Commands on a finished run: more samples, other metrics, the report again."""
+"""`difrun sample`: more samples from the model of a run."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ def _sample(request: CommandRequest, folder: str, out: str | None, quiet: bool, 
     plan = request.plan
     with work(quiet, "No samples were written.") as listener:
         if ("", "seed") not in request.given:
-            own = plan.seed - 1
+            seed_of_run = plan.seed - 1
             listener.note(
-                f"seed {plan.seed}, for new samples; --seed {own} starts from the noise of the run's own"
+                f"seed {plan.seed}, for new samples; --seed {seed_of_run} starts from the noise of the run's own"
             )
         path = reopened(request, folder, listener).draw_samples(
             plan.sample.n,
@@ -45,7 +45,7 @@ sample = PlanCommand(
     kinds=("sampler", "grid", "guidance"),
     sections={"sample": ("n", "steps", "chunk", "noise", "label"), "": ("seed", *WHERE)},
     new_seed=True,
-    help="Draw samples from the model of a run. What is not named is as in the run, but for the seed: without --seed "
-    "it is the run's plus one, so that the samples are new ones.",
+    help="Draw samples from the model of a run. What you do not give is as in the run, except the seed: it is the "
+    "run's plus one, so that the samples are new.",
     short_help="Draw more samples from a run.",
 )

@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import click
+from typing_extensions import override
 
 from difrun.builtin.options import TUNABLE
 from difrun.cli.output import table
@@ -21,9 +22,10 @@ class StepCounts(click.ParamType):
     name = "counts"
 
     def __init__(self, bounds: range = range(1, MOST_STEPS + 1), why: str = "") -> None:
-        """why: what an error says of the bounds."""
+        """why: what an error adds about the bounds."""
         self.bounds, self.why = bounds, why
 
+    @override
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
@@ -34,12 +36,12 @@ class StepCounts(click.ParamType):
                 f"expected whole numbers separated by commas, such as 5,10,20; got {value!r}", param, ctx
             )
         texts = [part.strip().lstrip("0") or "0" for part in value.split(",")]
-        least, most = self.bounds[0], self.bounds[-1]
+        lowest, highest = self.bounds[0], self.bounds[-1]
         for text in texts:
             # Python reads no whole number of thousands of digits.
-            if len(text) > len(str(most)) or int(text) not in self.bounds:
+            if len(text) > len(str(highest)) or int(text) not in self.bounds:
                 shown = text if len(text) <= 20 else f"{text[:17]}..."
-                self.fail(f"expected {least} to {most} steps, not {shown}{self.why}", param, ctx)
+                self.fail(f"expected {lowest} to {highest} steps, not {shown}{self.why}", param, ctx)
         return tuple(dict.fromkeys(int(text) for text in texts))
 
 
@@ -75,7 +77,7 @@ def _tune(
 
 
 def _table(rows: list[tuple[str, ...]], listener: Listener) -> None:
-    """The gains that were measured, though the work was stopped in between."""
+    """Print the gains that were measured, even if the work was stopped in between."""
     listener.close()
     if len(rows) > 1:
         click.echo(table(rows, right=(0, 1, 2, 3, 4, 5, 6)))
@@ -107,7 +109,7 @@ tune = PlanCommand(
         QUIET,
     ],
     sections={"": WHERE},
-    help="Find the grid with which few steps of this model come nearest to its own fine solution.\n\n"
-    "The result is kept in the run; --sampler tuned uses it.",
+    help="Find the grid on which a few steps of this model come nearest to its own fine solution.\n\n"
+    "The result is stored in the run folder; --sampler tuned uses it.",
     short_help="Optimise the sampler for few steps.",
 )

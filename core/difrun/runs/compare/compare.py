@@ -10,7 +10,6 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.analysis.reference import Endpoint, Modes, distance, endpoint, modes, radius
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.errors import ConfigError, DifrunError, Interrupted
@@ -18,20 +17,20 @@ from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
 from difrun.plugin.registry import get_registry
-from difrun.randomness.generator import Generator, seed_of
+from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times
-from difrun.runs.compare.compared_model import ComparedModel, sampler_grid_pairs, with_distinct_names
+from difrun.runs.compare.compared_model import ComparedModel, with_distinct_names
+from difrun.runs.compare.endpoints import ExactEndpoints
+from difrun.runs.compare.pairs import sampler_grid_pairs
+from difrun.runs.compare.progress import Progress
 from difrun.runs.compare.results import Comparison, ComparisonRow, output_folder
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
-from difrun.sampler.base import Sampler
-from difrun.sampler.integrate import generate, to_data
+from difrun.sampler.integrate import generate
 
 STEPS = (5, 10, 20, 50)
-ENDPOINTS = 2000
-"""How many samples, at most, are compared with their exact endpoints."""
 
 
 def compare(
@@ -53,247 +52,197 @@ def compare(
 ) -> Comparison:
     """Draw samples by every sampler on every grid in every number of steps, from every run, and measure them.
 
-    runs: trained runs, or their folders, or the plan of a model that needs no training. samplers, grids: names, or
-    ``["all"]`` for all that fit; by default a run's own sampler, `adams` and `heun`, each on the run's own grid
-    unless it prefers another. A run's own sampler and grid have the options of the run, all others their defaults.
-    metrics: names, with the options of the first run; by default its first. guidance: around the model of every run,
-    in the place of what it has; None: its own. label: the class to draw; None: what each run draws. n, seed: those of
-    the first run. exact: measure the distance of deterministic samplers to the endpoints of the probability flow as
-    well (`difrun.analysis.reference`), on at most 2000 samples. out: where the results go; None: the next free
-    ``runs/compare-<k>``. force: replace the results that are there.
-
     All rows start from the same noise, and metrics compare with the same real data. A sampler that fails is a row
-    that says so. compare.csv and compare.json are written after every row. Raises Interrupted when asked to stop: the
-    rows so far are then in the folder; ConfigError where nothing can be compared, DifrunError for a run that is not
-    there or not trained.
+    that says so. compare.csv and compare.json are written after every row.
+
+    Args:
+        *runs: Trained runs, their folders, or the plan of a model that needs no training.
+        samplers: Names, or ``["all"]`` for all that fit; None takes a run's own sampler, `adams` and `heun`. A run's
+            own sampler and grid have the options of the run, all others their defaults.
+        steps: Numbers of steps.
+        grids: Names, or ``["all"]``; None takes a run's own grid for each sampler, unless it prefers another.
+        metrics: Names, with the options of the first run; None takes the first metric of that run.
+        guidance: Around the model of every run, in the place of what it has; None keeps that.
+        label: The class to draw; None draws what each run draws.
+        n: How many samples; None takes the number of the first run.
+        seed: None takes that of the first run.
+        exact: Measure the distance of deterministic samplers to the endpoints of the probability flow as well
+            (`difrun.analysis.reference`), on at most 2000 samples.
+        out: The folder of the results; None makes the next free ``runs/compare-<k>``.
+        force: Replace the results that are there.
+        listener: Hears notes and progress; None is silent.
+        device: In the place of that of the runs.
+        threads: In the place of that of the runs.
+
+    Returns:
+        The comparison, with its rows in the order in which they were computed.
+
+    Raises:
+        ConfigError: If nothing can be compared.
+        DifrunError: If a run does not exist or is not trained.
+        Interrupted: If the user asks to stop; the finished rows are in the folder.
     """
     listener = listener or Listener()
-    counts = _counted(steps)
+    counts = _checked_steps(steps)
     if not runs:
         raise ConfigError("There is nothing to compare: name a run, or give the plan of an exact model.")
     around = None if guidance is None else tuple(guidance)
-    subjects = with_distinct_names([ComparedModel.of(run, listener, device, threads, around) for run in runs])
-    first = subjects[0].plan
+    models = with_distinct_names([ComparedModel.of(run, listener, device, threads, around) for run in runs])
+    first = models[0].plan
     n, seed = first.sample.n if n is None else n, first.seed if seed is None else seed
     if n < 2:
         raise ConfigError(f"--n {n}: at least 2 samples are needed to compare them with data.")
-    notes: list[str] = []
-    measures = (
-        first.metrics[:1] if metrics is None else [subjects[0].chosen("metric", metric) for metric in metrics]
+    chosen_metrics = (
+        first.metrics[:1] if metrics is None else [models[0].chosen("metric", metric) for metric in metrics]
     )
-    for subject in subjects:
-        subject.take(n, seed, measures)
-        if label is not None:
-            subject.plan = attrs.evolve(subject.plan, sample=attrs.evolve(subject.plan.sample, label=label))
-        sampling.labels_of(subject.model, subject.parts.dataset, subject.plan.sample.label, 1)
-        subject.pairs = sampler_grid_pairs(
-            get_registry(), subject, samplers, grids, notes, several=len(subjects) > 1
-        )
-    rows = sum(len(subject.pairs) for subject in subjects) * len(counts)
-    if not rows:
+    notes: list[str] = []
+    for model in models:
+        model.prepare(n, seed, chosen_metrics, label)
+        model.pairs = sampler_grid_pairs(get_registry(), model, samplers, grids, notes, len(models) > 1)
+    pairs = sum(len(model.pairs) for model in models)
+    if not pairs:
         raise ConfigError("\n".join(["There is nothing to compare.", *notes]))
     for note in notes:
         listener.note(note)
     facts = {
         "n": n,
         "seed": seed,
-        "asked": rows,
-        "runs": {subject.name: subject.facts() for subject in subjects},
+        "asked": pairs * len(counts),
+        "runs": {model.name: model.facts() for model in models},
     }
-    found = Comparison(output_folder(out, force), facts, notes)
-    progress = _Progress(listener, found, rows // len(counts) * sum(counts))
-    try:
-        for subject in subjects:
-            for row in _rows(subject, counts, exact, progress):
-                found.rows.append(row)
-                found.write()
-    except Interrupted:
-        if found.rows:
-            found.draw()
-        else:
-            with contextlib.suppress(OSError):  # what is in a folder of the user's stays
-                found.path.rmdir()
-        kept = f"The {len(found.rows)} that are finished are in {found.path}."
-        raise Interrupted(
-            found.path,
-            f"Stopped after {len(found.rows)} of {rows} rows.",
-            kept if found.rows else "Nothing was written.",
-        ) from None
+    comparison = Comparison(output_folder(out, force), facts, notes)
+    progress = Progress(listener, comparison.path, pairs * sum(counts))
+    listener.stage("compare")
+    _fill(comparison, models, counts, exact, progress)
     listener.stage("draw")
-    found.draw()
-    return found
+    comparison.draw()
+    return comparison
+
+
+def _fill(
+    comparison: Comparison,
+    models: Sequence[ComparedModel],
+    counts: Sequence[int],
+    exact: bool,
+    progress: Progress,
+) -> None:
+    """Compute the rows and write them one after the other. An interruption says how many are finished."""
+    try:
+        for model in models:
+            endpoints = ExactEndpoints(model, progress, several=len(models) > 1) if exact else None
+            for row in _rows(model, counts, endpoints, progress):
+                comparison.rows.append(row)
+                comparison.write()
+    except Interrupted:
+        finished, folder = len(comparison.rows), comparison.path
+        outcome = "Nothing was written."
+        if finished:
+            comparison.draw()
+            outcome = f"The finished rows are in {folder}."
+        else:
+            with contextlib.suppress(OSError):  # a folder that holds files of the user stays
+                folder.rmdir()
+        text = f"Stopped after {finished} of {comparison.facts['asked']} rows."
+        raise Interrupted(folder, text, outcome) from None
 
 
 def _rows(
-    subject: ComparedModel, counts: Sequence[int], exact: bool, progress: "_Progress"
+    compared: ComparedModel, counts: Sequence[int], endpoints: ExactEndpoints | None, progress: Progress
 ) -> Iterator[ComparisonRow]:
-    """The rows, one after the other."""
-    count = subject.plan.threads
+    """Compute the rows of one model, one after the other."""
+    count, counted_samples_are_noted = compared.plan.threads, False
     with threads(count if isinstance(count, int) else None):
-        reference, said = _Reference(subject, progress) if exact else None, False
-        for sampler, grid in subject.pairs:
-            plan = attrs.evolve(subject.plan, sampler=sampler, grid=grid)
+        for sampler, grid in compared.pairs:
+            plan = attrs.evolve(compared.plan, sampler=sampler, grid=grid)
             for steps in counts:
-                where: dict[str, Any] = {
-                    "run": subject.name,
+                place: dict[str, Any] = {
+                    "run": compared.name,
                     "sampler": sampler.name,
                     "grid": grid.name,
                     "steps": steps,
                 }
-                progress.begin()
+                progress.stop_if_asked()
                 try:
                     with faults.blame_plugin(plan):
-                        row = _row(subject, where, sampler, grid, reference, progress)
+                        row = _row(compared, place, sampler, grid, endpoints, progress)
                 except (Interrupted, ConfigError):
                     raise
                 except DifrunError as error:
-                    row = ComparisonRow(**where, problem=str(error))
-                progress.end(steps)
-                if row.metrics and not said:
-                    shape = (subject.n, *subject.parts.dataset.shape)
-                    evaluation.say_how_many(subject, torch.zeros(()).expand(shape))
-                    said = True
+                    row = ComparisonRow(**place, problem=str(error))
+                progress.add(steps)
+                if row.metrics and not counted_samples_are_noted:
+                    shape = (compared.n, *compared.parts.dataset.shape)
+                    evaluation.say_how_many(compared, torch.zeros(()).expand(shape))
+                    counted_samples_are_noted = True
                 yield row
 
 
 def _row(
-    subject: ComparedModel,
-    where: dict[str, Any],
-    sampler: ChosenComponent,
+    compared: ComparedModel,
+    place: dict[str, Any],
+    chosen_sampler: ChosenComponent,
     grid: ChosenComponent,
-    reference: "_Reference | None",
-    progress: "_Progress",
+    endpoints: ExactEndpoints | None,
+    progress: Progress,
 ) -> ComparisonRow:
-    steps, chunk = where["steps"], subject.plan.sample.chunk
-    dataset, label = subject.parts.dataset, subject.plan.sample.label
-    labels = sampling.labels_of(subject.model, dataset, label, subject.n)
-    method = sampling.sampler_for(sampler, subject.parts.dataset)
-    times = grid_times(grid, subject.model, steps, method)
+    """Draw samples in one way and measure them; place: the run, sampler, grid and steps of the row."""
+    dataset, chunk = compared.parts.dataset, compared.plan.sample.chunk
+    labels = sampling.labels_of(compared.model, dataset, compared.plan.sample.label, compared.n)
+    sampler = sampling.sampler_for(chosen_sampler, dataset)
+    times = grid_times(grid, compared.model, place["steps"], sampler)
 
     def draw(n: int, model: ScoreModel, watch: Callable[[int, int], None]) -> Tensor:
         return generate(
-            method,
+            sampler,
             model,
             n,
             times,
-            seed=seed_of(subject.plan.seed, "samples"),
+            seed=seed_of(compared.plan.seed, "samples"),
             chunk=chunk,
-            device=subject.device,
+            device=compared.device,
             labels=None if labels is None else labels[:n],
             watch=watch,
         ).cpu()
 
-    if progress.warm is not subject:  # what only the first call pays for is no part of a time
-        draw(2, subject.model, progress.stop_if_asked)
-        progress.warm = subject
-    counted, chunks = Counted(subject.model), -(-subject.n // chunk)
-    began = time.perf_counter()
-    samples = draw(subject.n, counted, lambda done, total: progress.told(done / chunks))
-    seconds = time.perf_counter() - began
-    found: dict[str, Any] = {}
-    problems = []
-    for metric in subject.metrics:
-        progress.stop_if_asked()
-        try:
-            found |= evaluation.measure_all(
-                subject, samples, [metric], "", strict=True, floors=subject.floors, labels=labels
-            )
-        except DifrunError as error:
-            problems.append(f"metric {metric.name}: {error}")
-    told: dict[str, Any] = {} if reference is None else reference.told(samples, method)
-    evaluations = round(counted.examples / subject.n, 1)
+    if not compared.warm:  # what only the first call pays for is no part of a time
+        draw(2, compared.model, progress.stop_if_asked)
+        compared.warm = True
+    counted, chunks = Counted(compared.model), -(-compared.n // chunk)
+    start = time.perf_counter()
+    samples = draw(compared.n, counted, lambda done, total: progress.report(done / chunks))
+    seconds = time.perf_counter() - start
+    numbers, problems = _measure(compared, samples, labels, progress)
+    exact: dict[str, Any] = {} if endpoints is None else endpoints.compare(samples, sampler)
+    evaluations = round(counted.examples / compared.n, 1)
     return ComparisonRow(
-        **where,
+        **place,
         evaluations=int(evaluations) if evaluations.is_integer() else evaluations,
         seconds=round(seconds, 4),
-        metrics=found,
+        metrics=numbers,
         problem="; ".join(problems),
-        **told,
+        **exact,
     )
 
 
-class _Reference:
-    """The endpoints of the first samples of a subject, solved when they are first needed."""
-
-    def __init__(self, subject: ComparedModel, progress: "_Progress"):
-        self.subject, self.progress = subject, progress
-        dataset = subject.parts.dataset
-        self.n = min(subject.n, ENDPOINTS)
-        self.radius = radius(dataset.var)
-        self.modes: Modes | None = modes(dataset.distribution)
-        self.why = ""
-        self._end: Endpoint | None = None
-        if not {"gaussian", "ode"} <= subject.plan.process.entry.component.provides:
-            self.why = f"process '{subject.plan.process.name}' has no probability flow"
-
-    def told(self, samples: Tensor, method: Sampler) -> dict[str, Any]:
-        """What a row says of the distance to the endpoints, or why it says nothing."""
-        why = self.why or ("stochastic: its samples follow no flow" if _stochastic(method) else "")
-        if not why and self._end is None:
-            try:
-                self._end = self._solved()
-            except Interrupted:
-                raise
-            except DifrunError as error:
-                self.why = why = str(error)
-        if why or self._end is None:
-            return {"exact_note": why}
-        apart = distance(samples[: self.n], self._end.x, self.radius, self.modes)
-        return {"exact": apart, "exact_reference_error": self._end.error}
-
-    def _solved(self) -> Endpoint:
-        subject = self.subject
-        if not self.progress.solved:
-            each = " of every run" if len(self.progress.found.facts["runs"]) > 1 else ""
-            subject.listener.note(
-                f"the exact endpoints of {self.n} samples{each} are found with the model's own flow, in 200 steps and "
-                "in 400"
+def _measure(
+    compared: ComparedModel, samples: Tensor, labels: Tensor | None, progress: Progress
+) -> tuple[dict[str, Any], list[str]]:
+    """The numbers of all metrics, and what is wrong with those that cannot be computed."""
+    numbers: dict[str, Any] = {}
+    problems = []
+    for metric in compared.metrics:
+        progress.stop_if_asked()
+        try:
+            numbers |= evaluation.measure_all(
+                compared, samples, [metric], "", strict=True, floors=compared.floors, labels=labels
             )
-        self.progress.solved = True
-        model = subject.model
-        label = subject.plan.sample.label
-        labels = sampling.labels_of(model, subject.parts.dataset, label, self.n)
-        if labels is not None:
-            model = model.condition_on(labels.to(subject.device))
-        random = Generator(seed_of(subject.plan.seed, "samples"), device=subject.device)
-        noise = model.prior(self.n, random, device=subject.device)
-        with torch.no_grad():
-            end = endpoint(model, noise, self.radius, self.progress.stop_if_asked)
-        return attrs.evolve(end, x=to_data(model.process, end.x, model.process.t_min))
+        except DifrunError as error:
+            problems.append(f"metric {metric.name}: {error}")
+    return numbers, problems
 
 
-class _Progress:
-    """How far all rows are, told to the listener; raises Interrupted when the user asks to stop."""
-
-    def __init__(self, listener: Listener, found: Comparison, total: int):
-        self.listener, self.found, self.total = listener, found, total
-        self.done = 0
-        self.warm: ComparedModel | None = None
-        self.solved = False
-        """Whether endpoints have been solved, which is told once."""
-
-    def begin(self) -> None:
-        if not self.found.rows and not self.done:
-            self.listener.stage("compare")
-        self.stop_if_asked()
-
-    def told(self, steps: float) -> None:
-        self.listener.sample(self.done + int(steps), self.total)
-        self.stop_if_asked()
-
-    def end(self, steps: int) -> None:
-        self.done += steps
-
-    def stop_if_asked(self, *_: Any) -> None:
-        if self.listener.stopping():
-            raise Interrupted(self.found.path)
-
-
-def _stochastic(method: Sampler) -> bool:
-    return bool(getattr(method, "stochastic", False))
-
-
-def _counted(steps: Sequence[int]) -> list[int]:
+def _checked_steps(steps: Sequence[int]) -> list[int]:
+    """Numbers of steps, each once. Raises ConfigError for what is no number of steps."""
     counts: list[int] = list(dict.fromkeys(steps))
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:

@@ -3,7 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,24 +12,34 @@ import attrs
 
 from difrun.analysis.reference import Distance
 from difrun.errors import DifrunError
-from difrun.report import verdict
+from difrun.report.floors import at_floor, factor, has_exact
+from difrun.report.verdict import short_names, times
 from difrun.storage import atomic
 from difrun.text import listed
 
 Numbers = Mapping[str, Mapping[str, Any]]
 
-OWN = ("run", "sampler", "grid", "steps", "evaluations", "seconds")
+COLUMNS = ("run", "sampler", "grid", "steps", "evaluations", "seconds")
 EXACT = ("exact_rms", "exact_median", "exact_other_mode", "exact_reference_error", "exact_note")
 FILES = ("compare.csv", "compare.json", "compare.png")
 
 
 @attrs.frozen(kw_only=True)
 class ComparisonRow:
-    """One sampler on one grid of so many steps, for one run.
+    """One sampler on one grid in one number of steps, for one run.
 
-    evaluations: of the network per sample, counted; seconds: of sampling alone, all samples. Both None where sampling
-    failed; `problem` then says how, and else which metrics could not be computed. metrics: as in metrics.json. exact:
-    distance to the endpoint of the probability flow, where it was asked for; None with the reason in `exact_note`.
+    Attributes:
+        run: The name of the run.
+        sampler: The name of the sampler.
+        grid: The name of the grid.
+        steps: The number of steps.
+        evaluations: Network evaluations per sample, counted; None where sampling failed.
+        seconds: Of sampling alone, all samples; None where sampling failed.
+        metrics: As in metrics.json.
+        exact: Distance to the endpoint of the probability flow; None where it was not asked for or not measured.
+        exact_reference_error: The error of the endpoint itself.
+        exact_note: Why `exact` was not measured.
+        problem: How sampling failed, or which metrics could not be computed.
     """
 
     run: str
@@ -45,7 +56,7 @@ class ComparisonRow:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """The line to which it belongs in the picture."""
+        """The line in the picture to which the row belongs."""
         return self.run, self.sampler, self.grid
 
     @property
@@ -54,35 +65,36 @@ class ComparisonRow:
         return self.seconds is None
 
     def record(self) -> dict[str, Any]:
-        """Everything in one flat dict, as a line of compare.csv and an object of compare.json hold it.
+        """Return everything in one flat dict, as a line of compare.csv and an object of compare.json hold it.
 
-        ``NAME``, ``NAME_sd``, ``NAME_floor``, ``NAME_floor_sd`` for every number of every metric, ``NAME_exact``
-        where its exact value is known.
+        It has ``NAME``, ``NAME_sd``, ``NAME_floor`` and ``NAME_floor_sd`` for every number of every metric, and
+        ``NAME_exact`` where its exact value is known.
         """
-        told = {name: getattr(self, name) for name in OWN}
+        record = {name: getattr(self, name) for name in COLUMNS}
         for name, number in self.metrics.items():
-            for key, suffix in (
-                ("value", ""),
-                ("value_sd", "_sd"),
-                ("floor", "_floor"),
-                ("floor_sd", "_floor_sd"),
-            ):
-                told[name + suffix] = number.get(key)
-            if verdict.has_exact(number):
-                told[f"{name}_exact"] = number["exact"]
+            record[name] = number.get("value")
+            record[f"{name}_sd"] = number.get("value_sd")
+            record[f"{name}_floor"] = number.get("floor")
+            record[f"{name}_floor_sd"] = number.get("floor_sd")
+            if has_exact(number):
+                record[f"{name}_exact"] = number["exact"]
         if self.exact is not None:
-            told |= {f"exact_{name}": value for name, value in attrs.asdict(self.exact).items()}
-            told["exact_reference_error"] = self.exact_reference_error
+            record |= {f"exact_{name}": value for name, value in attrs.asdict(self.exact).items()}
+            record["exact_reference_error"] = self.exact_reference_error
         if self.exact_note:
-            told["exact_note"] = self.exact_note
-        return told | {"problem": self.problem}
+            record["exact_note"] = self.exact_note
+        return record | {"problem": self.problem}
 
 
 @attrs.define(eq=False)
 class Comparison:
-    """Rows in the order in which they were computed, in a folder with `FILES`.
+    """Rows in the order in which they were computed, and the folder of their files.
 
-    facts: what all rows share, for compare.json: n, seed, the number of rows asked for. notes: what was left out, why.
+    Attributes:
+        path: The folder of `FILES`.
+        facts: What all rows share, for compare.json: n, seed, the number of rows asked for.
+        notes: What was left out and why.
+        rows: The rows so far.
     """
 
     path: Path
@@ -94,65 +106,60 @@ class Comparison:
         return f"<Comparison {self.path}: {len(self.rows)} rows>"
 
     def names(self) -> list[str]:
-        """The numbers of all metrics, in the order of the rows."""
+        """Return the names of the numbers of all metrics, in the order of the rows."""
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def records(self) -> list[dict[str, Any]]:
-        """The rows as flat dicts with the same keys, those of `EXACT` always; None where a row has nothing to say."""
-        told = [row.record() for row in self.rows]
-        keys = [
-            key
-            for key in dict.fromkeys(key for record in told for key in record)
-            if key not in (*EXACT, "problem")
-        ]
-        return [{key: record.get(key) for key in [*keys, *EXACT, "problem"]} for record in told]
+        """Return the rows as flat dicts with the same keys, always those of `EXACT`; None where a row has no value."""
+        records = [row.record() for row in self.rows]
+        last = (*EXACT, "problem")
+        first = [key for key in dict.fromkeys(key for record in records for key in record) if key not in last]
+        return [{key: record.get(key) for key in (*first, *last)} for record in records]
 
     def floors(self, name: str) -> dict[str, Mapping[str, Any]]:
-        """Run -> the number of a metric that its floor is in; runs with the same floor share the first's place."""
-        found: dict[str, Mapping[str, Any]] = {}
+        """Return run -> the number of a metric in the first row of the run, which holds the floor of all its rows."""
+        numbers: dict[str, Mapping[str, Any]] = {}
         for row in self.rows:
             if name in row.metrics:
-                found.setdefault(row.run, row.metrics[name])
-        return found
+                numbers.setdefault(row.run, row.metrics[name])
+        return numbers
 
     def best(self) -> list[str]:
-        """Sentences: which row comes to the floor of a metric with the fewest evaluations, or which comes nearest."""
-        told: dict[str, list[str]] = {}
-        names = verdict.short_names(self.names())
+        """Say which row comes to the floor of a metric with the fewest evaluations, or which comes nearest to it."""
+        sentences: dict[str, list[str]] = {}
+        names = short_names(self.names())
         for name, short in names.items():
             rows = [row for row in self.rows if name in row.metrics and not row.failed]
-            good = [row for row in rows if verdict.at_floor(row.metrics[name])]
+            good = [row for row in rows if at_floor(row.metrics[name])]
             if good:
-                # One that is as near has come there too, though its own number is told more sharply.
-                far = max(verdict.factor(row.metrics[name]) for row in good)
-                good += [row for row in rows if 1 < verdict.factor(row.metrics[name]) <= far]
+                # A row that is as near counts too, though its own deviations are smaller.
+                farthest = max(factor(row.metrics[name]) for row in good)
+                good += [row for row in rows if 1 < factor(row.metrics[name]) <= farthest]
                 row = min(good, key=lambda row: row.evaluations or 0)
-                said = f"At the floor with the fewest evaluations, {row.evaluations:g}: {self._told(row)}"
+                sentence = (
+                    f"At the floor with the fewest evaluations, {row.evaluations:g}: {self._label(row)}"
+                )
             else:
-                row = min(rows, key=lambda row: verdict.factor(row.metrics[name]))
-                apart = verdict.times(row.metrics[name])
-                said = f"Nearest to the floor, {apart or 'but off it'}, with {row.evaluations:g}: {self._told(row)}"
-            told.setdefault(said, []).append(short)
-        return [f"{said} ({listed(of)})." for said, of in told.items()]
+                row = min(rows, key=lambda row: factor(row.metrics[name]))
+                ratio = times(row.metrics[name]) or "but off it"
+                sentence = f"Nearest to the floor, {ratio}, with {row.evaluations:g}: {self._label(row)}"
+            sentences.setdefault(sentence, []).append(short)
+        return [f"{sentence} ({listed(metrics)})." for sentence, metrics in sentences.items()]
 
     def nearest(self) -> str:
-        """A sentence: which row ends nearest to the exact endpoint. Empty where that was not measured."""
-        rows = [row for row in self.rows if row.exact is not None]
-        if not rows:
+        """Say which row ends nearest to the exact endpoint; empty where that was not measured."""
+        distances = [(row.exact.rms, row) for row in self.rows if row.exact is not None]
+        if not distances:
             return ""
-        row = min(rows, key=lambda row: row.exact.rms)  # type: ignore[union-attr]
-        assert row.exact is not None
-        return (
-            f"Nearest to the exact endpoint: {self._told(row)}, {row.exact.rms:.2g} with {row.evaluations:g} "
-            "evaluations."
-        )
+        rms, row = min(distances, key=lambda pair: pair[0])
+        return f"Nearest to the exact endpoint: {self._label(row)}, {rms:.2g} with {row.evaluations:g} evaluations."
 
     def write(self) -> None:
         """Write compare.csv and compare.json with the rows so far, each whole or not at all."""
         records = self.records()
         text = io.StringIO()
         writer = csv.DictWriter(
-            text, list(records[0]) if records else [*OWN, *EXACT, "problem"], lineterminator="\n"
+            text, list(records[0]) if records else [*COLUMNS, *EXACT, "problem"], lineterminator="\n"
         )
         writer.writeheader()
         writer.writerows(records)
@@ -164,65 +171,74 @@ class Comparison:
         """Write compare.png and return its path; None where no row can be drawn."""
         from difrun import draw
 
-        panels = []
-        for name, short in verdict.short_names(self.names()).items():
-            of = [row for row in self.rows if name in row.metrics]
-            number = of[0].metrics[name]
-            numbers = self.floors(name).values()
-            known = all(verdict.has_exact(one) for one in numbers)
-            floors = {(one["exact" if known else "floor"], one["floor_sd"]) for one in numbers}
-            panels.append(
-                draw.Panel(
-                    short,
-                    self._curves(
-                        of, lambda row, name=name: (row.metrics[name]["value"], row.metrics[name]["value_sd"])
-                    ),
-                    sorted(floors),
-                    number.get("better"),
-                    "exact" if known else "floor",
-                )
-            )
-        of = [row for row in self.rows if row.exact is not None]
-        if of:
-            lowest = min(row.exact.rms for row in of)  # type: ignore[union-attr]
-            worst = max(row.exact_reference_error or 0.0 for row in of)
-            # A reference that is far better than all is not seen, and would leave the axis empty.
-            errors = [(worst, 0.0)] if worst > lowest / 100 else []
-            curves = self._curves(of, lambda row: (row.exact.rms, 0.0))
-            name = "distance to the exact endpoint"
-            panels.append(draw.Panel(name, curves, errors, "lower", "error of the endpoint itself"))
-        if not panels:
-            return None
-        return draw.save(draw.quality(panels), self.path / "compare.png")
+        panels = [self._metric_panel(name, short) for name, short in short_names(self.names()).items()]
+        distances = [row for row in self.rows if row.exact is not None]
+        if distances:
+            panels.append(self._distance_panel(distances))
+        return draw.save(draw.quality(panels), self.path / "compare.png") if panels else None
+
+    def _metric_panel(self, name: str, title: str) -> Any:
+        """One metric against the evaluations, with its floors or its exact value."""
+        from difrun import draw
+
+        rows = [row for row in self.rows if name in row.metrics]
+        numbers = self.floors(name).values()
+        mark = "exact" if all(has_exact(number) for number in numbers) else "floor"
+        marks = sorted({(number[mark], number["floor_sd"]) for number in numbers})
+
+        def value(row: ComparisonRow) -> tuple[float, float]:
+            return row.metrics[name]["value"], row.metrics[name]["value_sd"]
+
+        return draw.Panel(title, self._curves(rows, value), marks, rows[0].metrics[name].get("better"), mark)
+
+    def _distance_panel(self, rows: list[ComparisonRow]) -> Any:
+        """The distance to the exact endpoint against the evaluations."""
+        from difrun import draw
+
+        lowest = min(row.exact.rms for row in rows if row.exact is not None)
+        worst = max(row.exact_reference_error or 0.0 for row in rows)
+        # A reference that is far better than all is not seen, and would leave the axis empty.
+        errors = [(worst, 0.0)] if worst > lowest / 100 else []
+        curves = self._curves(rows, lambda row: (row.exact.rms if row.exact else math.nan, 0.0))
+        title = "distance to the exact endpoint"
+        return draw.Panel(title, curves, errors, "lower", "error of the endpoint itself")
 
     def _curves(
-        self, rows: list[ComparisonRow], number: Any
+        self, rows: list[ComparisonRow], number: Callable[[ComparisonRow], tuple[float, float]]
     ) -> dict[tuple[str, ...], list[tuple[float, float, float]]]:
         curves: dict[tuple[str, ...], list[tuple[float, float, float]]] = {}
         for row in rows:
             curves.setdefault(row.key, []).append((row.evaluations or 0.0, *number(row)))
         return curves
 
-    def _told(self, row: ComparisonRow) -> str:
+    def _label(self, row: ComparisonRow) -> str:
         several = len({other.run for other in self.rows}) > 1
         return f"{row.sampler} on {row.grid}" + (f" of {row.run}" if several else "")
 
 
 def output_folder(out: Path | str | None, force: bool) -> Path:
-    """The folder for the results. Raises DifrunError when it holds others, or cannot be made."""
+    """Return the folder for the results.
+
+    Args:
+        out: The folder; None makes the next free ``runs/compare-<k>``.
+        force: Remove the results of an earlier comparison.
+
+    Raises:
+        DifrunError: If it holds other results, or cannot be made.
+    """
     try:
         if out is not None:
             path = Path(out)
             if path.exists() and not path.is_dir():
                 raise DifrunError(f"--out {path} is a file; a comparison needs a folder.")
-            held = [name for name in FILES if (path / name).exists()]
-            if held and not force:
+            earlier = [name for name in FILES if (path / name).exists()]
+            if earlier and not force:
                 raise DifrunError(
-                    f"--out {path} already holds a comparison ({held[0]}). Choose another folder, or replace it: "
+                    f"--out {path} already holds a comparison ({earlier[0]}). Choose another folder, or replace it: "
                     "--force."
                 )
             path.mkdir(parents=True, exist_ok=True)
-            for name in held:
+            for name in earlier:
                 (path / name).unlink()
             return path
         number = 1

@@ -6,18 +6,24 @@ from difrun.errors import DifrunError
 
 
 def choose_device(name: str, source: str = "") -> torch.device:
-    """The device called auto, cpu, cuda, cuda:N or mps. Raises DifrunError when this machine does not have it.
+    """Return the device called auto, cpu, cuda, cuda:N or mps.
 
-    source: the file that names it, where it was not the user who did.
+    Args:
+        name: What the user or a file calls it.
+        source: The file that names it; empty if the user does.
+
+    Raises:
+        DifrunError: If this machine does not have it.
     """
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
-        return torch.device("cuda" if cuda else "mps" if mps else "cpu")
-    here = (
-        ["cpu"]
-        + [f"cuda:{k}" for k in range(torch.cuda.device_count() if cuda else 0)]
-        + (["mps"] if mps else [])
-    )
+        fastest = "mps" if mps else "cpu"
+        return torch.device("cuda" if cuda else fastest)
+    here = ["cpu"]
+    if cuda:
+        here += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if mps:
+        here.append("mps")
     device = torch.device(name)
     wanted = f"cuda:{device.index or 0}" if device.type == "cuda" else device.type
     if wanted not in here:

@@ -1,4 +1,4 @@
-"""A fault in a plugin's code, told as such: whose it is, and where."""
+"""Errors in the code of a plugin: whose it is, and where."""
 
 import traceback
 from collections.abc import Iterable, Iterator
@@ -29,16 +29,16 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
 
 
 def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered | None:
-    """The component of a plugin in whose code an error arose; None where it was none of `entries`.
+    """Return the component of a plugin in whose code an error arose; None where it was none of `entries`.
 
-    That is the innermost function of a plugin's package, or, where there is none, the innermost method of one of its
-    objects: of a method that the plugin should have written, the traceback shows the core's.
+    The innermost function of a plugin's package decides. If there is none, the innermost method of one of its objects
+    does: for a method that the plugin should have written, the traceback shows the one of the core.
     """
     plugins = [entry for entry in entries if entry.plugin.dist != "difrun"]
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
-    for of in (_code, _object):
+    for module_of in (_module_of_code, _module_of_object):
         for frame in frames:
-            module = of(frame)
+            module = module_of(frame)
             found = [entry for entry in plugins if _package(entry.component.target) == _package(module)]
             # Of several components of one package the one that is defined there.
             found.sort(key=lambda entry: entry.component.target.partition(":")[0] != module)
@@ -48,17 +48,17 @@ def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered |
 
 
 def where(error: BaseException) -> str:
-    """``NotImplementedError in variance (schedule.py:118): text``"""
+    """Describe an error and its place: ``NotImplementedError in variance (schedule.py:118): text``."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"{type(error).__name__} in {last.name} ({Path(last.filename).name}:{last.lineno})"
     return f"{text}: {error}".rstrip(": .\n")
 
 
-def _code(frame: FrameType) -> str:
+def _module_of_code(frame: FrameType) -> str:
     return str(frame.f_globals.get("__name__", ""))
 
 
-def _object(frame: FrameType) -> str:
+def _module_of_object(frame: FrameType) -> str:
     return type(frame.f_locals.get("self")).__module__
 
 

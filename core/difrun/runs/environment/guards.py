@@ -1,4 +1,4 @@
-"""How the methods of a run work: with its threads, alone in its folder, and naming the plugin that fails."""
+"""Decorators of the methods of a run: its threads, the lock of its folder, the name of a plugin that fails."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def with_run_environment(method: Method) -> Method:
-    """Let a method of `Run` compute with the threads of its plan, and name the plugin whose code fails in it."""
+    """Let a method of `Run` use the threads of its plan, and name the plugin whose code fails."""
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
@@ -27,7 +27,7 @@ def with_run_environment(method: Method) -> Method:
 
 
 def exclusive(method: Method) -> Method:
-    """`computing`, for what writes into the run folder: refused while another process works on it."""
+    """Let a method of `Run` hold the lock of the folder as well: refused while another process works on it."""
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:

@@ -7,18 +7,18 @@ from contextlib import contextmanager
 import torch
 
 ENOUGH = 1.2
-"""How much faster more threads must make a step to be taken."""
+"""More threads are taken only if they make a step this many times faster."""
 
 LONG = 0.25
-"""A step that takes one thread so many seconds gives every other enough to do: nothing is measured."""
+"""A step that takes one thread this many seconds keeps all of them busy: nothing is measured."""
 
 TRIAL = 0.06
-"""Seconds that one number of threads is tried for, at a time."""
+"""Seconds for which a number of threads is tried, at a time."""
 
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Compute with so many CPU threads inside (None: as many as before), and leave the number as it was."""
+    """Use this many CPU threads in the block (None: as many as before), and restore the number after it."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -29,10 +29,13 @@ def threads(count: int | None) -> Iterator[None]:
 
 
 def fastest(step: Callable[[], object]) -> tuple[int, dict[int, float]]:
-    """How many threads make `step` fast, and the steps per second measured with each number that was tried.
+    """Find how many threads make `step` fast.
 
     The number is doubled, from 1 up to torch's own, as long as that makes a step `ENOUGH` times faster: threads that
     wait for a core that another program keeps busy make a small network many times slower, not faster.
+
+    Returns:
+        The number of threads, and the steps per second measured with each number that was tried.
     """
     most = torch.get_num_threads()
     if most == 1:
@@ -53,14 +56,14 @@ def fastest(step: Callable[[], object]) -> tuple[int, dict[int, float]]:
 
 
 def _rates(step: Callable[[], object], few: int, many: int) -> tuple[float, float]:
-    """Steps per second with each number of threads, in turns, so that what else the machine does meets both alike."""
+    """Steps per second with each number of threads, in turns, so that other programs disturb both alike."""
     done, spent = {few: 0, many: 0}, {few: 0.0, many: 0.0}
     for _ in range(2):
         for count in (few, many):
             with threads(count):
                 step()  # wakes the threads
-                began = time.perf_counter()
-                while (passed := time.perf_counter() - began) < TRIAL:
+                start = time.perf_counter()
+                while (passed := time.perf_counter() - start) < TRIAL:
                     step()
                     done[count] += 1
                 spent[count] += passed
@@ -70,6 +73,6 @@ def _rates(step: Callable[[], object], few: int, many: int) -> tuple[float, floa
 
 
 def _seconds(step: Callable[[], object]) -> float:
-    began = time.perf_counter()
+    start = time.perf_counter()
     step()
-    return time.perf_counter() - began
+    return time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""The examples of a run that cannot be made again from its seed, kept in its folder."""
+"""The examples of a run in its folder, where they cannot be made again from its seed."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,10 @@ from difrun.text import listed
 
 
 def save(folder: Folder, dataset: Dataset) -> None:
-    """Write data.safetensors if the examples come from outside: a user's file, or another run, may move or change.
+    """Write data.safetensors if the examples come from a file of the user or from another run: these may change.
 
-    Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless it has an
-    `origin`: then they are written beside what that is. Of those with a `fingerprint` that alone is written.
+    Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless the dataset
+    has an `origin`; that is then written, too. If it has a `fingerprint`, only that is written.
     """
     if dataset.fresh is not None and dataset.origin is None:
         return
@@ -44,9 +44,10 @@ def save(folder: Folder, dataset: Dataset) -> None:
 
 
 def load(folder: Folder) -> Dataset | None:
-    """The dataset that `keep` wrote, None if it wrote none; what is known of its distribution comes from its origin.
+    """Read the dataset that `save` wrote, None if there is none; its origin says what is known of its distribution.
 
-    Raises DifrunError when the file is damaged, and when the origin's plugin is not installed.
+    Raises:
+        DifrunError: If the file is damaged, or the origin's plugin is not installed.
     """
     if not folder.data.is_file():
         return None
@@ -77,7 +78,7 @@ def load(folder: Folder) -> Dataset | None:
 
 
 def check(folder: Folder, dataset: Dataset) -> None:
-    """Raise DifrunError when a dataset that was made again is not the one whose fingerprint `keep` wrote."""
+    """Raise DifrunError if a dataset that was made again does not have the fingerprint that `save` wrote."""
     if not dataset.fingerprint or not folder.data.is_file():
         return
     _, names = read_tensors(folder.data)
@@ -89,6 +90,7 @@ def check(folder: Folder, dataset: Dataset) -> None:
 
 
 def _with_distribution(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
+    """The dataset with the distribution of the one that it was drawn from."""
     entry = lookup(get_registry(), "dataset", origin.name)
     given = {name: GivenValue(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
     first = instantiate(
@@ -101,10 +103,10 @@ def _with_distribution(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
 
 
 def describe(dataset: Dataset) -> str:
-    """What was read of examples that come from outside, in a sentence; empty for those that the dataset draws."""
+    """Say what was read of the user's examples; empty for a dataset that draws its own."""
     if dataset.fresh is not None:
         return ""
-    n, held = len(dataset.train) + len(dataset.held_out), len(dataset.held_out)
+    n, held_out = len(dataset.train) + len(dataset.held_out), len(dataset.held_out)
     if len(dataset.shape) == 1:
         names = f" ({listed(_clipped(dataset.columns))})" if dataset.columns else ""
         what = f"{n} rows of {dataset.shape[0]} column{'' if dataset.shape[0] == 1 else 's'}{names}"
@@ -119,7 +121,7 @@ def describe(dataset: Dataset) -> str:
     classes = ""
     if dataset.classes:
         classes = f" {len(dataset.classes)} classes: {listed(_clipped(dataset.classes))}."
-    return f"{dataset.name}: {what}, {n - held} to train on and {held} held out.{classes}{scaled}"
+    return f"{dataset.name}: {what}, {n - held_out} to train on and {held_out} held out.{classes}{scaled}"
 
 
 def _clipped(columns: tuple[str, ...]) -> list[str]:

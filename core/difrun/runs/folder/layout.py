@@ -1,4 +1,4 @@
-"""The folder of a run: what lies in it, and how it comes to be."""
+"""The folder of a run: its files, and how it is made."""
 
 import json
 import re
@@ -25,41 +25,78 @@ ENDINGS = ("png", "gif")
 
 @attrs.frozen
 class Folder:
-    """A run folder. Every file in it is written whole or not at all."""
+    """A run folder. Every file in it is written whole or not at all.
+
+    Attributes:
+        path: Where it is.
+    """
 
     path: Path
 
-    config = property(lambda self: self.path / "run.toml")
-    data = property(lambda self: self.path / "data.safetensors")
-    weights = property(lambda self: self.path / "model.safetensors")
-    samples = property(lambda self: self.path / "samples.npz")
-    metrics = property(lambda self: self.path / "metrics.json")
-    report = property(lambda self: self.path / "report.html")
-    tuning = property(lambda self: self.path / "tuning.json")
+    @property
+    def config(self) -> Path:
+        """Every resolved name and option."""
+        return self.path / "run.toml"
+
+    @property
+    def data(self) -> Path:
+        """Examples that cannot be made again from the seed."""
+        return self.path / "data.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        """The weights, and the state of training."""
+        return self.path / "model.safetensors"
+
+    @property
+    def samples(self) -> Path:
+        """The samples, in the user's units."""
+        return self.path / "samples.npz"
+
+    @property
+    def metrics(self) -> Path:
+        """Metrics, and how the samples were drawn."""
+        return self.path / "metrics.json"
+
+    @property
+    def report(self) -> Path:
+        """The report."""
+        return self.path / "report.html"
+
+    @property
+    def tuning(self) -> Path:
+        """What `difrun tune` found."""
+        return self.path / "tuning.json"
 
     def picture(self, name: str) -> Path:
-        """Where the picture `name` (without its ending) is written."""
+        """Return where the core's picture of this name is written."""
         return self.path / f"{name}.{'gif' if name in ('forward', 'reverse') else 'png'}"
 
     def drawing(self, stem: str, ending: str) -> Path:
-        """Where a picture that the dataset brings is written; one that takes the place of the core's has its name."""
+        """Return where a picture of the dataset is written; one that replaces a picture of the core has its name."""
         return self.path / (f"{stem}.{ending}" if stem in PICTURES else f"picture-{stem}.{ending}")
 
     def drawings(self, stem: str) -> list[Path]:
-        """Where it may have been written: as a figure, or as a film."""
+        """Return where a picture of the dataset may have been written: as a figure, or as an animation."""
         return [self.drawing(stem, ending) for ending in ENDINGS]
 
     def files(self) -> list[Path]:
-        """Every file that a run may write, whether it is there or not, and the pictures of the dataset that are."""
-        own = [self.config, self.data, self.weights, self.samples, self.metrics, self.report, self.tuning]
-        brought = [file for ending in ENDINGS for file in self.path.glob(f"picture-*.{ending}")]
-        return own + [self.drawing(name, ending) for name in PICTURES for ending in ENDINGS] + brought
+        """Return every file that a run may write, existing or not, and the pictures of the dataset that exist."""
+        files = [self.config, self.data, self.weights, self.samples, self.metrics, self.report, self.tuning]
+        files += [self.drawing(name, ending) for name in PICTURES for ending in ENDINGS]
+        for ending in ENDINGS:
+            files += self.path.glob(f"picture-*.{ending}")
+        return files
 
     def leftovers(self) -> list[Path]:
-        """What a killed process left behind of files that it was writing."""
-        own = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
-        left = filter(atomic.is_leftover, self.path.iterdir())
-        return [file for file in left if file.name in own or file.name.startswith((".samples-", ".picture-"))]
+        """Return the half-written files that a killed process left behind."""
+        names = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
+        return [
+            file
+            for file in self.path.iterdir()
+            if atomic.is_leftover(file)
+            and (file.name in names or file.name.startswith((".samples-", ".picture-")))
+        ]
 
     def clean(self) -> None:
         """Remove the leftovers."""
@@ -70,15 +107,21 @@ class Folder:
     def create(cls, path: Path | None, plan: Plan, *, force: bool, torch_version: str) -> "Folder":
         """Make the folder and write run.toml into it.
 
-        path None: the next free ``runs/<process>-<dataset>-<k>``, with the name of the user's file for the dataset.
-        force: replace the run that is there. Raises DifrunError when the folder holds anything else, or a run and
-        force is not given, or cannot be written.
+        Args:
+            path: The folder; None takes the next free ``runs/<process>-<dataset>-<k>``, with the name of the user's
+                file for the dataset.
+            plan: What run.toml says.
+            force: Replace a run that is there.
+            torch_version: Goes into run.toml.
+
+        Raises:
+            DifrunError: If the folder holds anything else, or a run and `force` is not given, or cannot be written.
         """
         try:
             folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
             folder.clean()
             text, trial = plan.to_toml(torch_version), folder.path / ".run.toml.new.part"
-            # Samples that the earlier model gave to 'difrun sample', and their metrics, go with it.
+            # What 'difrun sample' drew from the earlier model, and its metrics, go with that model.
             old = [
                 file
                 for file in (
@@ -90,7 +133,7 @@ class Folder:
                 if file.exists()
             ]
             if old:
-                atomic.write_text(trial, text)  # no room for it: the old run stays whole
+                atomic.write_text(trial, text)  # fails before anything is lost if the disk is full
             for file in old:
                 file.unlink()
         except OSError as error:
@@ -103,14 +146,14 @@ class Folder:
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
-        """The folder of an earlier run. Raises ConfigError when it is not one."""
+        """Open the folder of an earlier run. Raises ConfigError if it is not one."""
         folder = cls(Path(path))
         if not folder.config.is_file():
             raise no_run(path, folder.config)
         return folder
 
     def plan(self, registry: Registry) -> Plan:
-        """The plan in run.toml. Raises DifrunError when the file is damaged or names what is not installed."""
+        """Read the plan in run.toml. Raises DifrunError if the file is damaged or names what is not installed."""
         try:
             data = tomllib.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -118,7 +161,7 @@ class Folder:
         return Plan.from_dict(data, registry, str(self.config))
 
     def record_stop(self, step: int) -> None:
-        """Write into run.toml that training ends at a step; all else in it stays. Raises DifrunError as `plan` does."""
+        """Write into run.toml that training ends at a step. Raises DifrunError if the file is damaged."""
         import tomli_w
 
         try:
@@ -129,8 +172,8 @@ class Folder:
         atomic.write_text(self.config, tomli_w.dumps(data))
 
     def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:
-        """samples.npz (or the file `path`), (n, *shape) in the user's units. Raises DifrunError when it is damaged."""
-        own, path = path is None, path or self.samples
+        """Read samples.npz, or another file: (n, *shape) in the user's units. Raises DifrunError if it is damaged."""
+        of_the_run, path = path is None, path or self.samples
         try:
             # Opened here, because numpy leaves a damaged archive open.
             with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
@@ -140,9 +183,9 @@ class Folder:
         except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
             x = None
         if x is None or tuple(x.shape[1:]) != shape or not x.is_floating_point():
-            again = (
-                f"'difrun resume {self.path}' draws the samples again" if own else "it will be drawn again"
-            )
+            again = "it will be drawn again"
+            if of_the_run:
+                again = f"'difrun resume {self.path}' draws the samples again"
             raise DifrunError(
                 f"{path} is damaged: expected an .npz file with an array x of shape (n, "
                 f"{', '.join(map(str, shape))}). Remove it; {again}."
@@ -150,7 +193,7 @@ class Folder:
         return x
 
     def read_metrics(self) -> dict[str, Any]:
-        """metrics.json; empty before it is written. Raises DifrunError when it is damaged."""
+        """Read metrics.json; empty before it is written. Raises DifrunError if it is damaged."""
         if not self.metrics.is_file():
             return {}
         try:
@@ -166,7 +209,7 @@ class Folder:
 
     @staticmethod
     def _next_free(plan: Plan) -> Path:
-        stem = f"{plan.process.entry.name}-{_word_for(plan.dataset)}"
+        stem = f"{plan.process.entry.name}-{_short_name(plan.dataset)}"
         root = Path("runs")
         root.mkdir(exist_ok=True)
         number = 1
@@ -180,7 +223,7 @@ class Folder:
 
     @classmethod
     def refuse_if_taken(cls, path: Path, force: bool) -> None:
-        """Raise DifrunError where `create` would not take the folder; nothing is made."""
+        """Raise DifrunError if `create` would not take the folder; nothing is made."""
         if path.exists() and not path.is_dir():
             raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
         if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
@@ -199,8 +242,8 @@ class Folder:
         return path
 
 
-def _word_for(dataset: ChosenComponent) -> str:
-    """What stands for the data in the name of a folder: the component, or the stem of the user's file."""
+def _short_name(dataset: ChosenComponent) -> str:
+    """The dataset in the name of a folder: the component, or the stem of the user's file."""
     path = getattr(dataset.options, "path", None)
     stem = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") if isinstance(path, Path) else ""
     return stem or dataset.entry.name

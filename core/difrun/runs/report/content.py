@@ -1,4 +1,4 @@
-"""What the report of a run says, besides its pictures."""
+"""The content of a run's report, besides its pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from difrun.report import html
 from difrun.report.html import Picture, ReportContext
 from difrun.report.verdict import verdict
 from difrun.runs.folder.dataset import describe
-from difrun.runs.stages import likelihood
+from difrun.runs.report.likelihood import report_rows
 from difrun.text import quoted
 from difrun.training.trainer import Trainer
 
@@ -20,30 +20,22 @@ if TYPE_CHECKING:
 
 
 def write_report(run: "Run", pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
-    """Write report.html of a run that has been evaluated; return its path. left_out: on pictures that failed."""
+    """Write report.html of a run that has been evaluated, and return its path; left_out: pictures that failed."""
     plan, signal, dataset = run.plan, run.signal, run.parts.dataset
-    own = describe(dataset)
+    description = describe(dataset)
     content = run.facts
     process = plan.process.entry
-    rows, notes = likelihood.report_rows(content.get("likelihood"))
+    summary = [f"{process.name}: {process.component.summary}."]
+    summary += [signal.sentence() if signal else "", description, *dataset.notes]
+    rows, notes = report_rows(content.get("likelihood"))
     context = ReportContext(
         title=f"{process.name} on {dataset.name}",
-        summary=list(
-            filter(
-                None,
-                [
-                    f"{process.name}: {process.component.summary}.",
-                    signal.sentence() if signal else "",
-                    own,
-                    *dataset.notes,
-                ],
-            )
-        ),
+        summary=[text for text in summary if text],
         headline={
             "process": plan.process.name,
             "model": plan.model.name,
             "sampler": f"{plan.sampler.name}, {plan.sample.steps} steps",
-            "dataset": plan.dataset.name if own is None else dataset.name,
+            "dataset": dataset.name,
         },
         metrics=content.get("metrics", {}),
         verdict=f"{verdict(run.metrics)} {run.suggestion}".strip(),
@@ -51,16 +43,7 @@ def write_report(run: "Run", pictures: Sequence[Picture], left_out: Sequence[str
         likelihood=rows,
         likelihood_notes=notes,
         signal=_signal(signal) if signal else {},
-        warnings=[
-            *([signal.sentence()] if signal and signal.much else []),
-            *(
-                [_cut_short(run.trainer)]
-                if run.trainer and run.trainer.last < run.trainer.options.steps
-                else []
-            ),
-            *run.parts.process.advice(),
-            *(f"{text[0].upper()}{text[1:]}." for text in left_out),
-        ],
+        warnings=_warnings(run, signal, left_out),
         pictures=[picture for picture in pictures if picture.title != "Loss"],
         training_pictures=[picture for picture in pictures if picture.title == "Loss"],
         training=_spaced(content.get("training", {})),
@@ -90,6 +73,14 @@ def _signal(signal: Signal) -> dict[str, Any]:
 
 def _spaced(facts: dict[str, Any]) -> dict[str, Any]:
     return {name.replace("_", " "): value for name, value in facts.items()}
+
+
+def _warnings(run: "Run", signal: Signal | None, left_out: Sequence[str]) -> list[str]:
+    warnings = [signal.sentence()] if signal and signal.much else []
+    if run.trainer and run.trainer.last < run.trainer.options.steps:
+        warnings.append(_cut_short(run.trainer))
+    warnings += run.parts.process.advice()
+    return warnings + [f"{text[0].upper()}{text[1:]}." for text in left_out]
 
 
 def _cut_short(trainer: Trainer) -> str:

@@ -35,7 +35,7 @@ def scene_of(
     device: torch.device,
     labels: Tensor | None = None,
 ) -> Scene:
-    """What the dataset's own pictures are made of. labels: of the samples, where they have any."""
+    """Return what a dataset's pictures are made of; labels: those of the samples, if they have any."""
     return Scene(
         dataset=parts.dataset,
         process=parts.process,
@@ -49,7 +49,7 @@ def scene_of(
 def reverse_frames(
     plan: Plan, parts: Components, model: ScoreModel, device: torch.device, n: int
 ) -> tuple[list[float], Tensor]:
-    """Times of the run's own grid and frames (steps + 1, n, ...) of its sampler, from the prior."""
+    """Return the times of the run's grid and frames (steps + 1, n, ...) of its sampler, from the prior."""
     sampler = instantiate(plan.sampler)
     times = grid_times(plan.grid, model, plan.sample.steps, sampler)
     return list(times), trajectory(plan, parts, model, device, sampler, times, n)
@@ -64,7 +64,7 @@ def trajectory(
     times: list[float],
     n: int,
 ) -> Tensor:
-    """Frames (steps + 1, n, ...) of a sampler from the prior."""
+    """Return frames (steps + 1, n, ...) of a sampler from the prior."""
     labels = labels_of(model, parts.dataset, plan.sample.label, n)
     if labels is not None:
         model = model.condition_on(labels.to(device))
@@ -76,7 +76,7 @@ def trajectory(
 
 
 class DatasetPictures:
-    """The pictures that a dataset brings (`difrun.data.pictured`). One that fails is left out, and told."""
+    """The pictures that a dataset brings (`difrun.data.pictured`). One that fails is left out, with a note."""
 
     def __init__(self, run: "Run", left_out: list[str]):
         self.run, self.left_out = run, left_out
@@ -99,16 +99,17 @@ class DatasetPictures:
             if redraw:
                 self.run.stop_if_asked()
             with self._guarded(f"picture '{drawing.stem}' is"):
-                there = [path for path in self.run.folder.drawings(drawing.stem) if path.is_file()]
-                if redraw or not there:
+                files = [path for path in self.run.folder.drawings(drawing.stem) if path.is_file()]
+                if redraw or not files:
                     picture = drawing.draw()
                     ending = "gif" if isinstance(picture, draw.Film) else "png"
-                    there = [draw.save(picture, self.run.folder.drawing(drawing.stem, ending))]
-                pictures.append(Picture(drawing.title, drawing.caption, there[0], drawing.alt))
+                    files = [draw.save(picture, self.run.folder.drawing(drawing.stem, ending))]
+                pictures.append(Picture(drawing.title, drawing.caption, files[0], drawing.alt))
         return pictures
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
+        """Leave out and note what fails, but stop where the user asks to."""
         try:
             yield
         except Interrupted:
@@ -124,7 +125,7 @@ class DatasetPictures:
 
 
 def with_distinct_stems(drawings: Iterable[Drawing]) -> list[Drawing]:
-    """The drawings as a list. Raises DifrunError when two have one stem."""
+    """Return the drawings as a list. Raises DifrunError if two have the same stem."""
     found: dict[str, Drawing] = {}
     for drawing in drawings:
         if drawing.stem in found:
@@ -134,7 +135,7 @@ def with_distinct_stems(drawings: Iterable[Drawing]) -> list[Drawing]:
 
 
 def declared_pictures(plan: Plan, parts: Components) -> Callable[[Scene], Iterable[Drawing]] | None:
-    """What draws the dataset: declared by the component that made it, or by the one that its couples are of."""
+    """Return what draws the dataset, as the component that made it declares; its origin decides for couples."""
     origin = parts.dataset.origin
     entry = plan.dataset.entry if origin is None else lookup(get_registry(), "dataset", origin.name)
     return getattr(entry.load(), "pictures", None)

@@ -29,19 +29,21 @@ VectorPicture = tuple[str, str, str, Callable[[], Any]]
 
 
 def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = None) -> list[Picture]:
-    """Draw and save every picture that the data allow; in the order of the report, the loss curve last.
+    """Draw and save every picture that the data allow, in the order of the report, the loss curve last.
 
-    redraw False: those that are in the folder already stay as they are, and the work is not stopped half-way.
-    left_out: gets a sentence on each picture of the dataset's own that failed.
+    Args:
+        run: A run that has been sampled.
+        redraw: Draw those again that are in the folder. If not, they stay, and the work cannot be stopped half-way.
+        left_out: Gets a sentence on each picture of the dataset that failed.
     """
     pictures = []
-    own = DatasetPictures(run, [] if left_out is None else left_out)
-    replaced = {drawing.stem for drawing in own.drawings}
+    of_dataset = DatasetPictures(run, [] if left_out is None else left_out)
+    replaced = {drawing.stem for drawing in of_dataset.drawings}
     for name, make in _drawings(run):
-        if name in replaced or (own.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
+        if name in replaced or (of_dataset.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
             continue
         if name == "loss":
-            pictures += own.draw(redraw)
+            pictures += of_dataset.draw(redraw)
         if redraw:
             run.stop_if_asked()
         path = run.folder.picture(name)
@@ -49,10 +51,11 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
         if redraw or not path.is_file():
             draw.save(drawn(), path)
         pictures.append(Picture(title, caption, path, alt))
-    return pictures + own.draw(redraw)
+    return pictures + of_dataset.draw(redraw)
 
 
 def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
+    """The names of the pictures that fit the data, and what makes them."""
     vectors = Vectors(run)
     yield "samples", vectors.samples
     if isinstance(vectors.process, GaussianProcess):
@@ -86,10 +89,12 @@ class Vectors:
 
     @property
     def has_a_score(self) -> bool:
-        """Whether there is one score at every point: not where a model of classes never saw an example without one."""
+        """Whether the model has one score at every point; not if it saw no example without its class."""
         return self.run.parts.model.knows_any
 
     def samples(self) -> VectorPicture:
+        """Training examples and samples side by side."""
+
         def drawn() -> Any:
             return draw.data_and_samples(
                 self._shown(self.dataset.train[: 5 * POINTS]),
@@ -102,6 +107,8 @@ class Vectors:
         return "Data and samples", caption, "", drawn
 
     def forward(self) -> VectorPicture:
+        """An animation of the forward process."""
+
         def drawn() -> Any:
             times, path = self._forward_path(FRAMES)
             return draw.forward_animation(self._shown_path(path), times, columns=self.columns)
@@ -115,6 +122,7 @@ class Vectors:
         )
 
     def reverse(self) -> VectorPicture:
+        """An animation of the sampler."""
         plan = self.run.plan
 
         def drawn() -> Any:
@@ -128,6 +136,8 @@ class Vectors:
         return "Noise becomes samples", caption, "Animation of noise that contracts into samples.", drawn
 
     def density(self) -> VectorPicture:
+        """The density of the noised examples over time."""
+
         def drawn() -> Any:
             points, shape, extent = self._lattice(120)
             times = self._times(PANELS if self.size == 2 else 80)
@@ -138,6 +148,8 @@ class Vectors:
         return "Density over time", caption, "Maps of the density at increasing times.", drawn
 
     def score(self) -> VectorPicture:
+        """The model's score over the density."""
+
         def drawn() -> Any:
             times = self._times(PANELS)
             coarse, _, _ = self._lattice(15, inside=True) if self.size == 2 else self._lattice(200)
@@ -171,6 +183,8 @@ class Vectors:
         return "Score field", caption, "Arrows of the score at increasing times.", drawn
 
     def flow(self) -> VectorPicture:
+        """Trajectories of the probability flow."""
+
         def drawn() -> Any:
             run = self.run
             paths = trajectory(
@@ -183,6 +197,8 @@ class Vectors:
         return "Probability flow", caption, "Lines from noise to samples.", drawn
 
     def paths(self) -> VectorPicture:
+        """Paths of the forward process in one dimension."""
+
         def drawn() -> Any:
             # Equal steps as well: in log-SNR alone the last would be a straight line through most of the time.
             even = np.linspace(0, self.process.horizon, 121)
@@ -195,6 +211,7 @@ class Vectors:
         return "Paths", "Paths of the forward process and histograms at both ends.", "", drawn
 
     def loss(self) -> VectorPicture:
+        """The training loss."""
         trainer = self.run.trainer
         assert trainer is not None  # `_drawings` asks for this picture only after training
         caption = "The training loss, and its moving average."
@@ -211,7 +228,7 @@ class Vectors:
     def _lattice(self, count: int, inside: bool = False) -> tuple[Tensor, tuple[int, ...], list[float]]:
         """A regular lattice around the data, (count^d, d), its shape, and its extent in the user's units.
 
-        inside: the middles of as many cells of the same square, so that arrows at them stay in it.
+        inside: take the centres of as many cells of the same square, so that arrows drawn there stay in it.
         """
         data = self.dataset.train
         low, high = data.quantile(0.002, dim=0), data.quantile(0.998, dim=0)

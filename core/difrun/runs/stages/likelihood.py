@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -18,7 +18,6 @@ from difrun.model.exact import ExactMixture
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import seed_of, torch_generator
-from difrun.report.html import number
 from difrun.runs.build import grid_times
 from difrun.storage import atomic
 from difrun.text import listed
@@ -26,32 +25,23 @@ from difrun.text import listed
 if TYPE_CHECKING:
     from difrun.runs.run import Run
 
+
 Content = dict[str, Any]
+"""What metrics.json holds under ``likelihood``."""
 
 CHECKED = 200
 """Examples that are solved a second time with half the steps, which shows the error of the steps."""
-
-ROWS = {
-    "nll": ("−log p, probability flow", "of what deterministic samplers draw; lower is better"),
-    "nll_bound": ("−log p, bound (ELBO)", "of what stochastic samplers draw: at most this"),
-    "entropy": (
-        "entropy of the distribution",
-        "the mean of −log p under the distribution itself, which no model can beat",
-    ),
-    "gap": ("gap, probability flow", "how much the model loses: the divergence KL(distribution ‖ model)"),
-    "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by stochastic samplers"),
-    "gap_train": ("gap on training examples", "below the gap by more than its error: learnt by heart"),
-    "gap_noise": ("gap of the noised distribution", "what even the exact model loses, as it ends at t_min"),
-}
-"""Quantity -> its name and what it means."""
 
 
 @attrs.frozen
 class LikelihoodRequest:
     """How the likelihood is measured: see `difrun.analysis.log_likelihood` and `difrun.analysis.elbo`.
 
-    n: held-out examples, drawn at random; None takes 1000, or all if they are fewer. steps: of the probability flow.
-    probes: 0 is the exact divergence; None chooses by the dimension. times: per example, of the bound.
+    Attributes:
+        n: Held-out examples, drawn at random; None takes 1000, or all if there are fewer.
+        steps: Steps of the probability flow.
+        probes: Random probes of the divergence; 0 is the exact divergence, None chooses by the dimension.
+        times: Times per example in the bound.
     """
 
     n: int | None = None
@@ -61,21 +51,36 @@ class LikelihoodRequest:
 
 
 def measure(run: "Run", request: LikelihoodRequest) -> Content:
-    r"""What metrics.json says under ``likelihood``; written there.
+    r"""Measure the likelihood of a run's model on held-out examples, and write it to metrics.json.
 
     Every quantity is {"nats", "nats_error", "bits_per_dim", "bits_per_dim_error"}: a mean over examples with its
-    standard error, nats per example and the same divided by d log 2. Densities are those of the user's units: for
-    scaled data log p falls by Σ log(scale) over the coordinates (`log_scale`). A run on couples has no bound.
+    standard error, in nats per example, and the same divided by d log 2. Densities are those of the user's units: for
+    scaled data log p falls by Σ log(scale) over the coordinates (`log_scale`).
 
-    nll, nll_bound: −log p by the probability flow, and its bound by the ELBO. For data of known distribution also
-    `entropy` and the gaps to it, and where that is a mixture `gap_noise`, the gap of the distribution noised to
-    t_min. A gap is the mean of log p_distribution − log p over the same examples, so that its error is smaller than
-    that of −log p. Raises DifrunError where there is no likelihood, or fewer examples than asked for.
+    ``nll`` is −log p by the probability flow and ``nll_bound`` its bound by the ELBO; a model of couples has no bound.
+    If the distribution of the data is known there are its ``entropy`` and the gaps to it, and if that is a mixture
+    ``gap_noise``, the gap of the distribution noised to t_min. A gap is the mean of log p_distribution − log p over
+    the same examples, so that its error is smaller than that of −log p.
+
+    Returns:
+        What metrics.json then holds under ``likelihood``.
+
+    Raises:
+        DifrunError: If the model has no likelihood, or there are fewer examples than asked for.
     """
+    if isinstance(run.model.process, GaussianProcess):
+        found = _of_gaussian_process(run, request)
+    else:
+        found = _of_paths(run, request)
+    content = {**run.folder.read_metrics(), "likelihood": found}
+    atomic.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
+    return found
+
+
+def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
+    """−log p by the probability flow and by the ELBO, and the gaps to the distribution of the data."""
     model, dataset = run.model, run.parts.dataset
-    if not isinstance(model.process, GaussianProcess):
-        return _of_paths(run, request)
-    chosen = _chosen(dataset, request.n, run.plan.seed)
+    chosen = _choose_examples(dataset, request.n, run.plan.seed)
     x, labels = dataset.held_out[chosen].to(run.device), None
     if model.shares and not run.parts.model.shares:
         raise DifrunError(
@@ -95,9 +100,15 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
         return centre + end.alpha * (x - centre)
 
     def flow(x: Tensor, steps: int) -> Tensor:
-        options: Any = {"steps": steps, "probes": request.probes, "seed": seed}
-        found = log_likelihood(model.rows(slice(len(x))), at_end(x), watch=run.sample_report, **options)
-        return found.nats.cpu() + d * math.log(end.alpha)
+        result = log_likelihood(
+            model.rows(slice(len(x))),
+            at_end(x),
+            watch=run.sample_report,
+            steps=steps,
+            probes=request.probes,
+            seed=seed,
+        )
+        return result.nats.cpu() + d * math.log(end.alpha)
 
     run.listener.stage("likelihood")
     log_p = flow(x, request.steps)
@@ -109,13 +120,12 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
     run.listener.stage("half-steps")
     coarse = flow(x[:CHECKED], max(1, request.steps // 2))
     log_scale = 0.0 if dataset.scaling is None else float(dataset.scaling.scale.log().sum())
+    default_probes = 0 if d <= EXACT_DIMENSIONS else DEFAULT_PROBES
     found: Content = {
         "n": len(x),
         "dimensions": d,
         "steps": request.steps,
-        "probes": (0 if d <= EXACT_DIMENSIONS else DEFAULT_PROBES)
-        if request.probes is None
-        else request.probes,
+        "probes": default_probes if request.probes is None else request.probes,
         "times": request.times,
         "noise_to_signal": model.process.noise_floor,
         "log_scale": log_scale,
@@ -127,26 +137,63 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
     x = x.double().cpu()
     if labels is not None:
         found["classes"] = len(dataset.classes)
-    known = _distribution(dataset, x, labels)
-    if known is not None:
-        value, error = _entropy(dataset, labels)
-        found["entropy"] = _both(value + log_scale, error, d)
-        found["gap"] = _mean(known - log_p, d)
-        if bound is not None:
-            found["gap_bound"] = _mean(known - bound, d)
-    if dataset.distribution is not None and known is not None:
-        noised: Any = ExactMixture(dataset.distribution, model.process, dataset.component_labels)
+    return found | _gaps(model.process, dataset, x, labels, log_p, bound, log_scale, at_end)
+
+
+def _gaps(
+    process: GaussianProcess,
+    dataset: Dataset,
+    x: Tensor,
+    labels: Tensor | None,
+    log_p: Tensor,
+    bound: Tensor | None,
+    log_scale: float,
+    at_end: Callable[[Tensor], Tensor],
+) -> Content:
+    """The entropy of the distribution of the data and the gaps of the model to it; empty where it is not known.
+
+    log_p, bound: of the model at the examples x, (n,). at_end: takes examples to x_t at t_min.
+    """
+    known, d = _log_density(dataset, x, labels), x[0].numel()
+    if known is None:
+        return {}
+    entropy_nats, error = _entropy(dataset, labels)
+    found = {"entropy": _both_units(entropy_nats + log_scale, error, d), "gap": _mean(known - log_p, d)}
+    if bound is not None:
+        found["gap_bound"] = _mean(known - bound, d)
+    if dataset.distribution is not None:
+        noised: Any = ExactMixture(dataset.distribution, process, dataset.component_labels)
         noised = noised if labels is None else noised.condition_on(labels)
+        end = process.at(process.t_min)
         found["gap_noise"] = _mean(known - noised.log_prob(at_end(x), end) - d * math.log(end.alpha), d)
-    content = {**run.folder.read_metrics(), "likelihood": found}
-    atomic.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
     return found
 
 
 def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
     """The bound of a process that is not Gaussian but has one (`ForwardProcess.bound`), on the grid of the run."""
     process, dataset, plan = run.parts.process, run.parts.dataset, run.plan
-    if type(process).bound is ForwardProcess.bound:
+    _refuse_without_bound(run, request)
+    x = dataset.held_out[_choose_examples(dataset, request.n, plan.seed)]
+    d, seed = process.coordinates(dataset.shape), seed_of(plan.seed, "likelihood")
+    run.listener.stage("bound")
+    times = grid_times(plan.grid, run.model, plan.sample.steps)
+    bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
+    found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
+    found["nll_bound"] = _mean(-bound, d)
+    # Guided samples are meant to have another distribution than the data: a gap to theirs would say nothing.
+    if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
+        found["entropy"] = _both_units(dataset.entropy, 0.0, d)
+        found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
+        seen = dataset.train[: len(x)]
+        bound_of_seen = process.bound(run.model, seen.to(run.device), times, seed).cpu()
+        found["gap_train"] = _mean(dataset.log_density(seen) - bound_of_seen, d)
+    return found
+
+
+def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
+    """Raise DifrunError where the process or the model has no bound, or it is not the one that was asked for."""
+    plan = run.plan
+    if type(run.parts.process).bound is ForwardProcess.bound:
         raise DifrunError(
             f"the likelihood needs a Gaussian process, which has a probability flow; '{plan.process.name}' is none."
         )
@@ -154,45 +201,22 @@ def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
         raise DifrunError(
             "the bound of a model of classes is not known for this process; train one without: --train.label-dropout 1."
         )
-    given = [
-        name
-        for name in ("steps", "probes", "times")
-        if getattr(request, name) != getattr(LikelihoodRequest(), name)
-    ]
+    default = LikelihoodRequest()
+    options = ("steps", "probes", "times")
+    given = [f"--likelihood.{name}" for name in options if getattr(request, name) != getattr(default, name)]
     if given:
         raise DifrunError(
-            f"{listed([f'--likelihood.{name}' for name in given], ' and ')} cannot be chosen for process "
-            f"'{plan.process.name}', whose bound is that of the steps of the run: {plan.sample.steps}. Leave that out."
+            f"{listed(given, ' and ')} cannot be chosen for process '{plan.process.name}', whose bound is that of the "
+            f"steps of the run: {plan.sample.steps}. Leave that out."
         )
-    x = dataset.held_out[_chosen(dataset, request.n, plan.seed)]
-    d, seed = process.coordinates(dataset.shape), seed_of(plan.seed, "likelihood")
-    run.listener.stage("bound")
-    times = grid_times(plan.grid, run.model, plan.sample.steps)
-    bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
-    found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
-    found["nll_bound"] = _mean(-bound, d)
-    # What is guided is to be of another distribution than the data: a gap to theirs would tell nothing.
-    if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
-        found["entropy"] = _both(dataset.entropy, 0.0, d)
-        found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
-        seen = dataset.train[: len(x)]
-        found["gap_train"] = _mean(
-            dataset.log_density(seen) - process.bound(run.model, seen.to(run.device), times, seed).cpu(), d
-        )
-    content = {**run.folder.read_metrics(), "likelihood": found}
-    atomic.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
-    return found
 
 
-def _distribution(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
-    """log p of the distribution at held-out examples, given their classes if there are any; None where it is not
-    known."""
+def _log_density(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
+    """Log p of the distribution of the data, given the classes if there are any; None where it is not known."""
     if labels is None:
-        return (
-            dataset.distribution.log_prob(x)
-            if dataset.distribution is not None
-            else dataset.log_density and dataset.log_density(x)
-        )
+        if dataset.distribution is not None:
+            return dataset.distribution.log_prob(x)
+        return None if dataset.log_density is None else dataset.log_density(x)
     if dataset.component_labels is None:
         return None
     found = torch.empty(len(x), dtype=x.dtype)
@@ -215,7 +239,7 @@ def _entropy(dataset: Dataset, labels: Tensor | None) -> tuple[float, float]:
     return value, math.sqrt(variance)
 
 
-def _chosen(dataset: Dataset, n: int | None, seed: int) -> Tensor:
+def _choose_examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:
     """The numbers of n held-out examples, drawn at random."""
     held_out = dataset.held_out
     if n is None:
@@ -231,10 +255,10 @@ def _chosen(dataset: Dataset, n: int | None, seed: int) -> Tensor:
 def _mean(values: Tensor, d: int) -> dict[str, float]:
     """Mean and standard error."""
     error = float(values.std()) / len(values) ** 0.5 if len(values) > 1 else math.nan
-    return _both(float(values.mean()), error, d)
+    return _both_units(float(values.mean()), error, d)
 
 
-def _both(nats: float, error: float, d: int) -> dict[str, float]:
+def _both_units(nats: float, error: float, d: int) -> dict[str, float]:
     """A quantity in nats and in bits per dimension."""
     bits = 1 / (d * math.log(2))
     return {
@@ -243,72 +267,3 @@ def _both(nats: float, error: float, d: int) -> dict[str, float]:
         "bits_per_dim": bits * nats,
         "bits_per_dim_error": bits * error,
     }
-
-
-def table_rows(found: Content) -> list[tuple[str, str, str, str]]:
-    """(quantity, nats per example, bits per dimension, meaning), each number with its standard error."""
-    told = []
-    for key, (name, meaning) in ROWS.items():
-        if key in found:
-            nats, bits = (
-                _with_error(found[key][unit], found[key][f"{unit}_error"])
-                for unit in ("nats", "bits_per_dim")
-            )
-            told.append((name, nats, bits, meaning))
-    return told
-
-
-def sentences(found: Content) -> list[str]:
-    """What the numbers are of, and how they were found."""
-    d = found["dimensions"]
-    if "probes" not in found:
-        told = [
-            f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits "
-            "per dimension, ± standard error.",
-            f"Bound: one path of the forward process per example, on the {found['steps']} steps of the run's own grid; "
-            "it is that of ancestral sampling.",
-        ]
-        if "gap_bound" in found:
-            nats, error = (found["gap_bound"][key] / d for key in ("nats", "nats_error"))
-            told.append(f"Per coordinate the gap is {_with_error(nats, error)} nats.")
-        return told
-    probes = found["probes"]
-    told = [
-        f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
-        "dimension, ± standard error.",
-        f"Probability flow: {found['steps']} steps of a fourth-order method, from t_min (noise-to-signal ratio "
-        f"{found['noise_to_signal']:g}) to T; half the steps change it by {found['half_steps_change']:.1g} nats. "
-        + (
-            f"The divergence is estimated with {probes} random probe{'s' if probes > 1 else ''} per example, "
-            "whose spread the errors contain."
-            if probes
-            else "The divergence is exact."
-        ),
-        f"Bound: {found['times']} times per example, each with a noise and its negative.",
-    ]
-    if "classes" in found:
-        told.append(f"All of it given the class of each example, of {found['classes']}: log p(x | class).")
-    if found["log_scale"]:
-        told.append(
-            "Densities are those of the data's own units: for the scaling of the columns "
-            f"{number(found['log_scale'])} nats have been added to −log p."
-        )
-    if "gap" in found:
-        told.append(
-            "A gap is the mean over these examples of log p of the distribution minus that of the model, with the "
-            "error of that difference."
-        )
-    return told
-
-
-def _with_error(value: float, error: float) -> str:
-    """``1.234 ± 0.005``, to two digits of the error."""
-    if not error > 0:
-        return number(float(f"{value:.5g}"))
-    places = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
-
-
-def report_rows(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
-    """Rows and sentences for the report; empty where no likelihood has been measured."""
-    return (table_rows(found), sentences(found)) if found else ((), ())

@@ -33,9 +33,18 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Order:
-    """What to draw: n samples by a sampler on a grid of so many steps, under a seed, so many at a time.
+    """What to draw.
 
-    label: one class, by name or number; None: all, if the model knows classes. guidance: around the model.
+    Attributes:
+        n: How many samples.
+        sampler: By which sampler.
+        grid: On which grid.
+        steps: In how many steps.
+        seed: Seed of the samples.
+        chunk: How many are drawn at a time.
+        noise: Noise of a stochastic sampler, "fresh" or "brownian".
+        label: One class, by name or number; None draws all, if the model knows classes.
+        guidance: Around the model.
     """
 
     n: int
@@ -50,7 +59,7 @@ class Order:
 
     @classmethod
     def of(cls, plan: Plan, **changes: Any) -> "Order":
-        """The order of a run's own samples, with changes."""
+        """Return the order of a run's own samples, with changes."""
         order = cls(
             plan.sample.n,
             plan.sampler,
@@ -65,13 +74,16 @@ class Order:
         return attrs.evolve(order, **changes)
 
     def facts(self) -> dict[str, Any]:
-        """How the samples are drawn, for metrics.json; evaluations None: the sampler knows when it has run."""
-        told: dict[str, Any] = {} if self.noise == "fresh" else {"noise": self.noise}
+        """Return how the samples are drawn, for metrics.json.
+
+        "evaluations" is None where the sampler only knows them once it has run.
+        """
+        facts: dict[str, Any] = {} if self.noise == "fresh" else {"noise": self.noise}
         if self.label is not None:
-            told["label"] = self.label
+            facts["label"] = self.label
         if self.guidance:
-            told["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in self.guidance]
-        return told | {
+            facts["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in self.guidance]
+        return facts | {
             "sampler": self.sampler.name,
             "grid": self.grid.name,
             "steps": self.steps,
@@ -79,23 +91,23 @@ class Order:
         }
 
     def file_name(self, model: ScoreModel | None = None) -> str:
-        """``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``: another order has another name.
+        """Return ``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``, unique to this order.
 
         The digest is of the options of sampler and grid, of the noise, the class and the guidance, and of what was
         tuned for the model, if that is used.
         """
-        tuned = "tuned" in self.grid.entry.component.provides and getattr(model, "tunings", {}).get(
-            self.steps
-        )
-        options = json.dumps(
-            [c.entry.qualified for c in (self.sampler, self.grid)]
-            + [self.sampler.record(), self.grid.record()]
-            + ([] if self.noise == "fresh" else [self.noise])
-            + ([attrs.asdict(tuned)] if tuned else [])
-            + ([] if self.label is None else [{"label": self.label}])
-            + [[chosen.entry.qualified, chosen.record()] for chosen in self.guidance]
-        )
-        digest = hashlib.blake2b(options.encode(), digest_size=3).hexdigest()
+        options: list[Any] = [self.sampler.entry.qualified, self.grid.entry.qualified]
+        options += [self.sampler.record(), self.grid.record()]
+        if self.noise != "fresh":
+            options.append(self.noise)
+        if "tuned" in self.grid.entry.component.provides:
+            tuning = getattr(model, "tunings", {}).get(self.steps)
+            if tuning:
+                options.append(attrs.asdict(tuning))
+        if self.label is not None:
+            options.append({"label": self.label})
+        options += [[chosen.entry.qualified, chosen.record()] for chosen in self.guidance]
+        digest = hashlib.blake2b(json.dumps(options).encode(), digest_size=3).hexdigest()
         parts = (
             self.sampler.entry.name,
             self.grid.entry.name,
@@ -108,10 +120,13 @@ class Order:
 
 
 def labels_of(model: ScoreModel, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
-    """The class of each of n samples (n,): the one asked for, else those of the data in their proportion.
+    """Return the class of each of n samples (n,): the one asked for, else those of the data in their proportion.
 
-    None where no class is asked for and the model knows none. Raises DifrunError, before anything is drawn, where a
-    class is asked for that there is not, or of a model that knows none.
+    Returns:
+        The classes; None if no class is asked for and the model knows none.
+
+    Raises:
+        DifrunError: If the data do not have the class, or the model knows no classes.
     """
     if label is None:
         return proportional_labels(model.shares, n) if model.shares else None
@@ -125,7 +140,7 @@ def labels_of(model: ScoreModel, dataset: Dataset, label: str | None, n: int) ->
 
 
 def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
-    """The sampler, made. Raises DifrunError for one that needs a score, where a model learnt from couples has none."""
+    """Make the sampler. Raises DifrunError if it needs a score, and the model learns from couples and has none."""
     sampler = instantiate(chosen)
     if dataset.noise is not None and sampler.stochastic:
         raise DifrunError(
@@ -137,24 +152,19 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
 
 
 def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
-    """Samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
+    """Draw samples.
 
-    Where the sampler does not know its evaluations beforehand they are counted: their mean per sample, to one decimal.
+    If the sampler does not know its evaluations beforehand, they are counted: their mean per sample, to one decimal.
+
+    Returns:
+        The samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
     """
     model = run.guided(order.guidance)
     labels = labels_of(model, run.parts.dataset, order.label, order.n)
     sampler = sampler_for(order.sampler, run.parts.dataset)
-    accuracy = getattr(sampler, "accuracy", ())
-    if accuracy and order.steps > 1:
-        section = section_of("sampler", order.sampler.name)
-        given = order.sampler.record()
-        flags = [f"{section.flag(name)} (now {given[name]:g})" for name in accuracy]
-        run.listener.note(
-            f"sampler '{order.sampler.name}' chooses its steps itself, and --steps {order.steps} does not set its "
-            f"accuracy: {listed(flags, ' and ')} do"
-        )
+    _note_accuracy(run, order, sampler)
     run.listener.stage("sample")
-    began = time.perf_counter()
+    start = time.perf_counter()
     facts = order.facts()
     counted = Counted(model) if facts["evaluations"] is None else None
     samples = generate(
@@ -171,11 +181,24 @@ def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any
     )
     if counted is not None:
         facts["evaluations"] = round(counted.examples / order.n, 1)
-    return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - began, 3)}
+    return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
+
+
+def _note_accuracy(run: "Run", order: Order, sampler: Sampler) -> None:
+    """Say which options set the accuracy of a sampler that chooses its steps itself."""
+    accuracy = getattr(sampler, "accuracy", ())
+    if accuracy and order.steps > 1:
+        section = section_of("sampler", order.sampler.name)
+        values = order.sampler.record()
+        flags = [f"{section.flag(name)} (now {values[name]:g})" for name in accuracy]
+        run.listener.note(
+            f"sampler '{order.sampler.name}' chooses its steps itself, and --steps {order.steps} does not set its "
+            f"accuracy: {listed(flags, ' and ')} do"
+        )
 
 
 def output_path(run: "Run", order: Order, out: Path | None, force: bool) -> Path:
-    """Where more samples go. Raises DifrunError, before any is drawn, when they cannot go there."""
+    """Return where more samples go. Raises DifrunError, before any is drawn, if they cannot go there."""
     if out is None:
         path = run.path / order.file_name(run.model)
         if path.exists() and not force:
@@ -201,11 +224,19 @@ def write(
     order: Order,
     facts: dict[str, Any],
 ) -> None:
-    """Write an .npz file: x in the user's units, the names of its columns if there are any, and how it was drawn.
+    """Write an .npz file of samples.
 
-    y: the classes of the samples as the user names them, whole numbers where all are, else text.
+    Its arrays are x in the user's units, "columns" with their names if there are any, y with the classes as the user
+    names them (as whole numbers if all of them are, else as text), and "drawn", which says how. The time taken is
+    left out, so that equal samples make equal files.
 
-    facts: what `draw` says of the samples; the time taken is left out, so that equal samples make equal files.
+    Args:
+        path: The file.
+        samples: In the units of the model, (n, ...).
+        labels: Their classes (n,), if any.
+        dataset: The data of the run.
+        order: What was asked for.
+        facts: What `draw` says of the samples.
     """
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
     if dataset.columns:
@@ -220,16 +251,17 @@ def write(
 
 
 def recorded_facts(run: "Run", order: Order) -> dict[str, Any]:
-    """How the run's own samples were drawn, as their file says; as they would be drawn where it says nothing."""
+    """Return how the run's own samples were drawn, as their file says, or as they would be drawn now."""
     with np.load(run.folder.samples, allow_pickle=False) as file:
         drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
     return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
 
 
 def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
-    """The classes of the n first samples in a file (its array y), by their numbers; None where it says nothing of them.
+    """Read the classes (n,) of the first n samples in a file, from its array y; None if it has none.
 
-    Raises DifrunError for classes that the data do not have.
+    Raises:
+        DifrunError: If the data do not have such a class.
     """
     if not dataset.classes or not zipfile.is_zipfile(path):
         return None
@@ -247,7 +279,7 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
 
 
 def read(run: "Run", path: Path | None = None) -> Tensor:
-    """Samples in a file of the run's folder (None: its own samples.npz), in the units of the model."""
+    """Read samples from a file in the run folder (None: samples.npz), in the units of the model."""
     dataset = run.parts.dataset
     x = run.folder.read_samples(dataset.shape, path)
     return torch.as_tensor(x) if dataset.scaling is None else dataset.scaling.encode(x)

@@ -24,25 +24,30 @@ MOST_ON_DEVICE = 4 * 10**9
 
 
 def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
-    """The trainer of a run whose model is trained, before its first step."""
-    assert parts.loss is not None  # an exact model counts as trained and comes nowhere near
+    """Make the trainer of a run whose model is to be trained."""
+    assert parts.loss is not None  # an exact model counts as trained
     dataset = parts.dataset
-    few = dataset.train.nbytes <= MOST_ON_DEVICE
+    fits = dataset.train.nbytes <= MOST_ON_DEVICE
     return Trainer(
         parts.model,
         parts.loss,
-        dataset.train.to(device) if few else dataset.train,
+        dataset.train.to(device) if fits else dataset.train,
         plan.train,
         seed=seed_of(plan.seed, "train"),
         note=listener.note,
-        noise=dataset.noise.to(device) if dataset.noise is not None and few else dataset.noise,
+        noise=dataset.noise.to(device) if dataset.noise is not None and fits else dataset.noise,
         labels=dataset.labels.to(device) if dataset.labels is not None and parts.model.shares else None,
         device=device,
     )
 
 
 def train(run: "Run") -> None:
-    """Train to the end, saving on the way. Raises Interrupted when asked to stop, DifrunError when it fails."""
+    """Train to the end, saving on the way.
+
+    Raises:
+        Interrupted: If the user asks to stop; the state is saved.
+        DifrunError: If training fails.
+    """
     run.listener.stage("train")
     trainer = run.trainer = run.trainer or new_trainer(run.plan, run.parts, run.device, run.listener)
     options = run.plan.train
@@ -60,9 +65,9 @@ def train(run: "Run") -> None:
             save_minutes=options.checkpoint_minutes,
         )
     except DifrunError as error:
-        _save_or_tell(run, trainer)
+        _save_at_end(run, trainer)
         raise DifrunError(f"{error}\nThe last good weights are in {run.folder.weights}.") from error
-    _save_or_tell(run, trainer)
+    _save_at_end(run, trainer)
     if trainer.stopped:
         text = f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
         raise Interrupted(run.path, text, usable=trainer.step > 0)
@@ -80,8 +85,8 @@ def save(run: "Run", trainer: Trainer) -> None:
     write_tensors(run.folder.weights, trainer.state(), {"difrun": "run", "process": run.plan.process.name})
 
 
-def _save_or_tell(run: "Run", trainer: Trainer) -> None:
-    """Save at the end of a session of training. What cannot be saved is lost: say from where it goes on."""
+def _save_at_end(run: "Run", trainer: Trainer) -> None:
+    """Save at the end of a session of training. If that fails, say from where training will go on."""
     try:
         save(run, trainer)
     except DifrunError as error:
@@ -92,10 +97,10 @@ def _save_or_tell(run: "Run", trainer: Trainer) -> None:
 
 
 def with_threads(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Plan:
-    """The plan with a number in the place of ``threads = "auto"``.
+    """Return the plan with a number in the place of ``threads = "auto"``.
 
-    A model that is trained on the CPU takes as many as make the steps of a rehearsal fast (`fastest`), with a network
-    of its own, so that nothing of the run changes. All others take torch's number.
+    A model that is trained on the CPU takes as many as make the steps of a rehearsal fast (`fastest`). The rehearsal
+    has a network of its own, so that nothing of the run changes. All others take torch's number.
     """
     if plan.threads != "auto":
         return plan
@@ -103,21 +108,22 @@ def with_threads(plan: Plan, parts: Components, device: torch.device, listener: 
     if parts.loss is not None and device.type == "cpu" and most > 1 and plan.train.steps > 0:
         try:
             count, rates = _rehearsed(plan, parts, device)
-        except DifrunError:  # such as a loss that is not finite: the run itself will tell
+        except DifrunError:  # such as a loss that is not finite: the run itself will say so
             return attrs.evolve(plan, threads=count)
         if rates:
-            told = ", ".join(f"{rate:.0f} with {n}" for n, rate in rates.items())
+            speeds = ", ".join(f"{rate:.0f} with {n}" for n, rate in rates.items())
             listener.note(
-                f"CPU threads: {count}, by the speed of training ({told} steps/s); "
+                f"CPU threads: {count}, by the speed of training ({speeds} steps/s); "
                 f"--threads {count} gives the same numbers again"
             )
     return attrs.evolve(plan, threads=count)
 
 
 def _rehearsed(plan: Plan, parts: Components, device: torch.device) -> tuple[int, dict[int, float]]:
+    """What `fastest` finds for the steps of a trainer with a network of its own."""
     endless = attrs.evolve(plan.train, steps=10**9, stop_at=None, minutes=None)
-    double = build(plan, device, parts.dataset)
-    trainer = new_trainer(attrs.evolve(plan, train=endless), double, device, Listener())
+    copy = build(plan, device, parts.dataset)
+    trainer = new_trainer(attrs.evolve(plan, train=endless), copy, device, Listener())
 
     def step() -> None:
         until = trainer.step + 1

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 def read(folder: Folder) -> dict[int, Tuning]:
-    """Number of steps -> what was found for it; empty where nothing is. Raises DifrunError for a damaged file."""
+    """Return number of steps -> its tuning; empty where nothing has been tuned.
+
+    Raises:
+        DifrunError: If the file is damaged.
+    """
     if not folder.tuning.is_file():
         return {}
     try:
@@ -31,6 +35,7 @@ def read(folder: Folder) -> dict[int, Tuning]:
 
 
 def write(folder: Folder, tunings: Mapping[int, Tuning]) -> None:
+    """Write tuning.json."""
     content = {str(steps): attrs.asdict(tunings[steps]) for steps in sorted(tunings)}
     atomic.write_text(folder.tuning, json.dumps(content, indent=1) + "\n")
 
@@ -38,7 +43,25 @@ def write(folder: Folder, tunings: Mapping[int, Tuning]) -> None:
 def improve(
     run: "Run", steps: int, free_weights: bool, iterations: int | None, watch: Callable[[int, int], Any]
 ) -> Tuning:
-    """Tune the model of a run for so many steps, and keep what is found unless an earlier tuning is nearer."""
+    """Tune the model of a run for a number of steps, and keep the result unless an earlier tuning is better.
+
+    Args:
+        run: A trained run.
+        steps: The number of steps.
+        free_weights: Tune the weights of the method as well as the grid.
+        iterations: See `difrun.tuning.tune`.
+        watch: Called with the iterations that are done, and their number.
+
+    Raises:
+        DifrunError: If the run has a guidance, or its process is not Gaussian.
+    """
+    provides = run.plan.process.entry.component.provides
+    if not {"gaussian", "ode"} <= provides or run.plan.guidance:
+        raise DifrunError(
+            "Tuning works on the probability flow of a model without guidance on a Gaussian process, which "
+            f"{run.path} is not."
+        )
+    run.listener.stage(f"tune {steps}")
     tuning = tune(
         run.parts.model,
         steps,
@@ -47,14 +70,14 @@ def improve(
         seed=run.plan.seed,
         watch=watch,
     )
-    kept = read(run.folder)
-    if steps in kept and kept[steps].median <= tuning.median:
+    earlier = read(run.folder)
+    if steps in earlier and earlier[steps].median <= tuning.median:
         run.listener.note(
-            f"the earlier tuning for {steps} steps stays: its median error is {kept[steps].median:.2g}, that of the "
+            f"the earlier tuning for {steps} steps stays: its median error is {earlier[steps].median:.2g}, that of the "
             f"new one {tuning.median:.2g}"
         )
-        tuning = kept[steps]
-    run.parts.model.tunings = {**kept, steps: tuning}
+        tuning = earlier[steps]
+    run.parts.model.tunings = {**earlier, steps: tuning}
     write(run.folder, run.parts.model.tunings)
     return tuning
 

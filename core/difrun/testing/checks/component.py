@@ -52,7 +52,7 @@ def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
 
 @check("model")
 def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
-    """A network that asks for `classes` provides ``conditional``, and no other does: runs are put together by it."""
+    """A network that asks for `classes` provides ``conditional``, and no other does."""
     declared = "conditional" in subject.entry.component.provides
     asked = subject.entry.asks_for("classes")
     assert declared == asked, (
@@ -62,8 +62,10 @@ def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
 
 @check("metric")
 def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
-    """A metric that cannot do without `labels` provides ``labels``, and no other does: it is chosen by default only
-    where data and model know classes."""
+    """A metric that cannot do without `labels` provides ``labels``, and no other does.
+
+    By default it is taken only where data and model know classes.
+    """
     declared = "labels" in subject.entry.component.provides
     required = requires(subject.target, "labels")
     assert declared == required, (
@@ -76,10 +78,10 @@ def has_the_same_defaults_in_both_places(subject: ComponentUnderTest) -> None:
     """A default in the signature of the target, where it has one, is that of the option."""
     parameters = inspect.signature(subject.target).parameters
     for field in fields(subject.entry.component.options):
-        given = parameters[field.name].default
-        if given is not inspect.Parameter.empty and not repr(given).startswith("NOTHING"):
-            assert given == field.default, (
-                f"{field.name}: {given!r} in the target, {field.default!r} in the options"
+        default = parameters[field.name].default
+        if default is not inspect.Parameter.empty and not repr(default).startswith("NOTHING"):
+            assert default == field.default, (
+                f"{field.name}: {default!r} in the target, {field.default!r} in the options"
             )
 
 
@@ -136,9 +138,9 @@ def _bounds(validator: Any) -> list[tuple[str, Any]]:
     return inner
 
 
-def made_or_skipped(subject: ComponentUnderTest, **more: Any) -> Any:
-    """The component with its defaults; the test is skipped where one of its options has to be given."""
+def make_or_skip(subject: ComponentUnderTest, **offered: Any) -> Any:
+    """The component with its defaults; the test is skipped where one of its options must be set."""
     try:
-        return subject.make(**more)
+        return subject.make(**offered)
     except DifrunError as error:
         pytest.skip(f"{subject.label} needs an option: {error}")

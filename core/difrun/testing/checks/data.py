@@ -8,7 +8,7 @@ import torch
 from difrun.data.dataset import Dataset
 from difrun.metric.base import reading
 from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
-from difrun.testing.checks.component import made_or_skipped
+from difrun.testing.checks.component import make_or_skip
 from difrun.testing.references import two_gaussians
 
 
@@ -16,7 +16,7 @@ from difrun.testing.references import two_gaussians
 def is_decided_by_its_seed(subject: ComponentUnderTest) -> None:
     """One seed gives one dataset; global random states are untouched."""
     with global_randomness_untouched():
-        first = made_or_skipped(subject, seed=1)
+        first = make_or_skip(subject, seed=1)
         again = subject.make(seed=1)
     assert isinstance(first, Dataset)
     assert torch.equal(first.train, again.train)
@@ -29,7 +29,7 @@ def has_moments(subject: ComponentUnderTest) -> None:
 
     Within 5 standard errors of the difference per coordinate.
     """
-    data = made_or_skipped(subject, seed=1)
+    data = make_or_skip(subject, seed=1)
     assert data.train.dtype == torch.float32
     assert data.train.isfinite().all()
     assert (data.var >= 0).all()
@@ -41,9 +41,8 @@ def has_moments(subject: ComponentUnderTest) -> None:
 
 @check("dataset")
 def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
-    """Less than 1 % of the held-out examples of a continuous distribution are, by chance, among the training
-    examples."""
-    data = made_or_skipped(subject, seed=1)
+    """Of a continuous distribution, less than 1 % of the held-out examples are among the training examples."""
+    data = make_or_skip(subject, seed=1)
     if "real" not in subject.entry.component.provides:
         return
     train = {tuple(row) for row in data.train.flatten(1).tolist()}
@@ -57,7 +56,7 @@ def draws_fresh_examples_of_its_distribution(subject: ComponentUnderTest) -> Non
 
     Means and variances within 5 standard errors (and 1e-3 of the variance, for a distribution that stands for a curve).
     """
-    data = made_or_skipped(subject, seed=1)
+    data = make_or_skip(subject, seed=1)
     if data.fresh is None:
         assert data.references == len(data.held_out)
         return
@@ -93,7 +92,7 @@ def tells_equal_distributions_from_unequal(subject: ComponentUnderTest) -> None:
 
 @check("metric", alone_in={"real", "continuous"})
 def declares_the_side_that_is_worse(subject: ComponentUnderTest) -> None:
-    """Numbers that it declares how to read are there; a shifted set is not beyond its floor on the side of the good.
+    """It returns the numbers whose reading it declares, and a shifted set is not beyond its floor on the good side.
 
     By 5 of the number's standard deviations between sets of one distribution.
     """
@@ -106,12 +105,12 @@ def declares_the_side_that_is_worse(subject: ComponentUnderTest) -> None:
     )
     for name, value in shifted.items():
         values = torch.tensor([numbers[name] for numbers in same], dtype=torch.float64)
-        away, spread = value - values.mean().item(), 5 * values.std().item() + 1e-9
+        away, tolerance = value - values.mean().item(), 5 * values.std().item() + 1e-9
         side = reading(subject.target, name).better
-        assert not (side == "lower" and away < -spread), (
+        assert not (side == "lower" and away < -tolerance), (
             f"{name} of a shifted set lies below its floor: not 'lower'"
         )
-        assert not (side == "higher" and away > spread), (
+        assert not (side == "higher" and away > tolerance), (
             f"{name} of a shifted set lies above its floor: not 'higher'"
         )
 
@@ -149,9 +148,11 @@ def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[
 
 @check("dataset")
 def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None:
-    """Where there are labels, each class has the same mean and share among held-out and fresh examples as among
-    those to train on, within 5 standard errors of the difference, in norm."""
-    data = made_or_skipped(subject, seed=1)
+    """Each class has the same mean and share among held-out and fresh examples as among those to train on.
+
+    Within 5 standard errors of the difference, in norm. Data without labels have no classes.
+    """
+    data = make_or_skip(subject, seed=1)
     if data.labels is None:
         assert data.classes == ()
         return
@@ -159,15 +160,15 @@ def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None
     if data.fresh_labelled is not None:
         others.append(data.fresh_labelled(5000, torch.Generator().manual_seed(2)))
     for label in range(len(data.classes)):
-        own = data.train[data.labels == label].double()
-        share = len(own) / len(data.train)
+        trained = data.train[data.labels == label].double()
+        share = len(trained) / len(data.train)
         for examples, labels in others:
             assert labels.dtype == torch.int64
-            theirs = examples[labels == label].double()
-            spread = (share * (1 - share) * (1 / len(data.train) + 1 / len(examples))) ** 0.5
-            assert abs(len(theirs) / len(examples) - share) <= 5 * spread + 1e-9
+            other = examples[labels == label].double()
+            error = (share * (1 - share) * (1 / len(data.train) + 1 / len(examples))) ** 0.5
+            assert abs(len(other) / len(examples) - share) <= 5 * error + 1e-9
             # In norm: a coordinate that hardly varies in a class, as a pixel of a digit, has no normal error itself.
-            pooled = torch.cat((own, theirs)).var(0) * (1 / len(own) + 1 / max(1, len(theirs)))
-            assert (theirs.mean(0) - own.mean(0)).norm() <= 5 * pooled.sum().sqrt() + 1e-6, data.classes[
+            pooled = torch.cat((trained, other)).var(0) * (1 / len(trained) + 1 / max(1, len(other)))
+            assert (other.mean(0) - trained.mean(0)).norm() <= 5 * pooled.sum().sqrt() + 1e-6, data.classes[
                 label
             ]

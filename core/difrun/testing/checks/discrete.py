@@ -85,8 +85,7 @@ def bridges_average_over_the_data(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=DISCRETE)
 def one_distribution_is_stationary(subject: ComponentUnderTest) -> None:
-    """The distribution to which repeating the whole noise leads is left alone by the kernel between any two times,
-    to 1e-9."""
+    """The kernel between any two times keeps the distribution to which repeated noising leads, to 1e-9."""
     small = EnumeratedProcess.of(subject)
     whole = small.kernel(0.0, small.process.horizon)
     for _ in range(60):

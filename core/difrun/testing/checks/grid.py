@@ -22,7 +22,7 @@ def grid_times(subject: ComponentUnderTest, process: Any, steps: int) -> list[fl
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def runs_from_the_horizon_to_t_min(subject: ComponentUnderTest) -> None:
-    """steps + 1 strictly decreasing Python numbers, from T to t_min, for 1, 2, 7 and 50 steps on every process."""
+    """It gives steps + 1 strictly decreasing Python numbers, from T to t_min: 1, 2, 7 and 50 steps, every process."""
     for process in subject.partners:
         for steps in (1, 2, 7, 50):
             times = grid_times(subject, process, steps)

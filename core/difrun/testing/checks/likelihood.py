@@ -28,9 +28,9 @@ def exact(subject: ComponentUnderTest, n: int) -> tuple[ExactMixture, Tensor, An
 
 @check("process", provides=GAUSSIAN)
 def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
-    """log p by the probability flow with the exact score is that of the noised distribution: to 1e-4 nats on average.
+    """The log p of the probability flow with the exact score is that of the noised distribution.
 
-    In 100 steps from the exact p_T, over 64 points; a single one to 5e-3.
+    To 1e-4 nats on average, in 100 steps from the exact p_T, over 64 points; a single one to 5e-3.
     """
     model, x, at = exact(subject, 64)
     end = model.process.at(model.process.horizon)
@@ -42,10 +42,9 @@ def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def bounds_the_likelihood_without_a_gap(subject: ComponentUnderTest) -> None:
-    """With the exact score the ELBO of the distribution noised to t_min is its mean log p, less KL(p_T ‖ prior): to
-    5 errors.
+    """With the exact score the ELBO of the distribution noised to t_min is its mean log p, less KL(p_T ‖ prior).
 
-    The standard error of the difference, over 1000 examples, is below 0.05 nats.
+    To 5 standard errors. The standard error of the difference, over 1000 examples, is below 0.05 nats.
     """
     model, _, at = exact(subject, 1)
     process, n = model.process, 1000

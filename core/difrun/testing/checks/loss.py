@@ -30,6 +30,7 @@ def _signal(at: Any) -> Any:
 
 
 def network_model(process: GaussianProcess) -> NetworkModel:
+    """A small network with random weights, for the data of the kit."""
     network = MLP((2,), width=16, depth=1)
     draw = torch.Generator().manual_seed(0)
     for parameter in network.parameters():
@@ -39,6 +40,7 @@ def network_model(process: GaussianProcess) -> NetworkModel:
 
 
 def data(n: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Examples (n, 2) of two Gaussians."""
     return two_gaussians().sample(n, torch.Generator().manual_seed(1)).to(dtype)
 
 
@@ -148,10 +150,10 @@ def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
 
 def _losses(loss: Any, model: ExactMixture, x0: Tensor, seed: int = 5) -> list[Any]:
     """The loss per example of the exact model, then (plus, minus) of each disturbance, all with one seed."""
-    found: list[Any] = [loss(model, x0, Generator(seed))]
+    losses: list[Any] = [loss(model, x0, Generator(seed))]
     for error in ERRORS.values():
-        found.append([loss(Disturbed(model, size, error), x0, Generator(seed)) for size in (0.3, -0.3)])
-    return found
+        losses.append([loss(Disturbed(model, size, error), x0, Generator(seed)) for size in (0.3, -0.3)])
+    return losses
 
 
 def _standard_error(values: Tensor) -> Tensor:

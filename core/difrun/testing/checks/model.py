@@ -91,8 +91,7 @@ def gives_every_parameter_a_gradient(subject: ComponentUnderTest) -> None:
 
 @check("model", provides=NETWORK)
 def reverses_as_autograd_does(subject: ComponentUnderTest) -> None:
-    """A `pullback` (`difrun.model.backward`) gives the output and, added to what is there, autograd's gradients: in
-    float64, to 1e-8."""
+    """A `pullback` (`difrun.model.backward`) gives the output and adds autograd's gradients: in float64, to 1e-8."""
     for network, x in networks(subject):
         pullback: Any = getattr(network, "pullback", None)
         if pullback is None:
@@ -113,8 +112,11 @@ def reverses_as_autograd_does(subject: ComponentUnderTest) -> None:
 
 @check("model", provides=NETWORK | {"conditional"})
 def knows_its_classes(subject: ComponentUnderTest) -> None:
-    """With classes=3, F(x, c, y) takes y = −1 to 2 as (n,) int64: in float64, to 1e-9, output i depends on label i
-    alone and every label gives another; every parameter has a gradient, a `pullback` those of autograd to 1e-8."""
+    """With classes=3, F(x, c, y) takes y = −1 to 2 as (n,) int64.
+
+    In float64, to 1e-9, output i depends on label i alone, and every label gives another output. Every parameter has a
+    gradient, and a `pullback` gives those of autograd to 1e-8.
+    """
     for network, x in networks(subject, classes=3):
         network, x = network.double(), x.double()
         level, labels = torch.full((1,), 0.3).double(), torch.tensor([-1, 0, 1, 2])
@@ -161,6 +163,7 @@ def evaluates_without_randomness(subject: ComponentUnderTest) -> None:
 
 
 def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
+    """The exact model of two Gaussians, or of examples of them."""
     mixture = two_gaussians()
     draw = torch.Generator().manual_seed(1)
     data = Dataset(
@@ -171,7 +174,10 @@ def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
 def predicts_one_answer_in_every_kind(subject: ComponentUnderTest) -> None:
-    """x = μ + α(x̂_0 − μ) + σε̂ and all kinds come from that pair, from t_min to T, for numbers and batches of times."""
+    """All kinds come from one pair x̂_0 and ε̂ with x = μ + α(x̂_0 − μ) + σε̂, from t_min to T.
+
+    For numbers and batches of times.
+    """
     for process in subject.partners:
         model = exact_model(subject, process)
         data = two_gaussians().sample(6, torch.Generator().manual_seed(2))

@@ -30,7 +30,7 @@ def marginals_start_at_the_data(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def moments_obey_the_sde(subject: ComponentUnderTest) -> None:
-    """m' = f m and v' = 2 f v + g² with g² ≥ 0, by central differences in float64 from t_min to T."""
+    """The moments obey m' = f m and v' = 2 f v + g², g² ≥ 0, by central differences in float64 from t_min to T."""
     process = subject.make()
     for t in spread_times(process, 40):
         t = min(t, 0.999 * process.horizon)

@@ -9,7 +9,7 @@ from scipy.stats import ks_2samp
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.metric import measure, reading
-from difrun.report.verdict import at_floor, ratio
+from difrun.report.floors import at_floor, ratio
 from difrun_ising.data.lattices import ising
 from difrun_ising.lattice.exact.sampling import exact_samples
 from difrun_ising.lattice.exact.transfer import transfer_matrix

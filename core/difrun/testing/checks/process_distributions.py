@@ -26,6 +26,7 @@ def standardised(process: GaussianProcess, x: Tensor, x0: Tensor, t: float) -> T
 
 
 def assert_standard_normal(z: Tensor, what: str) -> None:
+    """Assert by Kolmogorov–Smirnov that all numbers are draws of N(0, 1)."""
     assert stats.kstest(z.double().numpy().reshape(-1), "norm").pvalue > P_VALUE, what
 
 

@@ -1,0 +1,91 @@
+"""Which samplers are compared on which grids."""
+
+from collections.abc import Sequence
+
+from difrun.config.plan import ChosenComponent
+from difrun.config.selection import refusal
+from difrun.errors import ConfigError
+from difrun.plugin.registry import Registered, Registry, unmet_requirements
+from difrun.runs.compare.compared_model import ComparedModel
+
+ALWAYS = ("adams", "heun")
+"""The samplers beside a run's own where the user names none."""
+
+
+def sampler_grid_pairs(
+    registry: Registry,
+    compared: ComparedModel,
+    samplers: Sequence[str] | None,
+    grids: Sequence[str] | None,
+    notes: list[str],
+    several: bool,
+) -> list[tuple[ChosenComponent, ChosenComponent]]:
+    """Return the samplers, each with each of its grids. What cannot work together is noted and left out.
+
+    Args:
+        registry: The installed components.
+        compared: The model to be sampled.
+        samplers: Names, or "all" among them; None takes the run's own sampler and `ALWAYS`.
+        grids: Names, or "all" among them; None takes the grid that suits each sampler.
+        notes: What is left out is added here.
+        several: Whether the notes have to say of which run they are.
+
+    Raises:
+        ConfigError: If a name is unknown, or the only sampler that the user names cannot work (on the only grid).
+    """
+    chosen_samplers = _named(registry, compared, "sampler", samplers)
+    chosen_grids = _named(registry, compared, "grid", grids)
+    asked = [*(samplers or ()), *(grids or ())]
+    names_one_pair = samplers is not None and len(samplers) == 1 and (grids is None or len(grids) == 1)
+    pairs, of_run = [], f" of {compared.name}" if several else ""
+    for sampler in chosen_samplers:
+        for grid in chosen_grids or [_grid_for(registry, compared, sampler)]:
+            entries = compared.entries(sampler=sampler.entry, grid=grid.entry)
+            problems = unmet_requirements(registry, entries)
+            if not problems:
+                pairs.append((sampler, grid))
+                continue
+            if names_one_pair and "all" not in asked:
+                raise ConfigError(refusal(registry, entries, *problems[0]))
+            reason = refusal(registry, entries, *problems[0]).splitlines()[0]
+            notes.append(f"{sampler.name} on {grid.name}{of_run} is left out: {reason}")
+    return pairs
+
+
+def _named(
+    registry: Registry, compared: ComparedModel, kind: str, names: Sequence[str] | None
+) -> list[ChosenComponent]:
+    """The components that names stand for; by default the run's own sampler and `ALWAYS`, and no grid."""
+    if isinstance(names, str):
+        names = [names]
+    if names is None:
+        if kind == "grid":
+            return []
+        own = compared.plan.sampler.name
+        fitting = registry.compatible(kind, compared.entries())
+        names = [own, *(name for name in ALWAYS if name in fitting and name != own)]
+    elif "all" in names:
+        # A tuned sampler or grid serves only the numbers of steps that it was tuned for.
+        fitting = [
+            name
+            for name in registry.compatible(kind, compared.entries())
+            if compared.parts.model.tunings or not _is_tuned(registry.get(kind, name))
+        ]
+        names = [*(name for name in names if name != "all"), *fitting]
+    return [compared.chosen(kind, name) for name in dict.fromkeys(names)]
+
+
+def _is_tuned(entry: Registered) -> bool:
+    return "tuned" in entry.component.provides | entry.component.requires
+
+
+def _grid_for(registry: Registry, compared: ComparedModel, sampler: ChosenComponent) -> ChosenComponent:
+    """The grid that a sampler prefers, else the run's own if it fits, else the first that does."""
+    own = compared.plan.grid
+    if sampler.entry == compared.plan.sampler.entry:
+        return own
+    preferred = sampler.entry.component.prefers.get("grid")
+    if preferred is not None and preferred in registry.names("grid"):
+        return compared.chosen("grid", preferred)
+    fitting = registry.compatible("grid", compared.entries(sampler=sampler.entry))
+    return own if own.name in fitting or not fitting else compared.chosen("grid", fitting[0])

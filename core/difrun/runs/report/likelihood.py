@@ -1,0 +1,96 @@
+"""The likelihood of a run in rows and sentences, for the report and the command line."""
+
+import math
+from collections.abc import Sequence
+
+from difrun.report.html import number
+from difrun.runs.stages.likelihood import Content
+
+ROWS = {
+    "nll": ("−log p, probability flow", "of what deterministic samplers draw; lower is better"),
+    "nll_bound": ("−log p, bound (ELBO)", "of what stochastic samplers draw: at most this"),
+    "entropy": (
+        "entropy of the distribution",
+        "the mean of −log p under the distribution itself, which no model can beat",
+    ),
+    "gap": ("gap, probability flow", "how much the model loses: the divergence KL(distribution ‖ model)"),
+    "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by stochastic samplers"),
+    "gap_train": ("gap on training examples", "below the gap by more than its error: learnt by heart"),
+    "gap_noise": ("gap of the noised distribution", "what even the exact model loses, as it ends at t_min"),
+}
+"""Quantity -> its name and what it means."""
+
+
+def table_rows(found: Content) -> list[tuple[str, str, str, str]]:
+    """Return (quantity, nats per example, bits per dimension, meaning), each number with its standard error."""
+    rows = []
+    for key, (name, meaning) in ROWS.items():
+        if key in found:
+            quantity = found[key]
+            nats = _with_error(quantity["nats"], quantity["nats_error"])
+            bits = _with_error(quantity["bits_per_dim"], quantity["bits_per_dim_error"])
+            rows.append((name, nats, bits, meaning))
+    return rows
+
+
+def sentences(found: Content) -> list[str]:
+    """Say what the numbers are of, and how they were found."""
+    d = found["dimensions"]
+    examples = (
+        f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
+        "dimension, ± standard error."
+    )
+    if "probes" in found:
+        return [examples, *_of_flow_and_elbo(found)]
+    notes = [
+        examples,
+        f"Bound: one path of the forward process per example, on the {found['steps']} steps of the run's own grid; "
+        "it is that of ancestral sampling.",
+    ]
+    if "gap_bound" in found:
+        nats, error = (found["gap_bound"][key] / d for key in ("nats", "nats_error"))
+        notes.append(f"Per coordinate the gap is {_with_error(nats, error)} nats.")
+    return notes
+
+
+def _of_flow_and_elbo(found: Content) -> list[str]:
+    """How the numbers of a Gaussian process were found."""
+    probes = found["probes"]
+    divergence = "The divergence is exact."
+    if probes:
+        divergence = (
+            f"The divergence is estimated with {probes} random probe{'s' if probes > 1 else ''} per example, "
+            "whose spread the errors contain."
+        )
+    notes = [
+        f"Probability flow: {found['steps']} steps of a fourth-order method, from t_min (noise-to-signal ratio "
+        f"{found['noise_to_signal']:g}) to T; half the steps change it by {found['half_steps_change']:.1g} nats. "
+        f"{divergence}",
+        f"Bound: {found['times']} times per example, each with a noise and its negative.",
+    ]
+    if "classes" in found:
+        notes.append(f"All of it given the class of each example, of {found['classes']}: log p(x | class).")
+    if found["log_scale"]:
+        notes.append(
+            "Densities are those of the data's own units: for the scaling of the columns "
+            f"{number(found['log_scale'])} nats have been added to −log p."
+        )
+    if "gap" in found:
+        notes.append(
+            "A gap is the mean over these examples of log p of the distribution minus that of the model, with the "
+            "error of that difference."
+        )
+    return notes
+
+
+def _with_error(value: float, error: float) -> str:
+    """``1.234 ± 0.005``, to two digits of the error."""
+    if not error > 0:
+        return number(float(f"{value:.5g}"))
+    places = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
+
+
+def report_rows(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
+    """Return rows and sentences for the report; empty where no likelihood has been measured."""
+    return (table_rows(found), sentences(found)) if found else ((), ())

@@ -1,0 +1,49 @@
+"""Samples that a user has in a file, brought into the units of the model."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from difrun.data.dataset import Dataset
+from difrun.data.files import read
+from difrun.errors import DifrunError
+
+
+def read_samples(path: Path, dataset: Dataset, n: int | None) -> Tensor:
+    """The first n samples (None: all) in a file, in the units of the model.
+
+    Args:
+        path: The file, in the user's units as `difrun sample` writes it: .npz (its array x), .npy or .csv.
+        dataset: The data, whose scaling turns the user's units into the model's.
+        n: How many samples.
+
+    Raises:
+        DifrunError: If the file cannot be read, holds fewer than n, or has other columns than the data.
+    """
+    try:
+        array, columns = read(path, "x" if path.suffix.lower() == ".npz" else None)
+    except DifrunError as error:
+        raise DifrunError(f"--samples: {error}") from None
+    columns = columns or _columns(path)
+    if columns and dataset.columns and columns != dataset.columns:
+        raise DifrunError(
+            f"--samples {path} has the columns {', '.join(columns)}; the data of the run have "
+            f"{', '.join(dataset.columns)}."
+        )
+    if n is not None and n > len(array):
+        raise DifrunError(f"--samples {path} holds {len(array)} samples, fewer than --n {n}.")
+    x = torch.from_numpy(array[:n])
+    # `comparable` refuses shapes that do not fit: it knows what was expected.
+    fits = dataset.scaling is not None and tuple(x.shape[1:]) == dataset.shape
+    return (dataset.scaling.encode(x) if fits and dataset.scaling is not None else x).float()
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    """The names of columns in a file of samples."""
+    if not zipfile.is_zipfile(path):
+        return ()
+    with np.load(path, allow_pickle=False) as file:
+        return tuple(map(str, file["columns"])) if "columns" in file.files else ()
