@@ -100,7 +100,8 @@ class Component:
 
     Attributes:
         name: What a user types, lower-case words joined by hyphens.
-        target: ``"package.module:Class"``, imported on first use and called with the fields of `options` as keywords.
+        target: ``"package.module:Class"``, imported on first use and called with the fields of `options` as keywords,
+            and with those arguments of its kind that its signature names.
         summary: One line, shown by ``--help``, completion and ``difrun list``.
         options: A frozen attrs class whose fields are declared with `option`; its module must not import torch.
         provides: Capabilities that others may require (``gaussian``, ``discrete``, ``sde``, ...).

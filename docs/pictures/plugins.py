@@ -1,4 +1,4 @@
-"""Draw the pictures of the plugins' READMEs: python docs/pictures/plugins.py ou ddpm edm
+"""Draw the pictures of the plugins' READMEs: python docs/pictures/plugins.py ou ddpm edm.
 
 `ou`, `ddpm` and `edm` need no trained model. `flow` draws two runs, the first and one on its couples:
 

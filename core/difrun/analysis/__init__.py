@@ -1,4 +1,4 @@
-"""What a model knows: likelihoods, bounds, entropies, and fine reference solutions."""
+"""Measures of a model that need no samples: likelihoods, bounds, entropies, and fine reference solutions."""
 
 from difrun.analysis.elbo import Elbo, elbo
 from difrun.analysis.entropy import Estimate, entropy

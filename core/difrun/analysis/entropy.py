@@ -10,35 +10,38 @@ from difrun.data.mixture import GaussianMixture
 from difrun.randomness.generator import torch_generator
 
 _REACH = 8.0
-"""Standard deviations that the grid extends beyond the means: the rest has a probability of 1e-14."""
+"""Standard deviations by which the grid extends beyond the means; the probability beyond is 1e-14."""
 
 _MESH = 0.6
-"""Grid spacing in smallest standard deviations: the trapezoidal rule is right to e^(−2π²/_MESH²) for a Gaussian."""
+"""Grid spacing over the smallest standard deviation; the trapezoidal rule has an error of e^(−2π²/_MESH²) then."""
 
 _LARGEST = 2e9
-"""Most distances between grid points and components that are computed."""
+"""Most distances between grid points and components that are computed before draws are taken instead."""
 
 _DRAWS = 200_000
 
 
 class Estimate(NamedTuple):
-    """A number and its standard error, 0 where it is exact to the digits that anybody reads."""
+    """A number and its standard error, which is 0 where the number is exact to the digits that matter."""
 
     value: float
     error: float
 
 
 def entropy(distribution: GaussianMixture) -> Estimate:
-    r"""Differential entropy −∫ p log p of a Gaussian mixture, in nats.
+    r"""Return the differential entropy −∫ p log p of a Gaussian mixture, in nats.
 
-    A single Gaussian in closed form; in one and two dimensions the trapezoidal rule on a grid that follows the
-    components, right to 1e-6; else, or where that grid would be too large, the mean of −log p over 200 000 stratified
-    draws, with its standard error. Raises DifrunError where a component has no variance: there is no density.
+    A single Gaussian has a closed form. In one and two dimensions the trapezoidal rule is used, on a grid that follows
+    the components; its error is below 1e-6. In more dimensions, or if that grid is too large, the entropy is the mean
+    of −log p over 200 000 stratified draws, with its standard error.
+
+    Raises:
+        DifrunError: If a component has no variance, so that there is no density.
     """
     if len(distribution.weights) == 1 and bool((distribution.eigenvalues > 0).all()):
         log_det = float(distribution.eigenvalues[0].log().sum())
         return Estimate(0.5 * (distribution.dim * math.log(2 * math.pi * math.e) + log_det), 0.0)
-    distribution.log_prob(distribution.means[:1])  # refuses a distribution without a density, in words
+    distribution.log_prob(distribution.means[:1])  # raises DifrunError if there is no density
     grid = _grid(distribution) if distribution.dim <= 2 else None
     if grid is not None:
         points, cell = grid
@@ -50,18 +53,18 @@ def entropy(distribution: GaussianMixture) -> Estimate:
 
 
 def _grid(distribution: GaussianMixture) -> tuple[Tensor, float] | None:
-    """The points (m, d) of a square grid that lie near some component, and its cell; None where they are too many."""
+    """The points (m, d) of a square grid near any component, and the volume of its cell; None if there are too many."""
     stds = distribution.eigenvalues.sqrt()
     mesh = _MESH * float(stds.min())
     reach = math.ceil(_REACH * float(stds.max()) / mesh)
     side = 2 * reach + 1
     if len(distribution.weights) * side**distribution.dim > _LARGEST / 50:
         return None
-    place = (distribution.means / mesh).round().long()
+    nearest = (distribution.means / mesh).round().long()
     axis = torch.arange(-reach, reach + 1)
     around = torch.cartesian_prod(*[axis] * distribution.dim).reshape(-1, distribution.dim)
     near: Tensor | None = None
-    for part in place.unique(dim=0).split(max(1, 10_000_000 // len(around))):
+    for part in nearest.unique(dim=0).split(max(1, 10_000_000 // len(around))):
         points = (part[:, None] + around).reshape(-1, distribution.dim).unique(dim=0)
         near = points if near is None else torch.cat([near, points]).unique(dim=0)
         if len(near) * len(distribution.weights) > _LARGEST:

@@ -1,8 +1,8 @@
-r"""Where the probability flow ends: the reference from which a solver's own error is told.
+r"""Endpoints of the probability flow: a reference that shows the error of a solver alone.
 
-A deterministic sampler approximates the map from noise x_T to x_0 that the probability flow of its model makes. The
-same model solved finely from the same noise gives that map, so that the distance to it is the error of the solver
-alone; the error of the model (its score is learnt) is in neither.
+A deterministic sampler approximates the map from noise x_T to x_0 that the probability flow of its model defines. A
+fine solution with the same model from the same noise gives this map. The distance to it is the error of the solver,
+without the error of the model, whose score is learnt.
 """
 
 import attrs
@@ -19,17 +19,20 @@ from difrun.sampler.integrate import Watch, integrate
 from difrun.tuning.pilot import pilot
 
 FINE_STEPS = 200
-"""Steps of the first solution; the one that is returned takes twice as many."""
+"""Steps of the coarser solution; the one that is returned takes twice as many."""
 
-APART = 2.0
-"""Two components of a mixture are one mode where their means are nearer than this times the sum of their widths."""
+OVERLAP = 2.0
+"""Two components overlap if their means are closer than this times the sum of their largest standard deviations."""
 
 
 @attrs.frozen(eq=False)
 class Endpoint:
-    """x (n, *shape), where the flow carries the noise; error: how far half the steps end from there, as `Distance.rms`.
+    """The end of the probability flow for given noise.
 
-    `adams` is of order 5 there: x itself is nearer to the true endpoint than that, unless `error` is rounding.
+    Attributes:
+        x: The endpoints, (n, *shape).
+        error: The distance of a solution with half the steps from x, as `Distance.rms`. As `adams` has order 5 there, x
+            itself is closer to the true endpoint than that, unless `error` is due to rounding.
     """
 
     x: Tensor
@@ -38,10 +41,13 @@ class Endpoint:
 
 @attrs.frozen
 class Distance:
-    """How far samples are from their endpoints, over the radius of the data (`radius`).
+    """The distance of samples from their endpoints, over the radius of the data (`radius`).
 
-    rms, median: of the distances of single samples. other_mode: the share of samples that are in another mode of the
-    data than their endpoints; None where there are no modes.
+    Attributes:
+        rms: The root mean square over samples.
+        median: The median over samples.
+        other_mode: The share of samples that are in another mode of the data than their endpoints; None if the data
+            have no modes.
     """
 
     rms: float
@@ -50,10 +56,16 @@ class Distance:
 
 
 def endpoint(model: ScoreModel, noise: Tensor, radius: float, watch: Watch | None = None) -> Endpoint:
-    """Where the probability flow of `model` carries noise (n, *shape) at T: `adams` on the pilot grid, 400 steps.
+    """Solve the probability flow of a model from given noise, with `adams` on the pilot grid in 400 steps.
 
-    Computed in float64 where the model's moments are in it, in the dtype of the noise otherwise. radius: what distances
-    are measured in. Raises DifrunError when the solution is not finite.
+    Args:
+        model: The model. The solution has the dtype of its moments (on MPS that of the noise).
+        noise: Noise at T, (n, *shape).
+        radius: The unit of distances.
+        watch: Called after every step.
+
+    Raises:
+        DifrunError: If the solution is not finite.
     """
     dtype = torch.as_tensor(model.mean).dtype
     x = noise.to(dtype) if noise.device.type != "mps" else noise
@@ -67,38 +79,48 @@ def endpoint(model: ScoreModel, noise: Tensor, radius: float, watch: Watch | Non
 
 
 def distance(x: Tensor, truth: Tensor, radius: float, modes: "Modes | None" = None) -> Distance:
-    """How far samples x are from `truth`, row by row; both (n, *shape)."""
-    gaps = (x.cpu().double() - truth.cpu().double()).flatten(1).square().sum(1)
-    moved = None if modes is None else float((modes.of(x) != modes.of(truth)).mean())
-    return Distance(float(gaps.mean().sqrt()) / radius, float(gaps.sqrt().median()) / radius, moved)
+    """Return the distance of samples x from `truth`, row by row; both have shape (n, *shape)."""
+    squares = (x.cpu().double() - truth.cpu().double()).flatten(1).square().sum(1)
+    other_mode = None if modes is None else float((modes.of(x) != modes.of(truth)).mean())
+    return Distance(
+        float(squares.mean().sqrt()) / radius, float(squares.sqrt().median()) / radius, other_mode
+    )
 
 
 def radius(var: Tensor) -> float:
-    """The root mean square distance of the data from their mean, √(Σ var); 1 where they do not vary."""
+    """Return the root mean square distance of the data from their mean, √(Σ var), or 1 if they do not vary."""
     return float(torch.as_tensor(var).double().sum().sqrt()) or 1.0
 
 
 @attrs.frozen(eq=False)
 class Modes:
-    """The modes of a mixture: sets of components that overlap. labels: (components,), the mode of each."""
+    """The modes of a mixture, which are sets of components that overlap.
+
+    Attributes:
+        mixture: The mixture.
+        labels: The number of the mode of each component, (K,).
+    """
 
     mixture: GaussianMixture
     labels: np.ndarray
 
     def of(self, x: Tensor) -> np.ndarray:
-        """The mode of each point (n, d): that of the component to which it most probably belongs."""
+        """Return the mode of each point (n, d): that of its most probable component."""
         return self.labels[self.mixture.component(x.cpu().double()).numpy()]
 
 
 def modes(mixture: GaussianMixture | None) -> Modes | None:
-    """The modes of a distribution; None where it is no mixture, has no density, or is all in one piece.
+    """Return the modes of a mixture, or None if there is no mixture, no density, or only one mode.
 
-    Components i and j overlap where ‖m_i − m_j‖ < 2 (s_i + s_j), s² the largest variance of a component in any
-    direction; a mode is what overlaps, directly or through others.
+    Components i and j overlap if
+
+        ‖m_i − m_j‖ < 2 (s_i + s_j),    s_i² the largest variance of component i in any direction.
+
+    Components that overlap, directly or through others, form a mode.
     """
     if mixture is None or not bool((mixture.eigenvalues > 0).all()):
         return None
-    width = mixture.eigenvalues.amax(1).sqrt()
-    near = torch.cdist(mixture.means, mixture.means) < APART * (width[:, None] + width)
-    count, labels = connected_components(near.numpy(), directed=False)
+    std = mixture.eigenvalues.amax(1).sqrt()
+    overlap = torch.cdist(mixture.means, mixture.means) < OVERLAP * (std[:, None] + std)
+    count, labels = connected_components(overlap.numpy(), directed=False)
     return Modes(mixture, labels) if count > 1 else None

@@ -1,4 +1,4 @@
-"""How much of the data is left at T: whether sampling may start from noise."""
+"""How much of the data is left at T, where sampling starts from the prior."""
 
 import math
 from typing import Any
@@ -8,16 +8,24 @@ from torch import Tensor
 
 from difrun.process.gaussian import GaussianProcess
 
-LITTLE, MUCH = 0.05, 0.3
-"""Correlations between x_0 and x_T: below the first the signal is as good as gone, from the second on the prior,
-which has the right mean and variance only, is visibly wrong."""
+NEGLIGIBLE = 0.05
+"""Correlation between x_0 and x_T below which the signal is practically gone."""
+
+LARGE = 0.3
+"""Correlation from which on the prior, of which only mean and variance are right, is visibly wrong."""
 
 
 @attrs.frozen
 class Signal:
-    r"""What x_T still knows of x_0, for data of standard deviation s (root mean square over coordinates).
+    r"""The signal that is left in x_T, for data of standard deviation s (root mean square over coordinates).
 
-    alpha, sigma: of the process at T. snr: α²s²/σ². correlation: αs/√(α²s² + σ²), between x_0 and x_T.
+    Attributes:
+        horizon: The time T.
+        alpha: α at T.
+        sigma: σ at T.
+        snr: α²s²/σ².
+        correlation: The correlation between x_0 and x_T, αs/√(α²s² + σ²).
+        prior_mean: The mean of the moment-matched prior, as a formula.
     """
 
     horizon: float
@@ -28,22 +36,22 @@ class Signal:
     prior_mean: str
 
     @property
-    def little(self) -> bool:
-        """Whether so little is left that a run need not say so."""
-        return self.correlation < LITTLE
+    def is_negligible(self) -> bool:
+        """Whether so little is left that a run need not mention it."""
+        return self.correlation < NEGLIGIBLE
 
     @property
-    def much(self) -> bool:
-        """Whether so much is left that a reader of the report must know."""
-        return self.correlation >= MUCH
+    def is_large(self) -> bool:
+        """Whether so much is left that the report must mention it."""
+        return self.correlation >= LARGE
 
     def sentence(self) -> str:
-        """The finding in words, and what it means for the prior."""
+        """Describe the signal in words, and what it means for the prior."""
         left = f"At T = {self.horizon:g} the correlation of x_T with the data is {self.correlation:.2g}"
         prior = f"Sampling starts from the moment-matched prior N({self.prior_mean}, α_T² v + σ_T²)"
-        if self.little:
+        if self.is_negligible:
             return f"{left}: nearly all of the signal is gone. {prior}."
-        if not self.much:
+        if not self.is_large:
             return f"{left}: some of the signal is left. {prior}, which has the right mean and variance."
         return (
             f"{left}: much of the signal is left, and the prior does not have the shape of x_T. {prior}; a larger T "
@@ -52,11 +60,11 @@ class Signal:
 
 
 def signal_at_horizon(process: Any, var: Tensor) -> Signal | None:
-    """The signal left at T for data of variance `var` per coordinate; None where the process is not Gaussian."""
+    """Return the signal left at T for data of variance `var` per coordinate; None if the process is not Gaussian."""
     if not isinstance(process, GaussianProcess):
         return None
     at = process.at(process.horizon)
-    spread = at.alpha * math.sqrt(float(var.double().mean()))
-    total = math.hypot(spread, at.sigma)
+    signal_std = at.alpha * math.sqrt(float(var.double().mean()))
+    total = math.hypot(signal_std, at.sigma)
     mean = "α_T m" if process.centred() is process else "μ + α_T (m − μ)"
-    return Signal(process.horizon, at.alpha, at.sigma, (spread / at.sigma) ** 2, spread / total, mean)
+    return Signal(process.horizon, at.alpha, at.sigma, (signal_std / at.sigma) ** 2, signal_std / total, mean)

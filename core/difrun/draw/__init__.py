@@ -6,10 +6,11 @@ so that figures are not registered anywhere and are freed like any object. In ev
 T (noise).
 """
 
-from difrun.draw.animate import Film, forward_animation, reverse_animation
+from difrun.draw.animate import forward_animation, reverse_animation
 from difrun.draw.compared import Panel, quality
 from difrun.draw.fields import density_map, probability_flow_lines, score_field
 from difrun.draw.files import save
+from difrun.draw.film import Film
 from difrun.draw.lines import loss_curve, paths_1d
 from difrun.draw.scatter import data_and_samples
 

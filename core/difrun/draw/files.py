@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from difrun.draw.animate import Film
+from difrun.draw.film import Film
 from difrun.errors import DifrunError
 from difrun.storage.atomic import write_bytes
 

@@ -1,6 +1,7 @@
-"""The contract of a time grid: a function (process, steps, **options) -> steps + 1 times, T first, t_min last.
+"""The contract of a time grid: a function that returns steps + 1 times, T first and t_min last.
 
-A grid that suits one model asks for `model` instead of `process`, and gets it once the model is trained.
+It asks by name for the `process` and the number of `steps`, and for its options. A grid that suits one model asks for
+the `model`, and for the `sampler` if that matters too.
 """
 
 import math

@@ -77,7 +77,7 @@ def start(
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
     notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice()]
-    if signal is not None and not signal.little:
+    if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())
     for text in filter(None, notes):
         run.listener.note(text)

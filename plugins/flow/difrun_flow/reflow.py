@@ -123,14 +123,14 @@ def couples(
         chunk = model
         if labels is not None:
             chunk = model.condition_on(labels[start : start + len(noise)].to(run.device))
-        x = chunk.prior(len(noise), _Given(noise), device=run.device)
+        x = chunk.prior(len(noise), _FixedNoise(noise), device=run.device)
         end = integrate(method, chunk, x, times, generator=generator)
         samples.append(to_data(model.process, end, times[-1]).cpu())
         noises.append(noise.cpu())
     return torch.cat(noises), torch.cat(samples)
 
 
-class _Given(Generator):
+class _FixedNoise(Generator):
     """A generator that returns one given noise."""
 
     def __init__(self, noise: Tensor):

@@ -1,21 +1,27 @@
-"""What the image networks are made of: residual blocks that know the condition, attention, changes of size."""
+"""Parts of the image networks: the embedding of noise level and class, residual blocks, and attention."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.model import LevelEmbedding
 
 
 class Condition(nn.Module):
-    """The noise level, and the class where there are any, as one vector: (n,) or (1,), (n,) -> (n, size).
+    """The noise level, and the class where there are classes, as one vector of shape (n, size).
 
-    The level goes through sinusoids and two layers; the class, a row of a table of classes + 1, is added between them.
-    Label −1 is no class, as in the label dropout of classifier-free guidance (Ho and Salimans, 2022, arXiv 2207.12598);
-    no label at all is the same.
+    The level goes through sinusoids and two layers. The class, a row of a table of classes + 1, is added between them.
+    Label −1 is no class, as in the label dropout of classifier-free guidance (Ho and Salimans, 2022, arXiv 2207.12598).
+    No label at all means the same.
+
+    Args:
+        size: The length of the vector.
+        classes: The number of classes; 0 for a network without labels.
+        features: The number of sinusoids.
     """
 
     def __init__(self, size: int, classes: int, features: int = 32):
@@ -24,6 +30,7 @@ class Condition(nn.Module):
         self.first, self.second = nn.Linear(features, size), nn.Linear(size, size)
         self.classes = nn.Embedding(classes + 1, size) if classes else None
 
+    @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
         h = self.first(self.embed(level))
         if self.classes is not None:
@@ -33,10 +40,23 @@ class Condition(nn.Module):
 
 
 class Block(nn.Module):
-    """h + conv(silu((1 + s) norm(conv(silu(norm(h)))) + b)), with s and b linear in the condition.
+    """A residual block whose scale and shift depend on the condition.
 
-    Group norm (Wu and He, 2018, arXiv 1803.08494) and scale and shift by the condition, as in Dhariwal and Nichol
-    (2021, arXiv 2105.05233, sec. 3). The last convolution starts at zero, so that a block starts as its shortcut.
+    With s and b linear in the condition, it is
+
+        h + conv(silu((1 + s) norm(conv(silu(norm(h)))) + b)).
+
+    The last convolution starts at zero, so that a block starts as its shortcut.
+
+    Args:
+        inputs: The channels of the input.
+        outputs: The channels of the output.
+        condition: The length of the condition.
+        dropout: The share of activations that are dropped.
+
+    References:
+        Wu and He (2018), arXiv 1803.08494 (group norm).
+        Dhariwal and Nichol (2021), arXiv 2105.05233, sec. 3 (scale and shift).
     """
 
     def __init__(self, inputs: int, outputs: int, condition: int, dropout: float = 0.0):
@@ -52,6 +72,7 @@ class Block(nn.Module):
             assert tensor is not None
             nn.init.zeros_(tensor)
 
+    @override
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         h = self.first(functional.silu(self.norm(x)))
         scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
@@ -62,7 +83,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over the pixels, added to its input (Vaswani et al., 2017, arXiv 1706.03762); starts at zero."""
+    """Self-attention over the pixels, added to its input (Vaswani et al., 2017, arXiv 1706.03762). Starts at zero."""
 
     def __init__(self, channels: int, head: int = 32):
         super().__init__()
@@ -77,6 +98,7 @@ class Attention(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
+    @override
     def forward(self, x: Tensor) -> Tensor:
         n, channels, rows, columns = x.shape
         q, k, v = (
@@ -87,7 +109,7 @@ class Attention(nn.Module):
 
 
 def normalisation(channels: int) -> nn.GroupNorm:
-    """Group norm of at most 16 groups of at least 4 channels, as far as they divide."""
+    """Group norm with at most 16 groups of at least 4 channels, as far as they divide the channels."""
     groups = max(1, min(16, channels // 4))
     while channels % groups:
         groups -= 1
@@ -95,7 +117,11 @@ def normalisation(channels: int) -> nn.GroupNorm:
 
 
 def image_shape(shape: Sequence[int], model: str) -> tuple[int, int, int]:
-    """(channels, rows, columns) of examples. Raises `DifrunError` where they are no images."""
+    """The shape (channels, rows, columns) of examples.
+
+    Raises:
+        DifrunError: If they are not images.
+    """
     if len(shape) != 3:
         raise DifrunError(
             f"model '{model}' takes images (channels, rows, columns), not examples of shape {tuple(shape)}; "

@@ -1,10 +1,11 @@
-"""A small classifier of the training images, for metrics: it never sees a run."""
+"""A small classifier of the training images, for metrics. It never sees a sample."""
 
 import weakref
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun.data import Dataset
 from difrun.errors import DifrunError
@@ -15,13 +16,13 @@ FEATURES = 64
 STEPS = 500
 BATCH = 128
 
-_made: "weakref.WeakKeyDictionary[Dataset, Classifier]" = weakref.WeakKeyDictionary()
+_trained_classifiers: "weakref.WeakKeyDictionary[Dataset, Classifier]" = weakref.WeakKeyDictionary()
 
 
 class Classifier(nn.Module):
-    """Three convolutions, the last two halving the side, a layer of 64 features, and one of classes.
+    """Three convolutions, of which the last two halve the side, a layer of 64 features, and one of classes.
 
-    Images of more than 32 pixels a side are averaged down to 32 or less first.
+    Images with a side of more than 32 pixels are first averaged down to 32 or less.
     """
 
     def __init__(self, shape: tuple[int, int, int], classes: int):
@@ -40,55 +41,59 @@ class Classifier(nn.Module):
         self.last = nn.Linear(FEATURES, classes)
 
     def features(self, images: Tensor) -> Tensor:
-        """(n, c, h, w) -> (n, 64)."""
+        """The features of images (n, c, h, w): (n, 64)."""
         h = functional.avg_pool2d(images, self.shrink) if self.shrink > 1 else images
         for convolution in self.convolutions:
             h = functional.silu(convolution(h))
         return functional.silu(self.hidden(h.flatten(1)))
 
+    @override
     def forward(self, images: Tensor) -> Tensor:
         return self.last(functional.dropout(self.features(images), 0.5, self.training))
 
 
 def classifier_of(dataset: Dataset) -> Classifier:
-    """The classifier of a dataset's training images, trained when it is first asked for; one per dataset.
+    """The classifier of a dataset's training images, trained when it is first needed; one per dataset.
 
-    Cross-entropy with smoothed labels, AdamW in `STEPS` steps with a learning rate that rises and falls once, dropout.
-    Weights and batches come from one seed, whatever that of the run: runs of the same data have the same ruler. Raises
-    `DifrunError` for data without labels.
+    It is trained by cross-entropy with smoothed labels and dropout, by AdamW in `STEPS` steps with a learning rate that
+    rises and falls once. Weights and batches come from one seed, whatever that of the run: all runs on the same data
+    are measured alike.
+
+    Raises:
+        DifrunError: If the data have no labels.
     """
-    if dataset not in _made:
-        _made[dataset] = _trained(dataset)
-    return _made[dataset]
+    if dataset not in _trained_classifiers:
+        _trained_classifiers[dataset] = _train(dataset)
+    return _trained_classifiers[dataset]
 
 
-def _trained(dataset: Dataset) -> Classifier:
+def _train(dataset: Dataset) -> Classifier:
     if dataset.labels is None:
         raise DifrunError(
             f"dataset '{dataset.name}' has no labels, and this metric measures with a classifier of its classes. Bring "
             "labels (an image folder: a subfolder for each class), or leave the metric out."
         )
     images, labels = as_images(dataset, dataset.train), dataset.labels
-    c, rows, columns = images.shape[1:]
+    channels, rows, columns = images.shape[1:]
     random = torch_generator(0, "classifier")
     with torch.random.fork_rng(devices=[]), torch.enable_grad():
         torch.default_generator.manual_seed(0)
-        network = Classifier((c, rows, columns), len(dataset.classes))
+        network = Classifier((channels, rows, columns), len(dataset.classes))
         parameters = list(network.parameters())
-        adam = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=0.02)
-        plan = torch.optim.lr_scheduler.OneCycleLR(adam, 3e-3, STEPS)
+        optimizer = torch.optim.AdamW(parameters, lr=3e-3, weight_decay=0.02)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, STEPS)
         for _ in range(STEPS):
             chosen = torch.randint(len(images), (BATCH,), generator=random)
             loss = functional.cross_entropy(network(images[chosen]), labels[chosen], label_smoothing=0.02)
-            adam.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            adam.step()
-            plan.step()
+            optimizer.step()
+            schedule.step()
     return network.eval().requires_grad_(False)
 
 
 def features(dataset: Dataset, examples: Tensor) -> Tensor:
-    """Features of examples (n, *shape) of a dataset, (n, 64), float64."""
+    """The features of examples (n, *shape) of a dataset: (n, 64), float64."""
     network = classifier_of(dataset)
     with torch.no_grad():
         parts = [network.features(part) for part in as_images(dataset, examples).split(1024)]
@@ -96,7 +101,7 @@ def features(dataset: Dataset, examples: Tensor) -> Tensor:
 
 
 def predicted(dataset: Dataset, examples: Tensor) -> Tensor:
-    """The most probable class of each example, (n,) int64."""
+    """The most probable class of each example (n, *shape): (n,), int64."""
     network = classifier_of(dataset)
     with torch.no_grad():
         parts = [network(part).argmax(1) for part in as_images(dataset, examples).split(1024)]

@@ -2,16 +2,26 @@
 
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun_images.blocks import Block, Condition, image_shape, normalisation
 
 
 class CNN(nn.Module):
-    """F(x, c, label): residual blocks at the resolution of the images, each told of the noise level and the class.
+    """F(x, c, label): residual blocks at the resolution of the images, which read the noise level and the class.
 
-    shape: (channels, rows, columns). classes: number of classes; 0: no labels. width: channels. depth: blocks; a pixel
-    sees 2·depth + 2 pixels in every direction. The last convolution starts at zero, so that F = 0 before training.
-    Raises `DifrunError` for examples that are no images.
+    A pixel sees 2·depth + 2 pixels in every direction. The last convolution starts at zero, so that F = 0 before
+    training.
+
+    Args:
+        shape: (channels, rows, columns).
+        classes: The number of classes; 0 for a network without labels.
+        width: The number of channels.
+        depth: The number of blocks.
+        dropout: The share of activations that are dropped in every block.
+
+    Raises:
+        DifrunError: If the examples are not images.
     """
 
     def __init__(
@@ -33,6 +43,7 @@ class CNN(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
+    @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         condition = self.condition(x, level, label)
         h = self.first(x)

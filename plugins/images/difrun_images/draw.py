@@ -1,4 +1,4 @@
-"""Pictures of images, as Matplotlib figures. Pixels run from −1 (black) to 1 (white); what lies beyond is clipped."""
+"""Pictures of images, as Matplotlib figures. Pixels run from −1 (black) to 1 (white); the rest is clipped."""
 
 import math
 from collections.abc import Sequence
@@ -9,12 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from difrun.draw.style import FAINT, MUTED, new_figure, styled
+from difrun.draw.style import MUTED, new_figure, styled
 
 TILE = 0.42
 """Side of an image in inches, unless there are many."""
-
-Text = list[tuple[float, float, str]]
 
 
 @styled
@@ -26,21 +24,31 @@ def image_grid(
     columns: int = 12,
     title: str | None = None,
 ) -> Figure:
-    """Images (n, c, h, w) in a grid; with labels (n,), one row per class, its name at the left.
+    """Draw images in a grid; with labels, in one row per class.
 
-    columns: images in a row. Of a class at most so many are shown. c is 1 (grey) or 3. Raises ValueError when there is
-    no image, when c is neither, and when there are not as many labels.
+    Args:
+        images: The images, with shape (n, c, h, w), c being 1 (grey) or 3.
+        labels: Their classes, (n,).
+        classes: The names of the classes.
+        columns: The number of images in a row, and the most that are shown of a class.
+        title: The title of the figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If there is no image, c is not 1 or 3, or the number of labels is not that of the images.
     """
     pixels = _pixels(images)
     if labels is None:
         rows = [list(range(i, min(i + columns, len(pixels)))) for i in range(0, len(pixels), columns)]
         names = [""] * len(rows)
     else:
-        marks = np.asarray(labels)
-        if marks.shape != (len(pixels),):
-            raise ValueError(f"{len(pixels)} images with labels of shape {marks.shape}; each needs one")
-        present = sorted(set(marks.tolist()))
-        rows = [np.flatnonzero(marks == k)[:columns].tolist() for k in present]
+        numbers = np.asarray(labels)
+        if numbers.shape != (len(pixels),):
+            raise ValueError(f"{len(pixels)} images with labels of shape {numbers.shape}; each needs one")
+        present = sorted(set(numbers.tolist()))
+        rows = [np.flatnonzero(numbers == k)[:columns].tolist() for k in present]
         names = [classes[k] if 0 <= k < len(classes) else str(k) for k in present]
     figure, axes, places = _mosaic(pixels, rows, title=title, left=0.2 + 0.1 * max(map(len, names)))
     for name, (y, _) in zip(names, places, strict=True):
@@ -53,17 +61,31 @@ def image_grid(
 def nearest_panel(
     samples: Any, nearest: Any, distances: Sequence[float], *, columns: int = 10, title: str | None = None
 ) -> Figure:
-    """Samples over their nearest training images, both (n, c, h, w), with the distance (n,) below each pair.
+    """Draw samples over their nearest training images, with the distance below each pair.
 
-    The pairs stand in the order of the distance: what a model has learnt by heart comes first.
+    The nearest pairs come first: what a model has learnt by heart.
+
+    Args:
+        samples: The samples, with shape (n, c, h, w).
+        nearest: The nearest training image of each, with the same shape.
+        distances: The distances, (n,).
+        columns: The number of pairs in a row.
+        title: The title of the figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the shapes do not go together.
     """
     above, below = _pixels(samples), _pixels(nearest)
-    far = np.asarray(distances, dtype=np.float64)
-    if above.shape != below.shape or far.shape != (len(above),):
+    distance = np.asarray(distances, dtype=np.float64)
+    if above.shape != below.shape or distance.shape != (len(above),):
         raise ValueError(
-            f"samples {above.shape}, their nearest images {below.shape} and distances {far.shape} do not go together"
+            f"samples {above.shape}, their nearest images {below.shape} and distances {distance.shape} do not go "
+            "together"
         )
-    order = np.argsort(far, kind="stable")
+    order = np.argsort(distance, kind="stable")
     together = np.concatenate((above, below))
     rows = []
     for start in range(0, len(order), columns):
@@ -74,14 +96,26 @@ def nearest_panel(
         axes.text(-0.6, y, ("sample", "training")[k % 2], ha="right", va="center", fontsize=9, color=MUTED)
         if k % 2:
             for x, row in zip(xs, rows[k], strict=True):
-                value = far[row - len(above)]
+                value = distance[row - len(above)]
                 axes.text(x, y + 0.55, f"{value:.2f}", ha="center", va="top", fontsize=7.5, color=MUTED)
     return figure
 
 
 @styled
 def image_strip(frames: Any, times: Sequence[float], *, title: str | None = None) -> Figure:
-    """Frames (T, n, c, h, w) as rows of one image each, from left to right in the order given, their times above."""
+    """Draw frames over time: one row per image, from left to right, with the times above.
+
+    Args:
+        frames: The frames, with shape (T, n, c, h, w).
+        times: The times, (T,).
+        title: The title of the figure.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: If the shapes do not go together.
+    """
     array = np.asarray(frames, dtype=np.float64)
     if array.ndim != 5 or len(array) != len(times):
         raise ValueError(f"frames of shape {array.shape} for {len(times)} times; expected (T, n, c, h, w)")
@@ -96,7 +130,7 @@ def image_strip(frames: Any, times: Sequence[float], *, title: str | None = None
 
 
 def _pixels(images: Any) -> NDArray[np.float64]:
-    """(n, h, w, 3) from 0 to 1. Raises ValueError for what are no images."""
+    """Images as pixels (n, h, w, 3) from 0 to 1; ValueError for other arrays."""
     array = np.asarray(images, dtype=np.float64)
     if array.ndim != 4 or len(array) == 0 or array.shape[1] not in (1, 3):
         raise ValueError(f"expected images (n, 1 or 3, rows, columns), n at least 1; got shape {array.shape}")
@@ -105,6 +139,7 @@ def _pixels(images: Any) -> NDArray[np.float64]:
 
 
 Places = list[tuple[float, list[float]]]
+"""The middle of every row, and of the images in it."""
 
 
 def _mosaic(
@@ -116,9 +151,9 @@ def _mosaic(
     top: float = 0.1,
     pair: bool = False,
 ) -> tuple[Figure, Axes, Places]:
-    """Images at the places of a grid of unit cells, and the middle of every row and of its images.
+    """A figure of images in a grid of unit cells, and the middle of every row and of its images.
 
-    pair: rows belong together two by two, with room for a line of text below.
+    With `pair`, rows belong together two by two, with room for a line of text below each two.
     """
     across = max(map(len, rows))
     aspect = pixels.shape[1] / pixels.shape[2]
@@ -147,10 +182,7 @@ def _mosaic(
 
 
 def evenly(count: int, most: int) -> list[int]:
-    """At most `most` of the numbers 0, ..., count − 1, evenly spaced, with both ends."""
+    """Choose at most `most` of the numbers 0, ..., count − 1, evenly spaced, with both ends."""
     if count <= most:
         return list(range(count))
     return [math.floor(k * (count - 1) / (most - 1) + 0.5) for k in range(most)]
-
-
-__all__ = ["FAINT", "evenly", "image_grid", "image_strip", "nearest_panel"]

@@ -1,4 +1,4 @@
-"""The IDX files of MNIST: a header that says the shape, then bytes."""
+"""The IDX files of MNIST: a header with the shape, then bytes."""
 
 import gzip
 import math
@@ -15,7 +15,7 @@ FILES = {
     "test images": "t10k-images-idx3-ubyte",
     "test labels": "t10k-labels-idx1-ubyte",
 }
-"""What is wanted of a folder; each may end in .gz, and have a dot before idx."""
+"""The files of a folder; each may end in .gz, and have a dot before idx."""
 
 WHERE = (
     "They come from the MNIST pages (yann.lecun.com/exdb/mnist) and their mirrors; Fashion-MNIST and KMNIST have files "
@@ -24,10 +24,17 @@ WHERE = (
 
 
 def read_mnist(folder: Path) -> dict[str, np.ndarray]:
-    """The four arrays of `FILES` as bytes: images (n, rows, columns), labels (n,).
+    """Read the four arrays of `FILES`.
 
-    Raises `DifrunError`: no such folder, files that are missing (all of them are named), truncated or no IDX files, and
-    images and labels of different number.
+    Args:
+        folder: The folder of the files.
+
+    Returns:
+        The arrays of bytes, by their names in `FILES`: images (n, rows, columns) and labels (n,).
+
+    Raises:
+        DifrunError: If there is no such folder, files are missing (all of them are named), truncated or not IDX files,
+            or the numbers of images and labels differ.
     """
     if not folder.is_dir():
         raise DifrunError(f"--dataset.folder {folder}: there is no such folder. {_wanted()}")
@@ -51,7 +58,7 @@ def _wanted() -> str:
 
 
 def _find(folder: Path, name: str) -> Path | None:
-    """A file in the folder, or in MNIST/raw below it, where torchvision puts it."""
+    """The file in the folder, or in MNIST/raw below it, where torchvision puts it."""
     for place in (folder, folder / "raw", folder / "MNIST" / "raw"):
         for written in (name, name.replace("-idx", ".idx")):
             for path in (place / written, place / f"{written}.gz"):
@@ -61,23 +68,20 @@ def _find(folder: Path, name: str) -> Path | None:
 
 
 def read_idx(path: Path, axes: int) -> np.ndarray:
-    """An array of bytes with so many axes from an IDX file, gzipped or not.
+    """Read an array of bytes from an IDX file, gzipped or not.
 
-    Raises `DifrunError` when it cannot be read, is no IDX file of bytes, or has another length than its header says.
+    Args:
+        path: The file.
+        axes: The number of axes that the array must have.
+
+    Returns:
+        The array.
+
+    Raises:
+        DifrunError: If the file cannot be read, is not an IDX file of bytes with these axes, or its length is not that
+            of its header.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DifrunError(f"file '{path}' cannot be read: {error.strerror}.") from None
-    if data[:2] == b"\x1f\x8b":
-        size = len(data)
-        try:
-            data = gzip.decompress(data)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DifrunError(
-                f"file '{path}' ({size} bytes) is a damaged or truncated gzip file: {str(error).rstrip('.')}. "
-                "Fetch it again."
-            ) from None
+    data = _contents(path)
     start, magic = 4 + 4 * axes, bytes((0, 0, 8, axes))
     if len(data) < start and data and magic.startswith(data[:4]):
         raise DifrunError(
@@ -96,3 +100,20 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
             f"{'x'.join(map(str, shape))}, which takes {expected} bytes; found {len(data)}. Fetch it again."
         )
     return np.frombuffer(data, dtype=np.uint8, offset=start).reshape(shape)
+
+
+def _contents(path: Path) -> bytes:
+    """The bytes of a file, decompressed if it is gzipped."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DifrunError(f"file '{path}' cannot be read: {error.strerror}.") from None
+    if data[:2] != b"\x1f\x8b":
+        return data
+    try:
+        return gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise DifrunError(
+            f"file '{path}' ({len(data)} bytes) is a damaged or truncated gzip file: {str(error).rstrip('.')}. "
+            "Fetch it again."
+        ) from None

@@ -11,7 +11,13 @@ from difrun.api import option, refuse_unused
 
 @attrs.frozen
 class Preset:
-    """width: channels of the first level. multipliers: of the width, per level. blocks: residual blocks per level."""
+    """A size of the U-Net.
+
+    Attributes:
+        width: The channels of the first level.
+        multipliers: The channels of each level, in units of `width`.
+        blocks: The residual blocks per level.
+    """
 
     width: int
     multipliers: tuple[int, ...]
@@ -37,6 +43,8 @@ def _size(_: Any, attribute: attrs.Attribute, value: tuple[int, ...] | None) -> 
 
 @attrs.frozen
 class UNetOptions:
+    """Options of the model `unet`."""
+
     # Not a Literal: the conformance kit would train every preset, and large ones take minutes on a CPU.
     size: str = option(
         "small",
@@ -45,71 +53,82 @@ class UNetOptions:
         metavar="small|medium|large",
     )
     width: int | None = option(
-        None, "Channels of the first level; none: the preset's.", optional(ge(1)), metavar="N"
+        None, "Channels of the first level; none: as in the preset.", optional(ge(1)), metavar="N"
     )
     multipliers: tuple[int, ...] | None = option(
-        None, "Width of each level over that of the first; none: the preset's.", _positive
+        None, "Channels of each level, in units of the width; none: as in the preset.", _positive
     )
     blocks: int | None = option(
-        None, "Residual blocks per level; none: the preset's.", optional(ge(1)), metavar="N"
+        None, "Residual blocks per level; none: as in the preset.", optional(ge(1)), metavar="N"
     )
     attention: tuple[int, ...] | None = option(
         (4, 7, 14, 16),
-        "Rows of the levels with attention, which the middle then has, too; none: no attention.",
+        "Rows of the levels with attention; the middle then has it, too. none: no attention.",
     )
-    dropout: float = option(0.1, "Share of the activations that are dropped in every block.", ge(0), lt(1))
+    dropout: float = option(0.1, "Share of activations that are dropped in every block.", ge(0), lt(1))
 
 
 @attrs.frozen
 class CNNOptions:
+    """Options of the model `cnn`."""
+
     width: int = option(32, "Channels of the hidden layers.", ge(1))
     depth: int = option(4, "Residual blocks, of two 3x3 convolutions each.", ge(1))
-    dropout: float = option(0.1, "Share of the activations that are dropped in every block.", ge(0), lt(1))
+    dropout: float = option(0.1, "Share of activations that are dropped in every block.", ge(0), lt(1))
 
 
 @attrs.frozen
 class ImageOptions:
+    """The options of all image datasets."""
+
     flat: bool = option(False, "Give images as vectors, row by row, for networks such as mlp.")
 
 
 @attrs.frozen
 class DigitsOptions(ImageOptions):
-    held_out: float = option(0.2, "Share of every class that is kept from training.", gt(0), lt(1))
+    """Options of the dataset `digits`."""
+
+    held_out: float = option(0.2, "Share of every class that is held out from training.", gt(0), lt(1))
 
 
 @attrs.frozen
 class MnistOptions(ImageOptions):
+    """Options of the dataset `mnist`."""
+
     folder: Path | None = option(None, "Folder with the four MNIST files, gzipped or not.", metavar="FOLDER")
     n: int | None = option(
-        None, "Train on the first N images alone; none: on all.", optional(ge(20)), metavar="N"
+        None, "Train on the first N images only; none: on all.", optional(ge(20)), metavar="N"
     )
 
 
 @attrs.frozen
 class FolderOptions(ImageOptions):
+    """Options of the dataset `image-folder`."""
+
     folder: Path | None = option(
         None, "Folder of PNG and JPEG files; subfolders, where there are any, are classes.", metavar="FOLDER"
     )
     size: tuple[int, ...] | None = option(
         None,
-        "Side, or rows,columns, that all images are brought to; none: they must have one size.",
+        "Side, or rows,columns, of all images; none: their own, which must be the same.",
         _size,
     )
     fit: Literal["crop", "stretch", "cut"] = option(
         "crop",
-        "How: scaled to cover the size and cropped to its middle; stretched; or the middle cut out, unscaled.",
+        "How images get that size: scaled to cover it and cropped, stretched, or cut from the middle unscaled.",
     )
-    colour: Literal["rgb", "grey"] = option("rgb", "Three channels, or one.")
+    colour: Literal["rgb", "grey"] = option("rgb", "Three channels (rgb), or one (grey).")
     unreadable: Literal["refuse", "skip"] = option(
-        "refuse", "What is done about a file that is no readable image: refused, or left out and named."
+        "refuse",
+        "What to do with a file that is not a readable image: refuse it, or leave it out and name it.",
     )
-    held_out: float = option(0.2, "Share of every class that is kept from training.", gt(0), lt(1))
+    held_out: float = option(0.2, "Share of every class that is held out from training.", gt(0), lt(1))
     workers: int | None = option(
         None, "Processes that decode; none: one per CPU.", optional(ge(1)), metavar="N"
     )
     memory: float = option(
         2.0,
-        "Gigabytes of decoded images up to which they are held in memory; more are read from a file.",
+        "Gigabytes of decoded images that are held in memory; more are read from a file.",
         ge(0),
     )
     cache: Path | None = option(
@@ -123,6 +142,8 @@ class FolderOptions(ImageOptions):
 
 @attrs.frozen
 class FeatureOptions:
+    """Options of the metric `image-features`."""
+
     max_points: int = option(
         5000, "Use at most this many images of each set; time grows as its square.", ge(2)
     )
@@ -130,4 +151,6 @@ class FeatureOptions:
 
 @attrs.frozen
 class NearestOptions:
+    """Options of the metric `nearest-image`."""
+
     max_points: int = option(2000, "Use at most this many samples.", ge(2))

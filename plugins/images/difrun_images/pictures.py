@@ -7,22 +7,29 @@ from difrun.data import Drawing, Scene
 from difrun_images.shapes import as_images
 
 SHOWN = 120
+"""Images of a grid without classes."""
+
 PAIRS = 20
+"""Samples that are shown over their nearest training images."""
+
 FRAMES = 10
+"""Times of a strip."""
+
 STRIPS = 5
+"""Images that are shown over time."""
 
 
 def pictures(scene: Scene) -> Iterator[Drawing]:
-    """Samples, real images, samples beside the nearest training images, the way to noise and back."""
+    """The pictures of a run on images: samples, real images, nearest training images, and both directions in time."""
     dataset = scene.dataset
     labels = getattr(scene, "labels", None)
 
-    def grid(of: Any, marks: Any) -> Any:
+    def grid(examples: Any, labels: Any) -> Any:
         from difrun_images import draw
 
-        shown = None if marks is None or not dataset.classes else marks[: 10 * SHOWN].tolist()
+        shown = None if labels is None or not dataset.classes else labels[: 10 * SHOWN].tolist()
         count = SHOWN if shown is None else len(shown)
-        return draw.image_grid(as_images(dataset, dataset.decode(of[:count])), shown, dataset.classes)
+        return draw.image_grid(as_images(dataset, dataset.decode(examples[:count])), shown, dataset.classes)
 
     def nearest() -> Any:
         from difrun_images import draw
@@ -30,31 +37,37 @@ def pictures(scene: Scene) -> Iterator[Drawing]:
 
         samples = scene.samples[:PAIRS]
         distance, which = nearest_of(samples, dataset.train)
-        beside = dataset.train[which[:, 0]]
+        neighbours = dataset.train[which[:, 0]]
         return draw.nearest_panel(
-            as_images(dataset, samples), as_images(dataset, beside), distance[:, 0].tolist()
+            as_images(dataset, samples), as_images(dataset, neighbours), distance[:, 0].tolist()
         )
 
     def strip(times: Any, frames: Any) -> Any:
         from difrun_images import draw
 
         chosen = draw.evenly(len(frames), FRAMES)
-        # Noise far wider than the pixels is shown at their contrast: divided by how much wider it is.
-        usual = dataset.train.std()
-        wide = [float(frames[k].std() / usual) for k in chosen]
-        seen = [
-            as_images(dataset, frames[k] / max(1.0, ratio)) for k, ratio in zip(chosen, wide, strict=True)
-        ]
-        return draw.image_strip([part.numpy() for part in seen], [times[k] for k in chosen])
+        # Noise that is wider than the pixels is divided by how much wider it is, to have their contrast.
+        data_std = dataset.train.std()
+        images = []
+        for k in chosen:
+            ratio = float(frames[k].std() / data_std)
+            images.append(as_images(dataset, frames[k] / max(1.0, ratio)).numpy())
+        return draw.image_strip(images, [times[k] for k in chosen])
 
     yield Drawing(
-        "samples", "Samples", "Samples of the model, by class where they have any.", "A grid of images.",
+        "samples",
+        "Samples",
+        "Samples of the model, by class where they have any.",
+        "A grid of images.",
         lambda: grid(scene.samples, labels),
-    )  # fmt: skip
+    )
     yield Drawing(
-        "real", "Real images", "Images that were not trained on.", "A grid of images.",
+        "real",
+        "Real images",
+        "Held-out images, which were not trained on.",
+        "A grid of images.",
         lambda: grid(dataset.held_out, dataset.held_out_labels),
-    )  # fmt: skip
+    )
     yield Drawing(
         "nearest",
         "Nearest training images",

@@ -1,4 +1,4 @@
-"""Examples as images, whether they are flattened or not."""
+"""Examples as images, flattened or not."""
 
 import math
 from typing import Any
@@ -9,9 +9,10 @@ from difrun.errors import DifrunError
 
 
 def image_of(dataset: Any) -> tuple[int, int, int]:
-    """(channels, rows, columns) of the images of a dataset; a vector of s² pixels is a grey image of side s.
+    """The shape (channels, rows, columns) of the images of a dataset; a vector of s² pixels is a grey image of side s.
 
-    Raises `DifrunError` for other vectors.
+    Raises:
+        DifrunError: If the examples are other vectors.
     """
     known = getattr(dataset, "image", None)
     shape = tuple(dataset.shape)
@@ -20,7 +21,7 @@ def image_of(dataset: Any) -> tuple[int, int, int]:
     if known is None and len(shape) == 1 and math.isqrt(shape[0]) ** 2 == shape[0]:
         known = (1, math.isqrt(shape[0]), math.isqrt(shape[0]))
     if known is None:
-        raise DifrunError(f"examples of shape {shape} of dataset '{dataset.name}' are no images.")
+        raise DifrunError(f"examples of shape {shape} of dataset '{dataset.name}' are not images.")
     return (known[0], known[1], known[2])
 
 

@@ -1,4 +1,4 @@
-"""Where the pixels of a folder lie: in memory, or, decoded once, in a file that is mapped into it."""
+"""The pixels of a folder: in memory, or decoded once into a file that is mapped into memory."""
 
 import hashlib
 import json
@@ -16,17 +16,22 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.storage import atomic
-from difrun_images.decode import Wanted, decode
+from difrun_images.decode import ImageFormat, decode
 
 CACHE = ".difrun-cache"
 
 
 @attrs.define
-class Target:
-    """Where the pixels go: an array in memory, or a file that is mapped into it.
+class PixelStore:
+    """An array of pixels, in memory or in a file that is mapped into memory.
 
-    shape: of an image. names: of the files. path: of the .npy file, or None; beside it lies a .json that says which
-    files were readable. fingerprint: of what is in it. good: the rows that are readable.
+    Attributes:
+        shape: The shape of an image.
+        names: The names of the files.
+        path: The .npy file, beside a .json file with the numbers of the readable images; None for an array in memory.
+        fingerprint: A digest of names, sizes and options.
+        good: The numbers of the readable images.
+        array: The pixels, once they are decoded or mapped.
     """
 
     shape: tuple[int, ...]
@@ -37,32 +42,29 @@ class Target:
     array: Any = None
 
     @classmethod
-    def of(
-        cls, folder: Path, paths: list[Path], wanted: Wanted, skip: bool, memory: float, cache: Path | None
-    ) -> "Target":
-        size = wanted.size
-        if size is None:
-            decoded = (decode(path, wanted) for path in paths)
-            first = next((image for image in decoded if not isinstance(image, str)), None)
-            if first is None:
-                raise DifrunError(
-                    f"--dataset.folder {folder}: none of {len(paths)} files can be read as an image; {paths[0].name}: "
-                    f"{decode(paths[0], wanted)}."
-                )
-            size = (first.shape[1], first.shape[2])
-        shape = (wanted.channels, *size)
+    def for_files(
+        cls,
+        folder: Path,
+        paths: list[Path],
+        image_format: ImageFormat,
+        skip: bool,
+        memory: float,
+        cache: Path | None,
+    ) -> "PixelStore":
+        """The store of these files, in memory where their pixels take at most `memory` gigabytes."""
+        shape = (image_format.channels, *(image_format.size or _first_size(folder, paths, image_format)))
         names = [path.relative_to(folder).as_posix() for path in paths]
         stats = [path.stat() for path in paths]
-        options = [attrs.astuple(wanted), shape, skip]
+        options = [attrs.astuple(image_format), shape, skip]
         fingerprint = _digest([names, [stat.st_size for stat in stats], options])
         if len(paths) * np.prod(shape) * 4 <= memory * 1e9:
             return cls(shape, names, None, fingerprint)
-        # A file that was written again may have its old size: here its time counts as well.
+        # A file that is written again may keep its size, so its time counts here as well.
         digest = _digest([fingerprint, [stat.st_mtime_ns for stat in stats]])
         return cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy", fingerprint)
 
-    def there(self) -> bool:
-        """Whether an earlier run has decoded these very files."""
+    def is_filled(self) -> bool:
+        """Whether an earlier run has decoded these very files; if so, it is now known which are readable."""
         if self.path is None or not self.path.is_file():
             return False
         with suppress(OSError, ValueError):
@@ -73,7 +75,17 @@ class Target:
         return False
 
     def fill(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> None:
-        """Write every image into its row; those that cannot be read are refused, or left out."""
+        """Write every image into its row.
+
+        Args:
+            decoded: The pixels of every file, or why it has none.
+            folder: The folder of the files, for messages.
+            skip: Whether files that cannot be read are left out; else they are refused.
+
+        Raises:
+            DifrunError: If a file is refused, no image can be used, images differ in size, or the pixels cannot be
+                written.
+        """
         part = None if self.path is None else self.path.with_name(f".{self.path.name}.part")
         try:
             self.array = self._empty(part)
@@ -104,7 +116,7 @@ class Target:
             return np.empty(shape, dtype=np.float32)
         part.parent.mkdir(parents=True, exist_ok=True)
         need, free = 4 * int(np.prod(shape)) + 4096, shutil.disk_usage(part.parent).free
-        if need > free:  # a mapped file that finds no room kills the process
+        if need > free:  # writing to a mapped file without room would kill the process
             raise DifrunError(
                 f"{part.parent} has {free / 1e9:.1f} GB of room; the decoded images take {need / 1e9:.1f} GB. Name "
                 "another folder for them (--dataset.cache), or a smaller --dataset.size."
@@ -114,7 +126,7 @@ class Target:
     def _write(
         self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool
     ) -> tuple[list[int], list[tuple[str, str]]]:
-        """The rows that are images, each moved up behind the last; and the others, with what is wrong."""
+        """Write the images one after the other; their numbers, and the names of the others with what is wrong."""
         good: list[int] = []
         bad: list[tuple[str, str]] = []
         for row, (name, image) in enumerate(zip(self.names, decoded, strict=True)):
@@ -126,11 +138,11 @@ class Target:
                         "out (--dataset.unreadable skip)."
                     )
             elif image.shape != self.shape:
-                own, other = ("x".join(map(str, shape[1:])) for shape in (self.shape, image.shape))
+                expected, other = ("x".join(map(str, shape[1:])) for shape in (self.shape, image.shape))
                 raise DifrunError(
                     f"--dataset.folder {folder}: images have several sizes: {self.names[good[0] if good else 0]} is "
-                    f"{own}, {name} is {other} (rows x columns). Give the size that all are brought to, such as "
-                    f"--dataset.size {own.replace('x', ',')}."
+                    f"{expected}, {name} is {other} (rows x columns). Give the size that all are brought to, such as "
+                    f"--dataset.size {expected.replace('x', ',')}."
                 )
             else:
                 self.array[len(good)] = image.astype(np.float32) / 127.5 - 1
@@ -138,12 +150,24 @@ class Target:
         return good, bad
 
     def read(self) -> tuple[Tensor, np.ndarray]:
-        """The images, and the files that they are of."""
+        """The images, and the numbers of their files."""
         if self.array is None or self.path is not None:
             assert self.path is not None
             # Copy-on-write: a tensor has to be writable, and the file stays as it is.
             self.array = np.load(self.path, mmap_mode="c")
         return torch.from_numpy(self.array[: len(self.good)]), self.good
+
+
+def _first_size(folder: Path, paths: list[Path], image_format: ImageFormat) -> tuple[int, int]:
+    """The rows and columns of the first file that is readable."""
+    decoded = (decode(path, image_format) for path in paths)
+    first = next((image for image in decoded if not isinstance(image, str)), None)
+    if first is None:
+        raise DifrunError(
+            f"--dataset.folder {folder}: none of {len(paths)} files can be read as an image; {paths[0].name}: "
+            f"{decode(paths[0], image_format)}."
+        )
+    return first.shape[1], first.shape[2]
 
 
 def _digest(facts: Any) -> str:

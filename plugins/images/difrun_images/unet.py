@@ -1,27 +1,39 @@
-"""The U-Net."""
+"""The U-Net, a convolutional network at several resolutions."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from difrun_images.blocks import Attention, Block, Condition, image_shape, normalisation
 from difrun_images.options import PRESETS
 
 
 class UNet(nn.Module):
-    """F(x, c, label) of residual blocks at several resolutions, with shortcuts from the way down to the way up.
+    """F(x, c, label): residual blocks at several resolutions, with shortcuts from the way down to the way up.
 
-    Ronneberger et al. (2015, arXiv 1505.04597), in the form of Ho et al. (2020, arXiv 2006.11239, app. B). The side is
-    halved (rounded up) between levels, so that images may have any size.
+    The side is halved (rounded up) between levels, so that images may have any size. The last convolution starts at
+    zero, so that F = 0 before training.
 
-    shape: (channels, rows, columns). classes: number of classes; 0: no labels. size: preset of width, multipliers and
-    blocks, each of which may be given by itself: channels of the first level, their multiples at each level, and
-    residual blocks per level. attention: rows of the levels at which pixels attend to each other; the middle is always
-    one of them, unless there are none. dropout: in every block. The last convolution starts at zero, so that F = 0
-    before training.
-    Raises `DifrunError` for examples that are no images.
+    Args:
+        shape: (channels, rows, columns).
+        classes: The number of classes; 0 for a network without labels.
+        size: The preset of width, multipliers and blocks, each of which may be given by itself.
+        width: The channels of the first level.
+        multipliers: The channels of each level, in units of `width`.
+        blocks: The residual blocks per level.
+        attention: The rows of the levels at which pixels attend to each other. The middle has attention as well, unless
+            no level is given.
+        dropout: The share of activations that are dropped in every block.
+
+    Raises:
+        DifrunError: If the examples are not images.
+
+    References:
+        Ronneberger et al. (2015), arXiv 1505.04597.
+        Ho et al. (2020), arXiv 2006.11239, app. B (this form).
     """
 
     def __init__(
@@ -82,6 +94,7 @@ class UNet(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
 
+    @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         condition = self.condition(x, level, label)
         h = self.first(x)

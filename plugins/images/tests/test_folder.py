@@ -9,7 +9,7 @@ from PIL import Image
 
 from difrun.errors import DifrunError
 from difrun_images.data import image_folder
-from difrun_images.decode import Wanted, decode
+from difrun_images.decode import ImageFormat, decode
 from difrun_images.options import FolderOptions
 
 from .support import class_folder, pixels, save
@@ -50,31 +50,31 @@ def test_how_an_image_comes_to_its_size(tmp_path):
     array = np.zeros((4, 8), dtype=np.uint8)
     array[:, 4:] = 255
     path = save(tmp_path / "a.png", array)
-    assert decode(path, Wanted((4, 4), "cut", True))[0].tolist() == [[0, 0, 255, 255]] * 4
-    assert decode(path, Wanted((4, 4), "crop", True))[0].tolist() == [[0, 0, 255, 255]] * 4
-    assert decode(path, Wanted((2, 8), "stretch", True))[0].tolist() == [[0] * 4 + [255] * 4] * 2
-    small = decode(path, Wanted((2, 2), "crop", True))[0]
+    assert decode(path, ImageFormat((4, 4), "cut", True))[0].tolist() == [[0, 0, 255, 255]] * 4
+    assert decode(path, ImageFormat((4, 4), "crop", True))[0].tolist() == [[0, 0, 255, 255]] * 4
+    assert decode(path, ImageFormat((2, 8), "stretch", True))[0].tolist() == [[0] * 4 + [255] * 4] * 2
+    small = decode(path, ImageFormat((2, 2), "crop", True))[0]
     assert small[:, 0].max() < 40 < 215 < small[:, 1].min()
-    assert decode(path, Wanted((5, 4), "cut", True)) == "it is 4x8, too small to cut 5x4 from"
-    assert decode(path, Wanted()).shape == (3, 4, 8)
+    assert decode(path, ImageFormat((5, 4), "cut", True)) == "it is 4x8, too small to cut 5x4 from"
+    assert decode(path, ImageFormat()).shape == (3, 4, 8)
 
 
 def test_colours_depth_and_orientation(tmp_path):
     """RGB is kept and made grey by the luma of ITU-R 601; 16 bits become 8; EXIF turns an image upright."""
     colour = pixels(0, 3, 5, 3)
     path = save(tmp_path / "c.png", colour)
-    assert np.array_equal(decode(path, Wanted()).transpose(1, 2, 0), colour)
+    assert np.array_equal(decode(path, ImageFormat()).transpose(1, 2, 0), colour)
     luma = colour.astype(float) @ [0.299, 0.587, 0.114]
-    assert np.abs(decode(path, Wanted(grey=True))[0] - luma).max() <= 0.51
+    assert np.abs(decode(path, ImageFormat(grey=True))[0] - luma).max() <= 0.51
     deep = np.array([[0, 257, 65535], [257 * 100, 257 * 7, 257 * 255]], dtype=np.uint16)
-    assert decode(save(tmp_path / "d.png", deep), Wanted(grey=True))[0].tolist() == [
+    assert decode(save(tmp_path / "d.png", deep), ImageFormat(grey=True))[0].tolist() == [
         [0, 1, 255],
         [100, 7, 255],
     ]
     image, exif = Image.fromarray(colour), Image.Exif()
     exif[0x0112] = 6  # to be turned by 90° clockwise
     image.save(tmp_path / "e.png", exif=exif)
-    assert np.array_equal(decode(tmp_path / "e.png", Wanted()).transpose(1, 2, 0), np.rot90(colour, -1))
+    assert np.array_equal(decode(tmp_path / "e.png", ImageFormat()).transpose(1, 2, 0), np.rot90(colour, -1))
 
 
 def test_an_unreadable_image_is_named_and_refused_or_skipped(tmp_path):

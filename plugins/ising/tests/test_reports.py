@@ -28,8 +28,8 @@ def test_a_wide_torus_tells_its_autocorrelation_and_its_exact_energy(tmp_path, c
     difrun("--process", "ising", "--dataset.size", "13", *few, *SMALL, "--out", tmp_path / "run")
     printed = capsys.readouterr()
     page = (tmp_path / "run" / "report.html").read_text("utf-8")
-    for told in (" ".join(printed.err.split()), page):
-        assert "integrated autocorrelation times of" in told
+    for text in (" ".join(printed.err.split()), page):
+        assert "integrated autocorrelation times of" in text
     assert drawn(tmp_path / "run") == PICTURES | STATISTICS
     facts = json.loads((tmp_path / "run" / "metrics.json").read_text("utf-8"))["metrics"]
     assert {name for name, number in facts.items() if "exact" in number} == {

@@ -87,7 +87,7 @@ def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch, capsys):
 
 
 def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
-    """Where the user gives none, those of the process; a user's own come first. The help tells the same ones."""
+    """Settings that the user does not give are those of the process, in the plan and in the help."""
     monkeypatch.setenv("DIFRUN_PLUGINS", "ising")
     registry = Registry.discover()
     plan = resolve({"process": "ising"}, registry=registry)
@@ -96,14 +96,14 @@ def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
     plan = resolve({"process": "ising"}, {"train": {"batch": 7}, "sample": {"steps": 5}}, registry=registry)
     assert (plan.train.batch, plan.sample.steps) == (7, 5)
     difrun("--process", "ising", "--help")
-    told = " ".join(capsys.readouterr().out.split())
-    assert "Sampling steps. [default: 100; >= 1, <= 100000]" in told
-    assert "Training steps. [default: 3600; >= 0]" in told
-    assert "Examples per step. [default: 128;" in told
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Sampling steps. [default: 100; >= 1, <= 100000]" in text
+    assert "Training steps. [default: 3600; >= 0]" in text
+    assert "Examples per step. [default: 128;" in text
 
 
 def test_a_run_ends_without_a_likelihood_that_is_not_known(tmp_path, monkeypatch, capsys):
-    """Labelled spins: the bound of a model of classes is not known, which is told; the report is there."""
+    """Labelled spins: the bound of a model of classes is not known. The run says so and still writes its report."""
     monkeypatch.chdir(tmp_path)
     spins = np.where(np.random.default_rng(0).random((60, 3, 3)) < 0.5, -1.0, 1.0)
     np.savez("spins.npz", x=spins, y=np.arange(60) % 2)

@@ -22,7 +22,7 @@ module = importlib.import_module("difrun.analysis.elbo")  # `difrun.analysis.elb
 
 
 class Straight(GaussianProcess):
-    """α = 1 − t, σ = t: it forgets its data."""
+    """α = 1 − t, σ = t: no signal is left at T."""
 
     horizon = 1.0
 
@@ -132,7 +132,7 @@ def test_the_bound_of_the_exact_score_is_log_p_of_every_example():
 
 
 @each_process
-def test_what_an_error_of_the_model_costs(process):
+def test_an_error_of_the_model_lowers_the_bound_by_its_weighted_square(process):
     """An error δ h of ε̂ lowers the bound by δ²‖h‖² ∫ dλ weighted by h², and by ½ δ²‖h‖² at t_min: to 5 errors.
 
     h = α/√(α² + σ²) in both coordinates: with σ_d = 1, h = cos θ, and the integral of h² over λ = −log tan θ is the
@@ -155,18 +155,18 @@ def test_what_an_error_of_the_model_costs(process):
     assert off.nats.mean() < distribution.log_prob(x0).mean()
 
 
-def test_what_is_subtracted_changes_the_error_and_not_the_mean(monkeypatch):
-    """Without what is fitted: the same mean, to 5 standard errors, and at least 3 times the variance."""
+def test_control_variates_change_the_variance_and_not_the_mean(monkeypatch):
+    """Without control variates: the same mean, to 5 standard errors, and at least 3 times the variance."""
     distribution = blobs(seed=0, n=100).distribution
     model = ExactMixture(distribution, ReferenceVP())
     x0 = distribution.sample(2000, generator())
     with_factors = elbo(model, x0).nats
     nothing = torch.zeros(module.BINS, dtype=torch.float64)
-    monkeypatch.setattr(module._Errors, "_fitted", lambda self, x0, chunk: (nothing, nothing))
+    monkeypatch.setattr(module._SquaredErrors, "_fit_controls", lambda self, x0, chunk: (nothing, nothing))
     without = elbo(model, x0, seed=1).nats
-    spread, plain = (with_factors - distribution.log_prob(x0)), (without - distribution.log_prob(x0))
-    assert abs(spread.mean() - plain.mean()) < 5 * ((spread.var() + plain.var()) / 2000) ** 0.5
-    assert plain.var() > 3 * spread.var()
+    gap, plain_gap = (with_factors - distribution.log_prob(x0)), (without - distribution.log_prob(x0))
+    assert abs(gap.mean() - plain_gap.mean()) < 5 * ((gap.var() + plain_gap.var()) / 2000) ** 0.5
+    assert plain_gap.var() > 3 * gap.var()
 
 
 @each_process
@@ -199,7 +199,7 @@ def test_float32_chunks_seeds_and_global_randomness():
     assert torch.equal(before, torch.get_rng_state())
 
 
-def test_what_has_no_bound_is_refused_in_words():
+def test_invalid_arguments_are_refused():
     model = ExactMixture(two_gaussians(), ReferenceVP())
     with pytest.raises(DifrunError, match="at least 1 time per example, not 0"):
         elbo(model, torch.zeros(3, 2), times=0)

@@ -18,7 +18,7 @@ from difrun.testing import ReferenceVE, ReferenceVP, observed_order, two_gaussia
 
 
 class Straight(GaussianProcess):
-    """α = 1 − t, σ = t: it forgets its data."""
+    """α = 1 − t, σ = t: no signal is left at T."""
 
     horizon = 1.0
 
@@ -104,7 +104,7 @@ def test_gaussian_data_need_one_step(process):
         assert not found.probe_error.any()
 
 
-def test_it_is_the_density_of_what_the_flow_makes_of_its_prior():
+def test_it_is_the_density_of_the_prior_transported_by_the_flow():
     """Not of the data: with a prior of the wrong variance v the flow of N(0, s²) gives N(0, v S_0²/S_T²)."""
     process = ReferenceVP()
     model = ExactMixture(GaussianMixture([1.0], [[0.0]], [0.5]), process)
@@ -165,7 +165,7 @@ def four_dimensions():
     return GaussianMixture([0.4, 0.6], [[0.0, 1.0, -1.0, 0.5], [1.5, -0.5, 0.0, -1.0]], (covs + covs.mT) / 2)
 
 
-def test_random_probes_are_unbiased_and_know_their_error():
+def test_random_probes_are_unbiased_and_their_error_is_calibrated():
     """z = (estimate − exact)/error over 300 points with 40 probes: mean 0 and variance 1, to 5 standard errors."""
     process = ReferenceVP()
     model = ExactMixture(four_dimensions(), process)
@@ -237,7 +237,7 @@ class Detached(ExactMixture):
 
 
 class Wild(ScoreModel):
-    """A flow that leaves every bound."""
+    """A flow that diverges."""
 
     shape, mean, var, kind = (2,), 0.0, torch.ones(2), "x0"
 
@@ -248,7 +248,7 @@ class Wild(ScoreModel):
         return 1e4 * x**3
 
 
-def test_what_has_no_likelihood_is_refused_in_words():
+def test_invalid_arguments_are_refused():
     model = ExactMixture(two_gaussians(), ReferenceVP())
     x = torch.zeros(3, 2, dtype=torch.float64)
     for options, words in (

@@ -43,7 +43,7 @@ def test_the_endpoint_of_a_gaussian_is_that_of_the_closed_form(process):
 
 
 def test_a_network_in_float32_is_solved_in_float32_and_says_so():
-    """The reported error is that of rounding then, and not a claim of more."""
+    """The reported error is then that of rounding."""
     network = torch.nn.Module()
     network.forward = lambda x, level: torch.zeros_like(x)  # data N(0, I): the flow is known
     model = NetworkModel(network, ReferenceVP(), (2,), mean=torch.zeros(2), var=torch.ones(2))
@@ -56,7 +56,7 @@ def test_a_network_in_float32_is_solved_in_float32_and_says_so():
     assert found.error < 1e-5
 
 
-def test_a_solution_that_is_not_finite_is_no_reference():
+def test_a_solution_that_is_not_finite_is_refused():
     distribution = GaussianMixture([1.0], MEAN[None], COV[None])
 
     class Broken(ExactMixture):
@@ -77,8 +77,8 @@ def test_distances_are_root_mean_square_and_median_of_single_samples():
     assert found.other_mode is None
 
 
-def test_modes_are_what_overlaps():
-    """0 and 1 overlap (1.9 < 2 (0.5 + 0.5)), 1 and 2 overlap as well, so that 0 and 2 are one mode; 3 is apart."""
+def test_components_that_overlap_form_a_mode():
+    """0 and 1 overlap (1.9 < 2 (0.5 + 0.5)), 1 and 2 overlap as well, so that 0 and 2 are one mode; 3 is another."""
     means = [[0.0, 0.0], [1.9, 0.0], [3.8, 0.0], [9.0, 0.0]]
     found = modes(GaussianMixture([0.25] * 4, means, [0.25] * 4))
     assert found is not None
@@ -90,7 +90,7 @@ def test_modes_are_what_overlaps():
 
 @pytest.mark.parametrize(("name", "count"), [("gmm", 8), ("blobs", 2), ("rings", 2), ("spiral", None)])
 def test_modes_of_the_datasets(name, count):
-    """Eight Gaussians, two blobs and two half-circles are modes; a curve is one piece, which has none."""
+    """Eight Gaussians, two blobs and two half-circles are modes; a single curve has none."""
     data = getattr(toy, name)(seed=0, n=200)
     found = modes(data.distribution)
     assert (None if found is None else len(set(found.labels))) == count
@@ -117,8 +117,8 @@ def test_the_component_of_a_point_has_the_largest_posterior():
     assert found.tolist() == np.argmax(joint, axis=0).tolist()
 
 
-def test_steps_that_a_model_carries_out_itself_are_counted():
-    """`affine_prediction` is one evaluation, by the model's own code where it has some."""
+def test_affine_predictions_are_counted():
+    """`affine_prediction` is one evaluation, also where a model overrides it."""
 
     class Own(ExactMixture):
         def affine_prediction(self, x, at, kind, a, b):

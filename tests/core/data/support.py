@@ -17,7 +17,7 @@ def generator(seed: int = 0) -> torch.Generator:
 
 
 def numbered(n: int, first: int = 0) -> torch.Tensor:
-    """Examples (n, 2) that can be told apart."""
+    """Examples (n, 2) that are all different."""
     return torch.arange(2 * first, 2 * (first + n), dtype=torch.float32).reshape(n, 2)
 
 

@@ -57,8 +57,8 @@ def test_csv_errors_name_file_line_and_column(write, text, message):
     assert error(read, path) == f"file '{path}'{comma}{message}"
 
 
-def test_a_column_of_text_is_told_how_classes_are_named(write):
-    """Not where one cell further down is no number, nor of a file of samples (`read`)."""
+def test_the_error_for_a_column_of_text_explains_how_to_name_classes(write):
+    """Not if a cell further down is not a number, nor for a file of samples (`read`)."""
     path = write("my.csv", "a,kind of\n1,up\n2,down\n")
     plain = f"file '{path}', line 2, column 'kind of': 'up' is not a number."
     assert (

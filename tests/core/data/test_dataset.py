@@ -26,7 +26,7 @@ def test_reference_is_held_out_without_repeats_and_without_training_examples():
         data.reference(31, generator())
 
 
-def test_real_pair_is_held_out_against_training_examples_of_equal_number():
+def test_a_real_pair_is_held_out_examples_and_as_many_training_examples():
     first, second = dataset().real_pair(25, generator())
     assert len(rows(first)) == len(rows(second)) == 25
     assert rows(first) <= rows(dataset().held_out)

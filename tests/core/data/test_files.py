@@ -59,7 +59,7 @@ def test_arrays_of_other_shapes(tmp_path):
     torch.testing.assert_close(image.var, torch.ones(2, 4), atol=1e-5, rtol=0)
 
 
-def test_files_that_are_not_there(tmp_path, write):
+def test_missing_files(tmp_path, write):
     write("points.csv", lines())
     message = error(read, tmp_path / "point.csv")
     assert message == (
@@ -83,7 +83,7 @@ def test_file_without_permission(write):
     assert error(read, path) == f"file '{path}': you have no permission to read it."
 
 
-def test_read_failures_of_the_system_are_told(write, monkeypatch):
+def test_read_failures_of_the_system_are_reported(write, monkeypatch):
     path = write("my.csv", lines())
 
     def broken(*_, **__):

@@ -69,6 +69,6 @@ def test_pickled_damaged_and_mislabelled_arrays(tmp_path, write):
         (np.array(3.0), "holds a single number; expected an array of shape (N, columns)."),
     ],
 )
-def test_arrays_that_are_no_examples(tmp_path, array, message):
+def test_arrays_that_are_not_examples(tmp_path, array, message):
     np.save(tmp_path / "a.npy", array)
     assert error(read, tmp_path / "a.npy").endswith(message)

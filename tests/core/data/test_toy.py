@@ -206,7 +206,7 @@ def test_options_are_the_arguments_of_the_function_with_its_defaults(component):
     assert arguments == {field.name: field.default for field in attrs.fields(component.options)}
 
 
-def test_files_are_told_from_names_without_torch():
+def test_files_are_distinguished_from_names_without_torch():
     assert all(
         map(looks_like_file, ("my.csv", "data/points", "a.b/c.npz", "..\\x.npy", "DATA.CSV", "points.txt"))
     )

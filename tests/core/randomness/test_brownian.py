@@ -42,7 +42,7 @@ def scaled(z, lengths):
 
 
 def test_an_increment_is_the_sum_of_those_over_its_parts():
-    """To rounding, whatever the parts, and in whichever order they are asked for."""
+    """To rounding, for any parts and any order of evaluation."""
     like = torch.empty(5, 2, dtype=torch.float64)
     fine = scaled(*increments(source(), TIMES, like))
     for cut in ([0, 7], [0, 3, 7], [0, 2, 4, 6, 7]):
@@ -69,8 +69,8 @@ def test_increments_are_independent_and_normal():
     assert np.abs((rows**2).mean(1) - 1).max() < 5 * (2 / n) ** 0.5
 
 
-def test_samples_own_their_paths():
-    """Row i of a chunk that starts at sample `first` is row first + i of the whole, bit for bit, for one seed alone."""
+def test_each_sample_has_its_own_path():
+    """Row i of a chunk that starts at sample `first` is row first + i of the whole, bit for bit, for equal seeds."""
     with global_randomness_untouched():
         whole, _ = increments(source(), TIMES, torch.empty(5000, 2))
         part, _ = increments(source(first=3000), TIMES, torch.empty(700, 2))
@@ -79,7 +79,7 @@ def test_samples_own_their_paths():
 
 
 def test_outside_of_steps_numbers_are_those_of_the_plain_generator():
-    """The prior is drawn as ever, and a run with Brownian noise starts where one with fresh noise starts."""
+    """The prior does not change: a run with Brownian noise starts where one with fresh noise starts."""
     like = torch.empty(7, 3)
     generator = source(seed=4)
     assert torch.equal(generator.normal(like), Generator(4).normal(like))

@@ -86,7 +86,7 @@ def test_every_source_of_randomness_becomes_a_generator():
     assert torch.equal(Generator.of(plain).normal(like), expected)
 
 
-def test_no_example_and_no_device_need_no_number():
+def test_empty_and_meta_tensors_draw_no_number():
     assert Generator(1).normal(torch.empty(0, 2)).shape == (0, 2)
     assert Generator(1).normal(torch.empty(3, 2, device="meta")).is_meta
 

@@ -105,7 +105,7 @@ def test_pictures_and_reports_are_written_in_the_same_way(tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("name", ["x.part", ".part", "..part", ".run.toml", ".x.tmp", "run.toml"])
-def test_files_of_others_are_no_leftovers(name):
+def test_other_files_are_not_leftovers(name):
     assert not atomic.is_leftover(name)
 
 
@@ -133,7 +133,7 @@ def test_the_advice_fits_the_error(tmp_path, monkeypatch, number, words):
     assert "earlier file" not in str(caught.value)
 
 
-def test_an_error_without_advice_is_said_as_the_system_says_it(tmp_path, monkeypatch):
+def test_an_error_without_advice_has_the_words_of_the_system(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(errno.EIO, "Input/output error")
 

@@ -76,7 +76,7 @@ def _spaced(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _warnings(run: "Run", signal: Signal | None, left_out: Sequence[str]) -> list[str]:
-    warnings = [signal.sentence()] if signal and signal.much else []
+    warnings = [signal.sentence()] if signal and signal.is_large else []
     if run.trainer and run.trainer.last < run.trainer.options.steps:
         warnings.append(_cut_short(run.trainer))
     warnings += run.parts.process.advice()

@@ -74,12 +74,12 @@ class NetworkDenoiser(DiscreteModel, ConditionalModel):
 
         p(x_0,i = k | x_t) ∝ e^{f_i(k)} q(x_t,i | x_0,i = k),
 
-    so that f is all that the other sites say. For spins f is one number, the log-odds, and what is added is
+    so that f is the information of the other sites. For spins f is one number, the log-odds, and what is added is
     2 artanh(ρ) x_t,i. For masked sites nothing is added, and a visible site is known. A network with `skip` false gets
     nothing added. c = −artanh α is the noise level, one per example, or one per site where these differ.
 
     A network that `predicts` "previous" gives the log-odds of x_{t−1} instead, for the reverse kernel of a chain. What
-    is added then is 2 artanh(ρ_t/ρ_s) x_t. It cannot say p(x_0 | x_t).
+    is added then is 2 artanh(ρ_t/ρ_s) x_t. Such a network does not predict p(x_0 | x_t).
 
     Args:
         network: The network, called with x_t, c and, where it knows classes, labels; it returns a tensor like x_t.

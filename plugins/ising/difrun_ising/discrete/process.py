@@ -25,14 +25,14 @@ from difrun_ising.discrete.sites import Sites, category_axis, likelihood_quotien
 class DiscreteProcess(Schedule):
     r"""Independent sites of K values, each replaced at random by a draw from π.
 
-    A subclass says how the values are encoded as numbers, and what π is. Sampling ends at t = 0, at the data. Kernels
+    A subclass encodes the values as numbers, and defines π. Sampling ends at t = 0, at the data. Kernels
     are computed in float64.
     """
 
     t_min = 0.0
     mixing: Any  # an option of the subclass
 
-    # What a subclass says: π, and how values are encoded.
+    # What a subclass defines: π, and how values are encoded.
 
     def mixing_distribution(self, categories: int, device: torch.device | str = "cpu") -> Tensor:
         """π over the categories and, last, the mask: (K + 1,), float64."""

@@ -14,8 +14,8 @@ from difrun.errors import DifrunError
 class SpinCNN(nn.Module):
     r"""A convolutional network of residual blocks h ← h + conv(silu(h)), 3x3, for lattices.
 
-    It gives F(x, c), a tensor like x, from x_t and the noise level c = −artanh α. What x_t and t say of x_0 is, at
-    every site,
+    It gives F(x, c), a tensor like x, from x_t and the noise level c = −artanh α. The evidence on x_0 is, at every
+    site,
 
         e = α x_t = tanh(−c) x_t.
 

@@ -66,13 +66,13 @@ def test_log_ratios_combine_with_1_minus_s_and_s(process):
         ratios = [
             DiscreteProcess.log_ratios(process, x, m.x0_distribution(x, at), at) for m in (own, free, guided)
         ]
-        told = ratios[0].isfinite() & ratios[1].isfinite()
-        assert told.any()
+        determined = ratios[0].isfinite() & ratios[1].isfinite()
+        assert determined.any()
         want = 0.4 * ratios[0] + 0.6 * ratios[1]
-        # Of a masked site the ratio to the mask is not told: its ratios among each other are.
-        got, want = (torch.where(told, r, 0.0) for r in (ratios[2], want))
+        # Of a masked site the ratio to the mask is not determined, but its ratios among each other are.
+        got, want = (torch.where(determined, r, 0.0) for r in (ratios[2], want))
         if process.masks(2 if isinstance(process, Ising) else x.shape[-1]):
-            got, want = (r - torch.where(told, r, 0.0).mean(-1, keepdim=True) for r in (got, want))
+            got, want = (r - torch.where(determined, r, 0.0).mean(-1, keepdim=True) for r in (got, want))
         torch.testing.assert_close(got, want, rtol=0, atol=1e-8)
         assert torch.equal(
             process.extrapolate(model, labels, lambda at: 1).x0_distribution(x, at),

@@ -1,4 +1,4 @@
-"""What the convolutional network is told of the noise, and the conditionals it learns for the heat bath at t = 0."""
+"""What the convolutional network reads of the noise, and the conditionals that it learns for the heat bath at t = 0."""
 
 import pytest
 import torch

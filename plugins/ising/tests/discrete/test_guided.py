@@ -51,9 +51,9 @@ def test_guided_ratios_distributions_and_heat_baths_are_those_of_the_conditional
                 found = (
                     score[..., site, :].gather(-1, other[..., None])[..., 0] if k > 2 else score[..., site, 0]
                 )
-                told = ~found.isnan()
-                assert told.all() or process.site_alpha(at, (1, 1, 3))[0, site] == 1
-                torch.testing.assert_close(found[told], ratio[told], rtol=0, atol=allowed)
+                determined = ~found.isnan()
+                assert determined.all() or process.site_alpha(at, (1, 1, 3))[0, site] == 1
+                torch.testing.assert_close(found[determined], ratio[determined], rtol=0, atol=allowed)
 
 
 @pytest.mark.parametrize("mixing", ["uniform", "absorbing", 0.7])

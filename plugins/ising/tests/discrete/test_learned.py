@@ -80,7 +80,7 @@ class Alike(Elbo):
 
     def _step(self, process, x0, generator):
         t, s, _ = super(Elbo, self)._step(process, x0, generator)
-        return t, s, {"gain": torch.full_like(t, self.steps)}
+        return t, s, {"inverse_probability": torch.full_like(t, self.steps)}
 
 
 def test_steps_of_masked_data_are_drawn_so_that_the_bound_spreads_less():

@@ -78,7 +78,7 @@ def test_strings_have_their_pictures():
 
 
 def test_a_mosaic_holds_the_lattices_in_order():
-    """The first ones, row by row, unchanged, with gaps between them; what is masked is told from what is down."""
+    """The first ones, row by row, unchanged, with gaps between them; masked sites differ from spins that are down."""
     x = torch.randint(-1, 2, (50, 3, 5), generator=torch.Generator().manual_seed(0)).float()
     board = draw.mosaic(draw.codes(x))
     across = (board.shape[1] + 1) // 6
