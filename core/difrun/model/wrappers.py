@@ -136,6 +136,10 @@ class Counted(ModelWrapper):
         """How many examples these batches held."""
         return self._counts["examples"]
 
+    def reset(self) -> None:
+        """Start counting from zero, in all copies."""
+        self._counts.update(evaluations=0, examples=0)
+
     def _count(self, x: Tensor) -> None:
         self._counts["evaluations"] += 1
         self._counts["examples"] += len(x)

@@ -180,7 +180,7 @@ def test_noise_is_raised_by_the_churn_and_never_beyond_the_horizon(name):
 def test_evaluations_are_counted():
     model = Counted(ExactMixture(GAUSSIAN, PROCESSES["straight"]))
     for churn in (0.0, 40.0):
-        model.evaluations = 0
+        model.reset()
         integrate(ChurnedHeun(s_churn=churn), model, start(model, 3), logsnr(model.process, 7), generator=1)
         assert model.evaluations == 14 == 7 * ChurnedHeun.evaluations
 

@@ -137,7 +137,7 @@ def test_only_samples_that_need_more_steps_are_evaluated_again():
     together, calls = model.examples, model.evaluations
     single = []
     for row in x:
-        model.evaluations = model.examples = 0
+        model.reset()
         integrate(sampler, model, row[None], times)
         assert model.examples == model.evaluations
         single.append(model.examples)
@@ -153,10 +153,10 @@ def test_the_last_slope_is_kept_unless_x_was_moved():
     sampler = Adaptive()
     x, state = sampler.step(model, start(model, 4), first, middle, None, NoNoise())
     torch.testing.assert_close(state.slope, model.predict(x, middle, "straight"), rtol=1e-12, atol=1e-12)
-    model.evaluations = 0
+    model.reset()
     kept, _ = sampler.step(model, x, middle, last, state, NoNoise())
     went_on = model.evaluations
-    model.evaluations = 0
+    model.reset()
     same, _ = sampler.step(model, x.clone(), middle, last, state, NoNoise())
     assert model.evaluations == went_on + 1
     torch.testing.assert_close(same, kept, rtol=1e-11, atol=1e-11)
