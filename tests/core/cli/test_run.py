@@ -96,12 +96,12 @@ def test_the_help_of_run_tells_the_variables_of_the_environment(toy, call):
     _, out, _ = call("run", "--help")
     said = " ".join(out.split())
     assert "DIFRUN_SAMPLER for --sampler, DIFRUN_PROCESS_THETA for --process.theta" in said
-    assert "DIFRUN_PLUGINS=a,b loads no plugins but a and b" in said
-    assert "DIFRUN_STRICT=1 stops where a plugin is broken" in said
+    assert "DIFRUN_PLUGINS=a,b loads only the plugins a and b" in said
+    assert "DIFRUN_STRICT=1 stops if a plugin is broken" in said
     assert "DIFRUN_DEBUG=1 shows the traceback" in said
     assert "There is a warning for a variable DIFRUN_... that nothing reads." in said
     assert (
-        "For a quick trial: --train.steps 500 --n 1000; of points in the plane also --metric sliced-w2."
+        "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2."
         in said
     )
 
