@@ -117,7 +117,8 @@ def total_var(at: Any, data_std: Any) -> Any:
 
 def total_std(at: Any, data_std: Any) -> Any:
     """Return S = √(α²σ_d² + σ²), the standard deviation of x_t for data of standard deviation σ_d."""
-    return total_var(at, data_std) ** 0.5
+    var = total_var(at, data_std)
+    return var.sqrt() if isinstance(var, Tensor) else var**0.5
 
 
 def data_angle(at: Any, data_std: float) -> float:
