@@ -10,7 +10,7 @@ from difrun.api import Component
 from difrun.errors import DifrunError
 from difrun.options.fields import fields
 from difrun.plugin import signatures
-from difrun.plugin.distributions import Plugin
+from difrun.plugin.packages import Plugin
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 from typing_extensions import override
 
 from difrun.cli.commands.tune import StepCounts
-from difrun.cli.comparison import comparison_text
+from difrun.cli.comparison_table import comparison_text
 from difrun.cli.flags import NAMED, named_by_flags
 from difrun.cli.plan_builder import CommandRequest, PlanBuilder
 from difrun.cli.plan_command import PlanCommand
