@@ -71,6 +71,14 @@ class Registered:
         """
         return signatures.call(self.kind, self.load(), offered, options, owner=str(self))
 
+    def refuse_misfit(self, options: Mapping[str, Any]) -> None:
+        """Refuse a target whose signature asks for what is not on offer, or does not take an option. Loads the target.
+
+        Raises:
+            DifrunError: If the signature does not fit. The message names this component and its distribution.
+        """
+        signatures.refuse_misfit(self.kind, self.load(), options, owner=str(self))
+
     def asks_for(self, name: str) -> bool:
         """Whether the signature of the target names a value on offer, and not an option. Loads the target."""
         is_option = name in [field.name for field in fields(self.component.options)]

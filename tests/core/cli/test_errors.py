@@ -5,6 +5,7 @@ import errno
 import pytest
 
 from difrun.errors import DifrunError, Interrupted
+from difrun.plugin import packages
 
 TOY = ("--process", "toy")
 
