@@ -36,7 +36,7 @@ LOWEST = 0.1
 
 @attrs.frozen
 class Panel:
-    """One quantity.
+    """One quantity, which is drawn in a panel of its own.
 
     Attributes:
         name: What it is called.
