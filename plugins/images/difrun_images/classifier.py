@@ -56,8 +56,8 @@ def classifier_of(dataset: Dataset) -> Classifier:
     """The classifier of a dataset's training images, trained when it is first needed; one per dataset.
 
     It is trained by cross-entropy with smoothed labels and dropout, by AdamW in `STEPS` steps with a learning rate that
-    rises and falls once. Weights and batches come from one seed, whatever that of the run: all runs on the same data
-    are measured alike.
+    rises and falls once. Weights and batches come from one seed, whatever the seed of the run, so that all runs on the
+    same data are measured alike.
 
     Raises:
         DifrunError: If the data have no labels.

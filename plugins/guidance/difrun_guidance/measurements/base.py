@@ -35,7 +35,7 @@ method = attrs.define(eq=False, slots=False, repr=False)
 
 @method
 class Measurement(ModelWrapper, MeasurementOptions):
-    """A model of p(x_0 | y), made of a model of p(x_0).
+    """A model of p(x_0 | y), built from a model of p(x_0).
 
     A method writes `shift`. An operator that is not linear writes `measure`.
 
@@ -198,7 +198,7 @@ class Measurement(ModelWrapper, MeasurementOptions):
         return y.flatten()
 
     def restrict(self, y: Tensor) -> Tensor:
-        """Bring a user's measurement into the shape that `measure` gives for one example, if it can be."""
+        """Bring a user's measurement into the shape that `measure` gives for one example, if possible."""
         return y
 
     def describe(self) -> str:

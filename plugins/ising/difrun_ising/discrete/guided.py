@@ -42,7 +42,7 @@ class Guided(DiscreteModel, ModelWrapper):
     Args:
         model: The model of p(x_0 | x_t).
         log_likelihood: (x, at) -> log p_t(y | x_t), with shape (n,); −∞ is allowed.
-        scale: What the log-likelihood is multiplied by. 1 is Bayes' rule, exact where model and likelihood are. With
+        scale: The factor of the log-likelihood. 1 is Bayes' rule, exact where model and likelihood are. With
             other scales guidance may leave the simplex, to which every distribution is then cut.
         first_order: Whether to evaluate the log-likelihood once and take all changes of a site from its gradient in x;
             else it is evaluated for all N (K − 1) changes of a single site.
@@ -124,7 +124,7 @@ class Guided(DiscreteModel, ModelWrapper):
 
 
 def _checked(value: Tensor, count: int) -> Tensor:
-    """The log-likelihood of so many examples, if it is one."""
+    """The value, after a check that it is a log-likelihood of `count` examples."""
     if value.shape != (count,):
         raise DifrunError(
             f"a log-likelihood of {count} examples must have shape ({count},), not {tuple(value.shape)}"

@@ -116,7 +116,7 @@ class DiscreteProcess(Schedule):
     def ratios(self, x_t: Tensor, p0: Tensor, at: Instant) -> Tensor:
         """p_t(x with site i set to y)/p_t(x) for every y: (n, *sites, K + 1).
 
-        They are right for sites whose value every x_0 can have led to. For a visible site of a masked example p(x_0 |
+        They are right for sites whose value can come from every x_0. For a visible site of a masked example p(x_0 |
         x_t) does not determine the ratio, and no rate needs it.
 
         Args:

@@ -26,7 +26,7 @@ def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, changes: 
     Args:
         model: A model of spins.
         sign: "up" for M > 0, "down" for M < 0.
-        scale: What the log-likelihood is multiplied by; 1 is Bayes' rule, 0 no guidance.
+        scale: The factor of the log-likelihood; 1 is Bayes' rule, 0 no guidance.
         changes: How the change of the log-likelihood by the flip of a spin is computed: "exact", "first-order" by one
             gradient, or "auto", which is exact for at most 16 spins.
 
