@@ -178,7 +178,7 @@ class _SquaredErrors:
         return error - self.factors[bins] * control
 
     def over_time(self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor) -> Tensor:
-        """The same for times from the distribution, also without the mean error at that time."""
+        """The same for times from the distribution, with the mean error at that time subtracted as well."""
         error, control, bins = self._raw(x0, t, stream, first, which)
         return error - self.factors[bins] * control - self.profile[bins] + self.profile.mean()
 

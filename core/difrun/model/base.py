@@ -19,7 +19,7 @@ MOST_CORRELATED = 256
 network."""
 
 EVEN = 1.5
-"""Ratio of the variances along principal axes below which the data count as round."""
+"""Ratio of the variances along principal axes below which the data count as isotropic."""
 
 LEAST = 1e-4
 """Least variance along an axis, over the average variance: to a sampler, a narrower axis is a constant."""

@@ -20,7 +20,7 @@ _trained_classifiers: "weakref.WeakKeyDictionary[Dataset, Classifier]" = weakref
 
 
 class Classifier(nn.Module):
-    """Three convolutions, of which the last two halve the side, a layer of 64 features, and one of classes.
+    """Three convolutions (the last two halve the side), a layer of 64 features, and a layer of classes.
 
     Images with a side of more than 32 pixels are first averaged down to 32 or less.
     """

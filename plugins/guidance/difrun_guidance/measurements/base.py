@@ -66,7 +66,7 @@ class Measurement(ModelWrapper, MeasurementOptions):
     @property
     @override
     def shares(self) -> tuple[float, ...]:
-        """Empty if the model can do without a class, because y says of which classes x_0 may be.
+        """Empty if the model also predicts without a class, because y determines which classes x_0 may have.
 
         `condition_on` still asks for one.
         """

@@ -1,7 +1,7 @@
 r"""DPS, ΠGDM and MMPS: three estimates of Cov[y | x_t], and with them of ∇ log p(y | x_t).
 
             Cov[y | x_t]                 V[x_0 | x_t] is taken as
-    DPS     √(σ_y² (σ_y² + ‖r‖²/m))/ζ    nothing: the residual r = y − A(x̂_0) stands for it
+    DPS     √(σ_y² (σ_y² + ‖r‖²/m))/ζ    nothing: the residual r = y − A(x̂_0) takes its place
     ΠGDM    σ_y² I + v_t H Hᵀ            v_t I, v_t = σ² σ_d²/(α² σ_d² + σ²), as for data N(m, σ_d² I)
     MMPS    σ_y² I + H V Hᵀ              itself
 

@@ -1,8 +1,8 @@
 r"""Guided models of discrete processes: a log-likelihood added to the score.
 
 The score of a discrete process is the log-ratio s_i(k) = log p_t(x with site i set to k)/p_t(x), for spins the log of
-the flip ratio (Lou et al., 2024, arXiv 2310.16834). With x^(i→k) for the changed x, by Bayes' rule that of p_t(x | y)
-is
+the flip ratio (Lou et al., 2024, arXiv 2310.16834). By Bayes' rule the score of p_t(x | y) is,
+with x^(i→k) for the changed x,
 
     s_i(k) + log p_t(y | x^(i→k)) − log p_t(y | x)
 
@@ -36,8 +36,8 @@ BLOCK = 8192
 class Guided(DiscreteModel, ModelWrapper):
     r"""A model of p(x_0 | x_t, y), from one of p(x_0 | x_t) and log p_t(y | x_t).
 
-    All that samplers ask of a model follows from the guided ratios, so that every sampler takes it. The prior stays
-    that of the model: x_T is taken not to depend on y.
+    Everything that samplers ask of a model follows from the guided ratios, so every sampler works with it. The prior
+    stays that of the model: x_T is assumed not to depend on y.
 
     Args:
         model: The model of p(x_0 | x_t).

@@ -117,7 +117,8 @@ class ReverseKernel(_StepLoss, KernelLossOptions):
 
     x_s is drawn from q(x_s | x_t, x_0), the recipe of the first Ising tutorials. With `rao_blackwell` the expectation
     over x_s is taken instead, which has the same mean and less variance. For a chain s = t − 1; a continuous process is
-    divided into `steps`. The loss trains networks that predict the kernel and, through Bayes, those that predict x_0.
+    divided into `steps`. The loss trains networks that predict the kernel and, through Bayes' rule, those that predict
+    x_0.
     """
 
     @override
