@@ -61,7 +61,7 @@ def difrun_processes() -> list[Component]:
 
 @hookimpl
 def difrun_models() -> list[Component]:
-    # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
+    # Models prefer these, not the process, which is asked first: `reverse-mlp` needs another loss and sampler.
     network, usual = (
         {"network", "conditional", "x0-distribution"},
         {"loss": "cross-entropy", "sampler": "ancestral"},
@@ -116,8 +116,8 @@ def difrun_models() -> list[Component]:
 
 @hookimpl
 def difrun_losses() -> list[Component]:
-    def loss(name: str, target: str, summary: str, cls: type, *more: str) -> Component:
-        requires = {"discrete", "network", *more}
+    def loss(name: str, target: str, summary: str, cls: type, *extra: str) -> Component:
+        requires = {"discrete", "network", *extra}
         return Component(name, f"difrun_ising.discrete.losses:{target}", summary, cls, requires=requires)
 
     return [
@@ -140,8 +140,8 @@ def difrun_losses() -> list[Component]:
 
 @hookimpl
 def difrun_samplers() -> list[Component]:
-    def sampler(name: str, target: str, summary: str, *more: str, **options: Any) -> Component:
-        requires = {"discrete", *more}
+    def sampler(name: str, target: str, summary: str, *extra: str, **options: Any) -> Component:
+        requires = {"discrete", *extra}
         return Component(
             name, f"difrun_ising.discrete.samplers:{target}", summary, requires=requires, **options
         )

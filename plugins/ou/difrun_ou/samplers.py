@@ -211,7 +211,7 @@ def _corrector(name: str, predictor: Sampler, snr: float) -> Sampler | None:
 
 
 def _predictor(name: str) -> Sampler:
-    """The installed sampler of that name. Raises DifrunError for one that cannot step where `pc` runs."""
+    """The installed sampler of that name. Raises DifrunError for one that cannot run on a process of `pc`."""
     registry = get_registry()
     pc, predictor = registry.get("sampler", "pc"), registry.get("sampler", name)
     processes = registry.entries("process")
@@ -224,10 +224,10 @@ def _predictor(name: str) -> Sampler:
         needed = (sampler.component.requires | pc.component.requires) & offered
         return not missing(sampler) and any(needed <= process.component.provides for process in processes)
 
-    itself = predictor.qualified == pc.qualified
-    if not itself and (not processes or fits(predictor)):
+    is_pc = predictor.qualified == pc.qualified
+    if not is_pc and (not processes or fits(predictor)):
         return predictor.load()()
-    if itself:
+    if is_pc:
         why = "is pc itself"
     elif missing(predictor):
         why = f"needs what no process offers ({listed(sorted(missing(predictor)))})"

@@ -39,8 +39,8 @@ class TauLeap(Sampler):
 
         R(y) = σ π(x_t) p_t(y)/p_t(x_t).
 
-    It jumps with probability 1 − exp(−hR), R = Σ_y R(y), and then to y with probability R(y)/R. Of several jumps of one
-    site only the first counts, as categories have no order. Weak order 1, one evaluation per step.
+    It jumps with probability 1 − exp(−hR), R = Σ_y R(y), and then to y with probability R(y)/R. Only the first of
+    several jumps of one site counts, because categories have no order. Weak order 1, one evaluation per step.
 
     References:
         Campbell et al. (2022), arXiv 2205.14987, eq. 5 and Algorithm 1.
@@ -162,8 +162,8 @@ def reverse_step(model: Any, x: Tensor, at: Any, to: Any, generator: Generator) 
     r"""Draw x_s ~ p_θ(x_s | x_t), with s = `to`.
 
     A masked site is revealed at s with probability (α_s − α_t)/(1 − α_t), whatever the model says. So the model is
-    evaluated only for the examples in which some site is revealed, and many short steps cost no more than there are
-    sites.
+    evaluated only for the examples in which some site is revealed, and many short steps take at most as many
+    evaluations as there are sites.
     """
     process = model.process
     if process.mixing != "absorbing":
