@@ -142,17 +142,24 @@ def difrun_losses() -> list[Component]:
 def difrun_samplers() -> list[Component]:
     def sampler(name: str, target: str, summary: str, *extra: str, **options: Any) -> Component:
         requires = {"discrete", *extra}
-        return Component(
-            name, f"difrun_ising.discrete.samplers:{target}", summary, requires=requires, **options
-        )
+        return Component(name, f"difrun_ising.discrete.{target}", summary, requires=requires, **options)
 
     return [
-        sampler("reverse-kernel", "ReverseKernel", "The model's own distribution of x_s given x_t"),
-        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process", "x0-distribution"),
-        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching", "x0-distribution"),
+        sampler(
+            "reverse-kernel", "reverse_kernel:ReverseKernel", "The model's own distribution of x_s given x_t"
+        ),
+        sampler(
+            "tau-leap", "jump_samplers:TauLeap", "Tau-leaping of the reverse jump process", "x0-distribution"
+        ),
+        sampler(
+            "flow-euler",
+            "jump_samplers:FlowEuler",
+            "Euler's method of discrete flow matching",
+            "x0-distribution",
+        ),
         sampler(
             "heat-bath",
-            "HeatBath",
+            "heat_bath:HeatBath",
             "Ancestral or other steps, with heat-bath sweeps by the same model",
             "x0-distribution",
             options=HeatBathOptions,
