@@ -138,7 +138,9 @@ def test_more_samples_than_the_run_has_are_kept_and_named(run):
     assert (after["metrics"]["energy"]["n"], after["metrics"]["energy"]["of"]) == (500, path.name)
     assert after["metrics"]["sliced-w2"] == before["metrics"]["sliced-w2"]
     np.testing.assert_array_equal(samples(run, path.name)[:300], samples(run))
-    assert f"Of the samples in {path.name}: energy." in (run / "report.html").read_text(encoding="utf-8")
+    assert f"Measured on the samples in {path.name}: energy." in (run / "report.html").read_text(
+        encoding="utf-8"
+    )
     # They are drawn once: the same numbers come from the file.
     stamp = path.stat().st_mtime_ns
     difrun("evaluate", run, "--metric", "energy", "--n", 500)

@@ -155,7 +155,7 @@ def test_a_damaged_tuning_is_said(tuned, tmp_path):
 
 def test_a_run_that_begins_has_nothing_tuned(tmp_path):
     said = difrun("run", *SMALL, "--sampler", "tuned", "--out", tmp_path / "run", code=1)
-    assert "There is nothing to be tuned before a model is trained." in said
+    assert "There is nothing to tune before a model is trained." in said
     assert not (tmp_path / "run").exists()
 
 
