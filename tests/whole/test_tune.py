@@ -129,7 +129,7 @@ def test_samples_of_another_tuning_have_another_name(tuned):
     """They are other samples, and are not refused as being there already."""
     folder, _ = tuned
     difrun("sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4)
-    assert "holds these very samples" in difrun(
+    assert "already holds these samples" in difrun(
         "sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4, code=1
     )
     content = json.loads((folder / "tuning.json").read_text())

@@ -108,7 +108,7 @@ class Run(RunState):
 
     @exclusive
     def train(self) -> None:
-        """Train to the end, saving on the way.
+        """Train to the end, and save the state on the way.
 
         Raises:
             Interrupted: If the user asks to stop; the state is saved.

@@ -61,7 +61,7 @@ def list_components(kind: str | None) -> None:
             + (table(rows, within=width()) if rows else "  none is installed")
         )
     if defaults:
-        text = "*: the defaults of a run that names nothing; 'difrun --process NAME --help' shows those of another run."
+        text = "*: the defaults; 'difrun --process NAME --help' shows those of another process."
         blocks.append("\n".join(paragraph(text, width())))
     click.echo("\n\n".join(blocks))
 
