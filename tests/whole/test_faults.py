@@ -1,6 +1,7 @@
 """A plugin whose code fails in a run: one message that names it, and the traceback where one asks for it."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
@@ -95,6 +96,13 @@ def test_a_plugin_that_fails_is_named(rough, flags, message):
     assert message in said, said
     assert "This is a fault of difrun-rough 1.0: 'difrun doctor --load'" in said
     assert "Traceback" not in said
+
+
+def test_a_metric_with_a_wrong_signature_is_refused_before_training(rough):
+    said = difrun(*SMALL[: SMALL.index("--metric")], "--metric", "scratch", "--out", "x", code=1)
+    assert "metric 'scratch' (difrun-rough): a metric may ask for samples, reference, " in said
+    assert "train" not in said
+    assert not Path("x").exists()
 
 
 def test_the_cause_has_the_traceback(rough, tmp_path):

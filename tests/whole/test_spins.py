@@ -218,7 +218,7 @@ def test_they_have_no_likelihood_and_are_told_so(spins):
     command = [sys.executable, "-c", code, "evaluate", "run", "--likelihood"]
     done = subprocess.run(command, cwd=spins.parent, capture_output=True, text=True, timeout=200)
     assert done.returncode == 1
-    words = "the likelihood needs a Gaussian process, which has a probability flow; 'flip' is not one."
+    words = "the likelihood needs a Gaussian process, which has a probability flow; 'flip' has none."
     assert words in " ".join(done.stderr.split())
     assert "likelihood" not in facts(spins)
 

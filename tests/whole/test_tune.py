@@ -70,7 +70,11 @@ def test_what_is_printed_is_what_is_kept(tuned):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (("sample", "--sampler", "tuned", "--steps", 7), 1, "tuned are 4, 6. 'difrun tune RUN --steps 7'"),
+        (
+            ("sample", "--sampler", "tuned", "--steps", 7),
+            1,
+            "it is tuned for 4, 6. 'difrun tune RUN --steps 7'",
+        ),
         (("sample", "--sampler", "tuned", "--grid", "rho", "--steps", 6), 2, "needs tuned, which grid 'rho'"),
         (
             ("tune", "--steps", "4,x"),
@@ -80,7 +84,7 @@ def test_what_is_printed_is_what_is_kept(tuned):
         (
             ("sample", "--sampler", "tuned", "--steps", 1),
             1,
-            "for 1 step of this model; tuned are 4, 6. 'difrun tune' is for 2 to 60",
+            "for 1 step of this model; it is tuned for 4, 6. 'difrun tune' is for 2 to 60",
         ),
         (("tune", "--steps", "1"), 2, "expected 2 to 60 steps, not 1: one step has no grid to tune"),
         (("tune", "--steps", "6,61"), 2, "expected 2 to 60 steps, not 61"),

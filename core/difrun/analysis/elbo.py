@@ -84,11 +84,11 @@ def elbo(
     Args:
         model: The model.
         x0: The examples, (n, *shape). The model is evaluated in their dtype.
-        times: The number of times t per example, from a low-discrepancy sequence, each with a noise ε and with −ε; and
-            of draws of x_{t_min}.
+        times: The number of times t per example, from a low-discrepancy sequence, each with a noise ε and with −ε. It
+            is also the number of draws of x_{t_min}.
         seed: The seed of all random numbers.
         chunk: Examples with their noise that are evaluated at once; the result does not depend on it. None: by size.
-        watch: Called with the number of examples done and in all.
+        watch: Called with the number of examples done and their total.
 
     Raises:
         DifrunError: If the process is not Gaussian, x0 does not have the model's shape, `times` is below 1, or a result
@@ -178,7 +178,7 @@ class _SquaredErrors:
         return error - self.factors[bins] * control
 
     def over_time(self, x0: Tensor, t: Tensor, stream: str, first: int, which: Tensor) -> Tensor:
-        """The same for times from the distribution, also without the mean error at that time."""
+        """The same for times from the distribution, with the mean error at that time subtracted as well."""
         error, control, bins = self._raw(x0, t, stream, first, which)
         return error - self.factors[bins] * control - self.profile[bins] + self.profile.mean()
 
@@ -233,5 +233,5 @@ def _prior_term(model: ScoreModel, x0: Tensor) -> Tensor:
     location, scale = process.prior_moments(x0, mean=mean, var=var)
     offset = centre + at.alpha * (x0 - centre) - location
     ratio = at.var / scale**2
-    each = 0.5 * ((offset / scale).square() + ratio - 1 - ratio.log())
-    return each.flatten(1).sum(1)
+    divergences = 0.5 * ((offset / scale).square() + ratio - 1 - ratio.log())
+    return divergences.flatten(1).sum(1)

@@ -84,7 +84,7 @@ def log_likelihood(
         seed: The seed of the probes. Those of an example do not depend on `chunk`.
         chunk: The number of examples at a time. None: 1000, or fewer if they are large.
         prior: log p_T at points (m, *shape), in place of the moment-matched Gaussian.
-        watch: Called with the number of steps done and in all.
+        watch: Called with the number of steps done and their total.
 
     Raises:
         DifrunError: If the process is not Gaussian, the model cannot be differentiated, x does not have the model's
@@ -184,8 +184,8 @@ class FlowCoordinates:
                 "the likelihood needs derivatives of the model, and its prediction has none. Evaluate it without "
                 "torch.no_grad, or .detach(), inside."
             )
-        of_x = (at.alpha * self.std - at.sigma / self.std) / total_std
-        slope = (of_x * x + total_std / self.std * prediction.to(x.dtype)) / (at.alpha + at.sigma)
+        x_factor = (at.alpha * self.std - at.sigma / self.std) / total_std
+        slope = (x_factor * x + total_std / self.std * prediction.to(x.dtype)) / (at.alpha + at.sigma)
         return self.speed(at) * (slope + at.sigma / (total_std * self.std) * self.mean)
 
 
@@ -268,7 +268,7 @@ def check_model(model: ScoreModel, x: Tensor) -> None:
     if not isinstance(model.process, GaussianProcess):
         raise DifrunError(
             f"the likelihood needs a Gaussian process, which has a probability flow; {type(model.process).__name__} "
-            "is none."
+            "has none."
         )
     if tuple(x.shape[1:]) != tuple(model.shape) or len(x) == 0:
         raise DifrunError(

@@ -12,7 +12,7 @@ NEGLIGIBLE = 0.05
 """Correlation between x_0 and x_T below which the signal is practically gone."""
 
 LARGE = 0.3
-"""Correlation from which on the prior, of which only mean and variance are right, is visibly wrong."""
+"""Correlation from which on the prior, which has only the right mean and variance, is visibly wrong."""
 
 
 @attrs.frozen

@@ -3,7 +3,6 @@
 from typing import Any
 
 import click
-from typing_extensions import override
 
 from difrun import __version__
 from difrun.cli.commands import (
@@ -28,16 +27,16 @@ OWN_FLAGS = ("--help", "--version")
 class App(click.Group):
     """A group whose first argument may be an option of `run`."""
 
-    @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse the arguments; a first argument that is a flag is one of `run`."""
         if args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
-    @override
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for a name that does not exist, suggest one."""
         name = args[0]
         if name in self.commands or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
@@ -46,8 +45,8 @@ class App(click.Group):
             text += f" To run this process: difrun --process {name}"
         raise click.UsageError(text, ctx)
 
-    @override
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        """Complete the names of commands, and the flags of `run`."""
         items = super().shell_complete(ctx, incomplete)
         if incomplete.startswith("-"):
             command = self.commands["run"]
@@ -57,14 +56,14 @@ class App(click.Group):
                 items += [item for item in of_run if item.value not in offered]
         return items
 
-    @override
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help, after a line for each broken plugin."""
         warn_of_plugins()
         super().format_help(ctx, formatter)
 
-    @override
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of use, not of the alphabet
+        """List the commands in the order of use, not of the alphabet."""
+        return list(self.commands)
 
 
 def warn_of_plugins() -> None:

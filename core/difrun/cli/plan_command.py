@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from typing_extensions import override
 
 from difrun.cli.flags import (
     NAMED,
@@ -80,8 +79,8 @@ class PlanCommand(click.Command):
         """What the help says about the components of a kind that are used."""
         return builder.note(kind)
 
-    @override
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the components that are named, then parse the arguments once with the flags of these."""
         registry = get_registry()
         # Help and completion go on as far as they can; help says what is wrong.
         tolerant = ctx.resilient_parsing or "--help" in args
@@ -170,8 +169,8 @@ class PlanCommand(click.Command):
         parser.parse_args = parse_and_refuse  # type: ignore[method-assign]
         return parser
 
-    @override
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the command's own parameters and the flags of the chosen components."""
         kinds, builder = _kinds(ctx, self), ctx.meta.get(BUILDER)
         params = [
             param

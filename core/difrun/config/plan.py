@@ -40,6 +40,10 @@ class ChosenComponent:
         """Call the target with its options, and with the values on offer that its signature names."""
         return self.entry.call(offered, values(self.options))
 
+    def refuse_misfit(self) -> None:
+        """Refuse a target whose signature does not fit, before it is called (`Registered.refuse_misfit`)."""
+        self.entry.refuse_misfit(values(self.options))
+
     def record(self) -> dict[str, Any]:
         """Return every option as TOML can hold it."""
         return record(self.options) | (record(self.prediction) if self.prediction else {})

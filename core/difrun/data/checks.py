@@ -1,4 +1,4 @@
-"""What examples must be to form a dataset: enough of them, of one shape, and finite."""
+"""Checks that examples can form a dataset: enough of them, of one shape, and finite."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -
     """
     if examples.ndim < 2:
         raise DifrunError(
-            f"{source}: an array of shape {tuple(examples.shape)} is no list of examples; expected "
+            f"{source}: an array of shape {tuple(examples.shape)} is not a list of examples; expected "
             "(N, columns)."
         )
     if 0 in examples.shape:

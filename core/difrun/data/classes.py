@@ -25,7 +25,9 @@ def check_labels(
     """
     for field, (numbers, rows) in labels.items():
         if (numbers is None) != (len(classes) == 0):
-            raise DifrunError(f"{source}: labels, held_out_labels and the names of the classes go together.")
+            raise DifrunError(
+                f"{source}: labels, held_out_labels and the names of the classes must be given together."
+            )
         if numbers is None:
             continue
         if numbers.shape != (rows,):
@@ -47,7 +49,7 @@ def class_number(source: str, classes: Sequence[str], name: str | int) -> int:
         name: What the user typed.
 
     Raises:
-        DifrunError: If there is no such class; the message lists those that there are.
+        DifrunError: If there is no such class; the message lists the classes.
     """
     text = str(name).strip()
     if text in classes:
@@ -111,14 +113,14 @@ def number_classes(names: NDArray, n: int, source: str) -> tuple[tuple[str, ...]
         raise DifrunError(f"{source}: the label of row {row + 1} is missing. Fill it, or remove the row.")
     if len(classes) > MOST_CLASSES:
         raise DifrunError(
-            f"{source}: the labels have {len(classes)} different values; at most {MOST_CLASSES} classes are taken. Do "
-            "they number the examples?"
+            f"{source}: the labels have {len(classes)} different values; at most {MOST_CLASSES} classes are allowed. "
+            "Are they the numbers of the examples?"
         )
     return classes, torch.from_numpy(numbers.astype(np.int64))
 
 
 def _sorted_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The distinct names in order, (K,), and the number of that of each example, (n,)."""
+    """The distinct names in order, (K,), and the number of the name of each example, (n,)."""
     if names.dtype.kind in "biuf":
         distinct, numbers = np.unique(names.astype(np.int64), return_inverse=True)
         return tuple(map(str, distinct.tolist())), numbers

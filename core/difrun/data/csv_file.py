@@ -45,7 +45,9 @@ def read_csv(
     first = rows[0]
     label_column = None if label is None else _label_column(first.cells, label, path)
     if len(first.cells) == 1 and label_column is not None:
-        raise DifrunError(f"file '{path}' has one column; beside that of the labels there must be another.")
+        raise DifrunError(
+            f"file '{path}' has one column, that of the labels; the examples need at least one more."
+        )
     header = _header(first, path, label_column)
     body = rows[1:] if header else rows
     columns = tuple(_without(header, label_column))
@@ -64,7 +66,7 @@ def read_csv(
 
 
 def _without(items: Sequence[str], index: int | None) -> Sequence[str]:
-    """The items but the one at the index; all where it is None."""
+    """The items without the one at the index; all of them if it is None."""
     return items if index is None else [*items[:index], *items[index + 1 :]]
 
 

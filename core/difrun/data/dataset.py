@@ -107,7 +107,9 @@ class Dataset:
             )
         check_finite(self.held_out, f"{source}, held-out examples", self.columns)
         if (self.log_density is None) != (self.entropy is None):
-            raise DifrunError(f"{source}: log_density and entropy of its distribution go together.")
+            raise DifrunError(
+                f"{source}: log_density and entropy of its distribution must be given together."
+            )
         if self.noise is not None and self.noise.shape != self.train.shape:
             raise DifrunError(
                 f"{source}: noise of shape {tuple(self.noise.shape)} for training examples of shape "
@@ -137,12 +139,12 @@ class Dataset:
 
     @cached_property
     def mean(self) -> Tensor:
-        """Mean of the training examples per coordinate, computed in float64, float32."""
+        """Mean of the training examples per coordinate, float32, computed in float64."""
         return self._moments[0].float()
 
     @cached_property
     def var(self) -> Tensor:
-        """Variance of the training examples per coordinate (divided by N), computed in float64, float32."""
+        """Variance of the training examples per coordinate (divided by N), float32, computed in float64."""
         return self._moments[1].float()
 
     @cached_property
@@ -235,8 +237,8 @@ class Dataset:
         first, second = (torch.empty((len(labels), *self.shape)) for _ in range(2))
         for label in labels.unique().tolist():
             rows = (labels == label).nonzero()[:, 0]
-            for sort, target in (("held-out", first), ("training", second)):
-                target[rows] = self._of_class(label, len(rows), generator, sort)
+            for split, target in (("held-out", first), ("training", second)):
+                target[rows] = self._of_class(label, len(rows), generator, split)
         return first, second
 
     def examples_of_class(self, label: int) -> int | None:
@@ -247,8 +249,8 @@ class Dataset:
         assert self.held_out_labels is not None
         return min(int((self.labels == label).sum()), int((self.held_out_labels == label).sum()))
 
-    def _of_class(self, label: int, n: int, generator: torch.Generator, sort: str) -> Tensor:
-        """N examples of a class, of the given sort ("held-out" or "training") where it cannot be sampled."""
+    def _of_class(self, label: int, n: int, generator: torch.Generator, split: str) -> Tensor:
+        """N examples of a class; from the split "held-out" or "training" if the class cannot be sampled."""
         if self.labels is None or self.held_out_labels is None:
             raise DifrunError(f"the examples of dataset '{self.name}' have no labels.")
         if self.component_labels is not None:
@@ -261,18 +263,18 @@ class Dataset:
                 parts.append(x[labels == label])
                 count += len(parts[-1])
             return torch.cat(parts)[:n]
-        if sort == "held-out":
+        if split == "held-out":
             examples, labels = self.held_out, self.held_out_labels
         else:
             examples, labels = self.train, self.labels
         members = (labels == label).nonzero()[:, 0]
-        return examples[self._subset(members, n, generator, f"{sort} class-'{self.classes[label]}'")]
+        return examples[self._subset(members, n, generator, f"{split} class-'{self.classes[label]}'")]
 
-    def _subset(self, examples: Tensor, n: int, generator: torch.Generator, sort: str) -> Tensor:
+    def _subset(self, examples: Tensor, n: int, generator: torch.Generator, split: str) -> Tensor:
         if n > len(examples):
             raise DifrunError(
-                f"dataset '{self.name}' has {len(examples)} {sort} examples; {n} were asked for. Ask for "
-                "fewer" + (", or hold out more." if sort == "held-out" else ".")
+                f"dataset '{self.name}' has {len(examples)} {split} examples; {n} were asked for. Ask for "
+                "fewer" + (", or hold out more." if split == "held-out" else ".")
             )
         chosen = torch.randperm(len(examples), generator=generator, device=generator.device)[:n]
         return examples[chosen.to(examples.device)]

@@ -38,9 +38,9 @@ def file(
             or tabs; with or without a first line of column names; lines that start with # are comments). An array (N,)
             is one column; an array (N, …) with more axes is N examples of that shape.
         key: The array of a .npz file. None: the only one, or 'x'.
-        label: Where the class of each example is: a column of a .csv file, by its name or its number from 1, of any
-            text; or an array (N,) of a .npz file, of whole numbers or text. None: the array 'y', if there is one of
-            that form. Classes are numbered in the order of their names, or of their values if all are whole numbers.
+        label: Where the class of each example is. In a .csv file it is a column of any text, given by its name or its
+            number from 1. In a .npz file it is an array (N,) of whole numbers or text; None: 'y', if there is such an
+            array. Classes are numbered in the order of their names, or of their values if all are whole numbers.
         standardise: Scale each coordinate to mean 0 and variance 1, measured on the training rows.
         held_out: The fraction of the rows that is kept out of training.
 

@@ -184,7 +184,7 @@ class GaussianMixture:
             raise DifrunError(f"points of shape {tuple(x.shape)} do not fit a mixture in (n, {self.dim}).")
         if not bool((self.eigenvalues > 0).all()):
             raise DifrunError(
-                "a component of the mixture has zero variance: no density, and no score. Diffuse it."
+                "a component of the mixture has zero variance, so it has no density and no score. Diffuse it."
             )
         return wide(x)
 

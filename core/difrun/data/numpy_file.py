@@ -19,7 +19,7 @@ def read_numpy(path: Path, key: str | None, label: str | None) -> tuple[NDArray[
     Args:
         path: The file.
         key: The array of a .npz file that holds the examples. None: the only one, or 'x'.
-        label: The array of a .npz file that holds the classes. None: 'y', if it can be one.
+        label: The array of a .npz file that holds the classes. None: 'y', if it can hold classes.
 
     Raises:
         DifrunError: If the file is damaged or of another kind, or has no such arrays.
@@ -67,7 +67,7 @@ def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
 
 
 def _labels(loaded: Any, key: str, label: str | None, path: Path) -> NDArray | None:
-    """The array of the labels: the one that the user names, or 'y' where it can be one."""
+    """The array of the labels: the one that the user names, or else 'y' if it can hold labels."""
     if label is None:
         if "y" not in loaded.files or key == "y":
             return None
@@ -76,7 +76,7 @@ def _labels(loaded: Any, key: str, label: str | None, path: Path) -> NDArray | N
     if label not in loaded.files or label == key:
         others = ", ".join(name for name in loaded.files if name != key) or "none"
         raise DifrunError(
-            f"file '{path}' has no other array '{label}' (--dataset.label). Others are: {others}."
+            f"file '{path}' has no other array '{label}' (--dataset.label). Its other arrays: {others}."
         )
     names = loaded[label]
     is_whole = names.dtype.kind == "f" and bool((names == np.rint(names)).all())

@@ -87,7 +87,7 @@ def bimodal_1d(
 
 
 def checkerboard(*, seed: int, n: int = 10000, squares: int = 4) -> Dataset:
-    """Uniform on every second square of a board over [−2, 2]² with `squares` a side, from the lower left one on."""
+    """Uniform on every second square of a board of `squares` × `squares` over [−2, 2]², from the lower left one on."""
     cells = torch.cartesian_prod(torch.arange(squares), torch.arange(squares))
     filled = cells[cells.sum(1) % 2 == 0]
     shares = torch.full((len(filled),), 1 / len(filled), dtype=torch.float64)

@@ -68,8 +68,8 @@ def robust_limits(values: Any, margin: float = 0.06) -> Limits:
     """Return limits that show all values except gross outliers.
 
     The limits are the range of the values, cut where it extends beyond the central 99 % range by more than an eighth of
-    that, and widened by `margin` of its length. Values that are not finite are ignored; if none is left, the limits are
-    (−1, 1).
+    that range, and widened by `margin` of its length. Values that are not finite are ignored; if none is left, the
+    limits are (−1, 1).
     """
     finite = as_array(values).reshape(-1)
     finite = finite[np.isfinite(finite)]

@@ -36,7 +36,7 @@ LOWEST = 0.1
 
 @attrs.frozen
 class Panel:
-    """One quantity.
+    """One quantity, which is drawn in a panel of its own.
 
     Attributes:
         name: What it is called.
@@ -112,7 +112,7 @@ def _styles(keys: Sequence[Key]) -> tuple[dict[Key, dict[str, Any]], dict[Key, s
             "linewidth": 1.4,
             "markersize": 5,
             "markeredgewidth": 1.0,
-            # Of lines that coincide the first is on top.
+            # If lines coincide, the first is on top.
             "zorder": 4 - position / len(keys),
         }
     names = {key: ", ".join(key[k] for k in differing) or ", ".join(key) for key in keys}

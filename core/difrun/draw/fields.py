@@ -137,7 +137,7 @@ def score_field(
 ) -> Figure:
     """Draw the score ∇ log p_t at several times, as arrows over the density.
 
-    The length of an arrow grows with |score| and saturates, in each panel for itself (see `arrows`). Scores that are
+    The length of an arrow grows with |score| and saturates, separately in each panel (see `arrows`). Scores that are
     zero or not finite have no arrow. In one dimension, the score is a curve for each time.
 
     Args:
@@ -147,7 +147,7 @@ def score_field(
         background: The densities (k, rows, columns) behind the arrows, as for `density_map`.
         extent: Their extent, as for `density_map`, which is then that of the panels.
         units: (shift, scale), each (2,): the axes show shift + scale · x, and `extent` is in these units. The lengths
-            of arrows are computed without them, as the coordinates may then be more alike.
+            of arrows are computed without them, because the coordinates may then have more similar scales.
         columns: Names of the coordinates.
         title: The title of the figure.
 

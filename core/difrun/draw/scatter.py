@@ -40,8 +40,8 @@ def data_and_samples(
 ) -> Figure:
     """Draw data (blue) and samples (vermilion) with the same limits.
 
-    One coordinate is drawn as two histograms, two as two scatter plots. Of more coordinates the first four are drawn in
-    a matrix of panels: data below the diagonal, samples above it, and histograms of both on it. Limits are those of
+    One coordinate is drawn as two histograms, two as two scatter plots. With more coordinates, the first four are drawn
+    in a matrix of panels: data below the diagonal, samples above it, and histograms of both on it. Limits are those of
     the data, widened to show the samples except gross outliers; each panel says how many points lie outside.
 
     Args:

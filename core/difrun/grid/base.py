@@ -1,7 +1,7 @@
 """The contract of a time grid: a function that returns steps + 1 times, T first and t_min last.
 
-It asks by name for the `process` and the number of `steps`, and for its options. A grid that suits one model asks for
-the `model`, and for the `sampler` if that matters too.
+Its arguments are passed by name: the `process`, the number of `steps`, and the options of the grid. A grid for one
+model also takes the `model`, and the `sampler` if that matters too.
 """
 
 import math
@@ -45,7 +45,7 @@ def fractions(steps: int) -> list[float]:
 
 
 def check_steps(steps: int) -> None:
-    """Raise DifrunError if there is not at least one step."""
+    """Raise DifrunError if `steps` is below 1."""
     if steps < 1:
         raise DifrunError(f"a grid needs at least 1 step, not {steps}")
 

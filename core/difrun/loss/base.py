@@ -73,7 +73,7 @@ class Loss:
 
 
 Weight = Callable[[Any, float], Any]
-"""w at an instant, for data of standard deviation σ_d: a number, or one per example as the instant's fields are."""
+"""w at an instant, for data of standard deviation σ_d: a number, or one per example, like the instant's fields."""
 
 
 def uniform(at: Any, data_std: float) -> Any:
@@ -116,8 +116,8 @@ def min_snr(gamma: float = 5.0) -> Weight:
 def edm(at: Any, data_std: float) -> Any:
     r"""The weight w = α²/σ² + 1/σ_d², on x_0.
 
-    With α = 1 it is the (σ² + σ_d²)/(σ σ_d)² of Karras et al., otherwise the same of the ratio σ/α. As w = 1/c_out², it
-    is the plain loss of a network that predicts `edm`.
+    With α = 1 it is (σ² + σ_d²)/(σ σ_d)², as in Karras et al.; otherwise it is the same function of σ/α. As w =
+    1/c_out², it is the plain loss of a network that predicts `edm`.
 
     References:
         Karras et al. (2022), arXiv 2206.00364, table 1.
@@ -143,7 +143,7 @@ class Regression(Loss):
         flow     | velocity  | 1               | uniform, or logit-normal (Esser et al., 2024)
         edm      | x0        | SNR + 1/σ_d²    | log-normal (Karras et al., 2022)
 
-    With one distribution of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are one loss.
+    With the same distribution of times, `score`, `noise` and `x0` weighted by the SNR = α²/σ² are the same loss.
 
     Attributes:
         kind: The prediction kind k that is compared.
@@ -169,7 +169,7 @@ class Regression(Loss):
         gain = examples.pop("gain")
         weight = torch.as_tensor(self.weight(at, self.data_std or model.data_std), dtype=gain.dtype)
         root = gain * weight.sqrt()
-        if root.ndim or abs(root) != 1:  # else the plain error of the network is the loss, at every time
+        if root.ndim or abs(root) != 1:  # at 1 the loss is the plain error of the network
             examples["root"] = root.to(at.t.device).expand(at.t.shape)
         return examples
 

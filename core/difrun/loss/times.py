@@ -1,6 +1,6 @@
 r"""Distributions of the training time t, each given by its quantile function: t = Q(u), u uniform on [0, 1).
 
-u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ, of which any consecutive terms are
+u runs through an additive recurrence, u_i = frac(u_0 + i·φ) with the golden ratio φ. Any consecutive terms of it are
 evenly spaced. A mini-batch cut anywhere from a long draw is therefore stratified over time, which lowers the variance
 of its loss (in the spirit of Kingma et al., 2021, arXiv 2107.00630, app. I.1).
 """
@@ -106,13 +106,13 @@ TIME_DISTRIBUTIONS: dict[str, type[TimeDistribution]] = {
 """The distributions by name."""
 
 
-def _cut_normal(u: Tensor, mean: float, std: float, low: float, high: float, named: str) -> Tensor:
+def _cut_normal(u: Tensor, mean: float, std: float, low: float, high: float, variable: str) -> Tensor:
     """Quantiles of N(mean, std²) given that it lies in [low, high]."""
     start, end = (0.5 * math.erfc((mean - x) / std / math.sqrt(2)) for x in (low, high))
     if end - start < 1e-6:
         raise DifrunError(
-            f"the training times, normal in {named} with mean {mean:g} and standard deviation {std:g}, miss the "
-            f"process, where {named} runs from {low:.3g} to {high:.3g}. Choose a mean in that range."
+            f"the training times, normal in {variable} with mean {mean:g} and standard deviation {std:g}, miss the "
+            f"range of the process, where {variable} runs from {low:.3g} to {high:.3g}. Choose a mean in that range."
         )
     normal = torch.special.ndtri((start + (end - start) * u).clamp(1e-12, 1 - 1e-12))
     return (mean + std * normal).clamp(low, high)

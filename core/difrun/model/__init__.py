@@ -1,4 +1,4 @@
-"""Score models: whatever can say E[x_0 | x_t]."""
+"""Score models, which predict E[x_0 | x_t]."""
 
 from difrun.model.base import ScoreModel, std_of
 from difrun.model.conditional import ConditionalModel

@@ -32,7 +32,8 @@ def linear(layer: nn.Linear, x: Tensor, gradient: Tensor) -> None:
 def embedding(layer: nn.Embedding, index: Tensor, gradient: Tensor) -> None:
     """Add to `.grad` what rows of a table contribute: to row k the sum of G over the examples with index k.
 
-    It is a product with indicators, whose order of summation is fixed on every device; that of scattering is not.
+    The sum is a product with indicators, whose order of summation is fixed on every device. Scattering has no fixed
+    order.
     """
     if layer.weight.grad is not None:
         indicators = torch.nn.functional.one_hot(index, layer.num_embeddings).to(gradient)

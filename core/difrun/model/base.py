@@ -1,4 +1,4 @@
-"""The contract of a score model: whatever can say E[x_0 | x_t]."""
+"""The contract of a score model, which predicts E[x_0 | x_t]."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,20 +15,21 @@ if TYPE_CHECKING:
     from difrun.process.base import Randomness
 
 MOST_CORRELATED = 256
-"""Most coordinates for which the covariance of the data is computed: beyond, a rotation costs more than a network."""
+"""Most coordinates for which the covariance of the data is computed; with more, a rotation costs more than a
+network."""
 
 EVEN = 1.5
-"""Ratio of the variances along principal axes below which the data count as round."""
+"""Ratio of the variances along principal axes below which the data count as isotropic."""
 
 LEAST = 1e-4
-"""Least variance along an axis, in units of the average: to a sampler, what is narrower is a constant."""
+"""Least variance along an axis, over the average variance: to a sampler, a narrower axis is a constant."""
 
 
 class ScoreModel:
     """A model that predicts one kind and, through x̂_0, all others.
 
     A subclass writes `forward`, which predicts `kind`, or `predict`, which predicts any kind; each is the other's
-    default. This class knows no classes: see `ConditionalModel` for those that do.
+    default. Models that know the classes of the data derive from `ConditionalModel`.
 
     Attributes:
         process: The forward process whose noise the model removes.
@@ -87,7 +88,7 @@ class ScoreModel:
         )
 
     def moments(self) -> tuple[Any, Any]:
-        """Mean and variance of the data that a batch is to follow, to which its prior is matched."""
+        """Mean and variance of the data for this batch, to which its prior is matched."""
         return self.mean, self.var
 
     @cached_property
@@ -99,8 +100,8 @@ class ScoreModel:
     def principal(self) -> tuple[Tensor, Tensor] | None:
         """Principal axes of the data, the columns of (d, d), and standard deviations along them (d,), float64.
 
-        None where `cov` is None, and where the variances are equal within a factor `EVEN`. A variance below `LEAST`
-        times σ_d² counts as that much.
+        None where `cov` is None, and where the variances are equal within a factor `EVEN`. Smaller variances are raised
+        to `LEAST` times σ_d².
         """
         if self.cov is None:
             return None
@@ -109,7 +110,7 @@ class ScoreModel:
         return None if variances[-1] <= EVEN * variances[0] else (axes, variances.sqrt())
 
     def refuse_times(self, times: Sequence[float]) -> None:
-        """Raise DifrunError where the model cannot be sampled on the grid of these times; asked before a run."""
+        """Raise DifrunError if the model cannot be sampled on a grid of these times; called before a run."""
 
     def to(self, device: torch.device | str) -> "ScoreModel":
         """Move what the model holds to a device."""
@@ -137,7 +138,7 @@ class ScoreModel:
 
     @property
     def knows_any(self) -> bool:
-        """Whether the model can be asked without a class."""
+        """Whether the model also predicts without a class."""
         return True
 
     def condition_on(self, labels: Tensor) -> "ScoreModel":
@@ -150,7 +151,7 @@ class ScoreModel:
             A model that answers batches of n rows. This model stays as it is.
 
         Raises:
-            DifrunError: If the model knows no classes, or not one of these.
+            DifrunError: If the model knows no classes, or a label is not one of its classes.
         """
         raise DifrunError(
             "this model knows no classes: it was made for data without labels, or trained without them "

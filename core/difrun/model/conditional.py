@@ -1,4 +1,4 @@
-"""Models that know classes: of p(x | class), for batches whose rows each have a class."""
+"""Models of p(x | class), for batches whose rows each have a class."""
 
 import copy
 from typing import Any, Self
@@ -15,10 +15,11 @@ class ConditionalModel(ScoreModel):
     """A model that can be asked for classes, once `set_classes` has said which there are.
 
     Attributes:
-        shares: Share of each class in the data; a batch that nobody asks a class for is drawn in these proportions.
+        shares: Share of each class in the data; a batch without given classes is drawn in these proportions.
         labels: Class of each row of the batch, (n,) int64, −1 for any class; None: any class for all rows.
         class_moments: Mean and variance of the data of each class, (classes, *shape) each, where they are known.
-        knows_any: Whether the model can be asked without a class; not if it saw the label of every example.
+        knows_any: Whether the model also predicts without a class; False if training showed it the label of every
+            example.
     """
 
     shares: tuple[float, ...] = ()
@@ -58,13 +59,14 @@ class ConditionalModel(ScoreModel):
     def moments(self) -> tuple[Any, Any]:
         """Mean and variance of the data of the class of each row, where they are known.
 
-        Where α_T > 0 the prior of all classes is wrong for one of them: it moves the weights of its modes.
+        Where α_T > 0 the prior of all classes would be wrong for a single class: it would shift the weights of its
+        modes.
         """
         if self.labels is None or self.class_moments is None:
             return self.mean, self.var
         means, variances = (
-            torch.cat((torch.as_tensor(of_each), torch.as_tensor(of_all).to(of_each)[None]))
-            for of_each, of_all in zip(self.class_moments, (self.mean, self.var), strict=True)
+            torch.cat((torch.as_tensor(per_class), torch.as_tensor(overall).to(per_class)[None]))
+            for per_class, overall in zip(self.class_moments, (self.mean, self.var), strict=True)
         )
         labels = self.labels.to(means.device)
         return means[labels], variances[labels]  # the last row is for −1, any class

@@ -73,7 +73,7 @@ class ExactMixture(ConditionalModel):
 
     @property
     def proportions(self) -> tuple[float, ...]:
-        """Share of each class in the distribution, () without classes; unlike by `shares`, nothing is drawn by it."""
+        """Share of each class in the distribution, () without classes; unlike `shares`, it is not sampled from."""
         labels = self.component_labels
         if labels is None:
             return ()
@@ -107,12 +107,12 @@ class ExactMixture(ConditionalModel):
         if labels is None:
             raise DifrunError("the components of this mixture belong to no classes.")
         x, here = x.reshape(len(x), -1), _flat(at)
-        found = []
+        posteriors = []
         for part, now, _ in self._blocks(x, here):
             joint = self._terms(part, now, None)[0]
-            each = [torch.logsumexp(joint[:, labels == k], dim=1) for k in range(self.classes)]
-            found.append(torch.stack(each, 1).log_softmax(1))
-        return torch.cat(found)
+            per_class = [torch.logsumexp(joint[:, labels == k], dim=1) for k in range(self.classes)]
+            posteriors.append(torch.stack(per_class, 1).log_softmax(1))
+        return torch.cat(posteriors)
 
     def _converted(self, x: Tensor, at: Any, source: str, kind: str) -> Tensor:
         return self.process.convert(self._posterior(x, at, source), x, at, source, kind)
@@ -122,13 +122,13 @@ class ExactMixture(ConditionalModel):
         return torch.cat([mean(*block) for block in self._blocks(x, at)])
 
     def _blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any, Tensor | None]]:
-        """Rows of x with their instants and labels, few enough at a time for (rows, components, ...) temporaries."""
-        every = None if self.labels is None else for_rows(self.labels, x)
+        """Rows of x with their instants and labels, in blocks that keep temporaries (rows, components, ...) small."""
+        row_labels = None if self.labels is None else for_rows(self.labels, x)
         rows = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
         if len(x) <= rows:
-            return [(x, at, every)]
+            return [(x, at, row_labels)]
         parts = x.split(rows)
-        labels = [None] * len(parts) if every is None else every.split(rows)
+        labels = [None] * len(parts) if row_labels is None else row_labels.split(rows)
         if isinstance(at.lam, float):
             return [(part, at, here) for part, here in zip(parts, labels, strict=True)]
         times = [self.process.instant(t, 2) for t in at.t.expand(len(x), 1).split(rows)]
@@ -136,14 +136,14 @@ class ExactMixture(ConditionalModel):
 
     def _terms(self, x: Tensor, at: Any, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """The terms log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, both as (n, K, d)."""
-        log_weights, means, spread, axes = self._parameters(x)
+        log_weights, means, variances, axes = self._parameters(x)
         if labels is not None:
             log_weights = self._of_classes(log_weights)[labels]  # the last row is for −1, any class
         y = x - self.process.centre_like(x)
         gap = y[:, None, :] - _per_component(at.alpha) * means
         if axes is not None:
             gap = torch.einsum("nkd,kde->nke", gap, axes)
-        var = _per_component(at.alpha) ** 2 * spread + _per_component(at.var)
+        var = _per_component(at.alpha) ** 2 * variances + _per_component(at.var)
         energy = gap.square() / var + (2 * torch.pi * var).log()
         return log_weights - 0.5 * energy.sum(-1), gap, var
 
@@ -156,10 +156,10 @@ class ExactMixture(ConditionalModel):
         return torch.cat((rows - rows.logsumexp(1, keepdim=True), log_weights[None]))
 
     def _mean_of_x0(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:
-        _, means, spread, axes = self._parameters(x)
+        _, means, variances, axes = self._parameters(x)
         log_joint, gap, var = self._terms(x, at, labels)
         posterior = log_joint.softmax(1)
-        pull = _per_component(at.alpha) * spread / var * gap
+        pull = _per_component(at.alpha) * variances / var * gap
         return posterior @ means + self._combine(posterior, pull, axes) + self.process.centre_like(x)
 
     def _score(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:

@@ -37,14 +37,14 @@ def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:
     """Return the labels of the rows of x, on its device; −1 for all where there are none.
 
     Raises:
-        DifrunError: If they are of another number of rows.
+        DifrunError: If there are labels for another number of rows.
     """
     if labels is None:
         return torch.full((len(x),), -1, device=x.device)
     if len(labels) != len(x):
         raise DifrunError(
             f"a model that was given the classes of {len(labels)} rows is asked about {len(x)}; "
-            "`rows` picks those of some rows."
+            "take the model of these rows with `rows`."
         )
     return labels.to(x.device)
 

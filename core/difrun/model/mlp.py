@@ -94,7 +94,7 @@ class MLP(nn.Module):
         shifts = self._shifts(features, label)
         start = self.first(rows) + shifts[0]
         h = functional.silu(start)
-        blocks = []  # what the reverse pass needs of each
+        blocks = []  # for each block, what the reverse pass needs
         for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
             z = inner(h) + shift
             a = functional.silu(z)

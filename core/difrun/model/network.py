@@ -137,7 +137,7 @@ class NetworkModel(TrainableModel, ConditionalModel):
         """(p, q) with kind = p·y + q·output.
 
         Where nothing of the data is left, x̂_0 does not follow from a prediction of the noise. There x̂_0 is the mean
-        of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network does not count.
+        of the data (0, counted from the origin), ε̂ is y/σ, and the output of the network is not used.
         """
         a, _ = coefficients(self.predicts, at, self._unit)
         c, d = coefficients(kind, at)

@@ -14,7 +14,7 @@ What a network predicts may also be
 
     edm       | (σ/(σ_d S), −α σ_d/S)          Karras et al., 2022, arXiv 2206.00364, S² = α²σ_d² + σ²
 
-whose meaning depends on the data: x̂_0 is counted from their mean, and σ_d is their standard deviation. A model cannot
+whose meaning depends on the data: x̂_0 is measured from their mean, and σ_d is their standard deviation. A model cannot
 be asked for it; it is a parameterisation of a network (`difrun.model.NetworkModel`). A network that predicts `score`
 returns σ∇ log p_t, (0, −1). The score itself runs from 1/80 to 500 over the noise levels of some processes, which no
 network follows (Song and Ermon, 2020, arXiv 2006.09011, section 3.2).
@@ -25,7 +25,7 @@ B = c·x̂_0 + d·ε̂:
     B = [(c b − d a) x + (α d − σ c) A] / (α b − σ a).
 
 No term cancels for the pairs in use, so the conversion keeps float32 accuracy at both ends of time. Where α = 0, every
-kind follows from a prediction that holds x̂_0, but x̂_0 does not follow from one of the noise.
+kind follows from a prediction that contains x̂_0, but x̂_0 does not follow from a prediction of the noise.
 """
 
 import math
@@ -82,7 +82,7 @@ def coefficients(kind: str, at: Any, data_std: float | None = None) -> tuple[Any
 
 
 def conversion(at: Any, source: str, target: str, data_std: float | None = None) -> tuple[Any, Any]:
-    """Return coefficients (p, q) with target = p·x + q·source, numbers or tensors as the instant's fields are.
+    """Return coefficients (p, q) with target = p·x + q·source, numbers or tensors like the instant's fields.
 
     Args:
         at: The instant.
@@ -91,7 +91,7 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
         data_std: σ_d, where the source is what a network predicts.
 
     Raises:
-        DifrunError: If there are none, because the source is of the noise alone and α = 0, or of x_0 alone and σ = 0.
+        DifrunError: If there are none, because the source predicts the noise alone and α = 0, or x_0 alone and σ = 0.
             For tensors the coefficients are not finite there.
     """
     if source == target and target in PREDICTIONS and (source != "score" or data_std is None):
@@ -105,7 +105,7 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
         why = "nothing of the data is left (α = 0)" if at.alpha == 0 else "there is no noise (σ = 0)"
         raise DifrunError(
             f"at t = {at.t:g} {why}, and {target} does not follow from {source}. A prediction of edm, v or velocity "
-            "says both."
+            "determines both."
         )
     return (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
 

@@ -1,4 +1,4 @@
-"""Models that training improves: the least-squares problem of a prediction, and its reverse pass."""
+"""Models that can be trained: the least-squares problem of a prediction, and its reverse pass."""
 
 from typing import Any
 
@@ -49,5 +49,5 @@ class _Predictions(ModelWrapper, TrainableModel):
 
 
 def trainable(model: Any) -> TrainableModel:
-    """Return a model as a loss compares it with data: itself, or its predictions if it states no regression."""
+    """Return the model that a loss trains: the model itself, or its predictions if it states no regression."""
     return model if isinstance(model, TrainableModel) else _Predictions(model)

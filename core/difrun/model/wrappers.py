@@ -1,4 +1,4 @@
-"""Models around a model: what every wrapper hands on, and two wrappers of the core."""
+"""Wrappers of models: what every wrapper passes on, and two wrappers of the core."""
 
 import copy
 from typing import Any, Self
@@ -12,15 +12,15 @@ from difrun.model.labels import pick_rows
 
 
 class ModelWrapper(ScoreModel):
-    """A model that asks another one, and hands on what it does not change.
+    """A model that asks another one, and passes on what it does not change.
 
     A wrapper writes `forward` or `predict`, as every model does. Process, shape, moments, kind and classes are those
-    of the inner model. The covariance of the data and the tunings are not handed on: samplers that are fitted to one
+    of the inner model. The covariance of the data and the tunings are not passed on: samplers that are fitted to one
     distribution may not suit another.
 
     Args:
         inner: The model to ask.
-        same_distribution: Whether the wrapper samples the distribution of the inner model, in which case it hands on
+        same_distribution: Whether the wrapper samples the distribution of the inner model, in which case it passes on
             covariance and tunings too.
 
     Attributes:
@@ -79,7 +79,7 @@ class ModelWrapper(ScoreModel):
 
 
 def innermost(model: Any) -> Any:
-    """Return the model that stands inside all wrappers."""
+    """Return the model inside all wrappers."""
     while isinstance(model, ModelWrapper):
         model = model.inner
     return model
@@ -155,16 +155,16 @@ class Counted(ModelWrapper):
         return self.inner.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
-        """Hand on what the inner model has beside the contract; a call with a batch counts as an evaluation."""
+        """Pass on what the inner model offers beyond the contract; a call with a batch counts as an evaluation."""
         if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
             raise AttributeError(name)
         attribute = getattr(self.inner, name)
         if not callable(attribute):
             return attribute
 
-        def counted(*args: Any, **more: Any) -> Any:
+        def counted(*args: Any, **kwargs: Any) -> Any:
             if args and isinstance(args[0], Tensor):
                 self._count(args[0])
-            return attribute(*args, **more)
+            return attribute(*args, **kwargs)
 
         return counted

@@ -10,7 +10,7 @@ from difrun.api import Component
 from difrun.errors import DifrunError
 from difrun.options.fields import fields
 from difrun.plugin import signatures
-from difrun.plugin.distributions import Plugin
+from difrun.plugin.packages import Plugin
 
 
 @attrs.frozen
@@ -70,6 +70,14 @@ class Registered:
                 component and its distribution.
         """
         return signatures.call(self.kind, self.load(), offered, options, owner=str(self))
+
+    def refuse_misfit(self, options: Mapping[str, Any]) -> None:
+        """Refuse a target whose signature asks for what is not on offer, or does not take an option. Loads the target.
+
+        Raises:
+            DifrunError: If the signature does not fit. The message names this component and its distribution.
+        """
+        signatures.refuse_misfit(self.kind, self.load(), options, owner=str(self))
 
     def asks_for(self, name: str) -> bool:
         """Whether the signature of the target names a value on offer, and not an option. Loads the target."""

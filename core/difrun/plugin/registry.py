@@ -20,7 +20,7 @@ from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.fields import fields
 from difrun.plugin import hooks, signatures
-from difrun.plugin.distributions import (
+from difrun.plugin.packages import (
     GROUP,
     Plugin,
     entry_points,

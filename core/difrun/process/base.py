@@ -33,7 +33,7 @@ class Distribution(Protocol):
 
 
 def numpy_too(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method whose first argument is a tensor take NumPy arrays too, and return what it was given."""
+    """Let a method whose first argument is a tensor take NumPy arrays too; it then returns an array."""
 
     @functools.wraps(method)
     def wrapped(self: Any, first: Any, *args: Any, **kwargs: Any) -> Any:
@@ -68,7 +68,7 @@ class ForwardProcess:
     t_min: Any
 
     def at(self, t: Any, ndim: int | None = None) -> Any:
-        """Return the instant at t: a number, or a tensor (B,) that is made to broadcast against `ndim` axes."""
+        """Return the instant at t: a number, or a tensor (B,) that is reshaped to broadcast against `ndim` axes."""
         raise NotImplementedError
 
     def instants(self, times: Iterable[float]) -> list[Any]:
@@ -84,7 +84,7 @@ class ForwardProcess:
         return self
 
     def advice(self) -> list[str]:
-        """Return what a user of these options should know before a run, in one or two sentences each."""
+        """Return remarks on these options that a user should read before a run, of one or two sentences each."""
         return []
 
     def prior(
@@ -160,11 +160,11 @@ class ForwardProcess:
             scale: The exponent of L.
 
         Raises:
-            DifrunError: If the process does not know how to be conditioned.
+            DifrunError: If the process does not support conditioning.
         """
         raise DifrunError(
-            f"a model of the process {type(self).__name__} cannot be guided by a likelihood: the process does not say "
-            "how (`ForwardProcess.condition`)."
+            f"a model of the process {type(self).__name__} cannot be guided by a likelihood: the process does not "
+            "implement `ForwardProcess.condition`."
         )
 
     def extrapolate(self, model: Any, labels: Tensor, scale: "Scale") -> Any:
@@ -176,23 +176,23 @@ class ForwardProcess:
             scale: s at an instant; s = 1 is the model of the class.
 
         Raises:
-            DifrunError: If the process does not know how.
+            DifrunError: If the process does not support it.
         """
         raise DifrunError(
             f"a model of the process {type(self).__name__} cannot be guided without a classifier: the process does not "
-            "say how (`ForwardProcess.extrapolate`)."
+            "implement `ForwardProcess.extrapolate`."
         )
 
     def denoiser(
         self, network: Any, *, shape: tuple[int, ...], mean: Tensor, var: Tensor, **options: Any
     ) -> Any:
-        """Return the score model around a network F(x, level), which training improves.
+        """Return the trainable score model around a network F(x, level).
 
         Args:
             network: The network, called with x and a noise level.
             shape: Shape of one example.
             mean: Mean of the data per coordinate.
             var: Variance of the data per coordinate.
-            **options: Those of the parameterisation, such as `predicts` for Gaussian processes.
+            **options: Options of the parameterisation, such as `predicts` for Gaussian processes.
         """
         raise NotImplementedError

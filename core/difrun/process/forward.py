@@ -111,7 +111,7 @@ class ForwardSimulation(Schedule, ForwardProcess):
         return 0.0 if not value.any() else value
 
     def centre_like(self, like: Tensor) -> Any:
-        """Return μ as it combines with `like`: 0.0 where there is none, else a tensor of its dtype and device.
+        """Return μ for arithmetic with `like`: 0.0 where there is none, else a tensor of its dtype and device.
 
         Raises:
             DifrunError: If μ has one number per coordinate, and the examples have another number of coordinates.

@@ -62,7 +62,7 @@ class GaussianProcess(ForwardSimulation):
         return location + scale * Generator.of(generator, device).normal(like)
 
     def prior_moments(self, like: Tensor, *, mean: Any = 0.0, var: Any = 0.0) -> tuple[Tensor, Tensor]:
-        """Return mean and standard deviation of `prior`, per coordinate, as `like` (n, ...) has dtype and device."""
+        """Return mean and standard deviation of `prior`, per coordinate, with dtype and device of `like` (n, ...)."""
         at = self.at(self.horizon)
         mean, var = (torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in (mean, var))
         centre = self.centre_like(like)

@@ -29,7 +29,7 @@ FORGOTTEN = -10.0
 """λ below which nothing of the data is left: α/σ = e^−10."""
 
 LAM_FORGOTTEN = -5.0
-"""Where λ counts as ending for a process that forgets its data: σ/α = 148.
+"""The λ at which a process that forgets its data counts as ended: σ/α = 148.
 
 From there to λ(T) = −∞ x̂_0 hardly moves, and one step covers the whole range. A grid that went on to λ = −10 would
 spend 17 of 30 steps (`rho`) or 10 (`logsnr`) there.
@@ -37,7 +37,7 @@ spend 17 of 30 steps (`rho`) or 10 (`logsnr`) there.
 
 
 class Instant:
-    """A time and what a Gaussian process is there; fields are computed when first read.
+    """A time and the coefficients of a Gaussian process there; fields are computed when first read.
 
     All fields are Python numbers in sampling and tensors (B, 1, ..., 1), ready to broadcast, in training.
 
@@ -218,7 +218,7 @@ class Schedule:
         ]
 
     def _refuse_outside(self, first: float, last: float, rounding: float) -> None:
-        """Raise DifrunError unless 0 ≤ first ≤ last ≤ T; `rounding` is what T may be exceeded by, relative to it."""
+        """Raise DifrunError unless 0 ≤ first ≤ last ≤ T; `rounding` is the relative excess over T that is allowed."""
         if not (first >= 0 and last <= self.horizon * (1 + rounding)):
             raise DifrunError(
                 f"time runs from 0 (data) to T = {self.horizon:g}; got {last if first >= 0 else first:g}"

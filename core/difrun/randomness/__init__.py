@@ -1,4 +1,4 @@
-"""Random numbers that are passed in: sample i gets the same ones whatever the chunk size."""
+"""Sources of random numbers that are passed in: sample i gets the same numbers whatever the chunk size."""
 
 from difrun.randomness.brownian import Brownian
 from difrun.randomness.generator import Generator, seed_of, torch_generator

@@ -76,7 +76,7 @@ class Brownian(Generator):
             return super().normal(like)
         if self._drawn:
             raise DifrunError(
-                "this sampler draws noise more than once in a step, so that its noise is no increment of a Brownian "
+                "this sampler draws noise more than once in a step, so its noise is not an increment of a Brownian "
                 "motion. Draw with --noise fresh, or take another sampler, such as ancestral."
             )
         self._drawn = True
@@ -93,7 +93,7 @@ class Brownian(Generator):
     def uniform(self, like: Tensor) -> Tensor:
         if self._step is not None:
             raise DifrunError(
-                "this sampler draws uniform numbers, which are no increments of a Brownian motion. Draw with "
+                "this sampler draws uniform numbers, which are not increments of a Brownian motion. Draw with "
                 "--noise fresh."
             )
         return super().uniform(like)

@@ -19,7 +19,7 @@ LANE_SAMPLES = 16
 """Samples in a lane of large samples, such as images: each lane costs one GPU kernel, so lanes should be few."""
 
 LANE_LIMIT = 2**20
-"""Most numbers in a lane of large samples: one of this size is worth its kernel, a larger one draws many in vain."""
+"""Most numbers in a lane of large samples: this many are worth a kernel, and more would be drawn for nothing."""
 
 
 def seed_of(seed: int, *path: int | str) -> int:
@@ -58,7 +58,7 @@ class Generator:
     def of(
         cls, source: "Generator | torch.Generator | int | None", device: torch.device | str = "cpu"
     ) -> "Generator":
-        """Return a `Generator` from what users pass: one of these or of torch, a seed, or None for a new seed."""
+        """Return a `Generator` from what users pass: a generator, also of torch, a seed, or None for a new seed."""
         if isinstance(source, Generator):
             return source
         if isinstance(source, torch.Generator):

@@ -59,6 +59,9 @@ def start(
         lock.refuse_if_held(path)
         with contextlib.suppress(OSError):  # `create` will say what is wrong
             Folder.refuse_if_taken(path, force)
+    # These are called after training. A metric that nobody asked for must not stop a run.
+    for late in (plan.grid, *(() if "metric" in plan.defaulted else plan.metrics)):
+        late.refuse_misfit()
     with faults.blame_plugin(plan):
         parts = build(
             plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))

@@ -17,7 +17,8 @@ class Adams(AdamsOptions, Multistep):
 
     `order` is that of the corrected method, the predictor's plus 1. By default it grows with the number of steps n, as
     high orders pay on fine grids only: 1, without corrector, for n < 5; 2 for n < 7; 3 for n < 13; 4 for n < 50; 5 from
-    n = 50 on. With exact scores one order more is better at 5 and 6 steps and from 24 on; with rough networks not.
+    n = 50 on. With exact scores one order higher is better at 5 and 6 steps and from 24 steps on; with rough networks
+    it is not.
     """
 
     @property

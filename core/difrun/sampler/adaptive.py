@@ -103,7 +103,7 @@ class Adaptive(AdaptiveOptions, Sampler):
     ) -> tuple[Tensor, Any]:
         begin, end = (i.alpha + i.sigma for i in (at, to))
         start, stop = at.sigma / begin, to.sigma / end
-        # If others have moved x since the last step, its slope is no longer that of x.
+        # If a corrector has moved x since the last step, the stored slope is no longer that of x.
         unmoved = state is not None and state.x is x
         slope = state.slope if unmoved else model.predict(x, at, "straight")
         if x.is_meta:
@@ -120,8 +120,8 @@ class Adaptive(AdaptiveOptions, Sampler):
                 return x, _State(x, slope, lengths)
             self._try(model, y, slope, place, lengths, active, stop)
         raise DifrunError(
-            f"sampler 'adaptive' took {ROUNDS} steps from t = {at.t:g} and did not come to t = {to.t:g}. Ask for less: "
-            f"a larger rtol (now {self.rtol:g}) or atol (now {self.atol:g})."
+            f"sampler 'adaptive' took {ROUNDS} steps from t = {at.t:g} and did not reach t = {to.t:g}. Ask for less "
+            f"accuracy: a larger rtol (now {self.rtol:g}) or atol (now {self.atol:g})."
         )
 
     def _try(

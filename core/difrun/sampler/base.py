@@ -49,7 +49,7 @@ class Sampler:
 
         Args:
             model: The model, in coordinates measured from the mean of the process.
-            x: The sample at the instant `at`, (n, ...). Between two steps others may move it.
+            x: The sample at the instant `at`, (n, ...). Between two steps a corrector may move it.
             at: The instant of the step's start.
             to: The instant of its end.
             state: What `prepare` or the step before returned. It is not changed in place: a step can be repeated.

@@ -75,7 +75,7 @@ class PrincipalFrame(GaussianFrame):
 
     With C = Q diag(s_j²) Qᵀ, along axis j
 
-        y_j = [Qᵀ(x − α m)]_j/S_j,    S_j² = α²s_j² + σ²,    φ_j = atan(σ/(α s_j)),    q_j = −dy_j/dφ_j as there.
+        y_j = [Qᵀ(x − α m)]_j/S_j,    S_j² = α²s_j² + σ²,    φ_j = atan(σ/(α s_j)),    q_j = −dy_j/dφ_j.
 
     Every axis has a clock and therefore weights of its own. y and q are (n, d), d coordinates of a flattened x. `clock`
     is that of σ_d, as in `GaussianFrame`. A change of weights (2, p) is a_0 + a_1 ln(s_j/σ_d) along axis j: wide axes

@@ -95,7 +95,7 @@ def generate(
 ) -> Tensor:
     """Draw samples from the moment-matched prior at times[0], and divide them by α in the end (`to_data`).
 
-    Sample i is made of the same random numbers whatever `chunk` is.
+    Sample i gets the same random numbers whatever `chunk` is.
 
     Args:
         sampler: The method.
@@ -103,7 +103,7 @@ def generate(
         n: Number of samples.
         times: Strictly decreasing times.
         seed: The seed of all random numbers.
-        chunk: Number of samples that are made at once.
+        chunk: Number of samples that are drawn at once.
         device: Where to compute.
         dtype: Dtype of the samples.
         noise: "fresh" in every step, or "brownian": the increments of one path (`difrun.randomness.brownian`), which
@@ -119,9 +119,7 @@ def generate(
     """
     refuse_noise(sampler, noise)
     if n < 1 or chunk < 1:
-        raise DifrunError(
-            f"at least 1 sample, in chunks of at least 1, can be generated; not {n} in chunks of {chunk}"
-        )
+        raise DifrunError(f"the number of samples and the chunk must be at least 1, not {n} and {chunk}")
     if labels is not None and labels.shape != (n,):
         raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
     parts, done = [], 0
@@ -136,9 +134,11 @@ def generate(
     for first in range(0, n, chunk):
         random = _source(noise, seed, model.process, first, device)
         rows = min(chunk, n - first)
-        asked = model if labels is None else model.condition_on(labels[first : first + rows].to(device))
-        x = asked.prior(rows, random, dtype=dtype, device=device)
-        parts.append(integrate(sampler, asked, x, times, generator=random, watch=tick))
+        chunk_model = model
+        if labels is not None:
+            chunk_model = model.condition_on(labels[first : first + rows].to(device))
+        x = chunk_model.prior(rows, random, dtype=dtype, device=device)
+        parts.append(integrate(sampler, chunk_model, x, times, generator=random, watch=tick))
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
@@ -147,7 +147,7 @@ def generate(
 
 
 def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> None:
-    """Raise DifrunError, naming the first, if a sample is not finite."""
+    """Raise DifrunError if a sample is not finite; the message names the first."""
     finite = samples.isfinite().flatten(1).all(1)
     if finite.all():
         return
@@ -155,7 +155,7 @@ def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> 
     are = "sample is" if n == 1 else "samples are"
     advice = "Take more steps, another grid or another sampler"
     if bad == n:
-        advice = f"As none is, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
+        advice = f"As no sample is finite, look at the sampler ({_name(sampler)}) and the model ({_name(model)}) first"
     elif hasattr(model, "network"):
         advice += ", or train longer"
     raise DifrunError(

@@ -116,7 +116,7 @@ class Frame:
 
 
 StepWeights = tuple[list[Any], list[Any]]
-"""Weights of a step: of the corrector of the step before it (none: empty), and of its own predictor.
+"""Weights of a step: those of the previous step's corrector (empty if there is none), and of its own predictor.
 
 Each is a number or, where every axis has a clock of its own, a tensor (d,).
 """
@@ -141,10 +141,10 @@ def weights(frame: Frame, clocks: Sequence[Any], order: int, corrected: bool) ->
     # (first node, behind the last one, step): a polynomial, and the step over which it is integrated
     spans = [(max(first, i - order), i + 1, i - 1) for i in corrections]
     spans += [(max(first, i + 1 - order), i + 1, i) for i in steps[first:]]
-    found = _integrals(frame, clocks, spans)
-    correctors = dict(zip(corrections, found[: len(corrections)], strict=True))
+    integrals = _integrals(frame, clocks, spans)
+    correctors = dict(zip(corrections, integrals[: len(corrections)], strict=True))
     predictors = [torch.tensor([frame.from_infinity(clocks[1])])] if first else []
-    predictors += found[len(corrections) :]
+    predictors += integrals[len(corrections) :]
     none = torch.empty(0)
     return [(correctors.get(i, none), predictors[i]) for i in steps]
 
@@ -153,14 +153,14 @@ def _integrals(frame: Frame, clocks: Sequence[Any], spans: Sequence[tuple[int, i
     """The weights of every span, those with equally many nodes computed together."""
     grid = _nodes(frame, clocks)
     kernel = None if type(frame).kernel is Frame.kernel else frame.kernel
-    found: dict[int, Tensor] = {}
+    by_span: dict[int, Tensor] = {}
     for count in {high - low for low, high, _ in spans}:
-        which = [k for k, (low, high, _) in enumerate(spans) if high - low == count]
-        lows, steps = (torch.tensor([spans[k][part] for k in which]) for part in (0, 2))
+        same_count = [k for k, (low, high, _) in enumerate(spans) if high - low == count]
+        lows, steps = (torch.tensor([spans[k][part] for k in same_count]) for part in (0, 2))
         nodes = grid[lows[:, None] + torch.arange(count)].movedim(1, -1)
         rows = coefficients(nodes, grid[steps], grid[steps + 1], kernel)
-        found.update(zip(which, rows.unbind(), strict=True))
-    return [found[k] for k in range(len(spans))]
+        by_span.update(zip(same_count, rows.unbind(), strict=True))
+    return [by_span[k] for k in range(len(spans))]
 
 
 def altered(
@@ -186,7 +186,7 @@ def _moved(frame: Frame, row: Tensor, change: Any, step: Tensor) -> Tensor:
         return row
     if change.shape[:-1] != frame.ways:
         raise DifrunError(
-            "These weights were tuned for a model of other data: remove what was tuned, and tune again."
+            "These weights were tuned for a model of other data: remove the tuned weights, and tune again."
         )
     earlier = row.new_zeros(*row.shape[:-1], change.shape[-1] - row.shape[-1])
     return torch.cat([earlier, row], -1) + step[..., None] * frame.along_axes(change)
@@ -245,7 +245,7 @@ class Multistep(Sampler):
             y = frame.enter(x, at)
         else:
             y = combined(before, corrector, slopes)
-            # Others may have moved x since the last step: the correction is added to their change.
+            # A corrector may have moved x since the last step: its change stays, and the correction is added.
             if x is not left:
                 y = y + (frame.enter(x, at) - frame.enter(left, at))
         x = frame.leave(combined(y, predictor, slopes), to)

@@ -155,10 +155,10 @@ def _coefficients(rows: list[StageRow], places: list[Any], to: Any) -> tuple[Sta
     # H·(α_s + σ_s), without the rounding of the difference of two τ.
     length = to.sigma - end / scales[0] * places[0].sigma
     stages: list[Stage] = []
-    for i, (v, own, others) in enumerate(rows):
+    for i, (v, w_ii, others) in enumerate(rows):
         ahead = scales[i + 1]
         scaled = [(j, weight * (ahead / scales[j])) for j, weight in others]
-        stages.append((places[i], own * (ahead / scales[i]), v * (length * (ahead / end)), scaled))
+        stages.append((places[i], w_ii * (ahead / scales[i]), v * (length * (ahead / end)), scaled))
     return tuple(stages)
 
 

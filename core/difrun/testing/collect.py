@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from difrun.errors import DifrunError
-from difrun.plugin.distributions import canonical
+from difrun.plugin.packages import canonical
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
 from difrun.testing.check import CHECKS, Check, components_under_test

@@ -2,7 +2,7 @@
 
 The order of the examples comes from generators seeded by (seed, epoch), their times and noise from generators seeded
 by (seed, block of steps), and what layers such as dropout draw comes from torch's global generator, seeded by (seed,
-step). A state saved after any step therefore continues bit for bit, and holds no generator.
+step). Training therefore continues bit for bit from a state saved after any step, and that state holds no generator.
 """
 
 import math
@@ -60,7 +60,7 @@ class Batches:
         self.model, self.loss, self.data, self.batch, self.seed = model, loss, data, batch, seed
         self.noise, self.labels, self.label_dropout = noise, labels, label_dropout
         self.device = data.device if device is None else torch.device(device)
-        # The size of a block may depend on nothing that differs between a run and its continuation.
+        # The size of a block must not depend on anything that differs between a run and its continuation.
         numbers = batch * max(1, data[:1].numel())
         self.steps = max(1, min(BLOCK_STEPS, BLOCK_NUMBERS // numbers))
         self._block: tuple[int, list[Examples]] = -1, []

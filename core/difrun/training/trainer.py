@@ -78,7 +78,7 @@ class Trainer:
             raise DifrunError(f"Training needs examples of shape ({wanted}), not {tuple(data.shape)}.")
         if noise is not None and "noise" not in inspect.signature(loss.draw).parameters:
             raise DifrunError(
-                f"The examples are couples with their own noise, and the loss {type(loss).__name__} draws another. "
+                f"The examples are couples with their own noise, and the loss {type(loss).__name__} draws new noise. "
                 "Choose a loss that takes couples: --loss flow."
             )
         self._device = data.device if device is None else torch.device(device)
@@ -180,7 +180,7 @@ class Trainer:
         left = (self.last - self.step) / rate
         if self.options.minutes is not None:
             left = min(left, max(0.0, 60 * self.options.minutes - self.seconds))
-        # Not since the last report, which the clock decides: one step must not have two losses.
+        # A mean since the last report would depend on the clock, and give one step two losses.
         report(self.step, self.last, float(self.losses[-CHECK_STEPS:].mean()), rate, left)
 
     def _save(self, save: Callable[["Trainer"], Any]) -> None:
@@ -212,7 +212,7 @@ class Trainer:
         now = f"now {bound:g}" if bound else "now off"
         clip = f"a bound on the gradient (--train.clip 1; {now}), " if not 0 < bound <= 1 else ""
         return DifrunError(
-            f"The {what} became NaN or infinite at step {step}; kept are the weights of step {self.step}. "
+            f"The {what} became NaN or infinite at step {step}; the weights of step {self.step} are kept. "
             f"Try a smaller --train.lr (now {self.options.lr:g}), {clip}and data whose coordinates have a standard "
             "deviation near 1."
         )
@@ -290,7 +290,7 @@ class Trainer:
 
     @property
     def history(self) -> tuple[Tensor, Tensor]:
-        """The loss curve: steps, and mean losses since the step before; at most `HISTORY_POINTS` of each."""
+        """The loss curve: steps, and mean losses since the previous one; at most `HISTORY_POINTS` of each."""
         if len(self.losses) == 0:
             return torch.empty(0, dtype=torch.int64), self.losses
         parts = self.losses.split(math.ceil(len(self.losses) / HISTORY_POINTS))

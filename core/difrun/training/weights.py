@@ -46,15 +46,15 @@ def copy_by_name(targets: dict[str, Tensor], sources: dict[str, Tensor]) -> None
     if wrong:
         shown = ", ".join(wrong[:3]) + (", ..." if len(wrong) > 3 else "")
         raise DifrunError(
-            f"The saved state does not fit this network and its training options: of {len(targets)} tensors "
-            f"{len(wrong)} are missing, left over or of another shape ({shown})."
+            f"The saved state does not fit this network and its training options: {len(wrong)} of "
+            f"{len(targets)} tensors are missing, unexpected or of another shape ({shown})."
         )
     for name, target in targets.items():
         target.copy_(sources[name])
 
 
 def restore(network: nn.Module, state: dict[str, Tensor]) -> None:
-    """Put the weights to sample with into a network: those of `Trainer.state`, averaged ones where there are.
+    """Load the weights for sampling from `Trainer.state` into a network: averaged ones if there are any.
 
     Raises:
         DifrunError: If they are of another network.

@@ -1,4 +1,4 @@
-"""Grids and samplers that are made for one model: the pilot grid, and tuned coefficients."""
+"""Grids and samplers that are fitted to one model: the pilot grid, and tuned coefficients."""
 
 from difrun.tuning.pilot import Pilot, pilot
 from difrun.tuning.result import Tuning

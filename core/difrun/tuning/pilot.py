@@ -64,7 +64,7 @@ REFINED = range(13, 50)
 their slopes to hold; with more, these are too coarse to judge a step."""
 
 COORDINATES = 64
-"""Most coordinates of the slopes in a frame without principal axes; of more, as many random projections are stored."""
+"""Most coordinates of the slopes in a frame without principal axes; more are reduced to as many random projections."""
 
 FAR = 100.0
 """Size of y, which is of order 1, beyond which a trajectory of a network has diverged and is ignored."""
@@ -97,7 +97,7 @@ _pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
     """Return a grid that is denser where the trajectories of `model` bend; for `adams` it is refined.
 
-    The pilot costs 333 evaluations of 64 trajectories, once per model and its weights, from a noise of its own. A model
+    The pilot costs 333 evaluations of 64 trajectories, once per model and its weights, from its own noise. A model
     with classes is evaluated on classes in the proportions of the data.
 
     Args:
@@ -110,7 +110,7 @@ def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
         Times from T to t_min, (steps + 1).
 
     Raises:
-        DifrunError: If there is not at least one step.
+        DifrunError: If `steps` is below 1.
     """
     check_steps(steps)
     # Refinement differentiates, also if the caller has turned that off.

@@ -37,7 +37,7 @@ _TINY = 1e-30
 class ReferenceTrajectories:
     """Trajectories that are known at the places 0, 1, ..., k − 1 of a fine grid.
 
-    A place between two of these is a number that is not whole.
+    A place between two of these is a fractional number.
 
     Attributes:
         frame: The coordinates in which the slopes are given.

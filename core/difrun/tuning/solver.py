@@ -1,4 +1,4 @@
-"""The sampler `adams` as a function of its grid and its weights, which can be differentiated."""
+"""The sampler `adams` as a differentiable function of its grid and its weights."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ MOST_CURVATURE_TRAJECTORIES = 128
 these bounds."""
 
 CURVATURE_COORDINATES = 128
-"""Coordinates of an example from which curvatures are computed: if there are more, every k-th and at least so many."""
+"""Coordinates of an example from which curvatures are computed; of larger examples every k-th, at least this many."""
 
 MOST_CURVATURE_PARAMETERS = 700
 """With more parameters curvatures are not computed, because that takes longer than the search."""
@@ -140,7 +140,7 @@ class Solver:
         return errors * (0.5 * errors.shape[1] * ((squares + c * c).sqrt() + c)).rsqrt()
 
     def loss(self, x: Tensor, truth: Tensor) -> Tensor:
-        """Return the mean pseudo-Huber distance, in a form in which a small one survives rounding."""
+        """Return the mean pseudo-Huber distance, in a form that does not lose small distances to rounding."""
         return 0.5 * self.residuals(x, truth).square().sum(1).mean()
 
     def optimise(self, iterations: int, noise: Tensor, truth: Tensor, watch: Callable[[int], Any]) -> None:
@@ -161,7 +161,7 @@ class Solver:
             subset = self.residuals(self.run(noise[:n]), truth[:n])[:, ::stride]
             return subset * math.sqrt(stride / n)
 
-        # The grid alone responds too nonlinearly for it: each of its steps moves all later ones.
+        # The grid alone responds too nonlinearly for curvatures: each of its steps moves all later ones.
         use_curvatures = len(self.parameters) > 1 and parameters <= MOST_CURVATURE_PARAMETERS
         minimise(
             self.parameters,

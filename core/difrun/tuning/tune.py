@@ -93,10 +93,10 @@ def tune(
         free_weights: Whether to optimise the weights after the grid, and the grid with them.
         iterations: The most iterations. None: 40 for the grid alone (which never takes more); with the weights 150 up
             to ten steps, and 1500/steps beyond.
-        trajectories: How many to optimise on. None: 2048 for data of at most 16 coordinates and 512 for others, of
-            which each says more; up to twice as many for fewer than twelve steps. The best is selected on at least 2048
-            others, and the gain is measured on twice as many as here.
-        seed: The seed of their noise.
+        trajectories: How many to optimise on. None: 2048 for data of at most 16 coordinates and 512 for larger data,
+            where each says more; up to twice as many for fewer than twelve steps. The best is selected on at least 2048
+            others, and the gain is measured on twice this number.
+        seed: The seed of the noise of all trajectories.
         watch: Called with the progress of the search.
 
     Raises:
@@ -163,7 +163,7 @@ def _select(model: Any, candidates: Sequence[Candidate], selection: Reference) -
     """The candidate with the least mean clipped error; the first is the pilot grid."""
     distances = [_squared_distances(model, candidate, selection).sqrt() for candidate in candidates]
     limit = max(CLIP * _radius(selection), float(distances[0].quantile(0.9).nan_to_num(0.0)))
-    errors = [float(each.clamp(max=limit).mean().nan_to_num(math.inf)) for each in distances]
+    errors = [float(d.clamp(max=limit).mean().nan_to_num(math.inf)) for d in distances]
     return candidates[errors.index(min(errors))]
 
 
@@ -187,9 +187,10 @@ def _radius(reference: Reference) -> float:
 def fine_solution(model: Any, n: int, seed: int) -> Reference:
     """Draw noise at T, and solve the probability flow from there in `FINE_STEPS` steps."""
     like = torch.as_tensor(model.mean)
-    asked = condition_on_class_shares(model, n)
-    noise = asked.prior(n, Generator(seed, device=like.device), dtype=like.dtype, device=like.device)
-    return noise, integrate(Adams(), asked, noise, pilot(model, FINE_STEPS))
+    conditioned = condition_on_class_shares(model, n)
+    generator = Generator(seed, device=like.device)
+    noise = conditioned.prior(n, generator, dtype=like.dtype, device=like.device)
+    return noise, integrate(Adams(), conditioned, noise, pilot(model, FINE_STEPS))
 
 
 def solve(model: Any, noise: Tensor, times: Sequence[float], changes: list[Change] | None = None) -> Tensor:

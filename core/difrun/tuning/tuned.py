@@ -24,9 +24,9 @@ def tuning_for(model: Any, steps: int) -> Any:
         return tunings[steps]
     message = f"Nothing is tuned for {steps} step{'' if steps == 1 else 's'} of this model"
     if tunings:
-        message += f"; tuned are {listed([str(count) for count in sorted(tunings)])}"
+        message += f"; it is tuned for {listed([str(count) for count in sorted(tunings)])}"
     if steps in TUNABLE:
-        advice = f"'difrun tune RUN --steps {steps}' does it, for a run that is trained and has no guidance."
+        advice = f"'difrun tune RUN --steps {steps}' tunes it, if the run is trained and has no guidance."
     else:
         advice = f"'difrun tune' is for {TUNABLE[0]} to {TUNABLE[-1]} steps."
     raise DifrunError(f"{message}. {advice}")

@@ -15,8 +15,8 @@ def integer(process: Any, steps: int, *, spacing: str = "trailing") -> list[floa
         trailing:   n_i = N i/K       equal strides
         quadratic:  n_i = N (i/K)²    shorter strides near the data
 
-    Integers that rounding makes equal move up to the next free one. K = N is the whole chain. t_min stands in the place
-    of 0. Only integers above it count; it lies between 0 and 1 unless the noise floor is high.
+    Integers that rounding makes equal move up to the next free one. K = N is the whole chain. t_min takes the place of
+    0. Only integers above t_min count; t_min lies between 0 and 1 unless the noise floor is high.
 
     Args:
         process: The chain.

@@ -20,7 +20,7 @@ BETA_LIMIT = 0.999
 """The largest β, so that no step forgets everything (Nichol and Dhariwal, 2021, sec. 3.2)."""
 
 SIGNAL_LIMIT = 0.1
-"""The value of √ᾱ_N from which a chain counts as ended too early."""
+"""The value of √ᾱ_N from which on a chain counts as ending too early."""
 
 _COSINE_OFFSET = 0.008
 

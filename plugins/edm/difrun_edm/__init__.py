@@ -1,4 +1,4 @@
-"""Karras et al. (EDM): process, loss and stochastic sampler; the samplers DPM-Solver++."""
+"""Karras et al. (EDM): process, loss and stochastic sampler; and the DPM-Solver++ samplers."""
 
 from difrun.api import Component, hookimpl
 from difrun_edm.options import EDMOptions, HeunOptions, LossOptions

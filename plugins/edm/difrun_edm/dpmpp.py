@@ -9,7 +9,7 @@ If x̂_0 is c_0 + c_1 u + c_2 u², with u = (λ − λ_t)/h from 0 to 1, it is
     x_s = (σ_s/σ_t) x_t + α_s (c_0 φ_1 + c_1 φ_2 + c_2 φ_3),    φ_{k+1} = h ∫ e^{h(u − 1)} u^k du,
 
 so φ_1 = 1 − e^−h, φ_2 = 1 − φ_1/h, φ_3 = 1 − 2φ_2/h. Where α_T = 0, the first step has λ_t = −∞ and h = ∞. All formulas
-keep their limits, in which a step that looks back to T has the order of one that does not.
+keep their limits there, and a step that looks back to T has the same order as one that does not.
 
 References:
     Lu et al. (2022), arXiv 2211.01095, eq. 8.
@@ -47,7 +47,7 @@ class SingleStep2(Sampler):
 
     @override
     def prepare(self, model: Any, instants: Sequence[Any]) -> dict[float, Any]:
-        """For each step, by its t: the instant in its middle."""
+        """The instant in the middle of each step, by the t of the step."""
         process = model.process
         middles = process.instants(process.time_at(_middle(at, to)) for at, to in pairwise(instants))
         return {at.t: middle for at, middle in zip(instants, middles, strict=False)}
@@ -107,8 +107,8 @@ class Multistep3(Sampler):
         c_0 = x̂_0,    c_1 = h (Δ + h_1 Δ²),    c_2 = h² Δ².
 
     The start keeps the order. The first step is DDIM. The second step knows x̂_0 at the end of the first. It adds
-    α φ_2 (x̂_0 − x̂_0^(1)) to the result of the first, which makes that of order 2, and goes on with the line through the
-    two evaluations.
+    α φ_2 (x̂_0 − x̂_0^(1)) to the result of the first, which raises that result to order 2, and goes on with the line
+    through the two evaluations.
 
     Polynomials are not to be trusted far outside their nodes. A step longer than 1.25 times the last therefore uses
     the line alone, and one longer than 1.5 times the newest evaluation alone (`REACH`). On grids that are smooth in λ

@@ -16,8 +16,8 @@ from difrun_edm.options import HeunOptions
 class ChurnedHeun(HeunOptions, Sampler):
     r"""Heun's method with churn, on any Gaussian process.
 
-    The coordinates are z = x/α against the ratio ς = σ/α, in which the probability flow is dz/dς = ε̂. Of N steps, the
-    one from ς to ς' first raises the noise to ς̂ = (1 + γ)ς and then comes down:
+    The coordinates are z = x/α against the ratio ς = σ/α, in which the probability flow is dz/dς = ε̂. In a run of N
+    steps, the step from ς to ς' first raises the noise to ς̂ = (1 + γ)ς and then comes down:
 
         γ = min(s_churn/N, √2 − 1) where s_tmin ≤ ς ≤ s_tmax, otherwise 0,
         ẑ = z + √(ς̂² − ς²) s_noise ξ,    ξ ~ N(0, I),
@@ -49,7 +49,7 @@ class ChurnedHeun(HeunOptions, Sampler):
 
     @override
     def prepare(self, model: Any, instants: Sequence[Any]) -> dict[float, Any]:
-        """For each step that raises the noise, by its t: the instant t̂ to which it does."""
+        """The instant t̂ to which a step raises the noise, by the t of the step, for the steps that do so."""
         gamma = min(self.s_churn / (len(instants) - 1), math.sqrt(2) - 1)
         low, high = -_log(self.s_tmax), -_log(self.s_tmin)
         churned = [at for at in instants[:-1] if gamma > 0 and low <= at.lam <= high]

@@ -37,7 +37,7 @@ def difrun_samplers() -> list[Component]:
     return [
         Component(
             "sde",
-            "difrun_flow.samplers:MarginalSDE",
+            "difrun_flow.marginal_sde:MarginalSDE",
             "Reversals that keep the marginals, from the ODE (a = ½) to the reverse SDE (a = 1) and beyond",
             SDEOptions,
             requires={"gaussian", "sde"},

@@ -77,7 +77,7 @@ def _labels(run: Run, n: int) -> Tensor | None:
 
 
 def _origin(run: Run) -> Origin | None:
-    """The dataset that knows the distribution: the run's, or that of the first of several runs.
+    """The dataset whose distribution is known: the run's own or, after several reflows, that of the first run.
 
     None for examples from a file.
     """
@@ -111,7 +111,7 @@ def couples(
         method, name = get_registry().get("sampler", sampler).load()(), sampler
     if method.stochastic:
         raise DifrunError(
-            f"sampler '{name}' is stochastic: its samples are no function of the noise they start from. "
+            f"sampler '{name}' is stochastic: its samples are not a function of the noise they start from. "
             "Choose a deterministic one: --dataset.sampler heun"
         )
     model = run.model

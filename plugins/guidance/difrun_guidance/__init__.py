@@ -21,7 +21,7 @@ def difrun_guidances() -> list[Component]:
         Component(
             "cfg",
             "difrun_guidance.labels.cfg:cfg",
-            "Classifier-free: a model of classes, beyond what it says without one; scale 1 is off",
+            "Classifier-free: strengthens the effect of the class in a model of classes; scale 1 is off",
             CfgOptions,
         ),
         Component(

@@ -20,7 +20,7 @@ _trained_classifiers: "weakref.WeakKeyDictionary[Dataset, Classifier]" = weakref
 
 
 class Classifier(nn.Module):
-    """Three convolutions, of which the last two halve the side, a layer of 64 features, and one of classes.
+    """Three convolutions (the last two halve the side), a layer of 64 features, and a layer of classes.
 
     Images with a side of more than 32 pixels are first averaged down to 32 or less.
     """
@@ -56,8 +56,8 @@ def classifier_of(dataset: Dataset) -> Classifier:
     """The classifier of a dataset's training images, trained when it is first needed; one per dataset.
 
     It is trained by cross-entropy with smoothed labels and dropout, by AdamW in `STEPS` steps with a learning rate that
-    rises and falls once. Weights and batches come from one seed, whatever that of the run: all runs on the same data
-    are measured alike.
+    rises and falls once. Weights and batches come from one seed, whatever the seed of the run, so that all runs on the
+    same data are measured alike.
 
     Raises:
         DifrunError: If the data have no labels.

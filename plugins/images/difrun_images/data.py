@@ -115,7 +115,7 @@ def image_folder(
         seed: Not used: the split is the same for all runs, so that they read one file of pixels.
         folder: The folder.
         size: The side of all images, or their rows and columns; None if they have one size.
-        fit: How images come to that size (`decode.ImageFormat`).
+        fit: How images are brought to that size (`decode.ImageFormat`).
         colour: "rgb" for three channels, "grey" for one.
         unreadable: Whether a file that is not an image is refused ("refuse"), or left out and named ("skip").
         held_out: The share of every class that is not trained on.

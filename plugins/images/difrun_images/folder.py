@@ -22,7 +22,7 @@ CHUNK = 32
 """Files that a process decodes at a time."""
 
 FEWEST_FOR_PROCESSES = 512
-"""Fewest files for which processes are started: fewer are decoded before one would be ready."""
+"""Fewest files for which processes are started: fewer are decoded before a process would be ready."""
 
 
 @attrs.frozen(eq=False)

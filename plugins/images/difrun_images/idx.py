@@ -48,13 +48,13 @@ def read_mnist(folder: Path) -> dict[str, np.ndarray]:
         if len(images) != len(labels):
             raise DifrunError(
                 f"{paths[f'{part} images']} holds {len(images)} images, {paths[f'{part} labels']} {len(labels)} "
-                "labels; they are not of one set."
+                "labels; they do not belong together."
             )
     return arrays
 
 
 def _wanted() -> str:
-    return f"Wanted are {', '.join(FILES.values())}, each as it is or gzipped (.gz). {WHERE}"
+    return f"The files are {', '.join(FILES.values())}, each as it is or gzipped (.gz). {WHERE}"
 
 
 def _find(folder: Path, name: str) -> Path | None:
@@ -89,7 +89,7 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
         )
     if data[:4] != magic:
         raise DifrunError(
-            f"file '{path}' is no IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}: it begins with "
+            f"file '{path}' is not an IDX file of bytes with {axes} {'axis' if axes == 1 else 'axes'}: it begins with "
             f"{data[:4].hex(' ') or 'nothing'}; expected 00 00 08 0{axes}."
         )
     shape = tuple(int(size) for size in np.frombuffer(data[4:start], dtype=">u4"))

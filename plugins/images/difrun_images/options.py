@@ -63,7 +63,7 @@ class UNetOptions:
     )
     attention: tuple[int, ...] | None = option(
         (4, 7, 14, 16),
-        "Rows of the levels with attention; the middle then has it, too. none: no attention.",
+        "Levels with attention, by their number of rows; the middle then has attention too. none: no attention.",
     )
     dropout: float = option(0.1, "Share of activations that are dropped in every block.", ge(0), lt(1))
 

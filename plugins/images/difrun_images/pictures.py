@@ -88,7 +88,7 @@ def _strip(dataset: Any, times: Any, frames: Tensor) -> "Figure":
     from difrun_images import draw
 
     chosen = draw.evenly(len(frames), FRAMES)
-    # Noise that is wider than the pixels is divided by how much wider it is, to have their contrast.
+    # Noise that is wider than the data is scaled down to the contrast of the images.
     data_std = dataset.train.std()
     images = []
     for k in chosen:

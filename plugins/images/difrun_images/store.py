@@ -64,7 +64,7 @@ class PixelStore:
         return cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy", fingerprint)
 
     def is_filled(self) -> bool:
-        """Whether an earlier run has decoded these very files; if so, it is now known which are readable."""
+        """Whether an earlier run has decoded exactly these files; if so, load the numbers of the readable ones."""
         if self.path is None or not self.path.is_file():
             return False
         with suppress(OSError, ValueError):

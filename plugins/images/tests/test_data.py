@@ -82,7 +82,9 @@ def test_the_first_n_of_mnist_and_torchvisions_folder(tmp_path):
 def test_what_is_wrong_with_mnist_files_is_said(tmp_path):
     with pytest.raises(DifrunError, match=r"needs a folder with its files: --dataset\.folder"):
         mnist(seed=0)
-    with pytest.raises(DifrunError, match=r"there is no such folder\. Wanted are train-images.*MNIST pages"):
+    with pytest.raises(
+        DifrunError, match=r"there is no such folder\. The files are train-images.*MNIST pages"
+    ):
         mnist(seed=0, folder=tmp_path / "none")
     folder = tmp_path / "m"
     arrays = mnist_files(folder)
@@ -91,7 +93,7 @@ def test_what_is_wrong_with_mnist_files_is_said(tmp_path):
     labels = folder / "t10k-labels-idx1-ubyte"
     labels.unlink()
     with pytest.raises(
-        DifrunError, match=r"lacks t10k-labels-idx1-ubyte\. Wanted are .*gzipped.*MNIST pages"
+        DifrunError, match=r"lacks t10k-labels-idx1-ubyte\. The files are .*gzipped.*MNIST pages"
     ):
         mnist(seed=0, folder=folder)
     write_idx(labels, np.zeros(9, dtype=np.uint8))
@@ -119,10 +121,14 @@ def test_a_truncated_file_says_what_was_expected_and_found(tmp_path):
         read_idx(path, 3)
     for other, found in ((b"", "nothing"), (b"\x00\x00\x0d\x03" + whole[4:], "00 00 0d 03")):
         path.write_bytes(other)
-        with pytest.raises(DifrunError, match=f"is no IDX file of bytes with 3 axes: it begins with {found}"):
+        with pytest.raises(
+            DifrunError, match=f"is not an IDX file of bytes with 3 axes: it begins with {found}"
+        ):
             read_idx(path, 3)
     path.write_bytes(whole)
-    with pytest.raises(DifrunError, match="is no IDX file of bytes with 1 axis: it begins with 00 00 08 03"):
+    with pytest.raises(
+        DifrunError, match="is not an IDX file of bytes with 1 axis: it begins with 00 00 08 03"
+    ):
         read_idx(path, 1)
     zipped = write_idx(tmp_path / "images.gz", pixels(0, 70, 3, 4))
     zipped.write_bytes(zipped.read_bytes()[:-30])

@@ -61,7 +61,7 @@ def difrun_processes() -> list[Component]:
 
 @hookimpl
 def difrun_models() -> list[Component]:
-    # Not of the process: a network of the reverse kernel wants others, and a process is asked first.
+    # Models prefer these, not the process, which is asked first: `reverse-mlp` needs another loss and sampler.
     network, usual = (
         {"network", "conditional", "x0-distribution"},
         {"loss": "cross-entropy", "sampler": "ancestral"},
@@ -116,8 +116,8 @@ def difrun_models() -> list[Component]:
 
 @hookimpl
 def difrun_losses() -> list[Component]:
-    def loss(name: str, target: str, summary: str, cls: type, *more: str) -> Component:
-        requires = {"discrete", "network", *more}
+    def loss(name: str, target: str, summary: str, cls: type, *extra: str) -> Component:
+        requires = {"discrete", "network", *extra}
         return Component(name, f"difrun_ising.discrete.losses:{target}", summary, cls, requires=requires)
 
     return [
@@ -140,19 +140,26 @@ def difrun_losses() -> list[Component]:
 
 @hookimpl
 def difrun_samplers() -> list[Component]:
-    def sampler(name: str, target: str, summary: str, *more: str, **options: Any) -> Component:
-        requires = {"discrete", *more}
-        return Component(
-            name, f"difrun_ising.discrete.samplers:{target}", summary, requires=requires, **options
-        )
+    def sampler(name: str, target: str, summary: str, *extra: str, **options: Any) -> Component:
+        requires = {"discrete", *extra}
+        return Component(name, f"difrun_ising.discrete.{target}", summary, requires=requires, **options)
 
     return [
-        sampler("reverse-kernel", "ReverseKernel", "The model's own distribution of x_s given x_t"),
-        sampler("tau-leap", "TauLeap", "Tau-leaping of the reverse jump process", "x0-distribution"),
-        sampler("flow-euler", "FlowEuler", "Euler's method of discrete flow matching", "x0-distribution"),
+        sampler(
+            "reverse-kernel", "reverse_kernel:ReverseKernel", "The model's own distribution of x_s given x_t"
+        ),
+        sampler(
+            "tau-leap", "jump_samplers:TauLeap", "Tau-leaping of the reverse jump process", "x0-distribution"
+        ),
+        sampler(
+            "flow-euler",
+            "jump_samplers:FlowEuler",
+            "Euler's method of discrete flow matching",
+            "x0-distribution",
+        ),
         sampler(
             "heat-bath",
-            "HeatBath",
+            "heat_bath:HeatBath",
             "Ancestral or other steps, with heat-bath sweeps by the same model",
             "x0-distribution",
             options=HeatBathOptions,

@@ -12,7 +12,8 @@ from difrun.grid import linear
 from difrun.randomness import Generator
 from difrun.sampler import Ancestral
 from difrun.training import Trainer
-from difrun_ising.discrete.samplers import FlowEuler, ReverseKernel, TauLeap
+from difrun_ising.discrete.jump_samplers import FlowEuler, TauLeap
+from difrun_ising.discrete.reverse_kernel import ReverseKernel
 from difrun_ising.discrete.sites import Sites
 from difrun_ising.lattice.exact.transfer import transfer_matrix
 

@@ -40,14 +40,14 @@ def difrun_samplers() -> list[Component]:
     return [
         Component(
             "euler-maruyama",
-            "difrun_ou.samplers:EulerMaruyama",
+            "difrun_ou.euler_maruyama:EulerMaruyama",
             "Euler–Maruyama on a reversal of the SDE, from the ODE (a = ½) to the reverse SDE (a = 1) and beyond",
             EulerMaruyamaOptions,
             requires={"gaussian", "sde"},
         ),
         Component(
             "pc",
-            "difrun_ou.samplers:PredictorCorrector",
+            "difrun_ou.predictor_corrector:PredictorCorrector",
             "Any sampler as predictor, then corrections at the time reached: Langevin, restart or none",
             PCOptions,
             requires={"gaussian", "sde"},

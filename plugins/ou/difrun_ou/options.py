@@ -91,7 +91,7 @@ class PCOptions:
     predictor: str = option("ancestral", "Sampler that takes the step: any installed one.")
     corrector: Corrector = option(
         "langevin",
-        "What follows each step: Langevin steps; restart, back to the start of the step and again; none.",
+        "What follows each step: Langevin steps; restart, which takes the step once more from its start; none.",
         in_(get_args(Corrector)),
     )
     corrections: int = option(1, "Corrections after each step.", ge(1))

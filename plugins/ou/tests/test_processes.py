@@ -16,9 +16,10 @@ from difrun.options import build
 from difrun.sampler import Ancestral
 from difrun.sampler import integrate as integrate_sampler
 from difrun.testing.references import UnitNoise, affine_moments
+from difrun_ou.euler_maruyama import EulerMaruyama
 from difrun_ou.options import OUOptions, PCOptions, ScoreOptions, VEOptions, VPOptions
+from difrun_ou.predictor_corrector import PredictorCorrector
 from difrun_ou.process import OrnsteinUhlenbeck, VarianceExploding, VariancePreserving
-from difrun_ou.samplers import EulerMaruyama, PredictorCorrector
 
 OU = OrnsteinUhlenbeck(theta=0.7, mu=(0.5, -1.0), sigma=1.3, horizon=3.0)
 MU = torch.tensor([0.5, -1.0], dtype=torch.float64)

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from difrun.errors import DifrunError, Interrupted
-from difrun.plugin import distributions
+from difrun.plugin import packages
 
 TOY = ("--process", "toy")
 
@@ -75,7 +75,7 @@ def test_usage_errors_name_what_was_wrong_and_what_to_write(toy, call, work, in_
 
 
 def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, monkeypatch):
-    monkeypatch.setitem(distributions.KNOWN_PLUGINS, "difrun-nowhere", ("nowhere",))
+    monkeypatch.setitem(packages.KNOWN_PLUGINS, "difrun-nowhere", ("nowhere",))
     code, _, err = call("--process", "nowhere")
     assert code == 2
     assert (

@@ -55,7 +55,7 @@ def test_references_are_fresh_and_independent_where_the_distribution_can_be_draw
     [
         ({"train": numbered(19)}, r"^dataset 'mine' has 19 rows; at least 20 are needed"),
         ({"train": torch.zeros(0, 2)}, r"^dataset 'mine' is empty \(shape \(0, 2\)\)"),
-        ({"train": torch.zeros(50)}, r"^dataset 'mine': an array of shape \(50,\) is no list of examples"),
+        ({"train": torch.zeros(50)}, r"^dataset 'mine': an array of shape \(50,\) is not a list of examples"),
         ({"held_out": torch.zeros(9, 3)}, r"held-out examples have shape \(9, 3\); expected \(M, 2\)"),
         ({"held_out": torch.zeros(0, 2)}, r"held-out examples have shape \(0, 2\).* M at least 1"),
         ({"columns": ("a",)}, r"1 column names for examples of shape \(2,\)"),

@@ -146,7 +146,7 @@ def test_times_that_do_not_decrease_are_an_error(times):
 
 @pytest.mark.parametrize(("n", "chunk"), [(0, 10), (-1, 10), (5, 0)])
 def test_no_samples_are_an_error(n, chunk):
-    with pytest.raises(DifrunError, match=f"not {n} in chunks of {chunk}"):
+    with pytest.raises(DifrunError, match=f"not {n} and {chunk}"):
         generate(Euler(), MODEL, n, TIMES, chunk=chunk)
 
 

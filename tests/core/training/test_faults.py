@@ -65,7 +65,7 @@ def test_weights_that_overflow_are_noticed():
     ours = trainer(Net(), loss=Steep(), lr=math.inf, steps=1)
     before = ours.flat.weights.clone()
     with pytest.raises(
-        DifrunError, match=r"weights became NaN or infinite at step 1; kept are the weights of step 0"
+        DifrunError, match=r"weights became NaN or infinite at step 1; the weights of step 0 are kept"
     ):
         ours.run()
     assert torch.equal(ours.flat.weights, before)
@@ -121,7 +121,7 @@ def test_state_of_another_network_is_refused_whole():
     wider = {**state, "ema.layers.0.weight": torch.zeros(5, 3)}
     with pytest.raises(DifrunError, match=r"another shape \(ema\.layers\.0\.weight\)"):
         ours.load(wider)
-    with pytest.raises(DifrunError, match=r"left over.*\(adam\.mean|left over.*\(ema"):
+    with pytest.raises(DifrunError, match=r"unexpected.*\(adam\.mean|unexpected.*\(ema"):
         trainer(Net(), ema=0.0).load(state)
     with pytest.raises(DifrunError, match="losses"):
         ours.load({name: tensor for name, tensor in state.items() if name != "losses"})

@@ -219,7 +219,7 @@ def test_sampler_and_grid_use_a_tuning_and_refuse_to_work_without_one():
     expected = solve(model, noise, tuning.times, tuning.changes)
     torch.testing.assert_close(integrate(Tuned(), model, noise, tuned(model, 5)), expected, rtol=0, atol=0)
     with pytest.raises(
-        DifrunError, match=r"Nothing is tuned for 6 steps of this model; tuned are 5\. 'difrun tune"
+        DifrunError, match=r"Nothing is tuned for 6 steps of this model; it is tuned for 5\. 'difrun tune"
     ):
         tuned(model, 6)
     with pytest.raises(DifrunError, match="--grid tuned"):

@@ -6,10 +6,9 @@ from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
-from typing_extensions import override
 
 from difrun.cli.commands.tune import StepCounts
-from difrun.cli.comparison import comparison_text
+from difrun.cli.comparison_table import comparison_text
 from difrun.cli.flags import NAMED, named_by_flags
 from difrun.cli.plan_builder import CommandRequest, PlanBuilder
 from difrun.cli.plan_command import PlanCommand
@@ -31,10 +30,10 @@ class Names(click.ParamType):
     def __init__(self, kind: str) -> None:
         self.kind = kind
 
-    @override
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
+        """Read names of components separated by commas, or `all`."""
         if isinstance(value, tuple):
             return value
         names = tuple(dict.fromkeys(name.strip() for name in value.split(",")))
@@ -48,10 +47,10 @@ class Names(click.ParamType):
                     self.fail(str(error), param, ctx)
         return names
 
-    @override
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
+        """Complete the last name after a comma."""
         before, comma, last = incomplete.rpartition(",")
         taken = before.split(",")
         return [
@@ -64,8 +63,8 @@ class Names(click.ParamType):
 class CompareCommand(PlanCommand):
     """`compare`, with flags that depend on whether it gets runs or a model that needs no training."""
 
-    @override
     def kinds_beside(self, ctx: click.Context, values: Mapping[str, Any]) -> tuple[str, ...]:
+        """Leave out the kinds of a model where runs bring their own."""
         if not values.get("runs"):
             return self.kinds
         for kind in OF_A_MODEL:
@@ -83,8 +82,8 @@ class CompareCommand(PlanCommand):
             return Settings()
         return Settings({"model": GivenValue("exact", "the default of 'difrun compare'", "file")})
 
-    @override
     def chosen_note(self, ctx: click.Context, builder: PlanBuilder, kind: str) -> str:
+        """Say in the help which metric is the default."""
         picked = builder.choice.entries.get(kind)
         if kind == "metric" and kind not in ctx.meta.get(NAMED, {}) and picked:
             return (

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import click
-from typing_extensions import override
 
 from difrun.builtin.options import TUNABLE
 from difrun.cli.output import table
@@ -25,10 +24,10 @@ class StepCounts(click.ParamType):
         """why: the reason for the bounds, for the end of an error message."""
         self.bounds, self.why = bounds, why
 
-    @override
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[int, ...]:
+        """Read whole numbers separated by commas."""
         if isinstance(value, tuple):
             return value
         if not re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)*", value):

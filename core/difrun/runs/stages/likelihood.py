@@ -202,7 +202,7 @@ def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
     plan = run.plan
     if type(run.parts.process).bound is ForwardProcess.bound:
         raise DifrunError(
-            f"the likelihood needs a Gaussian process, which has a probability flow; '{plan.process.name}' is not one."
+            f"the likelihood needs a Gaussian process, which has a probability flow; '{plan.process.name}' has none."
         )
     if run.model.shares:
         raise DifrunError(

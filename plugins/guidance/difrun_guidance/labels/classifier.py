@@ -1,6 +1,6 @@
 r"""Classifier guidance: ∇ log p_t(x) + w ∇ log p_t(class | x_t), with a classifier of noised examples.
 
-For w = 1 and the exact p_t(class | x_t) this is Bayes' theorem, exact at every t, on processes of flips too
+For w = 1 and the exact p_t(class | x_t) this is Bayes' theorem, exact at every t, also on discrete processes
 (`ForwardProcess.condition`). For w ≠ 1 it is a heuristic, which does not sample p(x) p(class | x)^w. The classifier
 must have seen noise: at noised examples the gradients of a classifier of clean examples mean nothing.
 
@@ -36,7 +36,7 @@ def classifier(
 ) -> ScoreModel:
     """Guide a model to a class by a classifier.
 
-    A model that knows classes is also given them.
+    A model that knows classes is also conditioned on the class.
 
     Args:
         model: The model to guide.
@@ -77,12 +77,12 @@ def classifier(
 
     guided = model.process.condition(model, of_target, scale)
     if dataset.class_moments is not None:  # The prior of all classes would change the weights of modes.
-        guided.mean, guided.var = (each[number].to(model.mean) for each in dataset.class_moments)
+        guided.mean, guided.var = (moment[number].to(model.mean) for moment in dataset.class_moments)
     return guided
 
 
 def _class_number(model: ScoreModel, dataset: Dataset, target: str | None, exact: bool) -> int | None:
-    """The number of the target. Raises DifrunError for what cannot be, before a classifier is trained for nothing."""
+    """The number of the target. Raises DifrunError for impossible options, before a classifier is trained."""
     if dataset.labels is None:
         raise DifrunError(
             f"guidance 'classifier' needs labels, and the examples of dataset '{dataset.name}' have none "
@@ -98,7 +98,7 @@ def _class_number(model: ScoreModel, dataset: Dataset, target: str | None, exact
     if number is not None and model.shares:
         raise DifrunError(
             "--guidance.target is for a model without classes. This one knows them: draw the class with --label, and "
-            "the classifier is asked for the same."
+            "the classifier uses the same class."
         )
     return number
 

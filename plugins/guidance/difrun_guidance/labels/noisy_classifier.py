@@ -204,8 +204,8 @@ def _load(
         if metadata.get(name) != expected:
             raise DifrunError(
                 f"{path} is a classifier of another {'process' if name == 'process' else 'dataset'}: it was trained "
-                f"on {metadata.get(name, 'something unknown')}, and this run has {expected}. Remove it, and one is "
-                "trained."
+                f"on {metadata.get(name, 'something unknown')}, and this run has {expected}. Remove it, and a new "
+                "one is trained."
             )
     if any(metadata.get(name) != value for name, value in settings.items()):
         before = ", ".join(f"{name} {metadata.get(name)}" for name in settings)

@@ -15,10 +15,10 @@ class CfgOptions:
     scale: float = option(2.0, "Strength s: 1 is the model of the class, 0 that of all classes.", ge(0))
     low: float = option(
         0.0,
-        "Lowest noise σ/α at which it works; a time for a process that is not Gaussian. Below it s = 1.",
+        "Lowest noise σ/α at which guidance is on (a time, if the process is not Gaussian); below it s = 1.",
         ge(0),
     )
-    high: float = option(math.inf, "Highest noise at which it works, likewise. Above it s = 1.", gt(0))
+    high: float = option(math.inf, "Highest noise at which guidance is on, likewise; above it s = 1.", gt(0))
 
     def __attrs_post_init__(self) -> None:
         if not self.low < self.high:

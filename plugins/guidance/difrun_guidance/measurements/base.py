@@ -35,7 +35,7 @@ method = attrs.define(eq=False, slots=False, repr=False)
 
 @method
 class Measurement(ModelWrapper, MeasurementOptions):
-    """A model of p(x_0 | y), made of a model of p(x_0).
+    """A model of p(x_0 | y), built from a model of p(x_0).
 
     A method writes `shift`. An operator that is not linear writes `measure`.
 
@@ -66,7 +66,7 @@ class Measurement(ModelWrapper, MeasurementOptions):
     @property
     @override
     def shares(self) -> tuple[float, ...]:
-        """Empty if the model can do without a class, because y says of which classes x_0 may be.
+        """Empty if the model also predicts without a class, because y determines which classes x_0 may have.
 
         `condition_on` still asks for one.
         """
@@ -198,7 +198,7 @@ class Measurement(ModelWrapper, MeasurementOptions):
         return y.flatten()
 
     def restrict(self, y: Tensor) -> Tensor:
-        """Bring a user's measurement into the shape that `measure` gives for one example, if it can be."""
+        """Bring a user's measurement into the shape that `measure` gives for one example, if possible."""
         return y
 
     def describe(self) -> str:

@@ -57,7 +57,7 @@ def posterior(prior: GaussianMixture, matrix: Tensor, y: Tensor, sigma_y: float)
 class Exact(LinearMeasurement, ExactOptions):
     """The exact conditional model of a Gaussian mixture.
 
-    Of the given model it uses only the process. Conditioned on classes, it is the model of p(x_0 | y, class).
+    It uses only the process of the given model. Conditioned on classes, it is the model of p(x_0 | y, class).
 
     Raises:
         DifrunError: If the distribution of the dataset is not known to be such a mixture.

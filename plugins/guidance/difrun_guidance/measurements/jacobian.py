@@ -125,6 +125,6 @@ def _gradient(r: Tensor, x: Tensor, v: Tensor) -> Tensor:
         return torch.autograd.grad(r, x, v, retain_graph=True)[0]
     except RuntimeError as error:
         raise DifrunError(
-            f"no gradient comes through the measurement: {error}. `measure` must be made of operations that autograd "
+            f"no gradient comes through the measurement: {error}. `measure` must consist of operations that autograd "
             "can follow, all the way from its argument."
         ) from error

@@ -1,7 +1,7 @@
 r"""DPS, ΠGDM and MMPS: three estimates of Cov[y | x_t], and with them of ∇ log p(y | x_t).
 
             Cov[y | x_t]                 V[x_0 | x_t] is taken as
-    DPS     √(σ_y² (σ_y² + ‖r‖²/m))/ζ    nothing: the residual r = y − A(x̂_0) stands for it
+    DPS     √(σ_y² (σ_y² + ‖r‖²/m))/ζ    nothing: the residual r = y − A(x̂_0) takes its place
     ΠGDM    σ_y² I + v_t H Hᵀ            v_t I, v_t = σ² σ_d²/(α² σ_d² + σ²), as for data N(m, σ_d² I)
     MMPS    σ_y² I + H V Hᵀ              itself
 
@@ -31,7 +31,7 @@ class DPS(CovarianceMethod, DPSOptions):
         s_y = ζ Jᵀ Hᵀ r / √(σ_y² (σ_y² + ‖r‖²/m)) = −ζ (m/σ_y) ∇ √(σ_y² + ‖r‖²/m).
 
     The paper subtracts ζ' ∇‖r‖ after each of 1000 ancestral steps. A model of the score, used on any grid, cannot do
-    that. As long as ‖r‖/√m is above σ_y, this force is the same, of a strength that ‖r‖ does not change. At ‖r‖ = 0 it
+    that. As long as ‖r‖/√m is above σ_y, this force is the same, and its strength does not depend on ‖r‖. At ‖r‖ = 0 it
     is that of the likelihood N(y; A(x̂_0), σ_y²/ζ). One reverse pass per evaluation.
 
     References:
@@ -90,8 +90,8 @@ class MMPS(CovarianceMethod, MMPSOptions):
         s_y = Jᵀ Hᵀ (σ_y² I + H V Hᵀ)⁻¹ (y − A(x̂_0)),    V = V[x_0 | x_t] = (σ²/α) J.
 
     H V Hᵀ p is a reverse pass through x̂_0 and A, then a derivative of A. The inverse is applied by conjugate gradients,
-    in at most `iterations` + 1 reverse passes per evaluation. As in the paper, the gradient leaves out that V changes
-    with x.
+    in at most `iterations` + 1 reverse passes per evaluation. As in the paper, the gradient ignores that V changes with
+    x.
 
     References:
         Rozet, Andry, Lanusse and Louppe (2024), arXiv 2405.13712, Algorithm 1.

@@ -37,7 +37,7 @@ class LinearOperator:
         raise NotImplementedError
 
     def restrict(self, y: Tensor) -> Tensor:
-        """Bring a measurement that a user gives in another form into the shape `out`, if it can be."""
+        """Bring a measurement that a user gives in another form into the shape `out`, if possible."""
         return y
 
 

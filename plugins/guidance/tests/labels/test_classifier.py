@@ -59,5 +59,5 @@ def test_bad_requests_are_refused():
         cfg(ExactMixture(MIXTURE, process), scale=2.0)
     always = NetworkModel(torch.nn.Identity(), process, (2,))
     always.set_classes((0.5, 0.5), knows_any=False)
-    with pytest.raises(DifrunError, match="was always given it"):
+    with pytest.raises(DifrunError, match="was trained with the class of every example"):
         cfg(always, scale=2.0)

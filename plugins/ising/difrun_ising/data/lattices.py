@@ -1,4 +1,4 @@
-"""Lattices of the Ising model to learn from: exact draws, or nearly independent ones of long Markov chains."""
+"""Lattices of the Ising model: exact draws, or nearly independent draws from long Markov chains."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -23,7 +23,7 @@ class SpinDataset(Dataset):
 
     Attributes:
         lattice: The size, couplings and boundaries; None where they are not known.
-        autocorrelation: That of the chains the lattices were drawn from; None for exact independent draws.
+        autocorrelation: Autocorrelation of the chains that the lattices come from; None for exact independent draws.
     """
 
     lattice: Lattice | None = None

@@ -1,4 +1,4 @@
-"""Strings over an alphabet to learn from."""
+"""Strings over an alphabet, from a Markov chain."""
 
 from collections.abc import Iterable
 

@@ -31,8 +31,8 @@ def log_likelihood_bound(
 ) -> Tensor:
     """A lower bound on log p_θ(x_0), in the mean over paths.
 
-    The kernels are those of the model (`DiscreteModel.reverse`): the bound is that of what `ancestral` draws, or
-    `reverse-kernel` for a network that predicts x_{t−1}.
+    The kernels are those of the model (`DiscreteModel.reverse`): the bound holds for the samples of `ancestral` or, for
+    a network that predicts x_{t−1}, of `reverse-kernel`.
 
     Args:
         model: The model.
@@ -59,7 +59,7 @@ def log_likelihood_bound(
 def _log_reverse(model: "DiscreteModel", x: Tensor, later: Tensor, at: Instant, to: Instant) -> Tensor:
     """The log-probability log p_θ(x_s = x | x_t = later).
 
-    A masked example of which no site is revealed in the step needs no evaluation of the model: the probability of this
+    A masked example in which the step reveals no site needs no evaluation of the model: the probability of such a step
     is the same for any distribution of x_0.
     """
     process = model.process

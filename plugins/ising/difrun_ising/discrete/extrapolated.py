@@ -1,4 +1,4 @@
-"""Classifier-free guidance of discrete processes: log-ratios between and beyond those of a class and of any class."""
+"""Classifier-free guidance of discrete processes: log-ratios, extrapolated from any class through one class."""
 
 from collections.abc import Callable
 from typing import Any, Self
@@ -18,7 +18,7 @@ class Extrapolated(Guided):
     r"""A model whose log-ratios are (1 − s) times those of any class plus s times those of the class of each row.
 
     s = 1 is the model of the class itself. Other s may leave the simplex, to which every distribution is then cut. It
-    takes one evaluation of twice as many rows where these are at one time, else two.
+    takes one evaluation of twice as many rows if all rows are at one time, else two evaluations.
 
     Args:
         model: A model that knows classes.

@@ -1,8 +1,8 @@
 r"""Guided models of discrete processes: a log-likelihood added to the score.
 
 The score of a discrete process is the log-ratio s_i(k) = log p_t(x with site i set to k)/p_t(x), for spins the log of
-the flip ratio (Lou et al., 2024, arXiv 2310.16834). With x^(i→k) for the changed x, by Bayes' rule that of p_t(x | y)
-is
+the flip ratio (Lou et al., 2024, arXiv 2310.16834). By Bayes' rule the score of p_t(x | y) is,
+with x^(i→k) for the changed x,
 
     s_i(k) + log p_t(y | x^(i→k)) − log p_t(y | x)
 
@@ -36,13 +36,13 @@ BLOCK = 8192
 class Guided(DiscreteModel, ModelWrapper):
     r"""A model of p(x_0 | x_t, y), from one of p(x_0 | x_t) and log p_t(y | x_t).
 
-    All that samplers ask of a model follows from the guided ratios, so that every sampler takes it. The prior stays
-    that of the model: x_T is taken not to depend on y.
+    Everything that samplers ask of a model follows from the guided ratios, so every sampler works with it. The prior
+    stays that of the model: x_T is assumed not to depend on y.
 
     Args:
         model: The model of p(x_0 | x_t).
         log_likelihood: (x, at) -> log p_t(y | x_t), with shape (n,); −∞ is allowed.
-        scale: What the log-likelihood is multiplied by. 1 is Bayes' rule, exact where model and likelihood are. With
+        scale: The factor of the log-likelihood. 1 is Bayes' rule, exact where model and likelihood are. With
             other scales guidance may leave the simplex, to which every distribution is then cut.
         first_order: Whether to evaluate the log-likelihood once and take all changes of a site from its gradient in x;
             else it is evaluated for all N (K − 1) changes of a single site.
@@ -124,7 +124,7 @@ class Guided(DiscreteModel, ModelWrapper):
 
 
 def _checked(value: Tensor, count: int) -> Tensor:
-    """The log-likelihood of so many examples, if it is one."""
+    """The value, after a check that it is a log-likelihood of `count` examples."""
     if value.shape != (count,):
         raise DifrunError(
             f"a log-likelihood of {count} examples must have shape ({count},), not {tuple(value.shape)}"

@@ -117,7 +117,8 @@ class ReverseKernel(_StepLoss, KernelLossOptions):
 
     x_s is drawn from q(x_s | x_t, x_0), the recipe of the first Ising tutorials. With `rao_blackwell` the expectation
     over x_s is taken instead, which has the same mean and less variance. For a chain s = t − 1; a continuous process is
-    divided into `steps`. The loss trains networks that predict the kernel and, through Bayes, those that predict x_0.
+    divided into `steps`. The loss trains networks that predict the kernel and, through Bayes' rule, those that predict
+    x_0.
     """
 
     @override
@@ -135,7 +136,7 @@ class ReverseKernel(_StepLoss, KernelLossOptions):
 class Elbo(_StepLoss, StepLossOptions):
     r"""The bound on −log p_θ(x_0) per site, Σ_k KL_k, from one random step k: KL_k/q_k, chosen with probability q_k.
 
-    KL_k = KL(q(x_s | x_t, x_0) ‖ p_θ(x_s | x_t)). The term of the prior, on which no weight depends, is left out.
+    KL_k = KL(q(x_s | x_t, x_0) ‖ p_θ(x_s | x_t)). The term of the prior does not depend on the weights and is left out.
 
     For masked data KL_k is the sum of r_i (−log p_θ(x_0,i | x_t)) over the masked sites, where r_i =
     (α_s − α_t)/(1 − α_t) is the probability that site i is revealed at s. The step is then drawn with

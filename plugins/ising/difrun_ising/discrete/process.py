@@ -93,7 +93,7 @@ class DiscreteProcess(Schedule):
             (α_ts [y = x_t] + (1 − α_ts) π(x_t)) · (α_s w(y) + (1 − α_s) π(y) W).
 
         p0 is divided by D *before* the average. D3PM normalises Σ_k q(x_t | y) q(y | k) p0(k) instead, for its own
-        network (Austin et al., 2021, eq. 4). This is not Bayes for p(x_0 | x_t), unless π is the mask.
+        network (Austin et al., 2021, eq. 4). This is not Bayes' rule for p(x_0 | x_t), unless π is the mask.
 
         Args:
             x_t: The noised examples.
@@ -116,7 +116,7 @@ class DiscreteProcess(Schedule):
     def ratios(self, x_t: Tensor, p0: Tensor, at: Instant) -> Tensor:
         """p_t(x with site i set to y)/p_t(x) for every y: (n, *sites, K + 1).
 
-        They are right for sites whose value every x_0 can have led to. For a visible site of a masked example p(x_0 |
+        They are right for sites whose value can come from every x_0. For a visible site of a masked example p(x_0 |
         x_t) does not determine the ratio, and no rate needs it.
 
         Args:

@@ -68,7 +68,7 @@ class Schedule(ForwardProcess, DiscreteOptions):
         """
         inside = (t >= 0) & (t <= self.horizon)  # of numbers as of tensors
         if not torch.as_tensor(inside).all():
-            raise DifrunError(f"time {t} is outside [0, {self.horizon:g}], where this process lives")
+            raise DifrunError(f"time {t} is outside [0, {self.horizon:g}], the range of this process")
         return self.instant(t, ndim)
 
     def instant(self, t: Any, ndim: int | None = None) -> Instant:

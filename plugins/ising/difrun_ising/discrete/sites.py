@@ -44,7 +44,7 @@ class Sites:
 
 
 def with_mask(e: Tensor) -> Tensor:
-    """Weights on the categories and, last, the mask, from e (n, *sites, K): the mask has what is missing to 1."""
+    """Weights on the categories and, last, the mask, from e (n, *sites, K): the mask gets the rest to 1."""
     return torch.cat((e, 1 - e.sum(-1, keepdim=True)), -1)
 
 

@@ -1,4 +1,4 @@
-"""Distributions at the sites whose ratios are multiplied: what guidance does to p(x_0 | x_t)."""
+"""What guidance does to p(x_0 | x_t): the distributions at the sites after their ratios are multiplied."""
 
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from difrun_ising.discrete.process import DiscreteProcess
 
 LARGEST_GAIN = 300.0
-"""Largest |log| of what a ratio is multiplied by: p = 0 counts as e^−300."""
+"""Largest |log| of the factor of a ratio: p = 0 counts as e^−300."""
 
 
 def tilt(process: "DiscreteProcess", x: Tensor, p0: Tensor, gain: Tensor, at: Instant) -> Tensor:

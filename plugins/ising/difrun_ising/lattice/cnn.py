@@ -20,8 +20,8 @@ class SpinCNN(nn.Module):
         e = α x_t = tanh(−c) x_t.
 
     For flips, e is the mean of the spin given its own noised value; the distribution of x_0 depends on these alone. The
-    network reads e and e² and nothing else of the noise level, which may therefore differ between sites. e = 0 is a
-    site of which nothing is known. The label, one of `classes` or −1 for none, scales and shifts every channel. The
+    network reads e and e² and nothing else of the noise level, which may therefore differ between sites. e = 0 means
+    that nothing is known of a site. The label, one of `classes` or −1 for none, scales and shifts every channel. The
     last layer starts at zero: before training a site is known by its own value alone.
 
     Args:

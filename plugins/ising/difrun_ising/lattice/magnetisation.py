@@ -26,7 +26,7 @@ def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, changes: 
     Args:
         model: A model of spins.
         sign: "up" for M > 0, "down" for M < 0.
-        scale: What the log-likelihood is multiplied by; 1 is Bayes' rule, 0 no guidance.
+        scale: The factor of the log-likelihood; 1 is Bayes' rule, 0 no guidance.
         changes: How the change of the log-likelihood by the flip of a spin is computed: "exact", "first-order" by one
             gradient, or "auto", which is exact for at most 16 spins.
 
@@ -51,8 +51,8 @@ class NormalSign:
         C_i = ∂m/∂h_i,    h_i = ½ log[q(x_t,i | x_0,i = 1)/q(x_t,i | x_0,i = −1)].
 
     This takes one gradient and is right for an exact model. The variance is kept above a tenth of Σ (1 − m_i²), that of
-    independent spins, and is a constant where the log-likelihood is differentiated. M takes every second integer: M > 0
-    is a normal number above 0 for an odd number of spins, above 1 for an even one.
+    independent spins, and is a constant where the log-likelihood is differentiated. M takes every second integer, so
+    M > 0 means that the normal number is above 0 for an odd number of spins, and above 1 for an even one.
 
     Args:
         model: A model of spins.

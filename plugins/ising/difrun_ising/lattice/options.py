@@ -1,4 +1,4 @@
-"""Options of what is for spins alone, without torch."""
+"""Options of the components for spins alone, without torch."""
 
 from typing import Any, Literal
 

@@ -48,8 +48,8 @@ class Autocorrelation:
     def sentence(self) -> str:
         """The measured times, in words, for the terminal and the report."""
         return (
-            f"Lattices are of Swendsen–Wang chains: integrated autocorrelation times of {self.energy:.2f} sweeps for "
-            f"the energy and {self.magnetisation:.2f} for |M|; two lattices of one chain are {self.spacing} sweeps "
+            f"Lattices come from Swendsen–Wang chains: integrated autocorrelation times of {self.energy:.2f} sweeps "
+            f"for the energy and {self.magnetisation:.2f} for |M|; two lattices of one chain are {self.spacing} sweeps "
             f"apart, which leaves about {self.left:.1g} of their correlation."
         )
 

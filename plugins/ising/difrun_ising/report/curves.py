@@ -73,7 +73,7 @@ def distributions(
 
 
 def _unit(name: str, lattice: Lattice) -> tuple[float, str]:
-    """What the sum over spins (M) or bonds (E) is multiplied by, and the label of the axis."""
+    """The factor of the sum over spins (M) or bonds (E), and the label of the axis."""
     if name == "M":
         return 1.0, "magnetisation per spin, $M/N$"
     factor = -lattice.coupling if lattice.coupling else -1.0

@@ -30,7 +30,7 @@ ACROSS = 54
 """Most sites, and gaps between lattices, in one row of a mosaic."""
 
 MOST_SITES = 256
-"""Most sites in a raster: of a larger lattice, the first ones."""
+"""Most sites in a raster, which shows the first sites of a larger lattice."""
 
 # Okabe and Ito (2008), without the yellow that is too light on white.
 _PALETTE = (DATA, SAMPLES, "#009e73", "#cc79a7", "#e69f00", "#56b4e9", INK, "#8a5a2b")

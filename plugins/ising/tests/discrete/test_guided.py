@@ -9,7 +9,8 @@ from difrun.errors import DifrunError
 from difrun.grid import linear
 from difrun.sampler import Ancestral, generate
 from difrun_ising.discrete.categorical import Categorical
-from difrun_ising.discrete.samplers import FlowEuler, HeatBath, TauLeap
+from difrun_ising.discrete.heat_bath import HeatBath
+from difrun_ising.discrete.jump_samplers import FlowEuler, TauLeap
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.magnetisation import magnetisation

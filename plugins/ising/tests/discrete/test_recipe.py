@@ -3,7 +3,7 @@
 from difrun_ising.data.lattices import ising
 from difrun_ising.discrete.losses import CrossEntropy, ReverseKernel
 from difrun_ising.discrete.networks import ReverseMLP, SpinMLP
-from difrun_ising.discrete.samplers import ReverseKernel as Kernel
+from difrun_ising.discrete.reverse_kernel import ReverseKernel as Kernel
 from difrun_ising.lattice.process import Ising
 
 from ..support import energy_error, fitted, run

@@ -42,8 +42,8 @@ def has_distributions(lattice: Lattice) -> bool:
 def exact_values(lattice: Lattice) -> Mapping[str, float]:
     """The exact values that are known, by the names of the metric `lattice`; per spin, with m = M/N.
 
-    - energy ⟨E⟩/N and heat-capacity β² Var E/N, where the transfer matrix or the closed form is there;
-    - susceptibility N⟨m²⟩ and c1, c2, ... ⟨s_0 s_r⟩, where the transfer matrix is;
+    - energy ⟨E⟩/N and heat-capacity β² Var E/N, where the transfer matrix or the closed form applies;
+    - susceptibility N⟨m²⟩ and c1, c2, ... ⟨s_0 s_r⟩, where the transfer matrix applies;
     - abs-magnetisation ⟨|m|⟩ and binder 1 − ⟨m⁴⟩/(3⟨m²⟩²), where P(M) is known.
     """
     values: dict[str, float] = {}

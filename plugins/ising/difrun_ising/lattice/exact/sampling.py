@@ -60,12 +60,12 @@ def _draw_rows(matrix: TransferMatrix, heads: Tensor, group: Tensor, generator: 
     kernel = matrix.kernel if matrix.width <= DENSE else None
     rows = torch.empty(len(group), matrix.height, dtype=torch.int64)
     for part in torch.arange(len(group)).split(matrix.block):
-        own = group[part]
-        current = heads[own] if matrix.wraps else _draw((weight * messages[0])[own], generator)
+        part_group = group[part]
+        current = heads[part_group] if matrix.wraps else _draw((weight * messages[0])[part_group], generator)
         rows[part, 0] = current
         for j in range(1, matrix.height):
             following = matrix.bond_weights(current) if kernel is None else kernel[current]
-            current = _draw(following * (weight * messages[j])[own], generator)
+            current = _draw(following * (weight * messages[j])[part_group], generator)
             rows[part, j] = current
     return rows
 

@@ -10,8 +10,8 @@ from difrun.model import ExactMixture
 from difrun.sampler import Euler, Heun, generate, integrate
 from difrun.testing import affine_moments, observed_order, two_gaussians
 from difrun.testing.references import NoNoise
+from difrun_ou.euler_maruyama import EulerMaruyama
 from difrun_ou.process import OrnsteinUhlenbeck
-from difrun_ou.samplers import EulerMaruyama
 
 from .support import GAUSSIAN, PROCESSES, STEPS, endpoint, sample_moments, start, truth
 

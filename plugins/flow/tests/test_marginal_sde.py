@@ -22,8 +22,8 @@ from difrun.testing import (
     two_gaussians,
 )
 from difrun.testing.references import NoNoise
+from difrun_flow.marginal_sde import MarginalSDE
 from difrun_flow.process import RectifiedFlow
-from difrun_flow.samplers import MarginalSDE
 
 PROCESSES = {"flow": RectifiedFlow(), "vp": ReferenceVP(), "ve": ReferenceVE()}
 FLOW = PROCESSES["flow"]

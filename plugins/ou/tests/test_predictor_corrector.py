@@ -12,8 +12,9 @@ from difrun.randomness import Generator
 from difrun.sampler import Ancestral, Euler, Heun, Sampler, generate, integrate
 from difrun.testing import affine_moments, observed_order, probability_flow_endpoint, two_gaussians
 from difrun.testing.references import NoNoise
+from difrun_ou.euler_maruyama import EulerMaruyama
+from difrun_ou.predictor_corrector import Langevin, PredictorCorrector
 from difrun_ou.process import OrnsteinUhlenbeck
-from difrun_ou.samplers import EulerMaruyama, Langevin, PredictorCorrector
 
 from .support import GAUSSIAN, PROCESSES, STEPS, sample_moments, start, truth
 

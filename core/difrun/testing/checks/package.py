@@ -10,7 +10,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from difrun.plugin.distributions import canonical
+from difrun.plugin.packages import canonical
 from difrun.plugin.registry import Registry
 from difrun.testing.check import check
 
