@@ -1,4 +1,4 @@
-"""Write docs/arguments.md, the page of what a component may ask for.
+"""Write docs/arguments.md, the list of values that a component may ask for.
 
 Run it as ``python docs/write_arguments.py``.
 """
@@ -12,8 +12,8 @@ PAGE = Path(__file__).with_name("arguments.md")
 
 HEAD = """# What a component may ask for
 
-A component's target is called by name, as a pytest fixture is. It receives the fields of its options and, of the
-values below, those that its signature names. It may leave out any of them.
+A component's target is called by name, as a pytest fixture is. It receives the fields of its options, and those of the
+values below that its signature names. It may leave out any of them.
 
 * A parameter with a default that is neither an option nor on offer keeps its default.
 * An option has precedence over a value of the same name. `**kwargs` receives options alone.

@@ -1,7 +1,7 @@
 """What a plugin imports to declare itself: hook markers, `Component` and `option`. No torch, numpy or click.
 
 A plugin is a module named by an entry point of the group ``difrun``. Its hook implementations return lists of
-`Component`, each of which names its implementation by an import string that is loaded only when it is used::
+`Component`. Each component names its implementation by an import string, which is loaded on first use::
 
     @hookimpl
     def difrun_samplers():
@@ -56,17 +56,17 @@ def option(default: Any, help: str, *validators: Any, metavar: str | None = None
 
 
 def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) -> None:
-    """Raise ValueError if options were set that another choice leaves without effect.
+    """Raise ValueError if options were set that have no effect because of another choice.
 
-    For `__attrs_post_init__`. The message is ``{why} {names}; leave it out, or {instead}``::
+    Call it in `__attrs_post_init__`. The message is ``{why} {names}; leave it out, or {instead}``::
 
         refuse_unused(self, ("mean", "std"), "only log-normal times have", "choose times log-normal")
 
     Args:
         options: An instance of the options class.
-        names: Options that have no effect.
-        why: What has these options.
-        instead: What to choose to use them.
+        names: The options that have no effect.
+        why: The start of the message: which choice has these options.
+        instead: The end of the message: what to choose in order to use them.
     """
     fields = attrs.fields_dict(type(options))
     changed = [name for name in names if getattr(options, name) != fields[name].default]
@@ -106,9 +106,9 @@ class Component:
         options: A frozen attrs class whose fields are declared with `option`; its module must not import torch.
         provides: Capabilities that others may require (``gaussian``, ``discrete``, ``sde``, ...).
         requires: Capabilities that the other components of a run must provide together.
-        prefers: kind -> name: what a run takes together with this component where the user chooses nothing.
-        suits: setting of training or sampling -> value, for example ``{"sample.steps": 50}``: what a run takes where
-            the user sets nothing. If two components give different values the process comes first, as for `prefers`.
+        prefers: kind -> name of the component that a run takes with this one, unless the user names another.
+        suits: setting of training or sampling -> value, for example ``{"sample.steps": 50}``, that a run takes unless
+            the user sets it. If two components disagree, the process comes first, as for `prefers`.
 
     Raises:
         ValueError: If the name or the target does not have the right form.
@@ -136,4 +136,4 @@ class GaussianOptions:
 
 
 MIN_EXAMPLES = 20
-"""Least size of a dataset: from fewer examples no moment can be estimated, and none can be held out."""
+"""The smallest size of a dataset. With fewer examples, moments cannot be estimated and none can be held out."""

@@ -27,8 +27,8 @@ class Interrupted(DifrunError):
     Args:
         folder: The folder of the run.
         text: Where the work stopped.
-        outcome: What is left, where it is not a run that can be resumed.
-        usable: Whether weights were saved that are not fully trained but can be sampled.
+        outcome: What was saved, if it is not a run that can be resumed.
+        usable: Whether the saved weights can be sampled, although their training is not finished.
     """
 
     def __init__(

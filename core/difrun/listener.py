@@ -1,8 +1,8 @@
-"""Listeners: objects that are told what a run does."""
+"""Listeners: objects that follow the progress of a run."""
 
 
 class Listener:
-    """Is told what a run does. This base class is silent; the command line has a listener that shows progress."""
+    """Follows the progress of a run. This base class does nothing; the one of the command line shows progress."""
 
     def stage(self, name: str) -> None:
         """A stage begins: train, sample, evaluate, draw, tune N for N steps, compare, likelihood, bound, half-steps."""

@@ -225,7 +225,7 @@ def test_a_run_is_repeated_without_the_users_file(tmp_path, monkeypatch):
         difrun("--dataset", "points.npy", *SMALL, "--out", "run")
         (tmp_path / "points.npy").unlink()
         said = difrun("run", "--config", "run/run.toml", "--out", "again")
-    assert "Note: the examples are those kept in run; --dataset makes or reads them anew" in said
+    assert "Note: the examples are those saved in run; with --dataset they are made or read again" in said
     assert_same_result(tmp_path / "run", tmp_path / "again")
     # The repeat keeps them as well.
     kept, again = (load_file(tmp_path / name / "data.safetensors") for name in ("run", "again"))

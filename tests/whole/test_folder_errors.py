@@ -138,7 +138,7 @@ def test_a_disk_that_stays_full_leaves_the_earlier_checkpoint(finished, here, mo
         in error
     )
     assert "Training had come to step 120, which is not saved." in error
-    assert "'difrun resume x' goes on from the last state that is." in error
+    assert "'difrun resume x' continues from the last saved state." in error
     assert saved_step(here / "x") == 20
     assert hidden(here / "x") == []
     difrun("resume", "x")

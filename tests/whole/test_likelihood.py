@@ -120,7 +120,7 @@ def test_densities_are_those_of_the_users_units(tmp_path, monkeypatch):
         np.save(f"{name}.npy", x * np.array(factor, dtype=np.float32))
         run(name, *SMALL, "--process", "edm", "--dataset", f"{name}.npy")
         found[name], said = likelihood(tmp_path / name, "--likelihood.n", "50")
-        assert "Densities are those of the data's own units: for the scaling of the columns" in said
+        assert "Densities are in the data's own units: for the scaling of the columns" in said
         assert "gap" not in found[name]
     for quantity in ("nll", "nll_bound"):
         change = found["scaled"][quantity]["nats"] - found["plain"][quantity]["nats"]

@@ -132,13 +132,15 @@ def test_more_samples_than_the_run_has_are_kept_and_named(run):
     before = facts(run)
     said = difrun("evaluate", run, "--metric", "energy", "--n", 500)
     (path,) = run.glob("samples-heun-rho-10-n500-seed0-*.npz")
-    assert f"the run has fewer than 500 samples; so many are drawn into {path}" in said
+    assert f"the run has fewer than 500 samples; 500 are drawn into {path}" in said
     after = facts(run)
     assert after["samples"] == before["samples"]
     assert (after["metrics"]["energy"]["n"], after["metrics"]["energy"]["of"]) == (500, path.name)
     assert after["metrics"]["sliced-w2"] == before["metrics"]["sliced-w2"]
     np.testing.assert_array_equal(samples(run, path.name)[:300], samples(run))
-    assert f"Of the samples in {path.name}: energy." in (run / "report.html").read_text(encoding="utf-8")
+    assert f"Measured on the samples in {path.name}: energy." in (run / "report.html").read_text(
+        encoding="utf-8"
+    )
     # They are drawn once: the same numbers come from the file.
     stamp = path.stat().st_mtime_ns
     difrun("evaluate", run, "--metric", "energy", "--n", 500)
@@ -187,9 +189,7 @@ def test_sample_draws_new_samples_and_replaces_none(run):
     assert not np.isclose(samples(run, path.name), samples(run), atol=1e-4).all(1).any()
     content = path.read_bytes()
     path.write_bytes(b"precious")
-    assert "holds these very samples already. Draw others with another --seed" in difrun(
-        "sample", run, code=1
-    )
+    assert "already holds these samples. Draw others with another --seed" in difrun("sample", run, code=1)
     assert path.read_bytes() == b"precious"
     difrun("sample", run, "--force")
     assert path.read_bytes() == content

@@ -44,10 +44,10 @@ def test_evaluations_that_the_trajectory_decides_are_counted(tmp_path):
     np.testing.assert_allclose(samples(tmp_path, "chunks.npz"), samples(loose), atol=1e-3)
     tight = ("sample", loose, "--seed", 0, "--n", 300, "--sampler.rtol", 1e-6)
     said = difrun(*tight, "--out", tmp_path / "tight.npz")
-    assert "chooses its steps itself" not in said
+    assert "chooses its own steps" not in said
     said = difrun(*tight, "--steps", 10, "--out", tmp_path / "ten.npz")
     assert (
-        "Note: sampler 'adaptive' chooses its steps itself, and --steps 10 does not set its accuracy: "
+        "Note: sampler 'adaptive' chooses its own steps, and --steps 10 does not set its accuracy: "
         "--sampler.rtol (now 1e-06) and --sampler.atol (now 0.0001) do"
     ) in said
     assert drawn(tmp_path, "tight.npz")["evaluations"] > counted

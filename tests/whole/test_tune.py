@@ -133,7 +133,7 @@ def test_samples_of_another_tuning_have_another_name(tuned):
     """They are other samples, and are not refused as being there already."""
     folder, _ = tuned
     difrun("sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4)
-    assert "holds these very samples" in difrun(
+    assert "already holds these samples" in difrun(
         "sample", folder, "--n", 20, "--sampler", "tuned", "--steps", 4, code=1
     )
     content = json.loads((folder / "tuning.json").read_text())
@@ -159,7 +159,7 @@ def test_a_damaged_tuning_is_said(tuned, tmp_path):
 
 def test_a_run_that_begins_has_nothing_tuned(tmp_path):
     said = difrun("run", *SMALL, "--sampler", "tuned", "--out", tmp_path / "run", code=1)
-    assert "There is nothing to be tuned before a model is trained." in said
+    assert "There is nothing to tune before a model is trained." in said
     assert not (tmp_path / "run").exists()
 
 

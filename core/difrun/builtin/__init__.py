@@ -1,4 +1,4 @@
-"""The core's own components, declared through the same hooks as a stranger's plugin. Declarations only."""
+"""The core's own components, declared through the same hooks as those of any plugin. Declarations only."""
 
 from difrun.api import Component, hookimpl
 from difrun.builtin.options import (
@@ -138,7 +138,7 @@ def difrun_grids() -> list[Component]:
         Component(
             "pilot",
             "difrun.tuning.pilot:pilot",
-            "Steps where the trajectories of this very model bend",
+            "More steps where the trajectories of this model bend",
             requires={"gaussian", "ode"},
         ),
     ]
@@ -148,7 +148,7 @@ def difrun_grids() -> list[Component]:
 def difrun_datasets() -> list[Component]:
     def dataset(name: str, summary: str, options: type, function: str = "") -> Component:
         target = f"difrun.data.toy:{function or name}"
-        # These datasets have classes, but are mostly used without: they are trained on if the user asks for it.
+        # These datasets have classes, but are mostly used without them: labels are trained on only if the user asks.
         suits = {"train.label_dropout": 1.0}
         return Component(name, target, summary, options, provides={"real"}, suits=suits)
 

@@ -69,7 +69,7 @@ class AdaptiveOptions:
         in_(get_args(Pair)),
     )
     rtol: float = option(1e-4, "Error allowed in a step, relative to the size of the coordinates.", gt(0))
-    atol: float = option(1e-4, "Error allowed in a step besides, in units of the data.", gt(0))
+    atol: float = option(1e-4, "Error allowed in a step in addition, in units of the data.", gt(0))
 
 
 Weighting = Literal["uniform", "snr", "min-snr", "edm"]
@@ -100,7 +100,7 @@ FILE_SUFFIXES = (".npy", ".npz", ".csv")
 
 
 def looks_like_file(name: str) -> bool:
-    """Whether what a user typed after ``--dataset`` is a file: it has a suffix, or a folder in it.
+    """Whether the text after ``--dataset`` is a file: it has a suffix, or names a folder.
 
     Names of components hold neither dots (after the distribution, ``dist:name``) nor slashes.
     """
@@ -174,10 +174,10 @@ class FileOptions:
     """Options of the dataset `file`."""
 
     path: Path | None = option(None, "The file: .npy, .npz or .csv, one example per row.", metavar="FILE")
-    key: str | None = option(None, "Which array of a .npz file; without it the only one, or 'x'.")
+    key: str | None = option(None, "Which array of a .npz file; none: the only one, or 'x'.")
     label: str | None = option(
         None,
-        "Where the classes are: a column of a .csv file, by name or number; an array of a .npz file, without it 'y'.",
+        "Where the classes are: a column of a .csv file, by name or number, or an array of a .npz file; none: 'y'.",
     )
     standardise: bool = option(True, "Scale every column to mean 0 and variance 1 for the model.")
     held_out: float = option(

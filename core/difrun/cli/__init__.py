@@ -1,4 +1,4 @@
-"""The command line. The only floor that prints, parses arguments and knows of signals."""
+"""The command line: the only folder that prints, parses arguments and handles signals."""
 
 from difrun.cli.main import main
 

@@ -52,8 +52,8 @@ class App(click.Group):
             command = self.commands["run"]
             with command.make_context("run", [], parent=ctx, resilient_parsing=True) as inner:
                 offered = {item.value for item in items}
-                more = command.shell_complete(inner, incomplete)
-                items += [item for item in more if item.value not in offered]
+                of_run = command.shell_complete(inner, incomplete)
+                items += [item for item in of_run if item.value not in offered]
         return items
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,4 +1,4 @@
-"""What `difrun compare` prints: the table of a comparison, and what it says in words."""
+"""What `difrun compare` prints: the table of a comparison, and its results in words."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
 
 def comparison_text(comparison: "Comparison") -> str:
-    """Show the table of a comparison, what it says in words, and where it is."""
+    """Return the table of a comparison, its results in words, and the folder of its files."""
     several = _has_several_runs(comparison)
     lines = [_table(comparison)]
     if comparison.names():
         lines.append(
             "floor: the same metric between two sets of real data (± standard deviation). A row is at the floor\n"
-            "if it is worse by at most two deviations of both together, or as near as one that is."
+            "if it is worse by at most two standard deviations of the difference, or as near as a row that is."
         )
     lines += comparison.best()
     lines += _of_exact(comparison)
@@ -29,7 +29,7 @@ def _has_several_runs(comparison: "Comparison") -> bool:
 
 
 def _table(comparison: "Comparison") -> str:
-    """The rows, then floors and exact values. Columns that say nothing here are left out."""
+    """The rows, then floors and exact values. Columns without content are left out."""
     rows, names = comparison.rows, comparison.names()
     heads = ["run", "sampler", "grid", "steps", "evaluations", "seconds", *short_names(names).values()]
     shown = [*range(0 if _has_several_runs(comparison) else 1, len(heads))]
@@ -56,7 +56,7 @@ def _cells(row: "ComparisonRow", names: list[str]) -> list[str]:
 
 
 def _floors(comparison: "Comparison") -> list[list[str]]:
-    """A row of floors for each run; one for all where they are the same."""
+    """A row of floors for each run, or one for all runs if they are the same."""
     by_run: dict[str, list[str]] = {}
     for name in comparison.names():
         for run, number in comparison.floors(name).items():
@@ -78,7 +78,7 @@ def _exact_values(comparison: "Comparison") -> list[list[str]]:
 
 
 def _of_exact(comparison: "Comparison") -> list[str]:
-    """What the distances to the exact endpoints are, which row is nearest, and which have none."""
+    """The meaning of the distances to the exact endpoints, the nearest row, and the rows without a distance."""
     lines = []
     errors = {row.run: row.exact_reference_error for row in comparison.rows if row.exact}
     if errors:

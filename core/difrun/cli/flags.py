@@ -60,7 +60,7 @@ class OptionFlag(click.Option):
         unset: str = "",
         also: Section | None = None,
     ) -> None:
-        """also: another place in which the flag may be written, ``--guidance.scale`` for ``--guidance.cfg.scale``."""
+        """also: a section whose flag means the same, ``--guidance.scale`` for ``--guidance.cfg.scale``."""
         places = [also, section] if also is not None else [section]
         note = field.note
         if default is not None or unset:
@@ -130,14 +130,14 @@ def offered_options(
         choice: The components of the run.
         offered: Kind or section -> names of the options on offer, or None for all of them.
     """
-    found = []
+    groups = []
     for group in option_groups(choice):
         key = group.section.name if group.entry is None else group.entry.kind
         if key in offered:
             names = offered[key]
             options = [field for cls in group.classes for field in fields(cls)]
-            found.append((group, [field for field in options if names is None or field.name in names]))
-    return found
+            groups.append((group, [field for field in options if names is None or field.name in names]))
+    return groups
 
 
 def option_flags(
@@ -152,13 +152,13 @@ def option_flags(
         choice: The components of the run.
         offered: Kind or section -> names of the options on offer, or None for all of them.
         set_by: Section -> option -> its value so far.
-        unset: Flag -> what the help says in the place of the default; where that is empty, the help says what the
-            chosen components ask for (`Component.suits`).
+        unset: Flag -> what the help says instead of the default. If that is empty, the help says what the chosen
+            components ask for (`Component.suits`).
     """
     guidances = choice.entries.get("guidance", ())
     guidances = guidances if isinstance(guidances, tuple) else (guidances,)
     owners = Counter(field.name for entry in guidances for field in fields(entry.component.options))
-    found = []
+    groups = []
     for group, options in offered_options(choice, offered):
         section = group.section
         given = set_by.get(section.name, {})
@@ -171,8 +171,8 @@ def option_flags(
                 default = shown(suggested[field.name])
             also = without_name(section) if is_guidance and owners[field.name] == 1 else None
             flags.append(OptionFlag(section, field, given.get(field.name), default, also))
-        found.append((group, flags))
-    return found
+        groups.append((group, flags))
+    return groups
 
 
 def without_name(section: Section) -> Section:
@@ -181,8 +181,8 @@ def without_name(section: Section) -> Section:
 
 
 def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[OptionFlag, str]]:
-    """Return flag -> (its option, whose it is) for all installed components of some kinds."""
-    found: dict[str, tuple[OptionFlag, str]] = {}
+    """Return flag -> (its option, the owner of the option) for all installed components of some kinds."""
+    owned_flags: dict[str, tuple[OptionFlag, str]] = {}
     for kind in kinds:
         for entry in registry.entries(kind):
             choice = Choice({"process": (), kind: (entry,) if kind in MANY else entry})
@@ -191,15 +191,15 @@ def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[Opti
                     continue
                 for field in (field for cls in part.classes for field in fields(cls)):
                     flag = OptionFlag(part.section, field)
-                    found.setdefault(flag.opts[0], (flag, part.owner))
+                    owned_flags.setdefault(flag.opts[0], (flag, part.owner))
                     if kind == "guidance":
                         short = OptionFlag(without_name(part.section), field)
-                        found.setdefault(short.opts[0], (short, part.owner))
+                        owned_flags.setdefault(short.opts[0], (short, part.owner))
         if kind == "model":
             for field in fields(PredictionOptions):
                 flag = OptionFlag(section_of("model", ""), field)
-                found.setdefault(flag.opts[0], (flag, "networks under a gaussian process"))
-    return found
+                owned_flags.setdefault(flag.opts[0], (flag, "networks under a gaussian process"))
+    return owned_flags
 
 
 def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
@@ -218,7 +218,7 @@ OWN_VARIABLES = ("DIFRUN_PLUGINS", "DIFRUN_STRICT", "DIFRUN_DEBUG", "DIFRUN_ISOL
 
 
 def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]:
-    """Return a sentence for each variable DIFRUN_... of the environment that nothing reads, with a guess what is meant.
+    """Return a sentence for each variable DIFRUN_... of the environment that nothing reads, with a suggestion.
 
     A variable of a component that this run does not use is read by other runs, and is not reported.
     """
@@ -230,7 +230,7 @@ def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]
     ]
     known = {flag.section.variable(flag.field.name): flag.section.flag(flag.field.name) for flag in flags}
     known |= {variable(kind): f"--{kind}" for kind in HELP} | dict.fromkeys(OWN_VARIABLES, "")
-    prefix, found = variable(""), []
+    prefix, sentences = variable(""), []
     for name in sorted(environ):
         if name.startswith(prefix) and name not in known:
             rest = name.removeprefix(prefix)
@@ -240,5 +240,5 @@ def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]
                 "'", f"'{prefix}", 1
             )
             guess = f" Did you mean '{same[0]}'?" if same else near
-            found.append(f"{name} is set, but nothing reads a variable of that name.{guess}")
-    return found
+            sentences.append(f"{name} is set, but nothing reads a variable of that name.{guess}")
+    return sentences

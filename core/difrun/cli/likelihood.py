@@ -27,7 +27,7 @@ LIKELIHOOD = (
         ["--likelihood"],
         is_flag=True,
         help="Log-likelihood of held-out examples, by the probability flow and by the ELBO, in nats and bits per "
-        "dimension. Each of the flags below asks for it, too.",
+        "dimension. Each of the flags below implies it.",
     ),
     _number("n", 1, "Held-out examples.  [default: 1000, or all if fewer]"),
     _number("steps", 1, "Steps of the probability flow (fourth order).  [default: 100]", MOST_STEPS),
@@ -38,7 +38,7 @@ LIKELIHOOD = (
     ),
     _number("times", 1, "Times per example in the ELBO.  [default: 64]"),
 )
-"""The flags. Each of the numbers asks for the likelihood, too."""
+"""The flags. Each of the numbers implies ``--likelihood``."""
 
 
 @attrs.frozen
@@ -65,9 +65,9 @@ def likelihood_flags(flag: bool, options: Mapping[str, int | None]) -> Likelihoo
 
 
 def likelihood_table(found: dict[str, Any]) -> str:
-    """Show the quantities in nats and bits per dimension, what each means, and how they were found.
+    """Return a table of the quantities in nats and bits per dimension, their meanings, and how they were computed.
 
-    If the meanings do not fit into the table, they stand below it.
+    Meanings that do not fit into the table are written below it.
     """
     from difrun.runs.report.likelihood import sentences, table_rows
 

@@ -14,7 +14,7 @@ from difrun.report.verdict import legend, times, verdict
 
 GAP = "  "
 NARROWEST = 24
-"""Columns that a cell of text gets at least, however narrow the terminal."""
+"""The least width of a cell of text, however narrow the terminal."""
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), within: int | None = None) -> str:
@@ -23,7 +23,7 @@ def table(rows: Sequence[Sequence[str]], right: Sequence[int] = (), within: int 
     Args:
         rows: The cells, the head first.
         right: The columns that are aligned to the right.
-        within: The width to keep to, by breaking the widest column between words into several lines; None: any.
+        within: The largest width. To keep it, cells of the widest column are broken into lines. None: any width.
     """
     if not rows:
         return ""
@@ -53,23 +53,23 @@ def _lines(cell: str, width: int) -> list[str]:
 def reflowed(text: str, within: int) -> str:
     """Break a docstring into lines of at most that width.
 
-    Paragraphs are filled. What is indented, such as a formula, is not: a line of it that is too long is continued
-    below, two columns further in. Text that fits is left as it is.
+    Paragraphs are filled. Indented text, such as a formula, is not: if a line is too long, it continues on the next
+    line, indented by two more columns. Text that fits is left as it is.
     """
-    found = []
+    reflowed_lines = []
     for block in text.split("\n\n"):
         lines, more = block.split("\n"), "  "
         if max(map(len, lines)) > within and not any(line.startswith((" ", "* ", "- ")) for line in lines):
             lines, more = [" ".join(lines)], ""
         for line in lines:
             indent = line[: len(line) - len(line.lstrip())]
-            found += paragraph(line, within, indent + more) or [""]
-        found.append("")
-    return "\n".join(found).rstrip("\n")
+            reflowed_lines += paragraph(line, within, indent + more) or [""]
+        reflowed_lines.append("")
+    return "\n".join(reflowed_lines).rstrip("\n")
 
 
 def paragraph(text: str, within: int, more: str = "") -> list[str]:
-    """Break a text between words into lines of at most that width; `more` stands before all lines but the first."""
+    """Break a text between words into lines of at most that width; `more` indents all lines but the first."""
     return textwrap.wrap(text, within, subsequent_indent=more, break_long_words=False, break_on_hyphens=False)
 
 
@@ -82,11 +82,11 @@ def options_table(rows: Sequence[tuple[str, str]], within: int) -> str:
 
 
 def metrics_table(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """Show each metric beside its floor, the same metric between two sets of real data; then legend and verdict.
+    """Return a table of each metric beside its floor, the same metric between two sets of real data, and the verdict.
 
     Args:
-        metrics: Name -> "value", "value_sd", "floor", "floor_sd", and "n", how many samples were compared; what is
-            missing is left out.
+        metrics: Name -> "value", "value_sd", "floor", "floor_sd", and "n", how many samples were compared; any of them
+            may be missing.
     """
     if not metrics:
         return "No metric was computed."

@@ -1,4 +1,4 @@
-"""From what a command line names to a plan: a file, the environment and the flags, one above the other."""
+"""Build a plan from a command line: the flags over the environment over a file."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -43,12 +43,12 @@ class CommandRequest:
 
 
 class PlanBuilder:
-    """The components that a command line leads to, the flags of their options, and in the end the plan.
+    """Finds the components that a command line names, the flags of their options, and finally the plan.
 
     Attributes:
         choice: The components: those that are named, and defaults that fit.
-        trouble: Why they cannot work together; empty where they can. Only set where `tolerant`.
-        flags: The flags of each part of the run, with what sets them so far.
+        trouble: Why they cannot work together; empty if they can. Only set if `tolerant`.
+        flags: The flags of each part of the run, with their values so far.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class PlanBuilder:
             registry: The installed components.
             kinds: The kinds that flags and the environment may name.
             offered: The options that the command offers.
-            file: What holds where neither a flag nor the environment says anything. It may be changed here.
+            file: The settings that flags and the environment override. They may be changed here.
             by_flags: The components that flags name.
             new_seed: Take the seed after the one in the file, unless the user gives a seed.
             run_is_unknown: The command works on a run that is not named, as in its help.
@@ -100,7 +100,7 @@ class PlanBuilder:
         )
 
     def _choose(self, registry: Registry) -> Choice:
-        """Without its argument RUN a command knows no more than the named components."""
+        """The named components and their defaults; without its argument RUN, a command knows the named ones only."""
         named = self.settings.named
         return Choice(find(registry, named)) if self.run_is_unknown else choose(registry, named)
 
@@ -115,13 +115,13 @@ class PlanBuilder:
         return options
 
     def _unset(self, flag: str) -> str:
-        """What a flag that is not given stands for, where its default depends on a run that is not named."""
+        """The default of a flag in the help, if it depends on a run that is not named; else empty."""
         if not self.run_is_unknown:
             return ""
         return "the run's, plus 1" if flag == "--seed" and self.new_seed else "as in the run"
 
     def note(self, kind: str) -> str:
-        """Which component of a kind is taken and who names it, for the help of the kind's flag."""
+        """The component of a kind that is used and what names it, for the help of the kind's flag."""
         picked = self.choice.entries.get(kind)
         if not picked:
             return "  [default: as in the run]" if self.run_is_unknown else ""
@@ -137,7 +137,7 @@ class PlanBuilder:
         return f"  [chosen: {names}]"
 
     def request(self, values: Mapping[OptionFlag, Any]) -> CommandRequest:
-        """The plan, with the values of the flags above all others."""
+        """The plan, in which the values of the flags override all others."""
         options = {name: dict(given) for name, given in self.below_flags.items()}
         by_user = {(name, option) for name, given in self.from_environ.items() for option in given}
         by_user |= {(name, option) for name, given in self.by_user.options.items() for option in given}
@@ -151,17 +151,17 @@ class PlanBuilder:
 
 def _options_from_environ(choice: Choice, offered: Offer) -> dict[str, dict[str, GivenValue]]:
     """Section -> option -> its value, for the options on offer that the environment sets."""
-    found: dict[str, dict[str, GivenValue]] = {}
+    values: dict[str, dict[str, GivenValue]] = {}
     for group, options in offered_options(choice, offered):
         for field in options:
             given = option_from_environ(group.section, field, os.environ)
             if given is not None:
-                found.setdefault(group.section.name, {})[field.name] = given
-    return found
+                values.setdefault(group.section.name, {})[field.name] = given
+    return values
 
 
 def _follow_the_sampler(registry: Registry, file: Settings, by_user: Settings) -> None:
-    """A sampler that the user names and that prefers a grid brings it, in place of the grid in the file."""
+    """Drop the grid of the file if the user names a sampler that prefers a grid of its own."""
     if "sampler" in by_user.named and "grid" not in by_user.named:
         sampler = find(registry, {"sampler": by_user.named["sampler"]})["sampler"]
         if isinstance(sampler, Registered) and "grid" in sampler.component.prefers:

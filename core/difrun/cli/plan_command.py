@@ -1,8 +1,8 @@
 """A command whose flags depend on the components that it is given.
 
-Which flags there are depends on the components, which are named by flags and files themselves. So the command line is
-looked through for names, with the flags of every installed component (else a value could be mistaken for an argument),
-and is then parsed with exactly the flags of the components that are used.
+The flags of a command depend on its components, and these are named by flags and files. So the command line is parsed
+twice. The first pass looks for names; it knows the flags of every installed component, because it could mistake the
+value of an unknown flag for an argument. The second pass has exactly the flags of the components that are used.
 """
 
 import os
@@ -40,9 +40,9 @@ class PlanCommand(click.Command):
     The plan starts from ``--config``, or from the run.toml of the folder that the argument RUN names.
 
     Attributes:
-        kinds: The components that its flags name.
+        kinds: The kinds of components that its flags name.
         sections: The other parts whose options it offers, each with the names of the options, None for all.
-        new_seed: Take the seed after the run's where the user gives none.
+        new_seed: Take the seed after the run's if the user gives none.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class PlanCommand(click.Command):
         return self.kinds
 
     def base(self, registry: Registry, values: Mapping[str, Any]) -> Settings:
-        """What holds where neither a flag nor the environment says anything: ``--config``, or the run.toml of RUN."""
+        """The settings that flags and the environment override: ``--config``, or the run.toml of RUN."""
         if values.get("config"):
             path = Path(values["config"])
         elif values.get("folder"):
@@ -76,7 +76,7 @@ class PlanCommand(click.Command):
         return from_dict(read_file(path), registry, source=str(path))
 
     def chosen_note(self, ctx: click.Context, builder: PlanBuilder, kind: str) -> str:
-        """What the help says of the components of a kind that are taken."""
+        """What the help says about the components of a kind that are used."""
         return builder.note(kind)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -112,9 +112,9 @@ class PlanCommand(click.Command):
         return rest
 
     def _look_through(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
-        """What the command line says, as text: parameter -> value. Flags that nothing installed has are passed over."""
+        """The values on the command line, as text: parameter -> value. Flags of no installed component are ignored."""
         flags = [flag for flag, _ in every_flag(get_registry(), self.kinds).values()]
-        # The parts of a run that are no components are the same in every run.
+        # The parts of a run that are not components are the same in every run.
         flags += [flag for _, part in option_flags(Choice({}), self.sections, {}) for flag in part]
         reader = click.Command(self.name, params=[*self.params, *flags])
         reading = click.Context(
@@ -129,9 +129,9 @@ class PlanCommand(click.Command):
         except click.UsageError as error:
             error.ctx = ctx
             raise
-        # What is not given is None or a sentinel of Click's, depending on its version.
+        # A parameter that is not given is None or a sentinel of Click's, depending on its version.
         given = {name: value for name, value in values.items() if isinstance(value, str | list | tuple)}
-        # A flag that nothing installed has is passed over as if it were an argument. The parser will refuse it.
+        # An unknown flag looks like an argument here. The second pass refuses it.
         arguments = [param.name for param in self.params if isinstance(param, click.Argument)]
         return {
             name: value for name, value in given.items() if name not in arguments or not _holds_a_flag(value)
@@ -156,7 +156,7 @@ class PlanCommand(click.Command):
         )
 
     def make_parser(self, ctx: click.Context) -> Any:
-        """Click's parser, which then refuses a flag that is given twice: Click would take the last."""
+        """Click's parser, made to refuse a flag that is given twice: Click would use the last value."""
         parser = super().make_parser(ctx)
         parse = parser.parse_args
 
@@ -213,7 +213,7 @@ def _holds_a_flag(value: str | Iterable[str]) -> bool:
 
 
 def _take_flags(ctx: click.Context, params: Iterable[click.Parameter]) -> dict[OptionFlag, Any]:
-    """The values of the flags that are given, taken out of the parameters of the callback, which gets the request."""
+    """Take the values of flags out of the callback's parameters, and return them: the callback gets the request."""
     values = {}
     for param in params:
         if isinstance(param, KindFlag | OptionFlag):
@@ -224,7 +224,7 @@ def _take_flags(ctx: click.Context, params: Iterable[click.Parameter]) -> dict[O
 
 
 def _refuse_repeated(ctx: click.Context, order: Sequence[click.Parameter]) -> None:
-    """Raise UsageError for a flag that is given twice: which value is meant is for the user to say."""
+    """Raise UsageError for a flag that is given twice, because the user has to say which value is meant."""
     for param in dict.fromkeys(order):
         takes_one = isinstance(param, click.Option) and not param.multiple
         switch = getattr(param, "is_flag", False) and not isinstance(param, OptionFlag)

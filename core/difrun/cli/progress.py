@@ -42,7 +42,7 @@ class Listener(listener.Listener):
     """Progress on stderr: a live line on a terminal, else a line every few seconds; nothing if quiet."""
 
     def __init__(self, quiet: bool = False, live: bool | None = None, saves: bool = True) -> None:
-        """live: whether stderr is a terminal; None finds out. saves: whether stopped work saves its state."""
+        """live: whether stderr is a terminal; None checks. saves: whether interrupted work saves its state."""
         self.quiet = quiet
         self.saves = saves
         self.live = sys.stderr.isatty() if live is None else live
@@ -54,7 +54,7 @@ class Listener(listener.Listener):
 
     @contextmanager
     def refusing_first(self) -> Iterator[None]:
-        """Hold back notes until a stage begins or the block ends well: a refusal is then all that the user reads."""
+        """Hold back notes until a stage begins or the block succeeds, so that an early error is shown alone."""
         self._held_back = []
         try:
             yield
@@ -85,11 +85,11 @@ class Listener(listener.Listener):
             self.note(text)
 
     def train(self, step: int, steps: int, loss: float, rate: float, eta: float) -> None:
-        """rate: steps per second; eta: seconds that training will still take."""
+        """Show the progress of training; rate is in steps per second, eta in seconds."""
         self._progress(step, steps, f"loss {loss:.4g}, {_rate(rate)} steps/s, {_duration(eta)} left")
 
     def sample(self, done: int, total: int) -> None:
-        """done, total: sampling steps, but for the stages in UNITS."""
+        """Show how many of the steps of a stage are done, or how many of its `UNITS`."""
         self._progress(done, total, UNITS.get(self._name, "steps"))
 
     def stopping(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the commands on a run folder share: arguments, signals that stop the work, and opening the run."""
+"""What the commands that work on a run folder share: arguments, signals that stop the work, and opening the run."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,7 +52,7 @@ def work(quiet: bool, outcome: str = "") -> Iterator[Listener]:
 
     Args:
         quiet: Show no progress.
-        outcome: What an interrupted command says of its results; empty leaves that to the error.
+        outcome: What an interrupted command says about its results; empty leaves that to the error.
     """
     listener = Listener(quiet, saves=False)
     with listener.signals(), listener.refusing_first():

@@ -1,4 +1,4 @@
-"""What to say of a flag that the chosen components do not have."""
+"""Error messages for a flag that the chosen components do not have."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,12 +12,12 @@ Flags = Sequence[tuple[OptionGroup, Sequence[OptionFlag]]]
 
 
 def explain(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, str]]) -> str:
-    """Say whose option a flag is and what to write instead; empty where nothing is known of it.
+    """Say which component has the option of a flag, and what to write instead; empty for a flag of no component.
 
     Args:
         flag: The flag as it was written, such as ``--process.theta``.
         flags: The flags of this run.
-        installed: Flag -> its option and whose it is, for all installed components.
+        installed: Flag -> its option and the owner of the option, for all installed components.
     """
     if flag not in installed:
         return _owned_by_nobody(flag, flags, installed)
@@ -31,7 +31,7 @@ def explain(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, s
 
 
 def _ambiguous(flag: str, flags: Flags) -> str:
-    """What to write where several guidances of the run have the option of ``--guidance.OPTION``; else empty."""
+    """What to write if several guidances of the run have the option of ``--guidance.OPTION``; else empty."""
     meant = [
         (group.owner, option.opts[0])
         for group, options in flags
@@ -48,9 +48,9 @@ def _ambiguous(flag: str, flags: Flags) -> str:
 
 
 def _owned_by_nobody(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, str]]) -> str:
-    """That no component has the option of a flag ``--KIND.OPTION``, and which flag may be meant.
+    """Say that no component has the option of a flag ``--KIND.OPTION``, and which flag may be meant.
 
-    Empty where the flag does not begin with a kind that this run uses.
+    Empty if the flag does not begin with a kind that this run uses.
     """
     kind, dot, option = flag.removeprefix("--").partition(".")
     used = [(group.owner, options) for group, options in flags if group.owner.split()[0] == kind]

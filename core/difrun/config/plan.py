@@ -23,7 +23,7 @@ class ChosenComponent:
         kind: The kind of component.
         entry: The component.
         options: An instance of its options class.
-        prediction: What the output of a network under a Gaussian process is read as; else None.
+        prediction: How the output of a network under a Gaussian process is interpreted; else None.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class ChosenComponent:
         return self.entry.label
 
     def make(self, **offered: Any) -> Any:
-        """Call the target with its options and, of what is on offer, what its signature names."""
+        """Call the target with its options, and with the values on offer that its signature names."""
         return self.entry.call(offered, values(self.options))
 
     def refuse_misfit(self) -> None:
@@ -105,9 +105,9 @@ class Plan:
 
     def versions(self, torch: str | None = None) -> dict[str, str]:
         """Return the versions of Python, torch (if given), difrun and the plugins that the run uses."""
-        found = {"python": platform.python_version()} | ({"torch": torch} if torch else {})
+        versions = {"python": platform.python_version()} | ({"torch": torch} if torch else {})
         plugins = {chosen.entry.plugin.dist: chosen.entry.plugin.version for chosen in self.components()}
-        return found | dict(sorted(plugins.items()))
+        return versions | dict(sorted(plugins.items()))
 
     def to_toml(self, torch: str | None = None) -> str:
         """Return `to_dict` as the text of a TOML file."""
@@ -137,10 +137,10 @@ class OptionGroup:
     """The options of one part of a run.
 
     Attributes:
-        section: Where they are written.
+        section: Where the options are written.
         classes: Their attrs classes.
-        owner: Whose they are, for messages.
-        entry: The component; None for the parts of a run that are no components.
+        owner: What messages call the part of the run.
+        entry: The component; None for a part of a run that is not a component.
     """
 
     section: Section
@@ -154,17 +154,17 @@ def option_groups(choice: Choice) -> list[OptionGroup]:
     gaussian = any(
         entry.kind == "process" and "gaussian" in entry.component.provides for entry in choice.all()
     )
-    found = []
+    groups = []
     for entry in choice.all():
         classes: tuple[type, ...] = (entry.component.options,)
         if entry.kind == "model" and "network" in entry.component.provides and gaussian:
             classes += (PredictionOptions,)
         owner = f"{entry.kind} '{entry.label}'"
-        found.append(OptionGroup(section_of(entry.kind, entry.label), classes, owner, entry))
-    found.append(OptionGroup(TRAIN, (TrainOptions,), "training"))
-    found.append(OptionGroup(SAMPLE, (SampleOptions,), "sampling"))
-    found.append(OptionGroup(TOP, (GeneralOptions,), "the run"))
-    return found
+        groups.append(OptionGroup(section_of(entry.kind, entry.label), classes, owner, entry))
+    groups.append(OptionGroup(TRAIN, (TrainOptions,), "training"))
+    groups.append(OptionGroup(SAMPLE, (SampleOptions,), "sampling"))
+    groups.append(OptionGroup(TOP, (GeneralOptions,), "the run"))
+    return groups
 
 
 def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
@@ -209,13 +209,13 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
 
 def suggested_settings(choice: Choice, section: str) -> dict[str, Any]:
     """Return the settings of a section that the chosen components ask for; the process has the last word."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for entry in reversed(choice.all()):
         for setting, value in entry.component.suits.items():
             owner, _, name = setting.rpartition(".")
             if owner == section and section:
-                found[name] = value
-    return found
+                settings[name] = value
+    return settings
 
 
 def resolve(
@@ -236,9 +236,9 @@ def resolve(
     Raises:
         ConfigError: If a name, a combination, an option or a value does not work.
     """
-    for what, given in (("named", named), ("options", options)):
-        if given is not None and not isinstance(given, Mapping):
-            raise ConfigError(f"Invalid value for {what}: expected a dict; got {given!r}.")
+    for argument, value in (("named", named), ("options", options)):
+        if value is not None and not isinstance(value, Mapping):
+            raise ConfigError(f"Invalid value for {argument}: expected a dict; got {value!r}.")
     for section, inner in (options or {}).items():
         if not isinstance(inner, Mapping):
             raise ConfigError(_not_a_section(section, inner))

@@ -39,7 +39,7 @@ class GeneralOptions:
     device: str = option("auto", "Where to compute.", _device, metavar="auto|cpu|cuda|cuda:N|mps")
     threads: Threads = option(
         "auto",
-        "CPU threads; auto: as many as make training faster, measured; none: torch's own choice.",
+        "CPU threads; auto: chosen by measuring the speed of training; none: torch's own choice.",
         _threads,
     )
 
@@ -59,7 +59,7 @@ class TrainOptions:
     clip: float = option(1.0, "Largest norm of the gradient; 0: off.", ge(0))
     label_dropout: float = option(
         0.1,
-        "How often an example is shown without its label, where the data have any; 1: train without labels.",
+        "Fraction of examples shown without their label, if the data have labels; 1: train without labels.",
         ge(0),
         le(1),
     )
@@ -93,7 +93,7 @@ class SampleOptions:
 
 @attrs.frozen
 class PredictionOptions:
-    """What a network's output is read as."""
+    """How the output of a network is interpreted."""
 
     predicts: Literal["x0", "noise", "score", "velocity", "v", "edm"] = option(
         "edm",

@@ -12,10 +12,10 @@ from difrun.plugin.registry import Registered, Registry, flattened, unmet_requir
 from difrun.text import did_you_mean, listed, plural
 
 ORDER = ("process", "dataset", "model", "loss", "sampler", "grid")
-"""The kinds of which a run uses one, in the order in which defaults are filled in."""
+"""Kinds with one component per run, in the order in which defaults are filled in."""
 
 MANY = ("guidance", "metric")
-"""The kinds of which a run uses any number."""
+"""Kinds with any number of components per run."""
 
 BASE = {
     "process": "ou",
@@ -25,7 +25,7 @@ BASE = {
     "sampler": "adams",
     "grid": "pilot",
 }
-"""What a run takes where neither the user nor a chosen component names anything."""
+"""What a run takes if neither the user nor a chosen component names anything."""
 
 Selection = dict[str, Registered | tuple[Registered, ...]]
 
@@ -37,7 +37,7 @@ class Choice:
     Attributes:
         entries: Kind -> one component, or a tuple for `MANY`; an empty tuple for the loss of an exact model.
         defaulted: The kinds that the user did not name.
-        notes: What the user should know of them.
+        notes: What the user should know about them.
     """
 
     entries: Mapping[str, Registered | tuple[Registered, ...]]
@@ -73,7 +73,7 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
         raise _nothing_fits(registry, absent, chosen)
     if not metrics_named:
         base = {kind: picked for kind, picked in filled.items() if kind != "metric"}
-        # If two metrics have one name, neither is taken: the user has to say which is meant.
+        # If two metrics have the same name, neither is taken: the user has to say which one.
         names = registry.compatible("metric", base)
         fitting = [
             entry
@@ -90,7 +90,7 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
 
 
 def _has_classes(metric: Registered, chosen: Selection) -> bool:
-    """Whether a metric has the classes it may need: those of the data and of the model."""
+    """Whether the data and the model know classes, if the metric needs them."""
     tokens = {token for entry in flattened(chosen) for token in entry.component.provides}
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
@@ -101,18 +101,22 @@ def partners(registry: Registry, kind: str, entry: Registered) -> list[str]:
     `Registry.compatible` asks less: whether other kinds offer what each of the two needs, though perhaps never
     together. Kinds without an installed component are left out of the run.
     """
-    found = []
+    names = []
     for other in registry.entries(kind):
         chosen: Selection = {"guidance": (), "metric": ()}
-        chosen |= {each.kind: (each,) if each.kind in MANY else each for each in (entry, other)}
-        absent = [each for each in ORDER if each not in chosen and registry.entries(each)]
+        chosen |= {named.kind: (named,) if named.kind in MANY else named for named in (entry, other)}
+        absent = [
+            absent_kind
+            for absent_kind in ORDER
+            if absent_kind not in chosen and registry.entries(absent_kind)
+        ]
         if not unmet_requirements(registry, chosen) and _fill(registry, absent, chosen) is not None:
-            found.append(other.label)
-    return found
+            names.append(other.label)
+    return names
 
 
 def _notes(registry: Registry, absent: Sequence[str], chosen: Selection) -> Iterator[str]:
-    """A note that nothing is trained, where the user did not ask for that."""
+    """A note that nothing is trained, if the user did not ask for that."""
     model, process = chosen["model"], chosen["process"]
     assert isinstance(model, Registered)
     assert isinstance(process, Registered)
@@ -152,7 +156,7 @@ def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
     except ConfigError as error:
         text = f"Invalid value for {wanted.source}: {str(error)[0].lower()}{str(error)[1:]}"
         if kind in MANY and "," in wanted.value:
-            text += f" Several are named one by one: --{kind} A --{kind} B."
+            text += f" To name several, repeat the flag: --{kind} A --{kind} B."
         raise ConfigError(text) from None
 
 
@@ -226,14 +230,14 @@ def _fill(registry: Registry, absent: Sequence[str], chosen: Selection) -> Selec
 
 
 def _candidates(registry: Registry, kind: str, chosen: Selection) -> Iterator[Registered]:
-    """The components of a kind, each once: those that a chosen component prefers, that of `BASE`, then all."""
+    """The components of a kind, each once: first those that a chosen component prefers, then `BASE`, then all."""
     entries = registry.entries(kind)
     preferred: list[Registered] = []
     preferences = [
         (entry.component.prefers.get(kind), entry.plugin.dist) for entry in flattened(_by_priority(chosen))
     ]
     for name, dist in [*preferences, (BASE[kind], "difrun")]:
-        # Two plugins may offer the preferred name: that of the plugin that prefers it is meant.
+        # If two plugins offer the preferred name, the plugin that prefers it means its own.
         found = [entry for entry in entries if name in (entry.name, entry.qualified)]
         preferred += sorted(
             found, key=lambda entry: (entry.plugin.dist != dist, entry.plugin.dist != "difrun")

@@ -105,7 +105,7 @@ def _table_of(key: str, registry: Registry) -> str:
         if option in names_of(entry.component.options):
             found.append(section_of(entry.kind, entry.label).key(option))
     tables = dict.fromkeys(f"[{place.rpartition('.')[0]}] {option}" for place in found)
-    return f" It belongs into a table: {listed(list(tables)[:4], last=' or ')}." if tables else ""
+    return f" It belongs in a table: {listed(list(tables)[:4], last=' or ')}." if tables else ""
 
 
 def _name(given: GivenValue) -> GivenValue:
@@ -160,7 +160,7 @@ def _is_installed(registry: Registry, name: str) -> bool:
 
 
 def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str) -> list[str]:
-    """One note for each plugin of another version than the one that wrote the file."""
+    """One note for each plugin whose installed version is not the one that wrote the file."""
     installed = {plugin.dist: plugin for plugin in registry.plugins}
     notes = []
     for dist, version in versions.items():
@@ -198,7 +198,7 @@ def option_from_environ(section: Section, field: Field, environ: Mapping[str, st
 
 
 def with_file_dataset(settings: Settings) -> Settings:
-    """Replace a path in the place of a dataset, as in ``--dataset points.csv``, by the dataset 'file' of that path."""
+    """Replace a path given as a dataset, as in ``--dataset points.csv``, by the dataset 'file' with that path."""
     from difrun.builtin.options import looks_like_file
 
     named = settings.named.get("dataset")

@@ -20,7 +20,7 @@ def _never() -> bool:
 
 @attrs.frozen(eq=False)
 class Context:
-    """The run behind a model, for a guidance that asks for `context`. The process is that of the model.
+    """The run behind a model, for a guidance that asks for `context`. The process is `model.process`.
 
     Attributes:
         dataset: The data of the run, with their labels and, where it is known, their distribution.

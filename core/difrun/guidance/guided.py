@@ -19,12 +19,12 @@ from difrun.model.wrappers import ModelWrapper
 LogLikelihoodFunction = Callable[[Tensor, Any], Tensor]
 """log p(y | x_t) at x (n, ...) and an instant: (n,).
 
-If y differs between rows, the function has a method `rows(index)` that returns the function for some rows, by number:
-processes of finitely many states ask about many changes of each row.
+If y differs between rows, the function has a method `rows(index)`, which returns the function for the rows with these
+numbers. Processes of finitely many states need it, because they evaluate many changes of each row.
 """
 
 Scale = Callable[[Any], Any]
-"""The strength of guidance at an instant: a number, or one per example as the instant's fields are."""
+"""The strength of guidance at an instant: one number, or one per example in the shape of the instant's fields."""
 
 
 class Conditioned(ModelWrapper):
@@ -62,8 +62,8 @@ class Conditioned(ModelWrapper):
 class Extrapolated(ModelWrapper):
     """A model of (1 − s)·(any class) + s·(the class of each row); see `GaussianProcess.extrapolate`.
 
-    It evaluates one batch of twice the size where all rows are at one time, two batches where they are not, as with
-    samplers whose steps differ between samples, and the class alone where s is 1.
+    If all rows are at the same time, it evaluates one batch of twice the size. If their times differ, as with samplers
+    whose steps differ between samples, it evaluates two batches. If s is 1, it evaluates the class alone.
     """
 
     def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):

@@ -22,10 +22,10 @@ class Reading:
     """How to read one number of a metric.
 
     Attributes:
-        better: The side of the floor on which samples do no harm: "lower" for distances, "higher" for shares of good
-            samples. None: samples are worse on either side.
-        ratio: Whether value/floor means something. False where the floor is noise, as that of an unbiased estimate
-            whose mean is 0 for equal distributions. None: not known; `difrun.report.floors.ratio` then looks at the
+        better: The good side of the floor: "lower" for distances, "higher" for shares of good samples. None: both
+            sides are bad.
+        ratio: Whether value/floor means something. False if the floor is noise, as for an unbiased estimate whose
+            mean is 0 for equal distributions. None: not known; `difrun.report.floors.ratio` then looks at the
             deviation of the floor.
         meaning: What the number is, in one line.
     """
@@ -44,9 +44,9 @@ def reads(
 
     Args:
         readings: Number -> how to read it.
-        most: The option that bounds how many points of each set the metric compares; empty where it compares all.
+        most: The option that bounds how many points of each set the metric compares; empty if it compares all.
         exact: (dataset, **options) -> {number: its exact value for the distribution of the dataset}, for the numbers
-            whose value is known. Such a number is judged by its exact value in place of its floor.
+            whose value is known. Such a number is judged by its exact value instead of its floor.
     """
 
     def declare(metric: M) -> M:
@@ -76,25 +76,26 @@ def measure(
 ) -> dict[str, dict[str, float | None]]:
     """Measure samples, and real data for comparison.
 
-    For each of `repeats` repetitions two independent sets of real examples A and B are taken, of equal size n, and n
-    of the samples, S, without replacement. With one generator seed for both (the same projections and subsets),
+    Each of `repeats` repetitions takes two independent sets of real examples, A and B, and a set S of the samples,
+    drawn without replacement. All three have size n. With one generator seed for both numbers (the same projections
+    and subsets),
 
         value = metric(S, A),    floor = metric(B, A).
 
-    Where the dataset can be drawn from (`fresh`), A and B are new draws in each repetition, and n = len(samples).
-    Elsewhere A is from the held-out examples and B from the training examples, random subsets without replacement,
-    and n is the smallest of the three sets. Repetitions then share examples, so the standard deviation is too small;
-    where both sets are used whole, every repetition compares the same two, and it is None. A model that has learnt
-    its training set by heart reaches the floor, not 0.
+    If the dataset can be drawn from (`fresh`), A and B are new draws in each repetition, and n = len(samples).
+    Otherwise A and B are random subsets of the held-out and of the training examples, without replacement, and n is
+    the size of the smallest of the three sets. Repetitions then share examples, so the standard deviation is too
+    small. If A and B are all examples of their sets, every repetition compares the same two sets, and the standard
+    deviation is None. A model that has memorised its training set reaches the floor, not 0.
 
-    What the metric asks for by its signature decides what it is compared with (`difrun.metric.comparison`):
+    The signature of the metric decides what the samples are compared with (`difrun.metric.comparison`):
 
-    * a metric that asks for `dataset` and not for `reference` is compared with the distribution itself. The value is
-      then that of all n samples, and its standard deviation that of 24 sets drawn from them with replacement: a
-      standard error. Where no more real examples can be drawn, the floor is that of n held-out examples, likewise;
-    * a metric that asks for `labels` gets, for the floor and as reference, real examples of the classes of the samples
-      (`Dataset.real_pair_of`). Where the data have fewer of a class than there are samples of it, only that many are
-      compared. The floor is of training examples; without a reference, of held-out ones.
+    * A metric that asks for `dataset` and not for `reference` compares with the distribution itself. Its value is that
+      of all n samples. Its standard deviation is that over 24 sets drawn from them with replacement, which is a
+      standard error. If no new examples can be drawn, the floor is computed in the same way from n held-out examples.
+    * A metric that asks for `labels` gets real examples of the classes of the samples, for the floor and as reference
+      (`Dataset.real_pair_of`). If the data have fewer examples of a class than there are samples of it, only that many
+      are compared. The floor is that of training examples; if the metric asks for no reference, of held-out examples.
 
     Samples of the true distribution give value ≈ floor, whatever the metric. `reading` says which side of the floor is
     worse.
@@ -105,9 +106,9 @@ def measure(
         dataset: The data.
         seed: The seed of all random choices.
         repeats: How many repetitions, at least 2.
-        floors: What this function gave for as many other samples, under the same seed and options. The floors are
-            taken from there, and not computed again.
-        labels: The classes of the samples (N,), where they have any.
+        floors: What this function returned for the same number of other samples, with the same seed and options. The
+            floors are taken from it instead of being computed again.
+        labels: The classes of the samples (N,), if they have any.
         **options: The options of the metric.
 
     Returns:

@@ -1,7 +1,7 @@
 """What is compared with what: the sets of points that a metric gets, repetition by repetition.
 
 `difrun.metric.measure` puts a metric of samples beside its floor, the same metric of real examples. There are three
-ways to do so, each a `Comparison`; `comparison_for` finds the one that a metric asks for by its signature.
+ways to do so, each a `Comparison`; `comparison_for` chooses one by the signature of the metric.
 """
 
 import inspect
@@ -31,7 +31,7 @@ It may return several numbers, each under its own name.
 Numbers = dict[str, float]
 
 RESAMPLES = 24
-"""Sets drawn with replacement, whose standard deviation is a standard error: known to 15 %."""
+"""How many sets are drawn with replacement to estimate a standard error, which is then known to 15 %."""
 
 
 @attrs.frozen
@@ -40,8 +40,8 @@ class PointSet:
 
     Attributes:
         points: Samples or real examples, with shape (n, *shape).
-        reference: What they are compared with; None where the metric's own generator is to draw it by class.
-        labels: Their classes (n,), where they have any.
+        reference: What they are compared with; None if it is to be drawn by class, with the metric's own generator.
+        labels: Their classes (n,), if they have any.
     """
 
     points: Tensor
@@ -78,7 +78,7 @@ class Comparison(ABC):
 
     @abstractmethod
     def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
-        """The sets of one repetition: of the samples, and, with the floor, of real examples."""
+        """The sets of one repetition: the samples and, with the floor, the real examples in their place."""
 
     @property
     def repeats_one_value(self) -> bool:
@@ -91,31 +91,31 @@ class Comparison(ABC):
         return False
 
     def whole_value(self) -> Numbers | None:
-        """The value of all samples, in the place of the mean over repetitions."""
+        """The value of all samples, instead of the mean over repetitions; None to take that mean."""
         return None
 
     def whole_floor(self) -> Numbers | None:
-        """The floor of all real examples, in the place of the mean over repetitions."""
+        """The floor of all real examples, instead of the mean over repetitions; None to take that mean."""
         return None
 
-    def evaluate(self, index: int, of: PointSet) -> Numbers:
-        """Call the metric with a set, by the random numbers of a repetition."""
+    def evaluate(self, index: int, point_set: PointSet) -> Numbers:
+        """Call the metric with a set and the random numbers of a repetition."""
         generator = torch_generator(self.seed, "metric", index)
         offered: dict[str, Any] = {
-            "samples": of.points,
+            "samples": point_set.points,
             "dataset": self.dataset,
             "generator": generator,
-            "reference": of.reference,
+            "reference": point_set.reference,
         }
-        if of.labels is not None:
-            labels = of.labels
+        if point_set.labels is not None:
+            labels = point_set.labels
             offered["labels"] = labels
             offered["reference"] = Lazy(lambda: self.dataset.real_pair_of(labels, generator)[0])
         return call("metric", self.metric, offered, self.options)
 
 
 class WithReference(Comparison):
-    """Samples against a set of real examples; for the floor a second set of real examples takes their place."""
+    """Samples against a set of real examples. For the floor, a second set of real examples replaces the samples."""
 
     @override
     def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
@@ -127,7 +127,7 @@ class WithReference(Comparison):
     @property
     @override
     def repeats_one_value(self) -> bool:
-        # One pairing, of n points with n points: what deviates is random projections, or rounding.
+        # All n points are compared with all n points: only random projections and rounding differ.
         return self._compares_all_references and len(self.samples) == self.n
 
     @property
@@ -141,10 +141,10 @@ class WithReference(Comparison):
 
 
 class WithDistribution(Comparison):
-    """Samples against what is known of the distribution itself.
+    """Samples against the distribution itself, as far as the dataset knows it.
 
-    The deviation is that of sets drawn from the samples with replacement: a standard error. Where real examples are
-    finitely many, the floor is that of held-out ones, likewise.
+    The standard deviation is that over sets drawn from the samples with replacement, which is a standard error. If no
+    new examples can be drawn, the floor is computed in the same way from held-out examples.
     """
 
     @property
@@ -154,7 +154,7 @@ class WithDistribution(Comparison):
 
     @cached_property
     def _held_out(self) -> Tensor | None:
-        """The n held-out examples of the floor; None where the distribution can be drawn from."""
+        """The n held-out examples of the floor; None if new examples can be drawn."""
         if self.dataset.references is None:
             return None
         return self.dataset.reference(self.n, torch_generator(self.seed, "metric", 0, "real"))
@@ -184,8 +184,8 @@ class WithDistribution(Comparison):
 class ByClass(Comparison):
     """Samples with classes against real examples of the same classes, row by row.
 
-    For the floor, real examples of these classes take the place of the samples: training examples where the metric
-    compares with a reference, which are held-out ones, and held-out examples else.
+    For the floor, real examples of these classes replace the samples: training examples if the metric asks for a
+    reference (which consists of held-out examples), else held-out examples.
 
     Attributes:
         labels: The classes of the samples (N,).
@@ -204,7 +204,7 @@ class ByClass(Comparison):
         return PointSet(self.samples[rows], labels=labels), floor
 
     def _comparable(self, rows: Tensor) -> Tensor:
-        """The rows without those of a class that has fewer real examples than there are samples of it."""
+        """The rows, with at most as many of each class as it has real examples."""
         within_reach = torch.ones_like(rows, dtype=torch.bool)
         for label in self.labels.unique().tolist():
             most = self.dataset.examples_of_class(label)
@@ -230,7 +230,7 @@ def comparison_for(
     n = comparable(samples, dataset)
     facts = (metric, dataset, samples.detach().cpu(), n, seed, repeats, options)
     if labels is None and requires(metric, "labels"):
-        raise DifrunError("the metric is of samples with classes, and these have none.")
+        raise DifrunError("the metric compares samples with classes, and these samples have none.")
     if labels is not None and asks_for(metric, "labels"):
         if labels.shape != samples.shape[:1]:
             raise DifrunError(f"{len(samples)} samples with {len(labels)} labels; each needs one.")
@@ -241,7 +241,7 @@ def comparison_for(
 
 
 def compared(metric: Metric, n: int, **options: Any) -> int:
-    """How many points of sets of size n a metric compares: n, or fewer where an option that it declares bounds them."""
+    """How many points of sets of size n a metric compares: n, or fewer if one of its options bounds them."""
     name = getattr(metric, "most", "")
     if not name:
         return n

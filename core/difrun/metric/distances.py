@@ -49,7 +49,7 @@ def sliced_w2(
         "mean": Reading(
             "lower", True, "Sliced W2 of a class from its own real examples, mean over the classes"
         ),
-        "worst": Reading("lower", True, "The same of the class for which it is largest"),
+        "worst": Reading("lower", True, "The same distance for the class where it is largest"),
     }
 )
 def per_class(
@@ -57,7 +57,7 @@ def per_class(
 ) -> dict[str, float]:
     """Sliced 2-Wasserstein distance between the samples of a class and real examples of it.
 
-    It sees samples that are good together but of the wrong classes.
+    It detects samples that are good as a whole, but belong to the wrong classes.
 
     Args:
         samples: The samples (n, *shape).
@@ -84,7 +84,13 @@ def per_class(
 
 
 @reads(
-    {"w2": Reading("lower", True, "Root-mean-square way from one set to the other, matched at least cost")},
+    {
+        "w2": Reading(
+            "lower",
+            True,
+            "Root-mean-square distance from one set to the other, matched at least cost",
+        )
+    },
     most="max_points",
 )
 def w2(
@@ -120,7 +126,7 @@ def w2(
         "energy": Reading(
             "lower",
             False,
-            "Energy distance; 0 on average for equal distributions, so that its floor is noise",
+            "Energy distance; 0 on average for equal distributions, so its floor is noise",
         )
     },
     most="max_points",
@@ -132,7 +138,7 @@ def energy(
 
         E = 2 E|X − Y| − E|X − X'| − E|Y − Y'|
 
-    Each mean is over pairs of different points (a U-statistic). Its own mean is 0 for equal distributions, so that it
+    Each mean is over pairs of different points (a U-statistic). The estimate has mean 0 for equal distributions, so it
     may be negative. This is the squared distance; scipy.stats.energy_distance is the root of the biased form, in which
     a point is also paired with itself.
 
@@ -162,8 +168,8 @@ def density_coverage(
 ) -> dict[str, float]:
     r"""Density and coverage, precision and recall, by nearest neighbours.
 
-    With B(z) the closed ball around z that reaches to its k-th nearest other point of z's own set, real
-    points x and samples y,
+    Let B(z) be the closed ball around z whose radius is the distance to the k-th nearest other point of z's own set.
+    With real points x and samples y,
 
         density = mean over y of (1/k) #{x : y ∈ B(x)},    coverage = share of x with some y ∈ B(x),
         precision = share of y in some B(x),                recall = share of x in some B(y).
@@ -172,7 +178,7 @@ def density_coverage(
     blur.
 
     Raises:
-        DifrunError: If the sets have no more than k points.
+        DifrunError: If the sets have k points or fewer.
 
     References:
         Naeem et al., 2020: density and coverage.
@@ -194,7 +200,7 @@ def density_coverage(
 
 
 def _radii(points: Tensor, k: int) -> Tensor:
-    """Distance of each point to its k-th nearest other point; the nearest is the point itself."""
+    """Distance of each point to its k-th nearest other point (the nearest point of all is the point itself)."""
     distances = torch.cdist(points, points)
     distances.fill_diagonal_(0.0)
     return distances.kthvalue(k + 1, dim=1).values

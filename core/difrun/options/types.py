@@ -44,7 +44,7 @@ def parse(hint: Any, text: str) -> Any:
     """Return the value that a text from the command line or the environment stands for.
 
     Raises:
-        Mismatch: If it stands for none of that type.
+        Mismatch: If the text stands for no value of that type.
     """
     for member in members(hint):
         try:
@@ -74,7 +74,7 @@ def coerce(hint: Any, value: Any) -> Any:
     """Convert a TOML or Python value to the expected type: an int to a float, a list to a tuple.
 
     Raises:
-        Mismatch: If it cannot be converted.
+        Mismatch: If the value cannot be converted.
     """
     for member in members(hint):
         try:

@@ -1,4 +1,4 @@
-"""Installed distributions that bring plugins: which there are, which to load, and where to get others."""
+"""Installed distributions that contain plugins: how to find them, which to load, and which plugin is missing."""
 
 import importlib.metadata
 import re
@@ -57,7 +57,7 @@ def entry_points() -> list[EntryPoint]:
 
 
 def plugin_of(point: EntryPoint) -> Plugin:
-    """The row of an entry point that is not loaded yet."""
+    """The plugin of an entry point, before it is loaded."""
     if point.dist is None:
         return Plugin(point.name, "?", "?", point.value)
     return Plugin(point.name, canonical(point.dist.name), point.dist.version, point.value)
@@ -74,10 +74,10 @@ def names_of(plugin: Plugin) -> set[str]:
 
 
 def wanted_names(only: str | Iterable[str] | None, plugins: list[Plugin]) -> set[str] | None:
-    """The names of the plugins to which loading is limited; None: all.
+    """The names of the plugins to load; None for all.
 
     Raises:
-        ConfigError: If one is not installed.
+        ConfigError: If a named plugin is not installed.
     """
     if only is None:
         return None
@@ -91,7 +91,7 @@ def wanted_names(only: str | Iterable[str] | None, plugins: list[Plugin]) -> set
 
 
 def where_from(name: str, plugins: Iterable[Plugin]) -> str:
-    """One line that says which plugin may offer what no loaded plugin offers; empty if none is known."""
+    """One line that says which plugin offers a component that was not found; empty if none is known."""
     plugins = list(plugins)
     for plugin in plugins:
         if plugin.status != "ok" and name in (*KNOWN_PLUGINS.get(plugin.dist, ()), *names_of(plugin)):

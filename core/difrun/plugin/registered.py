@@ -63,7 +63,7 @@ class Registered:
             ) from error
 
     def call(self, offered: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
-        """Call the target with its options and, of what is on offer, what its signature names.
+        """Call the target with its options, and with the values on offer that its signature names.
 
         Raises:
             DifrunError: If the signature does not fit (`difrun.plugin.signatures.call`). The message names this

@@ -52,7 +52,7 @@ class Registry:
         """Load the core's own components and every installed plugin.
 
         Args:
-            only: Names of entry points or distributions to which loading is limited; a text is split at commas.
+            only: Names of the entry points or distributions to load; a text is split at commas.
                 Default: DIFRUN_PLUGINS, else all.
             strict: Raise for a broken plugin, instead of keeping it as a row. Default: DIFRUN_STRICT.
 
@@ -96,7 +96,7 @@ class Registry:
 
     def _add(self, plugin: Plugin, module: Any) -> None:
         """Add what one plugin offers: all of it, or, if anything is wrong, nothing."""
-        # A manager of its own: pluggy keeps half of a registration that failed.
+        # One manager per plugin, because pluggy keeps half of a registration that failed.
         manager = pluggy.PluginManager(GROUP)
         manager.add_hookspecs(hooks)
         manager.register(module, plugin.dist)
@@ -159,7 +159,7 @@ class Registry:
         """The component called ``name`` or ``dist:name``.
 
         Raises:
-            ConfigError: If there is no such kind, or no component or several have the name.
+            ConfigError: If there is no such kind, if no component has the name, or if several have it.
         """
         if kind not in KINDS:
             raise ConfigError(f"There is no kind of component called '{kind}'.{did_you_mean(kind, KINDS)}")
@@ -177,7 +177,7 @@ class Registry:
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.
 
-        What kinds that are not chosen yet could provide counts as provided.
+        A capability counts as provided if a component of a kind that is not chosen yet could provide it.
 
         Args:
             kind: The kind to look for.

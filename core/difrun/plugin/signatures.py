@@ -1,7 +1,7 @@
-"""Arguments by name: a target receives, of the values that its kind has on offer, those that its signature names.
+"""Arguments by name: each kind has values on offer, and a target receives those that its signature names.
 
-This is pytest's idea. One table, `ON_OFFER`, says what there is. It makes the call (`call`), the message for a
-signature that asks for something else (`misfits`), and the page docs/arguments.md. Nothing here imports torch.
+This is pytest's idea. One table, `ON_OFFER`, lists the values. The calls (`call`), the messages for a signature that
+asks for something else (`misfits`), and the page docs/arguments.md follow it. Nothing here imports torch.
 """
 
 import inspect
@@ -63,23 +63,26 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
     ),
     "grid": (
         _PROCESS,
-        Argument("steps", "int", "The number of steps; the grid has one time more."),
+        Argument("steps", "int", "The number of steps; the grid has steps + 1 times."),
         Argument(
             "model",
             "difrun.model.ScoreModel",
             "The trained model. A grid that asks for it waits for training.",
         ),
         Argument(
-            "sampler", "difrun.sampler.Sampler | None", "The sampler that takes the steps; None for a bound."
+            "sampler",
+            "difrun.sampler.Sampler | None",
+            "The sampler that takes the steps; None for a likelihood bound.",
         ),
     ),
-    "dataset": (Argument("seed", "int", "The seed of all that the dataset draws."),),
+    "dataset": (Argument("seed", "int", "The seed of everything that the dataset draws."),),
     "metric": (
         Argument("samples", "Tensor (n, *shape)", "The samples, in the units of the model."),
         Argument(
             "reference",
             "Tensor (n, *shape)",
-            "As many real examples. A metric that also asks for labels gets examples of the same classes, row by row.",
+            "The same number of real examples. A metric that also asks for labels gets examples of the same classes, "
+            "row by row.",
         ),
         Argument(
             "dataset",
@@ -90,7 +93,7 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
         Argument("labels", "Tensor (n,), int64", "The classes of the samples."),
         Argument("generator", "torch.Generator", "Random numbers, for projections and subsets."),
     ),
-    PICTURES: (Argument("scene", "difrun.data.Scene", "What the pictures of a run can be made of."),),
+    PICTURES: (Argument("scene", "difrun.data.Scene", "The samples, examples and frames to draw."),),
     "difrun_train_step": (
         _STEP,
         _STEPS,
@@ -114,7 +117,7 @@ def call(
     *,
     owner: str = "",
 ) -> Any:
-    """Call a target with its options and, of what is on offer, what its signature names.
+    """Call a target with its options, and with the values on offer that its signature names.
 
     A parameter with a default that is neither an option nor on offer keeps its default. ``**kwargs`` receive options
     alone. An option has precedence over a value on offer of the same name.

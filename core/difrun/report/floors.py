@@ -5,24 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 Number = Mapping[str, Any]
-"""What metrics.json holds of one number: "value", "value_sd", "floor", "floor_sd"; "exact" where the distribution
-gives it; "better" and "ratio" where the metric declares them (`difrun.metric.Reading`). All but the value may be
-missing or None."""
+"""What metrics.json holds about one number: "value", "value_sd", "floor", "floor_sd"; "exact" if the distribution
+gives it; "better" and "ratio" if the metric declares them (`difrun.metric.Reading`). All but the value may be missing
+or None."""
 
 ERRORS = 2.0
-"""Standard deviations within which a number is called equal to its floor. Of 36 sets of 1000 samples of a true
-distribution (rings, blobs, checkerboard) none was worse than the floor by more in sliced-w2, energy or
+"""Standard deviations within which a number is called equal to its floor. None of 36 sets of 1000 samples of a true
+distribution (rings, blobs, checkerboard) was worse than the floor by more than that, in sliced-w2, energy or
 density-coverage."""
 
 ROUNDING = 1e-9
-"""Difference from an exact value, as a fraction of it, that is rounding: samples that are all alike have no spread."""
+"""Difference from an exact value, as a fraction of it, that counts as rounding. Equal samples have no deviation that
+would allow for it."""
 
 
 def departure(number: Number) -> float:
     """Return how much worse than its floor a number is, in its units; at most 0 on the good side, NaN without a floor.
 
-    Where the metric does not say which side is good, either is bad: samples of the true distribution lie at the
-    floor. A number whose exact value is known is measured from that: floors are estimates of it.
+    If the metric does not say which side is good, both are bad, because samples of the true distribution lie at the
+    floor. If the exact value is known, the difference is taken from it instead: floors are estimates of it.
     """
     value, floor = value_of(number, "value"), value_of(number, "exact" if has_exact(number) else "floor")
     difference = value - floor
@@ -41,27 +42,28 @@ def at_floor(number: Number) -> bool:
 
 
 def ratio(number: Number) -> float | None:
-    """Return value/floor; None without a floor, beside an exact value, or where the floor is noise.
+    """Return value/floor; None without a floor, if an exact value is known, or if the floor is noise.
 
-    A metric says itself that its floor is noise (energy). Where it says nothing, a floor is noise unless it is
-    more than two of its standard deviations above 0.
+    A metric may declare that its floor is noise, as energy does. If it declares nothing, the floor counts as noise
+    unless it is more than two of its standard deviations above 0.
     """
     value, floor, sd = (value_of(number, key) for key in ("value", "floor", "floor_sd"))
     if has_exact(number) or not (0 < floor < math.inf and math.isfinite(value)):
         return None
-    sure = number.get("ratio")
-    if sure is None:
-        sure = math.isnan(sd) or floor > 2 * sd
-    return value / floor if sure else None
+    means_something = number.get("ratio")
+    if means_something is None:
+        means_something = math.isnan(sd) or floor > 2 * sd
+    return value / floor if means_something else None
 
 
 def factor(number: Number) -> float:
-    r"""Return how many times worse than its floor a number is; 1 at the floor and beyond. Numbers are ranked by it.
+    r"""Return how many times worse than its floor a number is; 1 at the floor and on its good side.
 
-        value/floor where lower is better,    floor/value where higher is,
+        value/floor if lower is better,    floor/value if higher is better,
 
-    the larger of both where the metric does not say. Where the floor is noise of standard deviation s, a squared
-    distance with mean 0, it is √(1 + Δ/s) for a departure Δ: of the size that the ratio of two distances has.
+    and the larger of both if the metric does not say. If the floor is noise of standard deviation s, as for a squared
+    distance with mean 0, the factor is √(1 + Δ/s) for a departure Δ. That has the scale of a ratio of two distances,
+    so numbers can be ranked by it.
     """
     quotient, worse = ratio(number), departure(number)
     if not worse > 0:
@@ -77,7 +79,7 @@ def factor(number: Number) -> float:
 
 
 def least(number: Number) -> float | None:
-    """Return the smallest `factor` at which a number is called off its floor; None where value/floor means nothing."""
+    """Return the smallest `factor` at which a number is called off its floor; None if value/floor means nothing."""
     if ratio(number) is None:
         return None
     edge = ERRORS * combined_sd(number) / value_of(number, "floor")
@@ -87,12 +89,12 @@ def least(number: Number) -> float | None:
 
 
 def alone(number: Number, key: str) -> bool:
-    """Whether "value" or "floor" has no standard deviation because its sets can be paired in one way only."""
+    """Whether "value" or "floor" has no standard deviation, because all examples of both its sets are compared."""
     return number.get(key) is not None and number.get(f"{key}_sd", math.nan) is None
 
 
 def combined_sd(number: Number) -> float:
-    """Return √(s_v² + s_f²), of the standard deviations that are known."""
+    """Return √(s_v² + s_f²), from the standard deviations that are known."""
     deviations = [value_of(number, key) for key in ("value_sd", "floor_sd")]
     return math.hypot(*(sd for sd in deviations if not math.isnan(sd)))
 

@@ -21,7 +21,7 @@ from difrun.text import listed
 FILE_NAME = "report.html"
 
 _MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
-# Widest that a picture is shown, in CSS pixels, when its file does not say its resolution (GIF cannot).
+# Largest width of a picture on the page, in CSS pixels, if its file does not give its resolution (a GIF cannot).
 _WIDTH_WITHOUT_DPI = 440
 
 
@@ -117,7 +117,7 @@ def render(context: ReportContext) -> str:
 
 
 def _table_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """How the table is read, and the files of the metrics that are not of samples.npz."""
+    """How to read the table, and which metrics were measured on another file than samples.npz."""
     notes = legend(metrics)
     if any(metric.get("n") is not None for metric in metrics.values()):
         notes.insert(1, "n: how many samples were compared.")
@@ -125,7 +125,7 @@ def _table_notes(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
     for name, metric in metrics.items():
         if metric.get("of", "samples.npz") != "samples.npz":
             others.setdefault(metric["of"], []).append(name)
-    return notes + [f"Of the samples in {file}: {listed(names)}." for file, names in others.items()]
+    return notes + [f"Measured on the samples in {file}: {listed(names)}." for file, names in others.items()]
 
 
 def _row(name: str, metric: Mapping[str, Any], meaning: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What metrics beside their floors say of samples: which of them is worst, and how far from its floor it is."""
+"""What metrics and their floors say about samples: which metric is worst, and how far from its floor it is."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -17,7 +17,7 @@ from difrun.report.floors import (
 from difrun.text import listed
 
 WEAK = 1.5
-"""How many times worse than the floor samples may be before a test that misses it is said to have little power."""
+"""A test that cannot detect samples this many times worse than the floor is said to have little power."""
 
 FAR = {"higher": 1.25, "lower": 5.0}
 """The `factor` from which samples are far from the data: shares fall by a fifth, distances are five times the floor."""
@@ -48,19 +48,19 @@ def verdict(metrics: Mapping[str, Number]) -> str:
 
 
 def _all_at_floor(judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
-    """The verdict on samples of which every number is at its floor."""
+    """The verdict if every number is at its floor."""
     if len(judged) > 1:
         marks = _marks(judged.values())
         text = f"All {len(judged)} numbers are at their {marks}, within two standard deviations."
     else:
         (name, number), *_ = judged.items()
-        near = "within two standard deviations of it" if times(number) else "not told apart from it"
+        near = "within two standard deviations of it" if times(number) else "not distinguishable from it"
         text = f"{_stands(name, names, judged)}, {near}."
     return f"{text}{_weakness(judged, names)}"
 
 
 def _worst_first(off: list[str], judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
-    """The verdict on several numbers, of which those in `off` are off their floors."""
+    """The verdict if the numbers in `off` are off their floors, the worst of them first."""
     worst, *others = sorted(off, key=lambda name: -factor(judged[name]))
     sentences = [f"Worst: {_stands(worst, names, judged)}{_side(judged[worst])}."]
     if others:
@@ -71,19 +71,21 @@ def _worst_first(off: list[str], judged: Mapping[str, Number], names: Mapping[st
     if fine:
         numbers = [judged[name] for name in fine]
         marks = f"its {_marks(numbers, single=True)}" if len(fine) == 1 else f"their {_marks(numbers)}"
-        sentences.append(f"Not told apart from {marks}: {listed([names[name] for name in fine], ' and ')}.")
+        sentences.append(
+            f"Not distinguishable from {marks}: {listed([names[name] for name in fine], ' and ')}."
+        )
     return " ".join(sentences)
 
 
 def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> str:
-    """Say what may help where samples of a trained model are far from the data; empty where they are not.
+    """Say what may help if samples of a trained model are far from the data; empty if they are not.
 
     Samples are far if a number is off its floor and its `factor` is at least `FAR`.
 
     Args:
         metrics: The numbers in metrics.json.
-        training: How many steps the model was trained.
-        sampling: In how many steps the samples were drawn.
+        training: The number of training steps.
+        sampling: The number of sampling steps.
     """
     far = any(
         not at_floor(number)
@@ -95,8 +97,8 @@ def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> s
     if not far:
         return ""
     return (
-        f"Samples so far from the data most often want longer training (--train.steps, {training} here), more "
-        f"sampling steps (--steps, {sampling} here) or another sampler: 'difrun compare RUN --sampler all' tells which."
+        f"Samples this far from the data usually need longer training (--train.steps, {training} here), more sampling "
+        f"steps (--steps, {sampling} here) or another sampler: 'difrun compare RUN --sampler all' shows which."
     )
 
 
@@ -113,8 +115,8 @@ def legend(metrics: Mapping[str, Number]) -> list[str]:
     ]
     if any(has_exact(number) for number in metrics.values()):
         sentences.append(
-            "exact: the number for the distribution itself, by which it is judged where that is known; the floor shows "
-            "how near as many real examples come."
+            "exact: the number for the distribution itself. Where it is known, the value is judged by it; the floor "
+            "shows how near the same number of real examples comes."
         )
     bounds: dict[str, list[str]] = {}
     for name, number in metrics.items():
@@ -123,7 +125,7 @@ def legend(metrics: Mapping[str, Number]) -> list[str]:
     sentences += [f"n is {bound}: {listed(bounded, ' and ')}." for bound, bounded in bounds.items()]
     if any(alone(number, "value") or alone(number, "floor") for number in metrics.values()):
         sentences.append(
-            "± –: no spread is known, as there is one pairing only: all examples of both sets are compared."
+            "± –: the standard deviation is not known, because all examples of both sets are compared."
         )
     units = dict.fromkeys(number["units"] for number in metrics.values() if number.get("units"))
     return sentences + [f"Units: {unit}." for unit in units]
@@ -156,8 +158,8 @@ def text(value: Any) -> str:
 
 
 def _weakness(metrics: Mapping[str, Number], names: Mapping[str, str]) -> str:
-    """That numbers at their floors tell little, where not even the sharpest would tell samples `WEAK` times worse."""
-    known = {name: found for name, number in metrics.items() if (found := least(number)) is not None}
+    """A warning if not even the sharpest number would detect samples that are `WEAK` times worse; else empty."""
+    known = {name: smallest for name, number in metrics.items() if (smallest := least(number)) is not None}
     if not known or min(known.values()) < WEAK:
         return ""
     name = min(known, key=lambda name: known[name])
@@ -187,7 +189,7 @@ def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) 
 
 
 def _beside_exact(number: Number) -> str:
-    """The value and the exact value, with as many digits as tell them apart, and their distance in standard errors."""
+    """The value and the exact value, with enough digits to tell them apart, and their distance in standard errors."""
     value, exact, sd = number["value"], number["exact"], value_of(number, "value_sd")
     gap = abs(value - exact)
     digits = 2

@@ -1,4 +1,4 @@
-"""From a plan to the objects that it names."""
+"""Make the objects that a plan names: process, data, model and loss."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
     Args:
         plan: What to make.
         device: Where the model computes.
-        dataset: The data, if they are at hand already.
+        dataset: The data, if they are already made.
 
     Raises:
         DifrunError: If a component refuses its values.
@@ -60,7 +60,7 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
 
 
 def _refuse_mean_of_another_shape(plan: Plan, process: Any, dataset: Dataset) -> None:
-    """Raise DifrunError where a process has a mean per coordinate, and the data have other coordinates."""
+    """Raise DifrunError if a process has a mean for each coordinate, and the data have other coordinates."""
     centre = torch.as_tensor(getattr(process, "centre", 0.0))
     if centre.ndim and tuple(centre.shape) != dataset.shape:
         raise DifrunError(
@@ -93,7 +93,7 @@ def _network_model(plan: Plan, process: Any, dataset: Dataset) -> ScoreModel:
         network = _component_model(plan, process, dataset)
     if not isinstance(network, nn.Module):
         raise DifrunError(
-            f"{plan.model.entry} did not give a torch.nn.Module; it provides 'network' and must."
+            f"{plan.model.entry} did not return a torch.nn.Module, which a component that provides 'network' must."
         )
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with naming_component(plan.process.entry):
@@ -127,7 +127,7 @@ def _refuse_dropout_without_labels(plan: Plan, dataset: Dataset, takes_classes: 
 
 
 def guided(model: ScoreModel, guidance: tuple[ChosenComponent, ...], context: Context) -> ScoreModel:
-    """The model inside its guidances; the first that is named is the innermost."""
+    """The model inside its guidances; the first in the list is the innermost."""
     for chosen in guidance:
         model = instantiate(chosen, model=model, context=context, dataset=context.dataset)
     return model
@@ -140,13 +140,13 @@ def grid_times(grid: ChosenComponent, model: ScoreModel, steps: int, sampler: An
         grid: The grid and its options.
         model: The model; the grid may ask for it, or for its process.
         steps: The number of steps.
-        sampler: The sampler that takes the steps; None where the steps are not a sampler's.
+        sampler: The sampler that takes the steps; None if no sampler does, as for a likelihood bound.
     """
     return instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
 
 
 def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
-    """Call a component's target with its options and, of what is on offer, what its signature names.
+    """Call a component's target with its options, and with the values on offer that its signature names.
 
     Raises:
         DifrunError: If the component refuses the values. The message names it.

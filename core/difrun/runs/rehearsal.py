@@ -1,4 +1,4 @@
-"""Try a component as a run would use it, in memory and within a moment: for `difrun doctor --load`."""
+"""Try a component in a tiny run in memory, for `difrun doctor --load`."""
 
 from typing import Any
 
@@ -31,13 +31,13 @@ TINY: dict[str, dict[str, Any]] = {
 
 
 def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
-    """Try a component, with its defaults and what else a run takes beside it, in a tiny run.
+    """Try a component in a tiny run, with default options and the components that a run takes with it.
 
     The run has two steps of training, three of sampling, one metric, and the pictures of the dataset.
 
     Returns:
-        The component that is to blame, and its error. None if all is well, if nothing that is installed works with the
-        component, or if one of its options has to be given.
+        The component that failed, and its error. None if nothing failed, if no installed component works with this
+        one, or if one of its options has to be given.
     """
     try:
         named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
@@ -82,7 +82,7 @@ def _run(plan: Plan) -> None:
 
 
 def _try_metric(metric: ChosenComponent, samples: Tensor, dataset: Dataset) -> None:
-    """Call a metric with everything on offer; one of classes is left out where the data have none."""
+    """Call a metric with everything on offer. A metric that requires classes is skipped if the data have none."""
     random = torch_generator(0, "rehearsal")
     offered: dict[str, Any] = {
         "samples": samples,

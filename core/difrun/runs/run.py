@@ -1,4 +1,4 @@
-"""A run, and all that can be done with it."""
+"""A run, and everything that can be done with it."""
 
 import contextlib
 from pathlib import Path
@@ -22,9 +22,9 @@ from difrun.tuning.result import Tuning
 
 @attrs.define(eq=False, repr=False)
 class Run(RunState):
-    """One run, made by `start` or `reopen`: what it is (`RunState`), and what can be done with it.
+    """One run, made by `start` or `reopen`: its state (`RunState`), and the methods that work on it.
 
-    A method that writes into the folder raises DifrunError while another process works on that.
+    A method that writes into the folder raises DifrunError while another process works on that folder.
     """
 
     @property
@@ -33,7 +33,7 @@ class Run(RunState):
         return self.drawn()[0]
 
     def drawn(self) -> tuple[Tensor, dict[str, Any]]:
-        """Return the run's samples and how they were drawn: read from its folder; drawn if there are none."""
+        """Return the run's samples and how they were drawn: from its folder, or newly drawn if there are none."""
         if not self.folder.samples.is_file():
             return self.sample(), self._facts
         x = sampling.read(self)
@@ -42,7 +42,7 @@ class Run(RunState):
 
     @exclusive
     def execute(self) -> "Run":
-        """Train, sample, evaluate, draw and report; what is already there is not done again."""
+        """Train, sample, evaluate, draw and report. A stage whose results exist is not done again."""
         self.folder.clean()
         self.train()
         if not self.folder.samples.is_file():
@@ -60,7 +60,7 @@ class Run(RunState):
         return self
 
     def resume(self) -> "Run":
-        """Continue where the run was left: the result is that of a run that was never interrupted."""
+        """Continue where the run stopped. The result is that of a run that was never interrupted."""
         lock.refuse_if_held(self.path)
         if self.trainer is not None and not self.trained:
             self.listener.note(f"training goes on from step {self.trainer.step} of {self.plan.train.steps}")
@@ -70,10 +70,10 @@ class Run(RunState):
         return self.execute()
 
     def finish(self) -> "Run":
-        """Train no further: sample, evaluate and report with the weights that are there.
+        """Stop training: sample, evaluate and report with the weights that are saved.
 
-        run.toml says where training ended (``stop_at`` in ``[train]``, with which another run ends there too), as do
-        metrics.json and the report.
+        run.toml, metrics.json and the report record where training ended. A new run from that run.toml ends at the
+        same step, because of ``stop_at`` in ``[train]``.
 
         Raises:
             DifrunError: If no weights are saved.
@@ -108,7 +108,7 @@ class Run(RunState):
 
     @exclusive
     def train(self) -> None:
-        """Train to the end, saving on the way.
+        """Train to the end, and save the state on the way.
 
         Raises:
             Interrupted: If the user asks to stop; the state is saved.
@@ -141,7 +141,7 @@ class Run(RunState):
         label: str | None = None,
         guidance: tuple[ChosenComponent, ...] | None = None,
     ) -> Path:
-        """Draw n more samples with any sampler, grid and noise into a file of their own, and return its path.
+        """Draw n more samples with any sampler, grid and noise into a separate file, and return its path.
 
         Args:
             n: How many samples.
@@ -150,12 +150,12 @@ class Run(RunState):
             steps: Sampling steps.
             seed: Seed of the samples.
             chunk: How many are drawn at a time.
-            out: The file; None takes one in the run folder, named after all that the samples depend on
+            out: The file; None takes one in the run folder, named after everything that the samples depend on
                 (`sampling.Order.file_name`).
             force: Replace a file that is there.
             noise: Noise of a stochastic sampler, "fresh" or "brownian".
             label: The class to draw, by name or number; None draws all, if the model knows any.
-            guidance: None takes that of the run.
+            guidance: The guidances; None takes those of the run.
 
         Raises:
             DifrunError: If the file exists and `force` is not given.
@@ -176,8 +176,8 @@ class Run(RunState):
         """Measure the run's samples beside the floors, write metrics.json and bring the report up to date.
 
         Args:
-            metrics: Those to compute; None takes the run's. Earlier ones stay in the file.
-            n: How many samples to compare; if the run has fewer, so many are drawn into a file of their own.
+            metrics: The metrics to compute, in addition to those in the file; None takes the run's.
+            n: How many samples to compare. If the run has fewer, n samples are drawn into a separate file.
 
         Raises:
             DifrunError: If a metric cannot be computed.
@@ -192,12 +192,12 @@ class Run(RunState):
     def samples_by(
         self, guidance: tuple[ChosenComponent, ...], label: str | None, n: int | None = None
     ) -> Path:
-        """Return a file of samples drawn as the run's own, but with another guidance or class; drawn if it is missing.
+        """Return a file of samples like the run's own, but with another guidance or class; drawn if it is missing.
 
         Args:
-            guidance: Around the model.
+            guidance: The guidances.
             label: The class to draw; None draws all.
-            n: How many samples; None takes as many as the run has.
+            n: How many samples; None takes the number of the run.
 
         Raises:
             DifrunError: As `draw_samples`.
@@ -217,7 +217,7 @@ class Run(RunState):
 
         Args:
             path: A .npz, .npy or .csv file.
-            metrics: Those to compute; None takes the run's.
+            metrics: The metrics to compute; None takes the run's.
             n: How many samples to compare; None takes all in the file.
 
         Returns:
@@ -249,10 +249,10 @@ class Run(RunState):
     def likelihood(self, request: likelihood.LikelihoodRequest | None = None) -> likelihood.Content:
         """Measure −log p of held-out examples (`difrun.runs.stages.likelihood.measure`) and write metrics.json."""
         self._need_model()
-        found = likelihood.measure(self, request or likelihood.LikelihoodRequest())
+        measured = likelihood.measure(self, request or likelihood.LikelihoodRequest())
         if self.folder.report.is_file():
             self._report(redraw=False)
-        return found
+        return measured
 
     @exclusive
     def report(self) -> Path:
@@ -266,13 +266,13 @@ class Run(RunState):
             raise Interrupted(self.path, "Stopped; the trained model is saved.")
 
     def sample_report(self, done: int, total: int, chunks: int = 1) -> None:
-        """Tell how many of the steps of all chunks are done. Raises Interrupted if the user asked to stop."""
+        """Report how many of the steps of all chunks are done. Raises Interrupted if the user asked to stop."""
         self.listener.sample(done // chunks, total // chunks)
         get_registry().emit("difrun_sample_step", step=done, steps=total)
         self.stop_if_asked()
 
     def _writing_beside(self, file: Path) -> contextlib.AbstractContextManager[None]:
-        """Hold the lock of the run folder for what is written beside `file`, if that lies in it."""
+        """Hold the lock of the run folder if `file` is in it; no lock if not."""
         inside = file.parent.resolve() == self.path.resolve()
         return lock.hold_lock(self.path) if inside else contextlib.nullcontext()
 
@@ -293,5 +293,5 @@ class Run(RunState):
         if not self.trained:
             raise DifrunError(
                 f"{self.path} has not been trained to the end. Run 'difrun resume {quoted(self.path)}' first. With "
-                "--finish it takes the weights that are there."
+                "--finish it uses the weights that are saved."
             )

@@ -1,4 +1,4 @@
-"""Runs begin here: a new one from a plan, an earlier one from its folder."""
+"""Start a new run from a plan, or reopen an earlier run from its folder."""
 
 import contextlib
 from pathlib import Path
@@ -33,13 +33,13 @@ def start(
 ) -> Run:
     """Make a new run in a folder of its own, with run.toml in it.
 
-    Everything that can be refused is refused before the folder is made.
+    Errors that can be found in advance are raised before the folder is made.
 
     Args:
         plan: Every resolved name and option.
         folder: The folder; None takes the next free ``runs/<process>-<dataset>-<k>``.
         force: Replace the run that is there.
-        listener: Hears notes and progress; None is silent.
+        listener: Receives notes and progress; None is silent.
         examples_of: An earlier run with the same dataset and seed. The examples in its folder are used, and the user's
             file is not read again.
 
@@ -51,7 +51,7 @@ def start(
     listener = listener or Listener()
     if "tuned" in plan.grid.entry.component.provides:
         raise DifrunError(
-            "There is nothing to be tuned before a model is trained. Run with another sampler and grid, then "
+            "There is nothing to tune before a model is trained. Run with another sampler and grid, then "
             "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
         )
     path = None if folder is None else Path(folder)
@@ -100,9 +100,9 @@ def reopen(
 
     Args:
         folder: The run folder.
-        listener: Hears notes and progress; None is silent.
-        device: In the place of the one in run.toml.
-        threads: In the place of those in run.toml.
+        listener: Receives notes and progress; None is silent.
+        device: The device, instead of the one in run.toml.
+        threads: The number of CPU threads, instead of the one in run.toml.
 
     Raises:
         DifrunError: If there is no run, its files are damaged, or a component is not installed.

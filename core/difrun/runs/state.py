@@ -1,4 +1,4 @@
-"""What a run is: its plan, its folder, its components, and the numbers that are there so far."""
+"""The state of a run: its plan, its folder, its components, and its results so far."""
 
 from pathlib import Path
 from typing import Any
@@ -20,14 +20,14 @@ from difrun.training.trainer import Trainer
 
 @attrs.define(eq=False, repr=False)
 class RunState:
-    """What a run is, before anything is done with it.
+    """The state of a run, and what can be read from it.
 
     Attributes:
         plan: Every resolved name and option.
         folder: The run folder.
         parts: The components that the plan names.
         device: Where to compute.
-        listener: Hears notes and progress.
+        listener: Receives notes and progress.
         trainer: The state of training; None before it begins, and for a model that needs none.
     """
 
@@ -67,7 +67,7 @@ class RunState:
         return self.guided(self.plan.guidance)
 
     def guided(self, guidance: tuple[ChosenComponent, ...]) -> ScoreModel:
-        """Return the model inside these guidances: one object until the weights change, as a guidance may learn."""
+        """Return the model inside these guidances, the same object until the weights change: a guidance may learn."""
         if not guidance:
             return self.parts.model
         key = (self.parts.model, guidance, 0 if self.trainer is None else self.trainer.step)
@@ -79,7 +79,7 @@ class RunState:
 
     @property
     def signal(self) -> Signal | None:
-        """What is left of the data at T; None where the process is not Gaussian."""
+        """What is left of the data at T; None if the process is not Gaussian."""
         return signal_at_horizon(self.parts.process, self.parts.dataset.var)
 
     @property
@@ -94,9 +94,9 @@ class RunState:
 
     @property
     def suggestion(self) -> str:
-        """What may help where the samples of a trained model are far from the data; empty where they are not.
+        """What may help if the samples of a trained model are far from the data; empty if they are not.
 
-        It is also empty where a class or a guidance was asked for: such samples are not meant to be like all data.
+        It is also empty if a class or a guidance was asked for: such samples are not meant to be like all data.
         """
         if self.trainer is None or self.plan.sample.label is not None or self.plan.guidance:
             return ""

@@ -1,4 +1,4 @@
-"""The conformance kit: one line in a plugin's tests checks all that it offers against exact references.
+"""The conformance kit: one line in a plugin's tests checks everything that it offers against exact references.
 
     # tests/test_conformance.py
     from difrun.testing import conformance
@@ -6,8 +6,8 @@
     test_conformance = conformance("difrun-ou")
 
 Every component of the distribution becomes one test per rule, ``process:ou-marginals_start_at_the_data``. The kind of a
-component and the capabilities that it declares decide which rules are tested. A plugin is tested alone with the core:
-where a component needs others, the kit brings them (`difrun.testing.references`).
+component and the capabilities that it declares decide which rules are tested. A plugin is tested alone with the core.
+If a component needs others, the kit provides them (`difrun.testing.references`).
 """
 
 import pytest

@@ -1,4 +1,4 @@
-"""The list of checks, the components that each is for, and how a component is made to be checked."""
+"""The list of checks, which components each check is for, and how a component is made for its checks."""
 
 import contextlib
 import random
@@ -18,7 +18,7 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.testing.references import ReferenceVE, ReferenceVP
 
 GAUSSIAN_RUN = frozenset({"real", "continuous", "gaussian", "sde", "ode"})
-"""What the kit's reference processes and data provide; with "exact" or "network" as the model says."""
+"""The capabilities of the kit's reference processes and data. A model adds "exact" or "network"."""
 
 Run = Callable[[Any], None]
 
@@ -28,10 +28,10 @@ class Check:
     """A rule for components.
 
     Attributes:
-        run: A function that raises AssertionError where a component breaks the rule. Its docstring states the rule.
-        kind: The kind of component that the rule is for; "distribution", or "any" kind.
-        provides: The capabilities that such components must provide.
-        alone_in: The capabilities that they may require; None: any.
+        run: A function that raises AssertionError if a component breaks the rule. Its docstring states the rule.
+        kind: The kind of component that the rule is for, "any" for all kinds, or "distribution".
+        provides: The rule is for components that provide all of these capabilities.
+        alone_in: The rule is for components that require none but these capabilities; None: any.
     """
 
     run: Run
@@ -74,7 +74,7 @@ class ComponentUnderTest:
     Attributes:
         entry: The component.
         options: Its options.
-        registry: The registry that it is from.
+        registry: The registry that contains it.
         variant: What differs from the default options, for the name of the test.
     """
 
@@ -94,23 +94,23 @@ class ComponentUnderTest:
         return self.entry.load()
 
     def make(self, **offered: Any) -> Any:
-        """The component, made as a run makes it: with its options and, of what is on offer, what it asks for."""
+        """The component, made as a run makes it: with its options, and the values on offer that it asks for."""
         return self.entry.call(offered, values(self.options))
 
     @cached_property
     def partners(self) -> list[GaussianProcess]:
-        """Gaussian processes to work with: the kit's own, and those of the same distribution."""
+        """Gaussian processes to test with: the kit's own, and those of the distribution under test."""
         return [ReferenceVP(), ReferenceVE(), *gaussian_processes(self.registry, self.entry.plugin.dist)]
 
 
 def components_under_test(entry: Registered, registry: Registry) -> list[ComponentUnderTest]:
-    """The component with its defaults, and once with every other choice of each option that has choices."""
+    """The component with its defaults, and with each other choice of an option that has choices."""
     cls = entry.component.options
     variants = [ComponentUnderTest(entry, cls(), registry)]
     for field in fields(cls):
         for value in _choices(field.type):
             if value != field.default:
-                with contextlib.suppress(ValueError):  # a choice that only goes with other options
+                with contextlib.suppress(ValueError):  # a choice that other options must allow
                     variant = f"({field.name}={str(value).lower()})"
                     variants.append(ComponentUnderTest(entry, cls(**{field.name: value}), registry, variant))
     return variants

@@ -21,7 +21,7 @@ for module in pkgutil.iter_modules(checks.__path__):
 
 
 SLOW = ("process", "sampler")
-"""Kinds of which some checks take seconds."""
+"""Kinds with checks that take seconds."""
 
 SLOW_NOTE = "; those that measure distributions, likelihoods and orders of convergence take seconds each"
 
@@ -32,7 +32,7 @@ class Distribution:
 
     Attributes:
         name: Its name.
-        registry: The registry of it and the core.
+        registry: The components of this distribution and of the core.
         entries: Its components.
     """
 
@@ -42,7 +42,7 @@ class Distribution:
 
     @property
     def metadata(self) -> importlib.metadata.Distribution:
-        """What its package says of itself."""
+        """The metadata of the installed package."""
         return importlib.metadata.distribution(self.name)
 
 
@@ -63,7 +63,7 @@ def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -
 
     Args:
         dist: The name of the distribution.
-        expected_failures: Id of a test -> why it fails. Such a test must fail (a strict xfail).
+        expected_failures: Id of a test -> the reason why it fails. Such a test must fail (a strict xfail).
 
     Raises:
         pytest.UsageError: While tests are collected, if the distribution is not installed, is broken or offers no

@@ -1,4 +1,4 @@
-"""A discrete process on a small system that it names itself, where every probability is known."""
+"""A discrete process on the small system of its `enumeration`, where every probability can be computed."""
 
 from itertools import combinations
 from typing import Any
@@ -39,16 +39,16 @@ class EnumeratedProcess:
         try:
             data, states = process.enumeration()
         except NotImplementedError:
-            pytest.fail("a discrete process says transition, jump_rate and enumeration: see docs/plugins.md")
+            pytest.fail("a discrete process has transition, jump_rate and enumeration: see docs/plugins.md")
         return cls(process, data, states)
 
     @property
     def times(self) -> list[float]:
-        """0, four times between, and T."""
+        """0, four times in between, and T."""
         return [fraction * self.process.horizon for fraction in FRACTIONS]
 
     def pairs(self) -> list[tuple[float, float]]:
-        """Some s < t. T is left out, as nothing may be left of the data there for a bridge to use."""
+        """Some s < t. T is left out, because nothing of the data may be left there for a bridge to use."""
         return list(combinations([self.times[k] for k in (0, 1, 2, 4)], 2))
 
     def many(self, n: int, row: int = -1) -> Tensor:
@@ -69,13 +69,13 @@ class EnumeratedProcess:
         return self.kernel(0.0, t)[self.index(self.data)]
 
     def index(self, x: Tensor) -> Tensor:
-        """The number of the state that each row of x is; fails where it is none of them."""
+        """For each row of x, the number of its state; fails for a row that is none of the states."""
         same = (x.double().unsqueeze(1) == self.states).flatten(2).all(2)
         assert same.any(1).all(), f"{x[~same.any(1)][0].tolist()} is none of the values of x_t"
         return same.long().argmax(1)
 
     def posteriors(self, t: float) -> tuple[Tensor, Tensor]:
-        """p(x_0 | x_t), with shape (states, data), for unequal p(x_0); and which states can be reached."""
+        """p(x_0 | x_t), with shape (states, data), for a non-uniform p(x_0), and which states can be reached."""
         p = torch.arange(1, len(self.data) + 1, dtype=torch.float64)
         joint = (self.from_data(t) * p[:, None]).T
         total = joint.sum(1, keepdim=True)

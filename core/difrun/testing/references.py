@@ -1,4 +1,4 @@
-"""Exact references: a mixture and processes in closed form, a solution of the ODE, and generators for tests."""
+"""Exact references: a mixture and processes in closed form, a solver of the flow's ODE, and generators for tests."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -72,7 +72,7 @@ def two_gaussians() -> GaussianMixture:
 def probability_flow_endpoint(
     model: ScoreModel, x: Tensor, *, times: tuple[float, float] | None = None, rtol: float = 1e-10
 ) -> Tensor:
-    r"""Where the probability flow carries x (n, ...) from T to t_min (or from times[0] to times[1]), in float64.
+    r"""The end at t_min (or times[1]) of the probability flow from x (n, ...) at T (or times[0]), in float64.
 
     SciPy's DOP853, an eighth-order Runge–Kutta method with error control, integrates dy/du for y = (x − μ)/(α + σ) and
     u = log t, in which the flow of every Gaussian process is smooth down to t_min:
@@ -111,8 +111,8 @@ def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
 class UnitNoise(Generator):
     """A generator whose k-th draw is 1 in row k, and 0 in all other rows.
 
-    It shows the exact distribution of a map that is affine in its noise: row k is the response to the k-th number
-    alone, and a last row that no draw reaches is the mean. See `affine_moments`.
+    It gives the exact distribution of a map that is affine in its noise: row k is the response to the k-th number
+    alone, and the last row, which no draw changes, is the mean. See `affine_moments`.
     """
 
     def __init__(self, draws: int):
@@ -124,7 +124,7 @@ class UnitNoise(Generator):
     def normal(self, like: Tensor) -> Tensor:
         if len(like) != self.draws + 1 or self.dealt >= self.draws:
             raise ValueError(
-                f"{self.draws} draws of {self.draws + 1} rows were promised, not more and no others"
+                f"expected at most {self.draws} draws, each of {self.draws + 1} rows; got another"
             )
         unit = torch.zeros_like(like)
         unit[self.dealt] = 1
@@ -137,7 +137,7 @@ class UnitNoise(Generator):
 
 
 class EqualNoise(Generator):
-    """A generator whose k-th draw is the k-th of the given numbers, in every place."""
+    """A generator whose k-th draw has the k-th of the given numbers in every element."""
 
     def __init__(self, numbers: Sequence[float]):
         super().__init__(0)
@@ -151,11 +151,11 @@ class EqualNoise(Generator):
 def affine_moments(run: Callable[[Generator, int], Tensor], draws: int) -> tuple[Tensor, Tensor]:
     """Exact mean and variance, per coordinate, of run(generator, rows), a map affine in at most `draws` normal draws.
 
-    The rows that `run` gives must differ by their noise only.
+    The rows that `run` returns must differ in their noise only.
 
     Raises:
-        ValueError: If it draws more, or numbers that are not normal, or is not affine: its response to one set of
-            numbers is not the sum of those to each of them, to 1e-4 of its standard deviation.
+        ValueError: If `run` draws more numbers, or numbers that are not normal, or if it is not affine: if its response
+            to a set of numbers is not the sum of its responses to each, to 1e-4 of its standard deviation.
     """
     rows = run(UnitNoise(draws), draws + 1)
     mean, responses = rows[-1], rows[:-1] - rows[-1]

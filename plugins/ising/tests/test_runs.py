@@ -80,7 +80,7 @@ def test_lattices_run_to_spins_and_a_gap(flags, tmp_path, monkeypatch, capsys):
     assert gap["nats"] > -5 * gap["nats_error"] - 1e-9
     if "exact-spins" in flags:  # what the bound has no use for is refused
         difrun("evaluate", tmp_path / "run", "--likelihood.times", "5", code=1)
-        assert "whose bound is that of the steps of the run" in " ".join(capsys.readouterr().err.split())
+        assert "whose bound takes the steps of the run" in " ".join(capsys.readouterr().err.split())
     if "reverse-mlp" in flags:
         config = (tmp_path / "run" / "run.toml").read_text("utf-8")
         assert config.count("reverse-kernel") >= 2  # the loss and the sampler that fit

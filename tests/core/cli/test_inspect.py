@@ -18,7 +18,7 @@ def test_list_shows_names_summaries_and_distributions(toy, call):
         _, out, _ = call("list", kind)
         assert out == (
             "Processes\n* coin  The coin.  difrun-toy\n  toy   The toy.   difrun-toy\n\n"
-            "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another.\n"
+            "*: the defaults; 'difrun --process NAME --help' shows those of another process.\n"
         )
 
 

@@ -99,7 +99,7 @@ def test_the_help_of_run_tells_the_variables_of_the_environment(toy, call):
     assert "DIFRUN_PLUGINS=a,b loads only the plugins a and b" in said
     assert "DIFRUN_STRICT=1 stops if a plugin is broken" in said
     assert "DIFRUN_DEBUG=1 shows the traceback" in said
-    assert "There is a warning for a variable DIFRUN_... that nothing reads." in said
+    assert "A variable DIFRUN_... that nothing reads gets a warning." in said
     assert (
         "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2."
         in said
@@ -164,7 +164,7 @@ def test_the_end_is_a_table_and_the_report(toy, call, work):
         "sliced-w2                 0.05 ± 0.0023  0.04 ± 0.01           1.25",
         "density-coverage.density  0.9            1                      0.9",
         *note,
-        "Worst: density is 0.9, 0.9× its floor 1. Not told apart from its floor: sliced-w2.",
+        "Worst: density is 0.9, 0.9× its floor 1. Not distinguishable from its floor: sliced-w2.",
         f"Report: {Path('runs/toy-1/report.html')}",
     ]
     work.suggestion = "Train longer."

@@ -88,7 +88,7 @@ def test_a_component_ruled_out_by_the_rest_of_the_run_is_not_called_missing(regi
 
 def test_names_joined_by_a_comma_are_refused_with_the_right_form(registry):
     wanted = GivenValue("clip,push", "--guidance")
-    with pytest.raises(ConfigError, match="one by one: --guidance A --guidance B"):
+    with pytest.raises(ConfigError, match="repeat the flag: --guidance A --guidance B"):
         resolve({"guidance": [wanted]}, registry=registry)
 
 

@@ -144,7 +144,7 @@ def test_an_option_at_the_top_of_a_file_is_told_its_table(toy, call, in_folder):
     for text, hint in (
         (
             "steps = 20",
-            "Unknown key steps in a.toml. It belongs into a table: [sample] steps or [train] steps.",
+            "Unknown key steps in a.toml. It belongs in a table: [sample] steps or [train] steps.",
         ),
         ("theta = 2", "[process] theta."),
         ("high = 2", "[process] high, [sampler] high or [metrics.gap] high."),

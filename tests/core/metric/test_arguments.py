@@ -73,7 +73,7 @@ def test_a_metric_of_labels_refuses_samples_without():
     def of_labels(samples, labels):
         return {"classes": 0.0}
 
-    with pytest.raises(DifrunError, match="of samples with classes, and these have none"):
+    with pytest.raises(DifrunError, match="compares samples with classes, and these samples have none"):
         measure(of_labels, normal(20, 2), of_two_classes(), seed=0)
 
 

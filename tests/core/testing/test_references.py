@@ -30,5 +30,5 @@ def test_exact_moments_need_a_map_that_is_affine():
     for other in (product, square):
         with pytest.raises(ValueError, match="not affine in its noise"):
             affine_moments(other, 2)
-    with pytest.raises(ValueError, match="2 draws of 3 rows were promised"):
+    with pytest.raises(ValueError, match="expected at most 2 draws, each of 3 rows"):
         affine_moments(lambda generator, n: sum(draws(generator, n, 3)), 2)

@@ -61,7 +61,7 @@ class Names(click.ParamType):
 
 
 class CompareCommand(PlanCommand):
-    """`compare` with the flags for its runs; without a run, with those of a model that needs no training."""
+    """`compare`, with flags that depend on whether it gets runs or a model that needs no training."""
 
     def kinds_beside(self, ctx: click.Context, values: Mapping[str, Any]) -> tuple[str, ...]:
         """Leave out the kinds of a model where runs bring their own."""
@@ -74,7 +74,7 @@ class CompareCommand(PlanCommand):
         return tuple(kind for kind in self.kinds if kind not in OF_A_MODEL)
 
     def base(self, registry: Registry, values: Mapping[str, Any]) -> Settings:
-        """The run.toml of the first run; without one model `exact`, which needs no training, if it fits."""
+        """The run.toml of the first run; without a run, the model `exact`, which needs no training, if it fits."""
         if values.get("runs"):
             return super().base(registry, {"folder": Path(values["runs"][0])})
         named = named_by_flags(values, OF_A_MODEL).named
@@ -104,7 +104,7 @@ def _compare(
     force: bool,
 ) -> None:
     plan = request.plan
-    # A metric whose options are given is asked for as much as one that is named.
+    # Giving an option of a metric asks for that metric, as naming it does.
     given = {section for section, _ in request.given}
     metrics = [
         metric for metric in plan.metrics if "metric" in request.named or f"metric.{metric.name}" in given
@@ -114,7 +114,7 @@ def _compare(
         from difrun.runs.compare.compare import compare as compared
 
         get_registry().report = listener.note
-        found = compared(
+        comparison = compared(
             *(runs or (plan,)),
             samplers=sampler,
             steps=steps,
@@ -131,9 +131,9 @@ def _compare(
             device=request.only_given("", "device", plan.device),
             threads=request.only_given("", "threads", plan.threads),
         )
-    click.echo(comparison_text(found))
-    if all(row.failed for row in found.rows):
-        raise DifrunError(f"No sampler gave samples. The reasons are in {found.path / 'compare.csv'}.")
+    click.echo(comparison_text(comparison))
+    if all(row.failed for row in comparison.rows):
+        raise DifrunError(f"No sampler gave samples. The reasons are in {comparison.path / 'compare.csv'}.")
 
 
 compare = CompareCommand(

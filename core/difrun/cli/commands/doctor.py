@@ -16,7 +16,7 @@ from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
 from difrun.text import did_you_mean, listed
 
-# Capabilities that are no misspelling, even if nothing that is installed provides or requires them.
+# Known capabilities. They are not reported as misspelt if nothing installed provides or requires them.
 VOCABULARY = {
     "real",
     "spins",

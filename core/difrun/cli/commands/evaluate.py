@@ -33,14 +33,16 @@ def _evaluate(
         running = reopened(request, folder, listener)
         if wants_others:
             samples = str(running.samples_by(plan.guidance, plan.sample.label, n))
-        found = running.likelihood(wants_likelihood.request()) if wants_likelihood else None
+        measured = running.likelihood(wants_likelihood.request()) if wants_likelihood else None
         if samples is not None:
             metrics, path = running.evaluate_file(Path(samples), chosen, n)
             texts.append(metrics_table(metrics))
-        elif found is None or chosen is not None or n is not None:  # the likelihood alone keeps the metrics
+        elif (
+            measured is None or chosen is not None or n is not None
+        ):  # the likelihood alone keeps the metrics
             texts += [metrics_table(running.evaluate(chosen, n)), running.suggestion]
-    if found is not None:
-        texts.append(likelihood_table(found))
+    if measured is not None:
+        texts.append(likelihood_table(measured))
     if samples is not None:
         texts.append(f"Metrics: {path}")
     elif (running.path / "report.html").is_file():
@@ -67,7 +69,7 @@ evaluate = PlanCommand(
     help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
     "What you do not give is as in the run.\n\n"
     "The numbers go into metrics.json and the report; those of --samples FILE.npz go into FILE.metrics.json. If you "
-    "ask for more samples than the run has (--n), or for others (--guidance, --label), they are drawn into a file of "
-    "their own.",
+    "ask for more samples than the run has (--n), or for others (--guidance, --label), they are drawn into a separate "
+    "file.",
     short_help="Measure the samples of a run.",
 )

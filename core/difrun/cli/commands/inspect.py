@@ -47,21 +47,21 @@ def _complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: st
 @click.command("list")
 @click.argument("kind", required=False, type=_KindType())
 def list_components(kind: str | None) -> None:
-    """List the installed components, of one KIND or of all; * marks those that a run takes where none is named."""
+    """List the installed components, of one KIND or of all; * marks the defaults."""
     registry = get_registry()
     defaults = _defaults(registry)
     blocks = []
-    for each in [kind] if kind else KINDS:
+    for listed_kind in [kind] if kind else KINDS:
         rows = [
-            (f"{'*' if e in defaults else ' '} {e.label}", e.component.summary, e.plugin.dist)
-            for e in registry.entries(each)
+            (f"{'*' if entry in defaults else ' '} {entry.label}", entry.component.summary, entry.plugin.dist)
+            for entry in registry.entries(listed_kind)
         ]
         blocks.append(
-            f"{plural(each).capitalize()}\n"
+            f"{plural(listed_kind).capitalize()}\n"
             + (table(rows, within=width()) if rows else "  none is installed")
         )
     if defaults:
-        text = "*: taken by a run that names nothing; 'difrun --process NAME --help' shows those of another."
+        text = "*: the defaults; 'difrun --process NAME --help' shows those of another process."
         blocks.append("\n".join(paragraph(text, width())))
     click.echo("\n\n".join(blocks))
 
@@ -131,7 +131,7 @@ def _flag(section: Section, field: Field) -> str:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--matrix", is_flag=True, help="Show which sampler works with which process.")
 def plugins(name: str | None, as_json: bool, matrix: bool) -> None:
-    """List the installed plugins, or all that one of them offers."""
+    """List the installed plugins, or everything that one of them offers."""
     registry = get_registry()
     chosen = registry.plugins
     if name is not None:

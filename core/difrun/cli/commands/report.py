@@ -1,4 +1,4 @@
-"""TODO."""
+"""`difrun report`: draw the pictures and the report of a run again."""
 
 import click
 

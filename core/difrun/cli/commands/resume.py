@@ -28,10 +28,10 @@ resume = PlanCommand(
         click.Option(
             ["--finish"],
             is_flag=True,
-            help="Train no further: sample and measure with the weights that are there.",
+            help="Stop training: sample and measure with the weights that are saved.",
         ),
     ],
     sections={"": WHERE},
-    help="Continue an interrupted run; the result is as if it had never stopped. With --finish training ends where it "
+    help="Continue an interrupted run; the result is as if it had never stopped. With --finish, training ends where it "
     "stopped.",
 )

@@ -24,7 +24,7 @@ def _run(request: CommandRequest, out: str | None, config: str | None, quiet: bo
             _show_notes(request, listener)
             if examples_of is not None:
                 listener.note(
-                    f"the examples are those kept in {examples_of}; --dataset makes or reads them anew"
+                    f"the examples are those saved in {examples_of}; with --dataset they are made or read again"
                 )
             running = start(request.plan, folder, force=force, listener=listener, examples_of=examples_of)
             listener.note(f"the run folder is {running.path}")
@@ -81,8 +81,8 @@ run = PlanCommand(
     short_help="Train, sample, measure, report.",
     epilog="A name or an option may also come from the environment (DIFRUN_SAMPLER for --sampler, "
     "DIFRUN_PROCESS_THETA for --process.theta) or from a file (--config: table [process], key theta). A flag "
-    "wins over the environment, and the environment over the file. There is a warning for a variable DIFRUN_... that "
-    "nothing reads.\n\n"
+    "wins over the environment, and the environment over the file. A variable DIFRUN_... that nothing reads gets a "
+    "warning.\n\n"
     "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2.\n\n"
     "DIFRUN_PLUGINS=a,b loads only the plugins a and b; DIFRUN_STRICT=1 stops if a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",

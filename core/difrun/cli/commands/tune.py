@@ -21,7 +21,7 @@ class StepCounts(click.ParamType):
     name = "counts"
 
     def __init__(self, bounds: range = range(1, MOST_STEPS + 1), why: str = "") -> None:
-        """why: what an error adds about the bounds."""
+        """why: the reason for the bounds, for the end of an error message."""
         self.bounds, self.why = bounds, why
 
     def convert(
@@ -67,8 +67,8 @@ def _tune(
             _table(rows, listener)
     click.echo(
         "Distance to a fine solution from the same noise, over the radius of the data, on noise that tuning has not\n"
-        "seen: its median, and its root mean square, which the few samples that end in another mode decide. It is the\n"
-        "error of the solver alone. Untuned: adams on the pilot grid, the default, whatever the run itself uses.\n"
+        "seen: its median, and its root mean square, which depends most on the few samples that end in another mode.\n"
+        "It is the error of the solver alone. Untuned: adams on the pilot grid, the default, whatever the run uses.\n"
         "To use it:"
     )
     for count in steps:
@@ -76,7 +76,7 @@ def _tune(
 
 
 def _table(rows: list[tuple[str, ...]], listener: Listener) -> None:
-    """Print the gains that were measured, even if the work was stopped in between."""
+    """Print the gains that were measured, even if the work was interrupted."""
     listener.close()
     if len(rows) > 1:
         click.echo(table(rows, right=(0, 1, 2, 3, 4, 5, 6)))
@@ -102,7 +102,7 @@ tune = PlanCommand(
             ["--iterations"],
             type=click.IntRange(1),
             default=None,
-            help="Iterations of L-BFGS, in tens. Left out: 40 for a grid alone; with the weights 150, or 1500/N for N "
+            help="Iterations of L-BFGS, in tens. Default: 40 for a grid alone; with the weights 150, or 1500/N for N "
             "beyond 10 steps.",
         ),
         QUIET,

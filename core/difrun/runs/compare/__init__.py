@@ -1,1 +1,1 @@
-"""Comparisons: samplers, grids and runs under one noise."""
+"""Comparisons of samplers, grids and runs that start from the same noise."""

@@ -1,4 +1,4 @@
-"""Samplers, grids, numbers of steps and runs beside each other: same noise, same real data, counted evaluations."""
+"""Compare samplers, grids, numbers of steps and runs: same noise, same real data, counted evaluations."""
 
 import contextlib
 import time
@@ -50,10 +50,10 @@ def compare(
     device: str | None = None,
     threads: Threads = None,
 ) -> Comparison:
-    """Draw samples by every sampler on every grid in every number of steps, from every run, and measure them.
+    """Draw samples from every run, with every sampler, grid and number of steps, and measure them.
 
-    All rows start from the same noise, and metrics compare with the same real data. A sampler that fails is a row
-    that says so. compare.csv and compare.json are written after every row.
+    All rows start from the same noise, and metrics compare with the same real data. A sampler that fails gets a row
+    with the reason. compare.csv and compare.json are written after every row.
 
     Args:
         *runs: Trained runs, their folders, or the plan of a model that needs no training.
@@ -62,17 +62,17 @@ def compare(
         steps: Numbers of steps.
         grids: Names, or ``["all"]``; None takes a run's own grid for each sampler, unless it prefers another.
         metrics: Names, with the options of the first run; None takes the first metric of that run.
-        guidance: Around the model of every run, in the place of what it has; None keeps that.
+        guidance: Guidances of every run, instead of its own; None keeps its own.
         label: The class to draw; None draws what each run draws.
         n: How many samples; None takes the number of the first run.
-        seed: None takes that of the first run.
+        seed: The seed; None takes that of the first run.
         exact: Measure the distance of deterministic samplers to the endpoints of the probability flow as well
             (`difrun.analysis.reference`), on at most 2000 samples.
         out: The folder of the results; None makes the next free ``runs/compare-<k>``.
         force: Replace the results that are there.
-        listener: Hears notes and progress; None is silent.
-        device: In the place of that of the runs.
-        threads: In the place of that of the runs.
+        listener: Receives notes and progress; None is silent.
+        device: The device, instead of that of the runs.
+        threads: The number of CPU threads, instead of that of the runs.
 
     Returns:
         The comparison, with its rows in the order in which they were computed.
@@ -185,7 +185,7 @@ def _row(
     endpoints: ExactEndpoints | None,
     progress: Progress,
 ) -> ComparisonRow:
-    """Draw samples in one way and measure them; place: the run, sampler, grid and steps of the row."""
+    """Draw the samples of one row and measure them; place: the run, sampler, grid and steps of the row."""
     dataset, chunk = compared.parts.dataset, compared.plan.sample.chunk
     labels = sampling.labels_of(compared.model, dataset, compared.plan.sample.label, compared.n)
     sampler = sampling.sampler_for(chosen_sampler, dataset)
@@ -204,7 +204,7 @@ def _row(
             watch=watch,
         ).cpu()
 
-    if not compared.warm:  # what only the first call pays for is no part of a time
+    if not compared.warm:  # the first call is slower, so it is not timed
         draw(2, compared.model, progress.stop_if_asked)
         compared.warm = True
     counted, chunks = Counted(compared.model), -(-compared.n // chunk)
@@ -227,7 +227,7 @@ def _row(
 def _measure(
     compared: ComparedModel, samples: Tensor, labels: Tensor | None, progress: Progress
 ) -> tuple[dict[str, Any], list[str]]:
-    """The numbers of all metrics, and what is wrong with those that cannot be computed."""
+    """The numbers of all metrics, and the errors of those that cannot be computed."""
     numbers: dict[str, Any] = {}
     problems = []
     for metric in compared.metrics:
@@ -242,12 +242,12 @@ def _measure(
 
 
 def _checked_steps(steps: Sequence[int]) -> list[int]:
-    """Numbers of steps, each once. Raises ConfigError for what is no number of steps."""
+    """The numbers of steps without repetitions. Raises ConfigError for anything that is not a number of steps."""
     counts: list[int] = list(dict.fromkeys(steps))
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(
-                f"Invalid number of steps {count!r}: expected whole numbers from 1 on, such as 5, 10, 20."
+                f"Invalid number of steps {count!r}: expected whole numbers of at least 1, such as 5, 10, 20."
             )
     if not counts:
         raise ConfigError("No number of steps is given: expected some, such as 5, 10, 20.")

@@ -1,4 +1,4 @@
-"""What is compared: a model, the data behind it, and the samplers and grids that work with it."""
+"""A model in a comparison, with its data and the samplers and grids that work with it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,17 +31,17 @@ class ComparedModel:
     """A model to be sampled in several ways: that of a run, or one that needs no training.
 
     Attributes:
-        name: What the rows call it.
-        plan: That of the run, with the seed, guidance and class of the comparison.
+        name: The name of the run in the rows.
+        plan: The plan of the run, with the seed, guidance and class of the comparison.
         parts: The components that the plan names.
         model: The model inside its guidances.
         device: Where to compute.
-        listener: Hears notes and progress.
+        listener: Receives notes and progress.
         path: The run folder; None for a model without a run.
         pairs: The samplers, each with its grid.
-        metrics: What is measured of every row.
+        metrics: The metrics of every row.
         n: How many samples a row has.
-        floors: Name of a metric -> its numbers in an earlier row, whose floors hold for all.
+        floors: Name of a metric -> its numbers in an earlier row, whose floors hold for all rows.
         warm: Whether it has been sampled before.
     """
 
@@ -67,14 +67,14 @@ class ComparedModel:
         count: Threads,
         guidance: tuple[ChosenComponent, ...] | None = None,
     ) -> "ComparedModel":
-        """Make a run, its folder or the plan of a model that needs no training into what is compared.
+        """Return the model of a run, of a run folder, or of the plan of a model that needs no training.
 
         Args:
             run: A trained run, its folder, or the plan.
-            listener: Hears notes and progress.
-            device: In the place of that of the run; None keeps it.
-            count: CPU threads, in the place of those of the run; None keeps them.
-            guidance: In the place of that of the run; None keeps it.
+            listener: Receives notes and progress.
+            device: The device, instead of that of the run; None keeps it.
+            count: The number of CPU threads, instead of that of the run; None keeps it.
+            guidance: The guidances, instead of those of the run; None keeps them.
 
         Raises:
             DifrunError: If the run does not exist or is not trained.
@@ -140,7 +140,7 @@ class ComparedModel:
         return facts | {"versions": plan.versions(torch.__version__)}
 
     def entries(self, **others: Registered) -> dict[str, Any]:
-        """Return kind -> what the model is made of, and others beside it."""
+        """Return kind -> the component or components of the model, and the others that are given."""
         plan = self.plan
         entries: dict[str, Any] = {
             kind: getattr(plan, kind).entry for kind in ("process", "dataset", "model")

@@ -1,4 +1,4 @@
-"""How far samplers end from the exact endpoints of a model's probability flow."""
+"""The distance of samples from the exact endpoints of a model's probability flow."""
 
 from typing import Any
 
@@ -24,11 +24,11 @@ class ExactEndpoints:
 
     Attributes:
         n: How many samples are compared with their endpoints.
-        reason: Why there are no endpoints; empty as long as there may be some.
+        reason: Why there are no endpoints; empty if there are some, or if that is not known yet.
     """
 
     def __init__(self, compared: ComparedModel, progress: Progress, several: bool):
-        """several: whether other runs are compared, too."""
+        """several: whether more than one run is compared."""
         self.compared, self.progress, self.several = compared, progress, several
         dataset = compared.parts.dataset
         self.n = min(compared.n, MOST)
@@ -52,13 +52,13 @@ class ExactEndpoints:
                 self.reason = str(error)
         if self.reason or self._endpoint is None:
             return {"exact_note": self.reason}
-        found = distance(samples[: self.n], self._endpoint.x, self.radius, self.modes)
-        return {"exact": found, "exact_reference_error": self._endpoint.error}
+        measured = distance(samples[: self.n], self._endpoint.x, self.radius, self.modes)
+        return {"exact": measured, "exact_reference_error": self._endpoint.error}
 
     def _solve(self) -> Endpoint:
         compared, model = self.compared, self.compared.model
         self.progress.note_once(
-            f"the exact endpoints of {self.n} samples{' of every run' if self.several else ''} are found with the "
+            f"the exact endpoints of {self.n} samples{' of every run' if self.several else ''} are computed with the "
             "model's own flow, in 200 steps and in 400"
         )
         label = compared.plan.sample.label
@@ -68,5 +68,5 @@ class ExactEndpoints:
         generator = Generator(seed_of(compared.plan.seed, "samples"), device=compared.device)
         noise = model.prior(self.n, generator, device=compared.device)
         with torch.no_grad():
-            found = endpoint(model, noise, self.radius, self.progress.stop_if_asked)
-        return attrs.evolve(found, x=to_data(model.process, found.x, model.process.t_min))
+            end = endpoint(model, noise, self.radius, self.progress.stop_if_asked)
+        return attrs.evolve(end, x=to_data(model.process, end.x, model.process.t_min))

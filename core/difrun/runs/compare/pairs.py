@@ -9,7 +9,7 @@ from difrun.plugin.registry import Registered, Registry, unmet_requirements
 from difrun.runs.compare.compared_model import ComparedModel
 
 ALWAYS = ("adams", "heun")
-"""The samplers beside a run's own where the user names none."""
+"""The samplers that are compared with a run's own, if the user names none."""
 
 
 def sampler_grid_pairs(
@@ -20,18 +20,18 @@ def sampler_grid_pairs(
     notes: list[str],
     several: bool,
 ) -> list[tuple[ChosenComponent, ChosenComponent]]:
-    """Return the samplers, each with each of its grids. What cannot work together is noted and left out.
+    """Return the pairs of samplers and grids. A pair that cannot work together is noted and left out.
 
     Args:
         registry: The installed components.
         compared: The model to be sampled.
         samplers: Names, or "all" among them; None takes the run's own sampler and `ALWAYS`.
         grids: Names, or "all" among them; None takes the grid that suits each sampler.
-        notes: What is left out is added here.
-        several: Whether the notes have to say of which run they are.
+        notes: A sentence is added here for each pair that is left out.
+        several: Whether more than one run is compared, so that notes have to name the run.
 
     Raises:
-        ConfigError: If a name is unknown, or the only sampler that the user names cannot work (on the only grid).
+        ConfigError: If a name is unknown, or if the user names one sampler, and at most one grid, that cannot work.
     """
     chosen_samplers = _named(registry, compared, "sampler", samplers)
     chosen_grids = _named(registry, compared, "grid", grids)

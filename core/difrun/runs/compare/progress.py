@@ -8,10 +8,10 @@ from difrun.listener import Listener
 
 
 class Progress:
-    """Counts the sampling steps of all rows, tells the listener, and stops the work when the user asks to.
+    """Counts the sampling steps of all rows, informs the listener, and stops the work when the user asks to.
 
     Attributes:
-        folder: Where the results go, which an interruption names.
+        folder: The folder of the results, for the message of an interruption.
         total: The sampling steps of all rows together.
         done: The sampling steps of the rows that are finished.
     """
@@ -26,12 +26,12 @@ class Progress:
         self.done += steps
 
     def report(self, steps: float) -> None:
-        """Tell how many steps of the present row are done. Raises Interrupted if the user asked to stop."""
+        """Report how many steps of the present row are done. Raises Interrupted if the user asked to stop."""
         self.listener.sample(self.done + int(steps), self.total)
         self.stop_if_asked()
 
     def note_once(self, text: str) -> None:
-        """Tell the user something that holds for every run alike."""
+        """Show a note that holds for every run, the first time only."""
         if text not in self._notes:
             self._notes.add(text)
             self.listener.note(text)

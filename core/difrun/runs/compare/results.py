@@ -1,4 +1,4 @@
-"""What a comparison of samplers found: rows, and the table, the files and the picture that are made of them."""
+"""The results of a comparison of samplers: rows, and the files and the picture that are made of them."""
 
 import csv
 import io
@@ -33,10 +33,10 @@ class ComparisonRow:
         sampler: The name of the sampler.
         grid: The name of the grid.
         steps: The number of steps.
-        evaluations: Network evaluations per sample, counted; None where sampling failed.
-        seconds: Of sampling alone, all samples; None where sampling failed.
-        metrics: As in metrics.json.
-        exact: Distance to the endpoint of the probability flow; None where it was not asked for or not measured.
+        evaluations: Network evaluations per sample, counted; None if sampling failed.
+        seconds: Time of sampling alone, for all samples; None if sampling failed.
+        metrics: The numbers, as in metrics.json.
+        exact: Distance to the endpoint of the probability flow; None if it was not asked for or not measured.
         exact_reference_error: The error of the endpoint itself.
         exact_note: Why `exact` was not measured.
         problem: How sampling failed, or which metrics could not be computed.
@@ -65,10 +65,10 @@ class ComparisonRow:
         return self.seconds is None
 
     def record(self) -> dict[str, Any]:
-        """Return everything in one flat dict, as a line of compare.csv and an object of compare.json hold it.
+        """Return the row as one flat dict, which is a line of compare.csv and an object of compare.json.
 
         It has ``NAME``, ``NAME_sd``, ``NAME_floor`` and ``NAME_floor_sd`` for every number of every metric, and
-        ``NAME_exact`` where its exact value is known.
+        ``NAME_exact`` if its exact value is known.
         """
         record = {name: getattr(self, name) for name in COLUMNS}
         for name, number in self.metrics.items():
@@ -110,14 +110,14 @@ class Comparison:
         return list(dict.fromkeys(name for row in self.rows for name in row.metrics))
 
     def records(self) -> list[dict[str, Any]]:
-        """Return the rows as flat dicts with the same keys, always those of `EXACT`; None where a row has no value."""
+        """Return the rows as flat dicts with the same keys, `EXACT` among them; None where a row has no value."""
         records = [row.record() for row in self.rows]
         last = (*EXACT, "problem")
         first = [key for key in dict.fromkeys(key for record in records for key in record) if key not in last]
         return [{key: record.get(key) for key in (*first, *last)} for record in records]
 
     def floors(self, name: str) -> dict[str, Mapping[str, Any]]:
-        """Return run -> the number of a metric in the first row of the run, which holds the floor of all its rows."""
+        """Return run -> the number of a metric in the run's first row. All rows of a run have the same floor."""
         numbers: dict[str, Mapping[str, Any]] = {}
         for row in self.rows:
             if name in row.metrics:
@@ -125,14 +125,14 @@ class Comparison:
         return numbers
 
     def best(self) -> list[str]:
-        """Say which row comes to the floor of a metric with the fewest evaluations, or which comes nearest to it."""
+        """Say which row reaches the floor of a metric with the fewest evaluations, or which comes nearest to it."""
         sentences: dict[str, list[str]] = {}
         names = short_names(self.names())
         for name, short in names.items():
             rows = [row for row in self.rows if name in row.metrics and not row.failed]
             good = [row for row in rows if at_floor(row.metrics[name])]
             if good:
-                # A row that is as near counts too, though its own deviations are smaller.
+                # A row that is just as near counts too, even if its smaller deviation puts it off the floor.
                 farthest = max(factor(row.metrics[name]) for row in good)
                 good += [row for row in rows if 1 < factor(row.metrics[name]) <= farthest]
                 row = min(good, key=lambda row: row.evaluations or 0)
@@ -147,7 +147,7 @@ class Comparison:
         return [f"{sentence} ({listed(metrics)})." for sentence, metrics in sentences.items()]
 
     def nearest(self) -> str:
-        """Say which row ends nearest to the exact endpoint; empty where that was not measured."""
+        """Say which row ends nearest to the exact endpoint; empty if that was not measured."""
         distances = [(row.exact.rms, row) for row in self.rows if row.exact is not None]
         if not distances:
             return ""
@@ -197,7 +197,7 @@ class Comparison:
 
         lowest = min(row.exact.rms for row in rows if row.exact is not None)
         worst = max(row.exact_reference_error or 0.0 for row in rows)
-        # A reference that is far better than all is not seen, and would leave the axis empty.
+        # The error of a reference that is far better than all rows would leave most of the axis empty.
         errors = [(worst, 0.0)] if worst > lowest / 100 else []
         curves = self._curves(rows, lambda row: (row.exact.rms if row.exact else math.nan, 0.0))
         title = "distance to the exact endpoint"

@@ -12,7 +12,7 @@ from difrun.listener import Listener
 def guidance_context(
     dataset: Dataset, seed: int, device: torch.device, listener: Listener, folder: Path | None = None
 ) -> Context:
-    """Return the context of guidances that report to a listener; folder: where they may keep what they learn."""
+    """Return the context of guidances that report to a listener; folder: where they may save what they learn."""
     return Context(
         dataset,
         folder=folder,

@@ -1,4 +1,4 @@
-"""Errors in the code of a plugin: whose it is, and where."""
+"""Errors in the code of a plugin: which component failed, and where."""
 
 import traceback
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from difrun.plugin.registry import Registered
 
 @contextmanager
 def blame_plugin(plan: Plan) -> Iterator[None]:
-    """Turn what a component of a plugin raises by mistake into a DifrunError that names it, caused by the error."""
+    """Turn an unexpected error in a plugin's code into a DifrunError that names the component."""
     try:
         yield
     except (DifrunError, OSError):
@@ -29,21 +29,21 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
 
 
 def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered | None:
-    """Return the component of a plugin in whose code an error arose; None where it was none of `entries`.
+    """Return the component of a plugin whose code raised an error; None if it was none of `entries`.
 
-    The innermost function of a plugin's package decides. If there is none, the innermost method of one of its objects
-    does: for a method that the plugin should have written, the traceback shows the one of the core.
+    The innermost function that is defined in a plugin's package decides. If there is none, the innermost method of an
+    object of that package decides: if a plugin lacks a method, the traceback ends in the core's base class.
     """
     plugins = [entry for entry in entries if entry.plugin.dist != "difrun"]
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
     for module_of in (_module_of_code, _module_of_object):
         for frame in frames:
             module = module_of(frame)
-            found = [entry for entry in plugins if _package(entry.component.target) == _package(module)]
-            # Of several components of one package the one that is defined there.
-            found.sort(key=lambda entry: entry.component.target.partition(":")[0] != module)
-            if found:
-                return found[0]
+            suspects = [entry for entry in plugins if _package(entry.component.target) == _package(module)]
+            # If the package has several components, the one that is defined in this module comes first.
+            suspects.sort(key=lambda entry: entry.component.target.partition(":")[0] != module)
+            if suspects:
+                return suspects[0]
     return None
 
 

@@ -1,4 +1,4 @@
-"""Decorators of the methods of a run: its threads, the lock of its folder, the name of a plugin that fails."""
+"""Decorators for the methods of a run: its threads, the lock of its folder, and errors that name their plugin."""
 
 import functools
 from collections.abc import Callable
@@ -15,7 +15,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def with_run_environment(method: Method) -> Method:
-    """Let a method of `Run` use the threads of its plan, and name the plugin whose code fails."""
+    """Make a method of `Run` use the threads of its plan, and name the plugin if a plugin's code fails."""
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
@@ -27,7 +27,7 @@ def with_run_environment(method: Method) -> Method:
 
 
 def exclusive(method: Method) -> Method:
-    """Let a method of `Run` hold the lock of the folder as well: refused while another process works on it."""
+    """Make a method of `Run` hold the lock of the folder as well. It is refused while another process holds that."""
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How many CPU threads a run computes with."""
+"""The number of CPU threads of a run."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +10,7 @@ ENOUGH = 1.2
 """More threads are taken only if they make a step this many times faster."""
 
 LONG = 0.25
-"""A step that takes one thread this many seconds keeps all of them busy: nothing is measured."""
+"""If one thread needs this many seconds for a step, all threads are useful, and nothing is measured."""
 
 TRIAL = 0.06
 """Seconds for which a number of threads is tried, at a time."""
@@ -18,7 +18,7 @@ TRIAL = 0.06
 
 @contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Use this many CPU threads in the block (None: as many as before), and restore the number after it."""
+    """Use this number of CPU threads in the block (None leaves it as it is), and restore the old one after it."""
     before = torch.get_num_threads()
     if count is not None:
         torch.set_num_threads(count)
@@ -41,17 +41,17 @@ def fastest(step: Callable[[], object]) -> tuple[int, dict[int, float]]:
     if most == 1:
         return 1, {}
     with threads(1):
-        # The first step also sets up what the others only use.
+        # The first step takes longer, because it also sets things up.
         if _seconds(step) > 4 * LONG or _seconds(step) > LONG:
             return most, {}
     best, rates = 1, dict[int, float]()
     while best < most:
-        more = min(2 * best, most)
-        low, high = _rates(step, best, more)
-        rates |= {best: low, more: high}
+        doubled = min(2 * best, most)
+        low, high = _rates(step, best, doubled)
+        rates |= {best: low, doubled: high}
         if high < ENOUGH * low:
             break
-        best = more
+        best = doubled
     return best, rates
 
 

@@ -1,4 +1,4 @@
-"""The examples of a run in its folder, where they cannot be made again from its seed."""
+"""The examples in a run folder, for datasets that cannot be made again from the seed."""
 
 import json
 from pathlib import Path
@@ -19,10 +19,10 @@ from difrun.text import listed
 
 
 def save(folder: Folder, dataset: Dataset) -> None:
-    """Write data.safetensors if the examples come from a file of the user or from another run: these may change.
+    """Write data.safetensors if the examples come from a file of the user or from another run, which may change.
 
-    Examples that the dataset draws itself (`fresh`) come back from the seed and are not written, unless the dataset
-    has an `origin`; that is then written, too. If it has a `fingerprint`, only that is written.
+    Examples that the dataset draws itself (`fresh`) can be drawn again from the seed. They are not written, unless the
+    dataset has an `origin`, which is then written as well. If it has a `fingerprint`, only that is written.
     """
     if dataset.fresh is not None and dataset.origin is None:
         return
@@ -44,7 +44,10 @@ def save(folder: Folder, dataset: Dataset) -> None:
 
 
 def load(folder: Folder) -> Dataset | None:
-    """Read the dataset that `save` wrote, None if there is none; its origin says what is known of its distribution.
+    """Read the dataset that `save` wrote, with the distribution of its origin if it has one.
+
+    Returns:
+        The dataset; None if no examples were written.
 
     Raises:
         DifrunError: If the file is damaged, or the origin's plugin is not installed.
@@ -90,20 +93,20 @@ def check(folder: Folder, dataset: Dataset) -> None:
 
 
 def _with_distribution(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
-    """The dataset with the distribution of the one that it was drawn from."""
+    """The dataset with the distribution of the dataset that it was drawn from."""
     entry = lookup(get_registry(), "dataset", origin.name)
     given = {name: GivenValue(value, f"{name} in {file}", "file") for name, value in origin.options.items()}
-    first = instantiate(
+    original = instantiate(
         ChosenComponent("dataset", entry, build(entry.component.options, given, str(entry))), seed=origin.seed
     )
     known = ["fresh", "distribution", "log_density", "entropy"]
-    if dataset.classes == first.classes:
+    if dataset.classes == original.classes:
         known += ["fresh_labelled", "component_labels"]
-    return attrs.evolve(dataset, **{name: getattr(first, name) for name in known})
+    return attrs.evolve(dataset, **{name: getattr(original, name) for name in known})
 
 
 def describe(dataset: Dataset) -> str:
-    """Say what was read of the user's examples; empty for a dataset that draws its own."""
+    """Describe the examples that were read from the user's file; empty for a dataset that draws its own."""
     if dataset.fresh is not None:
         return ""
     n, held_out = len(dataset.train) + len(dataset.held_out), len(dataset.held_out)

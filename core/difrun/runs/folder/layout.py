@@ -73,11 +73,11 @@ class Folder:
         return self.path / f"{name}.{'gif' if name in ('forward', 'reverse') else 'png'}"
 
     def drawing(self, stem: str, ending: str) -> Path:
-        """Return where a picture of the dataset is written; one that replaces a picture of the core has its name."""
+        """Return where a picture of the dataset is written. If it replaces one of the core's, it has the same name."""
         return self.path / (f"{stem}.{ending}" if stem in PICTURES else f"picture-{stem}.{ending}")
 
     def drawings(self, stem: str) -> list[Path]:
-        """Return where a picture of the dataset may have been written: as a figure, or as an animation."""
+        """Return the files that a picture of the dataset may be in: a figure or an animation."""
         return [self.drawing(stem, ending) for ending in ENDINGS]
 
     def files(self) -> list[Path]:
@@ -112,10 +112,11 @@ class Folder:
                 file for the dataset.
             plan: What run.toml says.
             force: Replace a run that is there.
-            torch_version: Goes into run.toml.
+            torch_version: The version of torch, for run.toml.
 
         Raises:
-            DifrunError: If the folder holds anything else, or a run and `force` is not given, or cannot be written.
+            DifrunError: If the folder cannot be written, if it holds a run and `force` is not given, or if it holds
+                other files.
         """
         try:
             folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
@@ -153,7 +154,7 @@ class Folder:
         return folder
 
     def plan(self, registry: Registry) -> Plan:
-        """Read the plan in run.toml. Raises DifrunError if the file is damaged or names what is not installed."""
+        """Read the plan in run.toml. Raises DifrunError if it is damaged, or a component is not installed."""
         try:
             data = tomllib.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -223,7 +224,7 @@ class Folder:
 
     @classmethod
     def refuse_if_taken(cls, path: Path, force: bool) -> None:
-        """Raise DifrunError if `create` would not take the folder; nothing is made."""
+        """Raise DifrunError if `create` would refuse the folder. Nothing is written."""
         if path.exists() and not path.is_dir():
             raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
         if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):

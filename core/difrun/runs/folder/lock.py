@@ -1,4 +1,4 @@
-"""One process at a time works on a run folder: an operating-system lock, and a note of who holds it."""
+"""A lock for one process at a time on a run folder, and a note of which process holds it."""
 
 import contextlib
 import json
@@ -19,16 +19,16 @@ NAME = "run.lock"
 """The locked file. The system frees it when its process ends, however that ends."""
 
 NOTE = "run.lock.json"
-"""Who holds the lock: process, host and time, for the words of a refusal. It decides nothing."""
+"""The process, host and time of the holder. They appear in the message of a refusal and decide nothing."""
 
 
 @contextmanager
 def hold_lock(folder: Path) -> Iterator[None]:
     """Hold the lock of a run folder while the block runs.
 
-    The thread that holds the lock may ask again; the lock is released where it was first taken. On a file system
-    without locks, `filelock` falls back to a file that marks the lock. Where no lock file can be made, as in a folder
-    that cannot be written, the block runs without a lock: the run's own files then say what is wrong.
+    The thread that holds the lock may take it again; the outermost block releases it. On a file system without locks,
+    `filelock` falls back to a file that marks the lock. If no lock file can be made, as in a folder that cannot be
+    written, the block runs without a lock, and the first file that it writes raises the error.
 
     Raises:
         DifrunError: If another process or thread holds the lock. The message names it.
@@ -44,7 +44,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
                 note.write_text(json.dumps(_this_process()), encoding="utf-8")
             yield
         finally:
-            # Removed while it is locked: nobody else can have taken it in between.
+            # Removed while it is locked, so that no other process can take it in between.
             for file in (note, path):
                 with contextlib.suppress(OSError):
                     file.unlink()
@@ -61,7 +61,7 @@ def refuse_if_held(folder: Path) -> None:
 
 
 def _acquire(lock: BaseFileLock, path: Path) -> bool:
-    """Take the lock; False where no lock file can be made. Raises DifrunError if another holds it."""
+    """Take the lock; False if no lock file can be made. Raises DifrunError if another process holds it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # filelock warns when it falls back to a marker file
@@ -69,7 +69,7 @@ def _acquire(lock: BaseFileLock, path: Path) -> bool:
     except Timeout:
         raise _refusal(path) from None
     except OSError:
-        if path.is_file():  # of another user, for example: nothing says that it is free
+        if path.is_file():  # another user's file, for example: whether it is locked is not known
             raise _refusal(path, unsure=True) from None
         return False
     return True
@@ -80,7 +80,7 @@ def _this_process() -> dict[str, Any]:
 
 
 def _read_note(note: Path) -> dict[str, Any]:
-    """The process, host and time in a note; empty where it is being written or cannot be read."""
+    """The process, host and time in a note; empty if it is being written or cannot be read."""
     try:
         holder = json.loads(note.read_text(encoding="utf-8"))
         return {"pid": int(holder["pid"]), "host": str(holder["host"]), "since": float(holder["since"])}

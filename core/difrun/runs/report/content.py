@@ -1,4 +1,4 @@
-"""The content of a run's report, besides its pictures."""
+"""The content of a run's report, except for its pictures."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def write_report(run: "Run", pictures: Sequence[Picture], left_out: Sequence[str] = ()) -> Path:
-    """Write report.html of a run that has been evaluated, and return its path; left_out: pictures that failed."""
+    """Write report.html of an evaluated run, and return its path; left_out: a sentence for each failed picture."""
     plan, signal, dataset = run.plan, run.signal, run.parts.dataset
     description = describe(dataset)
     content = run.facts
@@ -85,6 +85,6 @@ def _warnings(run: "Run", signal: Signal | None, left_out: Sequence[str]) -> lis
 
 def _cut_short(trainer: Trainer) -> str:
     return (
-        f"Training was ended at step {trainer.last} of the {trainer.options.steps} that were planned, before its "
+        f"Training was ended at step {trainer.last} of the {trainer.options.steps} that were planned, before the "
         "learning rate had fallen to 0."
     )

@@ -35,7 +35,7 @@ def scene_of(
     device: torch.device,
     labels: Tensor | None = None,
 ) -> Scene:
-    """Return what a dataset's pictures are made of; labels: those of the samples, if they have any."""
+    """Return the scene for the pictures of a dataset; labels: the classes of the samples, if they have any."""
     return Scene(
         dataset=parts.dataset,
         process=parts.process,
@@ -76,7 +76,7 @@ def trajectory(
 
 
 class DatasetPictures:
-    """The pictures that a dataset brings (`difrun.data.pictured`). One that fails is left out, with a note."""
+    """The pictures that a dataset brings (`difrun.data.pictured`). A picture that fails is left out, with a note."""
 
     def __init__(self, run: "Run", left_out: list[str]):
         self.run, self.left_out = run, left_out
@@ -92,7 +92,7 @@ class DatasetPictures:
         return read_labels(self.run.parts.dataset, self.run.folder.samples, len(self.run.samples))
 
     def draw(self, redraw: bool) -> list[Picture]:
-        """Draw those that are not drawn yet, and save them."""
+        """Draw and save the pictures that are left; redraw: also those that are in the folder already."""
         pictures = []
         while self._waiting:
             drawing = self._waiting.pop(0)
@@ -109,7 +109,7 @@ class DatasetPictures:
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
-        """Leave out and note what fails, but stop where the user asks to."""
+        """If the block fails, note that the picture is left out; an interruption by the user passes through."""
         try:
             yield
         except Interrupted:
@@ -126,16 +126,16 @@ class DatasetPictures:
 
 def with_distinct_stems(drawings: Iterable[Drawing]) -> list[Drawing]:
     """Return the drawings as a list. Raises DifrunError if two have the same stem."""
-    found: dict[str, Drawing] = {}
+    by_stem: dict[str, Drawing] = {}
     for drawing in drawings:
-        if drawing.stem in found:
+        if drawing.stem in by_stem:
             raise DifrunError(f"two pictures have the stem '{drawing.stem}'")
-        found[drawing.stem] = drawing
-    return list(found.values())
+        by_stem[drawing.stem] = drawing
+    return list(by_stem.values())
 
 
 def declared_pictures(plan: Plan, parts: Components) -> Callable[[Scene], Iterable[Drawing]] | None:
-    """Return what draws the dataset, as the component that made it declares; its origin decides for couples."""
+    """Return the function that draws pictures of the dataset, or of its origin if it has one; None if there is none."""
     origin = parts.dataset.origin
     entry = plan.dataset.entry if origin is None else lookup(get_registry(), "dataset", origin.name)
     return getattr(entry.load(), "pictures", None)

@@ -7,16 +7,19 @@ from difrun.report.html import number
 from difrun.runs.stages.likelihood import Content
 
 ROWS = {
-    "nll": ("−log p, probability flow", "of what deterministic samplers draw; lower is better"),
-    "nll_bound": ("−log p, bound (ELBO)", "of what stochastic samplers draw: at most this"),
+    "nll": ("−log p, probability flow", "under deterministic sampling; lower is better"),
+    "nll_bound": ("−log p, bound (ELBO)", "under stochastic sampling: at most this"),
     "entropy": (
         "entropy of the distribution",
         "the mean of −log p under the distribution itself, which no model can beat",
     ),
     "gap": ("gap, probability flow", "how much the model loses: the divergence KL(distribution ‖ model)"),
     "gap_bound": ("gap, bound (ELBO)", "at most this much is lost by stochastic samplers"),
-    "gap_train": ("gap on training examples", "below the gap by more than its error: learnt by heart"),
-    "gap_noise": ("gap of the noised distribution", "what even the exact model loses, as it ends at t_min"),
+    "gap_train": ("gap on training examples", "if it is below the gap by more than its error: memorised"),
+    "gap_noise": (
+        "gap of the noised distribution",
+        "what even the exact model loses, because it ends at t_min",
+    ),
 }
 """Quantity -> its name and what it means."""
 
@@ -34,7 +37,7 @@ def table_rows(found: Content) -> list[tuple[str, str, str, str]]:
 
 
 def sentences(found: Content) -> list[str]:
-    """Say what the numbers are of, and how they were found."""
+    """Say which examples the numbers are for, and how they were computed."""
     d = found["dimensions"]
     examples = (
         f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
@@ -44,8 +47,8 @@ def sentences(found: Content) -> list[str]:
         return [examples, *_of_flow_and_elbo(found)]
     notes = [
         examples,
-        f"Bound: one path of the forward process per example, on the {found['steps']} steps of the run's own grid; "
-        "it is that of ancestral sampling.",
+        f"Bound: one path of the forward process per example, on the {found['steps']} steps of the run's own grid. It "
+        "holds for ancestral sampling.",
     ]
     if "gap_bound" in found:
         nats, error = (found["gap_bound"][key] / d for key in ("nats", "nats_error"))
@@ -54,13 +57,13 @@ def sentences(found: Content) -> list[str]:
 
 
 def _of_flow_and_elbo(found: Content) -> list[str]:
-    """How the numbers of a Gaussian process were found."""
+    """How the numbers of a Gaussian process were computed."""
     probes = found["probes"]
     divergence = "The divergence is exact."
     if probes:
         divergence = (
             f"The divergence is estimated with {probes} random probe{'s' if probes > 1 else ''} per example, "
-            "whose spread the errors contain."
+            "whose variation the errors include."
         )
     notes = [
         f"Probability flow: {found['steps']} steps of a fourth-order method, from t_min (noise-to-signal ratio "
@@ -69,16 +72,18 @@ def _of_flow_and_elbo(found: Content) -> list[str]:
         f"Bound: {found['times']} times per example, each with a noise and its negative.",
     ]
     if "classes" in found:
-        notes.append(f"All of it given the class of each example, of {found['classes']}: log p(x | class).")
+        notes.append(
+            f"All numbers are given the class of each example, one of {found['classes']}: log p(x | class)."
+        )
     if found["log_scale"]:
         notes.append(
-            "Densities are those of the data's own units: for the scaling of the columns "
+            "Densities are in the data's own units: for the scaling of the columns "
             f"{number(found['log_scale'])} nats have been added to −log p."
         )
     if "gap" in found:
         notes.append(
-            "A gap is the mean over these examples of log p of the distribution minus that of the model, with the "
-            "error of that difference."
+            "A gap is the mean over these examples of log p under the distribution minus log p under the model, with "
+            "the standard error of that difference."
         )
     return notes
 
@@ -92,5 +97,5 @@ def _with_error(value: float, error: float) -> str:
 
 
 def report_rows(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
-    """Return rows and sentences for the report; empty where no likelihood has been measured."""
+    """Return rows and sentences for the report; empty if no likelihood has been measured."""
     return (table_rows(found), sentences(found)) if found else ((), ())

@@ -25,7 +25,7 @@ PANELS = 6
 
 
 VectorPicture = tuple[str, str, str, Callable[[], Any]]
-"""Title, caption, alternative text, and what draws the picture."""
+"""Title, caption, alternative text, and the function that draws the picture."""
 
 
 def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = None) -> list[Picture]:
@@ -33,8 +33,8 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
 
     Args:
         run: A run that has been sampled.
-        redraw: Draw those again that are in the folder. If not, they stay, and the work cannot be stopped half-way.
-        left_out: Gets a sentence on each picture of the dataset that failed.
+        redraw: Draw the pictures in the folder again. If not, they stay, and the work cannot be stopped half-way.
+        left_out: A sentence is added here for each picture of the dataset that fails.
     """
     pictures = []
     of_dataset = DatasetPictures(run, [] if left_out is None else left_out)
@@ -55,7 +55,7 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
 
 
 def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
-    """The names of the pictures that fit the data, and what makes them."""
+    """The names of the pictures that fit the data, and the methods that make them."""
     vectors = Vectors(run)
     yield "samples", vectors.samples
     if isinstance(vectors.process, GaussianProcess):
@@ -74,7 +74,7 @@ def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
 
 
 class Vectors:
-    """The pictures of vectors, and what they share: the data, the model, and times at which to look."""
+    """The pictures of vectors, and what they share: the data, the model, and the times to show."""
 
     def __init__(self, run: "Run"):
         self.run = run
@@ -89,7 +89,7 @@ class Vectors:
 
     @property
     def has_a_score(self) -> bool:
-        """Whether the model has one score at every point; not if it saw no example without its class."""
+        """Whether the model has a score without a class: not if it was trained on labelled examples only."""
         return self.run.parts.model.knows_any
 
     def samples(self) -> VectorPicture:
@@ -175,7 +175,9 @@ class Vectors:
 
         caption = "The model's score ∇ log p_t, over the exact density of the noised data."
         if self.run.parts.model.shares:
-            caption += " Of the model without a class, as it is where labels are dropped in training."
+            caption += (
+                " This is the score without a class, which is learned where labels are dropped in training."
+            )
         if self.size == 2 and self.dataset.scaling is not None:
             caption += (
                 " Axes in your units; arrows as the model sees them, with both coordinates of variance 1."
@@ -200,7 +202,7 @@ class Vectors:
         """Paths of the forward process in one dimension."""
 
         def drawn() -> Any:
-            # Equal steps as well: in log-SNR alone the last would be a straight line through most of the time.
+            # Equal steps in time as well: with log-SNR alone, the last step would span most of the time.
             even = np.linspace(0, self.process.horizon, 121)
             times = np.unique([*even, *self._times(120)]).tolist()
             path = self.process.path(self.data, times, torch_generator(self.run.plan.seed, "forward"))
@@ -228,7 +230,7 @@ class Vectors:
     def _lattice(self, count: int, inside: bool = False) -> tuple[Tensor, tuple[int, ...], list[float]]:
         """A regular lattice around the data, (count^d, d), its shape, and its extent in the user's units.
 
-        inside: take the centres of as many cells of the same square, so that arrows drawn there stay in it.
+        inside: take the centres of count^d cells of the same square instead, so that arrows drawn there stay in it.
         """
         data = self.dataset.train
         low, high = data.quantile(0.002, dim=0), data.quantile(0.998, dim=0)

@@ -1,4 +1,4 @@
-"""Metrics of a run's samples, or of samples in a file, beside their floors."""
+"""Measure a run's samples, or samples in a file, beside the floors of the metrics."""
 
 import json
 from collections.abc import Sequence
@@ -46,20 +46,19 @@ def measure_all(
         run: The run, or a model of a comparison.
         samples: The samples, in the units of the model.
         metrics: The metrics.
-        of: The file that the samples are in.
-        strict: Raise when a metric cannot be computed. Otherwise a note is written and the others go on, so that a run
-            is not lost for a metric.
-        floors: Name of a metric -> what it gave for as many other samples of this run. Floors that are there are used,
-            and those that are not are added.
-        labels: The classes of the samples, where they have any.
+        of: The name of the file of the samples.
+        strict: Raise if a metric cannot be computed. Otherwise a note is written and the other metrics are computed.
+        floors: Name of a metric -> its numbers for the same number of other samples of this run, whose floors are used
+            again. The numbers of metrics that are not in it are added.
+        labels: The classes of the samples, if they have any.
 
     Returns:
-        Name -> the entry in metrics.json; a metric with several numbers has one for each, ``metric.number``.
+        Name -> the entry in metrics.json; a metric with several numbers has one entry for each, ``metric.number``.
         "value", "value_sd", "exact", "floor", "floor_sd": as `difrun.metric.measure` gives them.
         "n": how many samples were compared, and "bound": why not all of them.
-        "of": the file that they are in.
-        "better", "ratio", "meaning": how the number is read (`difrun.metric.Reading`), where the metric says so.
-        "units": of distances, where they are not the user's.
+        "of": the file of the samples.
+        "better", "ratio", "meaning": how the number is read (`difrun.metric.Reading`), if the metric declares it.
+        "units": the units of distances, if they are not the user's.
 
     Raises:
         DifrunError: If a metric cannot be computed, and `strict`.
@@ -97,9 +96,9 @@ def evaluate_metric(
     dataset, metric = run.parts.dataset, chosen.entry.load()
     if labels is None and _of_classes(chosen):
         raise DifrunError(
-            f"metric '{chosen.name}' is of samples with classes, and these have none: it needs labelled data and a "
-            "model that was trained with their labels (--train.label-dropout below 1), or a class of an exact model "
-            "(--label)."
+            f"metric '{chosen.name}' compares samples with classes, and these samples have none: it needs labelled "
+            "data and a model that was trained with their labels (--train.label-dropout below 1), or a class of an "
+            "exact model (--label)."
         )
     refuse_misfit("metric", metric, values(chosen.options), str(chosen.entry))
     with naming_component(chosen.entry):
@@ -123,18 +122,20 @@ def evaluate_metric(
         facts["units"] = STANDARDISED
     entries: Numbers = {}
     for name, number in numbers.items():
-        how = {key: value for key, value in attrs.asdict(reading(metric, name)).items() if value is not None}
-        how["meaning"] = how["meaning"] or chosen.entry.component.summary
-        entries[name] = {**number, **facts, **how}
+        declared = {
+            key: value for key, value in attrs.asdict(reading(metric, name)).items() if value is not None
+        }
+        declared["meaning"] = declared["meaning"] or chosen.entry.component.summary
+        entries[name] = {**number, **facts, **declared}
     return entries
 
 
 def suited_metrics(
     run: "Run", metrics: Sequence[ChosenComponent], labels: Tensor | None
 ) -> tuple[ChosenComponent, ...]:
-    """The metrics that suit the samples: without labels (n,), metrics of classes are left out, with a note.
+    """The metrics that suit the samples: without labels (n,), metrics that require classes are left out, with a note.
 
-    A note also says when samples of a single class are compared with data of all classes.
+    A note also says if samples of a single class are compared with data of all classes.
     """
     of_classes = [chosen for chosen in metrics if _of_classes(chosen)]
     others = [chosen for chosen in metrics if not _of_classes(chosen)]
@@ -142,7 +143,7 @@ def suited_metrics(
         if of_classes:
             names = listed([f"'{chosen.name}'" for chosen in of_classes])
             run.listener.note(
-                f"metric {names} is left out: it is of samples with classes, and these have none"
+                f"metric {names} is left out: it compares samples with classes, and these samples have none"
             )
         return tuple(others)
     classes = run.parts.dataset.classes
@@ -156,15 +157,15 @@ def suited_metrics(
 
 
 def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
-    """The first n samples of a run (None: all), their labels, and the file that they are in.
+    """The first n samples of a run (None: all), their labels, and their file.
 
-    Where the run has fewer than n, n are drawn into a file of another name, or read from it if it is there. The
-    samples of the run are the first of them.
+    If the run has fewer than n samples, n samples are drawn into a separate file, or read from it if it exists. The
+    first of them are the samples of the run.
 
     Args:
         run: The run.
         drawn: The samples of the run.
-        n: How many to have.
+        n: How many samples to return.
     """
     dataset = run.parts.dataset
     if n is None or n <= len(drawn):
@@ -173,9 +174,9 @@ def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Te
     order = sampling.Order.of(run.plan, n=n)
     path = run.path / order.file_name()
     if not path.is_file():
-        more, labels, facts = sampling.draw(run, order)
-        sampling.write(path, more, labels, dataset, order, facts)
-        run.listener.note(f"the run has fewer than {n} samples; so many are drawn into {path}")
+        samples, labels, facts = sampling.draw(run, order)
+        sampling.write(path, samples, labels, dataset, order, facts)
+        run.listener.note(f"the run has fewer than {n} samples; {n} are drawn into {path}")
     return sampling.read(run, path), sampling.read_labels(dataset, path, n), path
 
 
@@ -189,8 +190,8 @@ def evaluate_run(
         metrics: The metrics.
         n: How many samples to compare; None: all.
         strict: Raise when a metric cannot be computed.
-        added: Whether the metrics are in addition to the run's own, so that the numbers in the file stay. If not,
-            those that do not suit the samples are left out (`suited_metrics`).
+        added: Whether the numbers are added to those in the file. If not, they replace them, and metrics that do not
+            suit the samples are left out (`suited_metrics`).
     """
     drawn, facts = run.drawn()
     samples, labels, source = enough_samples(run, drawn, n)
@@ -206,14 +207,14 @@ def evaluate_run(
 
 
 def is_complete(run: "Run") -> bool:
-    """Whether metrics.json is there and holds every metric of the run."""
+    """Whether metrics.json exists and holds every metric of the run."""
     measured = {name.split(".")[0] for name in run.metrics}
     wanted = [chosen for chosen in run.plan.metrics if run.model.shares or not _of_classes(chosen)]
     return run.folder.metrics.is_file() and all(chosen.entry.name in measured for chosen in wanted)
 
 
 def _of_classes(metric: ChosenComponent) -> bool:
-    """Whether a metric cannot do without the classes of the samples."""
+    """Whether a metric requires the classes of the samples."""
     return requires(metric.entry.load(), "labels")
 
 
@@ -227,7 +228,7 @@ def evaluate_file(
         path: The file of samples (`sample_file.read_samples`).
         metrics: The metrics.
         n: How many samples to compare; None: all.
-        named: Whether the user asked for these very metrics. If not, those that do not suit the samples are left out
+        named: Whether the user named these metrics. If not, metrics that do not suit the samples are left out
             (`suited_metrics`).
 
     Returns:
@@ -246,12 +247,12 @@ def evaluate_file(
 
 
 def say_how_many(run: "Run | ComparedModel", samples: Tensor) -> None:
-    """Write a note when the data allow fewer samples to be compared than there are."""
+    """Write a note if there are too few real examples to compare all samples with."""
     least, n = comparable(samples, run.parts.dataset), len(samples)
     if least < n:
         run.listener.note(
-            f"{least} of {n} samples are compared: a comparison needs as many held-out examples, and training "
-            f"examples, and dataset '{run.parts.dataset.name}' has no more."
+            f"{least} of {n} samples are compared: a comparison needs the same number of held-out examples and of "
+            f"training examples, and dataset '{run.parts.dataset.name}' has no more."
         )
 
 
@@ -260,15 +261,15 @@ def content(run: "Run", numbers: Numbers, n: int, facts: dict[str, Any], *, adde
 
     Args:
         run: The run.
-        numbers: What was measured; each metric says itself of which samples it is.
+        numbers: The measured numbers. Each of them names the file of its samples.
         n: How many samples are in samples.npz.
-        facts: What else is known of them.
-        added: Whether metrics that are in the file already stay there.
+        facts: How these samples were drawn.
+        added: Whether the metrics that are already in the file stay there.
     """
     old = run.folder.read_metrics()
     facts_of_run: dict[str, Any] = {"metrics": {**old.get("metrics", {}), **numbers} if added else numbers}
     facts_of_run["samples"] = {"n": n} | facts
-    if "likelihood" in old:  # of the model, which has not changed
+    if "likelihood" in old:  # still valid, because the model has not changed
         facts_of_run["likelihood"] = old["likelihood"]
     if run.signal is not None:
         facts_of_run["signal"] = attrs.asdict(run.signal)

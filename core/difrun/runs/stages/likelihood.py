@@ -1,4 +1,4 @@
-"""The likelihood of a run's model on held-out examples, beside what is known of their distribution."""
+"""The likelihood of a run's model on held-out examples, beside what is known about their distribution."""
 
 import json
 import math
@@ -55,13 +55,13 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
     r"""Measure the likelihood of a run's model on held-out examples, and write it to metrics.json.
 
     Every quantity is {"nats", "nats_error", "bits_per_dim", "bits_per_dim_error"}: a mean over examples with its
-    standard error, in nats per example, and the same divided by d log 2. Densities are those of the user's units: for
-    scaled data log p falls by Σ log(scale) over the coordinates (`log_scale`).
+    standard error, in nats per example, and the same divided by d log 2. Densities are in the user's units: for scaled
+    data, log p falls by Σ log(scale) over the coordinates (`log_scale`).
 
-    ``nll`` is −log p by the probability flow and ``nll_bound`` its bound by the ELBO; a model of couples has no bound.
-    If the distribution of the data is known there are its ``entropy`` and the gaps to it, and if that is a mixture
-    ``gap_noise``, the gap of the distribution noised to t_min. A gap is the mean of log p_distribution − log p over
-    the same examples, so that its error is smaller than that of −log p.
+    ``nll`` is −log p by the probability flow, and ``nll_bound`` its bound by the ELBO. A model of couples has no bound.
+    If the distribution of the data is known, there are also its ``entropy`` and the gaps to it. If the distribution is
+    a mixture, there is ``gap_noise``, the gap of the distribution noised to t_min. A gap is the mean of
+    log p_distribution − log p over the same examples, so its error is smaller than that of −log p.
 
     Returns:
         What metrics.json then holds under ``likelihood``.
@@ -70,12 +70,12 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
         DifrunError: If the model has no likelihood, or there are fewer examples than asked for.
     """
     if isinstance(run.model.process, GaussianProcess):
-        found = _of_gaussian_process(run, request)
+        measured = _of_gaussian_process(run, request)
     else:
-        found = _of_paths(run, request)
-    content = {**run.folder.read_metrics(), "likelihood": found}
+        measured = _of_paths(run, request)
+    content = {**run.folder.read_metrics(), "likelihood": measured}
     atomic.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
-    return found
+    return measured
 
 
 def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
@@ -84,11 +84,11 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     chosen = _choose_examples(dataset, request.n, run.plan.seed)
     x = dataset.held_out[chosen].to(run.device)
     model, labels = _conditioned_model(run, chosen)
-    # An exact model is worth its digits; a network has been trained in float32 and is evaluated so.
+    # An exact model is evaluated in float64; a network was trained in float32, and is evaluated in float32.
     if run.parts.loss is None and run.device.type != "mps":
         x = x.double()
     d, seed = x[0].numel(), seed_of(run.plan.seed, "likelihood")
-    # Samples are x_t at t_min divided by α about μ: their density at x is that of x_t, times α^d.
+    # A sample is x_t at t_min, divided by α about μ. Its density at x is therefore that of x_t, times α^d.
     end, centre = model.process.at(model.process.t_min), model.process.centre_like(x)
 
     def at_end(x: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
 
     run.listener.stage("likelihood")
     log_p = flow(x, request.steps)
-    # The bound is of the score, and from the velocity that is learnt from couples no score follows.
+    # The bound needs the score, which does not follow from a velocity that was learned from couples.
     bound = None
     if dataset.noise is None:
         run.listener.stage("bound")
@@ -136,11 +136,11 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
 
 
 def _conditioned_model(run: "Run", chosen: Tensor) -> tuple[ScoreModel, Tensor | None]:
-    """The model given the classes of the chosen examples, and these; None where it knows no classes."""
+    """The model given the classes of the chosen examples, and these classes; None if it knows no classes."""
     model, labels = run.model, run.parts.dataset.held_out_labels
     if model.shares and not run.parts.model.shares:
         raise DifrunError(
-            "the likelihood of a model that a guidance draws by classes is not known; measure that of the run without."
+            "the likelihood of a model that a guidance draws by classes is not known; measure a run without guidance."
         )
     if not model.shares or labels is None:
         return model, None
@@ -157,9 +157,9 @@ def _gaps(
     log_scale: float,
     at_end: Callable[[Tensor], Tensor],
 ) -> Content:
-    """The entropy of the distribution of the data and the gaps of the model to it; empty where it is not known.
+    """The entropy of the data's distribution and the gaps of the model to it; empty if the distribution is not known.
 
-    log_p, bound: of the model at the examples x, (n,). at_end: takes examples to x_t at t_min.
+    log_p, bound: values for the examples x under the model, (n,). at_end: takes examples to x_t at t_min.
     """
     known, d = _log_density(dataset, x, labels), x[0].numel()
     if known is None:
@@ -187,7 +187,7 @@ def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
     bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
     found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
     found["nll_bound"] = _mean(-bound, d)
-    # Guided samples are meant to have another distribution than the data: a gap to theirs would say nothing.
+    # Guided samples are meant to have another distribution than the data, so a gap to the data would say nothing.
     if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
         found["entropy"] = _both_units(dataset.entropy, 0.0, d)
         found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
@@ -198,7 +198,7 @@ def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
 
 
 def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
-    """Raise DifrunError where the process or the model has no bound, or it is not the one that was asked for."""
+    """Raise DifrunError if the process or the model has no bound, or if the request sets options of another one."""
     plan = run.plan
     if type(run.parts.process).bound is ForwardProcess.bound:
         raise DifrunError(
@@ -206,30 +206,31 @@ def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
         )
     if run.model.shares:
         raise DifrunError(
-            "the bound of a model of classes is not known for this process; train one without: --train.label-dropout 1."
+            "the bound of a model of classes is not known for this process; train without labels: "
+            "--train.label-dropout 1."
         )
     default = LikelihoodRequest()
     options = ("steps", "probes", "times")
     given = [f"--likelihood.{name}" for name in options if getattr(request, name) != getattr(default, name)]
     if given:
         raise DifrunError(
-            f"{listed(given, ' and ')} cannot be chosen for process '{plan.process.name}', whose bound is that of the "
+            f"{listed(given, ' and ')} cannot be chosen for process '{plan.process.name}', whose bound takes the "
             f"steps of the run: {plan.sample.steps}. Leave that out."
         )
 
 
 def _log_density(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
-    """Log p of the distribution of the data, given the classes if there are any; None where it is not known."""
+    """Log p of the distribution of the data, given the classes if there are any; None if it is not known."""
     if labels is None:
         if dataset.distribution is not None:
             return dataset.distribution.log_prob(x)
         return None if dataset.log_density is None else dataset.log_density(x)
     if dataset.component_labels is None:
         return None
-    found = torch.empty(len(x), dtype=x.dtype)
+    log_p = torch.empty(len(x), dtype=x.dtype)
     for label in labels.unique().tolist():
-        found[labels == label] = dataset.class_distribution(label).log_prob(x[labels == label])
-    return found
+        log_p[labels == label] = dataset.class_distribution(label).log_prob(x[labels == label])
+    return log_p
 
 
 def _entropy(dataset: Dataset, labels: Tensor | None) -> tuple[float, float]:
@@ -254,7 +255,7 @@ def _choose_examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:
     if not 1 <= n <= len(held_out):
         raise DifrunError(
             f"dataset '{dataset.name}' has {len(held_out)} held-out examples; the likelihood of {n} was asked for "
-            "(--likelihood.n). Ask for at most so many."
+            f"(--likelihood.n). Ask for at most {len(held_out)}."
         )
     return torch.randperm(len(held_out), generator=torch_generator(seed, "likelihood", "examples"))[:n]
 

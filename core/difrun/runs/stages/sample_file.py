@@ -1,4 +1,4 @@
-"""Samples that a user has in a file, brought into the units of the model."""
+"""Read samples from a user's file, in the units of the model."""
 
 import zipfile
 from pathlib import Path
@@ -16,7 +16,8 @@ def read_samples(path: Path, dataset: Dataset, n: int | None) -> Tensor:
     """The first n samples (None: all) in a file, in the units of the model.
 
     Args:
-        path: The file, in the user's units as `difrun sample` writes it: .npz (its array x), .npy or .csv.
+        path: The file, .npz (its array x), .npy or .csv. Its samples are in the user's units, as in files that
+            `difrun sample` writes.
         dataset: The data, whose scaling turns the user's units into the model's.
         n: How many samples.
 
@@ -36,7 +37,7 @@ def read_samples(path: Path, dataset: Dataset, n: int | None) -> Tensor:
     if n is not None and n > len(array):
         raise DifrunError(f"--samples {path} holds {len(array)} samples, fewer than --n {n}.")
     x = torch.from_numpy(array[:n])
-    # `comparable` refuses shapes that do not fit: it knows what was expected.
+    # `comparable` refuses shapes that do not fit, with the shape that was expected.
     fits = dataset.scaling is not None and tuple(x.shape[1:]) == dataset.shape
     return (dataset.scaling.encode(x) if fits and dataset.scaling is not None else x).float()
 

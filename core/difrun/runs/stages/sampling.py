@@ -33,18 +33,18 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Order:
-    """What to draw.
+    """An order for samples.
 
     Attributes:
-        n: How many samples.
-        sampler: By which sampler.
-        grid: On which grid.
-        steps: In how many steps.
+        n: How many samples to draw.
+        sampler: The sampler.
+        grid: The time grid.
+        steps: The number of steps.
         seed: Seed of the samples.
         chunk: How many are drawn at a time.
         noise: Noise of a stochastic sampler, "fresh" or "brownian".
         label: One class, by name or number; None draws all, if the model knows classes.
-        guidance: Around the model.
+        guidance: The guidances, the innermost first.
     """
 
     n: int
@@ -76,7 +76,7 @@ class Order:
     def facts(self) -> dict[str, Any]:
         """Return how the samples are drawn, for metrics.json.
 
-        "evaluations" is None where the sampler only knows them once it has run.
+        "evaluations" is None if the sampler only knows their number after it has run.
         """
         facts: dict[str, Any] = {} if self.noise == "fresh" else {"noise": self.noise}
         if self.label is not None:
@@ -93,8 +93,8 @@ class Order:
     def file_name(self, model: ScoreModel | None = None) -> str:
         """Return ``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``, unique to this order.
 
-        The digest is of the options of sampler and grid, of the noise, the class and the guidance, and of what was
-        tuned for the model, if that is used.
+        The digest covers the options of sampler and grid, the noise, the class, the guidance, and the tuning of the
+        model if it is used.
         """
         options: list[Any] = [self.sampler.entry.qualified, self.grid.entry.qualified]
         options += [self.sampler.record(), self.grid.record()]
@@ -120,7 +120,7 @@ class Order:
 
 
 def labels_of(model: ScoreModel, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
-    """Return the class of each of n samples (n,): the one asked for, else those of the data in their proportion.
+    """Return the class of each of n samples (n,): the one asked for, else all classes in the proportion of the data.
 
     Returns:
         The classes; None if no class is asked for and the model knows none.
@@ -133,20 +133,21 @@ def labels_of(model: ScoreModel, dataset: Dataset, label: str | None, n: int) ->
     number = dataset.class_number(label)
     if not model.classes:
         raise DifrunError(
-            f"--label {label}: the model of this run was trained without labels. Train one with them: a model that "
+            f"--label {label}: the model of this run was trained without labels. Train one with labels: a model that "
             "takes them, such as mlp, and --train.label-dropout 0.1."
         )
     return torch.full((n,), number)
 
 
 def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
-    """Make the sampler. Raises DifrunError if it needs a score, and the model learns from couples and has none."""
+    """Make the sampler. Raises DifrunError if it needs a score, which a model of couples does not have."""
     sampler = instantiate(chosen)
     if dataset.noise is not None and sampler.stochastic:
         raise DifrunError(
-            f"sampler '{chosen.name}' is stochastic, and needs the score of noised data. A model of couples, each with "
-            "its own noise, knows the velocity of a flow, from which no score follows: its samples would be of "
-            "another distribution. Choose a deterministic sampler, such as --sampler adams, heun or euler."
+            f"sampler '{chosen.name}' is stochastic, and needs the score of noised data. This model learned from "
+            "couples of an example and its own noise. It knows the velocity of a flow, from which no score follows: "
+            "the samples would have another distribution. Choose a deterministic sampler, such as --sampler adams, "
+            "heun or euler."
         )
     return sampler
 
@@ -154,10 +155,11 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
 def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples.
 
-    If the sampler does not know its evaluations beforehand, they are counted: their mean per sample, to one decimal.
+    If the sampler does not know the number of its evaluations beforehand, they are counted, and the mean per sample is
+    given to one decimal.
 
     Returns:
-        The samples (n, ...) in the units of the model, their labels (n,) if any, and what metrics.json says of them.
+        The samples (n, ...) in the units of the model, their labels (n,) if any, and facts for metrics.json.
     """
     model = run.guided(order.guidance)
     labels = labels_of(model, run.parts.dataset, order.label, order.n)
@@ -185,14 +187,14 @@ def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any
 
 
 def _note_accuracy(run: "Run", order: Order, sampler: Sampler) -> None:
-    """Say which options set the accuracy of a sampler that chooses its steps itself."""
+    """Say which options set the accuracy of a sampler that chooses its own steps."""
     accuracy = getattr(sampler, "accuracy", ())
     if accuracy and order.steps > 1:
         section = section_of("sampler", order.sampler.name)
         values = order.sampler.record()
         flags = [f"{section.flag(name)} (now {values[name]:g})" for name in accuracy]
         run.listener.note(
-            f"sampler '{order.sampler.name}' chooses its steps itself, and --steps {order.steps} does not set its "
+            f"sampler '{order.sampler.name}' chooses its own steps, and --steps {order.steps} does not set its "
             f"accuracy: {listed(flags, ' and ')} do"
         )
 
@@ -203,12 +205,12 @@ def output_path(run: "Run", order: Order, out: Path | None, force: bool) -> Path
         path = run.path / order.file_name(run.model)
         if path.exists() and not force:
             raise DifrunError(
-                f"{path} holds these very samples already. Draw others with another --seed, or draw these again "
-                "with --force."
+                f"{path} already holds these samples. Draw others with another --seed, or draw these again with "
+                "--force."
             )
         return path
     if out.suffix != ".npz":
-        raise DifrunError(f"--out {out}: samples are written as .npz; give a name that ends so.")
+        raise DifrunError(f"--out {out}: samples are written as .npz; give a name that ends in .npz.")
     if not out.parent.is_dir():
         raise DifrunError(f"--out {out}: there is no folder {out.parent}. Make it first.")
     if out.exists() and not force:
@@ -226,17 +228,17 @@ def write(
 ) -> None:
     """Write an .npz file of samples.
 
-    Its arrays are x in the user's units, "columns" with their names if there are any, y with the classes as the user
-    names them (as whole numbers if all of them are, else as text), and "drawn", which says how. The time taken is
-    left out, so that equal samples make equal files.
+    Its arrays are x, the samples in the user's units; "columns", their names, if there are any; y, the classes as the
+    user names them, whole numbers if all of them are, else text; and "drawn", which says how they were drawn. The time
+    taken is left out, so that equal samples make equal files.
 
     Args:
         path: The file.
         samples: In the units of the model, (n, ...).
         labels: Their classes (n,), if any.
         dataset: The data of the run.
-        order: What was asked for.
-        facts: What `draw` says of the samples.
+        order: The order for the samples.
+        facts: The facts that `draw` returns.
     """
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
     if dataset.columns:

@@ -1,4 +1,4 @@
-"""Training of a run, its saved state, and how many threads make it fast."""
+"""The training of a run, its saved state, and its number of threads."""
 
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from difrun.runs.run import Run
 
 MOST_ON_DEVICE = 4 * 10**9
-"""Bytes of examples that are kept on the device of training; more stay where they are, in memory or in a file."""
+"""The most bytes of examples that are moved to the device of training. More stay in memory or in their file."""
 
 
 def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
@@ -42,7 +42,7 @@ def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: L
 
 
 def train(run: "Run") -> None:
-    """Train to the end, saving on the way.
+    """Train to the end, and save the state on the way.
 
     Raises:
         Interrupted: If the user asks to stop; the state is saved.
@@ -86,21 +86,22 @@ def save(run: "Run", trainer: Trainer) -> None:
 
 
 def _save_at_end(run: "Run", trainer: Trainer) -> None:
-    """Save at the end of a session of training. If that fails, say from where training will go on."""
+    """Save at the end of a session of training. If that fails, say from where training will continue."""
     try:
         save(run, trainer)
     except DifrunError as error:
         raise DifrunError(
             f"{error}\nTraining had come to step {trainer.step}, which is not saved. Once there is room, "
-            f"'difrun resume {quoted(run.path)}' goes on from the last state that is."
+            f"'difrun resume {quoted(run.path)}' continues from the last saved state."
         ) from error
 
 
 def with_threads(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Plan:
-    """Return the plan with a number in the place of ``threads = "auto"``.
+    """Return the plan with a number of threads instead of ``threads = "auto"``.
 
-    A model that is trained on the CPU takes as many as make the steps of a rehearsal fast (`fastest`). The rehearsal
-    has a network of its own, so that nothing of the run changes. All others take torch's number.
+    For a model that is trained on the CPU, a short rehearsal of training finds the number that makes it fast
+    (`fastest`). The rehearsal has a network of its own, so it changes nothing in the run. All other models take torch's
+    number.
     """
     if plan.threads != "auto":
         return plan
@@ -120,7 +121,7 @@ def with_threads(plan: Plan, parts: Components, device: torch.device, listener: 
 
 
 def _rehearsed(plan: Plan, parts: Components, device: torch.device) -> tuple[int, dict[int, float]]:
-    """What `fastest` finds for the steps of a trainer with a network of its own."""
+    """The result of `fastest` for the steps of a trainer with a network of its own."""
     endless = attrs.evolve(plan.train, steps=10**9, stop_at=None, minutes=None)
     copy = build(plan, device, parts.dataset)
     trainer = new_trainer(attrs.evolve(plan, train=endless), copy, device, Listener())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def read(folder: Folder) -> dict[int, Tuning]:
-    """Return number of steps -> its tuning; empty where nothing has been tuned.
+    """Return number of steps -> its tuning; empty if nothing has been tuned.
 
     Raises:
         DifrunError: If the file is damaged.
@@ -50,7 +50,7 @@ def improve(
         steps: The number of steps.
         free_weights: Tune the weights of the method as well as the grid.
         iterations: See `difrun.tuning.tune`.
-        watch: Called with the iterations that are done, and their number.
+        watch: Called with the number of iterations that are done, and their total number.
 
     Raises:
         DifrunError: If the run has a guidance, or its process is not Gaussian.
@@ -58,8 +58,8 @@ def improve(
     provides = run.plan.process.entry.component.provides
     if not {"gaussian", "ode"} <= provides or run.plan.guidance:
         raise DifrunError(
-            "Tuning works on the probability flow of a model without guidance on a Gaussian process, which "
-            f"{run.path} is not."
+            "Tuning needs the probability flow of a model without guidance on a Gaussian process, which "
+            f"{run.path} does not have."
         )
     run.listener.stage(f"tune {steps}")
     tuning = tune(

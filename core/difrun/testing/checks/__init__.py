@@ -1,1 +1,1 @@
-"""The rules of the conformance kit, one module per kind of component. Each rule is the docstring of its function."""
+"""The rules of the conformance kit, one module per kind of component. A function's docstring states its rule."""

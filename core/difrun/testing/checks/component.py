@@ -38,7 +38,7 @@ def is_documented(subject: ComponentUnderTest) -> None:
 
 @check("any")
 def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
-    """The target takes all its options and, of what its kind has on offer, what it likes; nothing else."""
+    """The target takes all its options, and any of the values on offer to its kind, but nothing else."""
     parameters = inspect.signature(subject.target).parameters
     catch_all = [p.name for p in parameters.values() if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     assert not catch_all, f"*args and **kwargs hide what the target takes: {catch_all}"
@@ -52,7 +52,7 @@ def takes_exactly_its_options(subject: ComponentUnderTest) -> None:
 
 @check("model")
 def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
-    """A network that asks for `classes` provides ``conditional``, and no other does."""
+    """A network that asks for `classes` provides ``conditional``, and no other network does."""
     declared = "conditional" in subject.entry.component.provides
     asked = subject.entry.asks_for("classes")
     assert declared == asked, (
@@ -62,9 +62,9 @@ def declares_that_it_takes_classes(subject: ComponentUnderTest) -> None:
 
 @check("metric")
 def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
-    """A metric that cannot do without `labels` provides ``labels``, and no other does.
+    """A metric that requires `labels` provides ``labels``, and no other metric does.
 
-    By default it is taken only where data and model know classes.
+    It is chosen by default only if data and model know classes.
     """
     declared = "labels" in subject.entry.component.provides
     required = requires(subject.target, "labels")
@@ -75,7 +75,7 @@ def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
 
 @check("any")
 def has_the_same_defaults_in_both_places(subject: ComponentUnderTest) -> None:
-    """A default in the signature of the target, where it has one, is that of the option."""
+    """If a parameter of the target has a default, it is the default of the option."""
     parameters = inspect.signature(subject.target).parameters
     for field in fields(subject.entry.component.options):
         default = parameters[field.name].default
@@ -96,7 +96,7 @@ def explains_every_option(subject: ComponentUnderTest) -> None:
 
 @check("any")
 def defaults_are_valid(subject: ComponentUnderTest) -> None:
-    """Every default passes its option's own type and validators, as a value that a user writes must."""
+    """Every default has the type of its option and passes its validators, as a user's value must."""
     cls = subject.entry.component.options
     for field in fields(cls):
         assert read(field, GivenValue(field.default, field.name)) == field.default
@@ -105,7 +105,7 @@ def defaults_are_valid(subject: ComponentUnderTest) -> None:
 
 @check("any")
 def refuses_values_out_of_range(subject: ComponentUnderTest) -> None:
-    """A value beyond a bound, or none of the choices, is refused by name; so is an option that does not exist."""
+    """An error names the option for a value beyond a bound or not among the choices, and for an unknown option."""
     cls, owner = subject.entry.component.options, subject.label
     for field in fields(cls):
         for value in _outside(field):
@@ -139,7 +139,7 @@ def _bounds(validator: Any) -> list[tuple[str, Any]]:
 
 
 def make_or_skip(subject: ComponentUnderTest, **offered: Any) -> Any:
-    """The component with its defaults; the test is skipped where one of its options must be set."""
+    """The component with its defaults; the test is skipped if one of its options must be set."""
     try:
         return subject.make(**offered)
     except DifrunError as error:

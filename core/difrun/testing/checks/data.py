@@ -25,9 +25,9 @@ def is_decided_by_its_seed(subject: ComponentUnderTest) -> None:
 
 @check("dataset")
 def has_moments(subject: ComponentUnderTest) -> None:
-    """Examples are finite float32 with finite mean and a positive variance; held-out ones have the same mean.
+    """Examples are finite float32 with finite mean and a positive variance; held-out examples have the same mean.
 
-    Within 5 standard errors of the difference per coordinate.
+    The means agree within 5 standard errors of the difference per coordinate.
     """
     data = make_or_skip(subject, seed=1)
     assert data.train.dtype == torch.float32
@@ -41,7 +41,7 @@ def has_moments(subject: ComponentUnderTest) -> None:
 
 @check("dataset")
 def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
-    """Of a continuous distribution, less than 1 % of the held-out examples are among the training examples."""
+    """If examples are real vectors, less than 1 % of the held-out examples are among the training examples."""
     data = make_or_skip(subject, seed=1)
     if "real" not in subject.entry.component.provides:
         return
@@ -52,9 +52,10 @@ def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
 
 @check("dataset")
 def draws_fresh_examples_of_its_distribution(subject: ComponentUnderTest) -> None:
-    """Where it can be drawn from, 20 000 fresh examples have the moments of the training data, and of its distribution.
+    """20 000 fresh examples have the moments of the training data and of the distribution, if it can be drawn from.
 
-    Means and variances within 5 standard errors (and 1e-3 of the variance, for a distribution that stands for a curve).
+    Means and variances agree within 5 standard errors (and 1e-3 of the variance, for a distribution that approximates
+    a curve).
     """
     data = make_or_skip(subject, seed=1)
     if data.fresh is None:
@@ -77,7 +78,7 @@ def draws_fresh_examples_of_its_distribution(subject: ComponentUnderTest) -> Non
 
 @check("metric", alone_in={"real", "continuous"})
 def tells_equal_distributions_from_unequal(subject: ComponentUnderTest) -> None:
-    """Two sets of one distribution are closer than a shifted set: some number moves by 5 of its standard deviations."""
+    """A shifted set differs from two sets of one distribution: some number moves by 5 of its standard deviations."""
     n = 400
     sets = [two_gaussians().sample(n, torch.Generator().manual_seed(seed)).float() for seed in range(6)]
     same = [_measure(subject, sets[k], sets[k + 1]) for k in range(5)]
@@ -92,9 +93,9 @@ def tells_equal_distributions_from_unequal(subject: ComponentUnderTest) -> None:
 
 @check("metric", alone_in={"real", "continuous"})
 def declares_the_side_that_is_worse(subject: ComponentUnderTest) -> None:
-    """It returns the numbers whose reading it declares, and a shifted set is not beyond its floor on the good side.
+    """It returns the numbers whose reading it declares, and a shifted set is not on the good side of the floor.
 
-    By 5 of the number's standard deviations between sets of one distribution.
+    That is, not by more than 5 standard deviations of the number between sets of one distribution.
     """
     sets = [two_gaussians().sample(400, torch.Generator().manual_seed(seed)).float() for seed in range(6)]
     same = [_measure(subject, sets[k], sets[k + 1]) for k in range(5)]
@@ -117,7 +118,7 @@ def declares_the_side_that_is_worse(subject: ComponentUnderTest) -> None:
 
 @check("metric", alone_in={"real", "continuous"})
 def measures_without_side_effects(subject: ComponentUnderTest) -> None:
-    """Finite Python numbers by name; one seed gives one answer; inputs and global random states are left alone."""
+    """It returns finite Python numbers by name; one seed gives one answer; inputs and global states do not change."""
     a, b = (two_gaussians().sample(300, torch.Generator().manual_seed(seed)).float() for seed in (1, 2))
     before = a.clone(), b.clone()
     with global_randomness_untouched():
@@ -130,7 +131,7 @@ def measures_without_side_effects(subject: ComponentUnderTest) -> None:
 
 
 def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[str, float]:
-    """The numbers of a metric, which is offered two classes in turn."""
+    """The numbers of a metric; samples belong to two classes in turn, for a metric that asks for labels."""
     labels = torch.arange(len(samples)) % 2
     dataset = Dataset(
         name="two",
@@ -148,9 +149,9 @@ def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[
 
 @check("dataset")
 def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None:
-    """Each class has the same mean and share among held-out and fresh examples as among those to train on.
+    """Each class has the same mean and share among held-out and fresh examples as among training examples.
 
-    Within 5 standard errors of the difference, in norm. Data without labels have no classes.
+    They agree within 5 standard errors of the difference, in norm. Data without labels have no classes.
     """
     data = make_or_skip(subject, seed=1)
     if data.labels is None:
@@ -167,7 +168,7 @@ def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None
             other = examples[labels == label].double()
             error = (share * (1 - share) * (1 / len(data.train) + 1 / len(examples))) ** 0.5
             assert abs(len(other) / len(examples) - share) <= 5 * error + 1e-9
-            # In norm: a coordinate that hardly varies in a class, as a pixel of a digit, has no normal error itself.
+            # In norm, because a coordinate that hardly varies in a class, such as a pixel, has no normal error.
             pooled = torch.cat((trained, other)).var(0) * (1 / len(trained) + 1 / max(1, len(other)))
             assert (other.mean(0) - trained.mean(0)).norm() <= 5 * pooled.sum().sqrt() + 1e-6, data.classes[
                 label

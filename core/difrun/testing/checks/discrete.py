@@ -13,12 +13,12 @@ DISCRETE = {"discrete"}
 
 @check("process", provides=DISCRETE)
 def names_a_small_system(subject: ComponentUnderTest) -> None:
-    """`enumeration` gives float64 examples, all different, and values of x_t, all different, that contain them."""
+    """`enumeration` gives float64 examples and float64 values of x_t. Rows are unique; x_t can be any example."""
     small = EnumeratedProcess.of(subject)
     for rows in (small.data, small.states):
         assert rows.dtype == torch.float64
         assert 2 <= len(rows) <= 300
-        assert len(rows.flatten(1).unique(dim=0)) == len(rows), "a value is there twice"
+        assert len(rows.flatten(1).unique(dim=0)) == len(rows), "a value occurs twice"
     small.index(small.data)
     for t in small.times:
         small.index(small.process.sample(small.data, t, 1))
@@ -26,7 +26,7 @@ def names_a_small_system(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=DISCRETE)
 def kernels_are_distributions(subject: ComponentUnderTest) -> None:
-    """q(x_t | x_s) ≥ 0 sums to 1 over all x_t, to 1e-9; from a time to itself nothing moves; x_0 is the data."""
+    """q(x_t | x_s) ≥ 0 sums to 1 over all x_t, to 1e-9; it is the identity for s = t; x_0 is the data."""
     small = EnumeratedProcess.of(subject)
     for s, t in combinations(small.times, 2):
         kernel = small.kernel(s, t)
@@ -53,21 +53,21 @@ def bridges_are_bayes(subject: ComponentUnderTest) -> None:
     """q(x_s | x_t, x_0) = q(x_s | x_0) q(x_t | x_s)/q(x_t | x_0), by brute force over all three, to 1e-8."""
     small = EnumeratedProcess.of(subject)
     m, n = len(small.states), len(small.data)
-    more = [1] * (small.states.ndim - 1)
+    ones = [1] * (small.states.ndim - 1)
     for s, t in small.pairs():
         first, second, whole = small.from_data(s), small.kernel(s, t), small.from_data(t)
         truth = first[:, None, :] * second.T[None] / whole.clamp_min(1e-300)[..., None]  # x_0, x_t, x_s
         x0 = small.data.repeat_interleave(m * m, 0)
-        x_t = small.states.repeat_interleave(m, 0).repeat(n, *more)
+        x_t = small.states.repeat_interleave(m, 0).repeat(n, *ones)
         distribution = small.process.bridge(x_t, x0, small.process.at(t), small.process.at(s))
-        found = distribution.log_prob(small.states.repeat(n * m, *more)).exp().reshape(n, m, m)
+        found = distribution.log_prob(small.states.repeat(n * m, *ones)).exp().reshape(n, m, m)
         possible = whole > 1e-9
         close(found[possible], truth[possible], f"bridge from t = {t:g} to s = {s:g}")
 
 
 @check("process", provides=DISCRETE)
 def bridges_average_over_the_data(subject: ComponentUnderTest) -> None:
-    """With E[x_0 | x_t] for x_0 the bridge has the mean E[x_s | x_t] of the mixture over x_0, to 1e-8.
+    """With E[x_0 | x_t] in place of x_0, the bridge has the mean E[x_s | x_t] of the mixture over x_0, to 1e-8.
 
     That is one ancestral step of an exact model. Bayes' rule from q(x_s | E[x_0 | x_t]) gives something else.
     """
@@ -85,7 +85,7 @@ def bridges_average_over_the_data(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=DISCRETE)
 def one_distribution_is_stationary(subject: ComponentUnderTest) -> None:
-    """The kernel between any two times keeps the distribution to which repeated noising leads, to 1e-9."""
+    """The kernel between any two times leaves the limit of repeated noising unchanged, to 1e-9."""
     small = EnumeratedProcess.of(subject)
     whole = small.kernel(0.0, small.process.horizon)
     for _ in range(60):

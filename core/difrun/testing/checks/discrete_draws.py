@@ -18,7 +18,7 @@ N = 20000
 def draws_follow_the_kernel(subject: ComponentUnderTest) -> None:
     """20 000 draws of x_t from the first and the last example have the distribution of the kernel: χ², p > 1e-6.
 
-    At one time for all, and at one time for each.
+    This holds at one time for all examples, and at one time for each.
     """
     small = EnumeratedProcess.of(subject)
     times = small.times
@@ -50,7 +50,7 @@ def joint_paths_follow_the_kernels(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=DISCRETE)
 def prior_is_the_noised_data(subject: ComponentUnderTest) -> None:
-    """20 000 draws of the prior for data that are all examples alike: χ² against the mean of q(x_T | x_0), p > 1e-6."""
+    """20 000 draws of the prior, for uniform data: χ² against the mean of q(x_T | x_0) over x_0, p > 1e-6."""
     small = EnumeratedProcess.of(subject)
     data = small.data
     moments = {"mean": data.mean(0), "var": data.var(0, correction=0)}
@@ -60,7 +60,7 @@ def prior_is_the_noised_data(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=DISCRETE)
 def draws_by_its_generator_alone(subject: ComponentUnderTest) -> None:
-    """One seed gives one result and another another; inputs and global random states are left as they are."""
+    """One seed gives one result, another seed a different one; inputs and global random states do not change."""
     small = EnumeratedProcess.of(subject)
     process, x0 = small.process, small.data.repeat(50, *[1] * (small.data.ndim - 1))
     before = x0.clone()
@@ -82,13 +82,13 @@ def draws_by_its_generator_alone(subject: ComponentUnderTest) -> None:
 
 
 def _sure(small: EnumeratedProcess) -> bool:
-    """Whether x_T is certain, as under masks: then every seed gives the same."""
+    """Whether x_T is certain, as with masks, so that every seed gives the same result."""
     return bool((small.from_data(small.process.horizon).mean(0) > 1 - 1e-9).any())
 
 
 @check("process", provides=DISCRETE)
 def gives_numpy_for_numpy(subject: ComponentUnderTest) -> None:
-    """`sample` and `path` take NumPy arrays and answer in kind, with the numbers of tensors; the dtype is kept."""
+    """`sample` and `path` take NumPy arrays and return NumPy arrays of the same dtype, with the numbers of tensors."""
     small = EnumeratedProcess.of(subject)
     process, times = small.process, [0.3 * small.process.horizon, 0.6 * small.process.horizon]
     for dtype in (np.float32, np.float64):

@@ -15,14 +15,14 @@ from difrun.testing.references import two_gaussians
 
 
 def grid_times(subject: ComponentUnderTest, process: Any, steps: int) -> list[float]:
-    """The times; a grid that asks for a model gets the exact one of two Gaussians, and Euler's method for a sampler."""
+    """The times of a grid, which may ask for the exact model of two Gaussians and for Euler's method."""
     model = Lazy(lambda: ExactMixture(two_gaussians(), process))
     return subject.make(process=process, steps=steps, model=model, sampler=Euler())
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def runs_from_the_horizon_to_t_min(subject: ComponentUnderTest) -> None:
-    """It gives steps + 1 strictly decreasing Python numbers, from T to t_min: 1, 2, 7 and 50 steps, every process."""
+    """It gives steps + 1 strictly decreasing Python numbers from T to t_min, for 1, 2, 7 and 50 steps."""
     for process in subject.partners:
         for steps in (1, 2, 7, 50):
             times = grid_times(subject, process, steps)
@@ -42,6 +42,6 @@ def is_the_same_every_time(subject: ComponentUnderTest) -> None:
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def refuses_zero_steps(subject: ComponentUnderTest) -> None:
-    """No step at all is an error in words."""
+    """A grid of zero steps raises DifrunError."""
     with pytest.raises(DifrunError, match="step"):
         grid_times(subject, subject.partners[0], 0)

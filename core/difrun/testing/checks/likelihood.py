@@ -1,4 +1,4 @@
-"""Rules on likelihoods: for processes, with the exact score of the kit's mixture."""
+"""Rules on the likelihoods of processes, with the exact score of the kit's mixture."""
 
 import math
 from typing import Any
@@ -28,9 +28,9 @@ def exact(subject: ComponentUnderTest, n: int) -> tuple[ExactMixture, Tensor, An
 
 @check("process", provides=GAUSSIAN)
 def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
-    """The log p of the probability flow with the exact score is that of the noised distribution.
+    """With the exact score, the probability flow gives log p of the noised distribution.
 
-    To 1e-4 nats on average, in 100 steps from the exact p_T, over 64 points; a single one to 5e-3.
+    The error in 100 steps from the exact p_T is below 1e-4 nats on average over 64 points, and below 5e-3 at each.
     """
     model, x, at = exact(subject, 64)
     end = model.process.at(model.process.horizon)
@@ -44,7 +44,7 @@ def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
 def bounds_the_likelihood_without_a_gap(subject: ComponentUnderTest) -> None:
     """With the exact score the ELBO of the distribution noised to t_min is its mean log p, less KL(p_T ‖ prior).
 
-    To 5 standard errors. The standard error of the difference, over 1000 examples, is below 0.05 nats.
+    They agree to 5 standard errors of the difference over 1000 examples, each of which is below 0.05 nats.
     """
     model, _, at = exact(subject, 1)
     process, n = model.process, 1000
@@ -63,9 +63,10 @@ def bounds_the_likelihood_without_a_gap(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def means_the_same_by_every_parameterisation(subject: ComponentUnderTest) -> None:
-    """A network that outputs what it is to predict, in float32, gives one and the same x̂_0 and ε̂, at both ends.
+    """A float32 network that outputs exactly what it predicts gives the same x̂_0 and ε̂ for every parameterisation.
 
-    To 32 roundings of what is added up. x̂_0 from the noise alone is not asked for where nothing of the data is left.
+    They agree at both ends of time, to 32 roundings of the terms that are added. x̂_0 from the noise alone is not
+    checked where nothing of the data is left.
     """
     model, _, _ = exact(subject, 1)
     process = model.process

@@ -22,7 +22,7 @@ ERRORS = {
     "in proportion to x": lambda x, at: _signal(at) * x * (at.alpha**2 + at.var) ** -0.5,
     "where noise prevails": lambda x, at: _signal(at) * torch.tanh(x) * at.var / (at.alpha**2 + at.var),
 }
-"""Errors of the noise prediction. They vanish with α, so that the error of x̂_0, σ/α times as large, is bounded."""
+"""Errors of the noise prediction. They vanish with α, so that the error of x̂_0, larger by σ/α, is bounded."""
 
 
 def _signal(at: Any) -> Any:
@@ -46,7 +46,7 @@ def data(n: int, dtype: torch.dtype = torch.float32) -> Tensor:
 
 @check("loss", alone_in=USABLE)
 def is_one_finite_number_per_example(subject: ComponentUnderTest) -> None:
-    """Finite, at least 0, of shape (n,), on every process; the loss of a slice is that slice of the losses."""
+    """The loss is finite, at least 0, of shape (n,), on every process; the loss of a slice is a slice of the losses."""
     loss, x0 = subject.make(), data(64)
     for process in subject.partners:
         model = network_model(process)
@@ -55,12 +55,12 @@ def is_one_finite_number_per_example(subject: ComponentUnderTest) -> None:
         assert not any(value.requires_grad for value in drawn.values()), (
             "what is drawn depends on the weights"
         )
-        each = loss.evaluate(model, drawn)
-        assert each.shape == (64,)
-        assert each.isfinite().all(), process
-        assert (each >= 0).all(), process
+        losses = loss.evaluate(model, drawn)
+        assert losses.shape == (64,)
+        assert losses.isfinite().all(), process
+        assert (losses >= 0).all(), process
         part = loss.evaluate(model, {name: value[10:20] for name, value in drawn.items()})
-        torch.testing.assert_close(part, each[10:20], rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(part, losses[10:20], rtol=1e-4, atol=1e-6)
 
 
 @check("loss", alone_in=USABLE)
@@ -77,7 +77,7 @@ def reaches_every_parameter(subject: ComponentUnderTest) -> None:
 
 @check("loss", alone_in=USABLE)
 def trains_on_the_mean_of_its_values(subject: ComponentUnderTest) -> None:
-    """`mean` is the mean of `evaluate`, and `backward` adds its gradient to what is there, in float64 to 1e-8."""
+    """`mean` is the mean of `evaluate`, and `backward` adds its gradient to `.grad`, in float64 to 1e-8."""
     loss, x0 = subject.make(), data(64, torch.float64)
     for process in subject.partners:
         model = network_model(process)
@@ -96,9 +96,9 @@ def trains_on_the_mean_of_its_values(subject: ComponentUnderTest) -> None:
 
 @check("loss", alone_in=USABLE)
 def is_least_for_the_exact_model(subject: ComponentUnderTest) -> None:
-    """L(exact + δh) is L + δ² k with k > 0: larger by 5 standard errors, and no first-order term beyond 5 of them.
+    """L(exact + δh) is L + δ² k with k > 0: larger by 5 standard errors, with a first-order term below 5 of them.
 
-    h is an error of the noise prediction, of three forms, δ = ±0.3, in pairs with equal times and noise, n = 20 000.
+    h is an error of the noise prediction, in three forms. Pairs with δ = ±0.3 have equal times and noise; n = 20 000.
     """
     loss, x0 = subject.make(), data(20000, torch.float64)
     for process in subject.partners:
@@ -115,8 +115,8 @@ def is_least_for_the_exact_model(subject: ComponentUnderTest) -> None:
 def weighs_errors_as_declared(subject: ComponentUnderTest) -> None:
     """An error δh of the noise prediction adds w(t) (q δ)² ‖h‖²/d to the loss of its example, to 1e-6.
 
-    For a `Regression` on a kind, with the weight w that it declares and the factor q from the noise to that kind; a
-    loss of another form declares no weight. The errors ±δh are averaged: what is not known of x_0 drops out.
+    This rule is for a `Regression` on a kind, with the weight w that it declares and the factor q from the noise to
+    that kind; other losses declare no weight. The average over ±δh removes what the exact model does not know of x_0.
     """
     loss, x0 = subject.make(), data(200, torch.float64)
     if not isinstance(loss, Regression):
@@ -137,7 +137,7 @@ def weighs_errors_as_declared(subject: ComponentUnderTest) -> None:
 
 @check("loss", alone_in=USABLE)
 def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
-    """One seed gives one loss, another another; inputs are left alone and global random states untouched."""
+    """One seed gives one loss, another seed a different one; inputs and global random states do not change."""
     loss, x0 = subject.make(), data(32)
     before = x0.clone()
     model = network_model(subject.partners[0])

@@ -21,7 +21,7 @@ SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
 
 
 def make_network(subject: ComponentUnderTest, shape: tuple[int, ...], classes: int = 0) -> nn.Module:
-    """A new network. What else it may ask for are examples of its shape, and a process."""
+    """A new network, which may also ask for examples of its shape and for a process."""
 
     def examples() -> Dataset:
         return Dataset(name="zeros", train=torch.zeros(20, *shape), held_out=torch.zeros(20, *shape))
@@ -31,8 +31,11 @@ def make_network(subject: ComponentUnderTest, shape: tuple[int, ...], classes: i
 
 
 def networks(subject: ComponentUnderTest, classes: int = 0) -> list[tuple[nn.Module, Tensor]]:
-    """The network for every shape that it takes, with no weight at zero, and 4 inputs; a refusal must be in words."""
-    found = []
+    """The network for every shape that it takes, with no weight at zero, and 4 inputs.
+
+    A network refuses a shape by raising DifrunError.
+    """
+    accepted = []
     for shape in SHAPES:
         try:
             network = make_network(subject, shape, classes)
@@ -41,14 +44,14 @@ def networks(subject: ComponentUnderTest, classes: int = 0) -> list[tuple[nn.Mod
         draw = torch.Generator().manual_seed(0)
         for parameter in network.parameters():
             parameter.data += 0.1 * torch.randn(parameter.shape, generator=draw)
-        found.append((network.eval(), torch.randn((4, *shape), generator=draw)))
-    assert found, f"{subject.label} takes none of the shapes {SHAPES}"
-    return found
+        accepted.append((network.eval(), torch.randn((4, *shape), generator=draw)))
+    assert accepted, f"{subject.label} takes none of the shapes {SHAPES}"
+    return accepted
 
 
 @check("model", provides=NETWORK)
 def gives_what_it_gets(subject: ComponentUnderTest) -> None:
-    """F(x, c) is finite, of the shape and dtype of x, in float32 and after .double(), for c from −5 to 5."""
+    """F(x, c) is finite and has the shape and dtype of x, in float32 and after .double(), for c from −5 to 5."""
     for network, x in networks(subject):
         for level in (-5.0, -0.5, 0.0, 5.0):
             output = network(x, torch.full((4,), level))
@@ -60,7 +63,7 @@ def gives_what_it_gets(subject: ComponentUnderTest) -> None:
 
 @check("model", provides=NETWORK)
 def uses_its_noise_level(subject: ComponentUnderTest) -> None:
-    """One level (1,) for all is the same as equal levels (n,), to 1e-9 in float64; another gives another output."""
+    """One level (1,) for all gives the output of equal levels (n,), to 1e-9 in float64; another level changes it."""
     for network, x in networks(subject):
         network, x = network.double(), x.double()
         together = network(x, torch.full((4,), 0.3).double())
@@ -144,7 +147,7 @@ def knows_its_classes(subject: ComponentUnderTest) -> None:
 
 @check("model", provides=NETWORK)
 def is_restored_by_its_state(subject: ComponentUnderTest) -> None:
-    """load_state_dict of a fresh network gives the same outputs; a deep copy (for EMA) does too."""
+    """A new network with the loaded state dict gives the same outputs; so does a deep copy (for the EMA)."""
     for network, x in networks(subject):
         level = torch.tensor([-1.0, 0.0, 0.5, 1.0])
         fresh = make_network(subject, tuple(x.shape[1:])).eval()
@@ -163,7 +166,7 @@ def evaluates_without_randomness(subject: ComponentUnderTest) -> None:
 
 
 def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
-    """The exact model of two Gaussians, or of examples of them."""
+    """The exact model of two Gaussians, or of examples from them."""
     mixture = two_gaussians()
     draw = torch.Generator().manual_seed(1)
     data = Dataset(
@@ -176,7 +179,7 @@ def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
 def predicts_one_answer_in_every_kind(subject: ComponentUnderTest) -> None:
     """All kinds come from one pair x̂_0 and ε̂ with x = μ + α(x̂_0 − μ) + σε̂, from t_min to T.
 
-    For numbers and batches of times.
+    This holds for a number and for a batch of times.
     """
     for process in subject.partners:
         model = exact_model(subject, process)

@@ -36,7 +36,7 @@ def declares_itself_without_torch(dist: Any) -> None:
 
 @check("distribution")
 def clashes_with_no_name_of_the_core(dist: Any) -> None:
-    """No component has the name of one of the core's own, or of another of the distribution."""
+    """No component has the name of one of the core's components, or of another component of the distribution."""
     own = {entry.qualified for entry in dist.entries}
     clashing = {pair: names for pair, names in dist.registry.clashes.items() if own & set(names)}
     assert not clashing
@@ -44,7 +44,7 @@ def clashes_with_no_name_of_the_core(dist: Any) -> None:
 
 @check("distribution")
 def depends_on_a_range_of_difrun(dist: Any) -> None:
-    """The metadata require difrun with an upper bound, so that a later core cannot break the plugin unseen."""
+    """The metadata require difrun with an upper bound, so that a later core cannot break the plugin unnoticed."""
     requirements = [Requirement(text) for text in importlib.metadata.requires(dist.name) or []]
     core = [
         requirement
@@ -67,7 +67,7 @@ def is_the_only_plugin_installed(dist: Any) -> None:
 
 @check("distribution")
 def imports_only_what_it_declares(dist: Any) -> None:
-    """What its packages import is the standard library's, their own, or of a distribution that it requires."""
+    """Its packages import only the standard library, themselves, and distributions that it requires."""
     own = {entry.plugin.module for entry in dist.entries} | {entry.component.target for entry in dist.entries}
     own = {name.split(":")[0].split(".")[0] for name in own}
     required = {canonical(Requirement(text).name) for text in importlib.metadata.requires(dist.name) or []}
@@ -84,24 +84,24 @@ def imports_only_what_it_declares(dist: Any) -> None:
 
 def _files(packages: set[str]) -> list[Path]:
     """The Python files of packages and of single modules."""
-    found: list[Path] = []
+    files: list[Path] = []
     for name in sorted(packages):
         spec = importlib.util.find_spec(name)
         if spec is not None and spec.submodule_search_locations:
-            found += [
+            files += [
                 file for folder in spec.submodule_search_locations for file in Path(folder).rglob("*.py")
             ]
         elif spec is not None and spec.origin:
-            found.append(Path(spec.origin))
-    return found
+            files.append(Path(spec.origin))
+    return files
 
 
 def _imported(path: Path) -> set[str]:
-    """The top-level packages that a file imports, wherever in it; not those of imports from its own package."""
-    found = set()
+    """The top-level packages that a file imports anywhere; relative imports are left out."""
+    packages = set()
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            packages |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(str(node.module).partition(".")[0])
-    return found
+            packages.add(str(node.module).partition(".")[0])
+    return packages

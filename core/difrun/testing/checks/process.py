@@ -1,4 +1,4 @@
-"""Rules for Gaussian processes: their schedule, and the moments that it promises."""
+"""Rules for Gaussian processes: their schedule, and the moments that follow from it."""
 
 import math
 
@@ -94,7 +94,7 @@ def time_at_inverts_the_log_snr(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def time_at_answers_in_kind(subject: ComponentUnderTest) -> None:
-    """A tensor of λ is answered in its dtype, to its rounding: float32 λ give the times of float64, to 1e-6."""
+    """Times have the dtype of λ, and its precision: float32 λ gives the times of float64 λ, to 1e-6."""
     process = subject.make()
     low, high = process.lam_range
     lam = torch.linspace(low, high, 101)
@@ -135,7 +135,7 @@ def bridges_belong_to_the_marginals(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def bridges_compose(subject: ComponentUnderTest) -> None:
-    """From t to s through u is from t to s: the process is Markov."""
+    """The bridge from t to u, then from u to s, is the bridge from t to s: the process is Markov."""
     process = subject.make().centred()
     times = spread_times(process, 7)
     for s, u, t in (times[:3], times[::3], times[-3:], (times[0], times[1], times[-1])):

@@ -1,4 +1,4 @@
-"""Rules for Gaussian processes: what they draw, judged by statistics with stated error bars."""
+"""Rules for Gaussian processes: the distributions of their draws, tested with stated error bars."""
 
 import numpy as np
 import pytest
@@ -19,14 +19,14 @@ P_VALUE = 1e-6
 
 
 def standardised(process: GaussianProcess, x: Tensor, x0: Tensor, t: float) -> Tensor:
-    """ε of x = μ + α(x_0 − μ) + σε."""
+    """The noise ε in x = μ + α(x_0 − μ) + σε."""
     at = process.at(t)
     centre = process.centre_like(x)
     return (x - centre - at.alpha * (x0 - centre)) / at.sigma
 
 
 def assert_standard_normal(z: Tensor, what: str) -> None:
-    """Assert by Kolmogorov–Smirnov that all numbers are draws of N(0, 1)."""
+    """Assert with a Kolmogorov–Smirnov test that all numbers are draws of N(0, 1)."""
     assert stats.kstest(z.double().numpy().reshape(-1), "norm").pvalue > P_VALUE, what
 
 
@@ -85,7 +85,7 @@ def prior_matches_the_noised_data(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def density_is_that_of_the_noised_data(subject: ComponentUnderTest) -> None:
-    """p_t has integral 1 on the line, to 1e-6; in the plane it is the sum of its kernels, to 1e-9 (float32: 1 %)."""
+    """p_t has integral 1 on the line, to 1e-6; in the plane it is the mean of its kernels, to 1e-9 (float32: 1 %)."""
     process = subject.make()
     data = torch.tensor([[-1.3], [0.2], [0.25], [2.0]], dtype=torch.float64)
     plane = two_gaussians().sample(60, torch.Generator().manual_seed(2))

@@ -1,4 +1,4 @@
-"""Rules for Gaussian processes as things that people call: kinds, arrays, shapes, seeds, devices."""
+"""Rules for the use of Gaussian processes: kinds of prediction, arrays, shapes, seeds, devices."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def truth(kind: str, at: Any, x0: Tensor, noise: Tensor) -> Tensor:
 def conversions_are_right_in_float32(subject: ComponentUnderTest) -> None:
     """Every kind converts to every other, at both ends of time, with no more error than rounded inputs explain.
 
-    With B = p x + q A the error is at most 16 roundings of |p x| + |q A|; for times in float32 tensors, 1e-4 of it.
+    With B = p x + q A the error is at most 16 roundings of |p x| + |q A|, or 1e-4 of it for float32 tensors of times.
     """
     process = subject.make().centred()
     x0 = torch.tensor([[-1.7, 0.9], [0.4, 2.2]], dtype=torch.float64)
@@ -58,7 +58,7 @@ def conversions_are_right_in_float32(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def conversions_round_trip(subject: ComponentUnderTest) -> None:
-    """x̂_0 → kind → x̂_0 in float32 gives x̂_0 back, to 64 roundings of |x_0| + |x|/α, from t_min to T; and μ is kept."""
+    """x̂_0 → kind → x̂_0 in float32, with the process's μ, gives x̂_0 back to 64 roundings of |x_0| + |x|/α."""
     process = subject.make()
     x0 = torch.tensor([[-1.7, 0.9], [0.4, 2.2]])
     for t in spread_times(process, 5)[:-1]:
@@ -85,12 +85,12 @@ def calls(process: GaussianProcess) -> dict[str, Callable[[Any], Any]]:
 
 
 ARRAYS = ("sample", "path", "euler_maruyama", "density")
-"""What takes NumPy arrays too."""
+"""The calls that also take NumPy arrays."""
 
 
 @check("process", provides=GAUSSIAN)
 def takes_and_gives_numpy_and_torch(subject: ComponentUnderTest) -> None:
-    """NumPy in, NumPy out and torch in, torch out, with the same numbers; float32 and float64 are kept."""
+    """NumPy arrays give NumPy arrays, tensors give tensors, with the same numbers and the same dtype."""
     process = subject.make()
     for dtype in (np.float32, np.float64):
         array = np.array([[-1.0, 0.5], [0.3, 2.0], [0.1, 0.2]], dtype=dtype)
@@ -136,7 +136,7 @@ def leaves_its_inputs_alone(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
-    """One seed gives one result, another another; global random states are neither used nor changed."""
+    """One seed gives one result, another seed a different one; global random states are neither used nor changed."""
     process = subject.make()
     x0 = torch.tensor([[-1.0, 0.5], [0.3, 2.0]])
     with global_randomness_untouched():
@@ -165,7 +165,7 @@ def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
 
 @check("process", provides=GAUSSIAN)
 def refuses_times_that_are_none(subject: ComponentUnderTest) -> None:
-    """A time outside [0, T], number or tensor, and the times of a path that do not increase, are errors in words."""
+    """A time outside [0, T], as a number or in a tensor, and times of a path that do not increase raise DifrunError."""
     process = subject.make()
     x0 = torch.zeros(2, 1)
     late = 1.01 * process.horizon

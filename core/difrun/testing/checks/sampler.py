@@ -31,7 +31,7 @@ from difrun.testing.references import (
 USABLE = GAUSSIAN_RUN | {"exact"}
 STEPS = (40, 80, 160)
 FINE_STEPS = (160, 320, 640)
-"""For orders above 2, which show on fine grids only."""
+"""Numbers of steps for orders above 2, which can only be measured on fine grids."""
 
 
 def exact(process: GaussianProcess) -> ExactMixture:
@@ -46,7 +46,7 @@ def start(model: ScoreModel, n: int, seed: int = 0, dtype: torch.dtype = torch.f
 
 @cache
 def endpoint(process: GaussianProcess) -> Tensor:
-    """Where the probability flow leads from `start`, to 1e-10."""
+    """The end of the probability flow from `start`, to 1e-10."""
     model = exact(process)
     return probability_flow_endpoint(model, start(model, 32))
 
@@ -55,10 +55,11 @@ def endpoint(process: GaussianProcess) -> Tensor:
 def draws_from_the_distribution_of_the_data(subject: ComponentUnderTest) -> None:
     """With the exact score of two Gaussians, samples have their mean and covariance.
 
-    Allowed: 5 standard errors of 3000 samples, and 1.2 times the change that doubling the steps (150 to 300) makes,
-    which is what remains of an error of order 1. That change must itself be below a twentieth of the standard
-    deviation (of the product of two); as the difference of two estimates it may be 5 of its standard errors larger
-    where the sampler is stochastic. A sampler that chooses its own steps (`evaluations_in` is None) gets 5 and 10.
+    The allowed error is 5 standard errors of 3000 samples, plus 1.2 times the change when the steps are doubled from
+    150 to 300: for a method of order 1, that change is the error that remains. The change itself must be below a
+    twentieth of the standard deviation (for a covariance, of the product of two). If the sampler is stochastic, the
+    change is a difference of two estimates, and may be larger by 5 of its standard errors. A sampler that chooses its
+    own steps (`evaluations_in` is None) gets 5 and 10 steps.
     """
     truth, n = two_gaussians(), 3000
     counts = (5, 10) if subject.make().evaluations_in(1) is None else (150, 300)
@@ -68,11 +69,11 @@ def draws_from_the_distribution_of_the_data(subject: ComponentUnderTest) -> None
             integrate(sampler, model, start(model, n), logsnr(process, k), generator=1) for k in counts
         )
         scale = truth.var.sqrt()
-        for name, of, true, unit in (
+        for name, terms, true, unit in (
             ("mean", _identity, truth.mean, scale),
             ("covariance", _products, truth.cov, scale[:, None] * scale),
         ):
-            before, after = of(coarse), of(fine)
+            before, after = terms(coarse), terms(fine)
             change = (after.mean(0) - before.mean(0)).abs()
             error = after.std(0) / n**0.5
             noise = 5 * 2**0.5 * error if sampler.stochastic else 0.0
@@ -96,16 +97,16 @@ def converges_at_its_declared_order(subject: ComponentUnderTest) -> None:
     """The error of a deterministic sampler falls as steps^−order, ±0.25; that of a stochastic one at least as fast.
 
     The error of a deterministic sampler is its distance to the exact end of the probability flow, from 40 to 160 steps
-    (from 160 to 640 if the order is above 2). That of a stochastic one is the error of the mean and variance of samples
-    of one Gaussian (which may flatter it). They are computed exactly where the step is affine in its noise; elsewhere
-    the test is skipped.
+    (from 160 to 640 if the order is above 2). That of a stochastic sampler is the error of the mean and variance of
+    samples of one Gaussian (which may flatter it). They are computed exactly if the step is affine in its noise;
+    otherwise the test is skipped.
 
-    An order of None, for a method without one, is for stochastic samplers, and for those that choose their own steps
-    (`evaluations_in` is None): these are within 0.01 of the end of the flow on any grid.
+    Stochastic samplers may have the order None, and so may samplers that choose their own steps (`evaluations_in` is
+    None). The latter must end within 0.01 of the end of the flow on any grid.
     """
     sampler = subject.make()
     if sampler.order is None:
-        # What a stochastic sampler is off by is bounded by `draws_from_the_distribution_of_the_data`.
+        # `draws_from_the_distribution_of_the_data` bounds the error of a stochastic sampler.
         if not sampler.stochastic:
             assert_accurate_on_any_grid(sampler, subject.partners)
         return
@@ -138,9 +139,9 @@ def endpoint_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
 
 
 def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
-    """How far mean and variance of samples of N(m, diag v) are off, relative to the true ones; exactly.
+    """The exact error of the mean and variance of samples of N(m, diag v), relative to the true ones.
 
-    Skips the test where the sampler is not affine in its noise.
+    The test is skipped if the sampler is not affine in its noise.
     """
     model = ExactMixture(GaussianMixture([1.0], [[1.0, -0.5]], [[[0.2, 0.0], [0.0, 0.5]]]), process)
     times = logsnr(process, steps)
@@ -163,9 +164,9 @@ def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
 
 @check("sampler", alone_in=USABLE)
 def evaluates_the_model_as_often_as_declared(subject: ComponentUnderTest) -> None:
-    """A grid of n steps calls the model `evaluations_in(n)` times: `evaluations` in each, unless it says otherwise.
+    """Sampling on n steps calls the model `evaluations_in(n)` times, by default `evaluations` per step.
 
-    Where that is None the trajectory decides: at least one call for each step, and no fixed number of them.
+    If that is None, the trajectory decides: there is at least one call per step, and the number per step varies.
     """
     sampler, calls = subject.make(), {}
     for steps in (1, 5):
@@ -196,7 +197,7 @@ def draws_random_numbers_only_if_stochastic(subject: ComponentUnderTest) -> None
 
 @check("sampler", alone_in=USABLE)
 def repeats_itself(subject: ComponentUnderTest) -> None:
-    """One seed gives one result, also after another run: a sampler keeps nothing. Global states are untouched."""
+    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 6)
     x = start(model, 5)
@@ -212,7 +213,7 @@ def repeats_itself(subject: ComponentUnderTest) -> None:
 
 @check("sampler", alone_in=USABLE)
 def gives_samples_that_do_not_depend_on_their_chunk(subject: ComponentUnderTest) -> None:
-    """Sample i is the same, to rounding, whatever the chunk size, and whatever samples stand beside it."""
+    """Sample i does not depend on the chunk size or on the other samples in the chunk, to rounding."""
     sampler, model = subject.make(), exact(ReferenceVP())
     times = logsnr(model.process, 6)
     whole, parts = (
@@ -223,7 +224,7 @@ def gives_samples_that_do_not_depend_on_their_chunk(subject: ComponentUnderTest)
 
 @check("sampler", alone_in=USABLE)
 def takes_one_step_and_one_example(subject: ComponentUnderTest) -> None:
-    """One step is enough for a finite answer; a batch of 1 works; float32 and float64 are kept."""
+    """One step gives a finite answer; a batch of 1 works; float32 and float64 are kept."""
     sampler = subject.make()
     for process in subject.partners:
         model = exact(process)
@@ -245,7 +246,7 @@ def keeps_no_autograd_graph(subject: ComponentUnderTest) -> None:
 
 @check("sampler", alone_in=USABLE)
 def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
-    """On the device "meta" no tensor is made on the CPU by mistake; also where the process has a mean μ."""
+    """Sampling stays on the device "meta", where a tensor made on the CPU raises; also if the process has a mean μ."""
     for process in (ReferenceVP(), _Shifted()):
         model = exact(process)
         assert generate(subject.make(), model, 3, logsnr(process, 2), device="meta").is_meta
