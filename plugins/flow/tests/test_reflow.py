@@ -218,7 +218,8 @@ def test_noise_of_a_process_that_keeps_some_data():
         plan=SimpleNamespace(
             sampler=SimpleNamespace(make=Heun, name="heun"),
             grid=SimpleNamespace(
-                make=logsnr, entry=SimpleNamespace(component=SimpleNamespace(provides=frozenset()))
+                make=lambda *, process, steps, **_: logsnr(process, steps),
+                entry=SimpleNamespace(component=SimpleNamespace(provides=frozenset())),
             ),
             sample=SimpleNamespace(steps=10),
         ),
@@ -232,7 +233,7 @@ def test_noise_of_a_process_that_keeps_some_data():
 
 
 class Zero(ScoreModel):
-    process = FLOW
+    process, shape = FLOW, (1,)
 
     def predict(self, x, at, kind):
         return torch.zeros_like(x)
