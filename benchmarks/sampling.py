@@ -20,8 +20,7 @@ from torch import Tensor, nn
 
 from difrun.grid import rho
 from difrun.model import NetworkModel
-from difrun.sampler import Adams, Euler, Heun, integrate
-from difrun.sampler.multistep import StepWeights
+from difrun.sampler import Adams, Euler, Heun, StepWeights, integrate
 from difrun_edm.dpmpp import Multistep2
 from difrun_ou.process import OrnsteinUhlenbeck
 

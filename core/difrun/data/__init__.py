@@ -1,7 +1,6 @@
 """Data: examples, their moments, and what is known of their distribution."""
 
-from difrun.data.casts import CastCache, cast_like, wide, wide_dtype
-from difrun.data.checks import check_finite
+from difrun.data.casts import CastCache, cast_like, wide
 from difrun.data.dataset import Dataset, Origin
 from difrun.data.mixture import GaussianMixture
 from difrun.data.scaling import Scaling
@@ -16,8 +15,6 @@ __all__ = [
     "Scaling",
     "Scene",
     "cast_like",
-    "check_finite",
     "pictured",
     "wide",
-    "wide_dtype",
 ]

@@ -1,6 +1,13 @@
 """Metrics: distances between samples and data, beside their floors."""
 
 from difrun.metric.base import Reading, measure, reading, reads
-from difrun.metric.comparison import Metric, comparable, compared
+from difrun.metric.comparison import Metric, compared
 
-__all__ = ["Metric", "Reading", "comparable", "compared", "measure", "reading", "reads"]
+__all__ = [
+    "Metric",
+    "Reading",
+    "compared",
+    "measure",
+    "reading",
+    "reads",
+]

@@ -1,9 +1,9 @@
 """Score models, which predict E[x_0 | x_t]."""
 
-from difrun.model.base import ScoreModel, std_of
+from difrun.model.base import ScoreModel
 from difrun.model.conditional import ConditionalModel
 from difrun.model.exact import ExactEmpirical, ExactMixture
-from difrun.model.labels import check_labels, condition_on_class_shares, for_rows, proportional_labels
+from difrun.model.labels import condition_on_class_shares, for_rows, proportional_labels
 from difrun.model.mlp import MLP, LevelEmbedding
 from difrun.model.network import NetworkModel
 from difrun.model.predictions import (
@@ -12,8 +12,6 @@ from difrun.model.predictions import (
     coefficients,
     conversion,
     data_angle,
-    is_zero,
-    mix,
     total_std,
     total_var,
 )
@@ -34,17 +32,13 @@ __all__ = [
     "NetworkModel",
     "ScoreModel",
     "TrainableModel",
-    "check_labels",
     "coefficients",
     "condition_on_class_shares",
     "conversion",
     "data_angle",
     "for_rows",
     "innermost",
-    "is_zero",
-    "mix",
     "proportional_labels",
-    "std_of",
     "total_std",
     "total_var",
 ]

@@ -7,8 +7,8 @@ from difrun.sampler.base import Sampler
 from difrun.sampler.exponential import Exponential
 from difrun.sampler.fixed_step import RK4, Euler, Heun, Kutta3, Midpoint
 from difrun.sampler.integrate import generate, integrate, to_data
-from difrun.sampler.multistep import Frame, Multistep
-from difrun.sampler.runge_kutta import RungeKutta, Table
+from difrun.sampler.multistep import Frame, Multistep, StepWeights
+from difrun.sampler.runge_kutta import RungeKutta, Table, instants_at
 
 __all__ = [
     "RK4",
@@ -24,8 +24,10 @@ __all__ = [
     "Multistep",
     "RungeKutta",
     "Sampler",
+    "StepWeights",
     "Table",
     "generate",
+    "instants_at",
     "integrate",
     "to_data",
 ]

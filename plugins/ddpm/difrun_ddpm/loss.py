@@ -7,8 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
-from difrun.loss import LogSNR, Regression, TimeDistribution, Uniform
-from difrun.loss.base import uniform
+from difrun.loss import LogSNR, Regression, TimeDistribution, Uniform, uniform
 from difrun_ddpm.options import NoiseOptions, Times
 from difrun_ddpm.process import DDPM
 

@@ -1,7 +1,6 @@
 """The training loss of Karras et al."""
 
-from difrun.loss import LogNormal, Regression
-from difrun.loss.base import edm
+from difrun.loss import LogNormal, Regression, edm
 
 
 def edm_loss(*, p_mean: float = -1.2, p_std: float = 1.2, data_std: float | None = None) -> Regression:

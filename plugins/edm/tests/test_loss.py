@@ -6,8 +6,7 @@ import pytest
 import torch
 from scipy import stats
 
-from difrun.loss import LogNormal, Regression
-from difrun.loss.base import edm
+from difrun.loss import LogNormal, Regression, edm
 from difrun.model import NetworkModel
 from difrun.randomness import Generator
 from difrun.testing import ReferenceVP

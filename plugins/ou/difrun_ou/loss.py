@@ -1,7 +1,6 @@
 """Denoising score matching."""
 
-from difrun.loss import LogNormal, LogSNR, Regression, TimeDistribution, Uniform
-from difrun.loss.base import score_matching
+from difrun.loss import LogNormal, LogSNR, Regression, TimeDistribution, Uniform, score_matching
 from difrun_ou.options import ScoreOptions, Times
 
 
