@@ -70,7 +70,9 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
             "The trained model. A grid that asks for it waits for training.",
         ),
         Argument(
-            "sampler", "difrun.sampler.Sampler | None", "The sampler that takes the steps; None for a bound."
+            "sampler",
+            "difrun.sampler.Sampler | None",
+            "The sampler that takes the steps. None where no sampler does: for the steps of the evidence lower bound.",
         ),
     ),
     "dataset": (Argument("seed", "int", "The seed of all that the dataset draws."),),
