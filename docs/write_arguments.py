@@ -12,11 +12,12 @@ PAGE = Path(__file__).with_name("arguments.md")
 
 HEAD = """# What a component may ask for
 
-A component's target is called by name, as a pytest fixture is. It receives the fields of its options, and those of the
-values below that its signature names. It may leave out any of them.
+A component's target is called by name, as a pytest fixture is. It receives the fields of its options, and those of
+the values below that its signature names. It may leave out any of these values.
 
 * A parameter with a default that is neither an option nor on offer keeps its default.
-* An option has precedence over a value of the same name. `**kwargs` receives options alone.
+* An option has precedence over a value of the same name. `**kwargs` receives the options alone. The
+  conformance kit wants every option named, and refuses `**kwargs`.
 * A name without a default that is neither an option nor on offer is refused, with a suggestion:
 
 ```

@@ -1,4 +1,4 @@
-"""The command line: the only folder that prints, parses arguments and handles signals."""
+"""The command line. Only it and the conformance kit print; only it parses arguments and handles signals."""
 
 from difrun.cli.main import main
 

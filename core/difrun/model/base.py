@@ -29,7 +29,10 @@ class ScoreModel:
     """A model that predicts one kind and, through x̂_0, all others.
 
     A subclass writes `forward`, which predicts `kind`, or `predict`, which predicts any kind; each is the other's
-    default. Models that know the classes of the data derive from `ConditionalModel`.
+    default.
+
+    Sampling asks every model about classes. This base answers that there are none: `classes` is 0, `labels` and
+    `class_moments` are None, and `condition_on` raises. `ConditionalModel` overrides these answers.
 
     Attributes:
         process: The forward process whose noise the model removes.

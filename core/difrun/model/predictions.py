@@ -116,7 +116,11 @@ def total_var(at: Any, data_std: Any) -> Any:
 
 
 def total_std(at: Any, data_std: Any) -> Any:
-    """Return S = √(α²σ_d² + σ²), the standard deviation of x_t for data of standard deviation σ_d."""
+    """Return S = √(α²σ_d² + σ²), the standard deviation of x_t for data of standard deviation σ_d.
+
+    The likelihood and the sampler `MarginalSDE` take `math.hypot` instead, which rounds differently: with this function
+    their results would change in the last bit.
+    """
     var = total_var(at, data_std)
     return var.sqrt() if isinstance(var, Tensor) else var**0.5
 

@@ -72,7 +72,7 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
         Argument(
             "sampler",
             "difrun.sampler.Sampler | None",
-            "The sampler that takes the steps; None for a likelihood bound.",
+            "The sampler that takes the steps. None where no sampler does: for the steps of the evidence lower bound.",
         ),
     ),
     "dataset": (Argument("seed", "int", "The seed of everything that the dataset draws."),),
