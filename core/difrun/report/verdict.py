@@ -54,7 +54,7 @@ def _all_at_floor(judged: Mapping[str, Number], names: Mapping[str, str]) -> str
         text = f"All {len(judged)} numbers are at their {marks}, within two standard deviations."
     else:
         (name, number), *_ = judged.items()
-        near = "within two standard deviations of it" if times(number) else "not told apart from it"
+        near = "within two standard deviations of it" if times(number) else "not distinguishable from it"
         text = f"{_stands(name, names, judged)}, {near}."
     return f"{text}{_weakness(judged, names)}"
 
@@ -71,7 +71,9 @@ def _worst_first(off: list[str], judged: Mapping[str, Number], names: Mapping[st
     if fine:
         numbers = [judged[name] for name in fine]
         marks = f"its {_marks(numbers, single=True)}" if len(fine) == 1 else f"their {_marks(numbers)}"
-        sentences.append(f"Not told apart from {marks}: {listed([names[name] for name in fine], ' and ')}.")
+        sentences.append(
+            f"Not distinguishable from {marks}: {listed([names[name] for name in fine], ' and ')}."
+        )
     return " ".join(sentences)
 
 

@@ -147,7 +147,8 @@ def test_text_is_escaped(context):
 def test_the_page_says_what_it_was_given(context):
     page = Page(html.render(context))
     assert (
-        "Worst: sliced-w2 is 0.025, 1.2× its floor 0.021. Not told apart from its floor: energy." in page.text
+        "Worst: sliced-w2 is 0.025, 1.2× its floor 0.021. Not distinguishable from its floor: energy."
+        in page.text
     )
     assert (
         "sliced-w2 Distance between the samples & the data 0.0246 ± 0.0012 0.0205 ± 0.001 1.2× 10 000"

@@ -31,7 +31,7 @@ HUMP = {
 def test_the_worst_is_named_first_and_the_others_by_how_they_stand():
     assert verdict(HUMP) == (
         "Worst: density is 0.33, 0.33× its floor 1 (higher is better). Also off their floors: energy and precision "
-        "0.51×. Not told apart from their floors: sliced-w2 and recall."
+        "0.51×. Not distinguishable from their floors: sliced-w2 and recall."
     )
 
 
@@ -59,12 +59,12 @@ def test_what_is_known_exactly_is_judged_by_it():
     assert verdict({"lattice.energy": at, "lattice.tv": number(0.04, 0.04, 0.004, **LOWER)}).startswith(
         "All 2 numbers are at their exact values or floors"
     )
-    told = verdict(
+    text = verdict(
         {"energy": off, "c1": at, "tv": number(0.04, 0.04, 0.004, **LOWER), "c2": {**off, "exact": 0.93}}
     )
-    assert told == (
-        "Worst: energy is 0.9, 5 standard errors below its exact value 0.95. Also off their exact values: c2. Not told "
-        "apart from their exact values or floors: c1 and tv."
+    assert text == (
+        "Worst: energy is 0.9, 5 standard errors below its exact value 0.95. Also off their exact values: c2. Not "
+        "distinguishable from their exact values or floors: c1 and tv."
     )
     near = {"value": 0.91231, "value_sd": 1e-5, "floor": 0.9124, "floor_sd": 1e-5, "exact": 0.91247}
     assert verdict({"e": near}) == "e is 0.9123, 16 standard errors below its exact value 0.9125."
@@ -76,7 +76,7 @@ def test_what_is_known_exactly_is_judged_by_it():
 
 def test_the_verdict_on_one_number_alone():
     assert verdict({"energy": number(0.002, -0.0004, 0.002, **NOISE)}) == (
-        "energy is 0.002, 1.2 standard deviations above its floor −0.0004, not told apart from it."
+        "energy is 0.002, 1.2 standard deviations above its floor −0.0004, not distinguishable from it."
     )
     assert verdict({"w2": number(0.11, 0.1, 0.01, **LOWER)}) == (
         "w2 is 0.11, 1.1× its floor 0.1, within two standard deviations of it."
@@ -191,7 +191,7 @@ def test_names_are_short_where_they_stay_apart():
         "b.c": number(0.1, 0.1, 0.01, **LOWER),
     }
     assert verdict(twice) == (
-        "Worst: a.gap is 0.5, 5× its floor 0.1. Also off their floors: b.gap 3×. Not told apart from its floor: c."
+        "Worst: a.gap is 0.5, 5× its floor 0.1. Also off their floors: b.gap 3×. Not distinguishable from its floor: c."
     )
 
 
