@@ -110,7 +110,7 @@ def edm() -> None:
     process = EDM()
     model = ExactMixture(two_gaussians(), process)
     random = torch.Generator().manual_seed(0)
-    noise = process.prior((256, 2), mean=model.mean, var=model.var, generator=random, dtype=torch.float64)
+    noise = model.prior(256, random, dtype=torch.float64)
     exact = probability_flow_endpoint(model, noise)
     samplers: dict[str, tuple[Sampler, str]] = {
         "euler": (Euler(), GREY),

@@ -68,8 +68,10 @@ def test_import_of_every_light_module_is_light(toy):
     modules = [
         "",
         ".api",
+        ".builtin",
         ".builtin.options",
         ".cli.app",
+        ".config.plan",
         ".config.settings",
         ".errors",
         ".listener",
@@ -85,7 +87,7 @@ def test_import_of_every_light_module_is_light(toy):
     assert toy.python(heavy).stdout == "[]\n"
 
 
-def test_floor_two_does_not_need_click(toy):
+def test_plans_are_resolved_without_click(toy):
     code = "import sys; sys.modules['click'] = None\n"
     code += "from difrun.config import resolve\nfrom difrun.plugin.registry import get_registry\n"
     done = toy.python(

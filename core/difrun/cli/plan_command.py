@@ -30,7 +30,7 @@ from difrun.plugin.registry import Registry, get_registry
 
 TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
-KINDS, BUILDER = "difrun.kinds", "difrun.builder"
+FLAG_KINDS, BUILDER = "difrun.kinds", "difrun.builder"
 """Where the context of a command holds the kinds that its flags may name, and the `PlanBuilder`."""
 
 
@@ -140,7 +140,7 @@ class PlanCommand(click.Command):
     def _builder(
         self, ctx: click.Context, registry: Registry, values: Mapping[str, Any], tolerant: bool
     ) -> PlanBuilder:
-        kinds = ctx.meta[KINDS] = self.kinds_beside(ctx, values)
+        kinds = ctx.meta[FLAG_KINDS] = self.kinds_beside(ctx, values)
         by_flags = named_by_flags(values, kinds)
         ctx.meta[NAMED] = by_flags.named
         works_on_a_run = any(param.name == "folder" for param in self.params)
@@ -205,7 +205,7 @@ class PlanCommand(click.Command):
 
 
 def _kinds(ctx: click.Context, command: PlanCommand) -> tuple[str, ...]:
-    return ctx.meta.get(KINDS, command.kinds)
+    return ctx.meta.get(FLAG_KINDS, command.kinds)
 
 
 def _holds_a_flag(value: str | Iterable[str]) -> bool:

@@ -83,7 +83,8 @@ def common_limits(data: Array, samples: Array) -> list[Limits]:
 def dots(axes: Axes, x: Array, y: Array, color: str, alpha: float | None = None) -> PathCollection:
     """Draw a scatter plot; the more points, the smaller and paler the dots."""
     size = float(np.clip(1800 / len(x), 2.0, 14.0))
-    alpha = float(np.clip(700 / len(x), 0.3, 0.8)) if alpha is None else alpha
+    if alpha is None:
+        alpha = float(np.clip(700 / len(x), 0.3, 0.8))
     return axes.scatter(x, y, s=size, color=color, linewidths=0, alpha=alpha)
 
 
@@ -159,5 +160,6 @@ def _pairs(data: Array, samples: Array, columns: Sequence[str] | None, title: st
 
 def _count_missing(axes: Axes, missing: int, what: str = "") -> None:
     if missing:
-        counted = f"{missing} {what}{'' if missing == 1 else 's'}" if what else f"{missing}"
+        noun = what if missing == 1 else f"{what}s"
+        counted = f"{missing} {noun}" if what else f"{missing}"
         note(axes, f"{counted} outside or not finite")

@@ -7,14 +7,15 @@ model also takes the `model`, and the `sampler` if that matters too.
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
 
 import torch
 
 from difrun.errors import DifrunError
+from difrun.process.base import ForwardProcess
+from difrun.process.gaussian import GaussianProcess
 
 
-def check(times: list[float], process: Any, steps: int) -> list[float]:
+def check(times: list[float], process: ForwardProcess, steps: int) -> list[float]:
     """Return the times of a grid if they are valid.
 
     Raises:
@@ -50,7 +51,7 @@ def check_steps(steps: int) -> None:
         raise DifrunError(f"a grid needs at least 1 step, not {steps}")
 
 
-def from_lam(process: Any, lam: Sequence[float]) -> list[float]:
+def from_lam(process: GaussianProcess, lam: Sequence[float]) -> list[float]:
     """Return the times at increasing values of λ, (steps + 1,), with the ends set to exactly T and t_min."""
     times = process.time_at(torch.as_tensor(lam, dtype=torch.float64)).tolist()
     times[0], times[-1] = process.horizon, process.t_min

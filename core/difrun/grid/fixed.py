@@ -1,19 +1,20 @@
 r"""Time grids that depend on the process alone. The index k runs from 0 (t = T) to n (t = t_min)."""
 
 import math
-from typing import Any
 
 from difrun.grid.base import check, fractions, from_lam
+from difrun.process.base import ForwardProcess
+from difrun.process.gaussian import GaussianProcess
 
 
-def linear(process: Any, steps: int) -> list[float]:
+def linear(process: ForwardProcess, steps: int) -> list[float]:
     """Space t_k equally."""
     span = process.horizon - process.t_min
     times = [process.horizon - span * u for u in fractions(steps)]
     return check([*times[:-1], process.t_min], process, steps)
 
 
-def cosine(process: Any, steps: int) -> list[float]:
+def cosine(process: ForwardProcess, steps: int) -> list[float]:
     """Shrink the steps towards the data, quadratically at the end.
 
     t_k = t_min + (T − t_min)(1 − sin(πk/2n))
@@ -23,7 +24,7 @@ def cosine(process: Any, steps: int) -> list[float]:
     return check([process.horizon, *times[1:-1], process.t_min], process, steps)
 
 
-def quadratic(process: Any, steps: int) -> list[float]:
+def quadratic(process: ForwardProcess, steps: int) -> list[float]:
     """Space √t_k equally, so that t_k is quadratic in k.
 
     References:
@@ -34,7 +35,7 @@ def quadratic(process: Any, steps: int) -> list[float]:
     return check([process.horizon, *times[1:-1], process.t_min], process, steps)
 
 
-def rho(process: Any, steps: int, *, rho: float = 7.0) -> list[float]:
+def rho(process: GaussianProcess, steps: int, *, rho: float = 7.0) -> list[float]:
     """Space (σ/α)^{1/ρ} equally; ρ = 7 favours small noise.
 
     References:
@@ -45,7 +46,7 @@ def rho(process: Any, steps: int, *, rho: float = 7.0) -> list[float]:
     return check(from_lam(process, lam), process, steps)
 
 
-def logsnr(process: Any, steps: int) -> list[float]:
+def logsnr(process: GaussianProcess, steps: int) -> list[float]:
     """Space λ_k = log(α/σ) equally: each step divides σ/α by the same factor."""
     low, high = process.lam_range
     return check(from_lam(process, [low + (high - low) * u for u in fractions(steps)]), process, steps)

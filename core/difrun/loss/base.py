@@ -19,6 +19,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from difrun.loss.times import TimeDistribution, Uniform
+from difrun.model.base import ScoreModel
 from difrun.model.trainable import trainable
 from difrun.randomness.generator import Generator
 
@@ -30,7 +31,7 @@ class Loss:
     """
 
     def draw(
-        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+        self, model: ScoreModel, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
         """Draw times, noise, inputs and targets for examples.
 
@@ -46,18 +47,18 @@ class Loss:
         """
         raise NotImplementedError
 
-    def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+    def evaluate(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         """Return the loss of each example, (n,)."""
         raise NotImplementedError
 
-    def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+    def mean(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         """Return the mean of `evaluate`, which training differentiates.
 
         A loss may override it with fewer kernels.
         """
         return self.evaluate(model, examples).mean()
 
-    def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+    def backward(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         """Add the gradient of `mean` to the parameters' `.grad`, and return the mean, detached.
 
         The trainer calls it with gradients of zero. A loss may override it for networks that have a reverse pass of
@@ -67,7 +68,7 @@ class Loss:
         loss.backward()
         return loss.detach()
 
-    def __call__(self, model: Any, x0: Tensor, generator: Generator) -> Tensor:
+    def __call__(self, model: ScoreModel, x0: Tensor, generator: Generator) -> Tensor:
         """Return the loss of each example x0 (n, *shape), with times and noise drawn for it: (n,)."""
         return self.evaluate(model, self.draw(model, x0, generator))
 
@@ -159,7 +160,7 @@ class Regression(Loss):
 
     @override
     def draw(
-        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
+        self, model: ScoreModel, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
         process = model.process
         at = process.instant(self.times.sample(process, x0, generator), x0.ndim)
@@ -174,18 +175,18 @@ class Regression(Loss):
         return examples
 
     @override
-    def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+    def evaluate(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         return (
             self._error(examples, trainable(model).residual(examples, self.kind)).square().flatten(1).mean(1)
         )
 
     @override
-    def mean(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+    def mean(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         error = self._error(examples, trainable(model).residual(examples, self.kind))
         return functional.mse_loss(error, torch.zeros_like(error))
 
     @override
-    def backward(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
+    def backward(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         explicit = trainable(model).pullback(examples)
         if explicit is None:
             return super().backward(model, examples)

@@ -6,7 +6,6 @@ of its loss (in the spirit of Kingma et al., 2021, arXiv 2107.00630, app. I.1).
 """
 
 import math
-from typing import Any
 
 import attrs
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
+from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -22,11 +22,11 @@ GOLDEN = (math.sqrt(5) - 1) / 2
 class TimeDistribution:
     """A distribution of t on [t_min, T]."""
 
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         """Return Q(u) for u in [0, 1], float64."""
         raise NotImplementedError
 
-    def sample(self, process: Any, like: Tensor, generator: Generator) -> Tensor:
+    def sample(self, process: GaussianProcess, like: Tensor, generator: Generator) -> Tensor:
         """Draw one time per example of `like` (n, ...), in its dtype and on its device: (n,).
 
         The quantiles are computed on the CPU in float64, which some devices do not have.
@@ -41,7 +41,7 @@ class Uniform(TimeDistribution):
     """A time t uniform on [t_min, T]."""
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         return process.t_min + (process.horizon - process.t_min) * u
 
 
@@ -50,7 +50,7 @@ class LogSNR(TimeDistribution):
     """A log-SNR λ = log(α/σ) uniform over the process: every factor of noise gets the same share."""
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         low, high = process.lam_range
         return process.time_near(high - (high - low) * u)
 
@@ -70,7 +70,7 @@ class LogNormal(TimeDistribution):
     std: float = 1.2
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         low, high = process.lam_range
         return process.time_near(-_cut_normal(u, self.mean, self.std, -high, -low, "ln(σ/α)"))
 
@@ -90,7 +90,7 @@ class LogitNormal(TimeDistribution):
     std: float = 1.0
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         first = process.t_min / process.horizon
         low = math.log(first / (1 - first))
         logit = _cut_normal(u, self.mean, self.std, low, math.inf, "logit(t/T)")

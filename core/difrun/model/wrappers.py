@@ -77,6 +77,17 @@ class ModelWrapper(ScoreModel):
     def refuse_times(self, times: Any) -> None:
         self.inner.refuse_times(times)
 
+    def from_inner(self, name: str) -> Any:
+        """Return an attribute of the inner model, for the ``__getattr__`` of a wrapper that passes on all of them.
+
+        Raises:
+            AttributeError: If the inner model has none, if the name is special, or while the wrapper is being copied
+                and has no inner model yet.
+        """
+        if name.startswith("__") or "inner" not in self.__dict__:
+            raise AttributeError(name)
+        return getattr(self.inner, name)
+
 
 def innermost(model: Any) -> Any:
     """Return the model inside all wrappers."""
@@ -156,9 +167,7 @@ class Counted(ModelWrapper):
 
     def __getattr__(self, name: str) -> Any:
         """Pass on what the inner model offers beyond the contract; a call with a batch counts as an evaluation."""
-        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
-            raise AttributeError(name)
-        attribute = getattr(self.inner, name)
+        attribute = self.from_inner(name)
         if not callable(attribute):
             return attribute
 

@@ -140,6 +140,10 @@ class Registry:
             groups.setdefault((entry.kind, entry.name), []).append(entry.qualified)
         return {pair: tuple(sorted(group)) for pair, group in groups.items() if len(group) > 1}
 
+    def listens(self, plugin: Plugin) -> bool:
+        """Whether a plugin listens to any event."""
+        return any(plugin is listener for pairs in self._listeners.values() for listener, _ in pairs)
+
     def entries(self, kind: str | None = None) -> list[Registered]:
         """The components of one kind (of all kinds), by name."""
         entries = [entry for entry in self._entries if kind in (None, entry.kind)]

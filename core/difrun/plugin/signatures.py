@@ -203,9 +203,11 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 def _may_ask(kind: str, options: list[str]) -> str:
     """``a metric may ask for samples, reference, dataset, labels, generator and its options k, max_points``."""
     offered = [argument.name for argument in ON_OFFER[kind]]
-    its_options = f"its option{'s' if len(options) > 1 else ''} {listed(options)}" if options else ""
-    wishes = " and ".join(filter(None, [listed(offered), its_options]))
-    return f"{_article(kind)} may ask for {wishes or 'nothing, as it has no options'}"
+    wishes = [listed(offered)]
+    if options:
+        wishes.append(f"its option{'s' if len(options) > 1 else ''} {listed(options)}")
+    named = " and ".join(filter(None, wishes))
+    return f"{_article(kind)} may ask for {named or 'nothing, as it has no options'}"
 
 
 def _article(kind: str) -> str:

@@ -83,7 +83,7 @@ class Brownian(Generator):
         start, end = self._step
         if start >= end:
             raise DifrunError(
-                "Brownian noise: two times of the grid are too close to be told apart. Take fewer steps, or "
+                "Brownian noise: two times of the grid are too close to be distinguished. Take fewer steps, or "
                 "another grid."
             )
         increment = self._at(end, like) - self._at(start, like)

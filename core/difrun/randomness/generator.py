@@ -45,13 +45,21 @@ class Generator:
         seed: The run's seed; None draws one from the operating system.
         first: The number of the sample in row 0 of every tensor.
         device: Where numbers are drawn.
+        source: A torch generator to draw from in place of lanes. Seed, first and device then have no effect.
     """
 
-    def __init__(self, seed: int | None = None, *, first: int = 0, device: torch.device | str = "cpu"):
+    def __init__(
+        self,
+        seed: int | None = None,
+        *,
+        first: int = 0,
+        device: torch.device | str = "cpu",
+        source: torch.Generator | None = None,
+    ):
         self.seed = secrets.randbits(63) if seed is None else seed
         self.first = first
         self.device = torch.device(device)
-        self._plain: torch.Generator | None = None
+        self._source = source
         self._lanes: dict[tuple[int, int], torch.Generator] = {}
 
     @classmethod
@@ -62,9 +70,7 @@ class Generator:
         if isinstance(source, Generator):
             return source
         if isinstance(source, torch.Generator):
-            generator = cls(0, device=source.device)
-            generator._plain = source
-            return generator
+            return cls(0, device=source.device, source=source)
         return cls(source, device=device)
 
     def normal(self, like: Tensor) -> Tensor:
@@ -84,8 +90,8 @@ class Generator:
     def _draw(self, draw: Callable[..., Tensor], like: Tensor) -> Tensor:
         if like.is_meta or like.numel() == 0:
             return torch.empty_like(like)
-        if self._plain is not None:
-            drawn = draw(like.shape, generator=self._plain, dtype=like.dtype, device=self._plain.device)
+        if self._source is not None:
+            drawn = draw(like.shape, generator=self._source, dtype=like.dtype, device=self._source.device)
             return drawn.to(like.device)
         n, *shape = like.shape
         size = lane_size(like[:1].numel())

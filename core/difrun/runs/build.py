@@ -16,8 +16,10 @@ from difrun.loss.base import Loss
 from difrun.model.base import MOST_CORRELATED, ScoreModel
 from difrun.model.conditional import ConditionalModel
 from difrun.plugin.registry import Registered
+from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import seed_of
+from difrun.sampler.base import Sampler
 
 
 @attrs.frozen(eq=False)
@@ -31,7 +33,7 @@ class Components:
         loss: The training loss; None where the model needs no training.
     """
 
-    process: Any
+    process: ForwardProcess
     dataset: Dataset
     model: ScoreModel
     loss: Loss | None
@@ -133,7 +135,9 @@ def guided(model: ScoreModel, guidance: tuple[ChosenComponent, ...], context: Co
     return model
 
 
-def grid_times(grid: ChosenComponent, model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
+def grid_times(
+    grid: ChosenComponent, model: ScoreModel, steps: int, sampler: Sampler | None = None
+) -> list[float]:
     """The times of a grid.
 
     Args:

@@ -36,4 +36,6 @@ class Adams(AdamsOptions, Multistep):
             return max(1, self.fixed_order - 1), self.fixed_order > 1
         if steps < 7:
             return 1, steps >= 5
-        return (2 if steps < 13 else 3 if steps < 50 else 4), True
+        if steps < 13:
+            return 2, True
+        return (3 if steps < 50 else 4), True

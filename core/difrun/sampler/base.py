@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 
 
@@ -38,12 +39,12 @@ class Sampler:
         """Return the calls of the model on a grid of this many steps; None if only the run can count them."""
         return None if self.evaluations is None else steps * self.evaluations
 
-    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> Any:
         """Return the state before the first step: what depends on the grid alone, or None."""
         return None
 
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         """Take one step. A corrector is a sampler called with to = at.
 

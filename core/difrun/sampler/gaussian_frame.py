@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.data.casts import CastCache
+from difrun.model.base import ScoreModel
 from difrun.model.predictions import data_angle, total_std
 from difrun.sampler.multistep import Frame
 
@@ -25,7 +26,7 @@ class GaussianFrame(Frame):
         Karras et al. (2022), arXiv 2206.00364, table 1.
     """
 
-    def __init__(self, model: Any):
+    def __init__(self, model: ScoreModel):
         super().__init__(model)
         mean = torch.as_tensor(model.mean)
         # Most data are centred: without m each of the three methods below needs a kernel less.
@@ -132,7 +133,7 @@ class PrincipalFrame(GaussianFrame):
         return self._casts.like(x, lambda: (self.axes, self.stds))
 
 
-def gaussian_frame(model: Any) -> GaussianFrame:
+def gaussian_frame(model: ScoreModel) -> GaussianFrame:
     """Return the frame of a model, along principal axes if it has any (`ScoreModel.principal`)."""
     return GaussianFrame(model) if model.principal is None else PrincipalFrame(model)
 

@@ -130,8 +130,8 @@ class RungeKutta(Sampler):
         plan = {}
         for at, to in pairwise(instants):
             inside = {c: next(between) for c in inner}
-            here = [at if c == 0 else to if c == 1 else inside[c] for c in nodes]
-            plan[at.t] = _coefficients(stages, here, to)
+            instant_at = {0: at, 1: to, **inside}
+            plan[at.t] = _coefficients(stages, [instant_at[c] for c in nodes], to)
         return plan
 
     @override

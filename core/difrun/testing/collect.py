@@ -14,7 +14,7 @@ from difrun.errors import DifrunError
 from difrun.plugin.packages import canonical
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
-from difrun.testing.check import CHECKS, Check, components_under_test
+from difrun.testing.check import CHECKS, Check, ComponentUnderTest, components_under_test
 
 for module in pkgutil.iter_modules(checks.__path__):
     importlib.import_module(f"{checks.__name__}.{module.name}")
@@ -27,8 +27,8 @@ SLOW_NOTE = "; those that measure distributions, likelihoods and orders of conve
 
 
 @attrs.frozen
-class Distribution:
-    """A distribution under test.
+class InstalledPackage:
+    """An installed package under test.
 
     Attributes:
         name: Its name.
@@ -48,11 +48,11 @@ class Distribution:
 
 @attrs.frozen(repr=False)
 class Case:
-    """One check of one component, or of the distribution."""
+    """One check of one component, or of the package."""
 
     id: str
     check: Check
-    subject: Any
+    subject: ComponentUnderTest | InstalledPackage
 
     def __repr__(self) -> str:
         return self.id
@@ -111,9 +111,9 @@ def collect(dist: str) -> tuple[list[Case], int]:
     entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
     if not entries:
         raise pytest.UsageError(f"conformance({dist!r}): the distribution offers no component")
-    whole = Distribution(dist, registry, entries)
+    package = InstalledPackage(dist, registry, entries)
     cases = [
-        Case(f"distribution-{check.name}", check, whole)
+        Case(f"distribution-{check.name}", check, package)
         for check in CHECKS
         if check.kind == "distribution" and _applies(check, dist)
     ]

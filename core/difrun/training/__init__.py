@@ -1,6 +1,6 @@
 """The one training loop."""
 
 from difrun.training.batches import Batches
-from difrun.training.trainer import Report, Trainer
+from difrun.training.trainer import ReportProgress, Trainer
 
-__all__ = ["Batches", "Report", "Trainer"]
+__all__ = ["Batches", "ReportProgress", "Trainer"]

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError
 from difrun.loss.base import Loss
 from difrun.training.batches import Batches, private_randomness, seeder
@@ -26,7 +27,7 @@ CHECK_STEPS = 50
 REPORT_SECONDS = 0.5
 HISTORY_POINTS = 500
 
-Report = Callable[[int, int, float, float, float], Any]
+ReportProgress = Callable[[int, int, float, float, float], Any]
 """Called with step, steps, mean loss of the last `CHECK_STEPS` steps, steps per second, seconds left."""
 
 
@@ -65,7 +66,7 @@ class Trainer:
         model: Any,
         loss: Loss,
         data: Tensor,
-        options: Any,
+        options: TrainOptions,
         *,
         seed: int,
         note: Callable[[str], Any] | None = None,
@@ -105,7 +106,7 @@ class Trainer:
     def run(
         self,
         *,
-        report: Report | None = None,
+        report: ReportProgress | None = None,
         stopping: Callable[[], bool] | None = None,
         save: Callable[["Trainer"], Any] | None = None,
         save_steps: int = 0,
@@ -175,7 +176,7 @@ class Trainer:
         minutes = self.options.minutes
         return minutes is not None and self.seconds >= 60 * minutes
 
-    def _report(self, report: Report, rate: float) -> None:
+    def _report(self, report: ReportProgress, rate: float) -> None:
         self._check()
         left = (self.last - self.step) / rate
         if self.options.minutes is not None:

@@ -94,7 +94,7 @@ class Pilot:
 _pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 
 
-def pilot(model: Any, steps: int, sampler: Any = None) -> list[float]:
+def pilot(model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
     """Return a grid that is denser where the trajectories of `model` bend; for `adams` it is refined.
 
     The pilot costs 333 evaluations of 64 trajectories, once per model and its weights, from its own noise. A model
@@ -137,7 +137,7 @@ def _places(fine: Pilot, steps: int) -> np.ndarray:
     return np.interp(np.linspace(0, 1, steps + 1), cumulative / cumulative[-1], np.arange(STEPS + 1))
 
 
-def _refined(model: Any, fine: Pilot, places: np.ndarray, order: int, corrected: bool) -> np.ndarray:
+def _refined(model: ScoreModel, fine: Pilot, places: np.ndarray, order: int, corrected: bool) -> np.ndarray:
     """The places at which `adams` of that order has the least error along the fine trajectories."""
     # The clock of the frame is −φ.
     angles = -torch.from_numpy(KNEE * np.sinh(fine.clocks)).atan()
@@ -166,7 +166,7 @@ class _RecordingAdams(Adams):
         return x, state
 
 
-def _pilot_of(model: Any) -> Pilot:
+def _pilot_of(model: ScoreModel) -> Pilot:
     """The pilot of the model with its present weights."""
     weights = _fingerprint(model)
     if model not in _pilots or _pilots[model].weights != weights:
@@ -174,7 +174,7 @@ def _pilot_of(model: Any) -> Pilot:
     return _pilots[model]
 
 
-def _solve(model: Any, weights: list[float]) -> Pilot:
+def _solve(model: ScoreModel, weights: list[float]) -> Pilot:
     """Solve the trajectories, and measure how the flow amplifies errors along them."""
     # In float64 if the model is, because differences amplify rounding.
     mean = torch.as_tensor(model.mean)
@@ -241,7 +241,7 @@ def _gains(
     return torch.from_numpy(np.exp(np.stack(per_trajectory, 1)))
 
 
-def _fingerprint(model: Any) -> list[float]:
+def _fingerprint(model: ScoreModel) -> list[float]:
     """One number per tensor of the model's network, which shows whether its weights have changed."""
     network = getattr(innermost(model), "network", None)
     if network is None:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred
 from difrun.sampler.adams import Adams
@@ -42,7 +43,7 @@ class Solver:
             of its length, over all earlier slopes that it may use.
     """
 
-    def __init__(self, model: Any, times: Sequence[float]):
+    def __init__(self, model: ScoreModel, times: Sequence[float]):
         self.model = model
         self.process = model.process.centred()
         self.shift = model.process.centre_like(torch.as_tensor(model.mean))

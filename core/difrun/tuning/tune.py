@@ -22,6 +22,7 @@ from typing_extensions import override
 
 from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
@@ -72,7 +73,7 @@ Reference = tuple[Tensor, Tensor]
 
 
 def tune(
-    model: Any,
+    model: ScoreModel,
     steps: int,
     *,
     free_weights: bool = False,
@@ -136,7 +137,12 @@ def _default_iterations(steps: int, free_weights: bool) -> int:
 
 
 def _search(
-    model: Any, steps: int, free_weights: bool, iterations: int, training: Reference, watch: Watch | None
+    model: ScoreModel,
+    steps: int,
+    free_weights: bool,
+    iterations: int,
+    training: Reference,
+    watch: Watch | None,
 ) -> list[Candidate]:
     """The pilot grid, and the best candidate at every report of the search."""
     solver = Solver(model, pilot(model, steps, Adams()))
@@ -159,7 +165,7 @@ def _search(
     return candidates
 
 
-def _select(model: Any, candidates: Sequence[Candidate], selection: Reference) -> Candidate:
+def _select(model: ScoreModel, candidates: Sequence[Candidate], selection: Reference) -> Candidate:
     """The candidate with the least mean clipped error; the first is the pilot grid."""
     distances = [_squared_distances(model, candidate, selection).sqrt() for candidate in candidates]
     limit = max(CLIP * _radius(selection), float(distances[0].quantile(0.9).nan_to_num(0.0)))
@@ -167,13 +173,13 @@ def _select(model: Any, candidates: Sequence[Candidate], selection: Reference) -
     return candidates[errors.index(min(errors))]
 
 
-def _relative_errors(model: Any, candidate: Candidate, test: Reference) -> tuple[float, float]:
+def _relative_errors(model: ScoreModel, candidate: Candidate, test: Reference) -> tuple[float, float]:
     """Root mean square and median distance to the fine solution, over the radius of the data."""
     squares, radius = _squared_distances(model, candidate, test), _radius(test)
     return float(squares.mean().sqrt()) / radius, float(squares.median().sqrt()) / radius
 
 
-def _squared_distances(model: Any, candidate: Candidate, reference: Reference) -> Tensor:
+def _squared_distances(model: ScoreModel, candidate: Candidate, reference: Reference) -> Tensor:
     """Squared distances to the fine solution, (n,)."""
     noise, truth = reference
     return (solve(model, noise, *candidate) - truth).square().flatten(1).sum(1)
@@ -184,7 +190,7 @@ def _radius(reference: Reference) -> float:
     return float(reference[1].square().flatten(1).sum(1).mean().sqrt())
 
 
-def fine_solution(model: Any, n: int, seed: int) -> Reference:
+def fine_solution(model: ScoreModel, n: int, seed: int) -> Reference:
     """Draw noise at T, and solve the probability flow from there in `FINE_STEPS` steps."""
     like = torch.as_tensor(model.mean)
     conditioned = condition_on_class_shares(model, n)
@@ -193,7 +199,9 @@ def fine_solution(model: Any, n: int, seed: int) -> Reference:
     return noise, integrate(Adams(), conditioned, noise, pilot(model, FINE_STEPS))
 
 
-def solve(model: Any, noise: Tensor, times: Sequence[float], changes: list[Change] | None = None) -> Tensor:
+def solve(
+    model: ScoreModel, noise: Tensor, times: Sequence[float], changes: list[Change] | None = None
+) -> Tensor:
     """Integrate noise with `adams` on a grid; `changes`, if given, are added to its weights."""
     sampler = ModifiedAdams(changes=changes)
     return integrate(sampler, condition_on_class_shares(model, len(noise)), noise, times)

@@ -7,13 +7,14 @@ from typing_extensions import override
 
 from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import gaussian_frame
 from difrun.sampler.multistep import Multistep, initial_state
 from difrun.text import listed
 
 
-def tuning_for(model: Any, steps: int) -> Any:
+def tuning_for(model: ScoreModel, steps: int) -> Any:
     """Return the `difrun.tuning.Tuning` of a model for a number of steps.
 
     Raises:
@@ -32,7 +33,7 @@ def tuning_for(model: Any, steps: int) -> Any:
     raise DifrunError(f"{message}. {advice}")
 
 
-def tuned(model: Any, steps: int) -> list[float]:
+def tuned(model: ScoreModel, steps: int) -> list[float]:
     """Return the grid that is tuned for this model and this number of steps."""
     return list(tuning_for(model, steps).times)
 
@@ -50,7 +51,7 @@ class Tuned(Multistep):
         return Adams().scheme(steps)
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> Any:
         """Return the state before the first step.
 
         Raises:

@@ -47,10 +47,10 @@ class DDPMSampler(DDPMSamplerOptions, Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        kept, fresh = _shares(at, to)
+        predicted, fresh = _shares(at, to)
         posterior = self.variance == "posterior" or to.t == state
         std = to.sigma * fresh if posterior else at.sigma * fresh
-        x = _combine(model, x, at, to.alpha, to.sigma * kept)
+        x = _combine(model, x, at, to.alpha, to.sigma * predicted)
         return x + std * generator.normal(x), state
 
 
@@ -78,9 +78,9 @@ class DDIM(DDIMOptions, Sampler):
     def step(
         self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        kept, fresh = _shares(at, to)
-        # √(1 − η²(1 − kept²)), written so that η = 1 gives `kept` itself.
-        along = math.hypot(kept, math.sqrt(1 - self.eta**2) * fresh)
+        predicted, fresh = _shares(at, to)
+        # √(1 − η²(1 − predicted²)), written so that η = 1 gives `predicted` itself.
+        along = math.hypot(predicted, math.sqrt(1 - self.eta**2) * fresh)
         x = _combine(model, x, at, to.alpha, to.sigma * along)
         if self.stochastic:
             x = x + self.eta * to.sigma * fresh * generator.normal(x)
@@ -89,8 +89,8 @@ class DDIM(DDIMOptions, Sampler):
 
 def _shares(at: Any, to: Any) -> tuple[float, float]:
     """√(1 − f²) and f = κ/σ_s = σ_{t|s}/σ_t: the shares of ε̂ and of fresh noise in an ancestral step."""
-    kept = at.alpha / to.alpha * to.sigma / at.sigma
-    return kept, math.sqrt(max(0.0, (1 - kept) * (1 + kept)))
+    predicted = at.alpha / to.alpha * to.sigma / at.sigma
+    return predicted, math.sqrt(max(0.0, (1 - predicted) * (1 + predicted)))
 
 
 def _combine(model: Any, x: Tensor, at: Any, a: float, b: float) -> Tensor:

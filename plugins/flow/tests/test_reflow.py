@@ -252,14 +252,16 @@ def test_batches_keep_couples_together():
 
 
 def test_a_loss_that_draws_its_own_noise_is_refused():
-    class Own(Loss):
+    class IndependentNoise(Loss):
         def draw(self, model, x0, generator):
             return {}
 
     data = torch.zeros(30, 2)
     model = NetworkModel(torch.nn.Linear(2, 2), FLOW, (2,))
-    with pytest.raises(DifrunError, match=r"the loss Own draws new noise.*--loss flow"):
-        Trainer(model, Own(), data, SimpleNamespace(batch=4, clip=1.0, ema=0.0), seed=0, noise=data)
+    with pytest.raises(DifrunError, match=r"the loss IndependentNoise draws new noise.*--loss flow"):
+        Trainer(
+            model, IndependentNoise(), data, SimpleNamespace(batch=4, clip=1.0, ema=0.0), seed=0, noise=data
+        )
     with pytest.raises(
         DifrunError, match=r"noise of shape \(29, 2\) for training examples of shape \(30, 2\)"
     ):

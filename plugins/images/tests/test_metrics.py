@@ -206,7 +206,7 @@ def test_features_are_measured_by_all_classes_where_images_stand_class_by_class(
     """As in a folder: 100 of the sorted images give a Fréchet distance within a third of that by all of them."""
     order = data.labels.argsort(stable=True)
     rows = attrs.evolve(data, train=data.train[order], labels=data.labels[order])
-    classifier._made[rows] = classifier.classifier_of(data)
+    classifier._trained_classifiers[rows] = classifier.classifier_of(data)
     held = data.held_out
     sets = (held[:100], held[-100:])
     few = image_features(*sets, rows, generator=random(0), max_points=100)["frechet"]

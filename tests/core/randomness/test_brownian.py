@@ -178,5 +178,5 @@ def test_brownian_noise_is_refused_where_it_makes_no_sense(sampler, noise, messa
 def test_times_too_close_are_refused():
     generator = source()
     generator.enter(1.0, 1.0 - 1e-12)
-    with pytest.raises(DifrunError, match="too close to be told apart"):
+    with pytest.raises(DifrunError, match="too close to be distinguished"):
         generator.normal(torch.empty(3, 2))

@@ -59,10 +59,10 @@ def test_what_is_known_exactly_is_judged_by_it():
     assert verdict({"lattice.energy": at, "lattice.tv": number(0.04, 0.04, 0.004, **LOWER)}).startswith(
         "All 2 numbers are at their exact values or floors"
     )
-    told = verdict(
+    text = verdict(
         {"energy": off, "c1": at, "tv": number(0.04, 0.04, 0.004, **LOWER), "c2": {**off, "exact": 0.93}}
     )
-    assert told == (
+    assert text == (
         "Worst: energy is 0.9, 5 standard errors below its exact value 0.95. Also off their exact values: c2. Not "
         "distinguishable from their exact values or floors: c1 and tv."
     )

@@ -88,8 +88,8 @@ def _plugins(registry: Registry) -> Iterator[Problem]:
             plugin.trace,
         )
     for plugin in registry.plugins:
-        listens = any(plugin is listener for pairs in registry._listeners.values() for listener, _ in pairs)
-        if plugin.status == "ok" and not listens and not any(e.plugin is plugin for e in registry.entries()):
+        offers = registry.listens(plugin) or any(entry.plugin is plugin for entry in registry.entries())
+        if plugin.status == "ok" and not offers:
             yield Problem(
                 f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) offers nothing.",
                 "if you wrote it: mark its hooks with @hookimpl and let them return a list",

@@ -61,9 +61,9 @@ def _named(
     if names is None:
         if kind == "grid":
             return []
-        own = compared.plan.sampler.name
+        run_sampler = compared.plan.sampler.name
         fitting = registry.compatible(kind, compared.entries())
-        names = [own, *(name for name in ALWAYS if name in fitting and name != own)]
+        names = [run_sampler, *(name for name in ALWAYS if name in fitting and name != run_sampler)]
     elif "all" in names:
         # A tuned sampler or grid serves only the numbers of steps that it was tuned for.
         fitting = [
@@ -81,11 +81,13 @@ def _is_tuned(entry: Registered) -> bool:
 
 def _grid_for(registry: Registry, compared: ComparedModel, sampler: ChosenComponent) -> ChosenComponent:
     """The grid that a sampler prefers, else the run's own if it fits, else the first that does."""
-    own = compared.plan.grid
+    run_grid = compared.plan.grid
     if sampler.entry == compared.plan.sampler.entry:
-        return own
+        return run_grid
     preferred = sampler.entry.component.prefers.get("grid")
     if preferred is not None and preferred in registry.names("grid"):
         return compared.chosen("grid", preferred)
     fitting = registry.compatible("grid", compared.entries(sampler=sampler.entry))
-    return own if own.name in fitting or not fitting else compared.chosen("grid", fitting[0])
+    if run_grid.name in fitting or not fitting:
+        return run_grid
+    return compared.chosen("grid", fitting[0])

@@ -52,7 +52,10 @@ def hold_lock(folder: Path) -> Iterator[None]:
 
 
 def refuse_if_held(folder: Path) -> None:
-    """Raise DifrunError if a process works on the run folder."""
+    """Raise DifrunError if a process works on the run folder.
+
+    The lock is taken for a moment to find out; another process that asks in that moment is refused.
+    """
     path = folder.resolve() / NAME
     if path.is_file():
         lock = FileLock(path)

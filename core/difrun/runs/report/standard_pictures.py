@@ -248,6 +248,7 @@ class Vectors:
 
     def _density(self, points: Tensor, t: float) -> Tensor:
         """The density at points in the model's units, per unit of the user's."""
+        assert isinstance(self.process, GaussianProcess)  # the densities of no other process are drawn
         density = self.process.density(points, self.dataset.train[: 4 * POINTS].flatten(1), t)
         return density.double() / float(np.prod(self.scale))
 

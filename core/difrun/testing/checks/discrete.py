@@ -14,53 +14,58 @@ DISCRETE = {"discrete"}
 @check("process", provides=DISCRETE)
 def names_a_small_system(subject: ComponentUnderTest) -> None:
     """`enumeration` gives float64 examples and float64 values of x_t. Rows are unique; x_t can be any example."""
-    small = EnumeratedProcess.of(subject)
-    for rows in (small.data, small.states):
+    enumerated = EnumeratedProcess.of(subject)
+    for rows in (enumerated.data, enumerated.states):
         assert rows.dtype == torch.float64
         assert 2 <= len(rows) <= 300
         assert len(rows.flatten(1).unique(dim=0)) == len(rows), "a value occurs twice"
-    small.index(small.data)
-    for t in small.times:
-        small.index(small.process.sample(small.data, t, 1))
+    enumerated.index(enumerated.data)
+    for t in enumerated.times:
+        enumerated.index(enumerated.process.sample(enumerated.data, t, 1))
 
 
 @check("process", provides=DISCRETE)
 def kernels_are_distributions(subject: ComponentUnderTest) -> None:
     """q(x_t | x_s) ≥ 0 sums to 1 over all x_t, to 1e-9; it is the identity for s = t; x_0 is the data."""
-    small = EnumeratedProcess.of(subject)
-    for s, t in combinations(small.times, 2):
-        kernel = small.kernel(s, t)
+    enumerated = EnumeratedProcess.of(subject)
+    for s, t in combinations(enumerated.times, 2):
+        kernel = enumerated.kernel(s, t)
         assert kernel.min() >= 0
         close(
             kernel.sum(1), torch.ones(len(kernel)).double(), f"sum over x_t from s = {s:g} to t = {t:g}", 1e-9
         )
-    for t in small.times:
-        close(small.kernel(t, t), torch.eye(len(small.states)).double(), f"from t = {t:g} to itself", 1e-9)
-    assert torch.equal(small.process.sample(small.data, 0.0, 1), small.data)
+    for t in enumerated.times:
+        close(
+            enumerated.kernel(t, t),
+            torch.eye(len(enumerated.states)).double(),
+            f"from t = {t:g} to itself",
+            1e-9,
+        )
+    assert torch.equal(enumerated.process.sample(enumerated.data, 0.0, 1), enumerated.data)
 
 
 @check("process", provides=DISCRETE)
 def kernels_compose(subject: ComponentUnderTest) -> None:
     """Σ_u q(x_u | x_s) q(x_t | x_u) = q(x_t | x_s), to 1e-9 (Chapman and Kolmogorov)."""
-    small = EnumeratedProcess.of(subject)
-    for s, u, t in combinations(small.times, 3):
-        through = small.kernel(s, u) @ small.kernel(u, t)
-        close(through, small.kernel(s, t), f"from s = {s:g} through {u:g} to t = {t:g}", 1e-9)
+    enumerated = EnumeratedProcess.of(subject)
+    for s, u, t in combinations(enumerated.times, 3):
+        through = enumerated.kernel(s, u) @ enumerated.kernel(u, t)
+        close(through, enumerated.kernel(s, t), f"from s = {s:g} through {u:g} to t = {t:g}", 1e-9)
 
 
 @check("process", provides=DISCRETE)
 def bridges_are_bayes(subject: ComponentUnderTest) -> None:
     """q(x_s | x_t, x_0) = q(x_s | x_0) q(x_t | x_s)/q(x_t | x_0), by brute force over all three, to 1e-8."""
-    small = EnumeratedProcess.of(subject)
-    m, n = len(small.states), len(small.data)
-    ones = [1] * (small.states.ndim - 1)
-    for s, t in small.pairs():
-        first, second, whole = small.from_data(s), small.kernel(s, t), small.from_data(t)
+    enumerated = EnumeratedProcess.of(subject)
+    m, n = len(enumerated.states), len(enumerated.data)
+    ones = [1] * (enumerated.states.ndim - 1)
+    for s, t in enumerated.pairs():
+        first, second, whole = enumerated.from_data(s), enumerated.kernel(s, t), enumerated.from_data(t)
         truth = first[:, None, :] * second.T[None] / whole.clamp_min(1e-300)[..., None]  # x_0, x_t, x_s
-        x0 = small.data.repeat_interleave(m * m, 0)
-        x_t = small.states.repeat_interleave(m, 0).repeat(n, *ones)
-        distribution = small.process.bridge(x_t, x0, small.process.at(t), small.process.at(s))
-        found = distribution.log_prob(small.states.repeat(n * m, *ones)).exp().reshape(n, m, m)
+        x0 = enumerated.data.repeat_interleave(m * m, 0)
+        x_t = enumerated.states.repeat_interleave(m, 0).repeat(n, *ones)
+        distribution = enumerated.process.bridge(x_t, x0, enumerated.process.at(t), enumerated.process.at(s))
+        found = distribution.log_prob(enumerated.states.repeat(n * m, *ones)).exp().reshape(n, m, m)
         possible = whole > 1e-9
         close(found[possible], truth[possible], f"bridge from t = {t:g} to s = {s:g}")
 
@@ -71,28 +76,28 @@ def bridges_average_over_the_data(subject: ComponentUnderTest) -> None:
 
     That is one ancestral step of an exact model. Bayes' rule from q(x_s | E[x_0 | x_t]) gives something else.
     """
-    small = EnumeratedProcess.of(subject)
-    for s, t in small.pairs():
-        p, possible = small.posteriors(t)
-        ways = small.from_data(s)[None] * small.kernel(s, t).T[:, None]  # x_t, x_0, x_s
-        ways = ways / small.from_data(t).T.clamp_min(1e-300)[..., None]
-        truth = torch.tensordot((p[..., None] * ways).sum(1), small.states, 1)
-        mean = torch.tensordot(p, small.data, 1)
-        at, to = small.process.at(t), small.process.at(s)
-        found = small.process.bridge(small.states[possible], mean[possible], at, to).mean
+    enumerated = EnumeratedProcess.of(subject)
+    for s, t in enumerated.pairs():
+        p, possible = enumerated.posteriors(t)
+        ways = enumerated.from_data(s)[None] * enumerated.kernel(s, t).T[:, None]  # x_t, x_0, x_s
+        ways = ways / enumerated.from_data(t).T.clamp_min(1e-300)[..., None]
+        truth = torch.tensordot((p[..., None] * ways).sum(1), enumerated.states, 1)
+        mean = torch.tensordot(p, enumerated.data, 1)
+        at, to = enumerated.process.at(t), enumerated.process.at(s)
+        found = enumerated.process.bridge(enumerated.states[possible], mean[possible], at, to).mean
         close(found, truth[possible], f"mean of the bridge from t = {t:g} to s = {s:g}")
 
 
 @check("process", provides=DISCRETE)
 def one_distribution_is_stationary(subject: ComponentUnderTest) -> None:
     """The kernel between any two times leaves the limit of repeated noising unchanged, to 1e-9."""
-    small = EnumeratedProcess.of(subject)
-    whole = small.kernel(0.0, small.process.horizon)
+    enumerated = EnumeratedProcess.of(subject)
+    whole = enumerated.kernel(0.0, enumerated.process.horizon)
     for _ in range(60):
         whole = whole @ whole
         whole = whole / whole.sum(1, keepdim=True)
-    for s, t in combinations(small.times, 2):
-        moved = whole @ small.kernel(s, t)
+    for s, t in combinations(enumerated.times, 2):
+        moved = whole @ enumerated.kernel(s, t)
         close(moved, whole, f"the limiting distribution from s = {s:g} to t = {t:g}", 1e-9)
 
 
@@ -101,16 +106,16 @@ def rates_are_the_derivative_of_the_kernel(subject: ComponentUnderTest) -> None:
     """The rate of x → y is lim q(x_{t+h} = y | x_{t−h} = x)/2h, by two h, to 1e-5 of the largest one."""
     if "chain" in subject.entry.component.provides:
         pytest.skip("a chain of steps has no rates")
-    small = EnumeratedProcess.of(subject)
-    m = len(small.states)
+    enumerated = EnumeratedProcess.of(subject)
+    m = len(enumerated.states)
     away = ~torch.eye(m, dtype=torch.bool)
-    for t in small.times[1:-1]:
-        h = 1e-4 * small.process.horizon
-        slow, fast = (small.kernel(t - width, t + width) / (2 * width) for width in (h / 2, h))
+    for t in enumerated.times[1:-1]:
+        h = 1e-4 * enumerated.process.horizon
+        slow, fast = (enumerated.kernel(t - width, t + width) / (2 * width) for width in (h / 2, h))
         truth = 2 * slow - fast  # errors of the order h cancel
         starts, ends = (
-            small.states.repeat_interleave(m, 0),
-            small.states.repeat(m, *[1] * (small.states.ndim - 1)),
+            enumerated.states.repeat_interleave(m, 0),
+            enumerated.states.repeat(m, *[1] * (enumerated.states.ndim - 1)),
         )
-        found = small.process.jump_rate(starts, ends, small.process.at(t)).reshape(m, m)
+        found = enumerated.process.jump_rate(starts, ends, enumerated.process.at(t)).reshape(m, m)
         close(found[away], truth[away], f"rates at t = {t:g}", 1e-5 * float(truth[away].abs().max()))

@@ -20,54 +20,58 @@ def draws_follow_the_kernel(subject: ComponentUnderTest) -> None:
 
     This holds at one time for all examples, and at one time for each.
     """
-    small = EnumeratedProcess.of(subject)
-    times = small.times
-    few = small.data[[0, -1]].repeat(N // 2, *[1] * (small.data.ndim - 1))
+    enumerated = EnumeratedProcess.of(subject)
+    times = enumerated.times
+    few = enumerated.data[[0, -1]].repeat(N // 2, *[1] * (enumerated.data.ndim - 1))
     for t in times[1:]:
-        found, distribution = small.index(small.process.sample(few, t, 3)), small.from_data(t)
+        found, distribution = enumerated.index(enumerated.process.sample(few, t, 3)), enumerated.from_data(t)
         for k in (0, 1):
             assert_counts(found[k::2], distribution[-k], f"x_t at t = {t:g}")
     each = torch.tensor([times[2], times[4]], dtype=torch.float64).repeat(N // 2)
-    found = small.index(small.process.sample(small.many(N), each, 5))
+    found = enumerated.index(enumerated.process.sample(enumerated.many(N), each, 5))
     for k, t in enumerate((times[2], times[4])):
-        assert_counts(found[k::2], small.from_data(t)[-1], f"x_t at t = {t:g}, one time for each example")
+        assert_counts(
+            found[k::2], enumerated.from_data(t)[-1], f"x_t at t = {t:g}, one time for each example"
+        )
 
 
 @check("process", provides=DISCRETE)
 def joint_paths_follow_the_kernels(subject: ComponentUnderTest) -> None:
     """(x_s, x_t) of 20 000 paths from the last example: χ² against q(x_s | x_0) q(x_t | x_s), p > 1e-6."""
-    small = EnumeratedProcess.of(subject)
-    m = len(small.states)
-    x0 = small.many(N)
-    for s, t in ((small.times[1], small.times[2]), (small.times[2], small.times[4])):
-        path = small.process.path(x0, [0.0, s, t], 7)
+    enumerated = EnumeratedProcess.of(subject)
+    m = len(enumerated.states)
+    x0 = enumerated.many(N)
+    for s, t in ((enumerated.times[1], enumerated.times[2]), (enumerated.times[2], enumerated.times[4])):
+        path = enumerated.process.path(x0, [0.0, s, t], 7)
         assert torch.equal(path[0], x0)
-        distribution = small.from_data(s)[-1][:, None] * small.kernel(s, t)
+        distribution = enumerated.from_data(s)[-1][:, None] * enumerated.kernel(s, t)
         assert_counts(
-            small.index(path[1]) * m + small.index(path[2]), distribution, f"x at s = {s:g} and t = {t:g}"
+            enumerated.index(path[1]) * m + enumerated.index(path[2]),
+            distribution,
+            f"x at s = {s:g} and t = {t:g}",
         )
 
 
 @check("process", provides=DISCRETE)
 def prior_is_the_noised_data(subject: ComponentUnderTest) -> None:
     """20 000 draws of the prior, for uniform data: χ² against the mean of q(x_T | x_0) over x_0, p > 1e-6."""
-    small = EnumeratedProcess.of(subject)
-    data = small.data
+    enumerated = EnumeratedProcess.of(subject)
+    data = enumerated.data
     moments = {"mean": data.mean(0), "var": data.var(0, correction=0)}
-    x = small.process.prior((N, *data.shape[1:]), **moments, generator=11, dtype=torch.float64)
-    assert_counts(small.index(x), small.from_data(small.process.horizon).mean(0), "prior")
+    x = enumerated.process.prior((N, *data.shape[1:]), **moments, generator=11, dtype=torch.float64)
+    assert_counts(enumerated.index(x), enumerated.from_data(enumerated.process.horizon).mean(0), "prior")
 
 
 @check("process", provides=DISCRETE)
 def draws_by_its_generator_alone(subject: ComponentUnderTest) -> None:
     """One seed gives one result, another seed a different one; inputs and global random states do not change."""
-    small = EnumeratedProcess.of(subject)
-    process, x0 = small.process, small.data.repeat(50, *[1] * (small.data.ndim - 1))
+    enumerated = EnumeratedProcess.of(subject)
+    process, x0 = enumerated.process, enumerated.data.repeat(50, *[1] * (enumerated.data.ndim - 1))
     before = x0.clone()
     late, early = (part * process.horizon for part in (0.62, 0.37))
-    p, _ = small.posteriors(late)
+    p, _ = enumerated.posteriors(late)
     x_t = process.sample(x0, late, 1)
-    mean = torch.tensordot(p, small.data, 1)[small.index(x_t)]
+    mean = torch.tensordot(p, enumerated.data, 1)[enumerated.index(x_t)]
     calls = {
         "sample": lambda seed: process.sample(x0, late, seed),
         "path": lambda seed: process.path(x0, [early, late], seed),
@@ -76,23 +80,23 @@ def draws_by_its_generator_alone(subject: ComponentUnderTest) -> None:
     with global_randomness_untouched():
         for name, call in calls.items():
             assert torch.equal(call(1), call(1)), name
-            assert not torch.equal(call(1), call(2)) or (name == "prior" and _sure(small)), name
+            assert not torch.equal(call(1), call(2)) or (name == "prior" and _sure(enumerated)), name
         process.bridge(x_t, mean, process.at(late), process.at(early)).sample(Generator(1))
     assert torch.equal(x0, before)
 
 
-def _sure(small: EnumeratedProcess) -> bool:
+def _sure(enumerated: EnumeratedProcess) -> bool:
     """Whether x_T is certain, as with masks, so that every seed gives the same result."""
-    return bool((small.from_data(small.process.horizon).mean(0) > 1 - 1e-9).any())
+    return bool((enumerated.from_data(enumerated.process.horizon).mean(0) > 1 - 1e-9).any())
 
 
 @check("process", provides=DISCRETE)
 def gives_numpy_for_numpy(subject: ComponentUnderTest) -> None:
     """`sample` and `path` take NumPy arrays and return NumPy arrays of the same dtype, with the numbers of tensors."""
-    small = EnumeratedProcess.of(subject)
-    process, times = small.process, [0.3 * small.process.horizon, 0.6 * small.process.horizon]
+    enumerated = EnumeratedProcess.of(subject)
+    process, times = enumerated.process, [0.3 * enumerated.process.horizon, 0.6 * enumerated.process.horizon]
     for dtype in (np.float32, np.float64):
-        array = small.data.numpy().astype(dtype)
+        array = enumerated.data.numpy().astype(dtype)
         calls: Sequence[Any] = (lambda x: process.sample(x, times[0], 1), lambda x: process.path(x, times, 1))
         for call in calls:
             answer = call(array)

@@ -57,6 +57,4 @@ class ByLabel(ConditionalModel, ModelWrapper):
         return self.inner.affine_prediction(x, at, kind, a, b)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or "inner" not in self.__dict__:  # while it is copied
-            raise AttributeError(name)
-        return getattr(self.inner, name)
+        return self.from_inner(name)

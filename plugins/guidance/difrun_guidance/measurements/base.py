@@ -54,7 +54,9 @@ class Measurement(ModelWrapper, MeasurementOptions):
     context: Context | None = attrs.field(default=None, kw_only=True)
 
     # Options are frozen values. A model is equal to itself alone, and its copies are given another `inner`.
-    __setattr__, __eq__, __hash__ = object.__setattr__, object.__eq__, object.__hash__
+    __setattr__ = object.__setattr__
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __attrs_post_init__(self) -> None:
         MeasurementOptions.__attrs_post_init__(self)

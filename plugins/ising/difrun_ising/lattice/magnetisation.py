@@ -105,7 +105,8 @@ class SignTable:
         values = torch.tensor([-1.0, 1.0], dtype=torch.float64)
         spins = torch.cartesian_prod(*[values] * sites).reshape(-1, *model.shape)
         p = torch.softmax(-model.lattice.beta * model.lattice.energy(spins), 0)
-        self.joint = torch.stack((p, p * (direction * model.lattice.magnetisation(spins) > 0)))
+        has_sign = direction * model.lattice.magnetisation(spins) > 0
+        self.joint = torch.stack((p, torch.where(has_sign, p, 0.0)))
         self._at: Instant | None = None
         self._table = torch.empty(0)
 
