@@ -49,6 +49,21 @@ class PointSet:
     labels: Tensor | None = None
 
 
+def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict[str, Any]:
+    """Return the values that a metric may ask for; the reference of points with labels is drawn where it does."""
+    offered: dict[str, Any] = {
+        "samples": of.points,
+        "dataset": dataset,
+        "generator": generator,
+        "reference": of.reference,
+    }
+    if of.labels is not None:
+        labels = of.labels
+        offered["labels"] = labels
+        offered["reference"] = Lazy(lambda: dataset.real_pair_of(labels, generator)[0])
+    return offered
+
+
 @attrs.frozen
 class Comparison(ABC):
     """A metric, and the points it is called with.
@@ -101,17 +116,7 @@ class Comparison(ABC):
     def evaluate(self, index: int, point_set: PointSet) -> Numbers:
         """Call the metric with a set and the random numbers of a repetition."""
         generator = torch_generator(self.seed, "metric", index)
-        offered: dict[str, Any] = {
-            "samples": point_set.points,
-            "dataset": self.dataset,
-            "generator": generator,
-            "reference": point_set.reference,
-        }
-        if point_set.labels is not None:
-            labels = point_set.labels
-            offered["labels"] = labels
-            offered["reference"] = Lazy(lambda: self.dataset.real_pair_of(labels, generator)[0])
-        return call("metric", self.metric, offered, self.options)
+        return call("metric", self.metric, on_offer(point_set, self.dataset, generator), self.options)
 
 
 class WithReference(Comparison):

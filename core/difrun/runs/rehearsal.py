@@ -11,9 +11,10 @@ from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
+from difrun.metric.comparison import PointSet, on_offer
 from difrun.model.labels import proportional_labels
 from difrun.plugin.registry import Registered, Registry
-from difrun.plugin.signatures import PICTURES, Lazy, call, requires
+from difrun.plugin.signatures import PICTURES, call, requires
 from difrun.randomness.generator import torch_generator
 from difrun.runs.build import build, grid_times, guided, instantiate
 from difrun.runs.environment.faults import culprit
@@ -83,18 +84,11 @@ def _run(plan: Plan) -> None:
 
 def _try_metric(metric: ChosenComponent, samples: Tensor, dataset: Dataset) -> None:
     """Call a metric with everything on offer. A metric that requires classes is skipped if the data have none."""
-    random = torch_generator(0, "rehearsal")
-    offered: dict[str, Any] = {
-        "samples": samples,
-        "reference": Lazy(lambda: dataset.train[: len(samples)]),
-        "dataset": dataset,
-        "generator": random,
-    }
-    if dataset.labels is not None:
+    labels = None
+    if dataset.labels is None:
+        if requires(metric.entry.load(), "labels"):
+            return
+    elif metric.entry.asks_for("labels"):
         labels = proportional_labels(dataset.shares, len(samples))
-        offered["labels"] = labels
-        if metric.entry.asks_for("labels"):
-            offered["reference"] = Lazy(lambda: dataset.real_pair_of(labels, random)[0])
-    elif requires(metric.entry.load(), "labels"):
-        return
-    metric.make(**offered)
+    points = PointSet(samples, dataset.train[: len(samples)], labels)
+    metric.make(**on_offer(points, dataset, torch_generator(0, "rehearsal")))
