@@ -1,6 +1,5 @@
 """Nothing heavy is imported before there is work to do, and answers come fast."""
 
-import statistics
 import sys
 
 import pytest
@@ -108,7 +107,7 @@ def children_s():
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows does not count the time of subprocesses")
 @pytest.mark.parametrize("line", ["--help", "plugins", "--process coin --sampler heun", "TAB"])
 def test_answers_come_within_half_a_second(toy, line):
-    """The median of five, in processor time: what else the machine does at this time does not count.
+    """The least of five, in processor time: other work on the machine only ever adds to it.
 
     On a slow machine, at most 0.4 s above what the interpreter alone takes there.
     """
@@ -124,7 +123,7 @@ def test_answers_come_within_half_a_second(toy, line):
         whole.append(children_s() - middle)
         assert done.stdout or done.stderr
     assert min(whole) > 0
-    assert statistics.median(whole) < max(0.5, statistics.median(bare) + 0.4), (whole, bare)
+    assert min(whole) < max(0.5, min(bare) + 0.4), (whole, bare)
 
 
 def test_dir_of_the_package_has_the_names_that_are_imported_when_used(site):
