@@ -233,7 +233,7 @@ def test_runs_stand_beside_each_other_and_share_the_noise(folder):
             difrun("run", *GMM, "--n", "50", "--steps", "3", "--seed", seed, "--out", name)
     common = ("compare", "a", "b", "--sampler", "euler", "--steps", "4")
     said = difrun(*common, "--exact", "--out", "d")
-    assert said.count("Note: the exact endpoints of 50 samples of every run are found") == 1
+    assert said.count("Note: the exact endpoints of 50 samples of every run are computed") == 1
     assert "There is no run in nope: nope/run.toml does not exist." in difrun("compare", "a", "nope", code=2)
     said = difrun(*common, "--out", "c")
     first, second = rows_of(folder / "c")

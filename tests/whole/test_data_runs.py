@@ -1,5 +1,6 @@
 """Runs on data of many kinds, from the file or the distribution to the report, against what is known of the data."""
 
+import importlib
 import json
 import math
 import statistics
@@ -17,15 +18,15 @@ HALF = ("--process", "ou", "--process.theta", "0.5", "--process.sigma", "0.5", "
 @pytest.fixture
 def first_states(monkeypatch):
     """The states at T from which samples of this test were drawn."""
-    from difrun.sampler import integrate
-
-    seen, original = [], integrate.integrate
+    # The package hands on the function of the same name, which hides the module.
+    module = importlib.import_module("difrun.sampler.integrate")
+    seen, original = [], module.integrate
 
     def spy(sampler, model, x, *args, **kwargs):
         seen.append(x.clone())
         return original(sampler, model, x, *args, **kwargs)
 
-    monkeypatch.setattr(integrate, "integrate", spy)
+    monkeypatch.setattr(module, "integrate", spy)
     return seen
 
 
