@@ -29,7 +29,7 @@ from difrun.grid import rho
 from difrun.model import Counted, ExactMixture
 from difrun.sampler import Adams, Euler, Heun, Sampler, integrate
 from difrun.tuning import pilot, tune
-from difrun.tuning.tune import solve
+from difrun.tuning.search import solve
 from difrun_edm.dpmpp import Multistep2
 from difrun_edm.process import EDM
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from difrun.config.plan import resolve
     from difrun.plugin.registry import get_registry, refresh
     from difrun.runs.compare.compare import compare
-    from difrun.runs.start import reopen, start
+    from difrun.runs.opening import reopen, start
 
 
 def __getattr__(name: str) -> Any:

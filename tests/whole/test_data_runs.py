@@ -1,6 +1,5 @@
 """Runs on data of many kinds, from the file or the distribution to the report, against what is known of the data."""
 
-import importlib
 import json
 import math
 import statistics
@@ -10,6 +9,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
+from difrun.sampler import integration
+
 from .support import SMALL, assert_same_result, difrun, facts, samples, without_pictures
 
 HALF = ("--process", "ou", "--process.theta", "0.5", "--process.sigma", "0.5", "--process.horizon", "1")
@@ -18,15 +19,13 @@ HALF = ("--process", "ou", "--process.theta", "0.5", "--process.sigma", "0.5", "
 @pytest.fixture
 def first_states(monkeypatch):
     """The states at T from which samples of this test were drawn."""
-    # The package hands on the function of the same name, which hides the module.
-    module = importlib.import_module("difrun.sampler.integrate")
-    seen, original = [], module.integrate
+    seen, original = [], integration.integrate
 
     def spy(sampler, model, x, *args, **kwargs):
         seen.append(x.clone())
         return original(sampler, model, x, *args, **kwargs)
 
-    monkeypatch.setattr(module, "integrate", spy)
+    monkeypatch.setattr(integration, "integrate", spy)
     return seen
 
 

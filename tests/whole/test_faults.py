@@ -1,6 +1,5 @@
 """A plugin whose code fails in a run: one message that names it, and the traceback where one asks for it."""
 
-import importlib
 from pathlib import Path
 
 import pytest
@@ -120,8 +119,7 @@ def test_a_fault_that_is_no_plugins_keeps_its_own_name(monkeypatch, tmp_path):
     def broken(*_, **__):
         raise KeyError("the core's own")
 
-    # Not by its dotted name: the face of `difrun.runs` hands on the function `start`.
-    monkeypatch.setattr(importlib.import_module("difrun.runs.start"), "build", broken)
+    monkeypatch.setattr("difrun.runs.opening.build", broken)
     with pytest.raises(KeyError, match="the core's own"):
         api.start(api.resolve({"process": "ou"}, {"": {"threads": 1}}), tmp_path / "x")
 

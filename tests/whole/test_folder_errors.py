@@ -1,7 +1,6 @@
 """Folders that cannot be written, disks that are full, files that are damaged: one message, and nothing is lost."""
 
 import errno
-import importlib
 import json
 import os
 import resource
@@ -45,8 +44,9 @@ def finished(tmp_path_factory):
 def test_what_is_refused_is_refused_before_anything_is_told(finished, here, monkeypatch, command, message):
     """No note of a seed or of defaults, and no rehearsal of threads, for work that is not done."""
     if command[0] == "run":
-        start = importlib.import_module("difrun.runs.start")
-        monkeypatch.setattr(start, "with_threads", lambda *_: pytest.fail("threads were rehearsed"))
+        monkeypatch.setattr(
+            "difrun.runs.opening.with_threads", lambda *_: pytest.fail("threads were rehearsed")
+        )
     said = difrun(*(finished if word == "RUN" else word for word in command), code=1)
     assert said.startswith("Error: "), said
     assert message in said

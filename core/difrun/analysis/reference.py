@@ -15,8 +15,8 @@ from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.sampler.adams import Adams
-from difrun.sampler.integrate import Watch, integrate
-from difrun.tuning.pilot import pilot
+from difrun.sampler.integration import Watch, integrate
+from difrun.tuning.pilot_grid import pilot
 
 FINE_STEPS = 200
 """Steps of the coarser solution; the one that is returned takes twice as many."""

@@ -137,7 +137,7 @@ def difrun_grids() -> list[Component]:
         ),
         Component(
             "pilot",
-            "difrun.tuning.pilot:pilot",
+            "difrun.tuning.pilot_grid:pilot",
             "More steps where the trajectories of this model bend",
             requires={"gaussian", "ode"},
         ),

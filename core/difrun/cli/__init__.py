@@ -1,5 +1,5 @@
 """The command line. Only it and the conformance kit print; only it parses arguments and handles signals."""
 
-from difrun.cli.main import main
+from difrun.cli.entry_point import main
 
 __all__ = ["main"]

@@ -1,6 +1,6 @@
 """Flags for the components of a run and for their options.
 
-Click carries the texts of values; `difrun.options.fields` reads and checks them.
+Click carries the texts of values; `difrun.options.attrs_fields` reads and checks them.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from difrun.config.run_options import PredictionOptions
 from difrun.config.selection import MANY, Choice, find
 from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
-from difrun.options.fields import Field, GivenValue, Section, fields, variable
+from difrun.options.attrs_fields import Field, GivenValue, Section, fields, variable
 from difrun.options.types import shown
 from difrun.plugin.registry import Registry, get_registry
 from difrun.text import did_you_mean

@@ -11,7 +11,7 @@ from difrun.config.plan import OptionGroup, Plan, assemble
 from difrun.config.selection import Choice, choose, find
 from difrun.config.settings import Settings, from_environ, merge, option_from_environ
 from difrun.errors import ConfigError
-from difrun.options.fields import GivenValue
+from difrun.options.attrs_fields import GivenValue
 from difrun.plugin.registry import Registered, Registry
 from difrun.text import plural
 

@@ -10,7 +10,7 @@ from difrun.config.run_options import GeneralOptions, PredictionOptions, SampleO
 from difrun.config.selection import ORDER, Choice, choose
 from difrun.config.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
 from difrun.errors import ConfigError
-from difrun.options.fields import Section, build, build_all, names_of, record, values
+from difrun.options.attrs_fields import Section, build, build_all, names_of, record, values
 from difrun.plugin.registry import Registered, Registry, get_registry
 from difrun.text import did_you_mean
 

@@ -7,7 +7,7 @@ import attrs
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError
-from difrun.options.fields import GivenValue, fields
+from difrun.options.attrs_fields import GivenValue, fields
 from difrun.plugin.registry import Registered, Registry, flattened, unmet_requirements
 from difrun.text import did_you_mean, listed, plural
 

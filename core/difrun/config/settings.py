@@ -14,7 +14,7 @@ import attrs
 from difrun.api import KINDS
 from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError
-from difrun.options.fields import Field, GivenValue, Section, names_of, variable
+from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.plugin.registry import Registry
 from difrun.text import did_you_mean, listed
 

@@ -8,7 +8,7 @@ import attrs
 
 from difrun.api import Component
 from difrun.errors import DifrunError
-from difrun.options.fields import fields
+from difrun.options.attrs_fields import fields
 from difrun.plugin import signatures
 from difrun.plugin.packages import Plugin
 

@@ -18,7 +18,7 @@ import pluggy
 
 from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
-from difrun.options.fields import fields
+from difrun.options.attrs_fields import fields
 from difrun.plugin import hooks, signatures
 from difrun.plugin.packages import (
     GROUP,

@@ -22,7 +22,7 @@ from difrun.runs.environment.threads import threads
 from difrun.runs.report.dataset_pictures import declared_pictures, scene_of, with_distinct_stems
 from difrun.runs.stages.sampling import labels_of
 from difrun.runs.stages.training import new_trainer
-from difrun.sampler.integrate import generate
+from difrun.sampler.integration import generate
 
 TINY: dict[str, dict[str, Any]] = {
     "train": {"steps": 2, "batch": 8},

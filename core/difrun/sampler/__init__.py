@@ -6,7 +6,7 @@ from difrun.sampler.ancestral import Ancestral
 from difrun.sampler.base import Sampler
 from difrun.sampler.exponential import Exponential
 from difrun.sampler.fixed_step import RK4, Euler, Heun, Kutta3, Midpoint
-from difrun.sampler.integrate import generate, integrate, to_data
+from difrun.sampler.integration import generate, integrate, to_data
 from difrun.sampler.multistep import Frame, Multistep, StepWeights
 from difrun.sampler.runge_kutta import RungeKutta, Table, instants_at
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from difrun.api import Component
-from difrun.options.fields import fields, values
+from difrun.options.attrs_fields import fields, values
 from difrun.options.types import members
 from difrun.plugin.registry import Registered, Registry
 from difrun.process.gaussian import GaussianProcess

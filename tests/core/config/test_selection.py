@@ -7,7 +7,7 @@ import pytest
 from difrun.config import Plan, resolve
 from difrun.config.selection import choose
 from difrun.errors import ConfigError
-from difrun.options.fields import GivenValue
+from difrun.options.attrs_fields import GivenValue
 from difrun.plugin import Registry
 
 SPINS = {"process": "coin", "model": "toy-net"}

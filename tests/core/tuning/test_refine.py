@@ -1,6 +1,5 @@
 """Grids refined on reference trajectories: the error of a step, against integrals by hand and steps that are taken."""
 
-import importlib
 import math
 from types import SimpleNamespace
 
@@ -14,7 +13,7 @@ from difrun.sampler import Adams, Heun, integrate
 from difrun.sampler.gaussian_frame import GaussianFrame, PrincipalFrame
 from difrun.testing import ReferenceVE, ReferenceVP
 from difrun.tuning import pilot
-from difrun.tuning.pilot import COORDINATES, REFINED, STEPS, _pilot_of, _project
+from difrun.tuning.pilot_grid import COORDINATES, REFINED, STEPS, _pilot_of, _project
 from difrun.tuning.refine import ReferenceTrajectories
 
 CLOCKS = torch.linspace(-1.5, -0.1, 81, dtype=torch.float64)
@@ -188,7 +187,7 @@ def test_slopes_of_many_coordinates_are_projected(monkeypatch):
     distribution = GaussianMixture([0.25] * 4, 0.2 * torch.randn(4, 300, generator=random), [0.01] * 4)
     grids = []
     for coordinates in (COORDINATES, 300):
-        monkeypatch.setattr(importlib.import_module("difrun.tuning.pilot"), "COORDINATES", coordinates)
+        monkeypatch.setattr("difrun.tuning.pilot_grid.COORDINATES", coordinates)
         model = ExactMixture(distribution, ReferenceVE())
         grids.append(torch.tensor(pilot(model, 20, Adams())))
         assert _pilot_of(model).slopes.shape == (STEPS + 1, 64, coordinates)

@@ -8,8 +8,8 @@ from difrun.model import ExactMixture
 from difrun.testing import ReferenceVE, two_gaussians
 from difrun.tuning import pilot
 from difrun.tuning import solver as module
+from difrun.tuning.search import fine_solution
 from difrun.tuning.solver import Solver
-from difrun.tuning.tune import fine_solution
 
 
 class Poisoned(Solver):

@@ -16,7 +16,7 @@ from difrun.cli.run_folder import QUIET, WHERE, work
 from difrun.config.selection import find
 from difrun.config.settings import Settings
 from difrun.errors import ConfigError, DifrunError
-from difrun.options.fields import GivenValue
+from difrun.options.attrs_fields import GivenValue
 from difrun.plugin.registry import Registry, flattened, get_registry
 
 OF_A_MODEL = ("process", "dataset", "model")

@@ -11,7 +11,7 @@ import click
 
 from difrun.cli.flags import stray_variables
 from difrun.errors import DifrunError
-from difrun.options.fields import fields, values
+from difrun.options.attrs_fields import fields, values
 from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
 from difrun.text import did_you_mean, listed

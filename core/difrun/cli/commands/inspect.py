@@ -11,7 +11,7 @@ from difrun.cli.source import find_source
 from difrun.config.selection import ORDER, choose, partners
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
-from difrun.options.fields import Field, Section, fields
+from difrun.options.attrs_fields import Field, Section, fields
 from difrun.plugin.registry import Plugin, Registered, Registry, get_registry
 from difrun.text import did_you_mean, listed, plural
 

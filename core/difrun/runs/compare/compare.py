@@ -28,7 +28,7 @@ from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
-from difrun.sampler.integrate import generate
+from difrun.sampler.integration import generate
 
 STEPS = (5, 10, 20, 50)
 

@@ -14,15 +14,15 @@ from difrun.config.settings import section_of
 from difrun.errors import ConfigError, DifrunError
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
-from difrun.options.fields import build as options
+from difrun.options.attrs_fields import build as options
 from difrun.plugin.registry import Registered, get_registry, unmet_requirements
 from difrun.runs.build import Components, build, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.device import choose_device
+from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
-from difrun.runs.start import reopen
 from difrun.text import quoted
 
 

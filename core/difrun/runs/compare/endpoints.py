@@ -13,7 +13,7 @@ from difrun.runs.compare.compared_model import ComparedModel
 from difrun.runs.compare.progress import Progress
 from difrun.runs.stages import sampling
 from difrun.sampler.base import Sampler
-from difrun.sampler.integrate import to_data
+from difrun.sampler.integration import to_data
 
 MOST = 2000
 """How many samples, at most, are compared with their exact endpoints."""

@@ -10,7 +10,7 @@ from difrun.config.selection import lookup
 from difrun.data.dataset import Dataset, Origin
 from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
-from difrun.options.fields import GivenValue, build
+from difrun.options.attrs_fields import GivenValue, build
 from difrun.plugin.registry import get_registry
 from difrun.runs.build import instantiate
 from difrun.runs.folder.layout import Folder

@@ -21,7 +21,7 @@ from difrun.runs.build import Components, grid_times, instantiate
 from difrun.runs.environment.faults import culprit, where
 from difrun.runs.stages.sampling import labels_of, read_labels
 from difrun.sampler.base import Sampler
-from difrun.sampler.integrate import integrate
+from difrun.sampler.integration import integrate
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run

@@ -13,7 +13,7 @@ from difrun.config.settings import section_of
 from difrun.errors import DifrunError
 from difrun.metric.base import measure, reading
 from difrun.metric.comparison import comparable, compared
-from difrun.options.fields import values
+from difrun.options.attrs_fields import values
 from difrun.plugin.signatures import refuse_misfit, requires
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import naming_component

@@ -9,9 +9,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.analysis.elbo import elbo
-from difrun.analysis.entropy import entropy
+from difrun.analysis.data_entropy import entropy
 from difrun.analysis.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS, log_likelihood
+from difrun.analysis.lower_bound import elbo
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel

@@ -23,7 +23,7 @@ from difrun.model.wrappers import Counted
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.sampler.base import Sampler
-from difrun.sampler.integrate import generate
+from difrun.sampler.integration import generate
 from difrun.storage import atomic
 from difrun.text import listed
 

@@ -11,7 +11,7 @@ from difrun.runs.folder.layout import Folder
 from difrun.storage import atomic
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
-from difrun.tuning.tune import tune
+from difrun.tuning.search import tune
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run

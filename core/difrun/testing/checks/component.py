@@ -7,7 +7,7 @@ from typing import Any, Literal, get_origin
 import pytest
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.options.fields import Field, GivenValue, build, fields, read
+from difrun.options.attrs_fields import Field, GivenValue, build, fields, read
 from difrun.options.types import members
 from difrun.plugin.signatures import ON_OFFER, misfits, requires
 from difrun.testing.check import ComponentUnderTest, check

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.analysis.elbo import elbo
 from difrun.analysis.likelihood import log_likelihood
+from difrun.analysis.lower_bound import elbo
 from difrun.model.exact import ExactMixture
 from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion
 from difrun.testing.check import ComponentUnderTest, check

@@ -15,7 +15,7 @@ from difrun.model.exact import ExactMixture
 from difrun.model.wrappers import Counted
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
-from difrun.sampler.integrate import generate, integrate
+from difrun.sampler.integration import generate, integrate
 from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import (
     CountedNoise,

@@ -1,6 +1,5 @@
 """Tuning: the differentiable sampler is the sampler, and a tuned one has a smaller error on unseen noise."""
 
-import importlib
 import math
 from types import SimpleNamespace
 
@@ -17,11 +16,9 @@ from difrun.randomness import seed_of
 from difrun.sampler import Adams, integrate
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 from difrun.tuning import Tuning, pilot, tune
+from difrun.tuning.search import fine_solution, solve
 from difrun.tuning.solver import Solver
-from difrun.tuning.tune import fine_solution, solve
 from difrun.tuning.tuned import Tuned, tuned
-
-TUNE = importlib.import_module("difrun.tuning.tune")  # `difrun.tuning.tune` is the function
 
 
 class MovedVP(ReferenceVP):
@@ -161,8 +158,10 @@ def test_default_numbers_of_trajectories_and_iterations(monkeypatch, shape, step
     def search(model, steps, free, iterations, training, watch):
         raise Enough(len(training[0]), iterations)
 
-    monkeypatch.setattr(TUNE, "fine_solution", lambda model, n, seed: (torch.zeros(n), torch.zeros(n)))
-    monkeypatch.setattr(TUNE, "_search", search)
+    monkeypatch.setattr(
+        "difrun.tuning.search.fine_solution", lambda model, n, seed: (torch.zeros(n), torch.zeros(n))
+    )
+    monkeypatch.setattr("difrun.tuning.search._search", search)
     with pytest.raises(Enough) as raised:
         tune(SimpleNamespace(shape=shape), steps, free_weights=free)
     assert raised.value.args == expected
@@ -184,8 +183,8 @@ def test_the_candidate_nearest_on_other_trajectories_is_selected(monkeypatch):
         requested.append((n, seed))
         return fine_solution(model, n, seed)
 
-    monkeypatch.setattr(TUNE, "fine_solution", record)
-    monkeypatch.setattr(TUNE, "_search", lambda *arguments: candidates)
+    monkeypatch.setattr("difrun.tuning.search.fine_solution", record)
+    monkeypatch.setattr("difrun.tuning.search._search", lambda *arguments: candidates)
     tuning = tune(model, 5, trajectories=64)
     assert tuning.times == good
     assert tuning.before > 1.5 * tuning.error

@@ -13,7 +13,7 @@ from difrun.api import Component, option
 from difrun.builtin.options import RhoOptions
 from difrun.errors import ConfigError
 from difrun.options import Section, build, fields, record, variable
-from difrun.options.fields import GivenValue
+from difrun.options.attrs_fields import GivenValue
 from difrun.text import quoted
 
 

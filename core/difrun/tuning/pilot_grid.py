@@ -34,7 +34,7 @@ from difrun.model.wrappers import Centred, innermost
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
-from difrun.sampler.integrate import integrate
+from difrun.sampler.integration import integrate
 from difrun.tuning.refine import ReferenceTrajectories
 
 TRAJECTORIES = 64

@@ -15,7 +15,7 @@ from difrun.testing import (
     ReferenceVP,
 )
 from difrun.tuning import pilot
-from difrun.tuning.pilot import FLOOR, PERTURBED, STEPS, _pilot_of, _step_density
+from difrun.tuning.pilot_grid import FLOOR, PERTURBED, STEPS, _pilot_of, _step_density
 
 CLOCKS = np.linspace(4.0, 0.0, STEPS + 1)
 

@@ -26,9 +26,9 @@ from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
-from difrun.sampler.integrate import integrate
+from difrun.sampler.integration import integrate
 from difrun.sampler.multistep import Change, Frame, StepWeights
-from difrun.tuning.pilot import pilot
+from difrun.tuning.pilot_grid import pilot
 from difrun.tuning.result import Candidate, Tuning
 from difrun.tuning.solver import Solver
 

@@ -20,7 +20,7 @@ from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
 from difrun.runs.stages import sampling, tuning
 from difrun.runs.stages.training import with_threads
-from difrun.sampler.integrate import refuse_noise
+from difrun.sampler.integration import refuse_noise
 
 
 def start(
