@@ -26,33 +26,21 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         code = _invoke(args)
     except Interrupted as error:
-        again = f"difrun resume {quoted(error.folder)}"
-        use = f"\nOr use what is trained so far: {again} --finish" if error.usable else ""
-        _say(f"{error}\n{error.outcome or f'Continue with: {again}{use}'}")
+        _say_how_to_continue(error)
         code = _stopped_by()
-    except ConfigError as error:
-        _say(f"Error: {error}")
-        code = 2
     except DifrunError as error:
         _say(f"Error: {error}")
-        code = 1
+        code = 2 if isinstance(error, ConfigError) else 1
     except OSError as error:
+        _say_os_error(error)
         code = 1
-        if error.errno == errno.EPIPE:  # the reader of a pipe, such as head, has left
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        else:
-            _say(f"Error: {_os_error(error)}")
     except (KeyboardInterrupt, click.Abort):
         _say("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
         code = _stopped_by()
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        _say(
-            "Error: there is not enough memory for this. Use less at a time: a smaller --chunk (sampling), "
-            "--n (measuring) or --train.batch (training).\n"
-            f"The system said: {_first_line(error)}"
-        )
+        _say_memory_error(error)
         code = 1
     sys.exit(code)
 
@@ -74,13 +62,28 @@ def _stopped_by() -> int:
     return 128 + last_signal()
 
 
-def _os_error(error: OSError) -> str:
+def _say_how_to_continue(error: Interrupted) -> None:
+    again = f"difrun resume {quoted(error.folder)}"
+    use = f"\nOr use what is trained so far: {again} --finish" if error.usable else ""
+    _say(f"{error}\n{error.outcome or f'Continue with: {again}{use}'}")
+
+
+def _say_os_error(error: OSError) -> None:
+    if error.errno == errno.EPIPE:  # the reader of a pipe, such as head, has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return
     where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}. {advice(error)}".rstrip()
+    message = f"{where}{error.strerror or error}. {advice(error)}".rstrip()
+    _say(f"Error: {message}")
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+def _say_memory_error(error: Exception) -> None:
+    first_line = (str(error).splitlines() or [type(error).__name__])[0]
+    _say(
+        "Error: there is not enough memory for this. Use less at a time: a smaller --chunk (sampling), "
+        "--n (measuring) or --train.batch (training).\n"
+        f"The system said: {first_line}"
+    )
 
 
 def _say(text: str) -> None:

@@ -84,28 +84,30 @@ def coerce(hint: Any, value: Any) -> Any:
     raise Mismatch
 
 
+_ACCEPTED = {float: int | float, Path: str | Path}
+"""The types from which values of a type are made, if they are not that type alone."""
+
+
 def _coerce_one(member: Any, value: Any) -> Any:
-    if typing.get_origin(member) is Literal:
+    origin = typing.get_origin(member)
+    if origin is Literal:
         return _coerce_literal(typing.get_args(member), value)
-    if typing.get_origin(member) is tuple:
-        if isinstance(value, list | tuple):
-            return tuple(_coerce_one(typing.get_args(member)[0], item) for item in value)
-    elif member is type(None):
-        if value is None or value == "none":
-            return None
-    elif isinstance(value, bool):
-        # bool is a subclass of int, but yes is not a number.
-        if member is bool:
-            return value
-    elif member is float:
-        if isinstance(value, int | float):
-            return float(value)
-    elif member is Path:
-        if isinstance(value, str | Path):
-            return Path(value)
-    elif isinstance(value, member):
-        return value
-    raise Mismatch
+    if origin is tuple:
+        return _coerce_tuple(typing.get_args(member)[0], value)
+    if member is type(None) and value in (None, "none"):
+        return None
+    # bool is a subclass of int, but yes is not a number.
+    if isinstance(value, bool) and member is not bool:
+        raise Mismatch
+    if not isinstance(value, _ACCEPTED.get(member, member)):
+        raise Mismatch
+    return member(value) if member in _ACCEPTED else value
+
+
+def _coerce_tuple(member: Any, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise Mismatch
+    return tuple(_coerce_one(member, item) for item in value)
 
 
 def _coerce_literal(choices: tuple[Any, ...], value: Any) -> Any:

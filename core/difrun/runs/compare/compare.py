@@ -28,6 +28,7 @@ from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
+from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
 
 STEPS = (5, 10, 20, 50)
@@ -92,18 +93,13 @@ def compare(
     n, seed = first.sample.n if n is None else n, first.seed if seed is None else seed
     if n < 2:
         raise ConfigError(f"--n {n}: at least 2 samples are needed to compare them with data.")
-    chosen_metrics = (
-        first.metrics[:1] if metrics is None else [models[0].chosen("metric", metric) for metric in metrics]
-    )
-    notes: list[str] = []
+    measures = _chosen_metrics(models[0], metrics)
     for model in models:
-        model.prepare(n, seed, chosen_metrics, label)
-        model.pairs = sampler_grid_pairs(get_registry(), model, samplers, grids, notes, len(models) > 1)
-    pairs = sum(len(model.pairs) for model in models)
-    if not pairs:
-        raise ConfigError("\n".join(["There is nothing to compare.", *notes]))
+        model.prepare(n, seed, measures, label)
+    notes = _choose_pairs(models, samplers, grids)
     for note in notes:
         listener.note(note)
+    pairs = sum(len(model.pairs) for model in models)
     facts = {
         "n": n,
         "seed": seed,
@@ -117,6 +113,31 @@ def compare(
     listener.stage("draw")
     comparison.draw()
     return comparison
+
+
+def _chosen_metrics(
+    first: ComparedModel, metrics: Sequence[str | ChosenComponent] | None
+) -> Sequence[ChosenComponent]:
+    """The metrics that the user names, or the first one of the first run."""
+    if metrics is None:
+        return first.plan.metrics[:1]
+    return [first.chosen("metric", metric) for metric in metrics]
+
+
+def _choose_pairs(
+    models: Sequence[ComparedModel], samplers: Sequence[str] | None, grids: Sequence[str] | None
+) -> list[str]:
+    """Give every model its pairs of sampler and grid, and return notes on those that are left out.
+
+    Raises:
+        ConfigError: If no pair is left.
+    """
+    notes: list[str] = []
+    for model in models:
+        model.pairs = sampler_grid_pairs(get_registry(), model, samplers, grids, notes, len(models) > 1)
+    if not any(model.pairs for model in models):
+        raise ConfigError("\n".join(["There is nothing to compare.", *notes]))
+    return notes
 
 
 def _fill(
@@ -190,26 +211,16 @@ def _row(
     labels = sampling.labels_of(compared.model, dataset, compared.plan.sample.label, compared.n)
     sampler = sampling.sampler_for(chosen_sampler, dataset)
     times = grid_times(grid, compared.model, place["steps"], sampler)
-
-    def draw(n: int, model: ScoreModel, watch: Callable[[int, int], None]) -> Tensor:
-        return generate(
-            sampler,
-            model,
-            n,
-            times,
-            seed=seed_of(compared.plan.seed, "samples"),
-            chunk=chunk,
-            device=compared.device,
-            labels=None if labels is None else labels[:n],
-            watch=watch,
-        ).cpu()
-
     if not compared.warm:  # the first call is slower, so it is not timed
-        draw(2, compared.model, progress.stop_if_asked)
+        _draw(compared, compared.model, sampler, times, 2, labels, progress.stop_if_asked)
         compared.warm = True
     counted, chunks = Counted(compared.model), -(-compared.n // chunk)
+
+    def watch(done: int, total: int) -> None:
+        progress.report(done / chunks)
+
     start = time.perf_counter()
-    samples = draw(compared.n, counted, lambda done, total: progress.report(done / chunks))
+    samples = _draw(compared, counted, sampler, times, compared.n, labels, watch)
     seconds = time.perf_counter() - start
     numbers, problems = _measure(compared, samples, labels, progress)
     exact: dict[str, Any] = {} if endpoints is None else endpoints.compare(samples, sampler)
@@ -222,6 +233,29 @@ def _row(
         problem="; ".join(problems),
         **exact,
     )
+
+
+def _draw(
+    compared: ComparedModel,
+    model: ScoreModel,
+    sampler: Sampler,
+    times: Sequence[float],
+    n: int,
+    labels: Tensor | None,
+    watch: Callable[[int, int], None],
+) -> Tensor:
+    """Draw n samples from the noise that all rows of a comparison share, (n, ...) on the CPU."""
+    return generate(
+        sampler,
+        model,
+        n,
+        times,
+        seed=seed_of(compared.plan.seed, "samples"),
+        chunk=compared.plan.sample.chunk,
+        device=compared.device,
+        labels=None if labels is None else labels[:n],
+        watch=watch,
+    ).cpu()
 
 
 def _measure(

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -80,7 +79,7 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
 
 def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     """−log p by the probability flow and by the ELBO, and the gaps to the distribution of the data."""
-    dataset = run.parts.dataset
+    dataset, listener = run.parts.dataset, run.listener
     chosen = _choose_examples(dataset, request.n, run.plan.seed)
     x = dataset.held_out[chosen].to(run.device)
     model, labels = _conditioned_model(run, chosen)
@@ -88,35 +87,18 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     if run.parts.loss is None and run.device.type != "mps":
         x = x.double()
     d, seed = x[0].numel(), seed_of(run.plan.seed, "likelihood")
-    # A sample is x_t at t_min, divided by α about μ. Its density at x is therefore that of x_t, times α^d.
-    end, centre = model.process.at(model.process.t_min), model.process.centre_like(x)
-
-    def at_end(x: Tensor) -> Tensor:
-        return centre + end.alpha * (x - centre)
-
-    def flow(x: Tensor, steps: int) -> Tensor:
-        result = log_likelihood(
-            model.rows(slice(len(x))),
-            at_end(x),
-            watch=run.sample_report,
-            steps=steps,
-            probes=request.probes,
-            seed=seed,
-        )
-        return result.nats.cpu() + d * math.log(end.alpha)
-
-    run.listener.stage("likelihood")
-    log_p = flow(x, request.steps)
+    listener.stage("likelihood")
+    log_p = _log_p_of_flow(run, model, x, request, request.steps, seed)
     # The bound needs the score, which does not follow from a velocity that was learned from couples.
     bound = None
     if dataset.noise is None:
-        run.listener.stage("bound")
+        listener.stage("bound")
         bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
-    run.listener.stage("half-steps")
-    coarse = flow(x[:CHECKED], max(1, request.steps // 2))
+    listener.stage("half-steps")
+    coarse = _log_p_of_flow(run, model, x[:CHECKED], request, max(1, request.steps // 2), seed)
     log_scale = 0.0 if dataset.scaling is None else float(dataset.scaling.scale.log().sum())
     default_probes = 0 if d <= EXACT_DIMENSIONS else DEFAULT_PROBES
-    found: Content = {
+    content: Content = {
         "n": len(x),
         "dimensions": d,
         "steps": request.steps,
@@ -128,11 +110,38 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
         "nll": _mean(log_scale - log_p, d),
     }
     if bound is not None:
-        found["nll_bound"] = _mean(log_scale - bound, d)
-    x = x.double().cpu()
+        content["nll_bound"] = _mean(log_scale - bound, d)
     if labels is not None:
-        found["classes"] = len(dataset.classes)
-    return found | _gaps(model.process, dataset, x, labels, log_p, bound, log_scale, at_end)
+        content["classes"] = len(dataset.classes)
+    return content | _gaps(model.process, dataset, x.double().cpu(), labels, log_p, bound, log_scale)
+
+
+def _log_p_of_flow(
+    run: "Run", model: ScoreModel, x: Tensor, request: LikelihoodRequest, steps: int, seed: int
+) -> Tensor:
+    """Log p of examples x (n, ...) by the probability flow in some steps: (n,), on the CPU.
+
+    A sample is x_t at t_min, divided by α about μ. Its density at x is therefore that of x_t, times α^d.
+    """
+    result = log_likelihood(
+        model.rows(slice(len(x))),
+        _noiseless_at_end(model.process, x),
+        watch=run.sample_report,
+        steps=steps,
+        probes=request.probes,
+        seed=seed,
+    )
+    return result.nats.cpu() + x[0].numel() * _log_alpha_at_end(model.process)
+
+
+def _noiseless_at_end(process: GaussianProcess, x: Tensor) -> Tensor:
+    """The examples x (n, ...) where the process takes them at t_min, without its noise: μ + α(x − μ)."""
+    centre = process.centre_like(x)
+    return centre + process.at(process.t_min).alpha * (x - centre)
+
+
+def _log_alpha_at_end(process: GaussianProcess) -> float:
+    return math.log(process.at(process.t_min).alpha)
 
 
 def _conditioned_model(run: "Run", chosen: Tensor) -> tuple[ScoreModel, Tensor | None]:
@@ -155,25 +164,27 @@ def _gaps(
     log_p: Tensor,
     bound: Tensor | None,
     log_scale: float,
-    at_end: Callable[[Tensor], Tensor],
 ) -> Content:
     """The entropy of the data's distribution and the gaps of the model to it; empty if the distribution is not known.
 
-    log_p, bound: values for the examples x under the model, (n,). at_end: takes examples to x_t at t_min.
+    log_p, bound: values for the examples x under the model, (n,).
     """
-    known, d = _log_density(dataset, x, labels), x[0].numel()
-    if known is None:
+    exact_log_p, d = _log_density(dataset, x, labels), x[0].numel()
+    if exact_log_p is None:
         return {}
     entropy_nats, error = _entropy(dataset, labels)
-    found = {"entropy": _both_units(entropy_nats + log_scale, error, d), "gap": _mean(known - log_p, d)}
+    content = {
+        "entropy": _both_units(entropy_nats + log_scale, error, d),
+        "gap": _mean(exact_log_p - log_p, d),
+    }
     if bound is not None:
-        found["gap_bound"] = _mean(known - bound, d)
+        content["gap_bound"] = _mean(exact_log_p - bound, d)
     if dataset.distribution is not None:
         noised: Any = ExactMixture(dataset.distribution, process, dataset.component_labels)
         noised = noised if labels is None else noised.condition_on(labels)
-        end = process.at(process.t_min)
-        found["gap_noise"] = _mean(known - noised.log_prob(at_end(x), end) - d * math.log(end.alpha), d)
-    return found
+        log_p_noised = noised.log_prob(_noiseless_at_end(process, x), process.at(process.t_min))
+        content["gap_noise"] = _mean(exact_log_p - log_p_noised - d * _log_alpha_at_end(process), d)
+    return content
 
 
 def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
@@ -185,16 +196,16 @@ def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
     run.listener.stage("bound")
     times = grid_times(plan.grid, run.model, plan.sample.steps)
     bound = process.bound(run.model, x.to(run.device), times, seed).cpu()
-    found: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
-    found["nll_bound"] = _mean(-bound, d)
+    content: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
+    content["nll_bound"] = _mean(-bound, d)
     # Guided samples are meant to have another distribution than the data, so a gap to the data would say nothing.
     if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
-        found["entropy"] = _both_units(dataset.entropy, 0.0, d)
-        found["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
+        content["entropy"] = _both_units(dataset.entropy, 0.0, d)
+        content["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
         seen = dataset.train[: len(x)]
         bound_of_seen = process.bound(run.model, seen.to(run.device), times, seed).cpu()
-        found["gap_train"] = _mean(dataset.log_density(seen) - bound_of_seen, d)
-    return found
+        content["gap_train"] = _mean(dataset.log_density(seen) - bound_of_seen, d)
+    return content
 
 
 def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
@@ -211,10 +222,10 @@ def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
         )
     default = LikelihoodRequest()
     options = ("steps", "probes", "times")
-    given = [f"--likelihood.{name}" for name in options if getattr(request, name) != getattr(default, name)]
-    if given:
+    flags = [f"--likelihood.{name}" for name in options if getattr(request, name) != getattr(default, name)]
+    if flags:
         raise DifrunError(
-            f"{listed(given, ' and ')} cannot be chosen for process '{plan.process.name}', whose bound takes the "
+            f"{listed(flags, ' and ')} cannot be chosen for process '{plan.process.name}', whose bound takes the "
             f"steps of the run: {plan.sample.steps}. Leave that out."
         )
 
