@@ -16,7 +16,6 @@ References:
 
 import math
 from collections.abc import Callable
-from typing import Any
 
 import attrs
 import torch
@@ -29,6 +28,7 @@ from difrun.errors import DifrunError
 from difrun.loss.times import TimeDistribution
 from difrun.model.base import ScoreModel
 from difrun.model.predictions import total_std
+from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator, seed_of
 
 BINS = 32
@@ -135,7 +135,7 @@ class EvenInAngle(TimeDistribution):
 
     data_std: float
 
-    def ends(self, process: Any) -> tuple[float, float]:
+    def ends(self, process: GaussianProcess) -> tuple[float, float]:
         """Return log sin θ at t_min and at T."""
         start, end = process.instants([process.t_min, process.horizon])
         low, high = (
@@ -143,13 +143,13 @@ class EvenInAngle(TimeDistribution):
         )
         return low, high
 
-    def span(self, process: Any) -> float:
+    def span(self, process: GaussianProcess) -> float:
         """Return the difference of log sin θ between T and t_min."""
         low, high = self.ends(process)
         return high - low
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         low, high = self.ends(process)
         sine = (low + (high - low) * u).clamp(low, high).exp()
         # tan θ = sin θ/√(1 − sin² θ), infinite at θ = π/2, where λ = −∞ and the time is T.

@@ -1,11 +1,11 @@
 """How much of the data is left at T, where sampling starts from the prior."""
 
 import math
-from typing import Any
 
 import attrs
 from torch import Tensor
 
+from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 
 NEGLIGIBLE = 0.05
@@ -59,7 +59,7 @@ class Signal:
         )
 
 
-def signal_at_horizon(process: Any, var: Tensor) -> Signal | None:
+def signal_at_horizon(process: ForwardProcess, var: Tensor) -> Signal | None:
     """Return the signal left at T for data of variance `var` per coordinate; None if the process is not Gaussian."""
     if not isinstance(process, GaussianProcess):
         return None

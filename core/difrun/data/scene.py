@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import torch
@@ -10,6 +10,9 @@ from torch import Tensor
 
 from difrun.data.dataset import Dataset
 from difrun.randomness.generator import torch_generator
+
+if TYPE_CHECKING:
+    from difrun.process.base import ForwardProcess
 
 D = TypeVar("D", bound=Callable[..., Any])
 
@@ -59,7 +62,7 @@ class Scene:
     """
 
     dataset: Dataset
-    process: Any
+    process: "ForwardProcess"
     samples: Tensor
     labels: Tensor | None = None
     sampled: Callable[[int], tuple[list[float], Tensor]]

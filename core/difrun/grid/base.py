@@ -18,6 +18,14 @@ from difrun.process.gaussian import GaussianProcess
 def check(times: list[float], process: ForwardProcess, steps: int) -> list[float]:
     """Return the times of a grid if they are valid.
 
+    Args:
+        times: What the grid returned.
+        process: The process, whose T and t_min are the ends of the grid.
+        steps: The number of steps that the grid was asked for.
+
+    Returns:
+        `times`.
+
     Raises:
         DifrunError: Unless they decrease strictly from the horizon T to t_min in `steps` steps.
     """
@@ -36,7 +44,13 @@ def check(times: list[float], process: ForwardProcess, steps: int) -> list[float
 
 
 def fractions(steps: int) -> list[float]:
-    """Return k/n for k = 0, ..., n with n = `steps`, which a grid maps to its times.
+    """Return k/n for k = 0, ..., n, which a grid maps to its times.
+
+    Args:
+        steps: The number n of steps.
+
+    Returns:
+        n + 1 numbers from 0 to 1.
 
     Raises:
         DifrunError: If n < 1.
@@ -52,7 +66,15 @@ def check_steps(steps: int) -> None:
 
 
 def from_lam(process: GaussianProcess, lam: Sequence[float]) -> list[float]:
-    """Return the times at increasing values of λ, (steps + 1,), with the ends set to exactly T and t_min."""
+    """Return the times at values of the log-SNR λ = log(α/σ), with the ends set to exactly T and t_min.
+
+    Args:
+        process: The process.
+        lam: The values of λ, increasing, (steps + 1,).
+
+    Returns:
+        The times, (steps + 1,), decreasing.
+    """
     times = process.time_at(torch.as_tensor(lam, dtype=torch.float64)).tolist()
     times[0], times[-1] = process.horizon, process.t_min
     return times

@@ -28,7 +28,13 @@ Scale = Callable[[Any], Any]
 
 
 class Conditioned(ModelWrapper):
-    """A model with scale · ∇_x log_likelihood(x, at) added to its score; see `GaussianProcess.condition`."""
+    """A model with scale · ∇_x log L(x, t) added to its score; see `GaussianProcess.condition`.
+
+    Args:
+        model: The model that is guided.
+        log_likelihood: log L, called with x (n, ...) and an instant; it returns (n,), differentiable in x.
+        scale: The factor of the gradient.
+    """
 
     def __init__(self, model: ScoreModel, log_likelihood: LogLikelihoodFunction, scale: float):
         super().__init__(model)
@@ -43,6 +49,10 @@ class Conditioned(ModelWrapper):
         """Return ∇_x log L(x, t), of the shape of x.
 
         It is itself differentiable where x is, as the likelihood of the guided model needs.
+
+        Args:
+            x: The state x_t, (n, ...).
+            at: The instant of t.
 
         Raises:
             DifrunError: If `log_likelihood` returns anything but one number per row that depends on x.

@@ -48,13 +48,28 @@ class Loss:
         raise NotImplementedError
 
     def evaluate(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
-        """Return the loss of each example, (n,)."""
+        """Return the loss of each example.
+
+        Args:
+            model: The model that is trained.
+            examples: What `draw` returned, by name; each tensor has n rows.
+
+        Returns:
+            The losses, (n,), differentiable in the weights of the model.
+        """
         raise NotImplementedError
 
     def mean(self, model: ScoreModel, examples: dict[str, Tensor]) -> Tensor:
         """Return the mean of `evaluate`, which training differentiates.
 
         A loss may override it with fewer kernels.
+
+        Args:
+            model: The model that is trained.
+            examples: What `draw` returned, by name.
+
+        Returns:
+            The mean, ().
         """
         return self.evaluate(model, examples).mean()
 
@@ -63,6 +78,13 @@ class Loss:
 
         The trainer calls it with gradients of zero. A loss may override it for networks that have a reverse pass of
         their own (`difrun.model.backward`).
+
+        Args:
+            model: The model that is trained.
+            examples: What `draw` returned, by name.
+
+        Returns:
+            The mean, () without a graph.
         """
         loss = self.mean(model, examples)
         loss.backward()

@@ -23,13 +23,29 @@ class TimeDistribution:
     """A distribution of t on [t_min, T]."""
 
     def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
-        """Return Q(u) for u in [0, 1], float64."""
+        """Return the quantiles Q(u).
+
+        Args:
+            process: The process, whose t_min and T bound the times.
+            u: Numbers in [0, 1], (n,), float64.
+
+        Returns:
+            The times, (n,), float64.
+        """
         raise NotImplementedError
 
     def sample(self, process: GaussianProcess, like: Tensor, generator: Generator) -> Tensor:
-        """Draw one time per example of `like` (n, ...), in its dtype and on its device: (n,).
+        """Draw a time for each example.
 
         The quantiles are computed on the CPU in float64, which some devices do not have.
+
+        Args:
+            process: The process.
+            like: The examples (n, ...), whose dtype and device the times get.
+            generator: The source of random numbers.
+
+        Returns:
+            The times, (n,).
         """
         start = generator.uniform(torch.zeros(1, dtype=like.dtype)).double()
         u = torch.frac(start + GOLDEN * torch.arange(len(like), dtype=torch.float64))

@@ -59,7 +59,15 @@ def reads(
 
 
 def reading(metric: Metric, number: str) -> Reading:
-    """How to read a number of a metric; an empty `Reading` where the metric does not declare it."""
+    """Return how to read a number of a metric.
+
+    Args:
+        metric: The metric.
+        number: The name of the number, a key of what the metric returns.
+
+    Returns:
+        What `reads` declares; an empty `Reading` if it declares nothing for this number.
+    """
     return getattr(metric, "readings", {}).get(number, Reading())
 
 

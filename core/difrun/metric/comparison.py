@@ -50,7 +50,16 @@ class PointSet:
 
 
 def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict[str, Any]:
-    """Return the values that a metric may ask for; the reference of points with labels is drawn where it does."""
+    """Return the values that a metric may ask for; the reference of points with labels is drawn only if it does.
+
+    Args:
+        of: The points that the metric is called with.
+        dataset: The data.
+        generator: The source of random numbers, which the metric gets too.
+
+    Returns:
+        The values by the names that the signature of the metric has.
+    """
     offered: dict[str, Any] = {
         "samples": of.points,
         "dataset": dataset,
@@ -93,7 +102,16 @@ class Comparison(ABC):
 
     @abstractmethod
     def sets(self, index: int, random: torch.Generator, with_floor: bool) -> tuple[PointSet, PointSet | None]:
-        """The sets of one repetition: the samples and, with the floor, the real examples in their place."""
+        """Return the sets of one repetition.
+
+        Args:
+            index: The number of the repetition, from 0.
+            random: The source of random numbers.
+            with_floor: Whether the floor is computed too.
+
+        Returns:
+            The samples and, for the floor, the real examples that stand in their place; None without the floor.
+        """
 
     @property
     def repeats_one_value(self) -> bool:

@@ -54,7 +54,15 @@ class ScoreModel:
     tunings: Mapping[int, Any] = MappingProxyType({})
 
     def forward(self, x: Tensor, at: Any) -> Tensor:
-        """Predict `kind` at x of shape (n, *shape)."""
+        """Predict `kind`.
+
+        Args:
+            x: The state x_t, (n, *shape).
+            at: The instant of t.
+
+        Returns:
+            The prediction, of the shape of `x`.
+        """
         if type(self).predict is ScoreModel.predict:
             raise NotImplementedError(
                 f"{type(self).__name__} must define forward(x, at) or predict(x, at, kind)"
@@ -66,13 +74,32 @@ class ScoreModel:
         return self.forward(x, at)
 
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
-        """Predict any kind: x0, noise, score, velocity, v, straight, ..."""
+        """Predict any kind.
+
+        Args:
+            x: The state x_t, (n, *shape).
+            at: The instant of t.
+            kind: What to predict: "x0", "noise", "score", "velocity", or another of `difrun.model.PREDICTIONS`.
+
+        Returns:
+            The prediction, of the shape of `x`.
+        """
         return self.process.convert(self(x, at), x, at, self.kind, kind)
 
     def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
         """Compute a·x + b·prediction, which most steps of a sampler are.
 
         A model may override it with fewer kernels.
+
+        Args:
+            x: The state x_t, (n, *shape).
+            at: The instant of t.
+            kind: The kind of the prediction.
+            a: The factor of x, a number.
+            b: The factor of the prediction, a number.
+
+        Returns:
+            The sum, of the shape of `x`.
         """
         return torch.add(a * x, self.predict(x, at, kind), alpha=b)
 
@@ -84,14 +111,29 @@ class ScoreModel:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Draw x_T of shape (n, *shape) from the prior of the process, matched to `moments`."""
+        """Draw x_T from the prior of the process, matched to `moments`.
+
+        Args:
+            n: How many.
+            generator: The source of random numbers.
+            dtype: The dtype of x_T.
+            device: The device of x_T.
+
+        Returns:
+            x_T, (n, *shape).
+        """
         mean, var = self.moments()
         return self.process.prior(
             (n, *self.shape), mean=mean, var=var, generator=generator, dtype=dtype, device=device
         )
 
     def moments(self) -> tuple[Any, Any]:
-        """Mean and variance of the data for this batch, to which its prior is matched."""
+        """Return mean and variance of the data for this batch, to which its prior is matched.
+
+        Returns:
+            Two numbers or tensors that broadcast against (n, *shape): the moments of all data or, where each row of
+            the batch has a class, of that class.
+        """
         return self.mean, self.var
 
     @cached_property
@@ -113,10 +155,24 @@ class ScoreModel:
         return None if variances[-1] <= EVEN * variances[0] else (axes, variances.sqrt())
 
     def refuse_times(self, times: Sequence[float]) -> None:
-        """Raise DifrunError if the model cannot be sampled on a grid of these times; called before a run."""
+        """Refuse a grid on which the model cannot be sampled; called before a run.
+
+        Args:
+            times: The times of the grid, decreasing.
+
+        Raises:
+            DifrunError: If the model fits other grids only.
+        """
 
     def to(self, device: torch.device | str) -> "ScoreModel":
-        """Move what the model holds to a device."""
+        """Move what the model holds to a device.
+
+        Args:
+            device: The device.
+
+        Returns:
+            This model.
+        """
         return self
 
     @property
@@ -162,7 +218,14 @@ class ScoreModel:
         )
 
     def rows(self, index: Any) -> "ScoreModel":
-        """Return this model for some rows of its batch, by number or slice, with their labels."""
+        """Return this model for some rows of its batch, with their labels.
+
+        Args:
+            index: The numbers of the rows, or a slice.
+
+        Returns:
+            A model that answers batches of these rows.
+        """
         return self
 
 

@@ -34,7 +34,14 @@ class ConditionalModel(ScoreModel):
         *,
         knows_any: bool = True,
     ) -> None:
-        """Say which classes the model was trained on; the arguments are the attributes of the same names."""
+        """Say which classes the model was trained on.
+
+        Args:
+            shares: Share of each class in the data.
+            class_moments: Mean and variance of the data of each class, (classes, *shape) each; None where they are not
+                known.
+            knows_any: Whether the model also predicts without a class.
+        """
         self.shares, self.class_moments, self.knows_any = tuple(shares), class_moments, knows_any
 
     @property

@@ -17,6 +17,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.data.casts import CastCache
+from difrun.data.dataset import Dataset
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model.base import MOST_CORRELATED
@@ -218,7 +219,7 @@ def _per_component(value: Any) -> Any:
     return value if isinstance(value, float) else value[:, None, :]
 
 
-def exact_mixture(*, process: "GaussianProcess", dataset: Any) -> ExactMixture:
+def exact_mixture(*, process: "GaussianProcess", dataset: Dataset) -> ExactMixture:
     """Make the component `exact`: the model of the dataset's own distribution.
 
     Raises:
@@ -232,6 +233,6 @@ def exact_mixture(*, process: "GaussianProcess", dataset: Any) -> ExactMixture:
     return ExactMixture(dataset.distribution, process, dataset.component_labels)
 
 
-def exact_empirical(*, process: "GaussianProcess", dataset: Any) -> ExactEmpirical:
+def exact_empirical(*, process: "GaussianProcess", dataset: Dataset) -> ExactEmpirical:
     """Make the component `empirical`: the exact model of the dataset's training examples."""
     return ExactEmpirical(dataset.train, process, dataset.labels)

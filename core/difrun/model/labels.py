@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 
 
 def proportional_labels(shares: Sequence[float], n: int) -> Tensor:
@@ -27,7 +28,7 @@ def proportional_labels(shares: Sequence[float], n: int) -> Tensor:
     return torch.cat(owners)[order[:n]]
 
 
-def condition_on_class_shares(model: Any, n: int) -> Any:
+def condition_on_class_shares(model: ScoreModel, n: int) -> Any:
     """Return the model for n rows with the classes of the data in proportion; without classes, the model itself."""
     shares = getattr(model, "shares", ())
     return model.condition_on(proportional_labels(shares, n)) if shares else model

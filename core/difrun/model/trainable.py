@@ -19,9 +19,18 @@ class TrainableModel(ScoreModel):
     """
 
     def regression(self, x: Tensor, x0: Tensor, noise: Tensor, at: Any, kind: str) -> dict[str, Tensor]:
-        """Return the least-squares problem of predicting `kind` at x = x_t: what `residual` needs, a row per example.
+        """Return the least-squares problem of predicting `kind` at x_t: all that does not depend on the weights.
 
-        `gain` is the factor that turns the residual into an error of `kind`: () where it is the same at every time.
+        Args:
+            x: The states x_t, (n, *shape).
+            x0: The examples, of the same shape.
+            noise: The noise ε in x_t, of the same shape.
+            at: The instants of the n times.
+            kind: The kind that is predicted.
+
+        Returns:
+            What `residual` needs, by name, with a row for each example; and ``gain``, the factor that turns the
+            residual into an error of `kind`: () if it is the same at every time, else one for each example.
         """
         a, b = coefficients(kind, at)
         centre = self.process.centre_like(x)
@@ -31,12 +40,27 @@ class TrainableModel(ScoreModel):
         return {"x": x, "t": at.t.reshape(-1), "target": target, "gain": torch.ones((), dtype=at.t.dtype)}
 
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
-        """Return prediction minus target for the examples that `regression` made."""
+        """Return prediction minus target.
+
+        Args:
+            examples: What `regression` returned, without ``gain``.
+            kind: The kind that is predicted.
+
+        Returns:
+            The residual, (n, *shape), differentiable in the weights.
+        """
         x = examples["x"]
         return self.predict(x, self.process.instant(examples["t"], x.ndim), kind) - examples["target"]
 
     def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
-        """Return the residual and its reverse pass (`difrun.model.backward`); None for a network that has none."""
+        """Return the residual with a reverse pass that needs no graph (`difrun.model.backward`).
+
+        Args:
+            examples: What `regression` returned, without ``gain``.
+
+        Returns:
+            The residual (n, *shape) and its reverse pass; None for a network that has none.
+        """
         return None
 
 
@@ -48,6 +72,6 @@ class _Predictions(ModelWrapper, TrainableModel):
         return self.inner.predict(x, at, kind)
 
 
-def trainable(model: Any) -> TrainableModel:
+def trainable(model: ScoreModel) -> TrainableModel:
     """Return the model that a loss trains: the model itself, or its predictions if it states no regression."""
     return model if isinstance(model, TrainableModel) else _Predictions(model)

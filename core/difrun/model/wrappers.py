@@ -89,7 +89,7 @@ class ModelWrapper(ScoreModel):
         return getattr(self.inner, name)
 
 
-def innermost(model: Any) -> Any:
+def innermost(model: ScoreModel) -> ScoreModel:
     """Return the model inside all wrappers."""
     while isinstance(model, ModelWrapper):
         model = model.inner

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Distribution(Protocol):
         ...
 
     def sample(self, generator: Generator) -> Tensor:
-        """Draw one sample."""
+        """Draw one sample, of the shape of `mean`."""
         ...
 
 
@@ -68,11 +69,27 @@ class ForwardProcess:
     t_min: Any
 
     def at(self, t: Any, ndim: int | None = None) -> Any:
-        """Return the instant at t: a number, or a tensor (B,) that is reshaped to broadcast against `ndim` axes."""
+        """Return the instant at a time: the time with the values of the process at it.
+
+        Args:
+            t: A number, or a tensor (n,) with the time of each example.
+            ndim: For a tensor, the number of axes of x (n, ...), against which the values are to broadcast: they then
+                have the shape (n, 1, ..., 1). None keeps the shape of t.
+
+        Returns:
+            The instant. Its values are Python numbers if t is one, else tensors.
+        """
         raise NotImplementedError
 
     def instants(self, times: Iterable[float]) -> list[Any]:
-        """Return the instants of a whole grid, as Python numbers."""
+        """Return the instants of a whole grid.
+
+        Args:
+            times: The times of the grid, steps + 1 numbers.
+
+        Returns:
+            An instant for each time, whose values are Python numbers.
+        """
         return [self.at(t) for t in times]
 
     def display_times(self, count: int) -> list[float]:
@@ -97,32 +114,88 @@ class ForwardProcess:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Draw x_T of shape (n, ...) from the prior, matched to the moments of the data."""
+        """Draw x_T from the prior, matched to the moments of the data.
+
+        Args:
+            shape: The shape (n, ...) of the draw.
+            mean: Mean of the data: a number, or a tensor that broadcasts against x_T.
+            var: Variance of the data, in the same form.
+            generator: The source of random numbers.
+            dtype: The dtype of x_T.
+            device: The device of x_T.
+
+        Returns:
+            x_T, of shape `shape`.
+        """
         raise NotImplementedError
 
     def sample(self, x0: Any, t: Any, generator: Randomness = None) -> Any:
-        """Draw x_t given x_0."""
+        """Draw x_t given x_0.
+
+        Args:
+            x0: Examples (n, ...).
+            t: A time, or one for each example (n,).
+            generator: The source of random numbers.
+
+        Returns:
+            x_t, of the shape of `x0`.
+        """
         raise NotImplementedError
 
     def path(self, x0: Any, times: Any, generator: Randomness = None) -> Any:
-        """Draw one exact joint path per example: (len(times), n, ...)."""
+        """Draw an exact joint path of every example.
+
+        Args:
+            x0: Examples (n, ...).
+            times: The increasing times at which the path is returned.
+            generator: The source of random numbers.
+
+        Returns:
+            The paths, (len(times), n, ...).
+        """
         raise NotImplementedError
 
     def bridge(self, x_t: Tensor, x0: Tensor, at: Any, to: Any) -> Distribution:
-        """Return q(x_s | x_t, x_0) for s < t; with E[x_0 | x_t] in place of x_0 it is one ancestral step."""
+        """Return q(x_s | x_t, x_0) for s < t; with E[x_0 | x_t] in place of x_0 it is one ancestral step.
+
+        Args:
+            x_t: The state at t, (n, ...).
+            x0: The examples, or their expectations given x_t, of the shape of `x_t`.
+            at: The instant of t.
+            to: The instant of s.
+
+        Returns:
+            The distribution of x_s, whose samples have the shape of `x_t`.
+        """
         raise NotImplementedError
 
     def transition(self, x_s: Tensor, to: Any, at: Any) -> Distribution:
         """Return q(x_t | x_s) for t = `at` > s = `to`.
 
         Only for processes of finitely many states, whose distributions have a `log_prob`.
+
+        Args:
+            x_s: The state at s, (n, ...).
+            to: The instant of s.
+            at: The instant of t.
+
+        Returns:
+            The distribution of x_t, whose samples have the shape of `x_s`.
         """
         raise NotImplementedError
 
     def jump_rate(self, x: Tensor, y: Tensor, at: Any) -> Tensor:
-        """Return the rate lim q(x_{t+h} = y | x_t = x)/h at which x (n, ...) jumps to y ≠ x: (n,).
+        """Return the rate lim q(x_{t+h} = y | x_t = x)/h at which x jumps to y ≠ x.
 
         Only for processes of finitely many states.
+
+        Args:
+            x: The states before the jump, (n, ...).
+            y: The states after it, of the same shape.
+            at: The instant of t.
+
+        Returns:
+            The rate of each jump, in 1/time, (n,).
         """
         raise NotImplementedError
 
@@ -134,21 +207,47 @@ class ForwardProcess:
         raise NotImplementedError
 
     def convert(self, prediction: Tensor, x: Tensor, at: Any, source: str, target: str) -> Tensor:
-        """Convert a prediction to another kind, through x̂_0 = E[x_0 | x_t]."""
+        """Convert a prediction to another kind, through x̂_0 = E[x_0 | x_t].
+
+        Args:
+            prediction: The prediction of kind `source`, (n, ...).
+            x: The state x_t for which it was made, of the same shape.
+            at: The instant of t.
+            source: The kind of the prediction, such as "x0", "noise" or "score".
+            target: The kind to return.
+
+        Returns:
+            The prediction of kind `target`, (n, ...).
+        """
         raise NotImplementedError
 
-    def bound(self, model: Any, x0: Tensor, times: Iterable[float], generator: Randomness = None) -> Tensor:
-        """Return a lower bound on log p(x_0) of the samples drawn on these times, in nats: (n,), float64.
+    def bound(
+        self, model: ScoreModel, x0: Tensor, times: Iterable[float], generator: Randomness = None
+    ) -> Tensor:
+        """Return a lower bound on log p(x_0) of the distribution that is sampled on a grid.
 
         Only for processes that are not Gaussian; for those, see `difrun.analysis.elbo`.
+
+        Args:
+            model: The model that is sampled.
+            x0: Examples (n, ...).
+            times: The times of the grid, decreasing from T to t_min.
+            generator: The source of random numbers.
+
+        Returns:
+            The bound for each example, in nats: (n,), float64.
         """
         raise NotImplementedError
 
     def coordinates(self, shape: tuple[int, ...]) -> int:
-        """Return the number of coordinates of an example, by which a likelihood per dimension is divided."""
+        """Return the number of coordinates of an example, by which a likelihood per dimension is divided.
+
+        Args:
+            shape: The shape of one example.
+        """
         return math.prod(shape)
 
-    def condition(self, model: Any, log_likelihood: "LogLikelihoodFunction", scale: float) -> Any:
+    def condition(self, model: ScoreModel, log_likelihood: "LogLikelihoodFunction", scale: float) -> Any:
         """Return the model of p_t(x) L(x, t)^scale, up to a constant.
 
         With log L = log p(y | x_t) and scale 1 it is the exact model given y; with scale 0 it is `model` itself.
@@ -167,7 +266,7 @@ class ForwardProcess:
             "implement `ForwardProcess.condition`."
         )
 
-    def extrapolate(self, model: Any, labels: Tensor, scale: "Scale") -> Any:
+    def extrapolate(self, model: ScoreModel, labels: Tensor, scale: "Scale") -> Any:
         """Return the model of p_t(x)^{1−s} p_t(x | class)^s, up to a constant.
 
         Args:

@@ -8,6 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.model.predictions import PREDICTIONS, conversion, mix
 from difrun.process.base import Randomness, numpy_too
 from difrun.process.forward import ForwardSimulation, alpha_ratio
@@ -153,7 +154,7 @@ class GaussianProcess(ForwardSimulation):
         return NetworkModel(network, self, shape, mean=mean, var=var, **options)
 
     @override
-    def condition(self, model: Any, log_likelihood: "LogLikelihoodFunction", scale: float) -> Any:
+    def condition(self, model: ScoreModel, log_likelihood: "LogLikelihoodFunction", scale: float) -> Any:
         r"""Return the model with score ∇ log p_t(x) + scale · ∇ log L(x, t); `model` itself for scale 0.
 
         With log L = log p(y | x_t) and scale 1 it is ∇ log p_t(x | y), by Bayes' theorem. The gradient is taken by
@@ -168,7 +169,7 @@ class GaussianProcess(ForwardSimulation):
         return model if scale == 0 else Conditioned(model, log_likelihood, scale)
 
     @override
-    def extrapolate(self, model: Any, labels: Tensor, scale: "Scale") -> Any:
+    def extrapolate(self, model: ScoreModel, labels: Tensor, scale: "Scale") -> Any:
         r"""Return the model with score (1 − s) ∇ log p_t(x) + s ∇ log p_t(x | class).
 
         Every other kind combines in the same way, as it is linear in the score.

@@ -61,7 +61,7 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
     return Components(process, dataset, model.to(device), instantiate(plan.loss))
 
 
-def _refuse_mean_of_another_shape(plan: Plan, process: Any, dataset: Dataset) -> None:
+def _refuse_mean_of_another_shape(plan: Plan, process: ForwardProcess, dataset: Dataset) -> None:
     """Raise DifrunError if a process has a mean for each coordinate, and the data have other coordinates."""
     centre = torch.as_tensor(getattr(process, "centre", 0.0))
     if centre.ndim and tuple(centre.shape) != dataset.shape:
@@ -71,7 +71,7 @@ def _refuse_mean_of_another_shape(plan: Plan, process: Any, dataset: Dataset) ->
         )
 
 
-def _component_model(plan: Plan, process: Any, dataset: Dataset) -> Any:
+def _component_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Any:
     """What the model component of a plan makes: a network, or a model that needs no training."""
     return instantiate(
         plan.model,
@@ -82,7 +82,7 @@ def _component_model(plan: Plan, process: Any, dataset: Dataset) -> Any:
     )
 
 
-def _network_model(plan: Plan, process: Any, dataset: Dataset) -> ScoreModel:
+def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> ScoreModel:
     """The model around a new network, whose weights are drawn under a seed of the run.
 
     The global generator of torch is left as it was.

@@ -1,10 +1,9 @@
 """Adams methods in the frame of the data's Gaussian: the default sampler."""
 
-from typing import Any
-
 from typing_extensions import override
 
 from difrun.builtin.options import AdamsOptions
+from difrun.model.base import ScoreModel
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.multistep import Multistep
 
@@ -27,7 +26,7 @@ class Adams(AdamsOptions, Multistep):
         return 5 if self.fixed_order is None else self.fixed_order
 
     @override
-    def frame(self, model: Any) -> GaussianFrame:
+    def frame(self, model: ScoreModel) -> GaussianFrame:
         return gaussian_frame(model)
 
     @override

@@ -10,6 +10,7 @@ from typing_extensions import override
 from difrun.builtin.options import AdaptiveOptions
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.process.gaussian import GaussianProcess
 from difrun.process.schedule import Instant
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
@@ -99,7 +100,7 @@ class Adaptive(AdaptiveOptions, Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         begin, end = (i.alpha + i.sigma for i in (at, to))
         start, stop = at.sigma / begin, to.sigma / end
@@ -172,7 +173,7 @@ def _sum(weights: Any, slopes: list[Tensor]) -> Tensor:
     return torch.stack(parts).sum(0)
 
 
-def _instant(process: Any, place: Tensor, like: Tensor) -> Instant:
+def _instant(process: GaussianProcess, place: Tensor, like: Tensor) -> Instant:
     """The instants of samples at τ = `place` (n,), computed in float64, in the dtype and on the device of `like`."""
     t = process.time_at(torch.logit(1 - place))
     exact = process.instant(t, like.ndim)

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 
@@ -25,6 +26,6 @@ class Ancestral(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         return model.process.bridge(x, model.predict(x, at, "x0"), at, to).sample(generator), None

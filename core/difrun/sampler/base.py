@@ -36,11 +36,26 @@ class Sampler:
     accuracy: Sequence[str] = ()
 
     def evaluations_in(self, steps: int) -> int | None:
-        """Return the calls of the model on a grid of this many steps; None if only the run can count them."""
+        """Return how often the model is called on a grid.
+
+        Args:
+            steps: The number of steps of the grid.
+
+        Returns:
+            The number of calls; None if it can only be counted while sampling.
+        """
         return None if self.evaluations is None else steps * self.evaluations
 
     def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> Any:
-        """Return the state before the first step: what depends on the grid alone, or None."""
+        """Return the state before the first step: what depends on model and grid alone, such as coefficients.
+
+        Args:
+            model: The model, in coordinates measured from the mean of the process.
+            instants: The instants of the grid, steps + 1 from T down to t_min.
+
+        Returns:
+            The state that the first `step` gets; None if the method needs none.
+        """
         return None
 
     def step(

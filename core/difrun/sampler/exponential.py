@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.builtin.options import ExponentialOptions
+from difrun.model.base import ScoreModel
 from difrun.sampler.multistep import Frame, Multistep
 
 
@@ -58,7 +59,7 @@ class Exponential(ExponentialOptions, Multistep):
         return self.predictor_order + self.corrected
 
     @override
-    def frame(self, model: Any) -> LogSNRFrame:
+    def frame(self, model: ScoreModel) -> LogSNRFrame:
         return LogSNRFrame(model)
 
     @override

@@ -83,10 +83,12 @@ class PrincipalFrame(GaussianFrame):
     separate components and narrow ones resolve their shapes, at different times.
     """
 
-    ways = (2,)
+    change_shape = (2,)
 
-    def __init__(self, model: Any):
+    def __init__(self, model: ScoreModel):
         super().__init__(model)
+        if model.principal is None:
+            raise ValueError("this frame needs a model whose data have principal axes")
         self.axes, self.stds = model.principal
         self._logs = (self.stds / self.std).log()
         self._casts = CastCache()

@@ -10,7 +10,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Centred
-from difrun.process.base import Randomness
+from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.brownian import Brownian
 from difrun.randomness.generator import Generator
@@ -163,7 +163,7 @@ def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> 
     )
 
 
-def to_data(process: Any, x: Tensor, t: float) -> Tensor:
+def to_data(process: ForwardProcess, x: Tensor, t: float) -> Tensor:
     """Return x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
 
     Noise of standard deviation σ/α, the `noise_floor`, remains. For a process without α it is x itself.
@@ -194,7 +194,9 @@ def refuse_noise(
         integrate(sampler, model, x, times[:2], generator=random)
 
 
-def _source(noise: str, seed: int, process: Any, first: int, device: torch.device | str) -> Generator:
+def _source(
+    noise: str, seed: int, process: ForwardProcess, first: int, device: torch.device | str
+) -> Generator:
     """The generator of the noise of a chunk."""
     if noise == "fresh":
         return Generator(seed, first=first, device=device)

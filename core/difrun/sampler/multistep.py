@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from difrun.data.casts import cast_like
 from difrun.errors import DifrunError
+from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 
@@ -76,10 +77,10 @@ def coefficients(
 class Frame:
     """The coordinates in which a multistep method works, for one model: dy/dc = k(c) q."""
 
-    ways: tuple[int, ...] = ()
+    change_shape: tuple[int, ...] = ()
     """Leading shape of a change of weights (`along_axes`)."""
 
-    def __init__(self, model: Any):
+    def __init__(self, model: ScoreModel):
         self.model = model
 
     def clock(self, at: Any) -> float:
@@ -99,7 +100,7 @@ class Frame:
         raise NotImplementedError
 
     def along_axes(self, change: Tensor) -> Tensor:
-        """Return a change of weights (*ways, p) in the shape of weights: (p,), or (d, p) with one for each axis."""
+        """Return a change of weights (*change_shape, p) in the shape of weights: (p,), or (d, p) for d axes."""
         return change
 
     def enter(self, x: Tensor, at: Any) -> Tensor:
@@ -124,7 +125,7 @@ Each is a number or, where every axis has a clock of its own, a tensor (d,).
 Change = tuple[Any, Any]
 """What is added to the two rows of weights of a step, in units of its length; the last number is of the last slope.
 
-Shape (*ways, p) each, with `Frame.ways`.
+Shape (*change_shape, p) each, with `Frame.change_shape`.
 """
 
 
@@ -184,7 +185,7 @@ def _moved(frame: Frame, row: Tensor, change: Any, step: Tensor) -> Tensor:
     change = torch.as_tensor(change, dtype=torch.float64)
     if not change.numel():
         return row
-    if change.shape[:-1] != frame.ways:
+    if change.shape[:-1] != frame.change_shape:
         raise DifrunError(
             "These weights were tuned for a model of other data: remove the tuned weights, and tune again."
         )
@@ -204,7 +205,7 @@ class Multistep(Sampler):
 
     evaluations = 1
 
-    def frame(self, model: Any) -> Frame:
+    def frame(self, model: ScoreModel) -> Frame:
         """Return the frame for a model."""
         raise NotImplementedError
 
@@ -213,7 +214,7 @@ class Multistep(Sampler):
         raise NotImplementedError
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> Any:
         """Return the frame and, per step, the weights of the corrector of the step before and of the predictor."""
         frame = self.frame(model)
         return initial_state(frame, self.rows(frame, instants))
@@ -234,9 +235,9 @@ class Multistep(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
-        frame, rows, k, slopes, before, left = state
+        frame, rows, k, slopes, last_y, last_x = state
         if k == 0:
             rows = [(_like(x, corrector), _like(x, predictor)) for corrector, predictor in rows]
         corrector, predictor = rows[k]
@@ -244,28 +245,28 @@ class Multistep(Sampler):
         if not corrector:
             y = frame.enter(x, at)
         else:
-            y = combined(before, corrector, slopes)
+            y = combined(last_y, corrector, slopes)
             # A corrector may have moved x since the last step: its change stays, and the correction is added.
-            if x is not left:
-                y = y + (frame.enter(x, at) - frame.enter(left, at))
+            if x is not last_x:
+                y = y + (frame.enter(x, at) - frame.enter(last_x, at))
         x = frame.leave(combined(y, predictor, slopes), to)
-        return x, Progress(frame, rows, k + 1, slopes, y, x)
+        return x, MultistepState(frame, rows, k + 1, slopes, y, x)
 
 
-class Progress(NamedTuple):
-    """State of a multistep method after k steps, with the last slopes; the last step led from `before` to `left`."""
+class MultistepState(NamedTuple):
+    """State of a multistep method after k steps, with the last slopes; the last step led from `last_y` to `last_x`."""
 
     frame: Frame
     rows: Sequence[StepWeights]
     k: int
     slopes: list[Tensor]
-    before: Tensor | None
-    left: Tensor | None
+    last_y: Tensor | None
+    last_x: Tensor | None
 
 
-def initial_state(frame: Frame, rows: Sequence[StepWeights]) -> Progress:
+def initial_state(frame: Frame, rows: Sequence[StepWeights]) -> MultistepState:
     """Return the state of a multistep method before its first step."""
-    return Progress(frame, rows, 0, [], None, None)
+    return MultistepState(frame, rows, 0, [], None, None)
 
 
 def as_rows(rows: Sequence[tuple[Tensor, Tensor]]) -> list[StepWeights]:

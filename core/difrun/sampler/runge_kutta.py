@@ -26,6 +26,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model.base import ScoreModel
+from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 
@@ -121,7 +123,7 @@ class RungeKutta(Sampler):
         return len(self.table.b)
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> Any:
         """Return the stages of the step from each t, with all coefficients and the instants inside the step."""
         nodes, stages = self.table.numbers
         inner = sorted({c for c in nodes if 0 < c < 1})
@@ -136,7 +138,7 @@ class RungeKutta(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         stages = self.prepare(model, (at, to))[at.t] if state is None else state[at.t]
         values = []
@@ -167,7 +169,7 @@ def _place(at: Any) -> float:
     return at.sigma / (at.alpha + at.sigma)
 
 
-def instants_at(process: Any, places: Sequence[float]) -> list[Any]:
+def instants_at(process: GaussianProcess, places: Sequence[float]) -> list[Any]:
     """Return the instants of a Gaussian process at values of τ = σ/(α + σ) in (0, 1), where λ = log((1 − τ)/τ)."""
     if not places:
         return []

@@ -8,10 +8,10 @@ step). Training therefore continues bit for bit from a state saved after any ste
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from difrun.loss.base import Loss
 from difrun.randomness.generator import Generator, seed_of, torch_generator
@@ -26,6 +26,24 @@ ORDER_ROWS = 4096
 """A smaller data set is permuted several times by one generator, until there are this many rows."""
 
 Examples = dict[str, Tensor]
+
+
+class TrainedModel(Protocol):
+    """What the trainer needs of a model. The loss asks for the rest: a `difrun.loss.Regression` for a `ScoreModel`."""
+
+    @property
+    def network(self) -> nn.Module:
+        """The network, whose parameters are trained."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        ...
+
+    def to(self, device: torch.device) -> Any:
+        """Move the network, and whatever else the model holds, to a device."""
+        ...
 
 
 class Batches:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError
 from difrun.loss.base import Loss
-from difrun.training.batches import Batches, private_randomness, seeder
+from difrun.training.batches import Batches, TrainedModel, private_randomness, seeder
 from difrun.training.optimizer import Adam, FlatParameters, learning_rate
 from difrun.training.weights import Snapshot, copy_by_name, weights_and_buffers
 
@@ -38,7 +38,7 @@ class Trainer:
     interrupted. With `minutes` it is not, as the learning rate then depends on the clock.
 
     Args:
-        model: A `NetworkModel`, or another object with `network`, `shape` and `to`. It is moved to the device.
+        model: The model whose network is trained, such as a `NetworkModel`. It is moved to the device.
         loss: The loss.
         data: Examples (N, *shape). Examples on another device are brought block by block.
         options: steps, stop_at and minutes (or None), batch, lr, warmup, ema, clip and label_dropout, as
@@ -63,7 +63,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: Any,
+        model: TrainedModel,
         loss: Loss,
         data: Tensor,
         options: TrainOptions,
@@ -84,16 +84,15 @@ class Trainer:
             )
         self._device = data.device if device is None else torch.device(device)
         model.to(self._device)
-        self.model, self.loss, self.options = model, loss, options
+        self.model: Any = model  # the loss knows what else the model has
+        self.loss, self.options = loss, options
         self.network: nn.Module = model.network
         self.note = note or (lambda text: warnings.warn(text, stacklevel=3))
         dropout = 0.0 if labels is None else options.label_dropout
         self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout, self._device)
         self.flat = FlatParameters(self.network)
         self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
-        self.step = 0
-        self.seconds = 0.0
-        self.stopped = False
+        self.step, self.seconds, self.stopped = 0, 0.0, False
         self.losses = torch.empty(0)
         self._seed_network = seeder(self._device, seed)
         # The weights of training, while the averaged ones stand in the network; the losses since the last check.

@@ -31,8 +31,10 @@ from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
 from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred, innermost
+from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
+from difrun.sampler.base import Sampler
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.integration import integrate
 from difrun.tuning.refine import ReferenceTrajectories
@@ -94,7 +96,7 @@ class Pilot:
 _pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 
 
-def pilot(model: ScoreModel, steps: int, sampler: Any = None) -> list[float]:
+def pilot(model: ScoreModel, steps: int, sampler: Sampler | None = None) -> list[float]:
     """Return a grid that is denser where the trajectories of `model` bend; for `adams` it is refined.
 
     The pilot costs 333 evaluations of 64 trajectories, once per model and its weights, from its own noise. A model
@@ -145,7 +147,7 @@ def _refined(model: ScoreModel, fine: Pilot, places: np.ndarray, order: int, cor
     return trajectories.refined(torch.from_numpy(places), order, corrected).numpy()
 
 
-def _times(process: Any, clocks: np.ndarray, std: float) -> list[float]:
+def _times(process: GaussianProcess, clocks: np.ndarray, std: float) -> list[float]:
     """The times at which the clock v has these values; the ends are exactly T and t_min."""
     times = process.time_at(torch.from_numpy(-np.log(KNEE * np.sinh(clocks) * std))).tolist()
     times[0], times[-1] = process.horizon, process.t_min

@@ -86,7 +86,7 @@ class Solver:
             slopes = min(i + 1, MEMORY)
             # A step that is not corrected has no weights for it.
             for count in (slopes if corrector.numel() else 0, slopes):
-                change = torch.zeros(*self.frame.ways, count, dtype=torch.float64, requires_grad=True)
+                change = torch.zeros(*self.frame.change_shape, count, dtype=torch.float64, requires_grad=True)
                 self.parameters.append(change)
 
     def _changes(self) -> list[tuple[Tensor, Tensor]] | None:

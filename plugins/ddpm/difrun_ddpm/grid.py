@@ -1,13 +1,13 @@
 """Sub-sequences of the chain's integer times."""
 
 import math
-from typing import Any
 
 from difrun.errors import DifrunError
 from difrun.grid import check
+from difrun.process import GaussianProcess
 
 
-def integer(process: Any, steps: int, *, spacing: str = "trailing") -> list[float]:
+def integer(process: GaussianProcess, steps: int, *, spacing: str = "trailing") -> list[float]:
     r"""A sub-sequence of the chain's own times: K different integers from N down, then t_min.
 
     Counted from the data (i = 1 ... K), and up to rounding,

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.loss import LogSNR, Regression, TimeDistribution, Uniform, uniform
+from difrun.process import GaussianProcess
 from difrun_ddpm.options import NoiseOptions, Times
 from difrun_ddpm.process import DDPM
 
@@ -16,7 +17,7 @@ class SimpleTimes(TimeDistribution):
     """Uniform times: n of 1 ... N on the chain, t on [t_min, T] on other processes."""
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         if isinstance(process, DDPM):
             return (process.steps * u).floor().clamp_max(process.steps - 1) + 1
         return Uniform().quantile(process, u)
@@ -29,7 +30,7 @@ class BoundTimes(TimeDistribution):
     """
 
     @override
-    def quantile(self, process: Any, u: Tensor) -> Tensor:
+    def quantile(self, process: GaussianProcess, u: Tensor) -> Tensor:
         if not isinstance(process, DDPM):
             return LogSNR().quantile(process, u)
         below = bound_distribution(process).cumsum(0)

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model import ScoreModel
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 from difrun_ddpm.options import DDIMOptions, DDPMSamplerOptions
@@ -39,13 +40,13 @@ class DDPMSampler(DDPMSamplerOptions, Sampler):
     stochastic = True
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> float:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> float:
         """The time at which the grid ends."""
         return instants[-1].t
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         predicted, fresh = _shares(at, to)
         posterior = self.variance == "posterior" or to.t == state
@@ -76,7 +77,7 @@ class DDIM(DDIMOptions, Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         predicted, fresh = _shares(at, to)
         # √(1 − η²(1 − predicted²)), written so that η = 1 gives `predicted` itself.
@@ -93,7 +94,7 @@ def _shares(at: Any, to: Any) -> tuple[float, float]:
     return predicted, math.sqrt(max(0.0, (1 - predicted) * (1 + predicted)))
 
 
-def _combine(model: Any, x: Tensor, at: Any, a: float, b: float) -> Tensor:
+def _combine(model: ScoreModel, x: Tensor, at: Any, a: float, b: float) -> Tensor:
     """a·x̂_0 + b·ε̂ by one evaluation, through u = ε̂ − x̂_0, which is regular at both ends of time.
 
     x̂_0 = (x − σu)/(α + σ) and ε̂ = (x + αu)/(α + σ) give [(a + b) x + (bα − aσ) u]/(α + σ).

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model import ScoreModel
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 
@@ -46,7 +47,7 @@ class SingleStep2(Sampler):
     evaluations = 2
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> dict[float, Any]:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> dict[float, Any]:
         """The instant in the middle of each step, by the t of the step."""
         process = model.process
         middles = process.instants(process.time_at(_middle(at, to)) for at, to in pairwise(instants))
@@ -54,7 +55,7 @@ class SingleStep2(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         middle = state[at.t]
         half = model.affine_prediction(
@@ -86,7 +87,7 @@ class Multistep2(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         x0 = model.predict(x, at, "x0")
         h = to.lam - at.lam
@@ -119,7 +120,7 @@ class Multistep3(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         x0 = model.predict(x, at, "x0")
         h = to.lam - at.lam

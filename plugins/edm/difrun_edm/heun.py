@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model import ScoreModel
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 from difrun_edm.options import HeunOptions
@@ -48,7 +49,7 @@ class ChurnedHeun(HeunOptions, Sampler):
         return self.s_churn > 0
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> dict[float, Any]:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> dict[float, Any]:
         """The instant t̂ to which a step raises the noise, by the t of the step, for the steps that do so."""
         gamma = min(self.s_churn / (len(instants) - 1), math.sqrt(2) - 1)
         low, high = -_log(self.s_tmax), -_log(self.s_tmin)
@@ -59,7 +60,7 @@ class ChurnedHeun(HeunOptions, Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         hat = state.get(at.t)
         if hat is not None:

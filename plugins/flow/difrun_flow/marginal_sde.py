@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from difrun.model import data_angle
+from difrun.model import ScoreModel, data_angle
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 from difrun_flow.options import SDEOptions
@@ -54,7 +54,7 @@ class MarginalSDE(SDEOptions, Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         std, mean = model.data_std, torch.as_tensor(model.mean).to(x)
         phi, end = (data_angle(instant, std) for instant in (at, to))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from difrun.data import Drawing, Scene
+from difrun.data import Dataset, Drawing, Scene
 from difrun_images.shapes import as_images
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def pictures(scene: Scene) -> Iterator[Drawing]:
     )
 
 
-def _grid(dataset: Any, examples: Tensor, labels: Tensor | None) -> "Figure":
+def _grid(dataset: Dataset, examples: Tensor, labels: Tensor | None) -> "Figure":
     from difrun_images import draw
 
     shown = None if labels is None or not dataset.classes else labels[: 10 * SHOWN].tolist()
@@ -84,7 +84,7 @@ def _nearest(scene: Scene) -> "Figure":
     )
 
 
-def _strip(dataset: Any, times: Any, frames: Tensor) -> "Figure":
+def _strip(dataset: Dataset, times: Any, frames: Tensor) -> "Figure":
     from difrun_images import draw
 
     chosen = draw.evenly(len(frames), FRAMES)

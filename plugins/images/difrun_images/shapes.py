@@ -1,14 +1,14 @@
 """Examples as images, flattened or not."""
 
 import math
-from typing import Any
 
 from torch import Tensor
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 
 
-def image_of(dataset: Any) -> tuple[int, int, int]:
+def image_of(dataset: Dataset) -> tuple[int, int, int]:
     """The shape (channels, rows, columns) of the images of a dataset; a vector of s² pixels is a grey image of side s.
 
     Raises:
@@ -25,7 +25,7 @@ def image_of(dataset: Any) -> tuple[int, int, int]:
     return (known[0], known[1], known[2])
 
 
-def as_images(dataset: Any, examples: Tensor) -> Tensor:
+def as_images(dataset: Dataset, examples: Tensor) -> Tensor:
     """Examples (..., *shape) as images (..., channels, rows, columns), float32 on the CPU."""
     front = examples.shape[: examples.ndim - len(dataset.shape)]
     return examples.detach().cpu().float().reshape(*front, *image_of(dataset))

@@ -5,6 +5,7 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.model import ScoreModel
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
 from difrun_ou.options import EulerMaruyamaOptions
@@ -45,7 +46,7 @@ class EulerMaruyama(EulerMaruyamaOptions, Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         if at.alpha == 0:
             noise = generator.normal(x) if self.stochastic else x / at.sigma

@@ -7,6 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
+from difrun.model import ScoreModel
 from difrun.plugin import Registered, get_registry
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
@@ -40,7 +41,7 @@ class Langevin(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         size = 2 * self.snr**2 * to.var
         return x + size * model.predict(x, to, "score") + (2 * size) ** 0.5 * generator.normal(x), state
@@ -75,7 +76,7 @@ class Restart(Sampler):
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         """Repeat the step to `to`, where x is; `state` is the predictor's before its step from `at`."""
         ratio = at.alpha / to.alpha
@@ -133,12 +134,12 @@ class PredictorCorrector(Sampler):
         return _total([self.predictor.evaluations_in(steps), *[corrections] * self.corrections])
 
     @override
-    def prepare(self, model: Any, instants: Sequence[Any]) -> Any:
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> Any:
         return self.predictor.prepare(model, instants)
 
     @override
     def step(
-        self, model: Any, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: Any, generator: Generator
     ) -> tuple[Tensor, Any]:
         x, after = self.predictor.step(model, x, at, to, state, generator)
         for _ in range(self.corrections):

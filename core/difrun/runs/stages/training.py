@@ -1,6 +1,6 @@
 """The training of a run, its saved state, and its number of threads."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 import torch
@@ -14,6 +14,7 @@ from difrun.runs.build import Components, build
 from difrun.runs.environment.threads import fastest
 from difrun.storage.tensors import write_tensors
 from difrun.text import quoted
+from difrun.training.batches import TrainedModel
 from difrun.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: L
     dataset = parts.dataset
     fits = dataset.train.nbytes <= MOST_ON_DEVICE
     return Trainer(
-        parts.model,
+        cast(TrainedModel, parts.model),  # a model that has a loss has a network
         parts.loss,
         dataset.train.to(device) if fits else dataset.train,
         plan.train,

@@ -2,19 +2,19 @@
 
 import itertools
 import math
-from typing import Any
 
 import pytest
 
 from difrun.errors import DifrunError
 from difrun.model.exact import ExactMixture
 from difrun.plugin.signatures import Lazy
+from difrun.process.gaussian import GaussianProcess
 from difrun.sampler.fixed_step import Euler
 from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.references import two_gaussians
 
 
-def grid_times(subject: ComponentUnderTest, process: Any, steps: int) -> list[float]:
+def grid_times(subject: ComponentUnderTest, process: GaussianProcess, steps: int) -> list[float]:
     """The times of a grid, which may ask for the exact model of two Gaussians and for Euler's method."""
     model = Lazy(lambda: ExactMixture(two_gaussians(), process))
     return subject.make(process=process, steps=steps, model=model, sampler=Euler())

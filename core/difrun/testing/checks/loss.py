@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from difrun.loss.base import Regression
+from difrun.loss.base import Loss, Regression
 from difrun.model.exact import ExactMixture
 from difrun.model.mlp import MLP
 from difrun.model.network import NetworkModel
@@ -148,7 +148,7 @@ def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
     assert torch.equal(x0, before)
 
 
-def _losses(loss: Any, model: ExactMixture, x0: Tensor, seed: int = 5) -> list[Any]:
+def _losses(loss: Loss, model: ExactMixture, x0: Tensor, seed: int = 5) -> list[Any]:
     """The loss per example of the exact model, then (plus, minus) of each disturbance, all with one seed."""
     losses: list[Any] = [loss(model, x0, Generator(seed))]
     for error in ERRORS.values():

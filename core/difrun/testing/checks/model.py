@@ -11,6 +11,7 @@ from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.predictions import PREDICTIONS
 from difrun.plugin.signatures import Lazy
+from difrun.process.base import ForwardProcess
 from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
@@ -165,7 +166,7 @@ def evaluates_without_randomness(subject: ComponentUnderTest) -> None:
             assert torch.equal(first, network(x, torch.zeros(4)))
 
 
-def exact_model(subject: ComponentUnderTest, process: Any) -> Any:
+def exact_model(subject: ComponentUnderTest, process: ForwardProcess) -> Any:
     """The exact model of two Gaussians, or of examples from them."""
     mixture = two_gaussians()
     draw = torch.Generator().manual_seed(1)

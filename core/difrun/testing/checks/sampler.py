@@ -15,6 +15,7 @@ from difrun.model.exact import ExactMixture
 from difrun.model.wrappers import Counted
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
+from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate, integrate
 from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import (
@@ -123,7 +124,7 @@ def converges_at_its_declared_order(subject: ComponentUnderTest) -> None:
             assert observed_order(counts, errors) == pytest.approx(sampler.order, abs=0.25), (process, errors)
 
 
-def assert_accurate_on_any_grid(sampler: Any, processes: list[GaussianProcess]) -> None:
+def assert_accurate_on_any_grid(sampler: Sampler, processes: list[GaussianProcess]) -> None:
     """Assert that a sampler chooses its own steps, and ends within 0.01 of the probability flow."""
     assert sampler.evaluations_in(1) is None, "a deterministic sampler on fixed steps has an order"
     for process in processes:
@@ -131,14 +132,14 @@ def assert_accurate_on_any_grid(sampler: Any, processes: list[GaussianProcess]) 
             assert endpoint_error(sampler, process, steps) < 0.01, (process, steps)
 
 
-def endpoint_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
+def endpoint_error(sampler: Sampler, process: GaussianProcess, steps: int) -> float:
     """Root mean square distance to the exact end of the probability flow."""
     model = exact(process)
     error = integrate(sampler, model, start(model, 32), logsnr(process, steps)) - endpoint(process)
     return error.square().mean().sqrt().item()
 
 
-def weak_error(sampler: Any, process: GaussianProcess, steps: int) -> float:
+def weak_error(sampler: Sampler, process: GaussianProcess, steps: int) -> float:
     """The exact error of the mean and variance of samples of N(m, diag v), relative to the true ones.
 
     The test is skipped if the sampler is not affine in its noise.

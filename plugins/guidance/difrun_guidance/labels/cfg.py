@@ -67,7 +67,7 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
     return ByLabel(model, guide, shares, model.classes, model.class_moments)
 
 
-def noise_at(process: Any, at: Any) -> Any:
+def noise_at(process: GaussianProcess, at: Any) -> Any:
     """The noise σ/α of a Gaussian process, infinite where nothing of the data is left; t of any other process."""
     if not isinstance(process, GaussianProcess):
         return at.t

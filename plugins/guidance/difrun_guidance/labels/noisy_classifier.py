@@ -24,7 +24,7 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.guidance import Context
 from difrun.loss import LogSNR, Loss, Uniform
 from difrun.model import LevelEmbedding, ScoreModel, total_var
-from difrun.process import GaussianProcess
+from difrun.process import ForwardProcess, GaussianProcess
 from difrun.randomness import Generator, seed_of
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.training import Trainer
@@ -219,10 +219,12 @@ def _load(
     return True
 
 
-def describe_process(process: Any) -> str:
+def describe_process(process: ForwardProcess) -> str:
     """Describe a process by its class and its options."""
     cls = type(process)
-    options = attrs.asdict(process, recurse=False) if attrs.has(cls) else {"horizon": process.horizon}
+    options = {"horizon": process.horizon}
+    if attrs.has(cls):
+        options = {field.name: getattr(process, field.name) for field in attrs.fields(cls)}
     return f"{cls.__name__}({', '.join(f'{name}={value}' for name, value in options.items())})"
 
 

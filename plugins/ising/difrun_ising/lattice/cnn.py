@@ -1,13 +1,13 @@
 """A convolutional network for lattices of spins."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 
 
@@ -50,7 +50,7 @@ class SpinCNN(nn.Module):
         padding: str = "auto",
         skip: bool = True,
         classes: int = 0,
-        dataset: Any = None,
+        dataset: Dataset | None = None,
     ):
         super().__init__()
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] != 1):
@@ -97,7 +97,7 @@ class SpinCNN(nn.Module):
         return layer(_wrapped(h)) if self.torus else layer(h)
 
 
-def _is_torus(dataset: Any) -> bool:
+def _is_torus(dataset: Dataset | None) -> bool:
     """Whether a network for a dataset wraps around its borders."""
     return dataset is None or getattr(getattr(dataset, "lattice", None), "periodic", False)
 

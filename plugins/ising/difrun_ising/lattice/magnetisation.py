@@ -1,11 +1,13 @@
 """Guidance to one sign of the magnetisation M = Σ s_i, without a classifier."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from difrun.model import ScoreModel
 from difrun_ising.discrete.process import DiscreteProcess
 from difrun_ising.discrete.schedule import Instant
 from difrun_ising.lattice.exact.model import ExactSpins
@@ -17,7 +19,7 @@ MOST_STATES = 2**21
 """Most values of x_t for which p_t(sign | x_t) is tabulated: those of 16 spins, or of 13 that may be masked."""
 
 
-def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, changes: str = "auto") -> Any:
+def magnetisation(model: ScoreModel, *, sign: str = "up", scale: float = 1.0, changes: str = "auto") -> Any:
     """Condition a model on the sign of the magnetisation.
 
     p_t(sign | x_t) is exact for the exact model of few spins (`SignTable`). Else M is taken to be normal, with a mean
@@ -35,8 +37,9 @@ def magnetisation(model: Any, *, sign: str = "up", scale: float = 1.0, changes: 
     """
     direction = 1.0 if sign == "up" else -1.0
     first_order = changes == "first-order" or (changes == "auto" and math.prod(model.shape) > MOST_FLIPS)
-    tabulated = not first_order and isinstance(model, ExactSpins) and SignTable.fits(model)
-    likelihood: Any = SignTable(model, direction) if tabulated else NormalSign(model, direction)
+    likelihood: Callable[[Tensor, Instant], Tensor] = NormalSign(model, direction)
+    if not first_order and isinstance(model, ExactSpins) and SignTable.fits(model):
+        likelihood = SignTable(model, direction)
     if first_order:
         return model.process.condition(model, likelihood, scale, first_order=True)
     return model.process.condition(model, likelihood, scale)
@@ -59,7 +62,7 @@ class NormalSign:
         direction: 1 for M > 0, −1 for M < 0.
     """
 
-    def __init__(self, model: Any, direction: float):
+    def __init__(self, model: ScoreModel, direction: float):
         self.model, self.direction = model, direction
 
     def __call__(self, x: Tensor, at: Instant) -> Tensor:

@@ -1,11 +1,11 @@
 """The metric of lattices: samples against the exact values of their distribution."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.metric import Reading, reads
 from difrun_ising.lattice.exact.moments import exact_values, has_distributions
@@ -22,7 +22,7 @@ ROUNDING = 1e-12
 """A total variation below this is the rounding of the exact probabilities; it counts as 0."""
 
 
-def exact(dataset: Any) -> Mapping[str, float]:
+def exact(dataset: Dataset) -> Mapping[str, float]:
     """The exact values of the lattice of a dataset (`moments.exact_values`), as far as they are known."""
     known = getattr(dataset, "lattice", None)
     return {} if known is None else exact_values(known)
@@ -60,7 +60,7 @@ def exact(dataset: Any) -> Mapping[str, float]:
     },
     exact=exact,
 )
-def lattice(samples: Tensor, dataset: Any, *, generator: torch.Generator) -> dict[str, float]:
+def lattice(samples: Tensor, dataset: Dataset, *, generator: torch.Generator) -> dict[str, float]:
     r"""Moments and correlations of lattices, and the distances of P(E) and P(M) from the exact distributions.
 
     - energy, heat-capacity β² Var E/N, abs-magnetisation ⟨|m|⟩, susceptibility N⟨m²⟩, and Binder's ratio.
@@ -129,7 +129,7 @@ def _total_variations(samples: Tensor, known: Lattice) -> dict[str, float]:
     }
 
 
-def _kolmogorov_distances(samples: Tensor, geometry: Lattice, dataset: Any) -> dict[str, float]:
+def _kolmogorov_distances(samples: Tensor, geometry: Lattice, dataset: Dataset) -> dict[str, float]:
     real = (dataset.train if dataset.fresh is None else dataset.held_out).reshape(-1, *geometry.shape)
     return {
         "energy-ks": kolmogorov(geometry.bond_sum(samples), geometry.bond_sum(real)),
@@ -159,7 +159,7 @@ def kolmogorov(a: Tensor, b: Tensor) -> float:
     return (first - second).abs().max().item()
 
 
-def memorisation(samples: Tensor, dataset: Any) -> float:
+def memorisation(samples: Tensor, dataset: Dataset) -> float:
     """Mean of (flips to the nearest held-out lattice − flips to the nearest of as many training lattices)/N."""
     count = min(len(dataset.train), len(dataset.held_out), NEIGHBOURS)
     points = samples[:NEIGHBOURS].flatten(1).float()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun_ising.discrete.model import DiscreteModel
 from difrun_ising.discrete.process import DiscreteProcess
@@ -58,7 +59,7 @@ class ExactSpins(DiscreteModel):
         return site_marginals(self.lattice, likelihood / likelihood.amax(-1, keepdim=True))
 
 
-def exact_spins(*, process: Any, dataset: Any) -> ExactSpins:
+def exact_spins(*, process: Any, dataset: Dataset) -> ExactSpins:
     """The exact model of a dataset of Ising lattices.
 
     Args:
