@@ -1,13 +1,17 @@
-"""Subprocesses that run as a user's shell would, and packages taken from the code blocks of the documents."""
+"""Subprocesses as in a user's shell, packages from the code blocks of the documents, and a finished run."""
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from . import support
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = ("-c", "from difrun.cli import main; main()")
@@ -76,3 +80,35 @@ def installed(python) -> Callable[..., Path]:
         return site
 
     return install
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A finished run of `SMALL`, without pictures."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    with support.without_pictures():
+        support.difrun("run", *support.SMALL, "--out", folder)
+    return folder
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The temporary folder as the working one; nothing is drawn."""
+    monkeypatch.chdir(tmp_path)
+    with support.without_pictures():
+        yield tmp_path
+
+
+@pytest.fixture
+def run(finished, here):
+    """A copy of a finished run, to be damaged."""
+    return Path(shutil.copytree(finished, "run"))
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """A table of two columns of very different size, in a file whose name has a space."""
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).normal(size=(400, 2)) * (3e4, 0.5) + (1e6, 5)
+    np.savetxt("my table.csv", x, delimiter=",", header="income,age", comments="")
+    return x

@@ -1,10 +1,8 @@
 """`difrun compare`, whole: against closed forms, the run's own numbers, and what a signal leaves."""
 
-import csv
 import functools
 import json
 import math
-import signal
 
 import pytest
 import torch
@@ -12,15 +10,14 @@ import torch
 import difrun as package
 from difrun.analysis.reference import radius
 from difrun.data import GaussianMixture
-from difrun.errors import ConfigError, Interrupted
-from difrun.listener import Listener
 from difrun.model import ExactMixture
 from difrun.plugin import registry
 from difrun.randomness import Generator, seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.sampler import generate
 
-from .support import difrun, paused, plugin, without_pictures
+from .comparisons import GMM, lines_of, rows_of
+from .support import difrun, plugin, without_pictures
 
 MEAN, COV = [1.0, -0.5], [[1.0, 0.6], [0.6, 0.5]]
 
@@ -43,12 +40,12 @@ from difrun.data import Dataset
 from difrun.data import GaussianMixture
 from difrun.sampler import Sampler
 
-LAW = GaussianMixture([1.0], [{MEAN}], [{COV}])
+DISTRIBUTION = GaussianMixture([1.0], [{MEAN}], [{COV}])
 
 
 def tilted(*, seed):
-    train, held_out = (LAW.sample(500, torch.Generator().manual_seed(seed + k)) for k in (0, 1))
-    return Dataset(name="tilted", train=train, held_out=held_out, fresh=LAW.sample, distribution=LAW)
+    train, held_out = (DISTRIBUTION.sample(500, torch.Generator().manual_seed(seed + k)) for k in (0, 1))
+    return Dataset(name="tilted", train=train, held_out=held_out, fresh=DISTRIBUTION.sample, distribution=DISTRIBUTION)
 
 
 class Burst(Sampler):
@@ -72,18 +69,6 @@ def folder(tmp_path, monkeypatch):
     work.mkdir()
     monkeypatch.chdir(work)
     return work
-
-
-GMM = ("--process", "ou", "--dataset", "gmm", "--model", "exact", "--metric", "sliced-w2", "--threads", "1")
-
-
-def rows_of(folder):
-    return json.loads((folder / "compare.json").read_text(encoding="utf-8"))["rows"]
-
-
-def lines_of(folder):
-    with (folder / "compare.csv").open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def endpoints(plan, n):
@@ -242,93 +227,3 @@ def test_runs_stand_beside_each_other_and_share_the_noise(folder):
     del first["run"], second["run"], first["seconds"], second["seconds"]
     assert first == second
     assert "run  sampler  grid" in said
-
-
-def test_pairs_that_cannot_work_are_left_out_with_the_reason_or_refused(folder):
-    common = ("compare", *GMM, "--steps", "3", "--n", "40")
-    said = difrun(*common, "--sampler", "heun,euler", "--grid", "integer,rho", "--out", "c")
-    assert "Note: heun on integer is left out: grid 'integer' (difrun-ddpm) needs chain" in said
-    assert [(row["sampler"], row["grid"]) for row in rows_of(folder / "c")] == [
-        ("heun", "rho"),
-        ("euler", "rho"),
-    ]
-    said = difrun(*common, "--sampler", "heun", "--grid", "integer", "--out", "d", code=2)
-    assert "grid 'integer' (difrun-ddpm) needs chain, which process 'ou'" in said
-    said = difrun(*common, "--sampler", "heun,euler", "--grid", "integer,integer", "--out", "d", code=2)
-    assert "There is nothing to compare." in said
-    assert not (folder / "d").exists()
-
-
-def test_a_grid_that_has_no_such_steps_fails_alone(folder):
-    """The chain of 8 steps has no 9 times: that row says so, the others are there."""
-    chain = ("--process", "ddpm", "--process.steps", "8", "--dataset", "gmm", "--model", "exact")
-    more = ("--metric", "sliced-w2", "--grid", "integer", "--n", "40", "--threads", "1", "--out", "c")
-    difrun("compare", *chain, "--sampler", "ddim", "--steps", "4,9,8", *more)
-    assert [bool(row["problem"]) for row in rows_of(folder / "c")] == [False, True, False]
-
-
-def test_results_are_not_overwritten_unasked(folder):
-    common = ("compare", *GMM, "--sampler", "euler", "--n", "40", "--out", "c")
-    difrun(*common, "--steps", "2")
-    assert "already holds a comparison (compare.csv)" in difrun(*common, "--steps", "3", code=1)
-    assert [row["steps"] for row in rows_of(folder / "c")] == [2]
-    difrun(*common, "--steps", "3", "--force")
-    assert [row["steps"] for row in rows_of(folder / "c")] == [3]
-    difrun("compare", *GMM, "--sampler", "euler", "--n", "40", "--steps", "2")
-    difrun("compare", *GMM, "--sampler", "euler", "--n", "40", "--steps", "2")
-    assert (folder / "runs" / "compare-2" / "compare.json").is_file()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (("nope",), 2, "There is no run in nope: nope/run.toml does not exist. 'difrun run' prints"),
-        (("--dataset", "gmm", "--model", "mlp"), 2, "model 'mlp' has to be trained first"),
-        (("--dataset", "checkerboard"), 1, "needs a dataset whose distribution is a Gaussian mixture"),
-        ((*GMM, "--n", "1"), 2, "--n 1: at least 2 samples"),
-    ],
-)
-def test_what_cannot_be_compared_is_refused_before_a_folder_is_made(folder, arguments, code, words):
-    assert words in difrun("compare", *arguments, "--steps", "2", code=code)
-    assert list(folder.iterdir()) == []
-
-
-def test_ctrl_c_keeps_the_rows_that_are_finished(folder):
-    """Stopped at the start of the third of four rows."""
-    arguments = ("compare", *GMM, "--sampler", "heun,euler", "--steps", "2,3", "--n", "50", "--out", "c")
-    with paused(folder, "difrun.runs.compare.compare:_row", 3, *arguments) as child:
-        child.send_signal(signal.SIGINT)
-        (folder / "waiting").unlink()
-        _, said = child.communicate(timeout=120)
-        assert child.returncode == 130, said
-    assert said.splitlines()[-2:] == ["Stopped after 2 of 4 rows.", "The finished rows are in c."]
-    assert [(row["sampler"], row["steps"]) for row in rows_of(folder / "c")] == [("heun", 2), ("heun", 3)]
-    assert len(lines_of(folder / "c")) == 2
-    assert (folder / "c" / "compare.png").is_file()
-
-
-class Stopped(Listener):
-    def stopping(self):
-        return True
-
-
-def test_from_python(folder):
-    plan = package.resolve(
-        {"process": "ou", "dataset": "gmm", "model": "exact", "metric": ["sliced-w2"]}, {"": {"threads": 1}}
-    )
-    found = package.compare(plan, samplers=["euler"], steps=[2], n=40, metrics=["energy"])
-    (row,) = found.rows
-    assert (row.evaluations, list(row.metrics), found.path.name) == (2, ["energy"], "compare-1")
-    for wrong in ([0], [2.5], [True], []):
-        with pytest.raises(ConfigError, match="number of steps"):
-            package.compare(plan, steps=wrong)
-    with pytest.raises(ConfigError, match=r"No sampler is called 'heum'\. Did you mean 'heun'"):
-        package.compare(plan, samplers=["heum"])
-    with pytest.raises(ConfigError, match="name a run"):
-        package.compare()
-    with pytest.raises(ConfigError, match="There is no run in"):
-        package.compare("nope")
-    with pytest.raises(Interrupted) as stopped:
-        package.compare(plan, out="s", steps=[2], n=40, listener=Stopped())
-    assert stopped.value.outcome == "Nothing was written."
-    assert not (folder / "s").exists()

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from .support import difrun, facts, samples, without_pictures
 
@@ -60,15 +59,6 @@ def run(finished, tmp_path):
     for path in finished.iterdir():
         (folder / path.name).write_bytes(path.read_bytes())
     return folder
-
-
-@pytest.fixture
-def table(tmp_path, monkeypatch):
-    """A table of two columns of very different size, in a file whose name has a space."""
-    monkeypatch.chdir(tmp_path)
-    x = np.random.default_rng(0).normal(size=(400, 2)) * (3e4, 0.5) + (1e6, 5)
-    np.savetxt("my table.csv", x, delimiter=",", header="income,age", comments="")
-    return x
 
 
 def measured(path):
@@ -248,81 +238,6 @@ def test_where_nothing_is_scaled_no_units_are_told(table):
         assert "held out" not in difrun("run", *EXACT, *METRICS, "--out", "own")
 
 
-def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):
-    """The density integrates to 1 over the extent that is drawn, which holds the data as the user knows them."""
-    from difrun import reopen
-    from difrun.runs.report.standard_pictures import Vectors
-
-    with without_pictures():
-        difrun("--dataset", "my table.csv", *FAST, "--out", "run")
-    scene = Vectors(reopen("run"))
-    points, _, extent = scene._lattice(120)
-    # The arrows of the score stand in the middles of 15 × 15 cells of the same square.
-    inner = scene._lattice(15, inside=True)[0]
-    sides = points.max(0).values - points.min(0).values
-    assert torch.allclose(inner.min(0).values - points.min(0).values, sides / 30, rtol=1e-4)
-    assert torch.allclose(points.max(0).values - inner.max(0).values, sides / 30, rtol=1e-4)
-    low, high = np.array(extent[::2]), np.array(extent[1::2])
-    assert np.all((low < table.mean(0)) & (table.mean(0) < high))
-    assert np.all((high - low) / table.std(0) < 20)
-    # p on a lattice whose outermost points are at the ends of the extent.
-    cell = np.prod((high - low) / 119)
-    t = scene.process.time_at(
-        math.log(2)
-    )  # noise of half the amplitude: smooth on this lattice, and within it
-    at = scene.process.at(t)
-    inside = float(scene._density(points * 1.0, t).sum()) * cell
-    assert at.sigma / at.alpha == pytest.approx(0.5, rel=1e-3)
-    assert inside == pytest.approx(1, abs=0.03)
-
-
-def test_drawn_paths_have_no_straight_pieces(tmp_path, monkeypatch):
-    """Along a time axis from 0 to T no step is longer than a hundredth of it."""
-    from difrun import draw, reopen
-
-    exact = ("--model", "exact", "--dataset", "bimodal-1d", "--n", 50, "--steps", 10, "--threads", 1)
-    with without_pictures():
-        difrun("run", *exact, *METRICS, "--out", tmp_path / "run")
-    seen = []
-    monkeypatch.setattr(draw, "paths_1d", lambda times, paths, **_: seen.append((times, paths)))
-    monkeypatch.setattr(draw, "save", lambda figure, path: path)
-    from difrun.runs.report.standard_pictures import Vectors
-
-    Vectors(reopen(tmp_path / "run")).paths()[3]()
-    ((times, paths),) = seen
-    assert (times[0], times[-1], len(times)) == (0.0, 4.0, len(paths))
-    assert np.diff(times).min() > 0
-    assert np.diff(times).max() <= 0.04
-
-
-@pytest.mark.parametrize(("horizon", "told"), [(4, False), (2, True), (0.1, True)])
-def test_signal_that_is_left_is_told_before_the_run(tmp_path, horizon, told):
-    """Blobs have variance 4.1: the correlation αs/√(α²s² + σ²) is 0.037, 0.27 and 0.98."""
-    with without_pictures():
-        said = difrun("run", *EXACT, *METRICS, "--process.horizon", horizon, "--out", tmp_path / "run")
-    alpha = math.exp(-horizon)
-    spread = alpha * math.sqrt(4.1)
-    correlation = spread / math.hypot(spread, math.sqrt(1 - alpha**2))
-    sentence = f"At T = {horizon:g} the correlation of x_T with the data is {correlation:.2g}"
-    assert (f"Note: {sentence}" in said) is told
-    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert sentence in html
-    assert ("Warnings" in html) is (correlation >= 0.3)
-
-
-def test_advice_of_a_process_is_told_before_the_run_and_in_its_report(tmp_path, monkeypatch):
-    from difrun_ou.process import OrnsteinUhlenbeck
-
-    monkeypatch.setattr(OrnsteinUhlenbeck, "advice", lambda self: [f"Take θ = {self.theta:g} & smile."])
-    with without_pictures():
-        said = difrun(
-            "run", *EXACT, *METRICS, "--process", "ou", "--process.theta", 1.5, "--out", tmp_path / "run"
-        )
-    assert said.index("Note: Take θ = 1.5 & smile.") < said.index("Sampling ...")
-    html = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
-    assert html.index("Warnings</h2>") < html.index("Take θ = 1.5 &amp; smile.") < html.index("Metrics</h2>")
-
-
 def test_progress_counts_the_steps_that_the_user_asked_for(run, tmp_path):
     """10 steps for each of 50 samples are 10 steps, also where they are drawn in 3 chunks."""
     from difrun.runs import Listener, reopen
@@ -341,26 +256,3 @@ def test_progress_counts_the_steps_that_the_user_asked_for(run, tmp_path):
         assert listener.heard == [(done, 10) for done in expected]
     said = difrun("sample", run, "--n", 50, "--chunk", 20, "--out", tmp_path / "x.npz")
     assert "  10/10  steps" in said.splitlines()
-
-
-@pytest.mark.parametrize(("mu", "mean"), [(0, "N(α_T m, "), (1.5, "N(μ + α_T (m − μ), ")])
-def test_the_prior_is_told_as_it_is(tmp_path, mu, mean):
-    """Around a mean μ of the process, too."""
-    with without_pictures():
-        difrun(
-            *(
-                "run",
-                "--dataset",
-                "gmm",
-                "--model",
-                "exact",
-                "--metric",
-                "sliced-w2",
-                "--n",
-                100,
-                "--steps",
-                5,
-            ),
-            *("--process.mu", mu, "--threads", 1, "--out", tmp_path / "run"),
-        )
-    assert f"moment-matched prior {mean}α_T² v + σ_T²)" in (tmp_path / "run" / "report.html").read_text()

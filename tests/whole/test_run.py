@@ -6,6 +6,7 @@ import itertools
 import json
 import platform
 import re
+import shutil
 import tomllib
 from html.parser import HTMLParser
 
@@ -282,9 +283,7 @@ def test_runs_without_out_are_numbered(tmp_path, monkeypatch):
 def test_force_replaces_a_run(finished, tmp_path):
     """Nothing of the old run stays, samples drawn later included; files that are not its own do."""
     run = tmp_path / "run"
-    run.mkdir()
-    for path in finished[0].iterdir():
-        (run / path.name).write_bytes(path.read_bytes())
+    shutil.copytree(finished[0], run)
     (run / "samples-euler-rho-20-n1000-seed0-abc123.npz").write_bytes(b"of the old model")
     (run / ".model.safetensors.part").write_bytes(b"half")
     (run / "notes.txt").write_text("mine", encoding="utf-8")

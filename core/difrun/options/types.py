@@ -84,10 +84,6 @@ def coerce(hint: Any, value: Any) -> Any:
     raise Mismatch
 
 
-_ACCEPTED = {float: int | float, Path: str | Path}
-"""The types from which values of a type are made, if they are not that type alone."""
-
-
 def _coerce_one(member: Any, value: Any) -> Any:
     origin = typing.get_origin(member)
     if origin is Literal:
@@ -99,15 +95,31 @@ def _coerce_one(member: Any, value: Any) -> Any:
     # bool is a subclass of int, but yes is not a number.
     if isinstance(value, bool) and member is not bool:
         raise Mismatch
-    if not isinstance(value, _ACCEPTED.get(member, member)):
-        raise Mismatch
-    return member(value) if member in _ACCEPTED else value
+    if member is float:
+        return _coerce_float(value)
+    if member is Path:
+        return _coerce_path(value)
+    if isinstance(value, member):
+        return value
+    raise Mismatch
+
+
+def _coerce_float(value: Any) -> float:
+    if isinstance(value, int | float):
+        return float(value)
+    raise Mismatch
+
+
+def _coerce_path(value: Any) -> Path:
+    if isinstance(value, str | Path):
+        return Path(value)
+    raise Mismatch
 
 
 def _coerce_tuple(member: Any, value: Any) -> tuple[Any, ...]:
-    if not isinstance(value, list | tuple):
-        raise Mismatch
-    return tuple(_coerce_one(member, item) for item in value)
+    if isinstance(value, list | tuple):
+        return tuple(_coerce_one(member, item) for item in value)
+    raise Mismatch
 
 
 def _coerce_literal(choices: tuple[Any, ...], value: Any) -> Any:

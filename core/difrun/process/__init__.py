@@ -1,6 +1,7 @@
 """Forward processes: how data become noise, and the bridge that leads back."""
 
-from difrun.process.base import Distribution, ForwardProcess, Randomness, numpy_too
+from difrun.process.arrays import numpy_too
+from difrun.process.base import Distribution, ForwardProcess, Randomness
 from difrun.process.gaussian import GaussianProcess, Normal
 from difrun.process.schedule import Instant, Schedule
 

@@ -11,7 +11,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
-from difrun.process.base import ForwardProcess, Randomness, numpy_too
+from difrun.process.arrays import numpy_too
+from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.schedule import Instant, Schedule
 from difrun.randomness.generator import Generator
 

@@ -10,7 +10,8 @@ from typing_extensions import override
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.predictions import PREDICTIONS, conversion, mix
-from difrun.process.base import Randomness, numpy_too
+from difrun.process.arrays import numpy_too
+from difrun.process.base import Randomness
 from difrun.process.forward import ForwardSimulation, alpha_ratio
 from difrun.process.schedule import Instant
 from difrun.randomness.generator import Generator
