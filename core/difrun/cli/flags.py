@@ -4,7 +4,7 @@ Click carries the texts of values; `difrun.options.attrs_fields` reads and check
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -180,9 +180,11 @@ def without_name(section: Section) -> Section:
     return Section(section.name, f"{section.name.partition('.')[0]}.")
 
 
-def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[OptionFlag, str]]:
-    """Return flag -> (its option, the owner of the option) for all installed components of some kinds."""
-    owned_flags: dict[str, tuple[OptionFlag, str]] = {}
+def installed_options(registry: Registry, kinds: Iterable[str]) -> Iterator[tuple[Section, Field, str]]:
+    """Yield (section, option, owner of the option) for all installed components of some kinds.
+
+    An option of a guidance comes twice, the second time with the section of its short flag, ``--guidance.scale``.
+    """
     for kind in kinds:
         for entry in registry.entries(kind):
             choice = Choice({"process": (), kind: (entry,) if kind in MANY else entry})
@@ -190,16 +192,20 @@ def every_flag(registry: Registry, kinds: Iterable[str]) -> dict[str, tuple[Opti
                 if part.entry is None:
                     continue
                 for field in (field for cls in part.classes for field in fields(cls)):
-                    flag = OptionFlag(part.section, field)
-                    owned_flags.setdefault(flag.opts[0], (flag, part.owner))
+                    yield part.section, field, part.owner
                     if kind == "guidance":
-                        short = OptionFlag(without_name(part.section), field)
-                        owned_flags.setdefault(short.opts[0], (short, part.owner))
+                        yield without_name(part.section), field, part.owner
         if kind == "model":
             for field in fields(PredictionOptions):
-                flag = OptionFlag(section_of("model", ""), field)
-                owned_flags.setdefault(flag.opts[0], (flag, "networks under a gaussian process"))
-    return owned_flags
+                yield section_of("model", ""), field, "networks under a gaussian process"
+
+
+def installed_owners(registry: Registry, kinds: Iterable[str]) -> dict[str, str]:
+    """Return flag -> the first component that has it, for all installed components of some kinds."""
+    owners: dict[str, str] = {}
+    for section, field, owner in installed_options(registry, kinds):
+        owners.setdefault(section.flag(field.name), owner)
+    return owners
 
 
 def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
@@ -222,13 +228,10 @@ def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]
 
     A variable of a component that this run does not use is read by other runs, and is not reported.
     """
-    flags = [flag for flag, _ in every_flag(registry, HELP).values()]
-    flags += [
-        flag
-        for _, part in option_flags(Choice({}), {"train": None, "sample": None, "": None}, {})
-        for flag in part
-    ]
-    known = {flag.section.variable(flag.field.name): flag.section.flag(flag.field.name) for flag in flags}
+    options = [(section, field) for section, field, _ in installed_options(registry, HELP)]
+    for group, others in offered_options(Choice({}), {"train": None, "sample": None, "": None}):
+        options += [(group.section, field) for field in others]
+    known = {section.variable(field.name): section.flag(field.name) for section, field in options}
     known |= {variable(kind): f"--{kind}" for kind in HELP} | dict.fromkeys(OWN_VARIABLES, "")
     prefix, sentences = variable(""), []
     for name in sorted(environ):

@@ -1,10 +1,11 @@
 """A command whose flags depend on the components that it is given.
 
-The flags of a command depend on its components, and these are named by flags and files. So the command line is parsed
-twice. The first pass looks for names; it knows the flags of every installed component, because it could mistake the
-value of an unknown flag for an argument. The second pass has exactly the flags of the components that are used.
+The components are named by flags and files. So the parser knows the flags of every installed component, and collects
+what is written after each (`difrun.cli.written_flags`). From the names among them follow the components and their
+options, and Click converts the values of these alone.
 """
 
+import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -16,14 +17,13 @@ from difrun.cli.flags import (
     NAMED,
     KindFlag,
     OptionFlag,
-    every_flag,
+    installed_owners,
     named_by_flags,
-    option_flags,
     stray_variables,
 )
 from difrun.cli.plan_builder import Offer, PlanBuilder
 from difrun.cli.unknown_flag import explain
-from difrun.config.selection import Choice
+from difrun.cli.written_flags import WrittenFlag, written_flags
 from difrun.config.settings import Settings, from_dict, read_file
 from difrun.errors import DifrunError, no_run
 from difrun.plugin.registry import Registry, get_registry
@@ -32,6 +32,9 @@ TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
 FLAG_KINDS, BUILDER = "difrun.kinds", "difrun.builder"
 """Where the context of a command holds the kinds that its flags may name, and the `PlanBuilder`."""
+
+WRITTEN, TOLERANT = "difrun.written", "difrun.tolerant"
+"""Where it holds the flags that may be written, and whether to go on after an error."""
 
 
 class PlanCommand(click.Command):
@@ -80,62 +83,89 @@ class PlanCommand(click.Command):
         return builder.note(kind)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Find the components that are named, then parse the arguments once with the flags of these."""
-        registry = get_registry()
+        """Parse the arguments, and build what they ask for from the components that they name."""
         # Help and completion go on as far as they can; help says what is wrong.
-        tolerant = ctx.resilient_parsing or "--help" in args
+        ctx.meta.pop(BUILDER, None)
+        ctx.meta[TOLERANT] = ctx.resilient_parsing or "--help" in args
+        own = [text for param in super().get_params(ctx) for text in param.opts + param.secondary_opts]
+        ctx.meta[WRITTEN] = written_flags(get_registry(), self.kinds, self.sections, own, args)
+        rest = super().parse_args(ctx, args)
+        values = _take_flags(ctx, self.get_params(ctx))
+        builder = ctx.meta[BUILDER]
+        if builder is not None and not ctx.resilient_parsing:
+            for text in stray_variables(get_registry(), os.environ):
+                click.echo(f"Warning: {text}", err=True)
+            ctx.params["request"] = builder.request(values)
+        return rest
+
+    def make_parser(self, ctx: click.Context) -> Any:
+        """Click's parser, which finds the components of the run before Click converts any value."""
+        parser = super().make_parser(ctx)
+        parse = parser.parse_args
+
+        def parse_and_choose(args: list[str]) -> Any:
+            values, rest, order = parse(args=args)
+            self._choose(ctx, values)
+            order = self._hand_over(ctx, values, order)
+            if not ctx.resilient_parsing:
+                _refuse_repeated(ctx, order)
+            return values, rest, order
+
+        parser.parse_args = parse_and_choose  # type: ignore[method-assign]
+        return parser
+
+    def _choose(self, ctx: click.Context, values: Mapping[str, Any]) -> None:
+        """Find the components that are named, and with them the flags of this run."""
         builder, trouble = None, ""
+        # A parameter that is not given is None or a sentinel of Click's, depending on its version.
+        given = {name: value for name, value in values.items() if isinstance(value, str | list | tuple)}
         try:
-            builder = self._builder(ctx, registry, self._look_through(ctx, args), tolerant)
+            builder = self._builder(ctx, get_registry(), given, ctx.meta[TOLERANT])
             trouble = builder.trouble
         except DifrunError as error:
-            if not tolerant:
+            if not ctx.meta[TOLERANT]:
                 raise
             trouble = str(error)
         if trouble and not ctx.resilient_parsing:
             click.echo(f"Error: {trouble}", err=True)
         ctx.meta[BUILDER] = builder
-        try:
-            rest = super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
-            text = ""
-            if builder is not None:
-                text = explain(error.option_name, builder.flags, every_flag(registry, _kinds(ctx, self)))
-            if not text:
-                raise
-            raise click.UsageError(text, ctx) from None
-        values = _take_flags(ctx, self.get_params(ctx))
-        if builder is not None and not ctx.resilient_parsing:
-            for text in stray_variables(registry, os.environ):
-                click.echo(f"Warning: {text}", err=True)
-            ctx.params["request"] = builder.request(values)
-        return rest
 
-    def _look_through(self, ctx: click.Context, args: list[str]) -> dict[str, Any]:
-        """The values on the command line, as text: parameter -> value. Flags of no installed component are ignored."""
-        flags = [flag for flag, _ in every_flag(get_registry(), self.kinds).values()]
-        # The parts of a run that are not components are the same in every run.
-        flags += [flag for _, part in option_flags(Choice({}), self.sections, {}) for flag in part]
-        reader = click.Command(self.name, params=[*self.params, *flags])
-        reading = click.Context(
-            reader,
-            parent=ctx.parent,
-            info_name=ctx.info_name,
-            ignore_unknown_options=True,
-            resilient_parsing=ctx.resilient_parsing,
-        )
-        try:
-            values, _, _ = reader.make_parser(reading).parse_args(args=list(args))
-        except click.UsageError as error:
-            error.ctx = ctx
-            raise
-        # A parameter that is not given is None or a sentinel of Click's, depending on its version.
-        given = {name: value for name, value in values.items() if isinstance(value, str | list | tuple)}
-        # An unknown flag looks like an argument here. The second pass refuses it.
-        arguments = [param.name for param in self.params if isinstance(param, click.Argument)]
-        return {
-            name: value for name, value in given.items() if name not in arguments or not _holds_a_flag(value)
+    def _hand_over(
+        self, ctx: click.Context, values: dict[str, Any], order: Sequence[click.Parameter]
+    ) -> list[click.Parameter]:
+        """Hand what is written to the options of the chosen components, and return their order on the command line.
+
+        Raises:
+            click.UsageError: If no chosen component has a flag that is written, or the value does not go with it.
+        """
+        builder = ctx.meta[BUILDER]
+        options = {
+            spelling: option
+            for _, part in (builder.flags if builder else ())
+            for option in part
+            for spelling in option.opts + option.secondary_opts
         }
+        handed_over: list[click.Parameter] = []
+        for param in order:
+            if not isinstance(param, WrittenFlag):
+                handed_over.append(param)
+            elif ctx.resilient_parsing:
+                continue  # completion needs names, not values
+            elif param.spelling in options:
+                option = options[param.spelling]
+                values[option.name or ""] = param.value_for(option, values[param.spelling], ctx)
+                handed_over.append(option)
+            elif builder is not None:
+                raise self._unknown_flag(ctx, builder, param.spelling)
+        return handed_over
+
+    def _unknown_flag(self, ctx: click.Context, builder: PlanBuilder, flag: str) -> click.UsageError:
+        """The error for a flag that no component of the run has."""
+        text = explain(flag, builder.flags, installed_owners(get_registry(), _kinds(ctx, self)))
+        if text:
+            return click.UsageError(text, ctx)
+        known = [text for param in self.get_params(ctx) for text in param.opts + param.secondary_opts]
+        return click.NoSuchOption(flag, possibilities=difflib.get_close_matches(flag, known), ctx=ctx)
 
     def _builder(
         self, ctx: click.Context, registry: Registry, values: Mapping[str, Any], tolerant: bool
@@ -155,23 +185,11 @@ class PlanCommand(click.Command):
             tolerant=tolerant,
         )
 
-    def make_parser(self, ctx: click.Context) -> Any:
-        """Click's parser, made to refuse a flag that is given twice: Click would use the last value."""
-        parser = super().make_parser(ctx)
-        parse = parser.parse_args
-
-        def parse_and_refuse(args: list[str]) -> Any:
-            values, rest, order = parse(args=args)
-            if not ctx.resilient_parsing:
-                _refuse_repeated(ctx, order)
-            return values, rest, order
-
-        parser.parse_args = parse_and_refuse  # type: ignore[method-assign]
-        return parser
-
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the command's own parameters and the flags of the chosen components."""
-        kinds, builder = _kinds(ctx, self), ctx.meta.get(BUILDER)
+        """Return the command's own parameters and the flags of the chosen components; before these, of all."""
+        if BUILDER not in ctx.meta:
+            return [*super().get_params(ctx), *ctx.meta.get(WRITTEN, ())]
+        kinds, builder = _kinds(ctx, self), ctx.meta[BUILDER]
         params = [
             param
             for param in super().get_params(ctx)
@@ -206,10 +224,6 @@ class PlanCommand(click.Command):
 
 def _kinds(ctx: click.Context, command: PlanCommand) -> tuple[str, ...]:
     return ctx.meta.get(FLAG_KINDS, command.kinds)
-
-
-def _holds_a_flag(value: str | Iterable[str]) -> bool:
-    return any(text.startswith("--") for text in ([value] if isinstance(value, str) else value))
 
 
 def _take_flags(ctx: click.Context, params: Iterable[click.Parameter]) -> dict[OptionFlag, Any]:

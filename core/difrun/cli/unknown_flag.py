@@ -11,20 +11,20 @@ Flags = Sequence[tuple[OptionGroup, Sequence[OptionFlag]]]
 """The flags of a run, by the part of it that they belong to."""
 
 
-def explain(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, str]]) -> str:
+def explain(flag: str, flags: Flags, installed: Mapping[str, str]) -> str:
     """Say which component has the option of a flag, and what to write instead; empty for a flag of no component.
 
     Args:
         flag: The flag as it was written, such as ``--process.theta``.
         flags: The flags of this run.
-        installed: Flag -> its option and the owner of the option, for all installed components.
+        installed: Flag -> the component that has it, for all installed components.
     """
     if flag not in installed:
         return _owned_by_nobody(flag, flags, installed)
     text = _ambiguous(flag, flags)
     if text:
         return text
-    _, owner = installed[flag]
+    owner = installed[flag]
     kind = owner.split()[0]
     used = [group.owner for group, _ in flags if group.owner.startswith(kind)]
     return f"{flag} is an option of {owner}; this run uses {', '.join(used) or f'no {kind}'}."
@@ -47,7 +47,7 @@ def _ambiguous(flag: str, flags: Flags) -> str:
     return f"{flag} is an option of {owners}; write {full_flags}."
 
 
-def _owned_by_nobody(flag: str, flags: Flags, installed: Mapping[str, tuple[OptionFlag, str]]) -> str:
+def _owned_by_nobody(flag: str, flags: Flags, installed: Mapping[str, str]) -> str:
     """Say that no component has the option of a flag ``--KIND.OPTION``, and which flag may be meant.
 
     Empty if the flag does not begin with a kind that this run uses.
@@ -60,7 +60,7 @@ def _owned_by_nobody(flag: str, flags: Flags, installed: Mapping[str, tuple[Opti
     known = [known_option.opts[0] for _, options in used for known_option in options]
     longer = [name for name in sorted(installed) if name.startswith(flag)]
     if longer and not set(longer) & set(known):
-        others = listed(dict.fromkeys(installed[name][1] for name in longer), " and ")
+        others = listed(dict.fromkeys(installed[name] for name in longer), " and ")
         are = "is an option" if len(longer) == 1 else "are options"
         guess = f" {listed(longer, ' and ')} {are} of {others}."
     else:

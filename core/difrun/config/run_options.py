@@ -1,6 +1,8 @@
 """The options of a run that belong to no component: seed, training, sampling, what a network predicts."""
 
 import re
+from itertools import pairwise
+from pathlib import Path
 from typing import Any, Literal
 
 import attrs
@@ -22,6 +24,11 @@ def _seed(_: Any, __: attrs.Attribute, value: int) -> None:
 def _threads(_: Any, __: attrs.Attribute, value: Any) -> None:
     if isinstance(value, int) and value < 1:
         raise ValueError(f"expected 1 or more, auto or none; got {value}")
+
+
+def _increasing(_: Any, __: attrs.Attribute, value: tuple[int, ...]) -> None:
+    if any(not before < step for before, step in pairwise((0, *value))):
+        raise ValueError(f"expected increasing numbers of steps, above 0; got {', '.join(map(str, value))}")
 
 
 Threads = int | Literal["auto"] | None
@@ -67,6 +74,17 @@ class TrainOptions:
         None,
         "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
         optional(ge(1)),
+    )
+    restarts: tuple[int, ...] = option(
+        (),
+        "Steps at which the learning rate begins a new schedule; 'difrun resume RUN --train.steps N' records them.",
+        _increasing,
+        metavar="STEP,...",
+    )
+    start_from: Path | None = option(
+        None,
+        "Begin with the weights of the run in this folder; none: with random ones. 'difrun run --from RUN' sets it.",
+        metavar="RUN",
     )
     checkpoint_steps: int = option(1000, "Save the state at least once in this many steps.", ge(1))
     checkpoint_minutes: float = option(1.0, "Save the state at least once in this many minutes.", gt(0))

@@ -19,7 +19,7 @@ from difrun.runs.folder import dataset, lock
 from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
 from difrun.runs.stages import sampling, tuning
-from difrun.runs.stages.training import with_threads
+from difrun.runs.stages.training import begun, with_threads
 from difrun.sampler.integration import refuse_noise
 
 
@@ -75,6 +75,11 @@ def start(
         trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
         sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
         plan = with_threads(plan, parts, device, listener)
+    if plan.train.start_from is not None:
+        begun(plan, parts, device, listener)  # refuses weights that do not fit, before the folder is made
+        listener.note(
+            f"training begins with the weights of {plan.train.start_from}, and with a learning rate that rises from 0"
+        )
     home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
     dataset.save(home, parts.dataset)
     run = Run(plan, home, parts, device, listener)

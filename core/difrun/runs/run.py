@@ -90,10 +90,38 @@ class Run(RunState):
         step = self.trainer.step
         self.listener.note(f"training ends at step {step} of {self.plan.train.steps}, where it was left")
         with lock.hold_lock(self.path):
-            self.folder.record_stop(step)
+            self.folder.record_training(stop_at=step)
         self.plan = attrs.evolve(self.plan, train=attrs.evolve(self.plan.train, stop_at=step))
         self.trainer.options = self.plan.train
         self.trainer.finish()
+        return self.execute()
+
+    def extend(self, steps: int) -> "Run":
+        """Train further than planned, to step `steps` in all, and sample, evaluate and report anew.
+
+        The learning rate begins a new schedule where the last one ends (`restarts` in ``[train]``). A new run from
+        run.toml gives the same weights. The samples, metrics, pictures and tunings of the weights so far are removed.
+
+        Raises:
+            DifrunError: If the model is not trained, its training was cut short or is bounded by a time, or `steps`
+                is not more than planned.
+        """
+        lock.refuse_if_held(self.path)
+        options = training.extended(self.plan, steps, self.path)
+        planned, lr = self.plan.train.steps, options.lr
+        with lock.hold_lock(self.path):
+            # Removed first: were the command killed in between, `resume` would keep them for the new weights.
+            for file in self.folder.results():
+                file.unlink(missing_ok=True)
+            self.folder.record_training(steps=options.steps, restarts=list(options.restarts))
+        self.plan = attrs.evolve(self.plan, train=options)
+        if self.trainer is not None:
+            self.trainer.options = options
+        self.listener.note(
+            f"training goes on to step {steps}. The learning rate falls to 0 by step {planned}, rises to {lr:g} again "
+            f"over the next {options.warmup} steps and falls to 0 by step {steps}. What was sampled and measured "
+            "before is replaced"
+        )
         return self.execute()
 
     def load(self) -> None:

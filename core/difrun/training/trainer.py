@@ -19,7 +19,7 @@ from difrun.errors import DifrunError
 from difrun.loss.base import Loss
 from difrun.training.batches import Batches, TrainedModel, private_randomness, seeder
 from difrun.training.optimizer import Adam, FlatParameters, learning_rate
-from difrun.training.weights import Snapshot, copy_by_name, weights_and_buffers
+from difrun.training.weights import Snapshot, copy_by_name, restore, weights_and_buffers
 
 CHECK_STEPS = 50
 """Steps between two checks of the loss: the most that a non-finite loss can cost."""
@@ -254,6 +254,20 @@ class Trainer:
         self._window.clear()
         self.step, self.seconds, self.losses = int(step), float(seconds), losses
         self.adam.count.fill_(self.step)
+        self._keep()
+
+    def start_from(self, state: dict[str, Tensor]) -> None:
+        """Begin with the weights for sampling of another training: averaged ones if it has any.
+
+        Args:
+            state: What `state` of that training returned.
+
+        Raises:
+            DifrunError: If it is of another network.
+        """
+        restore(self.network, state)
+        if self.adam.average is not None:
+            self.adam.average.copy_(self.flat.weights)
         self._keep()
 
     def _tensors(self) -> dict[str, Tensor]:

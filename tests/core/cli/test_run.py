@@ -63,7 +63,10 @@ def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
         f"--{kind}"
         for kind in ("process", "model", "loss", "sampler", "guidance", "grid", "dataset", "metric")
     }
-    run = {f"--{name}" for name in ("seed", "device", "threads", "out", "config", "quiet", "force", "help")}
+    run = {
+        f"--{name}"
+        for name in ("seed", "device", "threads", "out", "config", "from", "quiet", "force", "help")
+    }
     assert plain == kinds | run | {
         "--n",
         "--steps",

@@ -1,6 +1,8 @@
 """`difrun run`: train, sample, measure, draw."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -9,17 +11,46 @@ from difrun.cli.plan_builder import CommandRequest
 from difrun.cli.plan_command import PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import QUIET, show_results
-from difrun.plugin.registry import get_registry
+from difrun.config.settings import Settings
+from difrun.errors import ConfigError
+from difrun.options.fields import GivenValue
+from difrun.plugin.registry import Registry, get_registry
 from difrun.text import listed
 
 
-def _run(request: CommandRequest, out: str | None, config: str | None, quiet: bool, force: bool) -> None:
+class RunCommand(PlanCommand):
+    """`difrun run`: with ``--from RUN`` it starts from the run.toml and the weights of that run."""
+
+    def base(self, registry: Registry, values: Mapping[str, Any]) -> Settings:
+        """The settings of ``--config``, or of the run whose weights ``--from`` takes."""
+        earlier = values.get("weights")
+        if not earlier:
+            return super().base(registry, values)
+        config = {"config": values["config"]} if values.get("config") else {"folder": earlier}
+        settings = super().base(registry, config)
+        # How that run came to its end is not part of what is repeated.
+        for option in ("restarts", "stop_at", "start_from"):
+            settings.options.get("train", {}).pop(option, None)
+        settings.give("train", "start_from", GivenValue(earlier, "--from", "flag"))
+        return settings
+
+
+def _run(
+    request: CommandRequest,
+    out: str | None,
+    config: str | None,
+    weights: str | None,
+    quiet: bool,
+    force: bool,
+) -> None:
+    if weights and ("train", "start_from") in request.given:
+        raise ConfigError("--from and --train.start-from are the same: give one of the two.")
     listener = Listener(quiet)
     with listener.signals():
         from difrun.runs import start
 
         folder = Path(out) if out else None
-        examples_of = _run_with_examples(request, config)
+        examples_of = _run_with_examples(request, config or (weights and str(Path(weights) / "run.toml")))
         with listener.refusing_first():
             _show_notes(request, listener)
             if examples_of is not None:
@@ -33,7 +64,7 @@ def _run(request: CommandRequest, out: str | None, config: str | None, quiet: bo
 
 
 def _run_with_examples(request: CommandRequest, config: str | None) -> Path | None:
-    """The run folder of --config, if it holds the examples that the plan asks for.
+    """The run folder of --config or --from, if it holds the examples that the plan asks for.
 
     Other options of the dataset, or another seed, make other examples.
     """
@@ -58,7 +89,7 @@ def _show_notes(request: CommandRequest, listener: Listener) -> None:
         listener.note(f"chosen by default: {listed(defaults)}")
 
 
-run = PlanCommand(
+run = RunCommand(
     "run",
     callback=_run,
     params=[
@@ -70,6 +101,13 @@ run = PlanCommand(
         ),
         click.Option(
             ["--config"], metavar="FILE.toml", type=click.Path(), help="Read names and options from a file."
+        ),
+        click.Option(
+            ["--from", "weights"],
+            metavar="RUN",
+            type=click.Path(),
+            help="Begin with the weights of an earlier run, and with its names and options where no others are given: "
+            "train on other data, or for longer.",
         ),
         QUIET,
         click.Option(["--force"], is_flag=True, help="Overwrite the run in --out."),

@@ -88,6 +88,12 @@ class Folder:
             files += self.path.glob(f"picture-*.{ending}")
         return files
 
+    def results(self) -> list[Path]:
+        """Return the existing files that belong to the weights as they are: samples, metrics, pictures, tunings."""
+        kept = (self.config, self.data, self.weights)
+        files = [file for file in self.files() if file not in kept and file.exists()]
+        return [*files, *self.path.glob("samples-*-n*-seed*-*.npz"), *self.path.glob("samples*.metrics.json")]
+
     def leftovers(self) -> list[Path]:
         """Return the half-written files that a killed process left behind."""
         names = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
@@ -161,15 +167,15 @@ class Folder:
             raise DifrunError(f"cannot read {self.config}: {error}") from error
         return Plan.from_dict(data, registry, str(self.config))
 
-    def record_stop(self, step: int) -> None:
-        """Write into run.toml that training ends at a step. Raises DifrunError if the file is damaged."""
+    def record_training(self, **options: Any) -> None:
+        """Write options of training into run.toml. Raises DifrunError if the file is damaged."""
         import tomli_w
 
         try:
             data = tomllib.loads(self.config.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise DifrunError(f"cannot read {self.config}: {error}") from error
-        data.setdefault("train", {})["stop_at"] = step
+        data.setdefault("train", {}).update(options)
         atomic.write_text(self.config, tomli_w.dumps(data))
 
     def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:

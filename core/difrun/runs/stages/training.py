@@ -1,18 +1,22 @@
 """The training of a run, its saved state, and its number of threads."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import attrs
 import torch
+from torch import Tensor
 
 from difrun.config.plan import Plan
+from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import Components, build
 from difrun.runs.environment.threads import fastest
-from difrun.storage.tensors import write_tensors
+from difrun.runs.folder.layout import Folder
+from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.text import quoted
 from difrun.training.batches import TrainedModel
 from difrun.training.trainer import Trainer
@@ -50,7 +54,11 @@ def train(run: "Run") -> None:
         DifrunError: If training fails.
     """
     run.listener.stage("train")
-    trainer = run.trainer = run.trainer or new_trainer(run.plan, run.parts, run.device, run.listener)
+    if run.trainer is None:
+        run.trainer = begun(run.plan, run.parts, run.device, run.listener)
+        if run.plan.train.start_from is not None:
+            save(run, run.trainer)  # from here on, the run depends on its own folder alone
+    trainer = run.trainer
     options = run.plan.train
 
     def report(step: int, steps: int, loss: float, rate: float, eta: float) -> None:
@@ -73,6 +81,80 @@ def train(run: "Run") -> None:
         text = f"Stopped at training step {trainer.step} of {options.steps}; the state is saved."
         raise Interrupted(run.path, text, usable=trainer.step > 0)
     trainer.finish()
+
+
+def begun(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
+    """Make the trainer of a run, with random weights or with those of an earlier run.
+
+    Raises:
+        DifrunError: If there is no such run, it holds no weights, or they are not of this network.
+    """
+    weights = _earlier_weights(plan)
+    trainer = new_trainer(plan, parts, device, listener)
+    if weights is not None:
+        try:
+            trainer.start_from(weights)
+        except DifrunError as error:
+            raise DifrunError(
+                f"The weights of {plan.train.start_from} (--from) do not fit the network of this run: {error} Data of "
+                "another shape or number of classes, or other options of the model, need a network of their own."
+            ) from error
+    return trainer
+
+
+def _earlier_weights(plan: Plan) -> dict[str, Tensor] | None:
+    """The state of training of the run that the plan begins with; None if it begins with random weights."""
+    path = plan.train.start_from
+    if path is None:
+        return None
+    if plan.loss is None:
+        raise DifrunError(
+            f"Model {plan.model.name!r} is exact and has no weights to begin with: leave out --from."
+        )
+    folder = Folder.open(path)
+    earlier = folder.plan(get_registry())
+    if not folder.weights.is_file():
+        raise DifrunError(f"{path} holds no weights to begin with (--from): it has not been trained.")
+    mine, theirs = (_network_of(each) for each in (plan, earlier))
+    if mine != theirs:
+        raise DifrunError(
+            f"{path} (--from) has {theirs}, and this run {mine}. Name the same model as that run has."
+        )
+    return read_tensors(folder.weights)[0]
+
+
+def _network_of(plan: Plan) -> str:
+    predicts = "" if plan.model.prediction is None else f" that predicts {plan.model.prediction.predicts}"
+    return f"model {plan.model.name!r}{predicts}"
+
+
+def extended(plan: Plan, steps: int, path: Path) -> TrainOptions:
+    """Return the options of training to step `steps`, further than planned: a new schedule follows the last one.
+
+    Raises:
+        DifrunError: If the model is not trained, its training was cut short or is bounded by a time, or `steps` is not
+            more than planned.
+    """
+    options = plan.train
+    if plan.loss is None:
+        raise DifrunError(f"Model {plan.model.name!r} of {path} is exact; there is nothing to train further.")
+    if options.stop_at is not None or options.minutes is not None:
+        why = (
+            f"was cut short at step {options.stop_at} (--finish)"
+            if options.stop_at is not None
+            else f"is bounded by {options.minutes:g} minutes (--train.minutes), not by steps"
+        )
+        raise DifrunError(
+            f"Training of {path} {why}, so that more steps have no schedule. Begin a new run with its weights: "
+            f"'difrun run --config {quoted(path / 'run.toml')} --from {quoted(path)}'."
+        )
+    if steps <= options.steps:
+        raise DifrunError(
+            f"{path} is planned for {options.steps} steps. --train.steps counts from the start of training: give more "
+            f"than {options.steps}."
+        )
+    restarts = (*(step for step in options.restarts if step < options.steps), options.steps)
+    return attrs.evolve(options, steps=steps, restarts=restarts if options.steps else ())
 
 
 def done(trainer: Trainer) -> bool:
