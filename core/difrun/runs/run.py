@@ -12,7 +12,7 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.plugin.registry import get_registry
 from difrun.runs.environment.guards import exclusive, with_run_environment
 from difrun.runs.folder import lock
-from difrun.runs.stages import evaluation, likelihood, sampling, training, tuning
+from difrun.runs.stages import evaluation, length, likelihood, sampling, training, tuning
 from difrun.runs.stages.sampling import Order
 from difrun.runs.state import RunState
 from difrun.storage.tensors import read_tensors
@@ -79,21 +79,7 @@ class Run(RunState):
             DifrunError: If no weights are saved.
         """
         lock.refuse_if_held(self.path)
-        if self.trained:
-            self.listener.note("this run is trained to its end; there is nothing to cut short")
-            return self.execute()
-        if self.trainer is None or self.trainer.step == 0:
-            raise DifrunError(
-                f"{self.path} holds no weights: it was stopped before any were saved. Train it first: "
-                f"'difrun resume {quoted(self.path)}'."
-            )
-        step = self.trainer.step
-        self.listener.note(f"training ends at step {step} of {self.plan.train.steps}, where it was left")
-        with lock.hold_lock(self.path):
-            self.folder.record_training(stop_at=step)
-        self.plan = attrs.evolve(self.plan, train=attrs.evolve(self.plan.train, stop_at=step))
-        self.trainer.options = self.plan.train
-        self.trainer.finish()
+        length.cut_short(self)
         return self.execute()
 
     def extend(self, steps: int) -> "Run":
@@ -107,21 +93,7 @@ class Run(RunState):
                 is not more than planned.
         """
         lock.refuse_if_held(self.path)
-        options = training.extended(self.plan, steps, self.path)
-        planned, lr = self.plan.train.steps, options.lr
-        with lock.hold_lock(self.path):
-            # Removed first: were the command killed in between, `resume` would keep them for the new weights.
-            for file in self.folder.results():
-                file.unlink(missing_ok=True)
-            self.folder.record_training(steps=options.steps, restarts=list(options.restarts))
-        self.plan = attrs.evolve(self.plan, train=options)
-        if self.trainer is not None:
-            self.trainer.options = options
-        self.listener.note(
-            f"training goes on to step {steps}. The learning rate falls to 0 by step {planned}, rises to {lr:g} again "
-            f"over the next {options.warmup} steps and falls to 0 by step {steps}. What was sampled and measured "
-            "before is replaced"
-        )
+        length.extend(self, steps)
         return self.execute()
 
     def load(self) -> None:

@@ -5,7 +5,6 @@ Training is a pure function of the seed (`difrun.training.batches`) and of the t
 """
 
 import inspect
-import math
 import time
 import warnings
 from collections.abc import Callable
@@ -25,7 +24,6 @@ CHECK_STEPS = 50
 """Steps between two checks of the loss: the most that a non-finite loss can cost."""
 
 REPORT_SECONDS = 0.5
-HISTORY_POINTS = 500
 
 ReportProgress = Callable[[int, int, float, float, float], Any]
 """Called with step, steps, mean loss of the last `CHECK_STEPS` steps, steps per second, seconds left."""
@@ -257,10 +255,7 @@ class Trainer:
         self._keep()
 
     def start_from(self, state: dict[str, Tensor]) -> None:
-        """Begin with the weights for sampling of another training: averaged ones if it has any.
-
-        Args:
-            state: What `state` of that training returned.
+        """Begin with the weights for sampling in the `state` of another training: averaged ones if it has any.
 
         Raises:
             DifrunError: If it is of another network.
@@ -301,12 +296,3 @@ class Trainer:
     def rate(self) -> float:
         """Steps per second over the whole training."""
         return self.step / self.seconds if self.seconds else 0.0
-
-    @property
-    def history(self) -> tuple[Tensor, Tensor]:
-        """The loss curve: steps, and mean losses since the previous one; at most `HISTORY_POINTS` of each."""
-        if len(self.losses) == 0:
-            return torch.empty(0, dtype=torch.int64), self.losses
-        parts = self.losses.split(math.ceil(len(self.losses) / HISTORY_POINTS))
-        ends = torch.tensor([len(part) for part in parts]).cumsum(0)
-        return ends, torch.stack([part.mean() for part in parts])

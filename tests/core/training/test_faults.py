@@ -11,6 +11,7 @@ from difrun.errors import DifrunError
 from difrun.loss import Loss
 from difrun.training import Trainer
 from difrun.training import trainer as trainer_module
+from difrun.training.loss_history import HISTORY_POINTS, loss_history
 
 from .support import DATA, Net, differing, trainer
 
@@ -216,12 +217,12 @@ def test_reported_loss_is_the_mean_of_the_last_check_block_whatever_the_clock_sa
 def test_history_is_the_mean_of_the_losses():
     ours = trainer(Net(), steps=1300)
     ours.losses = torch.arange(1300.0)
-    steps, losses = ours.history
-    assert len(steps) == len(losses) <= trainer_module.HISTORY_POINTS
+    steps, losses = loss_history(ours.losses)
+    assert len(steps) == len(losses) <= HISTORY_POINTS
     assert steps[-1] == 1300
     widths = torch.diff(steps, prepend=torch.zeros(1, dtype=torch.int64))
     assert float((widths * losses).sum()) == pytest.approx(1300 * 1299 / 2)
-    empty = trainer(Net()).history
+    empty = loss_history(trainer(Net()).losses)
     assert len(empty[0]) == len(empty[1]) == 0
 
 

@@ -13,7 +13,7 @@ from difrun.cli.progress import Listener
 from difrun.cli.run_folder import QUIET, show_results
 from difrun.config.settings import Settings
 from difrun.errors import ConfigError
-from difrun.options.fields import GivenValue
+from difrun.options.attrs_fields import GivenValue
 from difrun.plugin.registry import Registry, get_registry
 from difrun.text import listed
 

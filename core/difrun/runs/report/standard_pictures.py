@@ -14,6 +14,7 @@ from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
 from difrun.runs.report.dataset_pictures import DatasetPictures, reverse_frames, trajectory
 from difrun.sampler.fixed_step import Heun
+from difrun.training.loss_history import loss_history
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run
@@ -69,7 +70,7 @@ def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
                 yield "score", vectors.score
         if vectors.size >= 2:
             yield "flow", vectors.flow
-    if run.trainer is not None and len(run.trainer.history[0]):
+    if run.trainer is not None and len(run.trainer.losses):
         yield "loss", vectors.loss
 
 
@@ -217,7 +218,7 @@ class Vectors:
         trainer = self.run.trainer
         assert trainer is not None  # `_drawings` asks for this picture only after training
         caption = "The training loss, and its moving average."
-        return "Loss", caption, "", lambda: draw.loss_curve(*trainer.history)
+        return "Loss", caption, "", lambda: draw.loss_curve(*loss_history(trainer.losses))
 
     def _forward_path(self, count: int) -> tuple[list[float], Tensor]:
         """Times from 0 to T, and the path of the examples through them."""

@@ -1,6 +1,5 @@
 """The training of a run, its saved state, and its number of threads."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -8,7 +7,6 @@ import torch
 from torch import Tensor
 
 from difrun.config.plan import Plan
-from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
@@ -126,35 +124,6 @@ def _earlier_weights(plan: Plan) -> dict[str, Tensor] | None:
 def _network_of(plan: Plan) -> str:
     predicts = "" if plan.model.prediction is None else f" that predicts {plan.model.prediction.predicts}"
     return f"model {plan.model.name!r}{predicts}"
-
-
-def extended(plan: Plan, steps: int, path: Path) -> TrainOptions:
-    """Return the options of training to step `steps`, further than planned: a new schedule follows the last one.
-
-    Raises:
-        DifrunError: If the model is not trained, its training was cut short or is bounded by a time, or `steps` is not
-            more than planned.
-    """
-    options = plan.train
-    if plan.loss is None:
-        raise DifrunError(f"Model {plan.model.name!r} of {path} is exact; there is nothing to train further.")
-    if options.stop_at is not None or options.minutes is not None:
-        why = (
-            f"was cut short at step {options.stop_at} (--finish)"
-            if options.stop_at is not None
-            else f"is bounded by {options.minutes:g} minutes (--train.minutes), not by steps"
-        )
-        raise DifrunError(
-            f"Training of {path} {why}, so that more steps have no schedule. Begin a new run with its weights: "
-            f"'difrun run --config {quoted(path / 'run.toml')} --from {quoted(path)}'."
-        )
-    if steps <= options.steps:
-        raise DifrunError(
-            f"{path} is planned for {options.steps} steps. --train.steps counts from the start of training: give more "
-            f"than {options.steps}."
-        )
-    restarts = (*(step for step in options.restarts if step < options.steps), options.steps)
-    return attrs.evolve(options, steps=steps, restarts=restarts if options.steps else ())
 
 
 def done(trainer: Trainer) -> bool:
