@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from difrun.storage import atomic
+
 SMALL = (
     *("--train.steps", "120", "--train.batch", "64", "--train.checkpoint-steps", "20", "--model.width", "16"),
     *("--n", "400", "--steps", "5", "--metric", "sliced-w2", "--threads", "1"),
@@ -152,6 +154,11 @@ def assert_same_result(folder: Path, other: Path) -> None:
 def hidden(folder: Path) -> list[str]:
     """Names of hidden files, such as half-written ones."""
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def unfinished(folder: Path) -> list[str]:
+    """Names of the files that were being written when a process was killed."""
+    return sorted(filter(None, map(atomic.name_of_leftover, folder.iterdir())))
 
 
 def plugin(site: Path, dist: str, code: str) -> None:

@@ -60,7 +60,6 @@ def test_a_folder_that_cannot_be_made(here, place):
 
 @pytest.mark.parametrize("failing", ["mkdir", "open"])
 def test_no_permission_to_write(here, monkeypatch, failing):
-    from difrun.storage import atomic
 
     def refuse(*args, **kwargs):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -68,7 +67,7 @@ def test_no_permission_to_write(here, monkeypatch, failing):
     if failing == "mkdir":
         monkeypatch.setattr(Path, "mkdir", refuse)
     else:
-        monkeypatch.setattr(atomic, "open", refuse, raising=False)
+        monkeypatch.setattr(os, "open", refuse)
     said = difrun(*SMALL, "--out", "x", code=1)
     assert "Permission denied" in said
     advice = {

@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -137,7 +136,7 @@ def test_a_note_that_cannot_be_written_leaves_the_lock_in_force(tmp_path, monkey
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(lock, "_write_note", full)
     with lock.hold_lock(tmp_path):
         assert lock_files(tmp_path) == [lock.NAME]
         with pytest.raises(DifrunError, match="Another process works on the run"):

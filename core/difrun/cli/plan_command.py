@@ -69,14 +69,15 @@ class PlanCommand(click.Command):
     def base(self, registry: Registry, values: Mapping[str, Any]) -> Settings:
         """The settings that flags and the environment override: ``--config``, or the run.toml of RUN."""
         if values.get("config"):
-            path = Path(values["config"])
+            path, folder = Path(values["config"]), None
         elif values.get("folder"):
-            path = Path(values["folder"]) / "run.toml"
-            if not path.exists():
-                raise no_run(values["folder"], path)
+            folder = Path(values["folder"])
+            path = folder / "run.toml"
+            if not os.path.lexists(path):
+                raise no_run(folder, path)
         else:
             return Settings()
-        return from_dict(read_file(path), registry, source=str(path))
+        return from_dict(read_file(path, within=folder), registry, source=str(path))
 
     def chosen_note(self, ctx: click.Context, builder: PlanBuilder, kind: str) -> str:
         """What the help says about the components of a kind that are used."""

@@ -4,6 +4,7 @@ Precedence: flag, environment, file, default. A file names installed components,
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,15 +14,23 @@ import attrs
 
 from difrun.api import KINDS
 from difrun.config.selection import MANY, ORDER, lookup
-from difrun.errors import ConfigError
+from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.plugin.registry import Registry
+from difrun.storage.regular import read_bounded
 from difrun.text import did_you_mean, listed
 
 TOP = Section("", "")
 TRAIN = Section("train", "train.")
 SAMPLE = Section("sample", "")  # its flags are the plain --n, --steps, --chunk and --noise
 TOP_KEYS = ("seed", "device", "threads")
+
+MOST_OF_A_FILE = 2**20
+"""The most bytes of a TOML file."""
+
+_QUOTED = re.compile(r"""\"(?:\\.|[^"\\\n])*\"|'[^'\n]*'""")
+_DEEP_KEY = re.compile(r"(?<![\w-])(?:[\w-]+[ \t]*\.[ \t]*){64}")
+"""A key of more than 64 parts: the memory that tomllib takes grows with the square of their number."""
 
 
 @attrs.define
@@ -48,26 +57,51 @@ def section_of(kind: str, label: str) -> Section:
     return Section(f"{kind}.{label}", f"{kind}.{label}.") if kind in MANY else Section(kind, f"{kind}.")
 
 
-def read_file(path: Path | str) -> dict[str, Any]:
-    """Read a TOML file. Raises ConfigError if it does not exist, cannot be read or is not TOML."""
+def read_file(path: Path | str, within: Path | None = None) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Args:
+        path: The file.
+        within: The folder that a link may not leave; None allows any link.
+
+    Raises:
+        ConfigError: If it does not exist, cannot be read, is not TOML, or is a link out of `within`.
+    """
     path = Path(path)
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder; expected a TOML file, such as {path / 'run.toml'}.")
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        text = read_bounded(path, MOST_OF_A_FILE, within=within).decode("utf-8")
+        if _DEEP_KEY.search(_QUOTED.sub("q", text)):
+            raise RecursionError
+        data = tomllib.loads(text)
+        _refuse_long_numbers(data, "")
+        return data
     except FileNotFoundError:
         raise ConfigError(f"The file {path} does not exist.") from None
-    except IsADirectoryError:
-        raise ConfigError(f"{path} is a folder; expected a TOML file, such as {path / 'run.toml'}.") from None
+    except DifrunError as error:
+        raise ConfigError(str(error)) from None
     except OSError as error:
         raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The file {path} is not valid TOML: {error}.") from None
+    except ValueError as error:  # tomllib's own, bad UTF-8, or a number of thousands of digits
+        raise ConfigError(f"The file {path} is not valid TOML: {str(error).rstrip('.')}.") from None
+    except RecursionError:
+        raise ConfigError(f"The file {path} is not valid TOML: it is nested too deeply.") from None
+
+
+def _refuse_long_numbers(value: Any, key: str) -> None:
+    """Raise ValueError for a whole number beyond the 64 bits of TOML: others can neither be used nor be written."""
+    if isinstance(value, int) and abs(value) > 2**64:
+        raise ValueError(f"{key} is a whole number of more than 64 bits")
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in inner:
+        _refuse_long_numbers(part, f"{key}.{name}".strip("."))
 
 
 def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> Settings:
     """Read the settings in a parsed TOML file. Raises ConfigError for a key or a value that does not belong there."""
     settings = Settings()
-    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "versions"]
+    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions"]
     for key, value in data.items():
         if key not in known:
             raise ConfigError(
@@ -82,6 +116,8 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
             raise ConfigError(f"Invalid value for {key} in {source}: expected a table: {example}.")
         elif key == "metrics":
             _metrics(settings, registry, value, source)
+        elif key == "data":
+            pass  # the fingerprint of the examples in the folder of a run, which `difrun.runs.folder.dataset` compares
         elif key == "versions":
             settings.notes += _version_notes(value, registry, source)
         else:

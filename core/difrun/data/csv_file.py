@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difrun.errors import DifrunError
+from difrun.storage.regular import open_regular
 
 DELIMITERS = ",;\t"
 
@@ -72,8 +73,8 @@ def _without(items: Sequence[str], index: int | None) -> Sequence[str]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            return stream.read().splitlines()
+        with open_regular(path) as stream:
+            return stream.read().decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         raise DifrunError(
             f"file '{path}' is not UTF-8 text (byte {error.start + 1}). Save it as CSV in UTF-8."

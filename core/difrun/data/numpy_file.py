@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from difrun.errors import DifrunError
+from difrun.storage import arrays
+from difrun.storage.regular import open_regular
 
 LABEL_KINDS = "biuUS"
 """The NumPy kinds of arrays that can be labels: whole numbers and text."""
@@ -30,27 +32,26 @@ def read_numpy(path: Path, key: str | None, label: str | None) -> tuple[NDArray[
 
 def _load(path: Path, key: str | None, label: str | None) -> tuple[NDArray, NDArray | None]:
     try:
-        # Opened here, because numpy leaves a damaged archive open.
-        with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
+        with open_regular(path) as stream:
+            loaded = arrays.load(stream)
             if isinstance(loaded, np.ndarray):
                 return loaded, None
             key = _choose_key(loaded.files, key, path)
             return loaded[key], _labels(loaded, key, label, path)
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except arrays.DamagedArray as error:
         if not _is_numpy(path):
             raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
-        if "pickle" in str(error) or "Object arrays" in str(error):
+        if "unpickled" in str(error):
             raise DifrunError(
                 f"file '{path}' holds Python objects, not numbers; difrun never unpickles data. Save it with "
                 "numpy.save(path, numpy.asarray(data, dtype=float))."
             ) from None
-        raise DifrunError(f"file '{path}' is damaged; numpy says: {error}") from None
+        raise DifrunError(f"file '{path}' is damaged: {error}.") from None
 
 
 def _is_numpy(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(6) == b"\x93NUMPY" or zipfile.is_zipfile(path)
+    with open_regular(path) as stream:
+        return stream.read(6) == b"\x93NUMPY" or zipfile.is_zipfile(stream)
 
 
 def _choose_key(keys: list[str], key: str | None, path: Path) -> str:

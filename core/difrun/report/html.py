@@ -16,6 +16,7 @@ from difrun.report.floors import alone, has_exact
 from difrun.report.verdict import legend, times, verdict
 from difrun.report.verdict import text as number
 from difrun.storage.atomic import write_text
+from difrun.storage.regular import read_bounded
 from difrun.text import listed
 
 FILE_NAME = "report.html"
@@ -23,6 +24,7 @@ FILE_NAME = "report.html"
 _MEDIA_TYPES = {"PNG": "image/png", "GIF": "image/gif", "JPEG": "image/jpeg", "WEBP": "image/webp"}
 # Largest width of a picture on the page, in CSS pixels, if its file does not give its resolution (a GIF cannot).
 _WIDTH_WITHOUT_DPI = 440
+_MOST_OF_A_PICTURE = 2**28  # bytes
 
 
 @attrs.frozen
@@ -154,10 +156,10 @@ def _with_deviation(metric: Mapping[str, Any], key: str) -> str:
 def _inline(picture: Picture) -> dict[str, Any]:
     """A picture for the template: a data URL of the file's bytes, and its size on the page in CSS pixels."""
     try:
-        content = picture.path.read_bytes()
+        content = read_bounded(picture.path, _MOST_OF_A_PICTURE, within=picture.path.parent)
         with Image.open(BytesIO(content)) as image:
             kind, (width, height), dots = image.format, image.size, image.info.get("dpi", (0, 0))[0]
-    except UnidentifiedImageError:
+    except (UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning):
         kind = None
     except OSError as error:
         raise DifrunError(

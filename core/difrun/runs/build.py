@@ -51,7 +51,7 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
         DifrunError: If a component refuses its values.
     """
     if dataset is None:
-        dataset = instantiate(plan.dataset, seed=seed_of(plan.seed, "dataset"))
+        dataset = build_dataset(plan)
     process = instantiate(plan.process)
     _refuse_mean_of_another_shape(plan, process, dataset)
     if plan.loss is None:
@@ -59,6 +59,11 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
         return Components(process, dataset, model.to(device), None)
     model = _network_model(plan, process, dataset)
     return Components(process, dataset, model.to(device), instantiate(plan.loss))
+
+
+def build_dataset(plan: Plan) -> Dataset:
+    """Make the data that a plan names. Raises DifrunError if the component refuses its values."""
+    return instantiate(plan.dataset, seed=seed_of(plan.seed, "dataset"))
 
 
 def _refuse_mean_of_another_shape(plan: Plan, process: ForwardProcess, dataset: Dataset) -> None:

@@ -1,6 +1,7 @@
 """Start a new run from a plan, or reopen an earlier run from its folder."""
 
 import contextlib
+import functools
 from pathlib import Path
 
 import attrs
@@ -12,15 +13,17 @@ from difrun.errors import DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
-from difrun.runs.build import build, grid_times, guided
+from difrun.runs.build import build, build_dataset, grid_times, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.device import choose_device
 from difrun.runs.folder import dataset, lock
+from difrun.runs.folder.create import create, refuse_if_taken
 from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
 from difrun.runs.stages import sampling, tuning
 from difrun.runs.stages.training import begun, with_threads
 from difrun.sampler.integration import refuse_noise
+from difrun.storage import places
 
 
 def start(
@@ -57,8 +60,8 @@ def start(
     path = None if folder is None else Path(folder)
     if path is not None:
         lock.refuse_if_held(path)
-        with contextlib.suppress(OSError):  # `create` will say what is wrong
-            Folder.refuse_if_taken(path, force)
+        with contextlib.suppress(OSError):  # `create`, which looks again under the lock, will say what is wrong
+            refuse_if_taken(path, force)
     # These are called after training. A metric that nobody asked for must not stop a run.
     for late in (plan.grid, *(() if "metric" in plan.defaulted else plan.metrics)):
         late.refuse_misfit()
@@ -80,8 +83,7 @@ def start(
         listener.note(
             f"training begins with the weights of {plan.train.start_from}, and with a learning rate that rises from 0"
         )
-    home = Folder.create(path, plan, force=force, torch_version=torch.__version__)
-    dataset.save(home, parts.dataset)
+    home = create(path, plan, parts.dataset, force=force, torch_version=torch.__version__)
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
     notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice()]
@@ -117,9 +119,8 @@ def reopen(
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
     listener = listener or Listener()
-    with faults.blame_plugin(plan):
-        parts = build(plan, place, dataset.load(home))
-        dataset.check(home, parts.dataset)
+    with faults.blame_plugin(plan), places.writing_only_in(home.path):
+        parts = build(plan, place, dataset.open_examples(home, functools.partial(build_dataset, plan)))
         plan = with_threads(plan, parts, place, listener)
     run = Run(plan, home, parts, place, listener)
     for text in plan.notes:

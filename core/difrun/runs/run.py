@@ -1,6 +1,7 @@
 """A run, and everything that can be done with it."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from difrun.runs.folder import lock
 from difrun.runs.stages import evaluation, length, likelihood, sampling, training, tuning
 from difrun.runs.stages.sampling import Order
 from difrun.runs.state import RunState
-from difrun.storage.tensors import read_tensors
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
 
@@ -100,9 +100,8 @@ class Run(RunState):
         """Take the weights and the state of training from the folder, if there are any."""
         if self.parts.loss is None or not self.folder.weights.is_file():
             return
-        tensors, _ = read_tensors(self.folder.weights)
         self.trainer = training.new_trainer(self.plan, self.parts, self.device, self.listener)
-        self.trainer.load(tensors)
+        training.load(self.folder, self.trainer)
         if training.done(self.trainer):
             self.trainer.finish()
 
@@ -271,10 +270,15 @@ class Run(RunState):
         get_registry().emit("difrun_sample_step", step=done, steps=total)
         self.stop_if_asked()
 
-    def _writing_beside(self, file: Path) -> contextlib.AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def _writing_beside(self, file: Path) -> Iterator[None]:
         """Hold the lock of the run folder if `file` is in it; no lock if not."""
-        inside = file.parent.resolve() == self.path.resolve()
-        return lock.hold_lock(self.path) if inside else contextlib.nullcontext()
+        if file.parent.resolve() != self.path.resolve():
+            yield
+            return
+        with lock.hold_lock(self.path):
+            self.folder.refuse_replaced()
+            yield
 
     def _tuned(self, done: int, total: int) -> None:
         self.listener.sample(done, total)

@@ -185,7 +185,7 @@ def _moved(frame: Frame, row: Tensor, change: Any, step: Tensor) -> Tensor:
     change = torch.as_tensor(change, dtype=torch.float64)
     if not change.numel():
         return row
-    if change.shape[:-1] != frame.change_shape:
+    if change.shape[:-1] != frame.change_shape or change.shape[-1] < row.shape[-1]:
         raise DifrunError(
             "These weights were tuned for a model of other data: remove the tuned weights, and tune again."
         )

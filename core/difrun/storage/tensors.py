@@ -1,15 +1,43 @@
 """Tensors and text in safetensors files: written completely or not at all, read without pickle."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import safetensors.torch
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.storage import atomic
+from difrun.storage.regular import open_regular
+
+TensorForms = Mapping[str, tuple[str, tuple[int, ...]]]
+"""Name of a tensor -> its type, as safetensors writes it (``F32``, ``I64``, ...), and its shape."""
+
+
+_TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def tensor_form(tensor: Tensor) -> tuple[str, tuple[int, ...]]:
+    """Return the type of a tensor, as safetensors writes it, and its shape."""
+    return _TYPES.get(tensor.dtype, str(tensor.dtype)), tuple(tensor.shape)
+
+
+_MOST_HEADER = 100_000_000
+"""The most bytes of a header that the format allows."""
 
 
 def write_tensors(
@@ -20,47 +48,64 @@ def write_tensors(
     atomic.write_bytes(path, safetensors.torch.save(copies, dict(metadata or {})))
 
 
-def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, str]]:
+def read_tensors(
+    path: Path | str,
+    *,
+    check: Callable[[TensorForms], object] | None = None,
+    within: Path | None = None,
+) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Read a safetensors file.
+
+    Args:
+        path: The file.
+        check: Called with the types and shapes that the file claims, before any tensor is read. It raises to refuse
+            the file.
+        within: The folder that a link may not leave; None allows any link.
 
     Returns:
         Its tensors, on the CPU, and its text, both by name.
 
     Raises:
-        DifrunError: If the file is missing, cannot be opened, is cut short, or is of another kind.
+        DifrunError: If the file is missing, cannot be opened, is cut short, is of another kind, or holds more than
+            this machine has memory.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DifrunError(
-            f"{path} is a folder, not a file." if path.is_dir() else f"There is no file {path}."
-        )
     try:
+        open_regular(path, within=within).close()
         with safe_open(path, framework="pt", device="cpu") as file:
+            names = list(file.keys())
+            if check is not None:
+                slices = {name: file.get_slice(name) for name in names}
+                check({name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()})
             # Cloned, because these tensors are the file itself, mapped into memory.
-            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+            tensors = {name: file.get_tensor(name).clone() for name in names}
             return tensors, dict(file.metadata() or {})
+    except FileNotFoundError:
+        raise DifrunError(f"There is no file {path}.") from None
     except OSError as error:
         raise DifrunError(f"Cannot read {path}: {error.strerror or error}.") from error
     except SafetensorError as error:
         if _is_cut_short(path):
             raise DifrunError(f"{path} is cut short: it was not copied or downloaded completely.") from error
         raise DifrunError(f"{path} is not a safetensors file ({error}).") from error
+    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # a type that torch lacks
+        raise DifrunError(f"{path} holds tensors that cannot be read: {error}.") from error
 
 
 def _is_cut_short(path: Path) -> bool:
     """Whether a file begins as a safetensors file does, but ends before it should."""
     # The first 8 bytes are the length of a JSON header, which gives the position of every tensor that follows it.
-    data = path.read_bytes()
-    length = int.from_bytes(data[:8], "little")
-    header = data[8 : 8 + length]
-    if len(data) < 9 or not header.startswith(b"{"):
+    with open_regular(path) as file:
+        length, count = int.from_bytes(file.read(8), "little"), path.stat().st_size
+        header = file.read(min(length, _MOST_HEADER))
+    if count < 9 or not header.startswith(b"{"):
         return False
     if len(header) < length:
-        return length < 100_000_000  # the most that the format allows
+        return length < _MOST_HEADER
     try:
         ends = [
             entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"
         ]
-    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        return count < 8 + length + max(ends, default=0)
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError, RecursionError):
         return False
-    return len(data) < 8 + length + max(ends, default=0)

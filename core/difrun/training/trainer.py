@@ -228,7 +228,7 @@ class Trainer:
         """
         self._check()
         averaged = self._leave_average()
-        tensors = self._tensors() | {
+        tensors = self.tensors() | {
             "step": torch.tensor(self.step),
             "seconds": torch.tensor(self.seconds, dtype=torch.float64),
             "losses": self.losses,
@@ -248,7 +248,7 @@ class Trainer:
         self.flat.attach()
         step, seconds = torch.tensor(0), torch.tensor(0.0, dtype=torch.float64)
         losses = torch.empty_like(state.get("losses", self.losses))
-        copy_by_name(self._tensors() | {"step": step, "seconds": seconds, "losses": losses}, state)
+        copy_by_name(self.tensors() | {"step": step, "seconds": seconds, "losses": losses}, state)
         self._window.clear()
         self.step, self.seconds, self.losses = int(step), float(seconds), losses
         self.adam.count.fill_(self.step)
@@ -265,8 +265,8 @@ class Trainer:
             self.adam.average.copy_(self.flat.weights)
         self._keep()
 
-    def _tensors(self) -> dict[str, Tensor]:
-        """All that an optimiser step changes, by name."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Return all that an optimiser step changes, by name."""
         tensors = {f"network.{name}": tensor for name, tensor in weights_and_buffers(self.network).items()}
         for group, vector in self.adam.vectors.items():
             tensors |= {f"{group}.{name}": view for name, view in self.flat.views(vector).items()}

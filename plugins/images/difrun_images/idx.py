@@ -3,11 +3,13 @@
 import gzip
 import math
 import zlib
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from difrun.errors import DifrunError
+from difrun.storage.regular import memory, read_bounded, size
 
 FILES = {
     "train images": "train-images-idx3-ubyte",
@@ -105,15 +107,20 @@ def read_idx(path: Path, axes: int) -> np.ndarray:
 def _contents(path: Path) -> bytes:
     """The bytes of a file, decompressed if it is gzipped."""
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, memory())
     except OSError as error:
         raise DifrunError(f"file '{path}' cannot be read: {error.strerror}.") from None
     if data[:2] != b"\x1f\x8b":
         return data
     try:
-        return gzip.decompress(data)
+        most = max(2**28, 64 * len(data))  # images compress a few times; a file that claims more is made to fill memory
+        with gzip.GzipFile(fileobj=BytesIO(data)) as file:
+            expanded = file.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DifrunError(
             f"file '{path}' ({len(data)} bytes) is a damaged or truncated gzip file: {str(error).rstrip('.')}. "
             "Fetch it again."
         ) from None
+    if len(expanded) > most:
+        raise DifrunError(f"file '{path}' ({len(data)} bytes) expands to more than {size(most)}. Fetch it again.")
+    return expanded

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.storage import atomic
+from difrun.storage import atomic, places
+from difrun.storage.regular import open_regular, read_bounded
 from difrun_images.decode import ImageFormat, decode
 
 CACHE = ".difrun-cache"
@@ -61,18 +61,28 @@ class PixelStore:
             return cls(shape, names, None, fingerprint)
         # A file that is written again may keep its size, so its time counts here as well.
         digest = _digest([fingerprint, [stat.st_mtime_ns for stat in stats]])
-        return cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy", fingerprint)
+        store = cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy", fingerprint)
+        if not store.is_filled():  # what is written goes where this run may write
+            store.path = places.allowed(store.path)
+        return store
 
     def is_filled(self) -> bool:
         """Whether an earlier run has decoded exactly these files; if so, load the numbers of the readable ones."""
         if self.path is None or not self.path.is_file():
             return False
-        with suppress(OSError, ValueError):
-            self.good = np.array(
-                json.loads(self.path.with_suffix(".json").read_text("utf-8")), dtype=np.int64
-            )
-            return True
+        with suppress(OSError, ValueError, RecursionError, DifrunError):
+            numbers = np.array(json.loads(read_bounded(self.path.with_suffix(".json"))))
+            rows = np.arange(len(self.names))
+            if numbers.dtype.kind == "i" and numbers.ndim == 1 and np.isin(numbers, rows).all() and self._fits():
+                self.good = numbers.astype(np.int64)
+                return True
         return False
+
+    def _fits(self) -> bool:
+        """Whether the .npy file holds pixels of these images, and is not one that somebody else put there."""
+        open_regular(self.path).close()
+        found = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        return found.dtype == np.float32 and found.shape == (len(self.names), *self.shape)
 
     def fill(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> None:
         """Write every image into its row.
@@ -86,42 +96,44 @@ class PixelStore:
             DifrunError: If a file is refused, no image can be used, images differ in size, or the pixels cannot be
                 written.
         """
-        part = None if self.path is None else self.path.with_name(f".{self.path.name}.part")
         try:
-            self.array = self._empty(part)
-            good, bad = self._write(decoded, folder, skip)
-            if not good:
-                name, why = bad[0]
-                raise DifrunError(
-                    f"--dataset.folder {folder}: none of {len(self.names)} images can be used; {name}: {why}."
-                )
-            self.good = np.array(good, dtype=np.int64)
-            if self.path is not None and part is not None:
-                self.array.flush()
-                os.replace(part, self.path)
+            if self.path is None:
+                self.array = np.empty((len(self.names), *self.shape), dtype=np.float32)
+                good = self._write_all(decoded, folder, skip)
+            else:
+                self._make_room(self.path.parent)
+                with atomic.replacing(self.path) as (part, _):
+                    shape = (len(self.names), *self.shape)
+                    self.array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
+                    good = self._write_all(decoded, folder, skip)
+                    self.array.flush()
                 atomic.write_text(self.path.with_suffix(".json"), json.dumps(good))
+            self.good = np.array(good, dtype=np.int64)
         except OSError as error:
             raise DifrunError(
                 f"--dataset.folder {folder}: the decoded images cannot be written to {self.path}: {error.strerror}. "
                 "Name another folder for them (--dataset.cache), or hold them in memory (--dataset.memory)."
             ) from None
-        finally:
-            if part is not None:
-                with suppress(OSError):
-                    part.unlink()
 
-    def _empty(self, part: Path | None) -> Any:
-        shape = (len(self.names), *self.shape)
-        if part is None:
-            return np.empty(shape, dtype=np.float32)
-        part.parent.mkdir(parents=True, exist_ok=True)
-        need, free = 4 * int(np.prod(shape)) + 4096, shutil.disk_usage(part.parent).free
+    def _write_all(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> list[int]:
+        """Write the images; the numbers of those that can be used. Raises DifrunError if there are none."""
+        good, bad = self._write(decoded, folder, skip)
+        if not good:
+            name, why = bad[0]
+            raise DifrunError(
+                f"--dataset.folder {folder}: none of {len(self.names)} images can be used; {name}: {why}."
+            )
+        return good
+
+    def _make_room(self, place: Path) -> None:
+        """Make the folder of the file. Raises DifrunError if its disk has no room for it."""
+        place.mkdir(parents=True, exist_ok=True)
+        need, free = 4 * len(self.names) * int(np.prod(self.shape)) + 4096, shutil.disk_usage(place).free
         if need > free:  # writing to a mapped file without room would kill the process
             raise DifrunError(
-                f"{part.parent} has {free / 1e9:.1f} GB of room; the decoded images take {need / 1e9:.1f} GB. Name "
+                f"{place} has {free / 1e9:.1f} GB of room; the decoded images take {need / 1e9:.1f} GB. Name "
                 "another folder for them (--dataset.cache), or a smaller --dataset.size."
             )
-        return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
 
     def _write(
         self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool

@@ -89,13 +89,13 @@ def test_read_failures_of_the_system_are_reported(write, monkeypatch):
     def broken(*_, **__):
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Path, "open", broken)
+    monkeypatch.setattr(os, "open", broken)
     assert error(read, path) == f"file '{path}' cannot be read: Input/output error."
 
     def forbidden(*_, **__):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", forbidden)
+    monkeypatch.setattr(os, "open", forbidden)
     assert error(read, path) == f"file '{path}': you have no permission to read it."
 
 

@@ -27,11 +27,15 @@ def with_run_environment(method: Method) -> Method:
 
 
 def exclusive(method: Method) -> Method:
-    """Make a method of `Run` hold the lock of the folder as well. It is refused while another process holds that."""
+    """Make a method of `Run` hold the lock of the folder as well.
+
+    It is refused while another process holds that, or if another process has replaced the run.
+    """
 
     @functools.wraps(method)
     def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
         with lock.hold_lock(self.path):
+            self.folder.refuse_replaced()
             return with_run_environment(method)(self, *args, **kwargs)
 
     return wrapped  # type: ignore[return-value]

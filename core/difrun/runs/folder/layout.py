@@ -1,23 +1,30 @@
-"""The folder of a run: its files, and how it is made."""
+"""The folder of a run: its files, and how they are read."""
 
-import json
-import re
-import tomllib
-import zipfile
-import zlib
+import contextlib
+import hashlib
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
 import attrs
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.config.plan import ChosenComponent, Plan
-from difrun.errors import DifrunError, no_run
+from difrun.config.plan import Plan
+from difrun.config.settings import read_file
+from difrun.errors import ConfigError, DifrunError, no_run
 from difrun.plugin.registry import Registry
+from difrun.runs.folder.contents import Metrics
+from difrun.runs.folder.schema import read_json, structure
 from difrun.storage import atomic
+from difrun.storage.arrays import DamagedArray, read_archive
+from difrun.storage.regular import open_regular, read_bounded, refuse_outside
 from difrun.text import quoted
+
+PATTERNS = ("samples-*-n*-seed*-*.npz", "samples*.metrics.json", "guidance-*.safetensors")
+"""Files that a run may have beside those of `Folder.files`."""
 
 PICTURES = ("loss", "samples", "forward", "reverse", "score", "density", "flow", "paths")
 ENDINGS = ("png", "gif")
@@ -32,6 +39,7 @@ class Folder:
     """
 
     path: Path
+    _stamp: dict[str, str] = attrs.field(factory=dict, init=False, eq=False, repr=False)
 
     @property
     def config(self) -> Path:
@@ -88,169 +96,129 @@ class Folder:
             files += self.path.glob(f"picture-*.{ending}")
         return files
 
+    @property
+    def starting(self) -> Path:
+        """The next run.toml, while a run is being made: without run.toml, the folder is an unfinished start."""
+        return self.path / ".run.toml.new.part"
+
+    def old_files(self) -> list[Path]:
+        """Return every file of a run that exists, run.toml first, with what was drawn later and what guidances learned.
+
+        What 'difrun sample' drew from a model, and its metrics, go with that model.
+        """
+        return [file for file in (*self.files(), *(f for p in PATTERNS for f in self.path.glob(p))) if lexists(file)]
+
     def results(self) -> list[Path]:
-        """Return the existing files that belong to the weights as they are: samples, metrics, pictures, tunings."""
+        """Return the existing files that belong to the weights as they are: samples, metrics, pictures, tunings.
+
+        What guidances learned depends on the data alone.
+        """
         kept = (self.config, self.data, self.weights)
-        files = [file for file in self.files() if file not in kept and file.exists()]
-        return [*files, *self.path.glob("samples-*-n*-seed*-*.npz"), *self.path.glob("samples*.metrics.json")]
+        return [file for file in self.old_files() if file not in kept and not file.name.startswith("guidance-")]
 
     def leftovers(self) -> list[Path]:
         """Return the half-written files that a killed process left behind."""
-        names = {f".{name}.part" for name in ("run.toml.new", *(file.name for file in self.files()))}
+        names = {"run.toml.new", "data.safetensors.new", self.starting.name, *(file.name for file in self.files())}
+        found = [(file, atomic.name_of_leftover(file)) for file in self.path.iterdir()]
         return [
             file
-            for file in self.path.iterdir()
-            if atomic.is_leftover(file)
-            and (file.name in names or file.name.startswith((".samples-", ".picture-")))
+            for file, name in found
+            if name is not None and (name in names or name.startswith(("samples-", "picture-", "guidance-")))
         ]
 
     def clean(self) -> None:
         """Remove the leftovers."""
         for part in self.leftovers():
-            part.unlink(missing_ok=True)
+            atomic.remove_leftover(part)
 
-    @classmethod
-    def create(cls, path: Path | None, plan: Plan, *, force: bool, torch_version: str) -> "Folder":
-        """Make the folder and write run.toml into it.
+    def refuse_strange_files(self) -> None:
+        """Raise DifrunError if a file of the run is a device or a pipe, or a link that leaves the folder."""
+        for file in self.old_files():
+            refuse_outside(file, self.path)
+            open_regular(file).close()
 
-        Args:
-            path: The folder; None takes the next free ``runs/<process>-<dataset>-<k>``, with the name of the user's
-                file for the dataset.
-            plan: What run.toml says.
-            force: Replace a run that is there.
-            torch_version: The version of torch, for run.toml.
+    def stamp(self) -> None:
+        """Remember run.toml as it is now, for `refuse_replaced`."""
+        self._stamp["run.toml"] = self._digest()
 
-        Raises:
-            DifrunError: If the folder cannot be written, if it holds a run and `force` is not given, or if it holds
-                other files.
-        """
-        try:
-            folder = cls(cls._next_free(plan) if path is None else cls._taken(Path(path), force))
-            folder.clean()
-            text, trial = plan.to_toml(torch_version), folder.path / ".run.toml.new.part"
-            # What 'difrun sample' drew from the earlier model, and its metrics, go with that model.
-            old = [
-                file
-                for file in (
-                    *folder.files(),
-                    *folder.path.glob("samples-*-n*-seed*-*.npz"),
-                    *folder.path.glob("samples*.metrics.json"),
-                    *folder.path.glob("guidance-*.safetensors"),
-                )
-                if file.exists()
-            ]
-            if old:
-                atomic.write_text(trial, text)  # fails before anything is lost if the disk is full
-            for file in old:
-                file.unlink()
-        except OSError as error:
+    def refuse_replaced(self) -> None:
+        """Raise DifrunError if run.toml is no longer the one that was read or written: the run was replaced."""
+        if self._stamp and self._stamp["run.toml"] != self._digest():
             raise DifrunError(
-                f"cannot make the run folder {path or 'runs'}: {error.strerror}. Choose another place for it."
-            ) from error
-        atomic.write_text(folder.config, text)
-        trial.unlink(missing_ok=True)
-        return folder
+                f"the run in {self.path} was replaced or changed by another process since it was opened, and is left "
+                "as it is now. Open it again."
+            )
+
+    def _digest(self) -> str:
+        with contextlib.suppress(OSError):
+            return hashlib.sha256(read_bounded(self.config, within=self.path)).hexdigest()
+        return ""
 
     @classmethod
     def open(cls, path: Path) -> "Folder":
         """Open the folder of an earlier run. Raises ConfigError if it is not one."""
         folder = cls(Path(path))
-        if not folder.config.is_file():
+        if not lexists(folder.config):
+            if lexists(folder.starting):
+                raise ConfigError(
+                    f"There is no run in {path}: it was being made when its process ended. Start it again, with "
+                    "'difrun run' and the same --out."
+                )
             raise no_run(path, folder.config)
+        folder.refuse_strange_files()
+        folder.stamp()
         return folder
+
+    def record(self) -> dict[str, Any]:
+        """Return run.toml as a dict. Raises ConfigError if it cannot be read."""
+        return read_file(self.config, within=self.path)
 
     def plan(self, registry: Registry) -> Plan:
         """Read the plan in run.toml. Raises DifrunError if it is damaged, or a component is not installed."""
-        try:
-            data = tomllib.loads(self.config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DifrunError(f"cannot read {self.config}: {error}") from error
-        return Plan.from_dict(data, registry, str(self.config))
+        return Plan.from_dict(self.record(), registry, str(self.config))
 
     def record_training(self, **options: Any) -> None:
         """Write options of training into run.toml. Raises DifrunError if the file is damaged."""
+        data = self.record()
+        data.setdefault("train", {}).update(options)
+        self.write_record(data)
+
+    def write_record(self, data: dict[str, Any]) -> None:
+        """Write run.toml."""
         import tomli_w
 
-        try:
-            data = tomllib.loads(self.config.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise DifrunError(f"cannot read {self.config}: {error}") from error
-        data.setdefault("train", {}).update(options)
         atomic.write_text(self.config, tomli_w.dumps(data))
+        self.stamp()
 
     def read_samples(self, shape: tuple[int, ...], path: Path | None = None) -> Tensor:
         """Read samples.npz, or another file: (n, *shape) in the user's units. Raises DifrunError if it is damaged."""
-        of_the_run, path = path is None, path or self.samples
+        x = self.read_sample_arrays(("x",), path).get("x")
+        if x is None or x.shape[1:] != shape or x.ndim == 0 or len(x) == 0 or x.dtype.kind != "f":
+            raise self._damaged_samples(path, f"an array x of shape (n, {', '.join(map(str, shape))})")
+        x = x.astype(np.float64 if x.dtype.itemsize > 8 else x.dtype, copy=False)
+        return torch.from_numpy(x)
+
+    def read_sample_arrays(self, names: tuple[str, ...], path: Path | None = None) -> dict[str, NDArray]:
+        """Read those of the named arrays that samples.npz, or another file, has."""
+        path = path or self.samples
+        within = self.path if path.parent == self.path else None
         try:
-            # Opened here, because numpy leaves a damaged archive open.
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-                x = torch.from_numpy(file["x"])
-        except PermissionError:
-            raise
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error):
-            x = None
-        if x is None or tuple(x.shape[1:]) != shape or not x.is_floating_point():
-            again = "it will be drawn again"
-            if of_the_run:
-                again = f"'difrun resume {self.path}' draws the samples again"
-            raise DifrunError(
-                f"{path} is damaged: expected an .npz file with an array x of shape (n, "
-                f"{', '.join(map(str, shape))}). Remove it; {again}."
-            )
-        return x
+            return read_archive(path, names, within)
+        except DamagedArray as error:
+            raise self._damaged_samples(path, "an array x", str(error)) from None
+
+    def _damaged_samples(self, path: Path | None, expected: str, why: str = "") -> DifrunError:
+        again = "it will be drawn again"
+        if path is None or path == self.samples:
+            again = f"'difrun resume {quoted(self.path)}' draws the samples again"
+        return DifrunError(
+            f"{path or self.samples} is damaged: expected an .npz file with {expected}"
+            f"{f' ({why})' if why else ''}. Remove it; {again}."
+        )
 
     def read_metrics(self) -> dict[str, Any]:
         """Read metrics.json; empty before it is written. Raises DifrunError if it is damaged."""
-        if not self.metrics.is_file():
+        if not lexists(self.metrics):
             return {}
-        try:
-            content = json.loads(self.metrics.read_text(encoding="utf-8"))
-        except ValueError:
-            content = None
-        if not isinstance(content, dict) or not all(isinstance(part, dict) for part in content.values()):
-            raise DifrunError(
-                f"{self.metrics} is damaged: expected a JSON object of objects. Remove it; "
-                f"'difrun evaluate {self.path}' writes it again."
-            )
-        return content
-
-    @staticmethod
-    def _next_free(plan: Plan) -> Path:
-        stem = f"{plan.process.entry.name}-{_short_name(plan.dataset)}"
-        root = Path("runs")
-        root.mkdir(exist_ok=True)
-        number = 1
-        while True:
-            try:
-                (root / f"{stem}-{number}").mkdir()
-            except FileExistsError:
-                number += 1
-            else:
-                return root / f"{stem}-{number}"
-
-    @classmethod
-    def refuse_if_taken(cls, path: Path, force: bool) -> None:
-        """Raise DifrunError if `create` would refuse the folder. Nothing is written."""
-        if path.exists() and not path.is_dir():
-            raise DifrunError(f"{path} is a file; a run needs a folder of its own.")
-        if path.is_dir() and set(path.iterdir()).difference(cls(path).leftovers()):
-            if not (path / "run.toml").is_file():
-                raise DifrunError(f"{path} holds other files and no run. Choose a new or empty folder.")
-            if not force:
-                raise DifrunError(
-                    f"{path} already holds a run. Choose another folder, continue that run with "
-                    f"'difrun resume {quoted(path)}', or replace it: --force, in Python force=True."
-                )
-
-    @classmethod
-    def _taken(cls, path: Path, force: bool) -> Path:
-        cls.refuse_if_taken(path, force)
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-
-
-def _short_name(dataset: ChosenComponent) -> str:
-    """The dataset in the name of a folder: the component, or the stem of the user's file."""
-    path = getattr(dataset.options, "path", None)
-    stem = re.sub(r"[^\w.-]+", "-", path.stem).strip("-.") if isinstance(path, Path) else ""
-    return stem or dataset.entry.name
+        advice = f"Remove it; 'difrun evaluate {quoted(self.path)}' writes it again."
+        return structure(Metrics, read_json(self.metrics, advice), self.metrics, advice)

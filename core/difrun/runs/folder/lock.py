@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import socket
+import stat
 import time
 import warnings
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ from typing import Any
 from filelock import BaseFileLock, FileLock, Timeout
 
 from difrun.errors import DifrunError
+from difrun.runs.folder.contents import LockNote
+from difrun.runs.folder.schema import read_json, structure
 
 NAME = "run.lock"
 """The locked file. The system frees it when its process ends, however that ends."""
@@ -41,7 +44,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
         note = path.with_name(NOTE)
         try:
             with contextlib.suppress(OSError):
-                note.write_text(json.dumps(_this_process()), encoding="utf-8")
+                _write_note(note)
             yield
         finally:
             # Removed while it is locked, so that no other process can take it in between.
@@ -65,6 +68,7 @@ def refuse_if_held(folder: Path) -> None:
 
 def _acquire(lock: BaseFileLock, path: Path) -> bool:
     """Take the lock; False if no lock file can be made. Raises DifrunError if another process holds it."""
+    _refuse_what_is_no_lock(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # filelock warns when it falls back to a marker file
@@ -82,12 +86,29 @@ def _this_process() -> dict[str, Any]:
     return {"pid": os.getpid(), "host": socket.gethostname(), "since": time.time()}
 
 
+def _write_note(note: Path) -> None:
+    """Write the note into a new file: a link of its name is removed, not followed."""
+    note.unlink(missing_ok=True)
+    handle = os.open(note, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+    with open(handle, "w", encoding="utf-8") as file:
+        json.dump(_this_process(), file)
+
+
+def _refuse_what_is_no_lock(path: Path) -> None:
+    """Raise DifrunError for a link or a device in the place of the lock, which would be opened and emptied."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        raise DifrunError(f"{path} is a link or a device; expected a file that only difrun makes. Remove it.")
+
+
 def _read_note(note: Path) -> dict[str, Any]:
     """The process, host and time in a note; empty if it is being written or cannot be read."""
     try:
-        holder = json.loads(note.read_text(encoding="utf-8"))
-        return {"pid": int(holder["pid"]), "host": str(holder["host"]), "since": float(holder["since"])}
-    except (OSError, ValueError, KeyError, TypeError):
+        return structure(LockNote, read_json(note, most=2**16), note)
+    except DifrunError:
         return {}
 
 

@@ -32,6 +32,7 @@ def cut_short(run: "Run") -> None:
     step = run.trainer.step
     run.listener.note(f"training ends at step {step} of {run.plan.train.steps}, where it was left")
     with lock.hold_lock(run.path):
+        run.folder.refuse_replaced()
         run.folder.record_training(stop_at=step)
     run.plan = attrs.evolve(run.plan, train=attrs.evolve(run.plan.train, stop_at=step))
     run.trainer.options = run.plan.train
@@ -47,6 +48,7 @@ def extend(run: "Run", steps: int) -> None:
     """
     options = _extended(run.plan, steps, run.path)
     with lock.hold_lock(run.path):
+        run.folder.refuse_replaced()
         # Removed first: were the command killed in between, `resume` would keep them for the new weights.
         for file in run.folder.results():
             file.unlink(missing_ok=True)

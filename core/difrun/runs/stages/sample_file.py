@@ -1,15 +1,14 @@
 """Read samples from a user's file, in the units of the model."""
 
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
 from difrun.data.files import read
 from difrun.errors import DifrunError
+from difrun.storage import arrays
 
 
 def read_samples(path: Path, dataset: Dataset, n: int | None) -> Tensor:
@@ -44,7 +43,7 @@ def read_samples(path: Path, dataset: Dataset, n: int | None) -> Tensor:
 
 def _columns(path: Path) -> tuple[str, ...]:
     """The names of columns in a file of samples."""
-    if not zipfile.is_zipfile(path):
+    if path.suffix.lower() != ".npz":
         return ()
-    with np.load(path, allow_pickle=False) as file:
-        return tuple(map(str, file["columns"])) if "columns" in file.files else ()
+    columns = arrays.read_archive(path, ("columns",)).get("columns")
+    return () if columns is None or columns.dtype.kind != "U" else tuple(map(str, columns.flatten().tolist()))

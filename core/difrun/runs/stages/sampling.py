@@ -3,8 +3,8 @@
 import functools
 import hashlib
 import json
+import re
 import time
-import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +22,13 @@ from difrun.model.labels import proportional_labels
 from difrun.model.wrappers import Counted
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
+from difrun.runs.folder.contents import Drawn
+from difrun.runs.folder.schema import fitting, in_place, parse_json, record
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
 from difrun.storage import atomic
-from difrun.text import listed
+from difrun.storage.arrays import DamagedArray, read_archive
+from difrun.text import listed, quoted
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run
@@ -245,17 +248,28 @@ def write(
         arrays["columns"] = np.array(dataset.columns)
     if labels is not None:
         names = np.array(dataset.classes)[labels.numpy()]
-        whole = all(name.removeprefix("-").isdigit() for name in dataset.classes)
-        arrays["y"] = names.astype(np.int64) if whole else names
+        arrays["y"] = names.astype(np.int64) if all(map(_is_whole, dataset.classes)) else names
     drawn = {key: value for key, value in facts.items() if key != "seconds"}
     arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
     atomic.write_npz(path, **arrays)
 
 
+def _is_whole(name: str) -> bool:
+    """Whether the name of a class is a whole number of 64 bits, written as Python writes it, and not '²' or '007'."""
+    return re.fullmatch("0|-?[1-9][0-9]{0,17}", name) is not None
+
+
 def recorded_facts(run: "Run", order: Order) -> dict[str, Any]:
     """Return how the run's own samples were drawn, as their file says, or as they would be drawn now."""
-    with np.load(run.folder.samples, allow_pickle=False) as file:
-        drawn = json.loads(str(file["drawn"])) if "drawn" in file else order.facts()
+    found = run.folder.read_sample_arrays(("drawn",)).get("drawn")
+    drawn: Any = order.facts()
+    if found is not None:
+        advice = f"Remove it; 'difrun resume {quoted(run.path)}' draws the samples again."
+        try:
+            drawn = parse_json(str(found)) if found.ndim == 0 and found.dtype.kind == "U" else None
+        except ValueError:
+            drawn = None
+        drawn = fitting(in_place("drawn", record(Drawn)), drawn, run.folder.samples, advice)
     return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
 
 
@@ -265,12 +279,17 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
     Raises:
         DifrunError: If the data do not have such a class.
     """
-    if not dataset.classes or not zipfile.is_zipfile(path):
+    if not dataset.classes or path.suffix.lower() != ".npz":
         return None
-    with np.load(path, allow_pickle=False) as file:
-        names = file["y"][:n] if "y" in file.files else None
+    try:
+        names = read_archive(path, ("y",)).get("y")
+    except DamagedArray as error:
+        raise DifrunError(f"{path}: its array y cannot be read: {error}.") from None
     if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
         return None
+    if len(names) < n:
+        raise DifrunError(f"{path} holds {len(names)} classes for {n} samples; expected one for each.")
+    names = names[:n]
     known = {name: number for number, name in enumerate(dataset.classes)}
     unknown = sorted({str(name) for name in names.tolist()} - set(known))
     if unknown:

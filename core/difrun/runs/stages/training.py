@@ -1,5 +1,6 @@
 """The training of a run, its saved state, and its number of threads."""
 
+import math
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -13,8 +14,10 @@ from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import Components, build
 from difrun.runs.environment.threads import fastest
+from difrun.runs.folder.contents import training_forms
 from difrun.runs.folder.layout import Folder
-from difrun.storage.tensors import read_tensors, write_tensors
+from difrun.runs.folder.schema import damaged, fitting
+from difrun.storage.tensors import read_tensors, tensor_form, write_tensors
 from difrun.text import quoted
 from difrun.training.batches import TrainedModel
 from difrun.training.trainer import Trainer
@@ -135,6 +138,29 @@ def done(trainer: Trainer) -> bool:
 def save(run: "Run", trainer: Trainer) -> None:
     """Write the state of training into the folder of the run."""
     write_tensors(run.folder.weights, trainer.state(), {"difrun": "run", "process": run.plan.process.name})
+
+
+def load(folder: Folder, trainer: Trainer) -> None:
+    """Take the weights and the state of training from the folder of a run.
+
+    Raises:
+        DifrunError: If the file is damaged, or holds the weights of another network.
+    """
+    file = folder.weights
+    expected = {name: tensor_form(tensor) for name, tensor in trainer.tensors().items()}
+    tensors, _ = read_tensors(
+        file, check=lambda forms: fitting(training_forms(expected), forms, file), within=folder.path
+    )
+    step, seconds = int(tensors["step"]), float(tensors["seconds"])
+    if not (0 <= step < 2**53 and 0 <= seconds < math.inf and len(tensors["losses"]) <= step):
+        raise damaged(file, "step, seconds and losses: expected numbers of at least 0, and one loss for each step")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and bool(tensor.isnan().any()):
+            raise damaged(file, f"{name}: expected numbers, found NaN")
+    try:
+        trainer.load(tensors)
+    except DifrunError as error:
+        raise DifrunError(f"{file}: {error}") from error
 
 
 def _save_at_end(run: "Run", trainer: Trainer) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from difrun.errors import DifrunError
+from difrun.runs.folder.contents import tunings
 from difrun.runs.folder.layout import Folder
+from difrun.runs.folder.schema import fitting, read_json
 from difrun.storage import atomic
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
@@ -25,13 +27,10 @@ def read(folder: Folder) -> dict[int, Tuning]:
     """
     if not folder.tuning.is_file():
         return {}
-    try:
-        content = json.loads(folder.tuning.read_text(encoding="utf-8"))
-        return {int(steps): _tuning(int(steps), given) for steps, given in content.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise DifrunError(
-            f"{folder.tuning} is damaged ({error}). Remove it; 'difrun tune {quoted(folder.path)}' writes it again."
-        ) from error
+    advice = f"Remove it; 'difrun tune {quoted(folder.path)}' writes it again."
+    content = fitting(tunings, read_json(folder.tuning, advice), folder.tuning, advice)
+    fields = [field.name for field in attrs.fields(Tuning)]
+    return {int(steps): Tuning(**{name: given[name] for name in fields}) for steps, given in content.items()}
 
 
 def write(folder: Folder, tunings: Mapping[int, Tuning]) -> None:
@@ -79,11 +78,4 @@ def improve(
         tuning = earlier[steps]
     run.parts.model.tunings = {**earlier, steps: tuning}
     write(run.folder, run.parts.model.tunings)
-    return tuning
-
-
-def _tuning(steps: int, given: Mapping[str, Any]) -> Tuning:
-    tuning = Tuning(**given)
-    if len(tuning.times) != steps + 1 or (tuning.changes is not None and len(tuning.changes) != steps):
-        raise ValueError(f"the entry {steps} is not for {steps} steps")
     return tuning

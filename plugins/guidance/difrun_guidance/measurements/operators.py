@@ -6,7 +6,6 @@ Each maps x with shape (n, *shape) to (n, *out) by operations that autograd can 
 import math
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,6 +15,8 @@ from typing_extensions import override
 from difrun.data import cast_like
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
+from difrun.storage import arrays
+from difrun.storage.regular import open_regular
 from difrun_guidance.measurements.options import OperatorOptions
 
 
@@ -156,8 +157,8 @@ def read_array(value: Any, what: str, key: str | None = None) -> Tensor:
 def _load(path: Path, what: str, key: str | None) -> np.ndarray:
     """The array of a .npy file, or the array `key` of an .npz file."""
     try:
-        with path.open("rb") as stream:
-            loaded = np.load(stream, allow_pickle=False)
+        with open_regular(path) as stream:
+            loaded = arrays.load(stream)
             if isinstance(loaded, np.ndarray):
                 return loaded
             names = loaded.files
@@ -169,7 +170,7 @@ def _load(path: Path, what: str, key: str | None) -> np.ndarray:
             return loaded[key if key in names else names[0]]
     except FileNotFoundError:
         raise DifrunError(f"{what} does not exist.") from None
-    except (OSError, ValueError, EOFError, BadZipFile) as error:
+    except (OSError, ValueError) as error:
         # NumPy raises a ValueError about pickles for any other file: it would mislead about a .csv file.
         why = "" if isinstance(error, ValueError) else f": {error}"
         raise DifrunError(
