@@ -1,6 +1,6 @@
 r"""The contract of a sampler: one step from an instant to an earlier one.
 
-Deterministic samplers of the core work in the *straight frame*. Dividing x_t = α x_0 + σ ε by α + σ gives
+Runge–Kutta samplers of the core work in the *straight frame*. Dividing x_t = α x_0 + σ ε by α + σ gives
 
     y = x/(α + σ) = (1 − τ) x_0 + τ ε,    τ = σ/(α + σ),
 

@@ -1,4 +1,7 @@
-"""The weights of a network by name: copied, saved and restored."""
+"""The weights of a network by name: copied, kept for a return, and restored.
+
+`difrun.runs.stages.training.save` writes them to the disk.
+"""
 
 import torch
 from torch import Tensor, nn
