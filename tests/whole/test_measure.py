@@ -191,13 +191,13 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     with without_pictures():
         said = difrun("--dataset", "my table.csv", *FAST)
     run = tmp_path / "runs" / "ou-my-table-1"
-    told = "my table.csv: 400 rows of 2 columns (income, age), 320 to train on and 80 held out."
-    assert f"Note: {told} Each coordinate is scaled to mean 0 and variance 1" in said
+    summary = "my table.csv: 400 rows of 2 columns (income, age), 320 to train on and 80 held out."
+    assert f"Note: {summary} Each coordinate is scaled to mean 0 and variance 1" in said
     assert "Units: standardised, each coordinate scaled to mean 0 and variance 1" in said
     assert facts(run)["metrics"]["energy"]["units"].startswith("standardised")
     html = (run / "report.html").read_text(encoding="utf-8")
     assert "<h1>ou on my table.csv</h1>" in html
-    assert told in html
+    assert summary in html
     assert "Units: standardised" in html
     # Held-out examples bound the comparison: fewer than asked for is said.
     assert "80 of 90 samples are compared" in difrun("evaluate", run, "--n", 90)
@@ -217,15 +217,15 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
 
 def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path):
     """After 5 steps of training and 2 of sampling; not where the model is exact, however few the steps."""
-    run, told = (
+    run, advice = (
         tmp_path / "run",
         "longer training (--train.steps, 5 here), more sampling steps (--steps, 2 here) or another sampler",
     )
     with without_pictures():
         said = difrun("run", *FAST, "--metric", "density-coverage", "--out", run)
-        assert told in said
-        assert told in (run / "report.html").read_text(encoding="utf-8")
-        assert told in difrun("evaluate", run, "--metric", "density-coverage")
+        assert advice in said
+        assert advice in (run / "report.html").read_text(encoding="utf-8")
+        assert advice in difrun("evaluate", run, "--metric", "density-coverage")
         exact = ("run", *EXACT, "--metric", "density-coverage", "--out", tmp_path / "exact")
         assert "longer training" not in difrun(*exact)
 

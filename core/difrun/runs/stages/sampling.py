@@ -271,13 +271,13 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
         names = file["y"][:n] if "y" in file.files else None
     if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
         return None
-    known = {name: number for number, name in enumerate(dataset.classes)}
-    unknown = sorted({str(name) for name in names.tolist()} - set(known))
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    unknown = sorted({str(name) for name in names.tolist()} - set(numbers))
     if unknown:
         raise DifrunError(
             f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
         )
-    return torch.tensor([known[str(name)] for name in names.tolist()])
+    return torch.tensor([numbers[str(name)] for name in names.tolist()])
 
 
 def read(run: "Run", path: Path | None = None) -> Tensor:

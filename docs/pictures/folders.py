@@ -1,10 +1,10 @@
-"""Draw the rooms of the core and the arrows between them into docs/architecture.md.
+"""Draw the folders of the core and the arrows between them into docs/architecture.md.
 
-Usage: python docs/pictures/house.py
+Usage: python docs/pictures/folders.py
 
 An arrow from A to B says that a module of A imports from B. Imports for type checkers alone do not count. An arrow
-that follows from others (A → B beside A → C → B) is left out. The rooms are those of the import-linter contract
-"Rooms of the core" in pyproject.toml; the single modules of its last layer share a box.
+that follows from others (A → B beside A → C → B) is left out. The folders are those of the import-linter contract
+"Layers of the core" in pyproject.toml; the single modules of its last layer share a box.
 """
 
 import ast
@@ -15,9 +15,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 CORE = ROOT / "core" / "difrun"
 PAGE = ROOT / "docs" / "architecture.md"
-BEGIN = "<!-- drawn by docs/pictures/house.py -->\n"
+BEGIN = "<!-- drawn by docs/pictures/folders.py -->\n"
 END = "<!-- end of the drawing -->\n"
-CONTRACT = "Rooms of the core"
+CONTRACT = "Layers of the core"
 GROUND = "ground"
 KINDS = ("process", "model", "loss", "sampler", "guidance", "grid", "data", "metric")
 
@@ -25,7 +25,7 @@ Graph = dict[str, set[str]]
 
 
 def layers() -> list[list[str]]:
-    """The rooms of each layer, from the top one down."""
+    """The folders of each layer, from the top one down."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (contract,) = [contract for contract in contracts if contract["name"] == CONTRACT]
@@ -51,38 +51,38 @@ def imports(tree: ast.AST) -> set[str]:
     return names
 
 
-def arrows(rooms: list[str]) -> Graph:
-    """Room -> the other rooms that its modules import from."""
-    found: Graph = {}
-    for room in rooms:
-        files = sorted((CORE / room).rglob("*.py")) if (CORE / room).is_dir() else [CORE / f"{room}.py"]
+def arrows(folders: list[str]) -> Graph:
+    """Folder -> the other folders that its modules import from."""
+    graph: Graph = {}
+    for folder in folders:
+        files = sorted((CORE / folder).rglob("*.py")) if (CORE / folder).is_dir() else [CORE / f"{folder}.py"]
         names = set().union(*(imports(ast.parse(file.read_text(encoding="utf-8"))) for file in files))
         targets = {name.split(".")[1] for name in names if name.startswith("difrun.")}
-        found[room] = targets & set(rooms) - {room}
-    return found
+        graph[folder] = targets & set(folders) - {folder}
+    return graph
 
 
 def without_shortcuts(graph: Graph) -> Graph:
-    """The arrows that do not follow from others. Raises graphlib.CycleError where rooms import each other."""
+    """The arrows that do not follow from others. Raises graphlib.CycleError where folders import each other."""
     reachable: Graph = {}
-    for room in TopologicalSorter(graph).static_order():
-        reachable[room] = graph[room].union(*(reachable[below] for below in graph[room]))
+    for folder in TopologicalSorter(graph).static_order():
+        reachable[folder] = graph[folder].union(*(reachable[below] for below in graph[folder]))
     return {
-        room: targets - set().union(*(reachable[below] for below in targets))
-        for room, targets in graph.items()
+        folder: targets - set().union(*(reachable[below] for below in targets))
+        for folder, targets in graph.items()
     }
 
 
 def mermaid() -> str:
     """The picture as a Mermaid block."""
     *rows, ground = layers()
-    rooms = [room for row in rows for room in row]
-    graph = arrows([*rooms, *ground])
-    boxed = {room: {GROUND if to in ground else to for to in graph[room]} for room in rooms}
+    folders = [folder for row in rows for folder in row]
+    graph = arrows([*folders, *ground])
+    boxed = {folder: {GROUND if to in ground else to for to in graph[folder]} for folder in folders}
     drawn = without_shortcuts({**boxed, GROUND: set()})
-    order = [*rooms, GROUND]
+    order = [*folders, GROUND]
     lines = ["```mermaid", "flowchart TD"]
-    lines += [f"    {room} --> {' & '.join(sorted(drawn[room], key=order.index))}" for room in rooms]
+    lines += [f"    {folder} --> {' & '.join(sorted(drawn[folder], key=order.index))}" for folder in folders]
     lines += [
         f'    {GROUND}["{" · ".join(ground)}"]',
         "    classDef kind fill:#0072b2,color:#fff,stroke:#0072b2",
