@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .support import difrun, facts, samples, without_pictures
+from .support import FEW_STEPS, difrun, facts, samples, without_pictures
 
 EXACT = (
     "--model",
@@ -26,20 +26,6 @@ EXACT = (
     1,
 )
 METRICS = ("--metric", "sliced-w2", "--metric", "energy")
-FAST = (
-    "--train.steps",
-    5,
-    "--model.width",
-    16,
-    "--n",
-    100,
-    "--steps",
-    2,
-    "--threads",
-    1,
-    "--metric",
-    "energy",
-)
 
 
 @pytest.fixture(scope="module")
@@ -189,7 +175,7 @@ def test_sample_draws_new_samples_and_replaces_none(run):
 
 def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     with without_pictures():
-        said = difrun("--dataset", "my table.csv", *FAST)
+        said = difrun("--dataset", "my table.csv", *FEW_STEPS)
     run = tmp_path / "runs" / "ou-my-table-1"
     summary = "my table.csv: 400 rows of 2 columns (income, age), 320 to train on and 80 held out."
     assert f"Note: {summary} Each coordinate is scaled to mean 0 and variance 1" in said
@@ -222,7 +208,7 @@ def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path)
         "longer training (--train.steps, 5 here), more sampling steps (--steps, 2 here) or another sampler",
     )
     with without_pictures():
-        said = difrun("run", *FAST, "--metric", "density-coverage", "--out", run)
+        said = difrun("run", *FEW_STEPS, "--metric", "density-coverage", "--out", run)
         assert advice in said
         assert advice in (run / "report.html").read_text(encoding="utf-8")
         assert advice in difrun("evaluate", run, "--metric", "density-coverage")
@@ -232,7 +218,7 @@ def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path)
 
 def test_where_nothing_is_scaled_no_units_are_told(table):
     with without_pictures():
-        said = difrun("--dataset", "my table.csv", "--dataset.no-standardise", *FAST, "--out", "run")
+        said = difrun("--dataset", "my table.csv", "--dataset.no-standardise", *FEW_STEPS, "--out", "run")
         assert "standardised" not in said
         assert "units" not in json.dumps(facts(Path("run"))["metrics"])
         assert "held out" not in difrun("run", *EXACT, *METRICS, "--out", "own")

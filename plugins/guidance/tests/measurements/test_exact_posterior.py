@@ -60,7 +60,10 @@ def test_the_exact_posterior_of_a_class_is_that_of_its_distribution():
         part = distribution if label < 0 else distribution.part(owner == label)
         alone = Exact(ExactMixture(part, process), context=context(distribution=part), **options)
         torch.testing.assert_close(
-            conditioned.predict(x, at, "score")[row], alone.predict(x, at, "score")[row], rtol=1e-12, atol=1e-12
+            conditioned.predict(x, at, "score")[row],
+            alone.predict(x, at, "score")[row],
+            rtol=1e-12,
+            atol=1e-12,
         )
         for found, wanted in zip(conditioned.moments(), (alone.mean, alone.var), strict=True):
             torch.testing.assert_close(found[row], wanted.to(found), rtol=1e-5, atol=1e-6)
