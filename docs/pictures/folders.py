@@ -4,7 +4,7 @@ Usage: python docs/pictures/folders.py
 
 An arrow from A to B says that a module of A imports from B. Imports for type checkers alone do not count. An arrow
 that follows from others (A → B beside A → C → B) is left out. The folders are those of the import-linter contract
-"Folders of the core" in pyproject.toml; the single modules of its last layer share a box.
+"Layers of the core" in pyproject.toml; the single modules of its last layer share a box.
 """
 
 import ast
@@ -17,7 +17,7 @@ CORE = ROOT / "core" / "difrun"
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN = "<!-- drawn by docs/pictures/folders.py -->\n"
 END = "<!-- end of the drawing -->\n"
-CONTRACT = "Folders of the core"
+CONTRACT = "Layers of the core"
 GROUND = "ground"
 KINDS = ("process", "model", "loss", "sampler", "guidance", "grid", "data", "metric")
 
@@ -53,13 +53,13 @@ def imports(tree: ast.AST) -> set[str]:
 
 def arrows(folders: list[str]) -> Graph:
     """Folder -> the other folders that its modules import from."""
-    found: Graph = {}
+    graph: Graph = {}
     for folder in folders:
         files = sorted((CORE / folder).rglob("*.py")) if (CORE / folder).is_dir() else [CORE / f"{folder}.py"]
         names = set().union(*(imports(ast.parse(file.read_text(encoding="utf-8"))) for file in files))
         targets = {name.split(".")[1] for name in names if name.startswith("difrun.")}
-        found[folder] = targets & set(folders) - {folder}
-    return found
+        graph[folder] = targets & set(folders) - {folder}
+    return graph
 
 
 def without_shortcuts(graph: Graph) -> Graph:

@@ -5,21 +5,10 @@ import math
 import torch
 
 from difrun.data import GaussianMixture
+from difrun.testing import two_classes
 
-MIXTURE = GaussianMixture(
-    [0.3, 0.2, 0.3, 0.2],
-    [[-1.0, 0.0], [-2.5, 2.0], [0.6, 0.4], [2.2, -1.8]],
-    [
-        [[0.4, 0.1], [0.1, 0.3]],
-        [[0.2, 0.0], [0.0, 0.2]],
-        [[0.4, -0.15], [-0.15, 0.3]],
-        [[0.25, 0.0], [0.0, 0.25]],
-    ],
-)
-"""Four broad components: the distribution of data with two classes."""
-
-CLASS_OF_COMPONENT = torch.tensor([0, 0, 1, 1])
-"""The class to which each component of `MIXTURE` belongs."""
+MIXTURE, CLASS_OF_COMPONENT = two_classes()
+"""Four broad components, the distribution of data with two classes; and the class to which each belongs."""
 
 
 def ring() -> GaussianMixture:

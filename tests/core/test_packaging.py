@@ -107,9 +107,9 @@ def test_the_shared_environment_holds_what_the_distributions_need():
     needed = [*CORE["dependencies"], *CORE["optional-dependencies"]["test"]]
     for folder in PLUGINS:
         needed += [wanted for wanted in project(folder)["project"]["dependencies"] if "difrun" not in wanted]
-    held = lines("requirements-base.txt")
-    assert held[0] == "-c constraints.txt"
-    assert sorted(held[1:]) == sorted(set(needed))
+    requirements = lines("requirements-base.txt")
+    assert requirements[0] == "-c constraints.txt"
+    assert sorted(requirements[1:]) == sorted(set(needed))
 
 
 def test_tox_has_an_environment_for_every_plugin():

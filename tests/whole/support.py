@@ -23,6 +23,22 @@ SMALL = (
 )
 """A run of a second. One thread: sums in another order would differ in the last bit."""
 
+FEW_STEPS = (
+    "--train.steps",
+    5,
+    "--model.width",
+    16,
+    "--n",
+    100,
+    "--steps",
+    2,
+    "--threads",
+    1,
+    "--metric",
+    "energy",
+)
+"""A training that teaches nothing, and two steps of sampling."""
+
 PAUSE = """
 import importlib, pathlib, sys, time
 from difrun.cli import main

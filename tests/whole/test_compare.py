@@ -188,11 +188,11 @@ def test_a_row_of_the_run_itself_has_the_runs_own_numbers(folder):
     own = json.loads((folder / "r" / "metrics.json").read_text(encoding="utf-8"))["metrics"]["sliced-w2"]
     four, six = rows_of(folder / "c")
     assert (six["run"], six["grid"]) == ("r", "logsnr")
-    told = {
+    row_numbers = {
         key: six[f"sliced-w2{suffix}"]
         for key, suffix in (("value", ""), ("value_sd", "_sd"), ("floor", "_floor"))
     }
-    assert told == {key: own[key] for key in told}
+    assert row_numbers == {key: own[key] for key in row_numbers}
     assert four["sliced-w2_floor"] == own["floor"]
     assert four["sliced-w2"] != own["value"]
 

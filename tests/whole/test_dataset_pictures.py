@@ -97,17 +97,17 @@ def test_pictures_of_examples_that_are_no_vectors_stand_in_the_place_of_the_core
     """One fails: a sentence on the terminal and in the report, which is there; it is tried again with the next report,
     and the others stay as they are. Another run in the folder takes them away."""
     said = difrun("--dataset", "tiles", *EMPIRICAL, "--out", "run")
-    told = "icture 'own' is left out: dataset 'tiles' (difrun-tiles) failed: ZeroDivisionError in fails"
-    assert told in said
+    note = "icture 'own' is left out: dataset 'tiles' (difrun-tiles) failed: ZeroDivisionError in fails"
+    assert note in said
     run = here / "run"
     assert drawn(run) == {"samples.png", "picture-film.gif"}
     page = (run / "report.html").read_text("utf-8")
-    assert told in page.replace("&#39;", "'")
+    assert note in page.replace("&#39;", "'")
     assert page.index("<b>Tiles.</b>") < page.index("<b>Film.</b>")
     assert facts(run)["metrics"]
     os.utime(run / "picture-film.gif", (1, 1))
     (run / "samples.png").unlink()
-    assert told in difrun("evaluate", "run")
+    assert note in difrun("evaluate", "run")
     assert (run / "picture-film.gif").stat().st_mtime == 1
     assert drawn(run) == {"samples.png", "picture-film.gif"}
     difrun("report", "run")

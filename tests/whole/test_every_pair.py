@@ -100,12 +100,12 @@ def test_every_pair_draws_from_the_distribution_of_the_data(process, sampler):
     for name, (times, resolved) in grids(process.label).items():
         if name not in fit:
             continue
-        made, model = sampler.load()(), Counted(model_of(process.label))
-        declared = made.evaluations_in(len(times) - 1)
+        instance, model = sampler.load()(), Counted(model_of(process.label))
+        declared = instance.evaluations_in(len(times) - 1)
         if declared is None:
             times = [times[0], times[len(times) // 2], times[-1]]
             resolved = True
-        x = generate(made, model, N, times, seed=3, chunk=N).double()
+        x = generate(instance, model, N, times, seed=3, chunk=N).double()
         assert x.isfinite().all(), name
         assert model.evaluations == declared or declared is None, (name, model.evaluations, declared)
         if not resolved:

@@ -33,17 +33,17 @@ def test_scales_that_do_nothing_give_the_same_samples_bit_for_bit(points):
         found = arrays(out)
         assert np.array_equal(found["x"], own["x"])
         assert np.array_equal(found["y"], own["y"])
-        (told,) = json.loads(str(found["drawn"]))["guidance"]
-        assert (told["name"], told["scale"]) == (name, float(scale))
+        (record,) = json.loads(str(found["drawn"]))["guidance"]
+        assert (record["name"], record["scale"]) == (name, float(scale))
     assert not (points / "guidance-classifier.safetensors").exists()
 
 
 def test_a_guidance_is_measured_and_compared(points):
     """`evaluate --guidance` draws and measures samples of its own; `compare --guidance` takes it for every row."""
     before = (points / "metrics.json").read_text()
-    told = difrun("evaluate", points, "--guidance", "cfg", "--guidance.cfg.scale", "3", "--n", "200")
+    said = difrun("evaluate", points, "--guidance", "cfg", "--guidance.cfg.scale", "3", "--n", "200")
     assert (points / "metrics.json").read_text() == before
-    name = told.split("Metrics: ")[1].split("\n")[0]
+    name = said.split("Metrics: ")[1].split("\n")[0]
     assert json.loads(Path(name).read_text(encoding="utf-8"))["metrics"]["sliced-w2"]["n"] == 200
     out = points.parent / "compared"
     arguments = ("--sampler", "heun", "--steps", "4", "--n", "100", "--label", "upper", "--out", out)

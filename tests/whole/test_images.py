@@ -111,13 +111,13 @@ def test_the_ou_recipe_is_one_command(tmp_path):
         assert ("all samples are of class '3'; metrics other than" in said) == (name == "cfg")
         assert "longer training" not in said
         with np.load(tmp_path / name / "samples.npz") as file:
-            told = json.loads(str(file["drawn"]))
-            (guidance,) = told["guidance"]
+            record = json.loads(str(file["drawn"]))
+            (guidance,) = record["guidance"]
             assert (guidance["name"], guidance["scale"]) == (name, 2.0)
             assert file["x"].shape == (40, 64)
             assert ("y" in file.files) == (name == "cfg")
             if name == "cfg":
-                assert (told["label"], set(file["y"].tolist())) == ("3", {3})
+                assert (record["label"], set(file["y"].tolist())) == ("3", {3})
             else:
                 assert guidance["target"] == "3"
 

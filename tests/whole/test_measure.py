@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from .support import difrun, facts, samples, without_pictures
+from .support import FEW_STEPS, difrun, facts, samples, without_pictures
 
 EXACT = (
     "--model",
@@ -26,20 +26,6 @@ EXACT = (
     1,
 )
 METRICS = ("--metric", "sliced-w2", "--metric", "energy")
-FAST = (
-    "--train.steps",
-    5,
-    "--model.width",
-    16,
-    "--n",
-    100,
-    "--steps",
-    2,
-    "--threads",
-    1,
-    "--metric",
-    "energy",
-)
 
 
 @pytest.fixture(scope="module")
@@ -189,15 +175,15 @@ def test_sample_draws_new_samples_and_replaces_none(run):
 
 def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
     with without_pictures():
-        said = difrun("--dataset", "my table.csv", *FAST)
+        said = difrun("--dataset", "my table.csv", *FEW_STEPS)
     run = tmp_path / "runs" / "ou-my-table-1"
-    told = "my table.csv: 400 rows of 2 columns (income, age), 320 to train on and 80 held out."
-    assert f"Note: {told} Each coordinate is scaled to mean 0 and variance 1" in said
+    summary = "my table.csv: 400 rows of 2 columns (income, age), 320 to train on and 80 held out."
+    assert f"Note: {summary} Each coordinate is scaled to mean 0 and variance 1" in said
     assert "Units: standardised, each coordinate scaled to mean 0 and variance 1" in said
     assert facts(run)["metrics"]["energy"]["units"].startswith("standardised")
     html = (run / "report.html").read_text(encoding="utf-8")
     assert "<h1>ou on my table.csv</h1>" in html
-    assert told in html
+    assert summary in html
     assert "Units: standardised" in html
     # Held-out examples bound the comparison: fewer than asked for is said.
     assert "80 of 90 samples are compared" in difrun("evaluate", run, "--n", 90)
@@ -217,22 +203,22 @@ def test_a_users_file_is_named_and_told_and_its_units_are_said(table, tmp_path):
 
 def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path):
     """After 5 steps of training and 2 of sampling; not where the model is exact, however few the steps."""
-    run, told = (
+    run, advice = (
         tmp_path / "run",
         "longer training (--train.steps, 5 here), more sampling steps (--steps, 2 here) or another sampler",
     )
     with without_pictures():
-        said = difrun("run", *FAST, "--metric", "density-coverage", "--out", run)
-        assert told in said
-        assert told in (run / "report.html").read_text(encoding="utf-8")
-        assert told in difrun("evaluate", run, "--metric", "density-coverage")
+        said = difrun("run", *FEW_STEPS, "--metric", "density-coverage", "--out", run)
+        assert advice in said
+        assert advice in (run / "report.html").read_text(encoding="utf-8")
+        assert advice in difrun("evaluate", run, "--metric", "density-coverage")
         exact = ("run", *EXACT, "--metric", "density-coverage", "--out", tmp_path / "exact")
         assert "longer training" not in difrun(*exact)
 
 
 def test_where_nothing_is_scaled_no_units_are_told(table):
     with without_pictures():
-        said = difrun("--dataset", "my table.csv", "--dataset.no-standardise", *FAST, "--out", "run")
+        said = difrun("--dataset", "my table.csv", "--dataset.no-standardise", *FEW_STEPS, "--out", "run")
         assert "standardised" not in said
         assert "units" not in json.dumps(facts(Path("run"))["metrics"])
         assert "held out" not in difrun("run", *EXACT, *METRICS, "--out", "own")

@@ -132,7 +132,7 @@ def test_run_toml_has_every_value_and_version(finished):
 
     run, _ = finished
     data = tomllib.loads((run / "run.toml").read_text(encoding="utf-8"))
-    given = {"steps": 120, "batch": 64, "checkpoint_steps": 20, "width": 16}
+    settings = {"steps": 120, "batch": 64, "checkpoint_steps": 20, "width": 16}
     names = {
         "process": "ou",
         "dataset": "rings",
@@ -144,9 +144,9 @@ def test_run_toml_has_every_value_and_version(finished):
     extra = {"model": {"predicts": "edm"}}
     for kind, name in names.items():
         defaults = attrs.asdict(get_registry().get(kind, name).component.options())
-        expected = {k: given[k] if (kind, k) == ("model", "width") else v for k, v in defaults.items()}
+        expected = {k: settings[k] if (kind, k) == ("model", "width") else v for k, v in defaults.items()}
         assert data[kind] == {"name": name, **expected, **extra.get(kind, {})}
-    own = {**given, "label_dropout": 1.0}  # the toy data are trained without their labels
+    own = {**settings, "label_dropout": 1.0}  # the toy data are trained without their labels
     train = {k: own.get(k, v) for k, v in attrs.asdict(TrainOptions()).items()}
     assert data["train"] == {k: "none" if v is None else v for k, v in train.items()}
     assert data["sample"] == {**attrs.asdict(SampleOptions()), "n": 400, "steps": 5, "label": "none"}

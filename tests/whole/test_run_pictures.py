@@ -6,22 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from .support import difrun, without_pictures
-
-FEW_STEPS = (
-    "--train.steps",
-    5,
-    "--model.width",
-    16,
-    "--n",
-    100,
-    "--steps",
-    2,
-    "--threads",
-    1,
-    "--metric",
-    "energy",
-)
+from .support import FEW_STEPS, difrun, without_pictures
 
 
 def test_pictures_of_a_users_file_are_in_the_users_units(table, tmp_path):

@@ -54,13 +54,13 @@ def test_the_samples_of_the_tuned_sampler_are_nearer_to_the_fine_solution(tuned,
 
 def test_what_is_printed_is_what_is_kept(tuned):
     folder, said = tuned
-    kept = json.loads((folder / "tuning.json").read_text())
-    assert sorted(kept) == ["4", "6"]
+    stored = json.loads((folder / "tuning.json").read_text())
+    assert sorted(stored) == ["4", "6"]
     assert said.splitlines()[-3:] == [
         "To use it:",
-        *(f"  difrun sample {folder} --sampler tuned --steps {steps}" for steps in kept),
+        *(f"  difrun sample {folder} --sampler tuned --steps {steps}" for steps in stored),
     ]
-    for steps, tuning in kept.items():
+    for steps, tuning in stored.items():
         (row,) = [line.split() for line in said.splitlines() if line.split()[:1] == [steps]]
         names = ("median_before", "before", "median", "error")
         assert row[1:5] == [f"{tuning[name]:.2g}" for name in names]
@@ -169,7 +169,7 @@ def test_a_network_is_tuned_too(tmp_path):
     with without_pictures():
         difrun("run", *SMALL, "--out", folder)
     difrun("tune", folder, "--steps", 5, "--iterations", 10)
-    kept = json.loads((folder / "tuning.json").read_text())["5"]
-    assert kept["median"] <= 1.1 * kept["median_before"]
+    stored = json.loads((folder / "tuning.json").read_text())["5"]
+    assert stored["median"] <= 1.1 * stored["median_before"]
     difrun("sample", folder, "--n", 50, "--sampler", "tuned", "--steps", 5, "--out", tmp_path / "x.npz")
     assert np.isfinite(samples(tmp_path, "x.npz")).all()

@@ -173,20 +173,20 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
     Raises:
         ConfigError: If a section or option is unknown, or a value does not fit.
     """
-    known = {part.section.name: part for part in option_groups(choice)}
-    for name, given in options.items():
-        if name not in known and given:
-            raise ConfigError(f"There are no options of '{name}' in this run.{did_you_mean(name, known)}")
+    parts = {part.section.name: part for part in option_groups(choice)}
+    for name, own_options in options.items():
+        if name not in parts and own_options:
+            raise ConfigError(f"There are no options of '{name}' in this run.{did_you_mean(name, parts)}")
     chosen: dict[str, list[ChosenComponent]] = {}
     plain: dict[str, Any] = {}
-    for name, part in known.items():
-        given = options.get(name, {})
+    for name, part in parts.items():
+        own_options = options.get(name, {})
         if part.entry is None:
             plain[name] = build(
-                part.classes[0], {**suggested_settings(choice, name), **given}, part.owner, part.section
+                part.classes[0], {**suggested_settings(choice, name), **own_options}, part.owner, part.section
             )
         else:
-            built = build_all(part.classes, given, part.owner, part.section)
+            built = build_all(part.classes, own_options, part.owner, part.section)
             chosen.setdefault(part.entry.kind, []).append(
                 ChosenComponent(part.entry.kind, part.entry, *built)
             )

@@ -177,10 +177,8 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
         line = f"{entry} needs {token}, which no installed component offers.{guess}"
         if fixed is None:
             return line
-        found = listed(registry.compatible(entry.kind, others)) or "none is installed"
-        return (
-            f"{line}\n{plural(entry.kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}."
-        )
+        alternatives = listed(registry.compatible(entry.kind, others)) or "none is installed"
+        return f"{line}\n{plural(entry.kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {alternatives}."
     kinds = {other.kind for other in providers}
     culprits = [other for other in flattened(chosen) if other.kind in kinds and other is not entry]
     if not culprits:
@@ -195,11 +193,15 @@ def refusal(registry: Registry, chosen: Mapping[str, Any], entry: Registered, to
             other: picked for other, picked in chosen.items() if other not in (entry.kind, culprit.kind)
         }
         names = registry.compatible(kind, {**others, fixed.kind: fixed})
-        found = listed(names)
-        if not found:
+        alternatives = listed(names)
+        if not alternatives:
             alone = listed(registry.compatible(kind, {fixed.kind: fixed}))
-            found = f"{alone}, but none of them with the rest of this run" if alone else "none is installed"
-        lines.append(f"{plural(kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {found}.")
+            alternatives = (
+                f"{alone}, but none of them with the rest of this run" if alone else "none is installed"
+            )
+        lines.append(
+            f"{plural(kind).capitalize()} that work with {fixed.kind} '{fixed.label}': {alternatives}."
+        )
         if kind == "dataset" and "file" in {entry.label, culprit.label}:
             readers = [name for name in names if _reads_file(registry, name)]
             lines += [f"For a file: --dataset {name} --dataset.path FILE." for name in readers]
@@ -238,9 +240,9 @@ def _candidates(registry: Registry, kind: str, chosen: Selection) -> Iterator[Re
     ]
     for name, dist in [*preferences, (BASE[kind], "difrun")]:
         # If two plugins offer the preferred name, the plugin that prefers it means its own.
-        found = [entry for entry in entries if name in (entry.name, entry.qualified)]
+        named = [entry for entry in entries if name in (entry.name, entry.qualified)]
         preferred += sorted(
-            found, key=lambda entry: (entry.plugin.dist != dist, entry.plugin.dist != "difrun")
+            named, key=lambda entry: (entry.plugin.dist != dist, entry.plugin.dist != "difrun")
         )
     in_order = [*preferred, *entries]
     for index, entry in enumerate(in_order):
@@ -255,8 +257,8 @@ def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> S
 def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Selection) -> ConfigError:
     for kind in absent:
         if not registry.entries(kind):
-            known = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
-            return ConfigError(f"No {kind} is installed.{known.get(kind, '')}")
+            hints = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
+            return ConfigError(f"No {kind} is installed.{hints.get(kind, '')}")
     named = listed(str(entry) for entry in flattened(chosen))
     for kind in absent:
         for candidate in registry.entries(kind):

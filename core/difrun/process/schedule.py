@@ -46,10 +46,10 @@ class Instant:
         t: The time.
     """
 
-    def __init__(self, schedule: "Schedule", t: Any, **known: Any):
+    def __init__(self, schedule: "Schedule", t: Any, **fields: Any):
         self.schedule = schedule
         self.t = t
-        self.__dict__.update(known)
+        self.__dict__.update(fields)
 
     @cached_property
     def log_alpha(self) -> Any:
@@ -121,11 +121,11 @@ class GridInstant(Instant):
         k: The place in the grid.
         lists: Fields of the grid that were read already, shared by all its instants.
         t: The time.
-        **known: Fields that are known.
+        **fields: Fields that need not be computed.
     """
 
-    def __init__(self, grid: Instant, k: int, lists: dict[str, list[float]], t: float, **known: float):
-        super().__init__(grid.schedule, t, **known)
+    def __init__(self, grid: Instant, k: int, lists: dict[str, list[float]], t: float, **fields: float):
+        super().__init__(grid.schedule, t, **fields)
         self._grid, self._k, self._lists = grid, k, lists
 
     def read(self, name: str) -> float:

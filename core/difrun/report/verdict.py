@@ -159,12 +159,14 @@ def text(value: Any) -> str:
 
 def _weakness(metrics: Mapping[str, Number], names: Mapping[str, str]) -> str:
     """A warning if not even the sharpest number would detect samples that are `WEAK` times worse; else empty."""
-    known = {name: smallest for name, number in metrics.items() if (smallest := least(number)) is not None}
-    if not known or min(known.values()) < WEAK:
+    smallest_ratio = {
+        name: smallest for name, number in metrics.items() if (smallest := least(number)) is not None
+    }
+    if not smallest_ratio or min(smallest_ratio.values()) < WEAK:
         return ""
-    name = min(known, key=lambda name: known[name])
+    name = min(smallest_ratio, key=lambda name: smallest_ratio[name])
     high = metrics[name].get("better") == "higher"
-    limit = 1 / known[name] if high else known[name]
+    limit = 1 / smallest_ratio[name] if high else smallest_ratio[name]
     which = "it" if len(metrics) == 1 else f"{names[name]}, the sharpest,"
     return (
         f" This test has little power: {which} tells samples from data only {'below' if high else 'above'} "

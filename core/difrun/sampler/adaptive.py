@@ -177,5 +177,5 @@ def _instant(process: GaussianProcess, place: Tensor, like: Tensor) -> Instant:
     """The instants of samples at τ = `place` (n,), computed in float64, in the dtype and on the device of `like`."""
     t = process.time_at(torch.logit(1 - place))
     exact = process.instant(t, like.ndim)
-    known = {name: getattr(exact, name).to(like) for name in ("log_alpha", "alpha", "sigma", "var", "lam")}
-    return Instant(process, exact.t.to(like), **known)
+    fields = {name: getattr(exact, name).to(like) for name in ("log_alpha", "alpha", "sigma", "var", "lam")}
+    return Instant(process, exact.t.to(like), **fields)

@@ -21,8 +21,10 @@ from difrun.testing.references import (  # noqa: E402
     ReferenceVE,
     ReferenceVP,
     affine_moments,
+    endpoint_errors,
     observed_order,
     probability_flow_endpoint,
+    two_classes,
     two_gaussians,
 )
 
@@ -32,7 +34,9 @@ __all__ = [
     "ReferenceVP",
     "affine_moments",
     "conformance",
+    "endpoint_errors",
     "observed_order",
     "probability_flow_endpoint",
+    "two_classes",
     "two_gaussians",
 ]

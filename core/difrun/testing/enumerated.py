@@ -82,9 +82,9 @@ class EnumeratedProcess:
         return joint / total.clamp_min(1e-300), total[:, 0] > 1e-9
 
 
-def close(found: Tensor, truth: Tensor, what: str, allowed: float = 1e-8) -> None:
+def close(computed: Tensor, truth: Tensor, what: str, allowed: float = 1e-8) -> None:
     """Assert that no number is further from the truth than allowed."""
-    worst = (found - truth).abs().max().item()
+    worst = (computed - truth).abs().max().item()
     assert worst <= allowed, f"{what}: off by {worst:.2g}"
 
 

@@ -15,6 +15,8 @@ from difrun.model.base import ScoreModel
 from difrun.model.wrappers import ModelWrapper
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
+from difrun.sampler.base import Sampler
+from difrun.sampler.integration import integrate
 
 
 class ReferenceVP(GaussianProcess):
@@ -69,6 +71,18 @@ def two_gaussians() -> GaussianMixture:
     return GaussianMixture([0.3, 0.7], [[-1.0, 0.0], [1.5, 1.0]], covs)
 
 
+def two_classes() -> tuple[GaussianMixture, Tensor]:
+    """Return four broad Gaussians in the plane, and the class of each: 0, 0, 1, 1. The two classes overlap."""
+    means = [[-1.0, 0.0], [-2.5, 2.0], [0.6, 0.4], [2.2, -1.8]]
+    covs = [
+        [[0.4, 0.1], [0.1, 0.3]],
+        [[0.2, 0.0], [0.0, 0.2]],
+        [[0.4, -0.15], [-0.15, 0.3]],
+        [[0.25, 0.0], [0.0, 0.25]],
+    ]
+    return GaussianMixture([0.3, 0.2, 0.3, 0.2], means, covs), torch.tensor([0, 0, 1, 1])
+
+
 def probability_flow_endpoint(
     model: ScoreModel, x: Tensor, *, times: tuple[float, float] | None = None, rtol: float = 1e-10
 ) -> Tensor:
@@ -106,6 +120,33 @@ def probability_flow_endpoint(
 def observed_order(steps: Sequence[int], errors: Sequence[float]) -> float:
     """The p of error ≈ C · steps^−p, by least squares on logarithms."""
     return -float(np.polyfit(np.log(steps), np.log(errors), 1)[0])
+
+
+def endpoint_errors(
+    sampler: Sampler,
+    model: ScoreModel,
+    noise: Tensor,
+    exact: Tensor,
+    grid: Callable[[Any, int], Sequence[float]],
+    counts: Sequence[int],
+) -> list[float]:
+    """Return how far a deterministic sampler ends from the probability flow, for several numbers of steps.
+
+    Args:
+        sampler: The sampler. It fails the test if it draws random numbers.
+        model: The model.
+        noise: The start at T, (n, ...).
+        exact: The end of the flow from there (`probability_flow_endpoint`), of the same shape.
+        grid: The times for a process and a number of steps.
+        counts: The numbers of steps.
+
+    Returns:
+        The root mean square distance for each number of steps.
+    """
+    ends = [
+        integrate(sampler, model, noise, grid(model.process, steps), generator=NoNoise()) for steps in counts
+    ]
+    return [(end - exact).square().mean().sqrt().item() for end in ends]
 
 
 class UnitNoise(Generator):

@@ -40,10 +40,10 @@ class FlatParameters:
         self.parameters = {name: p for name, p in network.named_parameters() if p.requires_grad}
         formats = {(p.dtype, p.device) for p in self.parameters.values()}
         if len(formats) != 1:
-            found = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in formats)) or "none"
+            kinds = ", ".join(sorted(f"{dtype} on {device}" for dtype, device in formats)) or "none"
             raise DifrunError(
                 "Training needs a network whose trainable parameters are of one dtype and on one device; "
-                f"{type(network).__name__} has: {found}."
+                f"{type(network).__name__} has: {kinds}."
             )
         self._places: dict[str, tuple[int, int]] = {}
         end = 0

@@ -207,23 +207,23 @@ def expected_size(process, times, spread_u, spread_v, offset_u=0.0):
     instants, a, data_var = process.instants(times), 2 * math.sqrt(2), 0.1
     moves, var_v = [], spread_v**2
     for at, to in pairwise(instants):
-        kept = at.alpha / to.alpha * to.var / at.var
-        fresh = to.alpha * (1 - at.alpha / to.alpha * kept)
+        share = at.alpha / to.alpha * to.var / at.var
+        fresh = to.alpha * (1 - at.alpha / to.alpha * share)
         noise = math.sqrt(to.var * fresh / to.alpha)
         total = at.alpha**2 * data_var + at.var
         gain = at.alpha * data_var / total
-        moves.append((at, total, kept, fresh, gain, noise))
-        var_v = (kept + fresh * gain) ** 2 * var_v + noise**2
+        moves.append((at, total, share, fresh, gain, noise))
+        var_v = (share + fresh * gain) ** 2 * var_v + noise**2
     u = np.linspace(-9, 9, 3001)
     # Folded normal distribution: E|m + s z| = s √(2/π) e^(−m²/2s²) + m erf(m/(s√2)), with m = u/√2 and s² = Var(v)/2.
     m, s = u / math.sqrt(2), math.sqrt(var_v / 2)
     erf = np.vectorize(math.erf)
     value = s * math.sqrt(2 / math.pi) * np.exp(-(m**2) / (2 * s**2)) + m * erf(m / (s * math.sqrt(2)))
-    for at, total, kept, fresh, gain, noise in reversed(moves):
+    for at, total, share, fresh, gain, noise in reversed(moves):
         plus = np.tanh(at.alpha * a * u / total)
         x0 = a * plus * (1 - gain * at.alpha) + gain * u
         spline = CubicSpline(u, value)
-        value = spline((kept * u + fresh * x0)[:, None] + noise * nodes) @ weights
+        value = spline((share * u + fresh * x0)[:, None] + noise * nodes) @ weights
     # A finer rule at the start, where the value jumps from one blob to the other.
     z = np.linspace(-8, 8, 4001)
     density = np.exp(-(z**2) / 2)

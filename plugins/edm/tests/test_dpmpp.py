@@ -11,7 +11,13 @@ from scipy.integrate import quad
 from difrun.grid import logsnr, rho
 from difrun.model import Counted, ExactMixture, ScoreModel
 from difrun.sampler import integrate
-from difrun.testing import ReferenceVP, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing import (
+    ReferenceVP,
+    endpoint_errors,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
 from difrun.testing.references import NoNoise
 from difrun_edm.dpmpp import REACH, Multistep2, Multistep3, SingleStep2
 from difrun_edm.process import EDM
@@ -37,14 +43,7 @@ def test_observed_order_is_the_declared_one(solver, name, grid):
     """Distance to the exact probability-flow endpoint falls as steps^−order between 40 and 160 steps, to ±0.25."""
     model, noise, exact = endpoint(name)
     sampler = SOLVERS[solver]
-    errors = [
-        (integrate(sampler, model, noise, grid(model.process, n), generator=NoNoise()) - exact)
-        .square()
-        .mean()
-        .sqrt()
-        .item()
-        for n in STEPS
-    ]
+    errors = endpoint_errors(sampler, model, noise, exact, grid, STEPS)
     assert observed_order(STEPS, errors) == pytest.approx(sampler.order, abs=0.25), errors
 
 

@@ -16,11 +16,12 @@ from difrun.sampler import generate, integrate
 from difrun.testing import (
     ReferenceVP,
     affine_moments,
+    endpoint_errors,
     observed_order,
     probability_flow_endpoint,
     two_gaussians,
 )
-from difrun.testing.references import CountedNoise, NoNoise
+from difrun.testing.references import CountedNoise
 from difrun_edm.heun import ChurnedHeun
 from difrun_edm.process import EDM
 
@@ -73,14 +74,7 @@ def test_without_churn_it_is_of_second_order(name):
     model, noise, exact = endpoint(name)
     sampler, steps = ChurnedHeun(s_churn=0.0), (40, 80, 160)
     assert not sampler.stochastic
-    errors = [
-        (integrate(sampler, model, noise, logsnr(model.process, n), generator=NoNoise()) - exact)
-        .square()
-        .mean()
-        .sqrt()
-        .item()
-        for n in steps
-    ]
+    errors = endpoint_errors(sampler, model, noise, exact, logsnr, steps)
     assert observed_order(steps, errors) == pytest.approx(2, abs=0.15), errors
 
 

@@ -17,11 +17,11 @@ from difrun.testing import (
     ReferenceVE,
     ReferenceVP,
     affine_moments,
+    endpoint_errors,
     observed_order,
     probability_flow_endpoint,
     two_gaussians,
 )
-from difrun.testing.references import NoNoise
 from difrun_flow.marginal_sde import MarginalSDE
 from difrun_flow.process import RectifiedFlow
 
@@ -47,14 +47,7 @@ def endpoint():
 def test_observed_order_is_the_declared_one(sampler, grid):
     """Distance to the exact probability-flow endpoint falls as steps^−order between 40 and 160 steps, to ±0.15."""
     model, noise, exact = endpoint()
-    errors = [
-        (integrate(sampler, model, noise, grid(FLOW, n), generator=NoNoise()) - exact)
-        .square()
-        .mean()
-        .sqrt()
-        .item()
-        for n in STEPS
-    ]
+    errors = endpoint_errors(sampler, model, noise, exact, grid, STEPS)
     assert observed_order(STEPS, errors) == pytest.approx(sampler.order, abs=0.15), errors
 
 

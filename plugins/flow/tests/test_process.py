@@ -99,18 +99,18 @@ def test_conversions_in_float32_at_both_ends(source, t):
     at = FLOW.at(t)
     x = FLOW.diffuse(X0, NOISE, at)
     a, b = PREDICTIONS[source](at)
-    given = a * X0 + b * NOISE
+    prediction = a * X0 + b * NOISE
     for target, row in PREDICTIONS.items():
         c, d = row(at)
         truth = c * X0 + d * NOISE
         det = at.alpha * b - at.sigma * a
         size = (
             ((c * b - d * a) / det * x).abs()
-            + ((at.alpha * d - at.sigma * c) / det * given).abs()
+            + ((at.alpha * d - at.sigma * c) / det * prediction).abs()
             + truth.abs()
         )
         for instant in (at, FLOW.at(torch.full((2,), t), 2)):
-            got = FLOW.convert(given.float(), x.float(), instant, source, target)
+            got = FLOW.convert(prediction.float(), x.float(), instant, source, target)
             assert ((got - truth).abs() <= 16 * 2**-24 * size).all(), target
 
 

@@ -128,12 +128,12 @@ def _image_files(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
         what = "is a file" if folder.exists() else "does not exist"
         raise DifrunError(f"--dataset.folder {folder} {what}; expected a folder of PNG and JPEG files.")
     try:
-        found = sorted(
+        paths = sorted(
             path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
         )
     except OSError as error:
         raise DifrunError(f"--dataset.folder {folder} cannot be read: {error.strerror}.") from None
-    files = [(path, path.relative_to(folder).parts) for path in found]
+    files = [(path, path.relative_to(folder).parts) for path in paths]
     files = [(path, parts) for path, parts in files if not _hidden(parts)]
     if not files:
         raise DifrunError(

@@ -14,15 +14,15 @@ def image_of(dataset: Dataset) -> tuple[int, int, int]:
     Raises:
         DifrunError: If the examples are other vectors.
     """
-    known = getattr(dataset, "image", None)
+    image = getattr(dataset, "image", None)
     shape = tuple(dataset.shape)
-    if known is None and len(shape) == 3:
-        known = shape
-    if known is None and len(shape) == 1 and math.isqrt(shape[0]) ** 2 == shape[0]:
-        known = (1, math.isqrt(shape[0]), math.isqrt(shape[0]))
-    if known is None:
+    if image is None and len(shape) == 3:
+        image = shape
+    if image is None and len(shape) == 1 and math.isqrt(shape[0]) ** 2 == shape[0]:
+        image = (1, math.isqrt(shape[0]), math.isqrt(shape[0]))
+    if image is None:
         raise DifrunError(f"examples of shape {shape} of dataset '{dataset.name}' are not images.")
-    return (known[0], known[1], known[2])
+    return (image[0], image[1], image[2])
 
 
 def as_images(dataset: Dataset, examples: Tensor) -> Tensor:

@@ -152,8 +152,8 @@ class PredictorCorrector(Sampler):
 
 def _total(counts: list[int | None]) -> int | None:
     """The sum; None where one of the counts is unknown."""
-    known = [count for count in counts if count is not None]
-    return sum(known) if len(known) == len(counts) else None
+    numbers = [count for count in counts if count is not None]
+    return sum(numbers) if len(numbers) == len(counts) else None
 
 
 def _corrector(name: str, predictor: Sampler, snr: float) -> Sampler | None:

@@ -8,8 +8,7 @@ import torch
 from difrun.grid import logsnr, rho
 from difrun.model import ExactMixture
 from difrun.sampler import Euler, Heun, generate, integrate
-from difrun.testing import affine_moments, observed_order, two_gaussians
-from difrun.testing.references import NoNoise
+from difrun.testing import affine_moments, endpoint_errors, observed_order, two_gaussians
 from difrun_ou.euler_maruyama import EulerMaruyama
 from difrun_ou.process import OrnsteinUhlenbeck
 
@@ -21,14 +20,8 @@ from .support import GAUSSIAN, PROCESSES, STEPS, endpoint, sample_moments, start
 def test_observed_order_is_the_declared_one(sampler, name):
     """Distance to the exact probability-flow endpoint falls as steps^−order between 40 and 160 steps, to ±0.15."""
     model, noise, exact = endpoint(name)
-    errors = [
-        (integrate(sampler, model, noise, logsnr(model.process, n), generator=NoNoise()) - exact)
-        .square()
-        .mean()
-        .sqrt()
-        for n in STEPS
-    ]
-    assert observed_order(STEPS, [e.item() for e in errors]) == pytest.approx(sampler.order, abs=0.15), errors
+    errors = endpoint_errors(sampler, model, noise, exact, logsnr, STEPS)
+    assert observed_order(STEPS, errors) == pytest.approx(sampler.order, abs=0.15), errors
 
 
 @pytest.mark.parametrize("name", list(PROCESSES))
@@ -37,14 +30,8 @@ def test_half_is_the_probability_flow(name):
     model, noise, exact = endpoint(name)
     sampler, steps = EulerMaruyama(a=0.5), (160, 320, 640)
     assert not sampler.stochastic
-    errors = [
-        (integrate(sampler, model, noise, rho(model.process, n), generator=NoNoise()) - exact)
-        .square()
-        .mean()
-        .sqrt()
-        for n in steps
-    ]
-    assert observed_order(steps, [e.item() for e in errors]) == pytest.approx(1, abs=0.2), errors
+    errors = endpoint_errors(sampler, model, noise, exact, rho, steps)
+    assert observed_order(steps, errors) == pytest.approx(1, abs=0.2), errors
 
 
 @pytest.mark.parametrize("name", list(PROCESSES))

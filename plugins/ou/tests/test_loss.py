@@ -52,10 +52,10 @@ def test_the_exact_score_leaves_what_cannot_be_known(process):
 @pytest.mark.parametrize("process", PROCESSES, ids=IDS)
 def test_times_follow_the_named_distribution(process):
     """Kolmogorov–Smirnov of ln(σ/α) or t, over [t_min, T]."""
-    given = {"uniform": {}, "log-snr": {}, "log-normal": {"p_mean": -0.5, "p_std": 0.8}}
+    options = {"uniform": {}, "log-snr": {}, "log-normal": {"p_mean": -0.5, "p_std": 0.8}}
     drawn = {
         times: score(times=times, **more).draw(Zero(process), torch.zeros(N, 1).double(), Generator(2))["t"]
-        for times, more in given.items()
+        for times, more in options.items()
     }
     low, high = process.lam_range
     normal = stats.norm(-0.5, 0.8)
@@ -73,11 +73,11 @@ def test_times_follow_the_named_distribution(process):
 
 
 def test_options_that_would_be_ignored_are_refused():
-    for given, named in (
+    for options, named in (
         ({"p_mean": 0.0}, "p_mean; leave it"),
         ({"p_mean": 0.0, "p_std": 2.0}, "p_mean and p_std"),
     ):
         with pytest.raises(ValueError, match=f"only log-normal times have {named}"):
-            score(times="uniform", **given)
+            score(times="uniform", **options)
     with pytest.raises(ValueError, match=r"'times' must be in .*log-snr.*got 'foo'"):
         score(times="foo")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import stats
+from tests.core.processes import Shifted, Straight
 from torch import nn
 
 from difrun.analysis import log_likelihood
@@ -13,25 +14,7 @@ from difrun.data import GaussianMixture
 from difrun.data.toy import blobs, rings
 from difrun.errors import DifrunError
 from difrun.model import MLP, ExactEmpirical, ExactMixture, NetworkModel, ScoreModel
-from difrun.process import GaussianProcess
 from difrun.testing import ReferenceVE, ReferenceVP, observed_order, two_gaussians
-
-
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t: no signal is left at T."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def variance(self, t):
-        return t**2
-
-
-class Shifted(ReferenceVP):
-    centre = (1.0, -2.0)
-
 
 PROCESSES = [ReferenceVP(), ReferenceVE(), Straight(), Shifted()]
 each_process = pytest.mark.parametrize("process", PROCESSES, ids=lambda process: type(process).__name__)

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from tests.core.processes import Shifted, Straight
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
@@ -13,25 +14,8 @@ from difrun.data import GaussianMixture
 from difrun.data.toy import blobs
 from difrun.errors import DifrunError
 from difrun.model import MLP, ExactMixture, NetworkModel
-from difrun.process import GaussianProcess
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
 from difrun.testing.references import Disturbed
-
-
-class Straight(GaussianProcess):
-    """α = 1 − t, σ = t: no signal is left at T."""
-
-    horizon = 1.0
-
-    def log_alpha(self, t):
-        return torch.log1p(-t)
-
-    def variance(self, t):
-        return t**2
-
-
-class Shifted(ReferenceVP):
-    centre = (1.0, -2.0)
 
 
 def generator(seed=0):

@@ -28,8 +28,8 @@ class FakeCompare:
 
 def row(sampler="heun", steps=5, **more):
     number = {"value": 0.0123, "value_sd": 0.001, "floor": 0.004, "floor_sd": 0.0005, "better": "lower"}
-    given = {"evaluations": 2 * steps, "seconds": 0.25, "metrics": {"sliced-w2": number}, **more}
-    return ComparisonRow(**{"run": "r", "grid": "rho"} | given, sampler=sampler, steps=steps)
+    fields = {"evaluations": 2 * steps, "seconds": 0.25, "metrics": {"sliced-w2": number}, **more}
+    return ComparisonRow(**{"run": "r", "grid": "rho"} | fields, sampler=sampler, steps=steps)
 
 
 @pytest.fixture

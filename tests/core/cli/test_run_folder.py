@@ -61,15 +61,15 @@ def test_an_unknown_flag_is_not_taken_for_a_run(made, call, work):
 
 def test_help_says_what_comes_from_the_run(made, call, work):
     """Named by the run, by the user, or not known without a run: the seed is never that of the run itself."""
-    told = " ".join(call("sample", "--help")[1].split())
-    assert "Seed of every random number of the run. [default: the run's, plus 1]" in told
-    assert "Sampling steps. [default: as in the run; >= 1, <= 100000]" in told
-    assert "Sampler. [default: as in the run]" in told
-    told = " ".join(call("sample", "r", "--sampler", "heun", "--help")[1].split())
-    assert "Sampler. [chosen: heun]" in told
-    assert "Time grid of the sampler. [now: even, from grid.name in r/run.toml]" in told
-    told = " ".join(call("evaluate", "r", "--help")[1].split())
-    assert "[now: gap, from metrics.names in r/run.toml]" in told
+    help_text = " ".join(call("sample", "--help")[1].split())
+    assert "Seed of every random number of the run. [default: the run's, plus 1]" in help_text
+    assert "Sampling steps. [default: as in the run; >= 1, <= 100000]" in help_text
+    assert "Sampler. [default: as in the run]" in help_text
+    help_text = " ".join(call("sample", "r", "--sampler", "heun", "--help")[1].split())
+    assert "Sampler. [chosen: heun]" in help_text
+    assert "Time grid of the sampler. [now: even, from grid.name in r/run.toml]" in help_text
+    help_text = " ".join(call("evaluate", "r", "--help")[1].split())
+    assert "[now: gap, from metrics.names in r/run.toml]" in help_text
 
 
 def test_evaluate_measures_the_samples_of_a_file(made, call, work):

@@ -103,10 +103,10 @@ def test_wrappers_pass_labels_on():
     want = exact.condition_on(labels).predict(x, at, "x0")
     counted = Counted(exact)
     for wrapper in (Wrapper(exact), counted, Centred(exact, x), Wrapper(Counted(Wrapper(exact)))):
-        given = wrapper.condition_on(labels)
-        assert torch.equal(given.predict(x, at, "x0"), want)
-        assert torch.equal(given.rows(torch.tensor([1, 4])).predict(x[[1, 4]], at, "x0"), want[[1, 4]])
-        assert torch.equal(given.rows(slice(2, 5)).predict(x[2:5], at, "x0"), want[2:5])
+        conditioned = wrapper.condition_on(labels)
+        assert torch.equal(conditioned.predict(x, at, "x0"), want)
+        assert torch.equal(conditioned.rows(torch.tensor([1, 4])).predict(x[[1, 4]], at, "x0"), want[[1, 4]])
+        assert torch.equal(conditioned.rows(slice(2, 5)).predict(x[2:5], at, "x0"), want[2:5])
         assert wrapper.labels is None
         assert wrapper.classes == 2
         assert wrapper.rows(slice(2)) is wrapper

@@ -248,12 +248,14 @@ def test_events_reach_every_listener_and_one_that_raises_is_reported_once(site):
     site.add("difrun-log1", EVENTS.format(first="raise OSError('disk is full')"))
     site.add("difrun-log2", EVENTS.format(first="pass"))
     registry = Registry.discover(only="log1,log2")
-    told = []
-    registry.report = told.append
+    messages = []
+    registry.report = messages.append
     for step in (1, 2):
         registry.emit("difrun_train_step", step=step, steps=2, loss=0.5, rate=9.0)
     assert sys.modules["difrun_log2"].seen == [(1, 0.5), (2, 0.5)]
-    assert told == ["difrun_train_step of difrun-log1 failed and is not called again: OSError: disk is full"]
+    assert messages == [
+        "difrun_train_step of difrun-log1 failed and is not called again: OSError: disk is full"
+    ]
 
 
 def test_a_listener_that_raises_warns_by_default(site):

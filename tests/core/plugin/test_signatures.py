@@ -95,12 +95,12 @@ def test_a_component_names_itself_and_its_distribution(site):
 
 
 def test_a_lazy_value_is_made_only_when_a_signature_names_it():
-    made = []
-    values = {"process": "p", "steps": 3, "model": Lazy(lambda: made.append("model") or "m")}
+    calls = []
+    values = {"process": "p", "steps": 3, "model": Lazy(lambda: calls.append("model") or "m")}
     assert call("grid", target_of("process", "steps"), values) == {"process": "p", "steps": 3}
-    assert made == []
+    assert calls == []
     assert call("grid", target_of("model"), values) == {"model": "m"}
-    assert made == ["model"]
+    assert calls == ["model"]
 
 
 def test_options_are_passed_and_have_precedence():

@@ -243,12 +243,12 @@ def test_a_test_of_little_power_says_so():
 
 
 def test_only_samples_far_from_the_data_bring_a_suggestion():
-    told = (
+    advice = (
         "Samples this far from the data usually need longer training (--train.steps, 500 here), more "
         "sampling steps (--steps, 5 here) or another sampler: 'difrun compare RUN --sampler all' shows which."
     )
-    assert suggestion(HUMP, 500, 5) == told  # density is a third of its floor
-    assert suggestion({"w2": number(0.6, 0.1, 0.01, **LOWER)}, 500, 5) == told
+    assert suggestion(HUMP, 500, 5) == advice  # density is a third of its floor
+    assert suggestion({"w2": number(0.6, 0.1, 0.01, **LOWER)}, 500, 5) == advice
     assert suggestion({"w2": number(0.4, 0.1, 0.01, **LOWER)}, 500, 5) == ""
     assert suggestion({"w2": number(0.6, 0.1, 0.3, **LOWER)}, 500, 5) == ""  # not told from its floor
     assert suggestion({"density": number(0.85, 1.0, 0.01, **HIGHER)}, 500, 5) == ""

@@ -17,11 +17,11 @@ from difrun.testing import (
     ReferenceVE,
     ReferenceVP,
     affine_moments,
+    endpoint_errors,
     observed_order,
     probability_flow_endpoint,
     two_gaussians,
 )
-from difrun.testing.references import NoNoise
 
 
 class Centred(ReferenceVP):
@@ -53,16 +53,8 @@ def test_observed_order_is_the_declared_one(sampler, name):
     """
     counts = STEPS if sampler.order <= 2 else (160, 320, 640)
     model, noise, exact = endpoint(name)
-    errors = [
-        (integrate(sampler, model, noise, logsnr(model.process, n), generator=NoNoise()) - exact)
-        .square()
-        .mean()
-        .sqrt()
-        for n in counts
-    ]
-    assert observed_order(counts, [e.item() for e in errors]) == pytest.approx(sampler.order, abs=0.15), (
-        errors
-    )
+    errors = endpoint_errors(sampler, model, noise, exact, logsnr, counts)
+    assert observed_order(counts, errors) == pytest.approx(sampler.order, abs=0.15), errors
 
 
 def test_the_reference_solution_converges():

@@ -33,11 +33,11 @@ def test_tensors_survive_the_round_trip(tmp_path):
 def test_views_of_one_tensor_and_transposes(tmp_path):
     """Flat parameters share their memory, and weights may lie in any order of strides."""
     flat = torch.arange(12.0)
-    given = {"a": flat[:6].view(2, 3), "b": flat[4:].view(2, 4), "t": flat.view(3, 4).T}
-    write_tensors(tmp_path / "x", given)
+    tensors = {"a": flat[:6].view(2, 3), "b": flat[4:].view(2, 4), "t": flat.view(3, 4).T}
+    write_tensors(tmp_path / "x", tensors)
     tensors, metadata = read_tensors(tmp_path / "x")
     assert metadata == {}
-    assert all(torch.equal(tensors[name], tensor) for name, tensor in given.items())
+    assert all(torch.equal(tensors[name], tensor) for name, tensor in tensors.items())
 
 
 def test_what_was_read_does_not_change_with_the_file(tmp_path):

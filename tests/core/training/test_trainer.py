@@ -23,19 +23,19 @@ from .support import DATA, Net, differing, options, trainer
 
 
 @pytest.mark.parametrize("cut", [37, 64, 71, 149])
-@pytest.mark.parametrize("given", [{}, {"ema": 0.0, "clip": 0.0}], ids=["ema and clip", "plain"])
+@pytest.mark.parametrize("settings", [{}, {"ema": 0.0, "clip": 0.0}], ids=["ema and clip", "plain"])
 @pytest.mark.parametrize("net", [{}, {"dropout": 0.3}, {"norm": True}], ids=["mlp", "dropout", "batch norm"])
-def test_continuation_is_bit_equal(tmp_path, net, given, cut):
+def test_continuation_is_bit_equal(tmp_path, net, settings, cut):
     """n steps = k steps, a file, another process's objects, n − k steps; within a block of noise and across it."""
-    whole = trainer(Net(**net), **given)
+    whole = trainer(Net(**net), **settings)
     whole.run()
-    first = trainer(Net(**net), **given)
+    first = trainer(Net(**net), **settings)
     assert 1 < first.batches.steps < 71 < whole.options.steps
     first.run(stopping=lambda: first.step == cut)
     assert first.stopped
     assert first.step == cut
     write_tensors(tmp_path / "state.safetensors", first.state())
-    second = trainer(Net(seed=99, **net), **given)
+    second = trainer(Net(seed=99, **net), **settings)
     second.load(read_tensors(tmp_path / "state.safetensors")[0])
     second.run()
     assert not second.stopped
@@ -170,8 +170,8 @@ def test_reaches_the_posterior_mean_of_gaussian_data(t):
     data = torch.randn((4000, 1), generator=torch.Generator().manual_seed(1))
     data = m + math.sqrt(v) * (data - data.mean()) / data.std(correction=0)
     model = NetworkModel(Line(), ReferenceVP(), (1,), predicts="x0", scaled=False)
-    given = options(steps=1500, batch=batch, lr=0.02, ema=d)
-    ours = Trainer(model, Regression("x0", times=At(t)), data, given, seed=2)
+    settings = options(steps=1500, batch=batch, lr=0.02, ema=d)
+    ours = Trainer(model, Regression("x0", times=At(t)), data, settings, seed=2)
     ours.run()
     ours.finish()
     alpha, var = math.exp(-t), -math.expm1(-2 * t)

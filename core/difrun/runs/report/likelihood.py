@@ -24,41 +24,41 @@ ROWS = {
 """Quantity -> its name and what it means."""
 
 
-def table_rows(found: Content) -> list[tuple[str, str, str, str]]:
+def table_rows(facts: Content) -> list[tuple[str, str, str, str]]:
     """Return (quantity, nats per example, bits per dimension, meaning), each number with its standard error."""
     rows = []
     for key, (name, meaning) in ROWS.items():
-        if key in found:
-            quantity = found[key]
+        if key in facts:
+            quantity = facts[key]
             nats = _with_error(quantity["nats"], quantity["nats_error"])
             bits = _with_error(quantity["bits_per_dim"], quantity["bits_per_dim_error"])
             rows.append((name, nats, bits, meaning))
     return rows
 
 
-def sentences(found: Content) -> list[str]:
+def sentences(facts: Content) -> list[str]:
     """Say which examples the numbers are for, and how they were computed."""
-    d = found["dimensions"]
+    d = facts["dimensions"]
     examples = (
-        f"Of {found['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
+        f"Of {facts['n']} held-out examples of {d} coordinate{'s' if d > 1 else ''}, in nats per example and bits per "
         "dimension, ± standard error."
     )
-    if "probes" in found:
-        return [examples, *_of_flow_and_elbo(found)]
+    if "probes" in facts:
+        return [examples, *_of_flow_and_elbo(facts)]
     notes = [
         examples,
-        f"Bound: one path of the forward process per example, on the {found['steps']} steps of the run's own grid. It "
+        f"Bound: one path of the forward process per example, on the {facts['steps']} steps of the run's own grid. It "
         "holds for ancestral sampling.",
     ]
-    if "gap_bound" in found:
-        nats, error = (found["gap_bound"][key] / d for key in ("nats", "nats_error"))
+    if "gap_bound" in facts:
+        nats, error = (facts["gap_bound"][key] / d for key in ("nats", "nats_error"))
         notes.append(f"Per coordinate the gap is {_with_error(nats, error)} nats.")
     return notes
 
 
-def _of_flow_and_elbo(found: Content) -> list[str]:
+def _of_flow_and_elbo(facts: Content) -> list[str]:
     """How the numbers of a Gaussian process were computed."""
-    probes = found["probes"]
+    probes = facts["probes"]
     divergence = "The divergence is exact."
     if probes:
         divergence = (
@@ -66,21 +66,21 @@ def _of_flow_and_elbo(found: Content) -> list[str]:
             "whose variation the errors include."
         )
     notes = [
-        f"Probability flow: {found['steps']} steps of a fourth-order method, from t_min (noise-to-signal ratio "
-        f"{found['noise_to_signal']:g}) to T; half the steps change it by {found['half_steps_change']:.1g} nats. "
+        f"Probability flow: {facts['steps']} steps of a fourth-order method, from t_min (noise-to-signal ratio "
+        f"{facts['noise_to_signal']:g}) to T; half the steps change it by {facts['half_steps_change']:.1g} nats. "
         f"{divergence}",
-        f"Bound: {found['times']} times per example, each with a noise and its negative.",
+        f"Bound: {facts['times']} times per example, each with a noise and its negative.",
     ]
-    if "classes" in found:
+    if "classes" in facts:
         notes.append(
-            f"All numbers are given the class of each example, one of {found['classes']}: log p(x | class)."
+            f"All numbers are given the class of each example, one of {facts['classes']}: log p(x | class)."
         )
-    if found["log_scale"]:
+    if facts["log_scale"]:
         notes.append(
             "Densities are in the data's own units: for the scaling of the columns "
-            f"{number(found['log_scale'])} nats have been added to −log p."
+            f"{number(facts['log_scale'])} nats have been added to −log p."
         )
-    if "gap" in found:
+    if "gap" in facts:
         notes.append(
             "A gap is the mean over these examples of log p under the distribution minus log p under the model, with "
             "the standard error of that difference."
@@ -96,6 +96,6 @@ def _with_error(value: float, error: float) -> str:
     return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
 
 
-def report_rows(found: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
+def report_rows(facts: Content | None) -> tuple[Sequence[tuple[str, str, str, str]], Sequence[str]]:
     """Return rows and sentences for the report; empty if no likelihood has been measured."""
-    return (table_rows(found), sentences(found)) if found else ((), ())
+    return (table_rows(facts), sentences(facts)) if facts else ((), ())

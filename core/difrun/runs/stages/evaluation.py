@@ -66,8 +66,8 @@ def measure_all(
     entries: Numbers = {}
     for chosen in metrics:
         try:
-            known = None if floors is None else floors.get(chosen.name)
-            numbers = evaluate_metric(run, samples, chosen, of, known, labels)
+            floor = None if floors is None else floors.get(chosen.name)
+            numbers = evaluate_metric(run, samples, chosen, of, floor, labels)
         except DifrunError as error:
             if strict:
                 raise

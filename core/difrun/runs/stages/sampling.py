@@ -290,13 +290,13 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
     if len(names) < n:
         raise DifrunError(f"{path} holds {len(names)} classes for {n} samples; expected one for each.")
     names = names[:n]
-    known = {name: number for number, name in enumerate(dataset.classes)}
-    unknown = sorted({str(name) for name in names.tolist()} - set(known))
+    numbers = {name: number for number, name in enumerate(dataset.classes)}
+    unnumbers = sorted({str(name) for name in names.tolist()} - set(numbers))
     if unknown:
         raise DifrunError(
             f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
         )
-    return torch.tensor([known[str(name)] for name in names.tolist()])
+    return torch.tensor([numbers[str(name)] for name in names.tolist()])
 
 
 def read(run: "Run", path: Path | None = None) -> Tensor:

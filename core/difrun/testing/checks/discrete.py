@@ -65,9 +65,9 @@ def bridges_are_bayes(subject: ComponentUnderTest) -> None:
         x0 = enumerated.data.repeat_interleave(m * m, 0)
         x_t = enumerated.states.repeat_interleave(m, 0).repeat(n, *ones)
         distribution = enumerated.process.bridge(x_t, x0, enumerated.process.at(t), enumerated.process.at(s))
-        found = distribution.log_prob(enumerated.states.repeat(n * m, *ones)).exp().reshape(n, m, m)
+        computed = distribution.log_prob(enumerated.states.repeat(n * m, *ones)).exp().reshape(n, m, m)
         possible = whole > 1e-9
-        close(found[possible], truth[possible], f"bridge from t = {t:g} to s = {s:g}")
+        close(computed[possible], truth[possible], f"bridge from t = {t:g} to s = {s:g}")
 
 
 @check("process", provides=DISCRETE)
@@ -84,8 +84,8 @@ def bridges_average_over_the_data(subject: ComponentUnderTest) -> None:
         truth = torch.tensordot((p[..., None] * ways).sum(1), enumerated.states, 1)
         mean = torch.tensordot(p, enumerated.data, 1)
         at, to = enumerated.process.at(t), enumerated.process.at(s)
-        found = enumerated.process.bridge(enumerated.states[possible], mean[possible], at, to).mean
-        close(found, truth[possible], f"mean of the bridge from t = {t:g} to s = {s:g}")
+        computed = enumerated.process.bridge(enumerated.states[possible], mean[possible], at, to).mean
+        close(computed, truth[possible], f"mean of the bridge from t = {t:g} to s = {s:g}")
 
 
 @check("process", provides=DISCRETE)
@@ -117,5 +117,5 @@ def rates_are_the_derivative_of_the_kernel(subject: ComponentUnderTest) -> None:
             enumerated.states.repeat_interleave(m, 0),
             enumerated.states.repeat(m, *[1] * (enumerated.states.ndim - 1)),
         )
-        found = enumerated.process.jump_rate(starts, ends, enumerated.process.at(t)).reshape(m, m)
-        close(found[away], truth[away], f"rates at t = {t:g}", 1e-5 * float(truth[away].abs().max()))
+        computed = enumerated.process.jump_rate(starts, ends, enumerated.process.at(t)).reshape(m, m)
+        close(computed[away], truth[away], f"rates at t = {t:g}", 1e-5 * float(truth[away].abs().max()))

@@ -24,14 +24,14 @@ def draws_follow_the_kernel(subject: ComponentUnderTest) -> None:
     times = enumerated.times
     few = enumerated.data[[0, -1]].repeat(N // 2, *[1] * (enumerated.data.ndim - 1))
     for t in times[1:]:
-        found, distribution = enumerated.index(enumerated.process.sample(few, t, 3)), enumerated.from_data(t)
+        states, distribution = enumerated.index(enumerated.process.sample(few, t, 3)), enumerated.from_data(t)
         for k in (0, 1):
-            assert_counts(found[k::2], distribution[-k], f"x_t at t = {t:g}")
+            assert_counts(states[k::2], distribution[-k], f"x_t at t = {t:g}")
     each = torch.tensor([times[2], times[4]], dtype=torch.float64).repeat(N // 2)
-    found = enumerated.index(enumerated.process.sample(enumerated.many(N), each, 5))
+    states = enumerated.index(enumerated.process.sample(enumerated.many(N), each, 5))
     for k, t in enumerate((times[2], times[4])):
         assert_counts(
-            found[k::2], enumerated.from_data(t)[-1], f"x_t at t = {t:g}, one time for each example"
+            states[k::2], enumerated.from_data(t)[-1], f"x_t at t = {t:g}, one time for each example"
         )
 
 

@@ -34,8 +34,8 @@ def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
     """
     model, x, at = exact(subject, 64)
     end = model.process.at(model.process.horizon)
-    found = log_likelihood(model, x, prior=lambda x: model.log_prob(x, end))
-    error = (found.nats - model.log_prob(x, at)).abs()
+    estimate = log_likelihood(model, x, prior=lambda x: model.log_prob(x, end))
+    error = (estimate.nats - model.log_prob(x, at)).abs()
     assert error.mean() < 1e-4, error.mean()
     assert error.max() < 5e-3, error.max()
 
@@ -49,12 +49,12 @@ def bounds_the_likelihood_without_a_gap(subject: ComponentUnderTest) -> None:
     model, _, at = exact(subject, 1)
     process, n = model.process, 1000
     x0 = two_gaussians().sample(n, torch.Generator().manual_seed(3))
-    found = elbo(model, x0)
+    estimate = elbo(model, x0)
     noised, end = process.sample(x0, process.t_min, 4), process.sample(x0, process.horizon, 5)
     location, scale = process.prior_moments(end, mean=model.mean, var=model.var)
     prior = -0.5 * (((end - location) / scale).square() + (2 * math.pi * scale**2).log()).sum(1)
     kl = model.log_prob(end, process.at(process.horizon)) - prior
-    bound = found.prior + found.diffusion + math.log(2 * math.pi * math.e * at.var)
+    bound = estimate.prior + estimate.diffusion + math.log(2 * math.pi * math.e * at.var)
     gap = bound + model.log_prob(noised, at) - kl
     error = gap.std() / n**0.5
     assert error < 0.05, error

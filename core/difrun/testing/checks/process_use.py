@@ -41,14 +41,14 @@ def conversions_are_right_in_float32(subject: ComponentUnderTest) -> None:
         x = at.alpha * x0 + at.sigma * noise
         for source, row in PREDICTIONS.items():
             a, b = row(at)
-            given = a * x0 + b * noise
+            prediction = a * x0 + b * noise
             for target in PREDICTIONS:
                 c, d = PREDICTIONS[target](at)
                 determinant = at.alpha * b - at.sigma * a
                 p, q = (c * b - d * a) / determinant, (at.alpha * d - at.sigma * c) / determinant
-                size = (p * x).abs() + (q * given).abs() + truth(target, at, x0, noise).abs()
+                size = (p * x).abs() + (q * prediction).abs() + truth(target, at, x0, noise).abs()
                 for instant, allowed in ((at, 16 * EPS), (batch, 1e-4)):
-                    got = process.convert(given.float(), x.float(), instant, source, target)
+                    got = process.convert(prediction.float(), x.float(), instant, source, target)
                     assert got.dtype == torch.float32
                     error = (got.double() - truth(target, at, x0, noise)).abs()
                     assert (error <= allowed * size).all(), (
@@ -170,7 +170,7 @@ def refuses_times_that_are_none(subject: ComponentUnderTest) -> None:
     x0 = torch.zeros(2, 1)
     late = 1.01 * process.horizon
     for t in (-0.1, late, float("nan")):
-        for call, *given in (
+        for call, *arguments in (
             (process.at, t),
             (process.at, torch.tensor([0.0, t])),
             (process.instants, [0.0, t]),
@@ -179,7 +179,7 @@ def refuses_times_that_are_none(subject: ComponentUnderTest) -> None:
             (process.density, x0, x0, t),
         ):
             with pytest.raises(DifrunError, match="time runs from 0"):
-                call(*given)
+                call(*arguments)
     for path in (process.path, process.euler_maruyama):
         with pytest.raises(DifrunError, match="time runs from 0"):
             path(x0, [0.1 * process.horizon, late])

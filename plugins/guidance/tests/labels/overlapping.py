@@ -2,24 +2,13 @@
 
 import torch
 
-from difrun.data import Dataset, GaussianMixture
+from difrun.data import Dataset
 from difrun.model import ExactMixture
 from difrun.process import GaussianProcess
 from difrun.randomness import torch_generator
+from difrun.testing import two_classes
 
-MIXTURE = GaussianMixture(
-    [0.3, 0.2, 0.3, 0.2],
-    [[-1.0, 0.0], [-2.5, 2.0], [0.6, 0.4], [2.2, -1.8]],
-    [
-        [[0.4, 0.1], [0.1, 0.3]],
-        [[0.2, 0.0], [0.0, 0.2]],
-        [[0.4, -0.15], [-0.15, 0.3]],
-        [[0.25, 0.0], [0.0, 0.25]],
-    ],
-)
-
-
-OWNER = torch.tensor([0, 0, 1, 1])
+MIXTURE, CLASS_OF_COMPONENT = two_classes()
 
 
 def labelled(n=2000, seed=0):
@@ -32,15 +21,15 @@ def labelled(n=2000, seed=0):
         train=x,
         held_out=y,
         distribution=MIXTURE,
-        labels=OWNER[k],
-        held_out_labels=OWNER[m],
+        labels=CLASS_OF_COMPONENT[k],
+        held_out_labels=CLASS_OF_COMPONENT[m],
         classes=("A", "B"),
-        component_labels=OWNER,
+        component_labels=CLASS_OF_COMPONENT,
     )
 
 
 def exact(process):
-    return ExactMixture(MIXTURE, process, OWNER)
+    return ExactMixture(MIXTURE, process, CLASS_OF_COMPONENT)
 
 
 class Exploding(GaussianProcess):

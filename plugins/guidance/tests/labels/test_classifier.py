@@ -15,12 +15,12 @@ from difrun.testing.references import ReferenceVP
 from difrun_guidance.labels.cfg import cfg
 from difrun_guidance.labels.classifier import classifier
 
-from .overlapping import MIXTURE, OWNER, Exploding, exact, labelled
+from .overlapping import CLASS_OF_COMPONENT, MIXTURE, Exploding, exact, labelled
 
 
 def accuracy(x):
     """Share of x that the exact classifier of clean examples takes for class A."""
-    a, b = (MIXTURE.part(k == OWNER).log_prob(x.double()) for k in (0, 1))
+    a, b = (MIXTURE.part(k == CLASS_OF_COMPONENT).log_prob(x.double()) for k in (0, 1))
     return float((a > b).double().mean())
 
 
@@ -32,7 +32,7 @@ def test_bayes_guidance_samples_the_class():
         ExactMixture(MIXTURE, process), context=Context(labelled(10000)), target="A", exact=True
     )
     samples = generate(Heun(), model, 4000, rho(process, 30, rho=7.0), seed=1)
-    reference = MIXTURE.part(OWNER == 0).sample(4000, torch_generator(2), stratified=True)
+    reference = MIXTURE.part(CLASS_OF_COMPONENT == 0).sample(4000, torch_generator(2), stratified=True)
     found = sliced_w2(samples, reference.float(), generator=torch_generator(3))["sliced-w2"]
     assert found <= 0.05
     assert accuracy(samples) == pytest.approx(0.933, abs=0.015)

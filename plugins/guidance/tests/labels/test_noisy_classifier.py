@@ -11,7 +11,7 @@ from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance.labels import noisy_classifier
 from difrun_guidance.labels.noisy_classifier import FILE, load_or_train
 
-from .overlapping import MIXTURE, OWNER, Exploding, exact, labelled
+from .overlapping import CLASS_OF_COMPONENT, MIXTURE, Exploding, exact, labelled
 
 
 def test_a_classifier_learns_the_posterior():
@@ -20,7 +20,7 @@ def test_a_classifier_learns_the_posterior():
     process = Exploding()
     data = labelled(5000)
     posterior = load_or_train(exact(process), Context(data, seed=3), steps=400, width=64)
-    of_a = MIXTURE.part(OWNER == 0).sample(1000, torch_generator(4)).float()
+    of_a = MIXTURE.part(CLASS_OF_COMPONENT == 0).sample(1000, torch_generator(4)).float()
     for noise in (0.1, 0.5, 2.0, 10.0):
         at = process.at(noise)
         x = process.sample(data.held_out[:1000], noise, 5)

@@ -31,8 +31,8 @@ def test_y_made_from_an_example_has_its_noise_under_the_seed_of_the_run():
     model, of = images()
     shift_scale = scaled((1, 3, 4))
     units = context(of.dataset.train, scaling=shift_scale, seed=7)
-    told = []
-    object.__setattr__(units, "note", told.append)
+    notes = []
+    object.__setattr__(units, "note", notes.append)
     method = LinearMMPS(model, context=units, example=2, seen="top", sigma_y=0.2)
     clean = shift_scale.decode(units.dataset.held_out[2].double())[0, :2].flatten()
     noise = torch.randn(8, generator=torch_generator(7, "measurement"), dtype=torch.float64)
@@ -40,7 +40,7 @@ def test_y_made_from_an_example_has_its_noise_under_the_seed_of_the_run():
     torch.testing.assert_close(method.residual_of(x)[0], 0.2 * noise, atol=1e-12, rtol=0)
     torch.testing.assert_close(method.misfit(x)[0], noise.square().mean(), atol=1e-12, rtol=0)
     torch.testing.assert_close(method.residual_of(x)[0] + clean, clean + 0.2 * noise, atol=1e-12, rtol=0)
-    assert told == [
+    assert notes == [
         "Measured: 8 of the 12 numbers of an example, of held-out example 2, with noise; σ_y = 0.2."
     ]
 

@@ -55,16 +55,19 @@ def test_the_exact_posterior_of_a_class_is_that_of_its_distribution():
     method = Exact(model, context=Context(data), **options)
     assert (method.classes, method.shares, method.labels) == (2, (), None)
     labels = torch.tensor([0, 1, -1, 1, 0, -1])
-    given = method.condition_on(labels)
+    conditioned = method.condition_on(labels)
     for row, label in enumerate(labels.tolist()):
         part = distribution if label < 0 else distribution.part(owner == label)
         alone = Exact(ExactMixture(part, process), context=context(distribution=part), **options)
         torch.testing.assert_close(
-            given.predict(x, at, "score")[row], alone.predict(x, at, "score")[row], rtol=1e-12, atol=1e-12
+            conditioned.predict(x, at, "score")[row],
+            alone.predict(x, at, "score")[row],
+            rtol=1e-12,
+            atol=1e-12,
         )
-        for found, wanted in zip(given.moments(), (alone.mean, alone.var), strict=True):
+        for found, wanted in zip(conditioned.moments(), (alone.mean, alone.var), strict=True):
             torch.testing.assert_close(found[row], wanted.to(found), rtol=1e-5, atol=1e-6)
-    assert torch.equal(given.rows(slice(1, 3)).labels, labels[1:3])
+    assert torch.equal(conditioned.rows(slice(1, 3)).labels, labels[1:3])
     far = GaussianMixture([0.5, 0.5], [[0.0] * 3, [1000.0] * 3], [0.1, 0.1])
     known = attrs.evolve(data, distribution=far, component_labels=torch.tensor([0, 1]))
     ruled = Exact(ExactMixture(far, process), context=Context(known), seen="left", y=np.zeros(2), sigma_y=0.1)
