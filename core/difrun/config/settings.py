@@ -4,6 +4,7 @@ Precedence: flag, environment, file, default. A file names installed components,
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,12 +16,19 @@ from difrun.api import KINDS
 from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError
 from difrun.options.fields import Field, GivenValue, Section, names_of, variable
+from difrun.options.types import shown_briefly
 from difrun.plugin.registry import Registry
 from difrun.text import did_you_mean, listed
 
 TOP = Section("", "")
 TRAIN = Section("train", "train.")
 SAMPLE = Section("sample", "")  # its flags are the plain --n, --steps, --chunk and --noise
+MOST_BYTES = 10**6
+"""The largest file of a configuration."""
+
+_DEEP_KEY = re.compile(rb"(?:[^\s.=,\[\]{}]{1,99}[ \t]*\.[ \t]*){50}")
+"""A key of over 50 parts, joined by dots."""
+
 TOP_KEYS = ("seed", "device", "threads")
 
 
@@ -53,14 +61,21 @@ def read_file(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            return tomllib.load(file)
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
+            raise ConfigError(f"The file {path} is larger than {MOST_BYTES} bytes; no configuration is.")
+        if _DEEP_KEY.search(content):  # tomllib would read for minutes
+            raise RecursionError
+        return tomllib.loads(content.decode())
     except FileNotFoundError:
         raise ConfigError(f"The file {path} does not exist.") from None
     except IsADirectoryError:
         raise ConfigError(f"{path} is a folder; expected a TOML file, such as {path / 'run.toml'}.") from None
     except OSError as error:
         raise ConfigError(f"The file {path} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError:
+        raise ConfigError(f"The file {path} is not valid TOML: it is nested too deeply.") from None
+    except ValueError as error:  # of TOML, of UTF-8, or of a whole number of thousands of digits
         raise ConfigError(f"The file {path} is not valid TOML: {error}.") from None
 
 
@@ -71,7 +86,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
     for key, value in data.items():
         if key not in known:
             raise ConfigError(
-                f"Unknown key {key} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
+                f"Unknown key {shown_briefly(key)} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
             )
         if key in TOP_KEYS:
             settings.give("", key, GivenValue(value, f"{key} in {source}", "file"))
@@ -147,7 +162,7 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
             raise ConfigError(
                 f"Unknown key metrics.{name} in {source}.{guess} Options stand in [metrics.{name}]."
             )
-        label = registry.get("metric", name).label
+        label = lookup(registry, "metric", GivenValue(name, f"[metrics.{name}] in {source}", "file")).label
         if names is not None and label not in wanted:
             raise ConfigError(f"[metrics.{name}] in {source}: '{name}' is not among metrics.names.")
         for option, value in options.items():

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import re
 import time
 import zipfile
 from pathlib import Path
@@ -152,6 +153,14 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
     return sampler
 
 
+def _note_class(run: "Run", label: str) -> None:
+    """Say which class is drawn, where the user did not write its name as it stands."""
+    dataset = run.parts.dataset
+    name = dataset.classes[dataset.class_number(label)]
+    if name != label.strip():
+        run.listener.note(f"--label {label} is class '{name}' of dataset '{dataset.name}'")
+
+
 def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples.
 
@@ -165,6 +174,8 @@ def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any
     labels = labels_of(model, run.parts.dataset, order.label, order.n)
     sampler = sampler_for(order.sampler, run.parts.dataset)
     _note_accuracy(run, order, sampler)
+    if order.label is not None:
+        _note_class(run, order.label)
     run.listener.stage("sample")
     start = time.perf_counter()
     facts = order.facts()
@@ -245,7 +256,8 @@ def write(
         arrays["columns"] = np.array(dataset.columns)
     if labels is not None:
         names = np.array(dataset.classes)[labels.numpy()]
-        whole = all(name.removeprefix("-").isdigit() for name in dataset.classes)
+        # Only names that a whole number gives back: not 02, and not ², which Python calls a digit.
+        whole = all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in dataset.classes)
         arrays["y"] = names.astype(np.int64) if whole else names
     drawn = {key: value for key, value in facts.items() if key != "seconds"}
     arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
