@@ -131,7 +131,8 @@ class GaussianOptions:
     noise_floor: float = option(
         0.002,
         "Noise-to-signal ratio σ/α at which training and sampling end (the time t_min).",
-        attrs.validators.gt(0),
+        attrs.validators.ge(1e-9),
+        attrs.validators.le(100),
     )
 
 

@@ -41,7 +41,10 @@ class Interrupted(DifrunError):
 
 
 # What torch writes into a plain RuntimeError when memory runs out (CPU on Linux and Windows, MPS, cuBLAS).
-NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed")
+NO_MEMORY = (
+    *("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed"),
+    "storage size calculation overflowed",
+)
 
 
 def out_of_memory(error: BaseException) -> bool:

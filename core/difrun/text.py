@@ -10,6 +10,8 @@ PLURALS = {"process": "processes", "loss": "losses"}
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is closest to a misspelt one, or None if none is close."""
+    if len(word) > 100:  # comparing takes time, and nothing known is as long
+        return None
     plain = {name.lower().replace("_", "-"): name for name in known}
     # If two letters of a short word are swapped, only half of it still matches.
     cutoff = 0.5 if len(word) <= 3 else 0.6
@@ -37,3 +39,13 @@ def plural(kind: str) -> str:
 def quoted(path: Path | str) -> str:
     """Quote a path for a shell, if it contains characters that the shell would interpret."""
     return shlex.quote(str(path))
+
+
+def in_one_line(error: BaseException) -> str:
+    """Return ``ImportError: no module named x``, whatever the text of the error is and whether it has one."""
+    try:
+        text = str(error)
+    except BaseException:  # the text is the work of whoever raises
+        text = "(its text cannot be shown)"
+    text = " ".join(text.split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -80,7 +80,7 @@ def test_samples_of_another_run(run, finished):
         (
             "theta = 1.0",
             "theta = -1.0",
-            "Invalid value for process.theta in run/run.toml: must be > 0; got -1",
+            "Invalid value for process.theta in run/run.toml: must be >= 1e-09, <= 1e+06; got -1",
         ),
         ("theta = 1.0", "tehta = 1.0", "process 'ou' has no 'tehta'. Did you mean 'theta'?"),
     ],

@@ -34,10 +34,10 @@ def here(tmp_path, monkeypatch):
             ("--process.tehta", "1"),
             "process 'ou' has no option 'tehta' (--process.tehta). Did you mean '--process.theta'?",
         ),
-        (("--process.theta", "-1"), "Invalid value for --process.theta: must be > 0; got -1"),
+        (("--process.theta", "-1"), "Invalid value for --process.theta: must be >= 1e-09, <= 1e+06; got -1"),
         (("--steps", "0"), "Invalid value for --steps: must be >= 1, <= 100000; got 0"),
-        (("--n", "0"), "Invalid value for --n: must be >= 1; got 0"),
-        (("--train.steps", "-1"), "Invalid value for --train.steps: must be >= 0; got -1"),
+        (("--n", "0"), "Invalid value for --n: must be >= 1, <= 1000000000; got 0"),
+        (("--train.steps", "-1"), "Invalid value for --train.steps: must be >= 0, <= 1000000000; got -1"),
         (
             ("--train.steps", "many"),
             "Invalid value for --train.steps: expected a whole number, >= 0; got many",

@@ -5,9 +5,15 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import attrs
-from attrs.validators import ge, gt, in_, lt, optional
+from attrs.validators import ge, gt, in_, le, lt, optional
 
 from difrun.api import MIN_EXAMPLES, option
+
+MOST_EXAMPLES = 10**9
+"""The most examples and samples: more do not fit into the memory of any machine."""
+
+MOST_SCALE = 1e6
+"""The largest coordinates of the datasets that are drawn: beyond, the schedules of all processes are too quiet."""
 
 
 def _even(_: Any, attribute: attrs.Attribute, value: int) -> None:
@@ -21,9 +27,9 @@ def _even(_: Any, attribute: attrs.Attribute, value: int) -> None:
 class MLPOptions:
     """Options of the network `mlp`."""
 
-    width: int = option(128, "Width of the hidden layers.", ge(1))
-    depth: int = option(3, "Number of residual blocks.", ge(0))
-    features: int = option(32, "Sinusoidal features of the noise level, an even number.", _even)
+    width: int = option(128, "Width of the hidden layers.", ge(1), le(2**14))
+    depth: int = option(3, "Number of residual blocks.", ge(0), le(1000))
+    features: int = option(32, "Sinusoidal features of the noise level, an even number.", _even, le(2**14))
 
 
 TUNABLE = range(2, 61)
@@ -34,7 +40,7 @@ TUNABLE = range(2, 61)
 class RhoOptions:
     """Options of the grid `rho`."""
 
-    rho: float = option(7.0, "Exponent ρ: larger values put more steps at small noise.", gt(0))
+    rho: float = option(7.0, "Exponent ρ: larger values put more steps at small noise.", ge(0.1), le(1e6))
 
 
 @attrs.frozen
@@ -111,61 +117,61 @@ def looks_like_file(name: str) -> bool:
 class SyntheticOptions:
     """Options of every dataset that is drawn from a distribution."""
 
-    n: int = option(10000, "Number of training examples.", ge(MIN_EXAMPLES))
+    n: int = option(10000, "Number of training examples.", ge(MIN_EXAMPLES), le(MOST_EXAMPLES))
 
 
 @attrs.frozen
 class RingsOptions(SyntheticOptions):
     """Options of the dataset `rings`."""
 
-    noise: float = option(0.02, "Standard deviation of the noise across the rings.", gt(0))
+    noise: float = option(0.02, "Standard deviation of the noise across the rings.", gt(0), le(MOST_SCALE))
 
 
 @attrs.frozen
 class BlobsOptions(SyntheticOptions):
     """Options of the dataset `blobs`."""
 
-    distance: float = option(2.0, "The blobs lie at (a, a) and (−a, −a); this is a.", ge(0))
-    variance: float = option(0.1, "Variance of each blob, per coordinate.", gt(0))
+    distance: float = option(2.0, "The blobs lie at (a, a) and (−a, −a); this is a.", ge(0), le(MOST_SCALE))
+    variance: float = option(0.1, "Variance of each blob, per coordinate.", gt(0), le(MOST_SCALE))
 
 
 @attrs.frozen
 class GmmOptions(SyntheticOptions):
     """Options of the dataset `gmm`."""
 
-    modes: int = option(8, "Number of Gaussians, evenly spaced on a circle.", ge(1))
-    radius: float = option(2.0, "Radius of the circle.", ge(0))
-    std: float = option(0.2, "Standard deviation of each Gaussian, per coordinate.", gt(0))
+    modes: int = option(8, "Number of Gaussians, evenly spaced on a circle.", ge(1), le(10_000))
+    radius: float = option(2.0, "Radius of the circle.", ge(0), le(MOST_SCALE))
+    std: float = option(0.2, "Standard deviation of each Gaussian, per coordinate.", gt(0), le(MOST_SCALE))
 
 
 @attrs.frozen
 class MoonsOptions(SyntheticOptions):
     """Options of the dataset `moons`."""
 
-    noise: float = option(0.05, "Standard deviation of the noise across the moons.", gt(0))
+    noise: float = option(0.05, "Standard deviation of the noise across the moons.", gt(0), le(MOST_SCALE))
 
 
 @attrs.frozen
 class CheckerboardOptions(SyntheticOptions):
     """Options of the dataset `checkerboard`."""
 
-    squares: int = option(4, "Squares along each side of the board [−2, 2]².", ge(2))
+    squares: int = option(4, "Squares along each side of the board [−2, 2]².", ge(2), le(1000))
 
 
 @attrs.frozen
 class SpiralOptions(SyntheticOptions):
     """Options of the dataset `spiral`."""
 
-    turns: float = option(2.0, "Turns of the spiral, from its centre to radius 2.", gt(0))
-    noise: float = option(0.05, "Standard deviation of the noise across the arm.", gt(0))
+    turns: float = option(2.0, "Turns of the spiral, from its centre to radius 2.", gt(0), le(1000))
+    noise: float = option(0.05, "Standard deviation of the noise across the arm.", gt(0), le(MOST_SCALE))
 
 
 @attrs.frozen
 class BimodalOptions(SyntheticOptions):
     """Options of the dataset `bimodal-1d`."""
 
-    distance: float = option(1.0, "The two Gaussians lie at −a and a; this is a.", ge(0))
-    std: float = option(0.25, "Standard deviation of each Gaussian.", gt(0))
+    distance: float = option(1.0, "The two Gaussians lie at −a and a; this is a.", ge(0), le(MOST_SCALE))
+    std: float = option(0.25, "Standard deviation of each Gaussian.", gt(0), le(MOST_SCALE))
     weight: float = option(0.5, "Probability of the Gaussian at −a.", gt(0), lt(1))
 
 
@@ -189,14 +195,16 @@ class FileOptions:
 class SlicedW2Options:
     """Options of the metrics `sliced-w2` and `per-class`."""
 
-    projections: int = option(256, "Number of random directions.", ge(1))
+    projections: int = option(256, "Number of random directions.", ge(1), le(10**6))
 
 
 @attrs.frozen
 class W2Options:
     """Options of the metric `w2`."""
 
-    max_points: int = option(1000, "Use at most this many points of each set; time grows as its cube.", ge(2))
+    max_points: int = option(
+        1000, "Use at most this many points of each set; time grows as its cube.", ge(2), le(10**9)
+    )
 
 
 @attrs.frozen
@@ -204,7 +212,7 @@ class EnergyOptions:
     """Options of the metric `energy`."""
 
     max_points: int = option(
-        5000, "Use at most this many points of each set; time grows as its square.", ge(2)
+        5000, "Use at most this many points of each set; time grows as its square.", ge(2), le(10**9)
     )
 
 
@@ -212,7 +220,9 @@ class EnergyOptions:
 class DensityCoverageOptions:
     """Options of the metric `density-coverage`."""
 
-    k: int = option(5, "A point's ball reaches to its k-th nearest neighbour in its own set.", ge(1))
+    k: int = option(
+        5, "A point's ball reaches to its k-th nearest neighbour in its own set.", ge(1), le(10**6)
+    )
     max_points: int = option(
-        2000, "Use at most this many points of each set; time grows as its square.", ge(2)
+        2000, "Use at most this many points of each set; time grows as its square.", ge(2), le(10**9)
     )

@@ -9,21 +9,23 @@ import attrs
 from attrs.validators import ge, gt, le, lt, optional
 
 from difrun.api import option
+from difrun.options.types import shown_briefly
 
 
 def _device(_: Any, __: attrs.Attribute, value: str) -> None:
-    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?|mps", value):
-        raise ValueError(f"expected auto, cpu, cuda, cuda:N or mps; got {value}")
+    if not re.fullmatch(r"auto|cpu|cuda(:(0|[1-9][0-9]?))?|mps", value):
+        raise ValueError(f"expected auto, cpu, cuda, cuda:N or mps; got {shown_briefly(value)}")
 
 
 def _seed(_: Any, __: attrs.Attribute, value: int) -> None:
     if not 0 <= value < 2**63:
-        raise ValueError(f"expected a whole number from 0 to 2^63 − 1; got {value}")
+        raise ValueError(f"expected a whole number from 0 to 2^63 − 1; got {shown_briefly(value)}")
 
 
 def _threads(_: Any, __: attrs.Attribute, value: Any) -> None:
-    if isinstance(value, int) and value < 1:
-        raise ValueError(f"expected 1 or more, auto or none; got {value}")
+    if isinstance(value, int) and not 1 <= value <= MOST_THREADS:
+        bound = "1 or more" if value < 1 else f"at most {MOST_THREADS}"
+        raise ValueError(f"expected {bound}, auto or none; got {shown_briefly(value)}")
 
 
 def _increasing(_: Any, __: attrs.Attribute, value: tuple[int, ...]) -> None:
@@ -34,8 +36,20 @@ def _increasing(_: Any, __: attrs.Attribute, value: tuple[int, ...]) -> None:
 Threads = int | Literal["auto"] | None
 
 
+MOST_THREADS = 1024
+"""The most threads: the system refuses to start many more, and ends the process."""
+
 MOST_STEPS = 100_000
 """The most sampling steps: a larger number is a typing error, or would take days."""
+
+MOST_TRAINING = 10**9
+"""The most training steps, likewise."""
+
+MOST_MINUTES = 1e7
+"""The longest time: nineteen years."""
+
+MOST_SAMPLES = 10**9
+"""The most samples: more do not fit into memory."""
 
 
 @attrs.frozen
@@ -55,11 +69,15 @@ class GeneralOptions:
 class TrainOptions:
     """How long and how fast to train."""
 
-    steps: int = option(4000, "Training steps.", ge(0))
-    minutes: float | None = option(None, "Stop training after this many minutes.", optional(gt(0)))
+    steps: int = option(4000, "Training steps.", ge(0), le(MOST_TRAINING))
+    minutes: float | None = option(
+        None, "Stop training after this many minutes.", optional([gt(0), le(MOST_MINUTES)])
+    )
     batch: int = option(512, "Examples per step.", ge(1), le(2**24))
-    lr: float = option(2e-3, "Peak learning rate.", gt(0))
-    warmup: int = option(100, "Steps over which the learning rate rises to its peak.", ge(0))
+    lr: float = option(2e-3, "Peak learning rate.", gt(0), le(100))
+    warmup: int = option(
+        100, "Steps over which the learning rate rises to its peak.", ge(0), le(MOST_TRAINING)
+    )
     ema: float = option(
         0.999, "Decay of the averaged weights, with which samples are drawn; 0: off.", ge(0), lt(1)
     )
@@ -73,7 +91,13 @@ class TrainOptions:
     stop_at: int | None = option(
         None,
         "End at this step of the schedule that --train.steps sets; 'difrun resume RUN --finish' records it.",
-        optional(ge(1)),
+        optional([ge(1), le(MOST_TRAINING)]),
+    )
+    checkpoint_steps: int = option(
+        1000, "Save the state at least once in this many steps.", ge(1), le(MOST_TRAINING)
+    )
+    checkpoint_minutes: float = option(
+        1.0, "Save the state at least once in this many minutes.", gt(0), le(MOST_MINUTES)
     )
     restarts: tuple[int, ...] = option(
         (),
@@ -86,17 +110,17 @@ class TrainOptions:
         "Begin with the weights of the run in this folder; none: with random ones. 'difrun run --from RUN' sets it.",
         metavar="RUN",
     )
-    checkpoint_steps: int = option(1000, "Save the state at least once in this many steps.", ge(1))
-    checkpoint_minutes: float = option(1.0, "Save the state at least once in this many minutes.", gt(0))
 
 
 @attrs.frozen
 class SampleOptions:
     """How many samples, in how many steps."""
 
-    n: int = option(10000, "Samples to draw.", ge(1))
+    n: int = option(10000, "Samples to draw.", ge(1), le(MOST_SAMPLES))
     steps: int = option(30, "Sampling steps.", ge(1), le(MOST_STEPS))
-    chunk: int = option(4096, "Samples drawn at a time; the result depends on it only by rounding.", ge(1))
+    chunk: int = option(
+        4096, "Samples drawn at a time; the result depends on it only by rounding.", ge(1), le(MOST_SAMPLES)
+    )
     noise: Literal["fresh", "brownian"] = option(
         "fresh",
         "Noise of a stochastic sampler: new in every step, or the increments of one path that finer steps refine.",

@@ -16,6 +16,7 @@ from difrun.api import KINDS
 from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
+from difrun.options.types import shown_briefly
 from difrun.plugin.registry import Registry
 from difrun.storage.regular import read_bounded
 from difrun.text import did_you_mean, listed
@@ -105,7 +106,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
     for key, value in data.items():
         if key not in known:
             raise ConfigError(
-                f"Unknown key {key} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
+                f"Unknown key {shown_briefly(key)} in {source}.{_table_of(key, registry) or did_you_mean(key, known)}"
             )
         if key in TOP_KEYS:
             settings.give("", key, GivenValue(value, f"{key} in {source}", "file"))
@@ -183,7 +184,7 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
             raise ConfigError(
                 f"Unknown key metrics.{name} in {source}.{guess} Options stand in [metrics.{name}]."
             )
-        label = registry.get("metric", name).label
+        label = lookup(registry, "metric", GivenValue(name, f"[metrics.{name}] in {source}", "file")).label
         if names is not None and label not in wanted:
             raise ConfigError(f"[metrics.{name}] in {source}: '{name}' is not among metrics.names.")
         for option, value in options.items():

@@ -1,6 +1,7 @@
 """Classes of examples: their names, their numbers, and the checks of both."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.options.types import shown_briefly
 
 MOST_CLASSES = 1000
 
@@ -41,7 +43,10 @@ def check_labels(
 
 
 def class_number(source: str, classes: Sequence[str], name: str | int) -> int:
-    """Return the number of the class that `name` stands for: a class name, or else a number.
+    """Return the number of the class that `name` stands for.
+
+    It is the class of that name. Names that are numbers are compared as numbers: 2, 2.0 and 02 are one. The position of
+    a class stands for it only where no name is a number.
 
     Args:
         source: Names the dataset in messages, for example ``dataset 'rings'``.
@@ -49,20 +54,44 @@ def class_number(source: str, classes: Sequence[str], name: str | int) -> int:
         name: What the user typed.
 
     Raises:
-        DifrunError: If there is no such class; the message lists the classes.
+        DifrunError: If there is no such class, or several are meant; the message lists the classes.
     """
     text = str(name).strip()
     if text in classes:
         return classes.index(text)
-    if text.isascii() and text.isdigit() and int(text) < len(classes):
-        return int(text)
     if not classes:
-        raise DifrunError(f"there is no class '{name}': the examples of {source} have no labels.")
+        raise DifrunError(f"there is no class {_quoted(text)}: the examples of {source} have no labels.")
+    value, values = _as_number(text), [_as_number(known) for known in classes]
+    alike = [index for index, other in enumerate(values) if value is not None and other == value]
+    if len(alike) == 1:
+        return alike[0]
     shown = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-    raise DifrunError(
-        f"there is no class '{name}': {source} has {len(classes)} classes: {shown}. Name one of them, or its "
-        f"number, 0 to {len(classes) - 1}."
+    if alike:
+        meant = " or ".join(f"'{classes[index]}'" for index in alike)
+        raise DifrunError(f"class {_quoted(text)} of {source} may be {meant}: write the name as it stands.")
+    by_position = all(other is None for other in values)
+    if by_position and text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(classes):
+        return int(text)
+    advice = (
+        f"Name one of them, or its number, 0 to {len(classes) - 1}." if by_position else "Name one of them."
     )
+    raise DifrunError(
+        f"there is no class {_quoted(text)}: {source} has {len(classes)} classes: {shown}. {advice}"
+    )
+
+
+def _quoted(text: str) -> str:
+    return f"'{shown_briefly(text)}'"
+
+
+def _as_number(text: str) -> Decimal | None:
+    """The exact value of a name that is a number; None for any other."""
+    try:
+        # Names such as ² count as digits, but are no numbers; NaN equals nothing.
+        value = Decimal(text.strip())
+    except InvalidOperation:
+        return None
+    return value if value.is_finite() else None
 
 
 def split_labels(names: NDArray, order: Tensor, held_out: int, source: str) -> dict[str, Any]:
@@ -126,8 +155,9 @@ def _sorted_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
         return tuple(map(str, distinct.tolist())), numbers
     text = np.char.strip(names.astype(str))
     distinct, numbers = np.unique(text, return_inverse=True)
-    try:
-        rank = np.argsort(np.argsort([int(name) for name in distinct]))
-    except ValueError:
+    values = [_as_number(name) for name in distinct.tolist()]
+    if any(value is None or value != value.to_integral_value() for value in values):
         return tuple(distinct.tolist()), numbers
-    return tuple(distinct[np.argsort(rank)].tolist()), rank[numbers]
+    order = sorted(range(len(distinct)), key=lambda index: (values[index], index))
+    rank = np.argsort(np.array(order))
+    return tuple(str(distinct[index]) for index in order), rank[numbers]

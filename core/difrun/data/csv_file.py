@@ -1,6 +1,7 @@
 """Examples in .csv files, one per line, with the line and the column of every mistake."""
 
 import csv
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -95,9 +96,10 @@ def _rows(lines: list[str]) -> Iterator[_Row]:
 
 def _label_column(first: list[str], label: str, path: Path) -> int:
     """The column of the labels, from 0: by a name in the first line, or by its number from 1."""
-    if label in first and not label.isdigit():
+    is_number = re.fullmatch(r"[0-9]{1,9}", label)  # ² is a digit, but no number
+    if label in first and not is_number:
         return first.index(label)
-    if label.isdigit() and 1 <= int(label) <= len(first):
+    if is_number and 1 <= int(label) <= len(first):
         return int(label) - 1
     raise DifrunError(
         f"file '{path}' has no column '{label}' (--dataset.label). Its first line: {', '.join(first)}. Give a name in "

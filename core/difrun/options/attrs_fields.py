@@ -5,7 +5,6 @@ variable or the key that the user wrote. Text (flags, environment) is parsed by 
 keep their type. In all of them ``none`` stands for None, which TOML cannot write.
 """
 
-import math
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +13,14 @@ from typing import Any, Literal
 import attrs
 
 from difrun.errors import ConfigError
+from difrun.options.given import (
+    GivenValue,
+    absolute,
+    has_nan_or_new_infinity,
+    invalid,
+    items,
+    refuse_unwritable,
+)
 from difrun.options.types import (
     Mismatch,
     check_supported,
@@ -24,28 +31,9 @@ from difrun.options.types import (
     parse,
     plain,
     shown,
+    shown_briefly,
 )
-from difrun.text import did_you_mean, listed
-
-
-@attrs.frozen
-class GivenValue:
-    """A value and its source.
-
-    Attributes:
-        value: The value, as text or as TOML or Python has it.
-        source: What the user wrote: ``--process.theta``, ``DIFRUN_SEED``, ``process.theta in run.toml``.
-        layer: Where it comes from.
-    """
-
-    value: Any
-    source: str
-    layer: Literal["flag", "environment", "file", "python"] = "python"
-
-    @property
-    def is_text(self) -> bool:
-        """Whether the value is text that is still to be parsed."""
-        return self.layer in ("flag", "environment")
+from difrun.text import did_you_mean, in_one_line, listed
 
 
 @attrs.frozen
@@ -197,7 +185,7 @@ def build_all(
             instances.append(
                 cls(**{name: read_values[name] for name in names_of(cls) if name in read_values})
             )
-        except (ValueError, TypeError) as error:
+        except Exception as error:  # a plugin may check its options together, and what that raises is its own
             sources = listed(item.source for item in items.values())
             text = f"Invalid options of {owner}: {_text(error)}."
             raise ConfigError(f"{text} Given: {sources}." if sources else text) from error
@@ -227,24 +215,28 @@ def read(field: Field, item: GivenValue) -> Any:
     """
     try:
         value = (parse if item.is_text else coerce)(field.type, item.value)
-        if isinstance(value, Path) and value != field.default:
-            value = Path(value).expanduser().absolute()  # a run must mean the same from any folder
-    except Mismatch:
+    except (Mismatch, RecursionError):
         expected = describe(field.type)
         if field.range and field.range != expected:
             expected += f", {field.range}"
         quoted = isinstance(item.value, str) and not item.is_text
-        got = f"the text {item.value!r}. Write it without quotes" if quoted else shown(item.value)
-        raise _invalid(item, f"expected {expected}; got {got}") from None
-    if _has_nan_or_new_infinity(value, field.default):
-        raise _invalid(item, f"expected a finite number; got {shown(value)}")
+        text = shown_briefly(item.value)
+        got = f"the text '{text.strip()}'. Write it without quotes" if quoted else text
+        raise invalid(item, f"expected {expected}; got {got}") from None
+    refuse_unwritable(item, value)
+    if isinstance(value, Path) and value != field.default:
+        value = absolute(item, value)
+    if has_nan_or_new_infinity(value, field.default):
+        raise invalid(item, f"expected a finite number; got {shown_briefly(value)}")
     if field.attribute.validator is not None:
         try:
             # attrs passes the instance to validators; those of options look at the value alone.
             field.attribute.validator(None, field.attribute, value)
-        except (ValueError, TypeError) as error:
-            why = f"must be {field.range}; got {shown(value)}" if field.range else _text(error)
-            raise _invalid(item, why) from error
+        except Exception as error:  # a plugin may write a validator of its own
+            why = f"must be {field.range}; got {shown_briefly(value)}" if field.range else _text(error)
+            raise invalid(item, why) from error
+    if any(isinstance(number, int) and number.bit_length() > 63 for number in items(value)):
+        raise invalid(item, f"must be less than 2^63; got {shown_briefly(value)}")
     return value
 
 
@@ -271,17 +263,7 @@ def _range(validator: Any) -> str:
     return listed(filter(None, parts))
 
 
-def _has_nan_or_new_infinity(value: Any, default: Any) -> bool:
-    if isinstance(value, tuple):
-        return any(_has_nan_or_new_infinity(item, default) for item in value)
-    if not isinstance(value, float) or math.isfinite(value):
-        return False
-    return math.isnan(value) or not (isinstance(default, float) and math.isinf(default))
-
-
-def _invalid(item: GivenValue, why: str) -> ConfigError:
-    return ConfigError(f"Invalid value for {item.source}: {why}.")
-
-
 def _text(error: Exception) -> str:
-    return str(error.args[0] if error.args else error).rstrip(".")
+    if isinstance(error, ValueError | TypeError):
+        return str(error.args[0] if error.args else error).rstrip(".")
+    return in_one_line(error)

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from difrun.text import listed
 
+MOST_FLOAT = 2**1023
+"""Whole numbers up to this size are taken for a float; the largest float is nearly twice as large."""
+
 _TRUTH = dict.fromkeys(("1", "true", "yes", "on"), True) | dict.fromkeys(("0", "false", "no", "off"), False)
 
 
@@ -49,7 +52,7 @@ def parse(hint: Any, text: str) -> Any:
     for member in members(hint):
         try:
             return _parse_one(member, text.strip())
-        except (ValueError, KeyError):
+        except (ValueError, KeyError):  # Python reads no whole number of over 4300 digits: a ValueError
             continue
     raise Mismatch
 
@@ -105,13 +108,13 @@ def _coerce_one(member: Any, value: Any) -> Any:
 
 
 def _coerce_float(value: Any) -> float:
-    if isinstance(value, int | float):
+    if isinstance(value, float) or (isinstance(value, int) and abs(value) < MOST_FLOAT):
         return float(value)
     raise Mismatch
 
 
 def _coerce_path(value: Any) -> Path:
-    if isinstance(value, str | Path):
+    if isinstance(value, str | Path) and str(value):
         return Path(value)
     raise Mismatch
 
@@ -179,8 +182,20 @@ def shown(value: Any) -> str:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int) and value.bit_length() > 256:
+        # Python does not write whole numbers of over 4300 digits.
+        return f"{'-' if value < 0 else ''}10^{value.bit_length() * math.log10(2):.0f} or so"
     if isinstance(value, tuple | list):
         return ",".join(shown(item) for item in value) or "(empty)"
     if isinstance(value, float) and math.isfinite(value) and len(repr(value)) > 8:
         return f"{value:.6g}"
     return repr(value) if isinstance(value, str) and not value.strip() else str(value)
+
+
+def shown_briefly(value: Any, most: int = 100) -> str:
+    """Format a value for a message, without what goes on for pages."""
+    try:
+        text = shown(value)
+    except RecursionError:
+        text = "lists in lists in lists"
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"

@@ -11,6 +11,7 @@ from difrun.errors import DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.plugin import signatures
 from difrun.plugin.packages import Plugin
+from difrun.text import in_one_line
 
 
 @attrs.frozen
@@ -83,8 +84,3 @@ class Registered:
         """Whether the signature of the target names a value on offer, and not an option. Loads the target."""
         is_option = name in [field.name for field in fields(self.component.options)]
         return not is_option and signatures.asks_for(self.load(), name)
-
-
-def in_one_line(error: BaseException) -> str:
-    """``ImportError: no module named x``."""
-    return f"{type(error).__name__}: {error}"

@@ -19,6 +19,7 @@ import pluggy
 from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
+from difrun.options.types import shown_briefly
 from difrun.plugin import hooks, signatures
 from difrun.plugin.packages import (
     GROUP,
@@ -29,8 +30,8 @@ from difrun.plugin.packages import (
     wanted_names,
     where_from,
 )
-from difrun.plugin.registered import Registered, in_one_line
-from difrun.text import did_you_mean, listed
+from difrun.plugin.registered import Registered
+from difrun.text import did_you_mean, in_one_line, listed
 
 
 @attrs.define
@@ -174,7 +175,7 @@ class Registry:
         if named:
             choices = listed([entry.qualified for entry in named], last=" or ")
             raise ConfigError(f"Several plugins offer {kind} '{name}': write {choices}.")
-        text = f"No {kind} is called '{name}'.{did_you_mean(name, self.names(kind))}"
+        text = f"No {kind} is called '{shown_briefly(name)}'.{did_you_mean(name, self.names(kind))}"
         text += f" Installed: {listed(self.names(kind)) or 'none'}."
         raise ConfigError(text + where_from(name, self.plugins))
 

@@ -61,7 +61,9 @@ class Archive:
             raise DamagedArray(f"its array {name} is compressed in a way that numpy does not use")
         allowed = max(ALWAYS_ALLOWED, MOST_EXPANSION * self._length)
         if info.file_size > allowed:
-            raise DamagedArray(f"its array {name} claims {size(info.file_size)} in an archive of {size(self._length)}")
+            raise DamagedArray(
+                f"its array {name} claims {size(info.file_size)} in an archive of {size(self._length)}"
+            )
 
         def read() -> NDArray:
             with self._zip.open(info) as member:

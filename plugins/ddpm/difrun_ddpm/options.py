@@ -3,7 +3,7 @@
 from typing import Literal, get_args
 
 import attrs
-from attrs.validators import ge, gt, in_, le, lt
+from attrs.validators import ge, in_, le, lt
 
 from difrun.api import GaussianOptions, option, refuse_unused
 
@@ -17,14 +17,14 @@ Spacing = Literal["trailing", "quadratic"]
 class DDPMOptions(GaussianOptions):
     """Options of the chain of DDPM."""
 
-    steps: int = option(1000, "Number of steps of the chain, N; time runs from 0 to N.", ge(1))
+    steps: int = option(1000, "Number of steps of the chain, N; time runs from 0 to N.", ge(1), le(10**6))
     schedule: Table = option(
         "linear",
         "Form of the table β_1 ... β_N: β linear in n, ᾱ a squared cosine, or √β linear in n.",
         in_(get_args(Table)),
     )
-    beta_start: float = option(1e-4, "β_1, for the linear and the scaled-linear schedule.", gt(0), lt(1))
-    beta_end: float = option(0.02, "β_N, for the linear and the scaled-linear schedule.", gt(0), lt(1))
+    beta_start: float = option(1e-4, "β_1, for the linear and the scaled-linear schedule.", ge(1e-9), lt(1))
+    beta_end: float = option(0.02, "β_N, for the linear and the scaled-linear schedule.", ge(1e-9), lt(1))
     rescale: bool = option(
         False, "Multiply β by 1000/N, so that a chain of any length forgets as much as one of 1000 steps."
     )

@@ -1,7 +1,7 @@
 """Options of the plugin's components, without torch."""
 
 import attrs
-from attrs.validators import ge, gt, optional
+from attrs.validators import ge, gt, le, optional
 
 from difrun.api import GaussianOptions, option, refuse_unused
 
@@ -10,7 +10,9 @@ from difrun.api import GaussianOptions, option, refuse_unused
 class EDMOptions(GaussianOptions):
     """Options of the process of Karras et al."""
 
-    sigma_max: float = option(80.0, "Largest noise level, σ_max = T; the smallest is noise_floor.", gt(0))
+    sigma_max: float = option(
+        80.0, "Largest noise level, σ_max = T; the smallest is noise_floor.", ge(1e-9), le(1e6)
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.sigma_max <= self.noise_floor:
@@ -23,8 +25,8 @@ class EDMOptions(GaussianOptions):
 class LossOptions:
     """Options of the loss of Karras et al."""
 
-    p_mean: float = option(-1.2, "Mean of ln(σ/α) in training.")
-    p_std: float = option(1.2, "Standard deviation of ln(σ/α) in training.", gt(0))
+    p_mean: float = option(-1.2, "Mean of ln(σ/α) in training.", ge(-50), le(50))
+    p_std: float = option(1.2, "Standard deviation of ln(σ/α) in training.", gt(0), le(50))
     data_std: float | None = option(
         None, "σ_d of the weight; none: the standard deviation of the data.", optional(gt(0))
     )
@@ -34,10 +36,16 @@ class LossOptions:
 class HeunOptions:
     """Options of Heun's method with churn."""
 
-    s_churn: float = option(40.0, "Churn of a whole run; 0 makes the sampler deterministic.", ge(0))
-    s_tmin: float = option(0.05, "Smallest noise-to-signal ratio σ/α at which noise is added.", ge(0))
-    s_tmax: float = option(50.0, "Largest noise-to-signal ratio σ/α at which noise is added.", gt(0))
-    s_noise: float = option(1.0, "Standard deviation of the added noise, relative to the exact one.", ge(0))
+    s_churn: float = option(40.0, "Churn of a whole run; 0 makes the sampler deterministic.", ge(0), le(1e9))
+    s_tmin: float = option(
+        0.05, "Smallest noise-to-signal ratio σ/α at which noise is added.", ge(0), le(1e12)
+    )
+    s_tmax: float = option(
+        50.0, "Largest noise-to-signal ratio σ/α at which noise is added.", gt(0), le(1e12)
+    )
+    s_noise: float = option(
+        1.0, "Standard deviation of the added noise, relative to the exact one.", ge(0), le(1000)
+    )
 
     def __attrs_post_init__(self) -> None:
         if self.s_churn == 0:

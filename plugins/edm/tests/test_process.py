@@ -78,5 +78,5 @@ def test_preconditioning_is_that_of_table_1(sigma, data_std):
 def test_misuse_is_refused():
     with pytest.raises(ValueError, match=r"sigma_max = 0.001 must be larger than noise_floor = 0.002"):
         EDM(sigma_max=0.001)
-    with pytest.raises(ValueError, match=r"'sigma_max' must be > 0"):
+    with pytest.raises(ValueError, match=r"'sigma_max' must be >= 1e-09"):
         EDM(sigma_max=0.0)

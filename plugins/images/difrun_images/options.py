@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, in_, lt, optional
+from attrs.validators import ge, gt, in_, le, lt, optional
 
 from difrun.api import option, refuse_unused
 
@@ -53,13 +53,16 @@ class UNetOptions:
         metavar="small|medium|large",
     )
     width: int | None = option(
-        None, "Channels of the first level; none: as in the preset.", optional(ge(1)), metavar="N"
+        None,
+        "Channels of the first level; none: as in the preset.",
+        optional([ge(1), le(2**14)]),
+        metavar="N",
     )
     multipliers: tuple[int, ...] | None = option(
         None, "Channels of each level, in units of the width; none: as in the preset.", _positive
     )
     blocks: int | None = option(
-        None, "Residual blocks per level; none: as in the preset.", optional(ge(1)), metavar="N"
+        None, "Residual blocks per level; none: as in the preset.", optional([ge(1), le(100)]), metavar="N"
     )
     attention: tuple[int, ...] | None = option(
         (4, 7, 14, 16),
@@ -72,8 +75,8 @@ class UNetOptions:
 class CNNOptions:
     """Options of the model `cnn`."""
 
-    width: int = option(32, "Channels of the hidden layers.", ge(1))
-    depth: int = option(4, "Residual blocks, of two 3x3 convolutions each.", ge(1))
+    width: int = option(32, "Channels of the hidden layers.", ge(1), le(2**14))
+    depth: int = option(4, "Residual blocks, of two 3x3 convolutions each.", ge(1), le(1000))
     dropout: float = option(0.1, "Share of activations that are dropped in every block.", ge(0), lt(1))
 
 
@@ -97,7 +100,7 @@ class MnistOptions(ImageOptions):
 
     folder: Path | None = option(None, "Folder with the four MNIST files, gzipped or not.", metavar="FOLDER")
     n: int | None = option(
-        None, "Train on the first N images only; none: on all.", optional(ge(20)), metavar="N"
+        None, "Train on the first N images only; none: on all.", optional([ge(20), le(10**9)]), metavar="N"
     )
 
 
@@ -124,12 +127,10 @@ class FolderOptions(ImageOptions):
     )
     held_out: float = option(0.2, "Share of every class that is held out from training.", gt(0), lt(1))
     workers: int | None = option(
-        None, "Processes that decode; none: one per CPU.", optional(ge(1)), metavar="N"
+        None, "Processes that decode; none: one per CPU.", optional([ge(1), le(256)]), metavar="N"
     )
     memory: float = option(
-        2.0,
-        "Gigabytes of decoded images that are held in memory; more are read from a file.",
-        ge(0),
+        2.0, "Gigabytes of decoded images that are held in memory; more are read from a file.", ge(0), le(1e6)
     )
     cache: Path | None = option(
         None, "Folder for that file; none: .difrun-cache in the folder of the images.", metavar="FOLDER"
@@ -145,7 +146,7 @@ class FeatureOptions:
     """Options of the metric `image-features`."""
 
     max_points: int = option(
-        5000, "Use at most this many images of each set; time grows as its square.", ge(2)
+        5000, "Use at most this many images of each set; time grows as its square.", ge(2), le(10**9)
     )
 
 
@@ -153,4 +154,4 @@ class FeatureOptions:
 class NearestOptions:
     """Options of the metric `nearest-image`."""
 
-    max_points: int = option(2000, "Use at most this many samples.", ge(2))
+    max_points: int = option(2000, "Use at most this many samples.", ge(2), le(10**9))

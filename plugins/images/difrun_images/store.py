@@ -73,7 +73,12 @@ class PixelStore:
         with suppress(OSError, ValueError, RecursionError, DifrunError):
             numbers = np.array(json.loads(read_bounded(self.path.with_suffix(".json"))))
             rows = np.arange(len(self.names))
-            if numbers.dtype.kind == "i" and numbers.ndim == 1 and np.isin(numbers, rows).all() and self._fits():
+            if (
+                numbers.dtype.kind == "i"
+                and numbers.ndim == 1
+                and np.isin(numbers, rows).all()
+                and self._fits()
+            ):
                 self.good = numbers.astype(np.int64)
                 return True
         return False

@@ -1,9 +1,9 @@
 """Options of the plugin's components, without torch."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import attrs
-from attrs.validators import ge, gt, in_
+from attrs.validators import ge, gt, in_, le
 
 from difrun.api import GaussianOptions, option, refuse_unused
 
@@ -13,18 +13,27 @@ Corrector = Literal["langevin", "restart", "none"]
 Numbers = float | tuple[float, ...]
 
 
+def _within_reach(_: Any, __: attrs.Attribute, value: Numbers) -> None:
+    numbers = value if isinstance(value, tuple) else (value,)
+    if any(abs(number) > 1e6 for number in numbers):
+        raise ValueError(f"the mean must lie between -1e6 and 1e6; got {max(numbers, key=abs):g}")
+
+
 @attrs.frozen
 class OUOptions(GaussianOptions):
     """Options of the Ornstein–Uhlenbeck process."""
 
-    theta: float = option(1.0, "Rate of return to the mean, θ (1/time).", gt(0))
+    theta: float = option(1.0, "Rate of return to the mean, θ (1/time).", ge(1e-9), le(1e6))
     mu: Numbers = option(
         0.0,
         "Mean to which the process returns, μ: one number, or one per coordinate. For standardised data of a file it "
         "is in standard deviations from their mean.",
+        _within_reach,
     )
-    sigma: float = option(2**0.5, "Noise amplitude, σ; the stationary variance is σ²/(2θ).", gt(0))
-    horizon: float = option(4.0, "Time T at which sampling starts.", gt(0))
+    sigma: float = option(
+        2**0.5, "Noise amplitude, σ; the stationary variance is σ²/(2θ).", ge(1e-9), le(1e6)
+    )
+    horizon: float = option(4.0, "Time T at which sampling starts.", ge(1e-9), le(1e6))
 
 
 @attrs.frozen
@@ -32,8 +41,8 @@ class VPOptions(GaussianOptions):
     """Options of the variance-preserving process."""
 
     schedule: Schedule = option("linear", "Form of the noise schedule β(t).", in_(get_args(Schedule)))
-    beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", gt(0))
-    beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", gt(0))
+    beta_min: float = option(0.1, "β at t = 0, for the linear schedule.", ge(1e-9), le(1e6))
+    beta_max: float = option(20.0, "β at t = 1, for the linear schedule.", ge(1e-9), le(1e6))
 
     def __attrs_post_init__(self) -> None:
         if self.schedule == "cosine":
@@ -46,8 +55,10 @@ class VPOptions(GaussianOptions):
 class VEOptions(GaussianOptions):
     """Options of the variance-exploding process."""
 
-    sigma_min: float = option(0.01, "Noise scale σ_min from which the geometric growth starts.", gt(0))
-    sigma_max: float = option(50.0, "Noise scale σ_max, nearly σ(T) at T = 1.", gt(0))
+    sigma_min: float = option(
+        0.01, "Noise scale σ_min from which the geometric growth starts.", ge(1e-9), le(1e6)
+    )
+    sigma_max: float = option(50.0, "Noise scale σ_max, nearly σ(T) at T = 1.", ge(1e-9), le(1e6))
 
     def __attrs_post_init__(self) -> None:
         if self.sigma_max <= self.sigma_min:
@@ -65,8 +76,8 @@ class ScoreOptions:
         "Distribution of the training time: uniform in t, uniform in log(α/σ), or normal in ln(σ/α).",
         in_(get_args(Times)),
     )
-    p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.")
-    p_std: float = option(1.2, "Standard deviation of ln(σ/α), for log-normal times.", gt(0))
+    p_mean: float = option(-1.2, "Mean of ln(σ/α), for log-normal times.", ge(-50), le(50))
+    p_std: float = option(1.2, "Standard deviation of ln(σ/α), for log-normal times.", gt(0), le(50))
 
     def __attrs_post_init__(self) -> None:
         if self.times != "log-normal":
@@ -81,6 +92,7 @@ class EulerMaruyamaOptions:
         1.0,
         "Member of the family of reversals: ½ is the probability-flow ODE, 1 the reverse SDE, more is noisier.",
         ge(0.5),
+        le(1000),
     )
 
 
@@ -94,9 +106,9 @@ class PCOptions:
         "What follows each step: Langevin steps; restart, which takes the step once more from its start; none.",
         in_(get_args(Corrector)),
     )
-    corrections: int = option(1, "Corrections after each step.", ge(1))
+    corrections: int = option(1, "Corrections after each step.", ge(1), le(1000))
     snr: float = option(
-        0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0)
+        0.16, "Signal-to-noise ratio r of a Langevin correction, which sets its length.", gt(0), le(100)
     )
 
     def __attrs_post_init__(self) -> None:

@@ -202,14 +202,14 @@ def test_simulated_paths_converge_to_exact_ones():
 @pytest.mark.parametrize(
     ("options", "given", "message"),
     [
-        (OUOptions, {"theta": -1.0}, "theta.*must be > 0; got -1"),
-        (OUOptions, {"sigma": 0.0}, "sigma.*must be > 0"),
-        (OUOptions, {"horizon": -2.0}, "horizon.*must be > 0"),
-        (OUOptions, {"noise_floor": 0.0}, "noise_floor.*must be > 0"),
+        (OUOptions, {"theta": -1.0}, "theta.*must be >= 1e-09, .*got -1"),
+        (OUOptions, {"sigma": 0.0}, "sigma.*must be >= 1e-09"),
+        (OUOptions, {"horizon": -2.0}, "horizon.*must be >= 1e-09"),
+        (OUOptions, {"noise_floor": 0.0}, "noise_floor.*must be >= 1e-09"),
         (OUOptions, {"mu": "left"}, "mu"),
         (OUOptions, {"teta": 1.0}, "no 'teta'. Did you mean 'theta'"),
         (VPOptions, {"schedule": "quadratic"}, "schedule"),
-        (VPOptions, {"beta_min": 0.0}, "beta_min.*must be > 0"),
+        (VPOptions, {"beta_min": 0.0}, "beta_min.*must be >= 1e-09"),
         (
             VPOptions,
             {"schedule": "cosine", "beta_max": 5.0},
@@ -235,7 +235,7 @@ def test_options_out_of_range_are_errors(options, given, message):
 
 
 def test_python_users_are_protected_too():
-    with pytest.raises(ValueError, match="'theta' must be > 0"):
+    with pytest.raises(ValueError, match="'theta' must be >= 1e-09"):
         OrnsteinUhlenbeck(theta=-1.0)
     with pytest.raises(DifrunError, match="μ has 2 numbers; examples of shape \\(3,\\)"):
         OU.sample(torch.zeros(4, 3), 0.5)

@@ -154,7 +154,7 @@ def test_every_resolved_value_is_written(registry):
             '[process]\nname = "toy"\ntheta = -1',
             r"process\.theta in run\.toml: must be > 0, <= 10; got -1\.0",
         ),
-        ("[train]\nsteps = -1", r"train\.steps in run\.toml: must be >= 0; got -1"),
+        ("[train]\nsteps = -1", r"train\.steps in run\.toml: must be >= 0, <= 1000000000; got -1"),
         ("[sample]\nsteps = 0", r"sample\.steps in run\.toml: must be >= 1, <= 100000; got 0"),
         ("seed = -1", r"seed in run\.toml: expected a whole number from 0"),
         ('device = "gpu"', r"device in run\.toml: expected auto, cpu, cuda, cuda:N or mps; got gpu"),

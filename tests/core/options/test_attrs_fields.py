@@ -221,3 +221,11 @@ def test_capabilities_are_sets_of_words():
     """A text would be taken letter by letter."""
     with pytest.raises(ValueError, match=r"sets of words: write \{'gaussian'\}, not 'gaussian'"):
         Component("leap", "x:X", "Leaps.", requires="gaussian")
+
+
+def test_numbers_that_no_machine_holds_are_refused_in_few_words():
+    for value, layer in ((10**5000, "python"), ("9" * 5000, "flag"), (10**400, "file")):
+        with pytest.raises(ConfigError) as refused:
+            build(Options, {"rate": GivenValue(value, "x", layer)}, "process 'ou'")
+        assert len(str(refused.value)) < 300
+        assert str(refused.value).startswith("Invalid value for x: ")

@@ -139,7 +139,11 @@ def _row_of_weights(place: str, value: Any, depth: int = 0) -> None:
     if nested and (len(nested) < len(value) or len({len(item) for item in nested}) > 1):
         raise Misfit(place, "lists of one length", value)
     for index, item in enumerate(value):
-        (_row_of_weights(f"{place}[{index}]", item, depth + 1) if nested else finite(f"{place}[{index}]", item))
+        (
+            _row_of_weights(f"{place}[{index}]", item, depth + 1)
+            if nested
+            else finite(f"{place}[{index}]", item)
+        )
 
 
 def _change(place: str, value: Any) -> None:

@@ -106,7 +106,11 @@ class Folder:
 
         What 'difrun sample' drew from a model, and its metrics, go with that model.
         """
-        return [file for file in (*self.files(), *(f for p in PATTERNS for f in self.path.glob(p))) if lexists(file)]
+        return [
+            file
+            for file in (*self.files(), *(f for p in PATTERNS for f in self.path.glob(p)))
+            if lexists(file)
+        ]
 
     def results(self) -> list[Path]:
         """Return the existing files that belong to the weights as they are: samples, metrics, pictures, tunings.
@@ -114,11 +118,18 @@ class Folder:
         What guidances learned depends on the data alone.
         """
         kept = (self.config, self.data, self.weights)
-        return [file for file in self.old_files() if file not in kept and not file.name.startswith("guidance-")]
+        return [
+            file for file in self.old_files() if file not in kept and not file.name.startswith("guidance-")
+        ]
 
     def leftovers(self) -> list[Path]:
         """Return the half-written files that a killed process left behind."""
-        names = {"run.toml.new", "data.safetensors.new", self.starting.name, *(file.name for file in self.files())}
+        names = {
+            "run.toml.new",
+            "data.safetensors.new",
+            self.starting.name,
+            *(file.name for file in self.files()),
+        }
         found = [(file, atomic.name_of_leftover(file)) for file in self.path.iterdir()]
         return [
             file

@@ -155,6 +155,14 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
     return sampler
 
 
+def _note_class(run: "Run", label: str) -> None:
+    """Say which class is drawn, where the user did not write its name as it stands."""
+    dataset = run.parts.dataset
+    name = dataset.classes[dataset.class_number(label)]
+    if name != label.strip():
+        run.listener.note(f"--label {label} is class '{name}' of dataset '{dataset.name}'")
+
+
 def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples.
 
@@ -168,6 +176,8 @@ def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any
     labels = labels_of(model, run.parts.dataset, order.label, order.n)
     sampler = sampler_for(order.sampler, run.parts.dataset)
     _note_accuracy(run, order, sampler)
+    if order.label is not None:
+        _note_class(run, order.label)
     run.listener.stage("sample")
     start = time.perf_counter()
     facts = order.facts()
@@ -248,15 +258,12 @@ def write(
         arrays["columns"] = np.array(dataset.columns)
     if labels is not None:
         names = np.array(dataset.classes)[labels.numpy()]
-        arrays["y"] = names.astype(np.int64) if all(map(_is_whole, dataset.classes)) else names
+        # Only names that a whole number gives back: not 02, and not ², which Python calls a digit.
+        whole = all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in dataset.classes)
+        arrays["y"] = names.astype(np.int64) if whole else names
     drawn = {key: value for key, value in facts.items() if key != "seconds"}
     arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
     atomic.write_npz(path, **arrays)
-
-
-def _is_whole(name: str) -> bool:
-    """Whether the name of a class is a whole number of 64 bits, written as Python writes it, and not '²' or '007'."""
-    return re.fullmatch("0|-?[1-9][0-9]{0,17}", name) is not None
 
 
 def recorded_facts(run: "Run", order: Order) -> dict[str, Any]:
@@ -291,7 +298,7 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
         raise DifrunError(f"{path} holds {len(names)} classes for {n} samples; expected one for each.")
     names = names[:n]
     numbers = {name: number for number, name in enumerate(dataset.classes)}
-    unnumbers = sorted({str(name) for name in names.tolist()} - set(numbers))
+    unknown = sorted({str(name) for name in names.tolist()} - set(numbers))
     if unknown:
         raise DifrunError(
             f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import attrs
-from attrs.validators import ge, gt, le, optional
+from attrs.validators import ge, gt, le, lt, optional
 
 from difrun.api import option, refuse_unused
 
@@ -20,14 +20,16 @@ _OF_MASK = {"box": ("inside", "outside"), "fraction": ("random",), "pattern": ("
 class MeasurementOptions:
     """Options of every method: the measurement and its noise."""
 
-    sigma_y: float = option(0.05, "Standard deviation of the noise of the measurement, in its units.", gt(0))
+    sigma_y: float = option(
+        0.05, "Standard deviation of the noise of the measurement, in its units.", gt(0), le(1e12)
+    )
     y: Path | None = option(
         None, "File of the measurement (.npy, or .npz with an array y), in the units of the data."
     )
     example: int | None = option(
         None,
         "Without y: number of the held-out example that is measured, with noise; none: 0.",
-        optional(ge(0)),
+        optional([ge(0), le(10**9)]),
     )
 
     def __attrs_post_init__(self) -> None:
@@ -43,7 +45,7 @@ class MethodOptions(MeasurementOptions):
         None,
         "Noise σ/α, in standard deviations of the data, up to which V is the model's Jacobian; beyond, that of "
         "Gaussian data. none: 1 for a network, everywhere for an exact model.",
-        optional(gt(0)),
+        optional([gt(0), le(1e12)]),
     )
 
 
@@ -64,8 +66,8 @@ class OperatorOptions:
         None, "File of a mask (.npy), of the shape of an example: 1 is seen, 0 is not."
     )
     matrix: Path | None = option(None, "File of the matrix (.npy), measured numbers x numbers of an example.")
-    blur: float = option(1.0, "Standard deviation of the Gaussian blur, in pixels.", gt(0))
-    factor: int = option(2, "Pixels along each side that down-sampling averages into one.", ge(2))
+    blur: float = option(1.0, "Standard deviation of the Gaussian blur, in pixels.", gt(0), le(1000))
+    factor: int = option(2, "Pixels along each side that down-sampling averages into one.", ge(2), le(10**6))
 
     def __attrs_post_init__(self) -> None:
         for name, operator in _OF_OPERATOR.items():
@@ -83,7 +85,7 @@ class OperatorOptions:
 class DPSOptions(MethodOptions):
     """Options of diffusion posterior sampling."""
 
-    zeta: float = option(1.0, "Strength of the guidance, ζ.", gt(0))
+    zeta: float = option(1.0, "Strength of the guidance, ζ.", gt(0), le(1e6))
 
 
 @attrs.frozen(slots=False)
@@ -99,8 +101,9 @@ class MMPSOptions(MethodOptions):
         8,
         "Largest number of iterations of conjugate gradients; each is a backward pass of the network.",
         ge(1),
+        le(10**6),
     )
-    tolerance: float = option(1e-3, "Relative residual at which conjugate gradients stop.", gt(0))
+    tolerance: float = option(1e-3, "Relative residual at which conjugate gradients stop.", gt(0), lt(1))
 
 
 @attrs.frozen(slots=False)

@@ -16,11 +16,11 @@ class DiscreteOptions:
         "cosine",
         "Remaining correlation ρ(t): cos(πt/2), 1 − t, exp(−2·rate·t), or (1 − 2·flip)^t in discrete steps.",
     )
-    rate: float = option(3.0, "Rate of flips, for the schedule rate.", gt(0))
+    rate: float = option(3.0, "Rate of flips, for the schedule rate.", gt(0), le(1000))
     flip: float = option(
         0.05, "Probability r that a spin flips in one step, for the schedule flips.", gt(0), lt(0.5)
     )
-    steps: int = option(44, "Number of steps T, for the schedule flips.", ge(1))
+    steps: int = option(44, "Number of steps T, for the schedule flips.", ge(1), le(10**6))
 
 
 def _weights(_: Any, attribute: attrs.Attribute, value: Any) -> None:
@@ -43,8 +43,8 @@ class CategoricalOptions(DiscreteOptions):
 class SpinMLPOptions:
     """Options of the models `spin-mlp` and `letter-mlp`."""
 
-    width: int = option(256, "Width of the hidden layers.", ge(1))
-    depth: int = option(3, "Number of residual blocks.", ge(1))
+    width: int = option(256, "Width of the hidden layers.", ge(1), le(2**14))
+    depth: int = option(3, "Number of residual blocks.", ge(1), le(1000))
     skip: bool = option(True, "Add the log-odds of a site given its own noised value.")
 
 
@@ -52,8 +52,8 @@ class SpinMLPOptions:
 class ReverseMLPOptions:
     """Options of the model `reverse-mlp`."""
 
-    width: int = option(256, "Width of the hidden layers.", ge(1))
-    depth: int = option(3, "Number of residual blocks.", ge(1))
+    width: int = option(256, "Width of the hidden layers.", ge(1), le(2**14))
+    depth: int = option(3, "Number of residual blocks.", ge(1), le(1000))
     skip: bool = option(False, "Add the log-odds of a site given its own noised value.")
 
 
@@ -83,7 +83,10 @@ class StepLossOptions(LossOptions):
     """Options of the loss `elbo`."""
 
     steps: int = option(
-        50, "Number of steps into which time is divided, unless the process is a chain of flips.", ge(1)
+        50,
+        "Number of steps into which time is divided, unless the process is a chain of flips.",
+        ge(1),
+        le(10**6),
     )
 
 
@@ -101,12 +104,14 @@ class HeatBathOptions:
     predictor: Literal["reverse-kernel", "tau-leap", "flow-euler"] = option(
         "reverse-kernel", "Sampler whose steps are corrected."
     )
-    sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1))
-    classes: int = option(2, "Classes of sites that are drawn in turn; 2: the even and the odd sites.", ge(2))
+    sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1), le(10**6))
+    classes: int = option(
+        2, "Classes of sites that are drawn in turn; 2: the even and the odd sites.", ge(2), le(10_000)
+    )
     last: int | None = option(
         None,
         "Correct only after this many last steps; none: after every step.",
-        optional(ge(0)),
+        optional([ge(0), le(10**9)]),
         metavar="STEPS",
     )
     to_data: bool = option(

@@ -3,7 +3,7 @@
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, lt
+from attrs.validators import ge, gt, le, lt
 
 from difrun.api import option, refuse_unused
 from difrun_ising.discrete.options import DiscreteOptions
@@ -34,7 +34,7 @@ class IsingOptions(DiscreteOptions):
         "turn, given as whole numbers from 0, row by row; turn 0 is noised last and sampled first.",
         _turns,
     )
-    rounds: int = option(1, "How often every turn comes, where sites are noised in turn.", ge(1))
+    rounds: int = option(1, "How often every turn comes, where sites are noised in turn.", ge(1), le(10**6))
     share: float = option(
         0.5,
         "Share of a round in which the odd sublattice is noised; the even one has the rest. For order checkerboard.",
@@ -55,8 +55,8 @@ class IsingOptions(DiscreteOptions):
 class SpinCNNOptions:
     """Options of the model `spin-cnn`."""
 
-    width: int = option(32, "Channels of the hidden layers.", ge(1))
-    depth: int = option(4, "Number of residual blocks, of one 3x3 convolution each.", ge(1))
+    width: int = option(32, "Channels of the hidden layers.", ge(1), le(2**14))
+    depth: int = option(4, "Number of residual blocks, of one 3x3 convolution each.", ge(1), le(1000))
     padding: Literal["auto", "circular", "zeros"] = option(
         "auto",
         "What lies beyond the border: the other side (circular) or nothing (zeros); auto: circular if the lattice is "
@@ -70,7 +70,7 @@ class MagnetisationOptions:
     """Options of the guidance `magnetisation`."""
 
     sign: Literal["up", "down"] = option("up", "Sign of the magnetisation that samples should have.")
-    scale: float = option(1.0, "Strength: 0 is no guidance, 1 is Bayes' rule.", ge(0))
+    scale: float = option(1.0, "Strength: 0 is no guidance, 1 is Bayes' rule.", ge(0), le(1e6))
     changes: Literal["auto", "exact", "first-order"] = option(
         "auto",
         "How to find what a flip changes: exact, by one evaluation per spin, or first-order, by one gradient; auto: "
