@@ -1,7 +1,7 @@
 """The contract of a forward process: how data become noise, and the bridge that leads back."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
@@ -105,6 +105,19 @@ class ForwardProcess:
             x_T, of shape `shape`.
         """
         raise NotImplementedError
+
+    def decide(self, model: Any, x: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
+        """Return x at the end of sampling on these times with all of it decided: a state of the data, but for noise.
+
+        Only processes with states that data do not have, such as masks, change x.
+
+        Args:
+            model: The model that was sampled.
+            x: The sample at times[-1], (n, ...).
+            times: The times of the sampling.
+            generator: The source of random numbers.
+        """
+        return x
 
     def sample(self, x0: Any, t: Any, generator: Randomness = None) -> Any:
         """Draw x_t given x_0.

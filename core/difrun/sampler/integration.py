@@ -95,6 +95,8 @@ def generate(
 ) -> Tensor:
     """Draw samples from the moment-matched prior at times[0], and divide them by α in the end (`to_data`).
 
+    What the sampler leaves undecided, such as masks, is drawn in the end, too (`ForwardProcess.decide`).
+
     Sample i gets the same random numbers whatever `chunk` is.
 
     Args:
@@ -138,7 +140,8 @@ def generate(
         if labels is not None:
             chunk_model = model.condition_on(labels[first : first + rows].to(device))
         x = chunk_model.prior(rows, random, dtype=dtype, device=device)
-        parts.append(integrate(sampler, chunk_model, x, times, generator=random, watch=tick))
+        x = integrate(sampler, chunk_model, x, times, generator=random, watch=tick)
+        parts.append(model.process.decide(chunk_model, x, times, random))
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples

@@ -22,6 +22,9 @@ class TauLeap(Sampler):
     It jumps with probability 1 − exp(−hR), R = Σ_y R(y), and then to y with probability R(y)/R. Only the first of
     several jumps of one site counts, because categories have no order. Weak order 1, one evaluation per step.
 
+    A leap may leave masks. Sites without noise at the end of the step have none: there a mask that has not jumped is
+    drawn from p(x_0 | x_t), which is where its jumps go, too.
+
     References:
         Campbell et al. (2022), arXiv 2205.14987, eq. 5 and Algorithm 1.
     """
@@ -36,12 +39,16 @@ class TauLeap(Sampler):
         process = model.process
         e = process.states(x)
         here = with_mask(e)
-        ratios = process.ratios(x, model.x0_distribution(x, at), at) * (1 - here)
+        p0 = model.x0_distribution(x, at)
+        ratios = process.ratios(x, p0, at) * (1 - here)
         sigma = torch.as_tensor(process.rate_field((at.t + to.t) / 2, e.shape[:-1]), dtype=torch.float64)
         rates = sigma.to(x.device).unsqueeze(-1) * process.mixing_probability(e) * ratios
         total = rates.sum(-1, keepdim=True)
         jumps = -torch.expm1(-(at.t - to.t) * total)
         weights = jumps * torch.where(total > 0, rates / total.clamp_min(1e-300), 0.0) + (1 - jumps) * here
+        alpha = torch.as_tensor(process.site_alpha(to, e.shape[:-1]), dtype=torch.float64, device=x.device)
+        undecided = torch.where(alpha.unsqueeze(-1) == 1, weights[..., -1:], 0.0)
+        weights = weights + undecided * (with_empty_mask(p0) - with_mask(torch.zeros_like(e)))
         return Sites(weights, process, x.dtype).sample(generator), None
 
 

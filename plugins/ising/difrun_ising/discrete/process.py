@@ -8,7 +8,7 @@ uniform, the mask alone (absorbing), or any distribution. Spins that flip are tw
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -185,6 +185,21 @@ class DiscreteProcess(Schedule):
         """The distribution of `prior`, for data with this mean."""
         means = torch.as_tensor(mean, dtype=torch.float64, device=device).expand(shape)
         return Sites(self.marginal(self.site_distributions(means), self.at(self.horizon)), self, dtype)
+
+    @override
+    def decide(self, model: Any, x: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
+        """Draw the sites of x that are still masked from p(x_0 | x_t), independently, at the last noisy time.
+
+        Two kinds of samplings need it: those that end at t > 0, and those by a sampler that leaves masks.
+        """
+        masked = self.states(x).sum(-1) == 0
+        if not bool(masked.any()):
+            return x
+        instants = self.instants(times)
+        noisy = [at for at in instants if all(alpha < 1 for alpha in at.alphas)]
+        p0 = model.x0_distribution(x, noisy[-1] if noisy else instants[0])
+        drawn = Sites(with_empty_mask(p0), self, x.dtype).sample(Generator.of(generator, x.device))
+        return torch.where(masked.reshape(*masked.shape, *(1,) * (x.ndim - masked.ndim)), drawn, x)
 
     @override
     @numpy_too

@@ -202,6 +202,4 @@ def test_samples_do_not_depend_on_their_chunk_and_are_spins(sampler, mixing):
     )
     assert torch.equal(whole, parts)
     assert whole.dtype == torch.float32
-    left = 1 if isinstance(sampler, TauLeap) and mixing == "absorbing" else 0
-    assert (whole == 0).float().mean() <= 0.2 * left  # a leap may leave some masks
-    assert set(whole.unique().tolist()) <= {-1.0, 0.0, 1.0}
+    assert set(whole.unique().tolist()) == {-1.0, 1.0}
