@@ -13,7 +13,7 @@ from difrun.errors import DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
-from difrun.runs.build import build, build_dataset, grid_times, guided
+from difrun.runs.build import Components, build, build_dataset, grid_times, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.device import choose_device
 from difrun.runs.folder import dataset, lock
@@ -52,33 +52,13 @@ def start(
     device = choose_device(plan.device)
     plan = attrs.evolve(plan, device=str(device))
     listener = listener or Listener()
-    if "tuned" in plan.grid.entry.component.provides:
-        raise DifrunError(
-            "There is nothing to tune before a model is trained. Run with another sampler and grid, then "
-            "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
-        )
     path = None if folder is None else Path(folder)
-    if path is not None:
-        lock.refuse_if_held(path)
-        with contextlib.suppress(
-            OSError
-        ):  # `create`, which looks again under the lock, will say what is wrong
-            refuse_if_taken(path, force)
-    # These are called after training. A metric that nobody asked for must not stop a run.
-    for late in (plan.grid, *(() if "metric" in plan.defaulted else plan.metrics)):
-        late.refuse_misfit()
+    _refuse_in_advance(plan, path, force)
     with faults.blame_plugin(plan):
         parts = build(
             plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
         )
-        sampler = sampling.sampler_for(plan.sampler, parts.dataset)
-        times = [parts.process.horizon, parts.process.t_min]
-        if not plan.grid.entry.asks_for("model"):  # a grid of the model waits until it is trained
-            times = grid_times(plan.grid, parts.model, plan.sample.steps, sampler)
-            parts.model.refuse_times(times)
-        refuse_noise(sampler, plan.sample.noise, parts.model, times)
-        trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
-        sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
+        _refuse_what_cannot_be_sampled(plan, parts, device)
         plan = with_threads(plan, parts, device, listener)
     if plan.train.start_from is not None:
         begun(plan, parts, device, listener)  # refuses weights that do not fit, before the folder is made
@@ -87,13 +67,47 @@ def start(
         )
     home = create(path, plan, parts.dataset, force=force, torch_version=torch.__version__)
     run = Run(plan, home, parts, device, listener)
-    signal = run.signal
+    for text in _notes(run):
+        listener.note(text)
+    return run
+
+
+def _refuse_in_advance(plan: Plan, path: Path | None, force: bool) -> None:
+    """Raise DifrunError for what is known to be wrong before anything is loaded."""
+    if "tuned" in plan.grid.entry.component.provides:
+        raise DifrunError(
+            "There is nothing to tune before a model is trained. Run with another sampler and grid, then "
+            "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
+        )
+    if path is not None:
+        lock.refuse_if_held(path)
+        # `create`, which looks again under the lock, will say what is wrong
+        with contextlib.suppress(OSError):
+            refuse_if_taken(path, force)
+    # These are called after training. A metric that nobody asked for must not stop a run.
+    for late in (plan.grid, *(() if "metric" in plan.defaulted else plan.metrics)):
+        late.refuse_misfit()
+
+
+def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.device) -> None:
+    """Raise DifrunError if sampler, grid, noise, guidance or label do not fit the model."""
+    sampler = sampling.sampler_for(plan.sampler, parts.dataset)
+    times = [parts.process.horizon, parts.process.t_min]
+    if not plan.grid.entry.asks_for("model"):  # a grid of the model waits until it is trained
+        times = grid_times(plan.grid, parts.model, plan.sample.steps, sampler)
+        parts.model.refuse_times(times)
+    refuse_noise(sampler, plan.sample.noise, parts.model, times)
+    trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
+    sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
+
+
+def _notes(run: Run) -> list[str]:
+    """What the user is told of data and process before the run."""
+    parts, signal = run.parts, run.signal
     notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice()]
     if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())
-    for text in filter(None, notes):
-        run.listener.note(text)
-    return run
+    return [text for text in notes if text]
 
 
 def reopen(
