@@ -22,6 +22,7 @@ from difrun.cli.flags import (
     stray_variables,
 )
 from difrun.cli.plan_builder import Offer, PlanBuilder
+from difrun.cli.tell import tell
 from difrun.cli.unknown_flag import explain
 from difrun.config.selection import Choice
 from difrun.config.settings import Settings, from_dict, read_file
@@ -94,7 +95,7 @@ class PlanCommand(click.Command):
                 raise
             trouble = str(error)
         if trouble and not ctx.resilient_parsing:
-            click.echo(f"Error: {trouble}", err=True)
+            tell(f"Error: {trouble}")
         ctx.meta[BUILDER] = builder
         try:
             rest = super().parse_args(ctx, args)
@@ -108,7 +109,7 @@ class PlanCommand(click.Command):
         values = _take_flags(ctx, self.get_params(ctx))
         if builder is not None and not ctx.resilient_parsing:
             for text in stray_variables(registry, os.environ):
-                click.echo(f"Warning: {text}", err=True)
+                tell(f"Warning: {text}")
             ctx.params["request"] = builder.request(values)
         return rest
 

@@ -60,7 +60,9 @@ def start(
     path = None if folder is None else Path(folder)
     if path is not None:
         lock.refuse_if_held(path)
-        with contextlib.suppress(OSError):  # `create`, which looks again under the lock, will say what is wrong
+        with contextlib.suppress(
+            OSError
+        ):  # `create`, which looks again under the lock, will say what is wrong
             refuse_if_taken(path, force)
     # These are called after training. A metric that nobody asked for must not stop a run.
     for late in (plan.grid, *(() if "metric" in plan.defaulted else plan.metrics)):

@@ -61,7 +61,9 @@ class Archive:
             raise DamagedArray(f"its array {name} is compressed in a way that numpy does not use")
         allowed = max(ALWAYS_ALLOWED, MOST_EXPANSION * self._length)
         if info.file_size > allowed:
-            raise DamagedArray(f"its array {name} claims {size(info.file_size)} in an archive of {size(self._length)}")
+            raise DamagedArray(
+                f"its array {name} claims {size(info.file_size)} in an archive of {size(self._length)}"
+            )
 
         def read() -> NDArray:
             with self._zip.open(info) as member:
@@ -126,7 +128,7 @@ def _read_exactly(stream: Any, length: int) -> NDArray[np.uint8]:
     data = np.empty(length, dtype=np.uint8)
     at = 0
     while at < length:
-        count = stream.readinto(memoryview(data)[at : at + 2**20])
+        count = stream.readinto(memoryview(data.data)[at : at + 2**20])
         if not count:
             raise DamagedArray("it is cut short")
         at += count

@@ -30,7 +30,9 @@ def open_regular(path: Path | str, most: int | None = None, within: Path | None 
     path = Path(path)
     refuse_outside(path, within)
     _refuse_irregular(path, os.stat(path))  # before it is opened: opening a device may do something
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    flags = (
+        os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    )
     handle = os.open(path, flags)
     try:
         found = os.fstat(handle)

@@ -88,7 +88,13 @@ def read_tensors(
         if _is_cut_short(path):
             raise DifrunError(f"{path} is cut short: it was not copied or downloaded completely.") from error
         raise DifrunError(f"{path} is not a safetensors file ({error}).") from error
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:  # a type that torch lacks
+    except (
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # a type that torch lacks
         raise DifrunError(f"{path} holds tensors that cannot be read: {error}.") from error
 
 

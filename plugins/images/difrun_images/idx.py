@@ -113,7 +113,9 @@ def _contents(path: Path) -> bytes:
     if data[:2] != b"\x1f\x8b":
         return data
     try:
-        most = max(2**28, 64 * len(data))  # images compress a few times; a file that claims more is made to fill memory
+        most = max(
+            2**28, 64 * len(data)
+        )  # images compress a few times; a file that claims more is made to fill memory
         with gzip.GzipFile(fileobj=BytesIO(data)) as file:
             expanded = file.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -122,5 +124,7 @@ def _contents(path: Path) -> bytes:
             "Fetch it again."
         ) from None
     if len(expanded) > most:
-        raise DifrunError(f"file '{path}' ({len(data)} bytes) expands to more than {size(most)}. Fetch it again.")
+        raise DifrunError(
+            f"file '{path}' ({len(data)} bytes) expands to more than {size(most)}. Fetch it again."
+        )
     return expanded

@@ -1,5 +1,6 @@
 """What the files of a run must hold: one class for each of them (`difrun.runs.folder.schema`)."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -139,7 +140,11 @@ def _row_of_weights(place: str, value: Any, depth: int = 0) -> None:
     if nested and (len(nested) < len(value) or len({len(item) for item in nested}) > 1):
         raise Misfit(place, "lists of one length", value)
     for index, item in enumerate(value):
-        (_row_of_weights(f"{place}[{index}]", item, depth + 1) if nested else finite(f"{place}[{index}]", item))
+        (
+            _row_of_weights(f"{place}[{index}]", item, depth + 1)
+            if nested
+            else finite(f"{place}[{index}]", item)
+        )
 
 
 def _change(place: str, value: Any) -> None:
@@ -151,7 +156,7 @@ def _change(place: str, value: Any) -> None:
 
 def _times_fall(place: str, value: Mapping[str, Any]) -> None:
     times, changes = value["times"], value["changes"]
-    if any(later >= earlier for earlier, later in zip(times, times[1:], strict=False)) or times[-1:] <= [0]:
+    if any(later >= earlier for earlier, later in itertools.pairwise(times)) or times[-1:] <= [0]:
         raise Misfit(f"{place}.times", "times that fall and stay above 0", times)
     if changes is not None and len(changes) != len(times) - 1:
         raise Misfit(f"{place}.changes", f"{len(times) - 1} changes, one for each step", changes)

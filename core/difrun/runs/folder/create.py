@@ -63,8 +63,15 @@ def record_text(plan: Plan, torch_version: str, sha256: str | None) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        shown = text[max(0, error.start - 30) : error.end + 10].splitlines()[0].encode("utf-8", "replace").decode()
-        raise ConfigError(f"run.toml holds UTF-8 alone, and a name is not UTF-8: {shown}. Rename that file.") from None
+        shown = (
+            text[max(0, error.start - 30) : error.end + 10]
+            .splitlines()[0]
+            .encode("utf-8", "replace")
+            .decode()
+        )
+        raise ConfigError(
+            f"run.toml holds UTF-8 alone, and a name is not UTF-8: {shown}. Rename that file."
+        ) from None
     return text
 
 
@@ -95,7 +102,9 @@ def _rename(file: Path, target: Path) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             file.unlink()
-        raise DifrunError(f"Cannot write {target}: {error.strerror or error}. {atomic.advice(error)}".rstrip()) from error
+        raise DifrunError(
+            f"Cannot write {target}: {error.strerror or error}. {atomic.advice(error)}".rstrip()
+        ) from error
 
 
 def refuse_if_taken(path: Path, force: bool) -> None:

@@ -138,7 +138,11 @@ def load(folder: Folder, recorded: str | None = None) -> Dataset | None:
     for name in ("train", "held_out"):
         if name not in tensors:
             raise damaged(folder.data, f"{name}: expected examples, found nothing")
-    origin = Origin(**{name: text["origin"][name] for name in ("name", "options", "seed")}) if "origin" in text else None
+    origin = (
+        Origin(**{name: text["origin"][name] for name in ("name", "options", "seed")})
+        if "origin" in text
+        else None
+    )
     try:
         dataset = Dataset(
             name=text["name"],

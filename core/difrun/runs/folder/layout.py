@@ -106,11 +106,20 @@ class Folder:
 
         What 'difrun sample' drew from a model, and its metrics, go with that model.
         """
-        return [file for file in (*self.files(), *(f for p in PATTERNS for f in self.path.glob(p))) if lexists(file)]
+        return [
+            file
+            for file in (*self.files(), *(f for p in PATTERNS for f in self.path.glob(p)))
+            if lexists(file)
+        ]
 
     def leftovers(self) -> list[Path]:
         """Return the half-written files that a killed process left behind."""
-        names = {"run.toml.new", "data.safetensors.new", self.starting.name, *(file.name for file in self.files())}
+        names = {
+            "run.toml.new",
+            "data.safetensors.new",
+            self.starting.name,
+            *(file.name for file in self.files()),
+        }
         found = [(file, atomic.name_of_leftover(file)) for file in self.path.iterdir()]
         return [
             file

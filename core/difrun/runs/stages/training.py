@@ -102,7 +102,9 @@ def load(folder: Folder, trainer: Trainer) -> None:
     )
     step, seconds = int(tensors["step"]), float(tensors["seconds"])
     if not (0 <= step < 2**53 and 0 <= seconds < math.inf and len(tensors["losses"]) <= step):
-        raise damaged(file, "step, seconds and losses: expected numbers of at least 0, and one loss for each step")
+        raise damaged(
+            file, "step, seconds and losses: expected numbers of at least 0, and one loss for each step"
+        )
     for name, tensor in tensors.items():
         if tensor.is_floating_point() and bool(tensor.isnan().any()):
             raise damaged(file, f"{name}: expected numbers, found NaN")
