@@ -77,6 +77,16 @@ def difrun(*arguments: object, code: int = 0) -> str:
 
     Anything but an exit is raised: that would be a traceback.
     """
+    found, said = attempt(*arguments)
+    assert found == code, said
+    return said
+
+
+def attempt(*arguments: object) -> tuple[int, str]:
+    """Run the command in this process; returns its exit code, and what it prints and says.
+
+    Anything but an exit is raised: that would be a traceback.
+    """
     from difrun.cli import main
 
     said = io.StringIO()
@@ -87,8 +97,7 @@ def difrun(*arguments: object, code: int = 0) -> str:
         pytest.raises(SystemExit) as stopped,
     ):
         main([str(argument) for argument in arguments])
-    assert (stopped.value.code or 0) == code, said.getvalue()
-    return said.getvalue()
+    return stopped.value.code or 0, said.getvalue()
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from difrun.cli.commands import (
     sample,
     tune,
 )
+from difrun.cli.tell import tell
 from difrun.errors import DifrunError
 from difrun.plugin.registry import get_registry
 from difrun.text import did_you_mean, listed
@@ -71,14 +72,14 @@ def warn_of_plugins() -> None:
     try:
         registry = get_registry()
     except DifrunError as error:
-        click.echo(f"Error: {error}", err=True)
+        tell(f"Error: {error}")
         return
     for plugin in registry.broken:
         first = plugin.error.splitlines()[0]
-        click.echo(f"Plugin {plugin.dist} is broken: {first} (see 'difrun doctor')", err=True)
+        tell(f"Plugin {plugin.dist} is broken: {first} (see 'difrun doctor')")
     for (kind, name), choices in registry.clashes.items():
         which = listed(choices, last=" or ")
-        click.echo(f"Several plugins offer {kind} '{name}': write {which}.", err=True)
+        tell(f"Several plugins offer {kind} '{name}': write {which}.")
 
 
 @click.group(

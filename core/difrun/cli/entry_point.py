@@ -4,6 +4,7 @@
 values. 130 and 143: stopped by Ctrl-C (SIGINT) or by SIGTERM.
 """
 
+import contextlib
 import errno
 import os
 import sys
@@ -11,6 +12,8 @@ from collections.abc import Sequence
 
 import click
 
+from difrun.cli import signals
+from difrun.cli.tell import tell
 from difrun.errors import ConfigError, DifrunError, Interrupted, out_of_memory
 from difrun.storage.atomic import advice
 from difrun.text import quoted
@@ -18,31 +21,62 @@ from difrun.text import quoted
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run the command `difrun` with `args` (default: those of the process), then exit."""
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without θ shows a question mark
-    if os.environ.get("DIFRUN_DEBUG", "") not in ("", "0"):
-        sys.exit(_invoke(args))
+    signals.forget()
+    with signals.handled_by(signals.stop_now):
+        debug = os.environ.get("DIFRUN_DEBUG", "") not in ("", "0")
+        code = _invoke(args) if debug else _stoppable(args)
+        if code == 0 and signals.received():  # it was asked to stop, and came to its end all the same
+            code = _stopped_by()
+        if args is None:
+            signals.ignore()
+            _flush()
+            sys.exit(code)
+    sys.exit(code)
+
+
+def _stoppable(args: Sequence[str] | None) -> int:
+    """The exit code of the command; a KeyboardInterrupt, which may come at any moment, is one line."""
     try:
-        code = _invoke(args)
+        return _guarded(args)
+    except KeyboardInterrupt:
+        tell("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
+        return _stopped_by()
+
+
+def _guarded(args: Sequence[str] | None) -> int:
+    """The exit code of the command; every error is told in words."""
+    try:
+        return _invoke(args)
     except Interrupted as error:
-        _say_how_to_continue(error)
-        code = _stopped_by()
+        again = f"difrun resume {quoted(error.folder)}"
+        use = f"\nOr use what is trained so far: {again} --finish" if error.usable else ""
+        tell(f"{error}\n{error.outcome or f'Continue with: {again}{use}'}")
+        return _stopped_by()
+    except ConfigError as error:
+        tell(f"Error: {error}")
+        return 2
     except DifrunError as error:
-        _say(f"Error: {error}")
-        code = 2 if isinstance(error, ConfigError) else 1
+        tell(f"Error: {error}")
     except OSError as error:
-        _say_os_error(error)
-        code = 1
-    except (KeyboardInterrupt, click.Abort):
-        _say("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
-        code = _stopped_by()
+        if error.filename is not None or not _stdout_fails():
+            tell(f"Error: {_os_error(error)}")
+        elif error.errno != errno.EPIPE:  # the reader of a pipe, such as head, may leave without a word
+            tell(f"Error: what the command prints cannot be written: {error.strerror or error}.")
+    except click.Abort:
+        raise KeyboardInterrupt from None
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        _say_memory_error(error)
-        code = 1
-    sys.exit(code)
+        tell(
+            "Error: there is not enough memory for this. Use less at a time: a smaller --chunk (sampling), "
+            "--n (measuring) or --train.batch (training).\n"
+            f"The system said: {_first_line(error)}"
+        )
+    return 1
 
 
 def _invoke(args: Sequence[str] | None) -> int:
@@ -51,40 +85,57 @@ def _invoke(args: Sequence[str] | None) -> int:
     try:
         code = app.main(args=None if args is None else list(args), prog_name="difrun", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError, ValueError):  # stderr may be full
+            error.show()
         return error.exit_code
     return code if isinstance(code, int) else 0
 
 
 def _stopped_by() -> int:
-    from difrun.cli.progress import last_signal
-
-    return 128 + last_signal()
+    return 128 + (signals.received() or 2)
 
 
-def _say_how_to_continue(error: Interrupted) -> None:
-    again = f"difrun resume {quoted(error.folder)}"
-    use = f"\nOr use what is trained so far: {again} --finish" if error.usable else ""
-    _say(f"{error}\n{error.outcome or f'Continue with: {again}{use}'}")
+def _open_closed_streams() -> None:
+    """Lead stdin, stdout and stderr nowhere if they are closed: else a file of the run would get their place."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
 
 
-def _say_os_error(error: OSError) -> None:
-    if error.errno == errno.EPIPE:  # the reader of a pipe, such as head, has left
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return
+def _stdout_fails() -> bool:
+    """Whether nothing can be written to stdout; what waits there is then dropped."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _drop(sys.stdout)
+        return True
+    return False
+
+
+def _flush() -> None:
+    """Write what waits, so that Python does not complain at its end that it cannot."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            _drop(stream)
+
+
+def _drop(stream: object) -> None:
+    """Lead a stream that cannot be written nowhere."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())  # type: ignore[attr-defined]
+
+
+def _os_error(error: OSError) -> str:
     where = f"{error.filename}: " if error.filename else ""
-    message = f"{where}{error.strerror or error}. {advice(error)}".rstrip()
-    _say(f"Error: {message}")
+    return f"{where}{error.strerror or error}. {advice(error)}".rstrip()
 
 
-def _say_memory_error(error: Exception) -> None:
-    first_line = (str(error).splitlines() or [type(error).__name__])[0]
-    _say(
-        "Error: there is not enough memory for this. Use less at a time: a smaller --chunk (sampling), "
-        "--n (measuring) or --train.batch (training).\n"
-        f"The system said: {first_line}"
-    )
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

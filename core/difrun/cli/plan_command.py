@@ -22,6 +22,7 @@ from difrun.cli.flags import (
     stray_variables,
 )
 from difrun.cli.plan_builder import Offer, PlanBuilder
+from difrun.cli.tell import tell
 from difrun.cli.unknown_flag import explain
 from difrun.cli.written_flags import WrittenFlag, written_flags
 from difrun.config.settings import Settings, from_dict, read_file
@@ -95,7 +96,7 @@ class PlanCommand(click.Command):
         builder = ctx.meta[BUILDER]
         if builder is not None and not ctx.resilient_parsing:
             for text in stray_variables(get_registry(), os.environ):
-                click.echo(f"Warning: {text}", err=True)
+                tell(f"Warning: {text}")
             ctx.params["request"] = builder.request(values)
         return rest
 
@@ -128,7 +129,7 @@ class PlanCommand(click.Command):
                 raise
             trouble = str(error)
         if trouble and not ctx.resilient_parsing:
-            click.echo(f"Error: {trouble}", err=True)
+            tell(f"Error: {trouble}")
         ctx.meta[BUILDER] = builder
 
     def _hand_over(

@@ -1,7 +1,7 @@
 """Progress on the terminal, and the signals that stop a run."""
 
+import contextlib
 import shutil
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -9,12 +9,15 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-import click
-
 from difrun import listener
+from difrun.cli import signals
+from difrun.cli.tell import tell
 
 LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal
 REDRAW_EVERY = 0.1  # and between two states of the live line
+
+LOST = (OSError, ValueError, RuntimeError)
+"""What is raised by words that stderr does not take: it is closed, full, or has no reader. The work goes on."""
 
 STAGES = {
     "train": "Training",
@@ -30,13 +33,6 @@ STAGES = {
 
 UNITS = {"bound": "examples", "tune": "iterations"}
 
-_last_signal: int = signal.SIGINT
-
-
-def last_signal() -> int:
-    """Return the number of the signal that asked to stop: SIGINT unless another came."""
-    return int(_last_signal)
-
 
 class Listener(listener.Listener):
     """Progress on stderr: a live line on a terminal, else a line every few seconds; nothing if quiet."""
@@ -45,7 +41,7 @@ class Listener(listener.Listener):
         """live: whether stderr is a terminal; None checks. saves: whether interrupted work saves its state."""
         self.quiet = quiet
         self.saves = saves
-        self.live = sys.stderr.isatty() if live is None else live
+        self.live = _is_terminal(sys.stderr) if live is None else live
         self._bar: Any = None
         self._name = ""
         self._last_line = time.monotonic()
@@ -99,14 +95,16 @@ class Listener(listener.Listener):
     def close(self) -> None:
         """End the live line."""
         if self._bar is not None:
-            self._bar.close()
+            with contextlib.suppress(*LOST):
+                self._bar.close()
             self._bar = None
 
     def _progress(self, done: int, total: int, more: str) -> None:
         if self.quiet:
             return
         if self.live:
-            self._live(done, total, more)
+            with contextlib.suppress(*LOST):
+                self._live(done, total, more)
             return
         now = time.monotonic()
         if now - self._last_line >= LINE_EVERY or done >= total:
@@ -134,28 +132,34 @@ class Listener(listener.Listener):
         if self.quiet:
             return
         if self._bar is not None:
-            self._bar.clear()
-        click.echo(text, err=True)
+            with contextlib.suppress(*LOST):
+                self._bar.clear()
+        tell(text)
 
     @contextmanager
     def signals(self) -> Iterator[None]:
         """The first SIGINT or SIGTERM asks to save and stop (`stopping`), the second stops at once."""
 
         def stop(number: int, frame: FrameType | None) -> None:
-            global _last_signal
-            _last_signal = number
             if self._asked_to_stop:
-                raise KeyboardInterrupt
+                signals.stop_now(number)
+                return
+            signals.notice(number)
             self._asked_to_stop = True
             self._say(f"Stopping{': saving first' if self.saves else ''}. Once more stops at once.")
 
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            with signals.handled_by(stop):
+                yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
             self.close()
+
+
+def _is_terminal(stream: Any) -> bool:
+    try:
+        return stream is not None and stream.isatty()
+    except (OSError, ValueError):  # closed
+        return False
 
 
 def _rate(rate: float) -> str:

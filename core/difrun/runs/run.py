@@ -11,6 +11,7 @@ from torch import Tensor
 from difrun.config.plan import ChosenComponent
 from difrun.errors import DifrunError, Interrupted
 from difrun.plugin.registry import get_registry
+from difrun.runs.environment import faults
 from difrun.runs.environment.guards import exclusive, with_run_environment
 from difrun.runs.folder import lock
 from difrun.runs.stages import evaluation, length, likelihood, sampling, training, tuning
@@ -55,7 +56,7 @@ class Run(RunState):
                 likelihood.measure(self, likelihood.LikelihoodRequest())
             except DifrunError as error:
                 self.listener.note(f"the likelihood is left out: {error}")
-        self.report()
+        self._report_at_end()
         get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self
 
@@ -292,6 +293,19 @@ class Run(RunState):
         self.listener.stage("draw")
         left_out: list[str] = []
         return write_report(self, draw_all(self, redraw=redraw, left_out=left_out), left_out)
+
+    def _report_at_end(self) -> None:
+        """Write the report of a run that is finished. If that fails, the error says that nothing else is lost."""
+        try:
+            self.report()
+        except Interrupted:
+            raise
+        except Exception as error:
+            reason = str(error) if isinstance(error, DifrunError | OSError) else faults.where(error)
+            raise DifrunError(
+                f"the report cannot be written: {reason}\nThe run is finished, and its samples and metrics are saved. "
+                f"'difrun report {quoted(self.path)}' writes the report."
+            ) from error
 
     def _need_model(self) -> None:
         if not self.trained:

@@ -128,7 +128,7 @@ def _read_exactly(stream: Any, length: int) -> NDArray[np.uint8]:
     data = np.empty(length, dtype=np.uint8)
     at = 0
     while at < length:
-        count = stream.readinto(memoryview(data)[at : at + 2**20])
+        count = stream.readinto(memoryview(data.data)[at : at + 2**20])
         if not count:
             raise DamagedArray("it is cut short")
         at += count

@@ -61,9 +61,10 @@ class PixelStore:
             return cls(shape, names, None, fingerprint)
         # A file that is written again may keep its size, so its time counts here as well.
         digest = _digest([fingerprint, [stat.st_mtime_ns for stat in stats]])
-        store = cls(shape, names, (cache or folder / CACHE) / f"images-{digest}.npy", fingerprint)
+        path = (cache or folder / CACHE) / f"images-{digest}.npy"
+        store = cls(shape, names, path, fingerprint)
         if not store.is_filled():  # what is written goes where this run may write
-            store.path = places.allowed(store.path)
+            store.path = places.allowed(path)
         return store
 
     def is_filled(self) -> bool:
@@ -83,10 +84,10 @@ class PixelStore:
                 return True
         return False
 
-    def _fits(self) -> bool:
+    def _fits(self, path: Path) -> bool:
         """Whether the .npy file holds pixels of these images, and is not one that somebody else put there."""
-        open_regular(self.path).close()
-        found = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        open_regular(path).close()
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
         return found.dtype == np.float32 and found.shape == (len(self.names), *self.shape)
 
     def fill(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> None:

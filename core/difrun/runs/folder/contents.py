@@ -1,5 +1,6 @@
 """What the files of a run must hold: one class for each of them (`difrun.runs.folder.schema`)."""
 
+import itertools
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -155,7 +156,7 @@ def _change(place: str, value: Any) -> None:
 
 def _times_fall(place: str, value: Mapping[str, Any]) -> None:
     times, changes = value["times"], value["changes"]
-    if any(later >= earlier for earlier, later in zip(times, times[1:], strict=False)) or times[-1:] <= [0]:
+    if any(later >= earlier for earlier, later in itertools.pairwise(times)) or times[-1:] <= [0]:
         raise Misfit(f"{place}.times", "times that fall and stay above 0", times)
     if changes is not None and len(changes) != len(times) - 1:
         raise Misfit(f"{place}.changes", f"{len(times) - 1} changes, one for each step", changes)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,9 +10,11 @@ import torch
 from torch import Tensor
 
 from difrun import draw
+from difrun.errors import DifrunError
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
+from difrun.runs.environment.faults import where
 from difrun.runs.report.dataset_pictures import DatasetPictures, reverse_frames, trajectory
 from difrun.sampler.fixed_step import Heun
 from difrun.training.loss_history import loss_history
@@ -35,10 +38,11 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
     Args:
         run: A run that has been sampled.
         redraw: Draw the pictures in the folder again. If not, they stay, and the work cannot be stopped half-way.
-        left_out: A sentence is added here for each picture of the dataset that fails.
+        left_out: A sentence is added here for each picture that fails.
     """
     pictures = []
-    of_dataset = DatasetPictures(run, [] if left_out is None else left_out)
+    left_out = [] if left_out is None else left_out
+    of_dataset = DatasetPictures(run, left_out)
     replaced = {drawing.stem for drawing in of_dataset.drawings}
     for name, make in _drawings(run):
         if name in replaced or (of_dataset.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
@@ -49,10 +53,23 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
             run.stop_if_asked()
         path = run.folder.picture(name)
         title, caption, alt, drawn = make()
-        if redraw or not path.is_file():
-            draw.save(drawn(), path)
+        if (redraw or not path.is_file()) and not _saved(run, drawn, path, left_out):
+            continue
         pictures.append(Picture(title, caption, path, alt))
     return pictures + of_dataset.draw(redraw)
+
+
+def _saved(run: "Run", drawn: Callable[[], Any], path: Path, left_out: list[str]) -> bool:
+    """Draw and save a picture; if drawing fails, say so and return False. An error in writing the file is raised."""
+    try:
+        draw.save(drawn(), path)
+    except (DifrunError, OSError):
+        raise
+    except Exception as error:
+        left_out.append(f"picture '{path.stem}' is left out: {where(error)}")
+        run.listener.note(left_out[-1])
+        return False
+    return True
 
 
 def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
