@@ -102,7 +102,9 @@ class HeatBathOptions:
         "reverse-kernel", "Sampler whose steps are corrected."
     )
     sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1))
-    classes: int = option(2, "Classes of sites that are drawn in turn; 2: the even and the odd sites.", ge(2))
+    classes: int = option(
+        2, "Classes of sites that are drawn in turn; 2: the even and the odd sites, 3 with an odd side.", ge(2)
+    )
     last: int | None = option(
         None,
         "Correct only after this many last steps; none: after every step.",
