@@ -12,7 +12,7 @@ from difrun.sampler import Sampler
 from difrun_ising.discrete.jump_samplers import FlowEuler, TauLeap
 from difrun_ising.discrete.options import HeatBathOptions
 from difrun_ising.discrete.reverse_kernel import ReverseKernel
-from difrun_ising.discrete.sites import Sites, colouring
+from difrun_ising.discrete.sites import Sites, class_count, colouring
 
 
 @attrs.frozen
@@ -27,8 +27,8 @@ class HeatBath(Sampler, HeatBathOptions):
     for flips (1 + ρ tanh(g_i/2))/2 with g_i the cavity log-odds. A sweep redraws the sites from it, one class of sites
     after the other, all sites of a class at once and with one evaluation per class.
 
-    Two classes are the sublattices. At t = 0 such a sweep leaves the distribution of a lattice of even sides unchanged.
-    At t > 0 the sites of a class still depend on each other a little, given the others; with more classes they lie
+    Two classes are the sublattices; with an odd side above 1 there are three, as a torus needs. No two sites of a class
+    are neighbours, so at t = 0 a sweep leaves the distribution of a lattice unchanged, whatever its sides. At t > 0 the sites of a class still depend on each other a little, given the others; with more classes they lie
     further apart, and the error falls.
 
     The cavity distribution is as good as the model. At little noise, where a site's own value is nearly certain, a
@@ -37,7 +37,7 @@ class HeatBath(Sampler, HeatBathOptions):
     Attributes:
         predictor: The sampler whose steps are corrected.
         sweeps: The sweeps after a step.
-        classes: The number of classes.
+        classes: The number of classes, at least three of which are used with an odd side.
         last: The number of last steps that are corrected; None for all.
         to_data: Whether the step that ends at t = 0 is corrected.
     """
@@ -47,10 +47,12 @@ class HeatBath(Sampler, HeatBathOptions):
     evaluations = None
 
     @override
-    def evaluations_in(self, steps: int) -> int:
+    def evaluations_in(self, steps: int) -> int | None:
         corrected = steps if self.last is None else min(self.last, steps)
         if corrected > 0 and not self.to_data:
             corrected -= 1
+        if self.classes == 2 and corrected > 0:
+            return None  # a lattice with an odd side has three classes
         return steps + self.classes * self.sweeps * corrected
 
     @override
@@ -83,6 +85,7 @@ def sweep(model: Any, x: Tensor, at: Any, generator: Generator, classes: int = 2
     """One heat-bath sweep of x = x_t at its own level, one class of sites after the other."""
     process = model.process
     sites = process.sites(x.shape)[1:]
+    classes = class_count(sites, classes)
     colour = colouring(sites, classes, x.device)
     for turn in range(classes):
         chosen = colour == turn

@@ -10,7 +10,7 @@ from typing_extensions import override
 from difrun.loss import Loss, Uniform
 from difrun.randomness import Generator
 from difrun_ising.discrete.options import CrossEntropyOptions, KernelLossOptions, StepLossOptions
-from difrun_ising.discrete.sites import Sites, sublattice, with_mask
+from difrun_ising.discrete.sites import Sites, class_count, colouring, with_mask
 from difrun_ising.discrete.symmetry import augmented
 
 
@@ -19,8 +19,9 @@ class CrossEntropy(Loss, CrossEntropyOptions):
 
     Its minimum is the true distribution of every site given x_t. The time of a chain is one of its steps 1, ..., T.
 
-    A share `hidden` of the examples are data without noise in which the even or the odd sites are hidden (x = 0). They
-    teach the pseudo-likelihood of a sublattice given the other, from which the heat bath at t = 0 draws.
+    A share `hidden` of the examples are data without noise in which the even or the odd sites are hidden (x = 0); with
+    an odd side, one of three classes (`colouring`). They teach the pseudo-likelihood of a sublattice given the others,
+    from which the heat bath at t = 0 draws.
 
     References:
         Austin et al. (2021), arXiv 2107.03006, sec. 3.4.
@@ -63,8 +64,9 @@ class CrossEntropy(Loss, CrossEntropyOptions):
         sites = process.sites(x.shape)
         u = generator.uniform(x0.new_zeros(len(x), 2))
         chosen = _broadcastable(u[:, 0] < self.hidden, len(sites))
-        odd = _broadcastable(u[:, 1] < 0.5, len(sites))
-        hidden = sublattice(sites[1:], x.device) != odd
+        classes = class_count(sites[1:], 2)
+        turn = classes - 1 - (u[:, 1] * classes).long()
+        hidden = colouring(sites[1:], classes, x.device) == _broadcastable(turn, len(sites))
         start = process.instant(0.0)
         data = torch.where(hidden.reshape(*hidden.shape, *(1,) * (x.ndim - len(sites))), 0.0, x0)
         x = torch.where(_broadcastable(chosen, x.ndim), data, x)

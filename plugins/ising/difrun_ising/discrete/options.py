@@ -106,7 +106,10 @@ class HeatBathOptions:
     )
     sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1), le(10**6))
     classes: int = option(
-        2, "Classes of sites that are drawn in turn; 2: the even and the odd sites.", ge(2), le(10_000)
+        2,
+        "Classes of sites that are drawn in turn; 2: the even and the odd sites, 3 with an odd side.",
+        ge(2),
+        le(10_000),
     )
     last: int | None = option(
         None,

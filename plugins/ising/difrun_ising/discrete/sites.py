@@ -107,6 +107,14 @@ def _around(length: int, step: int, classes: int) -> list[int]:
     return shifts
 
 
-def sublattice(shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
-    """True on the first class of `colouring` with two: on even sides the sites whose coordinates have an even sum."""
-    return colouring(shape, 2, device) == 0
+def checkerboard(shape: tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+    """0 where the sum of the coordinates of a site is even, 1 where it is odd: shape (*shape).
+
+    Sites of one colour are not neighbours, but for those that an odd side of a torus joins: see `colouring`.
+    """
+    total = torch.zeros(shape, dtype=torch.int64, device=device)
+    for axis, length in enumerate(shape):
+        view = [1] * len(shape)
+        view[axis] = length
+        total = total + torch.arange(length, device=device).reshape(view)
+    return total % 2

@@ -12,7 +12,7 @@ from typing_extensions import override
 from difrun.errors import DifrunError
 from difrun_ising.discrete.process import DiscreteProcess
 from difrun_ising.discrete.schedule import Instant
-from difrun_ising.discrete.sites import colouring
+from difrun_ising.discrete.sites import checkerboard
 from difrun_ising.lattice.options import IsingOptions
 
 
@@ -27,9 +27,9 @@ class Ising(DiscreteProcess, IsingOptions):
 
     `order` says when the sites are noised. With "checkerboard", time has `rounds` equal parts. In the first `share` of
     each the odd sublattice is noised, and in the rest the even one. Spins that are noised together are then not
-    neighbours, and the reverse step of each of them given x_t is nearly exact. With whole numbers, one for each site
-    row by row, a round has equal parts for all numbers. The sites with the highest number are noised first, so sites
-    are sampled in the order of their numbers.
+    neighbours, and the reverse step of each of them given x_t is nearly exact; not so on a torus with an odd side,
+    which needs three turns. With whole numbers, one for each site row by row, a round has equal parts for all numbers.
+    The sites with the highest number are noised first, so sites are sampled in the order of their numbers.
     """
 
     @override
@@ -75,7 +75,7 @@ class Ising(DiscreteProcess, IsingOptions):
             DifrunError: If `order` names the turns of another number of sites.
         """
         if not isinstance(self.order, tuple):
-            return colouring(sites, 2, device)
+            return checkerboard(sites, device)
         if len(self.order) != math.prod(sites):
             raise DifrunError(
                 f"--process.order names the turns of {len(self.order)} sites; a lattice of "

@@ -10,7 +10,7 @@ from difrun_ising.discrete.bound import log_likelihood_bound
 from difrun_ising.discrete.heat_bath import HeatBath
 from difrun_ising.discrete.losses import CrossEntropy
 from difrun_ising.discrete.reverse_kernel import ReverseKernel
-from difrun_ising.discrete.sites import sublattice
+from difrun_ising.discrete.sites import checkerboard
 from difrun_ising.lattice.cnn import SpinCNN
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
@@ -58,7 +58,7 @@ def test_the_cavity_at_the_data_does_not_know_the_spins_it_asks_for(mixing):
     network, x = seeded_network(SpinCNN, (4, 6)), spins(3, 4, 6)
     dataset = ising(seed=0, size=(4, 6), n=30, held_out=20)
     model = denoiser(network, Ising(mixing=mixing), dataset)
-    mine = sublattice((4, 6))
+    mine = checkerboard((4, 6)) == 0
     turned = torch.where(mine, -x, x)
     for t, same in ((0.0, True), (0.3, mixing == "absorbing")):
         distributions = [model.cavity(y, model.process.at(t), mine)[:, mine] for y in (x, turned)]
@@ -80,7 +80,7 @@ def test_the_conditionals_of_a_sublattice_are_learned(learned):
     dataset, model = learned
     s = dataset.held_out
     total = sum(s.roll(shift, axis) for shift in (1, -1) for axis in (1, 2))
-    for mine in (sublattice((4, 4)), ~sublattice((4, 4))):
+    for mine in (checkerboard((4, 4)) == 0, checkerboard((4, 4)) == 1):
         found = torch.logit(model.cavity(s, model.process.at(0.0), mine)[..., 1])
         for value in (-4.0, -2.0, 0.0, 2.0, 4.0):
             here = (total == value) & mine

@@ -11,7 +11,7 @@ from difrun.errors import DifrunError
 from difrun.randomness import Generator
 from difrun_ising.data.strings import markov
 from difrun_ising.discrete.categorical import Categorical
-from difrun_ising.discrete.sites import sublattice
+from difrun_ising.discrete.sites import checkerboard
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
@@ -217,7 +217,7 @@ def test_the_sublattices_take_turns():
     assert (at.even, at.odd) == pytest.approx((1.0, 2 / 3), abs=1e-12)
     field = process.site_alpha(at, (1, 4, 4))
     even, odd = (torch.tensor(a, dtype=torch.float64) for a in (at.even, at.odd))
-    assert torch.equal(field, torch.where(sublattice((4, 4)), even, odd))
+    assert torch.equal(field, torch.where(checkerboard((4, 4)) == 0, even, odd))
     batch = process.at(torch.tensor([0.1, 0.2], dtype=torch.float64), 3)
     assert batch.even[:, 0, 0].tolist() == pytest.approx([process.at(t).even for t in (0.1, 0.2)], abs=1e-9)
 

@@ -13,7 +13,7 @@ from difrun.sampler import Ancestral, generate
 from difrun_ising.discrete.heat_bath import HeatBath, sweep
 from difrun_ising.discrete.jump_samplers import FlowEuler, TauLeap
 from difrun_ising.discrete.reverse_kernel import ReverseKernel
-from difrun_ising.discrete.sites import colouring, sublattice
+from difrun_ising.discrete.sites import checkerboard, colouring
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising
@@ -90,7 +90,11 @@ def test_the_sampler_with_sweeps_is_that_chain():
     1e-6."""
     ring, process = Lattice(1, 6, 0.7), Ising(schedule="flips", flip=0.15, steps=10)
     model, (s, _, _, _) = ExactSpins(ring, process), distribution(ring)
-    up, even, found = (s > 0).double(), sublattice((1, 6)), torch.full((64,), 1 / 64, dtype=torch.float64)
+    up, even, found = (
+        (s > 0).double(),
+        checkerboard((1, 6)) == 0,
+        torch.full((64,), 1 / 64, dtype=torch.float64),
+    )
 
     def onto(q, turn):
         each = up[None] * q[:, None] + (1 - up[None]) * (1 - q[:, None])
@@ -167,14 +171,17 @@ def test_a_corrector_costs_what_it_says():
     ):
         process = Ising()
         model = Counting(Lattice(2, 2, 0.3), process)
-        assert sampler.evaluations_in(5) == expected
+        two = (
+            sampler.classes == 2 and sampler.last != 0
+        )  # three with an odd side, so that only the run can tell
+        assert sampler.evaluations_in(5) == (None if two else expected)
         generate(sampler, model, 3, linear(process, 5))
         assert model.evaluations == expected
 
 
 @pytest.mark.parametrize(
     "sampler",
-    [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath()],
+    [Ancestral(), ReverseKernel(), TauLeap(), FlowEuler(), HeatBath(classes=3)],
     ids=lambda made: type(made).__name__,
 )
 def test_what_is_counted_is_what_is_declared(sampler):
