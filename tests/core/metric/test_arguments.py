@@ -6,6 +6,8 @@ import torch
 from difrun.data import Dataset, GaussianMixture, toy
 from difrun.errors import DifrunError
 from difrun.metric import measure, reads
+from difrun.metric.comparison import PointSet, on_offer
+from difrun.plugin.signatures import call
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -136,3 +138,21 @@ def test_exact_values_stand_beside_what_was_measured():
     assert found["power"]["exact"] == pytest.approx(4.0)
     assert found["power"]["floor"] == pytest.approx(4.0, abs=5 * 4 / (6 * 4000) ** 0.5)
     assert "exact" not in found["mean"]
+
+
+def test_a_metric_of_labels_without_reference_draws_nothing_for_one(monkeypatch):
+    """The reference of a class is drawn for metrics that ask for it; others get the generator as it was seeded."""
+    dataset = of_two_classes()
+    first_numbers = []
+
+    def metric(samples, labels, generator):
+        first_numbers.append(float(torch.rand((), generator=generator)))
+        return {"mean": float(samples.mean())}
+
+    monkeypatch.setattr(
+        Dataset, "real_pair_of", lambda *_: pytest.fail("a reference was drawn that nobody asked for")
+    )
+    of = PointSet(normal(40, 2), labels=torch.arange(40) % 2)
+    called = call("metric", metric, on_offer(of, dataset, generator(7)))
+    assert called == {"mean": pytest.approx(float(of.points.mean()))}
+    assert first_numbers == [float(torch.rand((), generator=generator(7)))]
