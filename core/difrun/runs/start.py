@@ -18,6 +18,7 @@ from difrun.runs.environment.device import choose_device
 from difrun.runs.folder import dataset, lock
 from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
+from difrun.runs.scales import check_scales
 from difrun.runs.stages import sampling, tuning
 from difrun.runs.stages.training import with_threads
 from difrun.sampler.integrate import refuse_noise
@@ -66,6 +67,7 @@ def start(
         parts = build(
             plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
         )
+        close = check_scales(parts.process, parts.dataset)
         sampler = sampling.sampler_for(plan.sampler, parts.dataset)
         times = [parts.process.horizon, parts.process.t_min]
         if not plan.grid.entry.asks_for("model"):  # a grid of the model waits until it is trained
@@ -79,7 +81,7 @@ def start(
     dataset.save(home, parts.dataset)
     run = Run(plan, home, parts, device, listener)
     signal = run.signal
-    notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice()]
+    notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *close, *parts.process.advice()]
     if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())
     for text in filter(None, notes):

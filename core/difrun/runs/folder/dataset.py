@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -16,6 +17,8 @@ from difrun.runs.build import instantiate
 from difrun.runs.folder.layout import Folder
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.text import listed
+
+_SCALED = {"std": "mean 0 and variance 1", "robust": "median 0 and interquartile range 1.349"}
 
 
 def save(folder: Folder, dataset: Dataset) -> None:
@@ -33,8 +36,10 @@ def save(folder: Folder, dataset: Dataset) -> None:
     if dataset.noise is not None:
         tensors["noise"] = dataset.noise
     if dataset.scaling is not None:
-        tensors |= attrs.asdict(dataset.scaling, recurse=False)
+        tensors |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
     names = {"name": dataset.name, "columns": json.dumps(dataset.columns), "notes": json.dumps(dataset.notes)}
+    if dataset.scaling is not None and dataset.scaling.kind != "std":
+        names["scaling"] = dataset.scaling.kind
     if dataset.labels is not None and dataset.held_out_labels is not None:
         tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
         names["classes"] = json.dumps(dataset.classes)
@@ -58,7 +63,10 @@ def load(folder: Folder) -> Dataset | None:
     if "fingerprint" in names:
         return None
     try:
-        scaling = Scaling(tensors["shift"], tensors["scale"]) if "scale" in tensors else None
+        scaling = None
+        if "scale" in tensors:
+            kind: Any = names.get("scaling", "std")
+            scaling = Scaling(tensors["shift"], tensors["scale"], kind)
         origin = Origin(**json.loads(names["origin"])) if "origin" in names else None
         dataset = Dataset(
             name=names["name"],
@@ -118,8 +126,8 @@ def describe(dataset: Dataset) -> str:
     scaled = ""
     if dataset.scaling is not None:
         scaled = (
-            " Each coordinate is scaled to mean 0 and variance 1: metrics are in these units, samples and pictures "
-            "in yours."
+            f" Each coordinate is scaled to {_SCALED[dataset.scaling.kind]}: metrics are in these units, samples and "
+            "pictures in yours."
         )
     classes = ""
     if dataset.classes:
