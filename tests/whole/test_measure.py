@@ -218,7 +218,7 @@ def test_samples_of_a_model_that_has_learnt_nothing_bring_a_suggestion(tmp_path)
 
 def test_where_nothing_is_scaled_no_units_are_told(table):
     with without_pictures():
-        said = difrun("--dataset", "my table.csv", "--dataset.no-standardise", *FEW_STEPS, "--out", "run")
+        said = difrun("--dataset", "my table.csv", "--dataset.scale", "none", *FEW_STEPS, "--out", "run")
         assert "standardised" not in said
         assert "units" not in json.dumps(facts(Path("run"))["metrics"])
         assert "held out" not in difrun("run", *EXACT, *METRICS, "--out", "own")

@@ -175,6 +175,9 @@ class BimodalOptions(SyntheticOptions):
     weight: float = option(0.5, "Probability of the Gaussian at −a.", gt(0), lt(1))
 
 
+Scale = Literal["std", "robust", "none"]
+
+
 @attrs.frozen
 class FileOptions:
     """Options of the dataset `file`."""
@@ -185,7 +188,21 @@ class FileOptions:
         None,
         "Where the classes are: a column of a .csv file, by name or number, or an array of a .npz file; none: 'y'.",
     )
-    standardise: bool = option(True, "Scale every column to mean 0 and variance 1 for the model.")
+    header: Literal["auto", "yes", "no"] = option(
+        "auto", "Whether the first line of a .csv file holds names; auto asks where that is not certain."
+    )
+    columns: tuple[str, ...] | None = option(
+        None, "Columns of a .csv file to read, by name or number: a,b or 2,3; none: all."
+    )
+    decimal: Literal["auto", "point", "comma"] = option(
+        "auto", "Decimal sign of a .csv file; auto is the point, and asks where commas look like it."
+    )
+    scale: Scale = option(
+        "std",
+        "How every column is scaled for the model: to mean 0 and variance 1 (std), to median 0 and interquartile range "
+        "1.349, which values far out do not move (robust), or not at all (none).",
+        in_(get_args(Scale)),
+    )
     held_out: float = option(
         0.2, "Fraction of the rows kept from training, to measure against.", gt(0), lt(1)
     )

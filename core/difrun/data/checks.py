@@ -69,6 +69,37 @@ def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> 
     )
 
 
+def check_resolution(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+    """Raise `DifrunError` if examples in float64 cannot be told apart as float32, in which a model computes.
+
+    Args:
+        examples: The tensor to check, with shape (N, *shape), float64.
+        source: How the message begins, for example ``file 'x.npy'``.
+        columns: Names of the coordinates, for the message.
+
+    Raises:
+        DifrunError: If a coordinate is too large or too small for float32, or too far from 0 for its width.
+    """
+    low, high = examples.amin(0), examples.amax(0)
+    largest = torch.maximum(low.abs(), high.abs())
+    # Not high − low: that of two numbers near ±1e308 overflows.
+    width = 2 * (high / 2 - low / 2)
+    limits = torch.finfo(torch.float32)
+    reasons = {
+        "too large for 32-bit numbers": largest > limits.max,
+        "too small for 32-bit numbers": (width > 0) & (width < limits.tiny),
+        "too far from 0 for 32-bit numbers": (width > 0) & (width < 100 * limits.eps * largest),
+    }
+    for reason, bad in reasons.items():
+        if bool(bad.any()):
+            index = tuple(bad.nonzero()[0].tolist())
+            raise DifrunError(
+                f"{source}: {coordinate_name(index, columns)} has values from {float(low[index]):.9g} to "
+                f"{float(high[index]):.9g}, {reason}, in which a model computes. Let it be scaled: "
+                "--dataset.scale std."
+            )
+
+
 def coordinate_name(index: Sequence[int], columns: Sequence[str]) -> str:
     """Name a coordinate in a message; columns are counted from 1, as spreadsheets do."""
     if len(index) == 1:

@@ -1,153 +1,242 @@
 """Examples in .csv files, one per line, with the line and the column of every mistake."""
 
-import csv
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from difrun.data.csv_layout import (
+    DELIMITERS,
+    CsvOptions,
+    Row,
+    decimal_hint,
+    has_header,
+    index_column,
+    is_number,
+    refuse_decimal_commas,
+    split_rows,
+)
 from difrun.errors import DifrunError
 from difrun.storage.regular import open_regular
-
-DELIMITERS = ",;\t"
-
-
-@attrs.frozen
-class _Row:
-    """A line with data: its number in the file, from 1, and its cells."""
-
-    line: int
-    cells: list[str]
+from difrun.text import listed
 
 
-def read_csv(
-    path: Path, label: str | None, suggest: bool
-) -> tuple[NDArray[np.float64], tuple[str, ...], NDArray | None]:
+@attrs.frozen(eq=False)
+class Table:
+    """What a .csv file holds.
+
+    Attributes:
+        values: The examples, (N, columns).
+        columns: The names of the columns; empty without a header.
+        labels: The class of each example, (N,), as text, or None. Its column is not among the others.
+        notes: A sentence that says what was read: separator, header, columns left out, the first row.
+    """
+
+    values: NDArray[np.float64]
+    columns: tuple[str, ...]
+    labels: NDArray | None
+    notes: tuple[str, ...]
+
+
+def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -> Table:
     """Read the examples of a .csv file.
 
     Args:
         path: The file, in UTF-8.
         label: The column of the classes, by its name or its number from 1; None: there are no classes.
-        suggest: Whether the error for a column of text explains how to name the classes.
-
-    Returns:
-        The examples, (N, columns), the names of the columns where the first line has them, and the class of each
-        example, (N,), as text, or None. The column of the classes is not among the others.
+        options: How the file is to be read; None finds out and does not ask.
 
     Raises:
-        DifrunError: If the file is empty, not UTF-8, or has a cell that is not a finite number.
+        DifrunError: If the file is empty, not UTF-8, or has a cell that is not a finite number, or if its header, its
+            decimal sign or a column that counts rows leave open what is meant.
     """
-    rows = list(_rows(_lines(path)))
+    options = options or CsvOptions(asks=False)
+    source = f"file '{path}'"
+    rows, delimiter = split_rows(_lines(path), options.decimal, source)
     if not rows:
-        raise DifrunError(f"file '{path}' is empty.")
+        raise DifrunError(f"{source} is empty.")
     first = rows[0]
-    label_column = None if label is None else _label_column(first.cells, label, path)
+    refuse_decimal_commas(rows, delimiter, options, source)
+    label_column = None if label is None else _place(first.cells, label, source, "--dataset.label")
     if len(first.cells) == 1 and label_column is not None:
         raise DifrunError(
             f"file '{path}' has one column, that of the labels; the examples need at least one more."
         )
-    header = _header(first, path, label_column)
+    chosen = _chosen(first.cells, label_column, options, source)
+    header = has_header(rows, chosen, options, source)
+    names = tuple(cell or f"column {j}" for j, cell in enumerate(first.cells, 1)) if header else ()
     body = rows[1:] if header else rows
-    columns = tuple(_without(header, label_column))
-    values = np.empty((len(body), len(_without(first.cells, label_column))))
-    for i, row in enumerate(body):
-        where = f"file '{path}', line {row.line}"
-        if len(row.cells) != len(first.cells):
-            raise DifrunError(
-                f"{where}: {len(row.cells)} values, but {len(first.cells)} in line {first.line}."
-            )
-        # Text in the first row is a column of text; further down it is a typing mistake.
-        is_text_column = suggest and label_column is None and i == 0
-        values[i] = _finite(_without(row.cells, label_column), columns, where, is_text_column)
-    names = None if label_column is None else np.array([row.cells[label_column] for row in body])
-    return values, columns, names
-
-
-def _without(items: Sequence[str], index: int | None) -> Sequence[str]:
-    """The items without the one at the index; all of them if it is None."""
-    return items if index is None else [*items[:index], *items[index + 1 :]]
+    _refuse_index(first.cells if header else [""] * len(first.cells), body, chosen, options, source)
+    columns = tuple(names[j] for j in chosen) if header else ()
+    values = _values(body, first, chosen, columns, source, options.asks and label_column is None)
+    labels = None if label_column is None else np.array([row.cells[label_column] for row in body])
+    how = _summary(body, names, chosen, label_column, delimiter, first)
+    return Table(values, columns, labels, (how,) if len(body) else ())
 
 
 def _lines(path: Path) -> list[str]:
     try:
         with open_regular(path) as stream:
-            return stream.read().decode("utf-8-sig").splitlines()
+            return re.split(r"\r\n|\n|\r", stream.read().decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise DifrunError(
             f"file '{path}' is not UTF-8 text (byte {error.start + 1}). Save it as CSV in UTF-8."
         ) from None
 
 
-def _rows(lines: list[str]) -> Iterator[_Row]:
-    """The lines with data; the delimiter is the most frequent one in the first."""
-    numbered = [
-        (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")
-    ]
-    if numbered:
-        delimiter = max(DELIMITERS, key=numbered[0][1].count)
-        cells = csv.reader((line for _, line in numbered), delimiter=delimiter, skipinitialspace=True)
-        for (number, _), row in zip(numbered, cells, strict=False):
-            yield _Row(number, [cell.strip() for cell in row])
+def _only(cells: Sequence[str], chosen: Sequence[int]) -> list[str]:
+    return [cells[j] for j in chosen if j < len(cells)]
 
 
-def _label_column(first: list[str], label: str, path: Path) -> int:
-    """The column of the labels, from 0: by a name in the first line, or by its number from 1."""
-    is_number = re.fullmatch(r"[0-9]{1,9}", label)  # ² is a digit, but no number
-    if label in first and not is_number:
-        return first.index(label)
-    if is_number and 1 <= int(label) <= len(first):
-        return int(label) - 1
+def _place(first: Sequence[str], column: str, source: str, flag: str) -> int:
+    """A column, from 0: by its name in the first line or, if no name there is a number, by its number from 1.
+
+    Raises:
+        DifrunError: If there is no such column, or there are two.
+    """
+    number = int(column) if column.isascii() and column.isdigit() and len(column) < 10 else None
+    if first.count(column) == 1 and (number is None or not all(map(is_number, first))):
+        return list(first).index(column)
+    if first.count(column) > 1 and number is None:
+        raise DifrunError(
+            f"{source} has {first.count(column)} columns '{column}' ({flag}). Give the number of one, 1 to "
+            f"{len(first)}."
+        )
+    if number is not None and 1 <= number <= len(first):
+        return number - 1
     raise DifrunError(
-        f"file '{path}' has no column '{label}' (--dataset.label). Its first line: {', '.join(first)}. Give a name in "
+        f"{source} has no column '{column}' ({flag}). Its first line: {', '.join(first)}. Give a name in "
         f"it, or the number of a column, 1 to {len(first)}."
     )
 
 
-def _header(first: _Row, path: Path, label_column: int | None) -> tuple[str, ...]:
-    """Column names if no cell of the first line is a number, else none; the column of the labels may be text."""
-    numeric = [_is_number(cell) for j, cell in enumerate(first.cells) if j != label_column]
-    if not any(numeric):
-        return tuple(cell or f"column {j}" for j, cell in enumerate(first.cells, 1))
-    if not all(numeric):
-        raise _bad_cell(first.cells, (), f"file '{path}', line {first.line}")
-    return ()
+def _chosen(first: Sequence[str], label_column: int | None, options: CsvOptions, source: str) -> list[int]:
+    """The columns of the examples, from 0."""
+    if options.columns is None:
+        return [j for j in range(len(first)) if j != label_column]
+    flag = "--dataset.columns"
+    if options.header == "yes" and any(name in first for name in options.columns):
+        # Names that are numbers are names where the user says that the first line holds names.
+        chosen = [
+            first.index(name) if name in first else _place(first, name, source, flag)
+            for name in options.columns
+        ]
+    else:
+        chosen = [_place(first, name, source, flag) for name in options.columns]
+    twice = next((name for name, j in zip(options.columns, chosen, strict=True) if chosen.count(j) > 1), None)
+    if twice is not None:
+        raise DifrunError(f"{source}: {flag} names column '{twice}' twice; name each column once.")
+    if label_column in chosen:
+        raise DifrunError(
+            f"{source}: column '{first[label_column]}' holds the classes (--dataset.label); leave it out of {flag}."
+        )
+    if not chosen:
+        raise DifrunError(f"{source}: {flag} names no column; name at least one.")
+    return chosen
 
 
-def _finite(cells: Sequence[str], columns: tuple[str, ...], where: str, suggest: bool) -> NDArray[np.float64]:
-    """The cells of one row as finite numbers."""
-    try:
-        values = np.array(cells, dtype=np.float64)
-    except ValueError:
-        raise _bad_cell(cells, columns, where, suggest) from None
-    if not np.isfinite(values).all():
-        j = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise DifrunError(f"{where}, {_column_name(j, columns)}: {values[j]:g}. Remove or fill that row.")
+def _refuse_index(
+    names: Sequence[str], body: Sequence[Row], chosen: Sequence[int], options: CsvOptions, source: str
+) -> None:
+    """Ask about a column without a name, or as pandas writes it, that counts the rows."""
+    if not options.asks or options.columns is not None:
+        return
+    place = index_column([attrs.evolve(row, cells=_only(row.cells, chosen)) for row in body])
+    if place is None:
+        return
+    j = chosen[place]
+    if names[j] and not names[j].startswith("Unnamed:"):
+        return
+    rest = ",".join(names[k] if names[k] and "," not in names[k] else str(k + 1) for k in chosen if k != j)
+    every = ",".join(str(k + 1) for k in chosen)
+    raise DifrunError(
+        f"{source}: column {j + 1} has no name and counts the rows ({body[0].cells[j]}, {body[1].cells[j]}, ...). Is "
+        f"it an index, or data? Name the columns to read: --dataset.columns {shlex.quote(rest)} without it, "
+        f"--dataset.columns {every} with it."
+    )
+
+
+def _values(
+    body: Sequence[Row],
+    first: Row,
+    chosen: Sequence[int],
+    columns: tuple[str, ...],
+    source: str,
+    suggest: bool,
+) -> NDArray[np.float64]:
+    values = np.empty((len(body), len(chosen)))
+    for i, row in enumerate(body):
+        where = f"{source}, line {row.line}"
+        if len(row.cells) != len(first.cells):
+            raise DifrunError(
+                f"{where}: {len(row.cells)} values, but {len(first.cells)} in line {first.line}."
+            )
+        values[i] = _finite(_only(row.cells, chosen), columns or _numbers(chosen), where, suggest, i == 0)
     return values
 
 
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
+def _numbers(chosen: Sequence[int]) -> tuple[int, ...]:
+    """The numbers of columns without names, from 1 as spreadsheets count."""
+    return tuple(j + 1 for j in chosen)
+
+
+def _finite(
+    cells: Sequence[str], columns: Sequence[str | int], where: str, suggest: bool, is_first: bool
+) -> NDArray[np.float64]:
+    """The cells of one row as finite numbers."""
+    if not all(map(is_number, cells)):
+        raise _bad_cell(cells, columns, where, suggest, is_first)
+    values = np.array(cells, dtype=np.float64)
+    if not np.isfinite(values).all():
+        j = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise DifrunError(f"{where}, {_column_name(columns[j])}: {values[j]:g}. Remove or fill that row.")
+    return values
 
 
 def _bad_cell(
-    cells: Sequence[str], columns: tuple[str, ...], where: str, suggest: bool = False
+    cells: Sequence[str], columns: Sequence[str | int], where: str, suggest: bool, is_first: bool
 ) -> DifrunError:
     """The error for the first cell that is not a number."""
-    j = next(j for j, cell in enumerate(cells) if not _is_number(cell))
+    j = next(j for j, cell in enumerate(cells) if not is_number(cell))
     what = f"'{cells[j]}' is not a number" if cells[j] else "the value is missing"
-    hint = " Write decimals with a point." if cells[j].replace(",", "", 1).lstrip("-").isdigit() else ""
-    if suggest and not hint and cells[j] and columns:
-        hint = f" If these are classes: --dataset.label {shlex.quote(columns[j])}."
-    return DifrunError(f"{where}, {_column_name(j, columns)}: {what}.{hint}")
+    hint = decimal_hint(cells[j], suggest)
+    # Text in the first row is a column of text; further down it is a typing mistake.
+    if suggest and is_first and not hint and cells[j] and isinstance(columns[j], str):
+        hint = f" If these are classes: --dataset.label {shlex.quote(str(columns[j]))}."
+    return DifrunError(f"{where}, {_column_name(columns[j])}: {what}.{hint}")
 
 
-def _column_name(j: int, columns: tuple[str, ...]) -> str:
-    return f"column '{columns[j]}'" if columns else f"column {j + 1}"
+def _column_name(column: str | int) -> str:
+    return f"column '{column}'" if isinstance(column, str) else f"column {column}"
+
+
+def _summary(
+    body: Sequence[Row],
+    names: tuple[str, ...],
+    chosen: Sequence[int],
+    label_column: int | None,
+    delimiter: str,
+    first: Row,
+) -> str:
+    """What was read, in a sentence: a wrong guess shows in it."""
+    if not body:
+        return ""
+    cells = len(first.cells)
+    parts = [f"{len(body)} rows of {cells} column{'' if cells == 1 else 's'}"]
+    if cells > 1:
+        parts.append(f"separated by {DELIMITERS[delimiter]}")
+    parts.append(f"names in line {first.line}" if names else "without names")
+    left_out = [
+        names[j] if names else f"column {j + 1}" for j in range(cells) if j not in (*chosen, label_column)
+    ]
+    if left_out:
+        parts.append(f"left out: {listed(left_out[:6])}{', ...' if len(left_out) > 6 else ''}")
+    shown = [f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j] for j in chosen[:6]]
+    row = f"{', '.join(shown)}{', ...' if len(chosen) > 6 else ''}"
+    if label_column is not None:
+        row += f"; class {body[0].cells[label_column]}"
+    return f"read {'; '.join(parts)}. First row: {row}"

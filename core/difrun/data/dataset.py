@@ -12,7 +12,7 @@ from difrun.data.checks import check_examples, check_finite
 from difrun.data.classes import check_labels, class_number
 from difrun.data.mixture import GaussianMixture
 from difrun.data.moments import class_mean_and_variance, covariance, mean_and_variance
-from difrun.data.scaling import Scaling
+from difrun.data.scaling import FAR_OUT, Scaling
 from difrun.errors import DifrunError
 
 
@@ -149,15 +149,24 @@ class Dataset:
 
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor]:
-        return mean_and_variance(self.train)
+        return mean_and_variance(self._bulk)
+
+    @property
+    def _bulk(self) -> Tensor:
+        """The training examples whose moments a model is made for.
+
+        Where the data were scaled robustly, values far out are brought nearer: few of them would decide the moments.
+        """
+        robust = self.scaling is not None and self.scaling.kind == "robust"
+        return self.train.clamp(-FAR_OUT, FAR_OUT) if robust else self.train
 
     @cached_property
     def cov(self) -> Tensor:
         """Covariance of the training examples, flattened to d coordinates (divided by N), (d, d), float64."""
-        return covariance(self.train, self._moments[0])
+        return covariance(self._bulk, self._moments[0])
 
     def decode(self, x: Tensor) -> Tensor:
-        """Return samples in the user's units."""
+        """Return samples in the user's units, in float64 where the data are scaled."""
         return x if self.scaling is None else self.scaling.decode(x)
 
     @property
@@ -201,7 +210,7 @@ class Dataset:
         """Mean and variance of the training examples of each class, (K, *shape) each; None without classes."""
         if self.labels is None:
             return None
-        return class_mean_and_variance(self.train, self.labels, len(self.classes))
+        return class_mean_and_variance(self._bulk, self.labels, len(self.classes))
 
     def class_number(self, name: str | int) -> int:
         """Return the number of the class that the user names, by its name or, if no class has it, by its number.

@@ -53,7 +53,7 @@ class Section:
         return f"--{self.prefix}{option.replace('_', '-')}"
 
     def negative(self, option: str) -> str:
-        """Return the flag that turns a boolean option off: ``--dataset.no-standardise``."""
+        """Return the flag that turns a boolean option off: ``--dataset.no-flat``."""
         return f"--{self.prefix}no-{option.replace('_', '-')}"
 
     def variable(self, option: str) -> str:

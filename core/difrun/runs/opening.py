@@ -20,6 +20,7 @@ from difrun.runs.folder import dataset, lock
 from difrun.runs.folder.create import create, refuse_if_taken
 from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
+from difrun.runs.scales import check_scales
 from difrun.runs.stages import sampling, tuning
 from difrun.runs.stages.training import begun, with_threads
 from difrun.sampler.integration import refuse_noise
@@ -90,7 +91,8 @@ def _refuse_in_advance(plan: Plan, path: Path | None, force: bool) -> None:
 
 
 def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.device) -> None:
-    """Raise DifrunError if sampler, grid, noise, guidance or label do not fit the model."""
+    """Raise DifrunError if data, sampler, grid, noise, guidance or label do not fit the process and the model."""
+    check_scales(parts.process, parts.dataset)
     sampler = sampling.sampler_for(plan.sampler, parts.dataset)
     times = [parts.process.horizon, parts.process.t_min]
     if not plan.grid.entry.asks_for("model"):  # a grid of the model waits until it is trained
@@ -104,7 +106,8 @@ def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.
 def _notes(run: Run) -> list[str]:
     """What the user is told of data and process before the run."""
     parts, signal = run.parts, run.signal
-    notes = [dataset.describe(parts.dataset), *parts.dataset.notes, *parts.process.advice()]
+    notes = [dataset.describe(parts.dataset), *parts.dataset.notes]
+    notes += [*check_scales(parts.process, parts.dataset), *parts.process.advice()]
     if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())
     return [text for text in notes if text]

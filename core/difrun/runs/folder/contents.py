@@ -217,6 +217,7 @@ class DatasetText:
     notes: Any = key(list_of(text, "sentences"))
     classes: Any = key(list_of(text, "names"))
     origin: Any = key(record(DatasetOrigin))
+    scaling: Any = key(one_of("std", "robust"))
 
 
 _EXAMPLES = ("train", "held_out", "noise", "shift", "scale")

@@ -27,6 +27,8 @@ from difrun.runs.folder.schema import damaged, fitting, parse_json, structure
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.text import listed
 
+_SCALED = {"std": "mean 0 and variance 1", "robust": "median 0 and interquartile range 1.349"}
+
 Contents = tuple[dict[str, Tensor], dict[str, str]]
 """The tensors and the text of data.safetensors."""
 
@@ -45,8 +47,10 @@ def contents(dataset: Dataset) -> Contents | None:
     if dataset.noise is not None:
         tensors["noise"] = dataset.noise
     if dataset.scaling is not None:
-        tensors |= attrs.asdict(dataset.scaling, recurse=False)
+        tensors |= {"shift": dataset.scaling.shift, "scale": dataset.scaling.scale}
     names = {"name": dataset.name, "columns": json.dumps(dataset.columns), "notes": json.dumps(dataset.notes)}
+    if dataset.scaling is not None and dataset.scaling.kind != "std":
+        names["scaling"] = dataset.scaling.kind
     if dataset.labels is not None and dataset.held_out_labels is not None:
         tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
         names["classes"] = json.dumps(dataset.classes)
@@ -153,7 +157,7 @@ def load(folder: Folder, recorded: str | None = None) -> Dataset | None:
             labels=tensors.get("labels"),
             held_out_labels=tensors.get("held_out_labels"),
             classes=tuple(text.get("classes", ())),
-            scaling=_scaling(tensors, folder.data),
+            scaling=_scaling(tensors, text.get("scaling", "std"), folder.data),
             notes=tuple(text.get("notes", ())),
             origin=origin,
         )
@@ -174,7 +178,7 @@ def _parsed(names: Mapping[str, str], file: Path) -> dict[str, Any]:
     return parsed
 
 
-def _scaling(tensors: Mapping[str, Tensor], file: Path) -> Scaling | None:
+def _scaling(tensors: Mapping[str, Tensor], kind: Any, file: Path) -> Scaling | None:
     """The scaling of the examples, if there is one."""
     if "shift" not in tensors and "scale" not in tensors:
         return None
@@ -183,7 +187,7 @@ def _scaling(tensors: Mapping[str, Tensor], file: Path) -> Scaling | None:
         raise damaged(file, f"shift and scale: expected two tensors of shape {tuple(shape)}")
     if not bool(shift.isfinite().all() and scale.isfinite().all() and (scale > 0).all()):
         raise damaged(file, "shift and scale: expected finite numbers, and scales above 0")
-    return Scaling(shift, scale)
+    return Scaling(shift, scale, kind)
 
 
 def check(folder: Folder, dataset: Dataset) -> None:
@@ -224,8 +228,8 @@ def describe(dataset: Dataset) -> str:
     scaled = ""
     if dataset.scaling is not None:
         scaled = (
-            " Each coordinate is scaled to mean 0 and variance 1: metrics are in these units, samples and pictures "
-            "in yours."
+            f" Each coordinate is scaled to {_SCALED[dataset.scaling.kind]}: metrics are in these units, samples and "
+            "pictures in yours."
         )
     classes = ""
     if dataset.classes:

@@ -91,6 +91,20 @@ def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
         yield "loss", vectors.loss
 
 
+def drawn_powers(shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """For each column the power of ten in which it is drawn: 0, unless Matplotlib would overflow or underflow."""
+    size = np.log10(np.maximum(np.abs(shift) / 100, scale))
+    return np.where(np.abs(size) > 100, np.floor(size), 0).astype(int)
+
+
+def times_power(values: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """Values of columns, (..., d), times 10 to the powers, (d,), of up to ±330."""
+    if not powers.any():
+        return values
+    half = powers // 2  # 10^330 itself is no float64
+    return values * 10.0**half * 10.0 ** (powers - half)
+
+
 class Vectors:
     """The pictures of vectors, and what they share: the data, the model, and the times to show."""
 
@@ -98,12 +112,20 @@ class Vectors:
         self.run = run
         self.dataset, self.process = run.parts.dataset, run.parts.process
         self.size = math.prod(self.dataset.shape)
-        self.columns = self.dataset.columns or None
         self.data = self.dataset.train[:POINTS]
         self.device = run.device
         scaling = self.dataset.scaling
-        self.shift = np.zeros(self.size) if scaling is None else scaling.shift.flatten().numpy()
-        self.scale = np.ones(self.size) if scaling is None else scaling.scale.flatten().numpy()
+        shift = np.zeros(self.size) if scaling is None else scaling.shift.flatten().numpy()
+        scale = np.ones(self.size) if scaling is None else scaling.scale.flatten().numpy()
+        powers = drawn_powers(shift, scale)
+        self._powers = powers
+        self.columns = self.dataset.columns or None
+        if powers.any():
+            names = self.columns or [f"column {i}" for i in range(1, self.size + 1)]
+            self.columns = tuple(
+                f"{name} / 1e{power}" if power else name for name, power in zip(names, powers, strict=True)
+            )
+        self.shift, self.scale = times_power(shift, -powers), times_power(scale, -powers)
 
     @property
     def has_a_score(self) -> bool:
@@ -255,7 +277,7 @@ class Vectors:
         centre, half = (low + high) / 2, 0.75 * (high - low).max() * (1 - 1 / count if inside else 1)
         axes = [torch.linspace(float(c - half), float(c + half), count) for c in centre]
         extent = [
-            float(self.shift[i] + self.scale[i] * v)
+            float(self.shift[i]) + float(self.scale[i]) * float(v)
             for i, axis in enumerate(axes)
             for v in (axis[0], axis[-1])
         ]
@@ -265,10 +287,10 @@ class Vectors:
         return torch.stack([across.flatten(), up.flatten()], 1), (count, count), extent
 
     def _density(self, points: Tensor, t: float) -> Tensor:
-        """The density at points in the model's units, per unit of the user's."""
+        """The density at points in the model's units, per unit of the user's; these are kept to 1e±250, for drawing."""
         assert isinstance(self.process, GaussianProcess)  # the densities of no other process are drawn
         density = self.process.density(points, self.dataset.train[: 4 * POINTS].flatten(1), t)
-        return density.double() / float(np.prod(self.scale))
+        return density.double() * 10 ** float(np.clip(-np.log10(self.scale).sum(), -250, 250))
 
     def _density_1d(self) -> Callable[[np.ndarray], np.ndarray] | None:
         """The true density of one-dimensional data, where it is known."""
@@ -278,8 +300,8 @@ class Vectors:
         return lambda x: distribution.log_prob(torch.as_tensor(x)[:, None].double()).exp().numpy()
 
     def _shown(self, x: Tensor) -> np.ndarray:
-        """Examples as vectors, in the user's units."""
-        return self.dataset.decode(x.cpu()).flatten(1).numpy()
+        """Examples as vectors, in the user's units, or a power of ten of these (`drawn_powers`)."""
+        return times_power(self.dataset.decode(x.cpu()).flatten(1).numpy(), -self._powers)
 
     def _shown_path(self, path: Tensor) -> np.ndarray:
         return np.stack([self._shown(frame) for frame in path])

@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 Numbers = dict[str, dict[str, Any]]
 
-STANDARDISED = "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples"
+UNITS = {
+    "std": "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples",
+    "robust": "each coordinate scaled to median 0 and interquartile range 1.349 over the training examples",
+}
+"""Units of distances by the kind of the scaling."""
 
 
 def measure_all(
@@ -119,7 +123,7 @@ def evaluate_metric(
     elif n < len(samples):
         facts["bound"] = "the held-out examples" if n == dataset.references else "the training examples"
     if dataset.scaling is not None:
-        facts["units"] = STANDARDISED
+        facts["units"] = UNITS[dataset.scaling.kind]
     entries: Numbers = {}
     for name, number in numbers.items():
         declared = {

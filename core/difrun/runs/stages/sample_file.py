@@ -24,7 +24,7 @@ def read_samples(path: Path, dataset: Dataset, n: int | None) -> Tensor:
         DifrunError: If the file cannot be read, holds fewer than n, or has other columns than the data.
     """
     try:
-        array, columns = read(path, "x" if path.suffix.lower() == ".npz" else None)
+        array, columns = read(path, "x" if path.suffix.lower() == ".npz" else None, dataset.columns)
     except DifrunError as error:
         raise DifrunError(f"--samples: {error}") from None
     columns = columns or _columns(path)

@@ -310,4 +310,4 @@ def read(run: "Run", path: Path | None = None) -> Tensor:
     """Read samples from a file in the run folder (None: samples.npz), in the units of the model."""
     dataset = run.parts.dataset
     x = run.folder.read_samples(dataset.shape, path)
-    return torch.as_tensor(x) if dataset.scaling is None else dataset.scaling.encode(x)
+    return (x if dataset.scaling is None else dataset.scaling.encode(x)).float()

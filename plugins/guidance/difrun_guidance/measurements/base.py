@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from difrun.data import cast_like
+from difrun.data import cast_like, wide
 from difrun.errors import DifrunError
 from difrun.guidance import Context
 from difrun.model import ModelWrapper, ScoreModel, coefficients
@@ -116,15 +116,20 @@ class Measurement(ModelWrapper, MeasurementOptions):
         return forth
 
     def observe(self, x: Tensor) -> Tensor:
-        """Measure x given in the model's units: the rows A(x), with shape (n, m)."""
+        """Measure x given in the model's units: the rows A(x), with shape (n, m).
+
+        Of scaled data they are float64 where the device has it: in the user's units a column may lie far from 0.
+        """
         if self._units is not None:
+            x = wide(x)
             shift, scale = (cast_like(unit, x) for unit in self._units)
             x = shift + scale * x
         return self.measure(x).flatten(1)
 
     def residual_of(self, x0: Tensor) -> Tensor:
         """The residual y − A(x_0), with shape (n, m)."""
-        return cast_like(self._y, x0) - self.observe(x0)
+        observed = self.observe(x0)
+        return cast_like(self._y, observed) - observed
 
     def misfit(self, x0: Tensor) -> Tensor:
         """The misfit mean((y − A(x_0))²)/σ_y², with shape (n,).
@@ -155,7 +160,7 @@ class Measurement(ModelWrapper, MeasurementOptions):
             # The kind `straight` converts to any other without loss of digits, at either end of time.
             straight = model.predict(point, here, "straight")
             x0 = self.process.convert(straight, point, here, "straight", "x0")
-            shift = self.shift(point, x0, here).detach()
+            shift = self.shift(point, x0, here).detach().to(x.dtype)
         if here is at:
             unguided = self.process.convert(straight.detach(), x, at, "straight", kind)
         else:
@@ -240,8 +245,10 @@ class LinearMeasurement(Measurement, OperatorOptions):
 
     @override
     def jvp(self, x0: Tensor, v: Tensor) -> Tensor:
-        scale = 1.0 if self._units is None else cast_like(self._units[1], v)
-        return self.linear(scale * v).flatten(1)
+        if self._units is not None:
+            v = wide(v)
+            v = cast_like(self._units[1], v) * v
+        return self.linear(v).flatten(1)
 
     @override
     def restrict(self, y: Tensor) -> Tensor:

@@ -78,7 +78,7 @@ class PiGDM(CovarianceMethod, PiGDMOptions):
             r.detach(),
             least=self.sigma_y**2,
             iterations=min(r.shape[1], 200),
-            tolerance=10 * torch.finfo(r.dtype).eps,
+            tolerance=10 * torch.finfo(x.dtype).eps,
         )
         return self.apply_covariance(r, x, x0, u, at)
 

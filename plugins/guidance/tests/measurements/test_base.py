@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from difrun.data import Scaling
 from difrun.errors import DifrunError
 from difrun.model import ConditionalModel, Counted, ExactMixture
 from difrun.randomness import torch_generator
@@ -84,6 +85,31 @@ def test_units_of_the_data_are_those_of_y(tmp_path):
         **{**options, "matrix": matrix * scaling.scale},
     )
     torch.testing.assert_close(mmps.predict(x0, at, "x0"), plain.predict(x0, at, "x0"))
+
+
+def float64(*numbers):
+    return torch.tensor(numbers, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("method", [LinearDPS, LinearPiGDM, LinearMMPS])
+def test_a_column_far_from_0_is_measured_in_float64(method):
+    """Columns at 1.7·10⁹ of width 1, and of width 10⁴⁴: the shift is that in the model's own units, in float32."""
+    distribution, process = two_gaussians(), ReferenceVP()
+    scaling = Scaling(float64(1.7e9, 0.0), float64(1.0, 1e44))
+    units = context(distribution=distribution, scaling=scaling)
+    matrix = float64(1.0, 2e-44)[None]
+    x = distribution.sample(5, seeded(0)).float()
+    found, wanted = (
+        method(ExactMixture(distribution, process), operator="matrix", sigma_y=0.3, **options).predict(
+            x, process.at(0.7), "x0"
+        )
+        for options in (
+            {"context": units, "y": float64(1.7e9 + 0.4), "matrix": matrix},
+            {"y": float64(0.4), "matrix": float64(1.0, 2.0)[None]},
+        )
+    )
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 def test_a_mask_takes_what_it_sees_or_a_whole_example():

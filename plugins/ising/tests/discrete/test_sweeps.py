@@ -58,8 +58,21 @@ def swept(model, p, s, classes):
 @pytest.mark.parametrize("periodic", [True, False], ids=["torus", "free"])
 @pytest.mark.parametrize(
     ("shape", "classes"),
-    [((3, 3), 2), ((3, 3), 4), ((2, 3), 2), ((3, 2), 5), ((3, 4), 2), ((1, 5), 2), ((7, 1), 2), ((1, 3), 3)]
-    + [((1, 7), 6), ((1, 2), 2), ((1, 1), 2), ((2, 2), 3), ((2, 4), 2)],
+    [
+        ((3, 3), 2),
+        ((3, 3), 4),
+        ((2, 3), 2),
+        ((3, 2), 5),
+        ((3, 4), 2),
+        ((1, 5), 2),
+        ((7, 1), 2),
+        ((1, 3), 3),
+        ((1, 7), 6),
+        ((1, 2), 2),
+        ((1, 1), 2),
+        ((2, 2), 3),
+        ((2, 4), 2),
+    ],
     ids=str,
 )
 def test_a_sweep_leaves_the_exact_distribution_alone(shape, classes, periodic):

@@ -1,0 +1,207 @@
+"""How a .csv file is laid out: separator, decimal sign, header and index column; what is not certain is asked."""
+
+import csv
+import re
+from collections.abc import Sequence
+from typing import Literal
+
+import attrs
+
+from difrun.errors import DifrunError
+
+DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
+"""In the order in which they are taken where several separate all lines alike: numbers may hold commas, never tabs."""
+
+LOOKED_AT = 200
+"""Lines from which the separator is found."""
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_FRACTION = re.compile(r"\d+", re.ASCII)
+
+
+@attrs.frozen
+class CsvOptions:
+    """How the user says that a .csv file is to be read.
+
+    Attributes:
+        header: Whether the first line holds names; "auto" finds out, and asks where that is not certain.
+        columns: The columns to read, by name or number from 1; None for all.
+        decimal: The decimal sign; "auto" is the point, and asks where commas look like decimal signs.
+        asks: Whether to ask. If not, what is not certain is read as numbers that need no header.
+        names: The names that a first line is expected to hold, numbers or not; empty if none are known.
+    """
+
+    header: Literal["auto", "yes", "no"] = "auto"
+    columns: tuple[str, ...] | None = None
+    decimal: Literal["auto", "point", "comma"] = "auto"
+    asks: bool = True
+    names: tuple[str, ...] = ()
+
+
+@attrs.frozen
+class Row:
+    """A line with data: its number in the file, from 1, and its cells."""
+
+    line: int
+    cells: list[str]
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell is a number with a decimal point, or nan or inf; Python's 1_000 is none."""
+    return _NUMBER.fullmatch(cell) is not None
+
+
+def split_rows(lines: Sequence[str], decimal: str, source: str) -> tuple[list[Row], str]:
+    """Split the lines of a file into rows of cells.
+
+    Args:
+        lines: The lines. Empty ones and comments, which start with #, are left out.
+        decimal: The decimal sign: with "comma" commas do not separate, and become points in numbers.
+        source: How messages begin, for example ``file 'x.csv'``.
+
+    Returns:
+        The rows, and the separator.
+
+    Raises:
+        DifrunError: If quotes are not closed, or a cell is too long.
+    """
+    numbered = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
+    texts = [line for _, line in numbered]
+    candidates = [mark for mark in DELIMITERS if decimal != "comma" or mark != ","]
+    delimiter = _delimiter(texts, candidates)
+    rows, start = [], 0
+    reader = csv.reader(texts, delimiter=delimiter, skipinitialspace=True, strict=True)
+    try:
+        for cells in reader:
+            rows.append(Row(numbered[start][0], [cell.strip() for cell in cells]))
+            start = reader.line_num
+    except csv.Error as error:
+        line = numbered[min(start, len(numbered) - 1)][0]
+        raise DifrunError(
+            f"{source}, line {line}: this is no CSV ({error}). Check the quotes there."
+        ) from None
+    if decimal == "comma":
+        rows = [attrs.evolve(row, cells=[_with_point(cell) for cell in row.cells]) for row in rows]
+    return rows, delimiter
+
+
+def _delimiter(lines: Sequence[str], candidates: Sequence[str]) -> str:
+    """The separator that splits all lines into equally many cells, more than one; else the most frequent one."""
+    for mark in candidates:
+        try:
+            some = lines[:LOOKED_AT]
+            counts = {
+                len(cells) for cells in csv.reader(some, delimiter=mark, skipinitialspace=True, strict=True)
+            }
+        except csv.Error:
+            continue
+        if len(counts) == 1 and counts.pop() > 1:
+            return mark
+    outside_quotes = re.sub(r'"[^"]*"', "", lines[0]) if lines else ""
+    return max(reversed(candidates), key=outside_quotes.count)
+
+
+def _with_point(cell: str) -> str:
+    with_point = cell.replace(",", ".")
+    return with_point if "." not in cell and is_number(with_point) else cell
+
+
+def refuse_decimal_commas(rows: Sequence[Row], delimiter: str, options: CsvOptions, source: str) -> None:
+    """Ask if commas that separate look like decimal signs: 1,05 is no pair of numbers.
+
+    Raises:
+        DifrunError: If every second cell could be a fraction, and one of them starts with 0, as no whole number does.
+    """
+    body = rows[1:] if rows and not any(map(is_number, rows[0].cells)) else rows
+    if options.decimal != "auto" or delimiter != "," or not options.asks or not body:
+        return
+    pairs = all(
+        len(row.cells) % 2 == 0
+        and all(map(_WHOLE.fullmatch, row.cells[::2]))
+        and all(map(_FRACTION.fullmatch, row.cells[1::2]))
+        for row in body
+    )
+    for row in body if pairs else ():
+        for whole, fraction in zip(row.cells[::2], row.cells[1::2], strict=True):
+            if (len(fraction) > 1 and fraction.startswith("0")) or whole == "-0":
+                raise DifrunError(
+                    f"{source}, line {row.line}: is '{whole},{fraction}' one number or two? Say so: "
+                    "--dataset.decimal comma if commas are decimal signs, --dataset.decimal point if they separate."
+                )
+
+
+def has_header(rows: Sequence[Row], chosen: Sequence[int], options: CsvOptions, source: str) -> bool:
+    """Whether the first row holds names.
+
+    Args:
+        rows: All rows, at least one.
+        chosen: The columns of the examples, from 0; other cells may be text anywhere.
+        options: What the user says.
+        source: How messages begin.
+
+    Raises:
+        DifrunError: If that is not certain: the first row holds numbers that could be names, or only some numbers.
+    """
+    if options.header != "auto":
+        return options.header == "yes"
+    if options.names and tuple(rows[0].cells[j] for j in chosen) == options.names:
+        return True
+    cells = [(j, rows[0].cells[j]) for j in chosen]
+    numeric = [is_number(cell) for _, cell in cells]
+    if not any(numeric):
+        return True
+    if not all(numeric):
+        _refuse_mixed(rows, [j for j, cell in cells if not is_number(cell)], options.asks, source)
+    if options.asks and _could_be_names(rows, chosen):
+        raise DifrunError(
+            f"{source}: are the numbers of line {rows[0].line} ({', '.join(rows[0].cells[:6])}"
+            f"{', ...' if len(rows[0].cells) > 6 else ''}) names of columns, or data? Say so: --dataset.header yes, or "
+            "--dataset.header no."
+        )
+    return False
+
+
+def _refuse_mixed(rows: Sequence[Row], text: Sequence[int], asks: bool, source: str) -> None:
+    first, j = rows[0], text[0]
+    cell = first.cells[j]
+    what = f"'{cell}' is not a number" if cell else "the value is missing"
+    hint = decimal_hint(cell, asks)
+    if asks and not hint and any(len(row.cells) > j and is_number(row.cells[j]) for row in rows[1:2]):
+        hint = " If the line holds names: --dataset.header yes."
+    raise DifrunError(f"{source}, line {first.line}, column {j + 1}: {what}.{hint}")
+
+
+def decimal_hint(cell: str, asks: bool) -> str:
+    """What to do about a cell with a decimal comma; empty for another cell."""
+    if "," not in cell or not is_number(cell.replace(",", ".", 1)):
+        return ""
+    return " Write decimals with a point" + (", or say --dataset.decimal comma." if asks else ".")
+
+
+def _could_be_names(rows: Sequence[Row], columns: Sequence[int]) -> bool:
+    """Whether a first row of numbers may be names: whole numbers that count, or that stand above decimals."""
+    first, rest = rows[0].cells, [row.cells for row in rows[1:]]
+    values = [first[j] for j in columns]
+    if not rest or not all(map(_WHOLE.fullmatch, values)):
+        return False
+    numbers = [int(value) for value in values if len(value) < 19]
+    counting = len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(values)))
+    decimals = all(
+        2 * sum(_WHOLE.fullmatch(cells[j]) is None for cells in rest if j < len(cells)) > len(rest)
+        for j in columns
+    )
+    return counting or decimals
+
+
+def index_column(rows: Sequence[Row]) -> int | None:
+    """The first column that counts the rows, each value the last one plus 1; None if none does or rows are few."""
+    if len(rows) < 20 or len(rows[0].cells) < 2:
+        return None
+    for j in range(len(rows[0].cells)):
+        cells = [row.cells[j] for row in rows if j < len(row.cells)]
+        if len(cells) == len(rows) and all(_WHOLE.fullmatch(cell) and len(cell) < 19 for cell in cells):
+            first = int(cells[0])
+            if all(int(cell) == first + i for i, cell in enumerate(cells)):
+                return j
+    return None
