@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ class PixelStore:
         fingerprint: A digest of names, sizes and options.
         good: The numbers of the readable images.
         array: The pixels, once they are decoded or mapped.
+        remarks: How many images are not read as they are, by kind (`decode.REMARKS`).
     """
 
     shape: tuple[int, ...]
@@ -40,6 +42,7 @@ class PixelStore:
     fingerprint: str
     good: np.ndarray = attrs.field(factory=lambda: np.empty(0, dtype=np.int64))
     array: Any = None
+    remarks: Counter[str] = attrs.field(factory=Counter)
 
     @classmethod
     def for_files(
@@ -67,18 +70,19 @@ class PixelStore:
         """Whether an earlier run has decoded exactly these files; if so, load the numbers of the readable ones."""
         if self.path is None or not self.path.is_file():
             return False
-        with suppress(OSError, ValueError):
-            self.good = np.array(
-                json.loads(self.path.with_suffix(".json").read_text("utf-8")), dtype=np.int64
-            )
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            facts = json.loads(self.path.with_suffix(".json").read_text("utf-8"))
+            self.good, self.remarks = np.array(facts["good"], dtype=np.int64), Counter(facts["remarks"])
             return True
         return False
 
-    def fill(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> None:
+    def fill(
+        self, decoded: Iterator[tuple[np.ndarray | str, tuple[str, ...]]], folder: Path, skip: bool
+    ) -> None:
         """Write every image into its row.
 
         Args:
-            decoded: The pixels of every file, or why it has none.
+            decoded: The pixels of every file, or why it has none, and how it is not read as it is.
             folder: The folder of the files, for messages.
             skip: Whether files that cannot be read are left out; else they are refused.
 
@@ -99,7 +103,9 @@ class PixelStore:
             if self.path is not None and part is not None:
                 self.array.flush()
                 os.replace(part, self.path)
-                atomic.write_text(self.path.with_suffix(".json"), json.dumps(good))
+                atomic.write_text(
+                    self.path.with_suffix(".json"), json.dumps({"good": good, "remarks": self.remarks})
+                )
         except OSError as error:
             raise DifrunError(
                 f"--dataset.folder {folder}: the decoded images cannot be written to {self.path}: {error.strerror}. "
@@ -124,12 +130,12 @@ class PixelStore:
         return np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
 
     def _write(
-        self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool
+        self, decoded: Iterator[tuple[np.ndarray | str, tuple[str, ...]]], folder: Path, skip: bool
     ) -> tuple[list[int], list[tuple[str, str]]]:
         """Write the images one after the other; their numbers, and the names of the others with what is wrong."""
         good: list[int] = []
         bad: list[tuple[str, str]] = []
-        for row, (name, image) in enumerate(zip(self.names, decoded, strict=True)):
+        for row, (name, (image, remarks)) in enumerate(zip(self.names, decoded, strict=True)):
             if isinstance(image, str):
                 bad.append((name, image))
                 if not skip:
@@ -147,6 +153,7 @@ class PixelStore:
             else:
                 self.array[len(good)] = image.astype(np.float32) / 127.5 - 1
                 good.append(row)
+                self.remarks.update(remarks)
         return good, bad
 
     def read(self) -> tuple[Tensor, np.ndarray]:
