@@ -40,7 +40,7 @@ def difrun_datasets() -> list[Component]:
         Component(
             "image-folder",
             "difrun_images.data:image_folder",
-            "Your PNG and JPEG files, subfolders as classes",
+            "Your image files of any format that Pillow reads, subfolders as classes",
             options.FolderOptions,
             provides=provides,
             prefers={"model": "unet"},

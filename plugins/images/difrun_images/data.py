@@ -102,6 +102,7 @@ def image_folder(
     size: tuple[int, ...] | None = None,
     fit: str = "crop",
     colour: str = "rgb",
+    background: str = "white",
     unreadable: str = "refuse",
     held_out: float = 0.2,
     workers: int | None = None,
@@ -109,7 +110,7 @@ def image_folder(
     cache: Path | None = None,
     flat: bool = False,
 ) -> ImageDataset:
-    """The PNG and JPEG files of a folder; subfolders with images are classes.
+    """The images of a folder, in any format that Pillow reads; subfolders with images are classes.
 
     Args:
         seed: Not used: the split is the same for all runs, so that they read one file of pixels.
@@ -117,6 +118,7 @@ def image_folder(
         size: The side of all images, or their rows and columns; None if they have one size.
         fit: How images are brought to that size (`decode.ImageFormat`).
         colour: "rgb" for three channels, "grey" for one.
+        background: What transparent images are laid on: "white", "black" or a colour such as "#80c0ff".
         unreadable: Whether a file that is not an image is refused ("refuse"), or left out and named ("skip").
         held_out: The share of every class that is not trained on.
         workers: The number of processes that decode; None for one per CPU.
@@ -137,7 +139,7 @@ def image_folder(
     sides = None if size is None else (size[0], size[-1])
     contents = read_folder(
         Path(folder),
-        ImageFormat(sides, fit, colour == "grey"),
+        ImageFormat(sides, fit, colour == "grey", _rgb(background)),
         skip=unreadable == "skip",
         workers=workers,
         memory=memory,
@@ -156,6 +158,12 @@ def image_folder(
         notes=contents.notes,
         fingerprint=contents.fingerprint,
     )
+
+
+def _rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue of white, black or #rrggbb."""
+    digits = {"white": "#ffffff", "black": "#000000"}.get(colour, colour)
+    return int(digits[1:3], 16), int(digits[3:5], 16), int(digits[5:7], 16)
 
 
 def scaled(pixels: Tensor) -> Tensor:

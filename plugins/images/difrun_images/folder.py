@@ -12,11 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.errors import DifrunError
-from difrun_images.decode import ImageFormat, decode, decode_several
+from difrun_images.decode import ImageFormat, decode_several, decode_with_remarks, told
+from difrun_images.listing import listed, named
 from difrun_images.store import PixelStore
-
-SUFFIXES = (".png", ".jpg", ".jpeg")
 
 CHUNK = 32
 """Files that a process decodes at a time."""
@@ -34,7 +32,7 @@ class ImageFolder:
         labels: Their classes, (N,), int64; 0 where there are no classes.
         classes: The names of the classes.
         held_out: Which images are held out, (N,), bool; they come first.
-        notes: Which files were left out, in a sentence.
+        notes: Which files were left out, and which are not read as they are, in sentences.
         fingerprint: A digest of names, sizes and options.
     """
 
@@ -75,7 +73,8 @@ def read_folder(
     Raises:
         DifrunError: As `data.image_folder` says.
     """
-    paths, labels, classes = listed(folder)
+    listing = listed(folder)
+    paths, labels = listing.paths, listing.labels
     held_out = split(torch.from_numpy(labels)).numpy()
     order = np.argsort(~held_out, kind="stable")
     paths, labels, held_out = [paths[i] for i in order], labels[order], held_out[order]
@@ -86,75 +85,21 @@ def read_folder(
     return ImageFolder(
         images,
         torch.from_numpy(labels[good]),
-        classes,
+        listing.classes,
         torch.from_numpy(held_out[good]),
-        _notes(store.names, good),
+        (*listing.notes, *_unreadable(store.names, good), *told(store.remarks, image_format.background)),
         store.fingerprint,
     )
 
 
-def listed(folder: Path) -> tuple[list[Path], np.ndarray, tuple[str, ...]]:
-    """The images in a folder, in the order of their names.
-
-    Classes are the subfolders that hold images, at any depth. Hidden files and folders do not count.
-
-    Args:
-        folder: The folder.
-
-    Returns:
-        The files, their labels (N,), int64, and the names of the classes.
-
-    Raises:
-        DifrunError: If there is no such folder, no image in it, or images both in subfolders and beside them.
-    """
-    pairs = _image_files(folder)
-    beside = [path for path, parts in pairs if len(parts) == 1]
-    if not beside:
-        classes = tuple(sorted({parts[0] for _, parts in pairs}))
-        numbers = {name: number for number, name in enumerate(classes)}
-        return [path for path, _ in pairs], np.array([numbers[parts[0]] for _, parts in pairs]), classes
-    if len(beside) < len(pairs):
-        raise DifrunError(
-            f"--dataset.folder {folder} holds images beside its subfolders ({beside[0].name}) and in them "
-            f"({next('/'.join(parts) for _, parts in pairs if len(parts) > 1)}). Subfolders are classes: put every "
-            "image into one, or none."
-        )
-    return beside, np.zeros(len(beside), dtype=np.int64), ()
-
-
-def _image_files(folder: Path) -> list[tuple[Path, tuple[str, ...]]]:
-    """The images of a folder, each with the parts of its path inside the folder, in the order of their names."""
-    if not folder.is_dir():
-        what = "is a file" if folder.exists() else "does not exist"
-        raise DifrunError(f"--dataset.folder {folder} {what}; expected a folder of PNG and JPEG files.")
-    try:
-        paths = sorted(
-            path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
-        )
-    except OSError as error:
-        raise DifrunError(f"--dataset.folder {folder} cannot be read: {error.strerror}.") from None
-    files = [(path, path.relative_to(folder).parts) for path in paths]
-    files = [(path, parts) for path, parts in files if not _hidden(parts)]
-    if not files:
-        raise DifrunError(
-            f"--dataset.folder {folder} holds no image: no file in it or in its subfolders ends in "
-            f"{', '.join(SUFFIXES)}."
-        )
-    return files
-
-
-def _hidden(parts: Sequence[str]) -> bool:
-    return any(part.startswith(".") for part in parts)
-
-
 def _decode_all(
     paths: list[Path], image_format: ImageFormat, workers: int | None
-) -> Iterator[np.ndarray | str]:
+) -> Iterator[tuple[np.ndarray | str, tuple[str, ...]]]:
     """Decode every file, in order; by several processes where there are many files."""
     workers = min(workers or os.cpu_count() or 1, -(-len(paths) // CHUNK))
     if workers == 1 or len(paths) < FEWEST_FOR_PROCESSES:
         for path in paths:
-            yield decode(path, image_format)
+            yield decode_with_remarks(path, image_format)
         return
     chunks = [paths[i : i + CHUNK] for i in range(0, len(paths), CHUNK)]
     done = 0
@@ -168,16 +113,15 @@ def _decode_all(
                     yield from part
     except BrokenProcessPool:  # a script without `if __name__ == "__main__"` cannot start processes
         for path in paths[done:]:
-            yield decode(path, image_format)
+            yield decode_with_remarks(path, image_format)
 
 
-def _notes(names: Sequence[str], good: np.ndarray) -> tuple[str, ...]:
+def _unreadable(names: Sequence[str], good: np.ndarray) -> tuple[str, ...]:
     """A sentence that names the files that were left out, if there are any."""
     left_out = sorted(set(names) - {names[row] for row in good})
     if not left_out:
         return ()
-    more = f" and {len(left_out) - 10} more" if len(left_out) > 10 else ""
     return (
         f"{len(left_out)} unreadable image{'s are' if len(left_out) > 1 else ' is'} left out: "
-        f"{', '.join(left_out[:10])}{more}",
+        f"{named([[name] for name in left_out])}",
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, in_, le, lt, optional
+from attrs.validators import ge, gt, in_, le, lt, matches_re, optional
 
 from difrun.api import option, refuse_unused
 
@@ -109,7 +109,9 @@ class FolderOptions(ImageOptions):
     """Options of the dataset `image-folder`."""
 
     folder: Path | None = option(
-        None, "Folder of PNG and JPEG files; subfolders, where there are any, are classes.", metavar="FOLDER"
+        None,
+        "Folder of images of any format that Pillow reads; subfolders, where there are any, are classes.",
+        metavar="FOLDER",
     )
     size: tuple[int, ...] | None = option(
         None,
@@ -121,6 +123,11 @@ class FolderOptions(ImageOptions):
         "How images get that size: scaled to cover it and cropped, stretched, or cut from the middle unscaled.",
     )
     colour: Literal["rgb", "grey"] = option("rgb", "Three channels (rgb), or one (grey).")
+    background: str = option(
+        "white",
+        "What transparent images are laid on: white, black, or a colour such as #80c0ff.",
+        matches_re(r"white|black|#[0-9a-fA-F]{6}"),
+    )
     unreadable: Literal["refuse", "skip"] = option(
         "refuse",
         "What to do with a file that is not a readable image: refuse it, or leave it out and name it.",

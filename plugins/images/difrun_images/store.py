@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +33,7 @@ class PixelStore:
         fingerprint: A digest of names, sizes and options.
         good: The numbers of the readable images.
         array: The pixels, once they are decoded or mapped.
+        remarks: How many images are not read as they are, by kind (`decode.REMARKS`).
     """
 
     shape: tuple[int, ...]
@@ -40,6 +42,7 @@ class PixelStore:
     fingerprint: str
     good: np.ndarray = attrs.field(factory=lambda: np.empty(0, dtype=np.int64))
     array: Any = None
+    remarks: Counter[str] = attrs.field(factory=Counter)
 
     @classmethod
     def for_files(
@@ -71,8 +74,9 @@ class PixelStore:
         """Whether an earlier run has decoded exactly these files; if so, load the numbers of the readable ones."""
         if self.path is None or not self.path.is_file():
             return False
-        with suppress(OSError, ValueError, RecursionError, DifrunError):
-            numbers = np.array(json.loads(read_bounded(self.path.with_suffix(".json"))))
+        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, DifrunError):
+            facts = json.loads(read_bounded(self.path.with_suffix(".json")))
+            numbers, remarks = np.array(facts["good"]), Counter(facts["remarks"])
             rows = np.arange(len(self.names))
             if (
                 numbers.dtype.kind == "i"
@@ -80,21 +84,23 @@ class PixelStore:
                 and np.isin(numbers, rows).all()
                 and self._fits(self.path)
             ):
-                self.good = numbers.astype(np.int64)
+                self.good, self.remarks = numbers.astype(np.int64), remarks
                 return True
         return False
 
     def _fits(self, path: Path) -> bool:
         """Whether the .npy file holds pixels of these images, and is not one that somebody else put there."""
         open_regular(path).close()
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-        return found.dtype == np.float32 and found.shape == (len(self.names), *self.shape)
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        return pixels.dtype == np.float32 and pixels.shape == (len(self.names), *self.shape)
 
-    def fill(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> None:
+    def fill(
+        self, decoded: Iterator[tuple[np.ndarray | str, tuple[str, ...]]], folder: Path, skip: bool
+    ) -> None:
         """Write every image into its row.
 
         Args:
-            decoded: The pixels of every file, or why it has none.
+            decoded: The pixels of every file, or why it has none, and how it is not read as it is.
             folder: The folder of the files, for messages.
             skip: Whether files that cannot be read are left out; else they are refused.
 
@@ -113,7 +119,8 @@ class PixelStore:
                     self.array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
                     good = self._write_all(decoded, folder, skip)
                     self.array.flush()
-                atomic.write_text(self.path.with_suffix(".json"), json.dumps(good))
+                facts = json.dumps({"good": good, "remarks": self.remarks})
+                atomic.write_text(self.path.with_suffix(".json"), facts)
             self.good = np.array(good, dtype=np.int64)
         except OSError as error:
             raise DifrunError(
@@ -121,7 +128,9 @@ class PixelStore:
                 "Name another folder for them (--dataset.cache), or hold them in memory (--dataset.memory)."
             ) from None
 
-    def _write_all(self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool) -> list[int]:
+    def _write_all(
+        self, decoded: Iterator[tuple[np.ndarray | str, tuple[str, ...]]], folder: Path, skip: bool
+    ) -> list[int]:
         """Write the images; the numbers of those that can be used. Raises DifrunError if there are none."""
         good, bad = self._write(decoded, folder, skip)
         if not good:
@@ -142,12 +151,12 @@ class PixelStore:
             )
 
     def _write(
-        self, decoded: Iterator[np.ndarray | str], folder: Path, skip: bool
+        self, decoded: Iterator[tuple[np.ndarray | str, tuple[str, ...]]], folder: Path, skip: bool
     ) -> tuple[list[int], list[tuple[str, str]]]:
         """Write the images one after the other; their numbers, and the names of the others with what is wrong."""
         good: list[int] = []
         bad: list[tuple[str, str]] = []
-        for row, (name, image) in enumerate(zip(self.names, decoded, strict=True)):
+        for row, (name, (image, remarks)) in enumerate(zip(self.names, decoded, strict=True)):
             if isinstance(image, str):
                 bad.append((name, image))
                 if not skip:
@@ -165,6 +174,7 @@ class PixelStore:
             else:
                 self.array[len(good)] = image.astype(np.float32) / 127.5 - 1
                 good.append(row)
+                self.remarks.update(remarks)
         return good, bad
 
     def read(self) -> tuple[Tensor, np.ndarray]:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from difrun.errors import DifrunError
 from difrun_images.data import image_folder
-from difrun_images.decode import ImageFormat, decode
+from difrun_images.decode import ImageFormat, decode, decode_with_remarks
 from difrun_images.options import FolderOptions
 
 from .support import class_folder, pixels, save
@@ -97,13 +97,15 @@ def test_an_unreadable_image_is_named_and_refused_or_skipped(tmp_path):
 def test_bad_folders_are_refused_in_words(tmp_path):
     with pytest.raises(DifrunError, match=r"needs a folder of images: --dataset\.folder"):
         image_folder(seed=0)
-    with pytest.raises(DifrunError, match="none does not exist; expected a folder of PNG"):
+    with pytest.raises(DifrunError, match="none does not exist; expected a folder of images"):
         image_folder(seed=0, folder=tmp_path / "none")
     empty = tmp_path / "empty"
     empty.mkdir()
     (empty / "notes.txt").write_text("x")
     save(empty / ".hidden" / "a.png", pixels(0, 4, 4))
-    with pytest.raises(DifrunError, match=r"holds no image: no file .* ends in \.png, \.jpg, \.jpeg"):
+    with pytest.raises(
+        DifrunError, match=r"holds no image: no file .* \(\.png, \.jpg, .* left out: notes\.txt"
+    ):
         image_folder(seed=0, folder=empty)
     with pytest.raises(DifrunError, match=r"a\.png is a file; expected a folder"):
         image_folder(seed=0, folder=empty / ".hidden" / "a.png")
@@ -174,3 +176,153 @@ def test_processes_give_what_one_gives(tmp_path):
     one, several = (image_folder(seed=0, folder=folder, colour="grey", workers=n) for n in (1, 2))
     assert torch.equal(one.train, several.train)
     assert torch.equal(one.labels, several.labels)
+
+
+@pytest.mark.parametrize(
+    "suffix", [".bmp", ".tif", ".tiff", ".webp", ".gif", ".PPM", ".tga", ".jp2", ".jfif", ".pgm"]
+)
+def test_all_formats_that_pillow_reads_are_read(tmp_path, suffix):
+    """30 files of one colour each, grey 8·i: every one is found, whatever its suffix."""
+    for i in range(30):
+        path = tmp_path / f"{i:02d}{suffix}"
+        options = {"lossless": True} if suffix == ".webp" else {}
+        Image.fromarray(np.full((8, 8), 8 * i, dtype=np.uint8)).save(path, **options)
+    data = image_folder(seed=0, folder=tmp_path, colour="grey")
+    found = ((torch.cat((data.train, data.held_out)) + 1) * 127.5).mean((1, 2, 3)).sort().values
+    np.testing.assert_allclose(found, 8.0 * np.arange(30), atol=1.0 if suffix in (".jfif", ".jp2") else 1e-3)
+
+
+def test_class_folders_and_files_that_are_links_are_followed_and_circles_are_not(tmp_path):
+    real = class_folder(tmp_path / "real")
+    folder = tmp_path / "f"
+    folder.mkdir()
+    for name in ("cats", "dogs"):
+        (folder / name).symlink_to(real / name)
+    (folder / "birds").mkdir()
+    for i in range(3):
+        (folder / "birds" / f"{i}.png").symlink_to(real / "cats" / f"{i:03d}.png")
+    (folder / "cats" / "back").symlink_to(folder)
+    (folder / "birds" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (folder / "empty").mkdir()
+    (folder / "notes.txt").write_text("x")
+    (folder / ".trash").mkdir()
+    data = image_folder(seed=0, folder=folder, colour="grey", held_out=0.2)
+    assert data.classes == ("birds", "cats", "dogs")
+    assert torch.cat((data.labels, data.held_out_labels)).bincount().tolist() == [3, 15, 15]
+    assert data.notes == (
+        "1 file without the name of an image left out: notes.txt",
+        "1 hidden entry left out: .trash",
+        "2 entries (links to nothing or in a circle, or no files) left out: birds/gone.png, cats/back",
+        "1 folder without images left out: empty",
+    )
+
+
+def test_only_so_many_files_are_named(tmp_path):
+    folder = class_folder(tmp_path / "f")
+    for i in range(25):
+        (folder / f"{i:02d}.txt").write_text("x")
+    (note,) = image_folder(seed=0, folder=folder).notes
+    assert note.startswith("25 files without the name of an image left out: 00.txt, 01.txt, ")
+    assert note.endswith("09.txt and 15 more")
+
+
+def rgba(colour, alpha):
+    """One row of two pixels: of this colour and alpha, and opaque black."""
+    return np.array([[[*colour, alpha], [0, 0, 0, 255]]], dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("background", "expected"),
+    [((255, 255, 255), [255, 255, 255]), ((0, 0, 0), [0, 0, 0]), ((128, 192, 255), [128, 192, 255])],
+)
+def test_colours_hidden_under_transparency_are_not_seen(tmp_path, background, expected):
+    """Alpha 0: the background alone. Alpha 51 = 1/5: a fifth of the colour, four fifths of the background."""
+    image_format = ImageFormat(background=background)
+    clear = save(tmp_path / "a.png", rgba((200, 10, 30), 0))
+    pixels_, remarks = decode_with_remarks(clear, image_format)
+    assert pixels_[:, 0].T.tolist() == [expected, [0, 0, 0]]
+    assert remarks == ("transparent",)
+    fifth = decode(save(tmp_path / "b.png", rgba((200, 10, 30), 51)), image_format)[:, 0, 0]
+    np.testing.assert_allclose(fifth, 0.2 * np.array([200, 10, 30]) + 0.8 * np.array(expected), atol=1)
+    pixels_, remarks = decode_with_remarks(save(tmp_path / "c.png", rgba((200, 10, 30), 255)), image_format)
+    assert pixels_[:, 0].T.tolist() == [[200, 10, 30], [0, 0, 0]]
+    assert remarks == ()
+
+
+def test_transparency_of_every_mode_is_laid_on_the_background(tmp_path):
+    """A palette with a transparent colour, grey with alpha, and PNG's one transparent grey of 8 and of 16 bits."""
+    palette = Image.new("P", (2, 1))
+    palette.putpalette([10, 20, 30, 40, 50, 60])
+    palette.putdata([0, 1])
+    palette.save(tmp_path / "p.png", transparency=0)
+    assert decode(tmp_path / "p.png", ImageFormat())[:, 0].T.tolist() == [[255, 255, 255], [40, 50, 60]]
+    assert decode(tmp_path / "p.png", ImageFormat(background=(1, 2, 3)))[:, 0].T.tolist() == [
+        [1, 2, 3],
+        [40, 50, 60],
+    ]
+    Image.fromarray(np.array([[[7, 0], [9, 255]]], dtype=np.uint8), "LA").save(tmp_path / "la.png")
+    assert decode(tmp_path / "la.png", ImageFormat(grey=True))[0].tolist() == [[255, 9]]
+    Image.fromarray(np.array([[7, 9]], dtype=np.uint8)).save(tmp_path / "l.png", transparency=7)
+    assert decode(tmp_path / "l.png", ImageFormat(grey=True))[0].tolist() == [[255, 9]]
+    Image.fromarray(np.array([[7 * 257, 9 * 257]], dtype=np.uint16)).save(
+        tmp_path / "i.png", transparency=7 * 257
+    )
+    assert decode(tmp_path / "i.png", ImageFormat(grey=True))[0].tolist() == [[255, 9]]
+
+
+def test_what_is_not_read_as_it_is_is_counted(tmp_path):
+    """In memory and from the file of a second run alike."""
+    folder = class_folder(tmp_path / "f", each=12)
+    for i in range(3):
+        save(folder / "cats" / f"clear{i}.png", np.full((6, 6, 4), 100, dtype=np.uint8))
+    save(folder / "dogs" / "deep.png", np.full((6, 6), 257 * 50 + 200, dtype=np.uint16))
+    frames = [Image.fromarray(np.full((6, 6), k, dtype=np.uint8)) for k in (30, 60)]
+    frames[0].save(folder / "dogs" / "film.gif", save_all=True, append_images=frames[1:])
+    Image.new("CMYK", (6, 6), (0, 0, 0, 255)).save(folder / "dogs" / "print.tif")
+    expected = (
+        "3 images are transparent: laid on #80c0ff (--dataset.background)",
+        "1 image is of several frames or pages: the first is taken",
+        "1 image is of 16 bits: reduced to 8",
+        "1 image is in CMYK: turned into RGB by Pillow, without a colour profile",
+    )
+    for memory in (2.0, 0.0, 0.0):
+        data = image_folder(seed=0, folder=folder, colour="grey", background="#80c0ff", memory=memory)
+        assert data.notes == expected
+    grey = {int(x) for x in ((torch.cat((data.train, data.held_out))[:, 0, 3, 3] + 1) * 127.5).round()}
+    assert {51, 30, 0} <= grey  # 50.78 rounds to 51; the first frame; black
+
+
+def test_images_whose_numbers_have_no_range_are_refused(tmp_path):
+    Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "f.tif")
+    assert "real numbers of 32 bits" in decode(tmp_path / "f.tif", ImageFormat())
+    Image.fromarray(np.full((4, 4), 70000, dtype=np.int32)).save(tmp_path / "i.tif")
+    assert "whole numbers of 32 bits" in decode(tmp_path / "i.tif", ImageFormat())
+    deep = tmp_path / "d.pgm"
+    deep.write_bytes(b"P5 2 1 65535\n" + (257 * 3).to_bytes(2, "big") + (257 * 200).to_bytes(2, "big"))
+    assert decode(deep, ImageFormat(grey=True))[0].tolist() == [[3, 200]]
+
+
+@pytest.mark.parametrize("limit", [10, 30])
+def test_an_image_beyond_pillows_limit_is_an_error_in_words(tmp_path, monkeypatch, limit):
+    """Pillow warns from its limit and refuses from twice that: both are refused and named."""
+    folder = class_folder(tmp_path / "f")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+    with pytest.raises(DifrunError, match=rf"more than {limit} pixels, Pillow's limit"):
+        image_folder(seed=0, folder=folder)
+
+
+def test_postscript_is_never_run(tmp_path):
+    """Pillow would hand it to Ghostscript, under any name."""
+    folder = class_folder(tmp_path / "f")
+    text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 6 6\n%%EndComments\nshowpage\n"
+    (folder / "cats" / "a.eps").write_bytes(text)
+    assert "a.eps" in image_folder(seed=0, folder=folder).notes[0]
+    (folder / "cats" / "b.png").write_bytes(text)
+    with pytest.raises(DifrunError, match=r"cats/b\.png cannot be used: it is not an image"):
+        image_folder(seed=0, folder=folder)
+
+
+def test_colours_of_the_background_are_checked():
+    with pytest.raises(ValueError, match="background"):
+        FolderOptions(background="#12")
+    assert FolderOptions(background="#80C0ff").background == "#80C0ff"

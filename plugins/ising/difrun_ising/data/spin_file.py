@@ -42,9 +42,9 @@ def spin_file(
     """
     if path is None:
         raise DifrunError("dataset 'spin-file' needs a file: --dataset.path FILE.")
-    values, _, names = read_labelled(Path(path), key, label)
-    _check_spins(values, path)
-    spins = torch.from_numpy(values)
+    table = read_labelled(Path(path), key, label)
+    _check_spins(table.values, path)
+    spins = torch.from_numpy(table.values)
     order = torch.randperm(len(spins), generator=torch_generator(seed, "dataset", "spin-file", "split"))
     count = min(max(1, round(held_out * len(spins))), len(spins) - 1)
     left = len(spins) - count
@@ -53,9 +53,13 @@ def spin_file(
             f"file '{path}': of {len(spins)} lattices, holding out {held_out:g} leaves {max(0, left)} to train on; at "
             f"least {MIN_EXAMPLES} are needed. Lower --dataset.held-out, or bring more."
         )
-    labels = {} if names is None else split_labels(names, order, count, f"file '{path}'")
+    labels = {} if table.labels is None else split_labels(table.labels, order, count, f"file '{path}'")
     return SpinDataset(
-        name=Path(path).name, train=spins[order[count:]], held_out=spins[order[:count]], **labels
+        name=Path(path).name,
+        train=spins[order[count:]],
+        held_out=spins[order[:count]],
+        notes=table.notes,
+        **labels,
     )
 
 
