@@ -50,10 +50,10 @@ RUNS = {
             "--dataset",
             "image-folder",
             "--dataset.folder",
-            "digits",
+            "scans",
             "--dataset.size",
             "4,4",
-            "--dataset.colours",
+            "--dataset.colour",
         ),
         *(
             "grey",
@@ -112,8 +112,7 @@ class Server:
 def server():
     server = Server()
     yield server
-    server.process.stdin.close()
-    server.process.wait(30)
+    server.process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +124,7 @@ def finished(server, tmp_path_factory):
     rng = np.random.default_rng(0)
     np.savez(folder / "points.npz", x=rng.normal(size=(60, 2)))
     for k in range(60):
-        place = folder / "digits" / str(k % 2)
+        place = folder / "scans" / str(k % 2)
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (4, 4), dtype=np.uint8)).save(place / f"{k}.png")
     seconds = {
@@ -153,7 +152,7 @@ def go_on(server, cwd, kind):
 
 def place(folder, tmp_path):
     """A working folder with the data."""
-    shutil.copytree(folder / "digits", tmp_path / "digits", dirs_exist_ok=True)
+    shutil.copytree(folder / "scans", tmp_path / "scans", dirs_exist_ok=True)
     shutil.copy(folder / "points.npz", tmp_path)
     return tmp_path
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -71,8 +72,7 @@ def read_tensors(
     """
     path = Path(path)
     try:
-        open_regular(path, within=within).close()
-        with safe_open(path, framework="pt", device="cpu") as file:
+        with open_regular(path, within=within) as stream, _opened(path, stream) as file:
             names = list(file.keys())
             if check is not None:
                 slices = {name: file.get_slice(name) for name in names}
@@ -96,6 +96,15 @@ def read_tensors(
         RuntimeError,
     ) as error:  # a type that torch lacks
         raise DifrunError(f"{path} holds tensors that cannot be read: {error}.") from error
+
+
+def _opened(path: Path, stream: BinaryIO) -> Any:
+    """A safetensors file by its path, or, since safetensors takes paths in UTF-8 alone, by its open stream."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return safe_open(f"/dev/fd/{stream.fileno()}", framework="pt", device="cpu")
+    return safe_open(path, framework="pt", device="cpu")
 
 
 def _is_cut_short(path: Path) -> bool:

@@ -20,7 +20,7 @@ from difrun.runs.folder.contents import Metrics
 from difrun.runs.folder.schema import read_json, structure
 from difrun.storage import atomic
 from difrun.storage.arrays import DamagedArray, read_archive
-from difrun.storage.regular import open_regular, read_bounded, refuse_outside
+from difrun.storage.regular import MOST_TEXT, open_regular, read_bounded, refuse_outside
 from difrun.text import quoted
 
 PATTERNS = ("samples-*-n*-seed*-*.npz", "samples*.metrics.json", "guidance-*.safetensors")
@@ -146,7 +146,7 @@ class Folder:
         """Raise DifrunError if a file of the run is a device or a pipe, or a link that leaves the folder."""
         for file in self.old_files():
             refuse_outside(file, self.path)
-            open_regular(file).close()
+            open_regular(file, MOST_TEXT if file.suffix in (".json", ".toml") else None).close()
 
     def stamp(self) -> None:
         """Remember run.toml as it is now, for `refuse_replaced`."""
