@@ -74,8 +74,14 @@ def warn_of_plugins() -> None:
         click.echo(f"Error: {error}", err=True)
         return
     for plugin in registry.broken:
-        first = plugin.error.splitlines()[0]
+        first = (plugin.error.splitlines() or ["no reason is known"])[0]
         click.echo(f"Plugin {plugin.dist} is broken: {first} (see 'difrun doctor')", err=True)
+    for plugin in registry.plugins:
+        if plugin.changes:
+            what = listed(plugin.changes, last=" and ")
+            click.echo(
+                f"Plugin {plugin.dist} changed {what} when it was imported; that is restored.", err=True
+            )
     for (kind, name), choices in registry.clashes.items():
         which = listed(choices, last=" or ")
         click.echo(f"Several plugins offer {kind} '{name}': write {which}.", err=True)
