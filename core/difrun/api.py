@@ -87,7 +87,30 @@ def _matches(pattern: re.Pattern[str], example: str) -> Any:
 def _tokens(values: Iterable[str]) -> frozenset[str]:
     if isinstance(values, str):
         raise ValueError(f"provides and requires are sets of words: write {{{values!r}}}, not {values!r}")
-    return frozenset(values)
+    words = frozenset(values)
+    if not all(isinstance(word, str) for word in words):
+        raise ValueError(f"provides and requires are sets of words, not {set(words)!r}")
+    return words
+
+
+def _text(_: Any, attribute: attrs.Attribute, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"component {attribute.name} must be text, not {value!r}")
+
+
+def _names_by_kind(_: Any, __: attrs.Attribute, value: Mapping[Any, Any]) -> None:
+    for kind, name in value.items():
+        if kind not in KINDS or not isinstance(name, str):
+            raise ValueError(f"prefers maps a kind of component to a name, not {kind!r} to {name!r}")
+
+
+def _settings(_: Any, __: attrs.Attribute, value: Mapping[Any, Any]) -> None:
+    for setting, wanted in value.items():
+        known = isinstance(setting, str) and re.fullmatch(r"(train|sample)\.[a-z_]+", setting)
+        if not known or not isinstance(wanted, int | float | str | None):
+            raise ValueError(
+                f"suits maps a setting, such as 'sample.steps', to a value, not {setting!r} to {wanted!r}"
+            )
 
 
 def _by_kind(values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -111,17 +134,21 @@ class Component:
             the user sets it. If two components disagree, the process comes first, as for `prefers`.
 
     Raises:
-        ValueError: If the name or the target does not have the right form.
+        ValueError: If any of them does not have the right form.
     """
 
     name: str = attrs.field(validator=_matches(_NAME, "my-sampler"))
     target: str = attrs.field(validator=_matches(_TARGET, "package.module:Class"))
-    summary: str
+    summary: str = attrs.field(validator=_text)
     options: type = NoOptions
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
     requires: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
-    prefers: Mapping[str, str] = attrs.field(factory=dict, converter=_by_kind, kw_only=True)
-    suits: Mapping[str, Any] = attrs.field(factory=dict, converter=_by_kind, kw_only=True)
+    prefers: Mapping[str, str] = attrs.field(
+        factory=dict, converter=_by_kind, validator=_names_by_kind, kw_only=True
+    )
+    suits: Mapping[str, Any] = attrs.field(
+        factory=dict, converter=_by_kind, validator=_settings, kw_only=True
+    )
 
 
 @attrs.frozen

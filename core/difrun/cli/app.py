@@ -75,8 +75,12 @@ def warn_of_plugins() -> None:
         tell(f"Error: {error}")
         return
     for plugin in registry.broken:
-        first = plugin.error.splitlines()[0]
+        first = (plugin.error.splitlines() or ["no reason is known"])[0]
         tell(f"Plugin {plugin.dist} is broken: {first} (see 'difrun doctor')")
+    for plugin in registry.plugins:
+        if plugin.changes:
+            what = listed(plugin.changes, last=" and ")
+            tell(f"Plugin {plugin.dist} changed {what} when it was imported; that is restored.")
     for (kind, name), choices in registry.clashes.items():
         which = listed(choices, last=" or ")
         tell(f"Several plugins offer {kind} '{name}': write {which}.")

@@ -10,7 +10,7 @@ from difrun.config.run_options import GeneralOptions, PredictionOptions, SampleO
 from difrun.config.selection import ORDER, Choice, choose
 from difrun.config.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
 from difrun.errors import ConfigError
-from difrun.options.attrs_fields import Section, build, build_all, names_of, record, values
+from difrun.options.attrs_fields import GivenValue, Section, build, build_all, names_of, record, values
 from difrun.plugin.registry import Registered, Registry, get_registry
 from difrun.text import did_you_mean
 
@@ -182,9 +182,11 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
     for name, part in parts.items():
         own_options = options.get(name, {})
         if part.entry is None:
-            plain[name] = build(
-                part.classes[0], {**suggested_settings(choice, name), **own_options}, part.owner, part.section
-            )
+            suggested = {
+                option: GivenValue(value, f"{name}.{option}, which the components of this run ask for")
+                for option, value in suggested_settings(choice, name).items()
+            }
+            plain[name] = build(part.classes[0], {**suggested, **own_options}, part.owner, part.section)
         else:
             built = build_all(part.classes, own_options, part.owner, part.section)
             chosen.setdefault(part.entry.kind, []).append(

@@ -5,6 +5,7 @@ ways to do so, each a `Comparison`; `comparison_for` chooses one by the signatur
 """
 
 import inspect
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -18,6 +19,7 @@ from typing_extensions import override
 from difrun.data.checks import check_finite
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
+from difrun.options.types import shown_briefly
 from difrun.plugin.signatures import Lazy, asks_for, call, requires
 from difrun.randomness.generator import torch_generator
 
@@ -134,7 +136,29 @@ class Comparison(ABC):
     def evaluate(self, index: int, point_set: PointSet) -> Numbers:
         """Call the metric with a set and the random numbers of a repetition."""
         generator = torch_generator(self.seed, "metric", index)
-        return call("metric", self.metric, on_offer(point_set, self.dataset, generator), self.options)
+        returned = call("metric", self.metric, on_offer(point_set, self.dataset, generator), self.options)
+        return _numbers(self.metric, returned)
+
+
+def _numbers(metric: Metric, returned: Any) -> Numbers:
+    """What a metric returned, as finite floats. Raises ValueError for anything else."""
+    name = getattr(metric, "__qualname__", type(metric).__name__)
+    if not isinstance(returned, Mapping) or not returned or not all(isinstance(key, str) for key in returned):
+        raise ValueError(f"{name} must return a dict, name -> number; it returned {shown_briefly(returned)}")
+    numbers = {}
+    for key, value in returned.items():
+        try:
+            numbers[key] = float(value)
+        except (
+            TypeError,
+            ValueError,
+            OverflowError,
+            RuntimeError,
+        ):  # RuntimeError: a tensor of several numbers
+            numbers[key] = math.nan
+        if not math.isfinite(numbers[key]):
+            raise ValueError(f"{name} returned {shown_briefly(value)} for {key}; expected a finite number")
+    return numbers
 
 
 class WithReference(Comparison):

@@ -3,14 +3,15 @@
 import importlib.metadata
 import re
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint
+from importlib.metadata import Distribution, EntryPoint
 
 import attrs
 
 from difrun.errors import ConfigError
-from difrun.text import did_you_mean, listed
+from difrun.text import did_you_mean, in_one_line, listed
 
 GROUP = "difrun"
+_GROUP_LINE = re.compile(rf"^\s*\[\s*{GROUP}\s*\]", re.MULTILINE)
 
 # Components by which a user may know each of difrun's own plugins, for messages about one that is not installed.
 # No message says how to install it: only its author can promise what a package index holds under its name.
@@ -37,6 +38,7 @@ class Plugin:
         status: "ok", "broken" or "disabled" (by DIFRUN_PLUGINS).
         error: Why it is broken, in one line.
         trace: The traceback of that error.
+        changes: What it changed of the process when it was imported; all of it was restored.
     """
 
     name: str
@@ -46,21 +48,48 @@ class Plugin:
     status: str = "ok"
     error: str = ""
     trace: str = ""
+    changes: list[str] = attrs.field(factory=list, eq=False)
 
 
-def entry_points() -> list[EntryPoint]:
-    """Entry points sorted by distribution and name. A distribution that is on the path twice counts once."""
-    points: dict[tuple[str, str], EntryPoint] = {}
-    for point in importlib.metadata.entry_points(group=GROUP):
-        points.setdefault((canonical(point.dist.name if point.dist else "?"), point.name), point)
-    return [points[key] for key in sorted(points)]
+def installed() -> list[tuple[Plugin, EntryPoint | None]]:
+    """The installed plugins before they are loaded, sorted by distribution and name, each with its entry point.
+
+    A distribution that is on the path twice counts once. One whose metadata cannot be read is broken, and has None.
+    """
+    plugins: dict[tuple[str, str], tuple[Plugin, EntryPoint | None]] = {}
+    for distribution in importlib.metadata.distributions():
+        for plugin, point in _plugins_in(distribution):
+            plugins.setdefault((plugin.dist, plugin.name), (plugin, point))
+    return [plugins[key] for key in sorted(plugins)]
 
 
-def plugin_of(point: EntryPoint) -> Plugin:
-    """The plugin of an entry point, before it is loaded."""
-    if point.dist is None:
-        return Plugin(point.name, "?", "?", point.value)
-    return Plugin(point.name, canonical(point.dist.name), point.dist.version, point.value)
+def _plugins_in(distribution: Distribution) -> list[tuple[Plugin, EntryPoint | None]]:
+    """The plugins of a distribution; none, without reading its metadata, if it has no entry point of difrun."""
+    try:
+        text = distribution.read_text("entry_points.txt") or ""
+    except (UnicodeDecodeError, OSError):
+        return []
+    if not _GROUP_LINE.search(text):
+        return []
+    name, version = _name_and_version(distribution)
+    fault = "" if name and version else "the metadata of its distribution have no name or no version"
+    try:
+        points = [point for point in distribution.entry_points if point.group == GROUP]
+    except Exception as error:  # what it raises depends on the version of Python
+        points, fault = [], f"its entry_points.txt cannot be read: {in_one_line(error)}"
+    dist = canonical(name) if name else (points[0].name if points else "?")
+    if points and not fault:
+        return [(Plugin(point.name, dist, version, point.value), point) for point in points]
+    fault = fault or "its entry_points.txt has no entry in the group difrun"
+    module = points[0].value if points else "?"
+    return [(Plugin(dist, dist, version or "?", module, "broken", fault, fault), None)]
+
+
+def _name_and_version(distribution: Distribution) -> tuple[str, str]:
+    try:
+        return str(distribution.metadata["Name"] or ""), str(distribution.metadata["Version"] or "")
+    except Exception:  # a missing name is None, or a KeyError in newer versions of Python
+        return "", ""
 
 
 def canonical(dist: str) -> str:

@@ -1,7 +1,8 @@
 """A component that a plugin offers: its names, its target, and how it is called."""
 
 import importlib
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import attrs
@@ -10,6 +11,7 @@ from difrun.api import Component
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.plugin import signatures
+from difrun.plugin.containment import contained, watching_for_interrupts
 from difrun.plugin.packages import Plugin
 from difrun.text import in_one_line
 
@@ -55,13 +57,23 @@ class Registered:
             DifrunError: If that fails. The message names the distribution.
         """
         module, _, attribute = self.component.target.partition(":")
+        with watching_for_interrupts() as interrupted:
+            return self._load(module, attribute, interrupted)
+
+    def _load(self, module: str, attribute: str, interrupted: Callable[[], bool]) -> Any:
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except (Exception, SystemExit) as error:
+            with contained(self._warn_of_change):
+                return getattr(importlib.import_module(module), attribute)
+        except BaseException as error:
+            if interrupted():
+                raise
             raise DifrunError(
                 f"{self} could not be loaded from {self.component.target}: {in_one_line(error)}\n"
                 f"This is a fault of {self.plugin.dist} {self.plugin.version}: see 'difrun doctor --load'."
             ) from error
+
+    def _warn_of_change(self, what: str) -> None:
+        warnings.warn(f"{self.plugin.dist} changed {what}; it is restored", RuntimeWarning, stacklevel=2)
 
     def call(self, offered: Mapping[str, Any], options: Mapping[str, Any]) -> Any:
         """Call the target with its options, and with the values on offer that its signature names.
@@ -70,7 +82,9 @@ class Registered:
             DifrunError: If the signature does not fit (`difrun.plugin.signatures.call`). The message names this
                 component and its distribution.
         """
-        return signatures.call(self.kind, self.load(), offered, options, owner=str(self))
+        target = self.load()
+        with contained(self._warn_of_change):
+            return signatures.call(self.kind, target, offered, options, owner=str(self))
 
     def refuse_misfit(self, options: Mapping[str, Any]) -> None:
         """Refuse a target whose signature asks for what is not on offer, or does not take an option. Loads the target.

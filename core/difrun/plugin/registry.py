@@ -7,6 +7,7 @@ module is imported and its hooks are called. Whatever goes wrong there is noted 
 
 import importlib
 import importlib.metadata
+import itertools
 import os
 import traceback
 import warnings
@@ -21,17 +22,20 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.options.types import shown_briefly
 from difrun.plugin import hooks, signatures
+from difrun.plugin.containment import contained, watching_for_interrupts
 from difrun.plugin.packages import (
     GROUP,
     Plugin,
-    entry_points,
+    installed,
     names_of,
-    plugin_of,
     wanted_names,
     where_from,
 )
 from difrun.plugin.registered import Registered
 from difrun.text import did_you_mean, in_one_line, listed
+
+MOST_COMPONENTS = 1000
+"""The most components that one hook of a plugin may offer; further ones are left out."""
 
 
 @attrs.define
@@ -66,17 +70,19 @@ class Registry:
             strict = os.environ.get("DIFRUN_STRICT", "").lower() not in ("", "0", "false", "no")
         registry = cls()
         core = Plugin("builtin", "difrun", importlib.metadata.version("difrun"), "difrun.builtin")
-        loaders: list[tuple[Plugin, Callable[[], Any]]] = [
+        loaders: list[tuple[Plugin, Callable[[], Any] | None]] = [
             (core, lambda: importlib.import_module("difrun.builtin"))
         ]
-        loaders += [(plugin_of(point), point.load) for point in entry_points()]
+        loaders += [(plugin, point.load if point else None) for plugin, point in installed()]
         wanted = wanted_names(only, [plugin for plugin, _ in loaders])
         for plugin, load in loaders:
             registry.plugins.append(plugin)
-            if plugin is core or wanted is None or wanted & names_of(plugin):
-                registry._load(plugin, load, strict)
-            else:
+            if plugin is not core and wanted is not None and not wanted & names_of(plugin):
                 plugin.status = "disabled"
+            elif load is not None:
+                registry._load(plugin, load, strict)
+            elif strict:
+                raise _broken(plugin)
         clashing = registry.clashes
         registry._entries = [
             attrs.evolve(entry, ambiguous=(entry.kind, entry.name) in clashing) for entry in registry._entries
@@ -85,15 +91,18 @@ class Registry:
 
     def _load(self, plugin: Plugin, load: Callable[[], Any], strict: bool) -> None:
         """Import a plugin and add what it offers; note on its row what goes wrong."""
-        try:
-            self._add(plugin, load())
-        # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
-        except (Exception, SystemExit) as error:
-            plugin.status, plugin.error = "broken", in_one_line(error)
-            plugin.trace = "".join(traceback.format_exception(error))
-            if strict:
-                text = f"Plugin {plugin.name} ({plugin.dist} {plugin.version}) is broken: {plugin.error}"
-                raise DifrunError(text) from error
+        with watching_for_interrupts() as interrupted:
+            try:
+                with contained(plugin.changes.append):
+                    self._add(plugin, load())
+            # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
+            except BaseException as error:
+                if interrupted():
+                    raise
+                plugin.status, plugin.error = "broken", in_one_line(error)
+                plugin.trace = "".join(traceback.format_exception(error))
+                if strict:
+                    raise _broken(plugin) from error
 
     def _add(self, plugin: Plugin, module: Any) -> None:
         """Add what one plugin offers: all of it, or, if anything is wrong, nothing."""
@@ -201,11 +210,20 @@ class Registry:
             raise NameError(f"there is no event {event}.{did_you_mean(event, hooks.EVENTS)}")
         for pair in list(self._listeners.get(event, ())):
             plugin, implementation = pair
-            try:
-                signatures.call(event, implementation.function, values)
-            except Exception as error:
-                self._listeners[event].remove(pair)
-                self.report(f"{event} of {plugin.dist} failed and is not called again: {in_one_line(error)}")
+            with watching_for_interrupts() as interrupted:
+                try:
+                    signatures.call(event, implementation.function, values)
+                except BaseException as error:
+                    if interrupted():
+                        raise
+                    self._listeners[event].remove(pair)
+                    self.report(
+                        f"{event} of {plugin.dist} failed and is not called again: {in_one_line(error)}"
+                    )
+
+
+def _broken(plugin: Plugin) -> DifrunError:
+    return DifrunError(f"Plugin {plugin.name} ({plugin.dist} {plugin.version}) is broken: {plugin.error}")
 
 
 def flattened(chosen: Mapping[str, Any]) -> list[Registered]:
@@ -257,7 +275,7 @@ def refresh() -> Registry:
 
 def _components(plugin: Plugin, kind: str, hook: str, items: Any) -> list[Registered]:
     entries = []
-    for item in items:
+    for item in itertools.islice(items, MOST_COMPONENTS):  # a generator may never end
         if not isinstance(item, Component):
             raise TypeError(f"{hook} returned {item!r}; each item must be a difrun.api.Component")
         if not attrs.has(item.options):

@@ -20,6 +20,16 @@ from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import seed_of
 from difrun.sampler.base import Sampler
+from difrun.text import in_one_line
+
+_CLASSES: dict[str, type] = {
+    "process": ForwardProcess,
+    "dataset": Dataset,
+    "loss": Loss,
+    "sampler": Sampler,
+    "guidance": ScoreModel,
+}
+"""Kind -> what its targets make. Models are checked where it is known which sort they are."""
 
 
 @attrs.frozen(eq=False)
@@ -56,6 +66,10 @@ def build(plan: Plan, device: torch.device, dataset: Dataset | None = None) -> C
     _refuse_mean_of_another_shape(plan, process, dataset)
     if plan.loss is None:
         model = _component_model(plan, process, dataset)
+        if not isinstance(model, ScoreModel):
+            raise DifrunError(
+                f"{plan.model.entry} returned {_described(model)}; expected a difrun.model.ScoreModel."
+            )
         return Components(process, dataset, model.to(device), None)
     model = _network_model(plan, process, dataset)
     return Components(process, dataset, model.to(device), instantiate(plan.loss))
@@ -161,7 +175,17 @@ def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
         DifrunError: If the component refuses the values. The message names it.
     """
     with naming_component(chosen.entry):
-        return chosen.make(**offered)
+        made = chosen.make(**offered)
+    expected = _CLASSES.get(chosen.kind)
+    if expected is not None and not isinstance(made, expected):
+        raise DifrunError(
+            f"{chosen.entry} returned {_described(made)}; expected a {expected.__module__}.{expected.__name__}."
+        )
+    return made
+
+
+def _described(made: Any) -> str:
+    return "None" if made is None else f"an object of {type(made).__module__}.{type(made).__qualname__}"
 
 
 @contextmanager
@@ -170,4 +194,4 @@ def naming_component(entry: Registered) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError) as error:
-        raise DifrunError(f"{entry} failed: {error}") from error
+        raise DifrunError(f"{entry} failed: {in_one_line(error).partition(': ')[2]}") from error

@@ -72,6 +72,8 @@ def integrate(
             result = step(model, x, instants[k - 1], to, state, random)
             if type(result) is not tuple or len(result) != 2:
                 raise DifrunError(_not_a_pair(sampler, result))
+            if not _is_like(result[0], x):
+                raise DifrunError(_not_like(sampler, result[0], x))
             x, state = result
             if watch is not None:
                 watch(k, to, x if shift is None else x + shift)
@@ -211,6 +213,18 @@ def _not_a_pair(sampler: Sampler, result: Any) -> str:
     return (
         f"The step of sampler {_name(sampler)} must return a pair (x, state), with None as the state where it needs "
         f"none; it returned {returned}."
+    )
+
+
+def _is_like(moved: Any, x: Tensor) -> bool:
+    return isinstance(moved, Tensor) and moved.shape == x.shape and moved.dtype == x.dtype
+
+
+def _not_like(sampler: Sampler, moved: Any, x: Tensor) -> str:
+    returned = f"{moved.dtype}, {tuple(moved.shape)}" if isinstance(moved, Tensor) else type(moved).__name__
+    return (
+        f"The step of sampler {_name(sampler)} must return x with the shape and the dtype that it got, "
+        f"{x.dtype}, {tuple(x.shape)}; it returned {returned}."
     )
 
 

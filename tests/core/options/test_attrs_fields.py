@@ -212,7 +212,7 @@ def test_paths_in_commands_are_quoted_for_the_shell(path, text):
 
 def test_a_number_in_quotes_is_told_as_a_text():
     with pytest.raises(
-        ConfigError, match=r"expected a number, > 0; got the text '2'\. Write it without quotes"
+        ConfigError, match=r"expected a number, >= 0.1, <= 1e\+06; got the text '2'\. Write it without quotes"
     ):
         build(RhoOptions, {"rho": "2"}, "grid 'rho'")
 

@@ -12,9 +12,11 @@ import click
 from difrun.cli.flags import stray_variables
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import fields, values
+from difrun.plugin.isolation import how_processes_end
+from difrun.plugin.packages import Plugin, installed, names_of, wanted_names
 from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
-from difrun.text import did_you_mean, listed
+from difrun.text import did_you_mean, in_one_line, listed
 
 # Known capabilities. They are not reported as misspelt if nothing installed provides or requires them.
 VOCABULARY = {
@@ -54,7 +56,7 @@ class Problem:
 @click.pass_context
 def doctor(ctx: click.Context, load: bool) -> None:
     """Check the installation: plugins, names, options. Exit code 1 if anything is wrong."""
-    registry = Registry.discover(strict=False)
+    registry = _discover()
     click.echo(f"Python {platform.python_version()} ({sys.executable})")
     for plugin in registry.plugins:
         click.echo(f"{plugin.dist} {plugin.version}: {plugin.status}")
@@ -80,6 +82,22 @@ def doctor(ctx: click.Context, load: bool) -> None:
     click.echo("No problem found." + ("" if load else " 'difrun doctor --load' looks deeper."))
 
 
+def _discover() -> Registry:
+    """The registry of the plugins that do not end the process; the others are rows that say so."""
+    rows = [plugin for plugin, _ in installed()]
+    core = Plugin("builtin", "difrun", "", "")
+    wanted = wanted_names(os.environ.get("DIFRUN_PLUGINS") or None, [core, *rows])
+    rows = [row for row in rows if row.status == "ok" and (wanted is None or wanted & names_of(row))]
+    ends = how_processes_end(rows)
+    if not ends:
+        return Registry.discover(strict=False)
+    registry = Registry.discover(only=[row.dist for row in rows if row.dist not in ends], strict=False)
+    for plugin in registry.plugins:
+        if plugin.dist in ends:
+            plugin.status, plugin.error = "broken", ends[plugin.dist]
+    return registry
+
+
 def _plugins(registry: Registry) -> Iterator[Problem]:
     for plugin in registry.broken:
         yield Problem(
@@ -88,6 +106,12 @@ def _plugins(registry: Registry) -> Iterator[Problem]:
             plugin.trace,
         )
     for plugin in registry.plugins:
+        if plugin.changes:
+            yield Problem(
+                f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) changed {listed(plugin.changes, ' and ')} "
+                "when it was imported; that is restored.",
+                f"contact its author, or pip uninstall {plugin.dist}",
+            )
         offers = registry.listens(plugin) or any(entry.plugin is plugin for entry in registry.entries())
         if plugin.status == "ok" and not offers:
             yield Problem(
@@ -162,7 +186,7 @@ def _call(entry: Registered) -> Problem | None:
     except DifrunError as error:
         return Problem(str(error), _contact(entry))
     except (Exception, SystemExit) as error:
-        return Problem(f"{entry} cannot be made: {type(error).__name__}: {error}", _contact(entry))
+        return Problem(f"{entry} cannot be made: {in_one_line(error)}", _contact(entry))
     return None
 
 

@@ -9,6 +9,7 @@ from types import FrameType
 from difrun.config.plan import Plan
 from difrun.errors import DifrunError, out_of_memory
 from difrun.plugin.registry import Registered
+from difrun.text import in_one_line
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
         yield
     except (DifrunError, OSError):
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         entry = culprit(error, [chosen.entry for chosen in plan.components()])
         if entry is None or out_of_memory(error):
             raise
@@ -51,7 +52,7 @@ def where(error: BaseException) -> str:
     """Describe an error and its place: ``NotImplementedError in variance (schedule.py:118): text``."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     text = f"{type(error).__name__} in {last.name} ({Path(last.filename).name}:{last.lineno})"
-    return f"{text}: {error}".rstrip(": .\n")
+    return f"{text}: {in_one_line(error).partition(': ')[2]}".rstrip(": .\n")
 
 
 def _module_of_code(frame: FrameType) -> str:
