@@ -50,7 +50,8 @@ def _tensor(value: Any) -> Any:
     """A NumPy array as a tensor, whole numbers as float64; anything else as it is."""
     if not isinstance(value, np.ndarray):
         return value
-    return torch.tensor(value if value.dtype.kind == "f" else value.astype(np.float64))
+    native = value.dtype.newbyteorder("=") if value.dtype.kind == "f" else np.float64
+    return torch.tensor(value.astype(native))
 
 
 class ForwardProcess:
@@ -93,11 +94,12 @@ class ForwardProcess:
         *,
         mean: Any = 0.0,
         var: Any = 0.0,
+        t: float | None = None,
         generator: Randomness = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Draw x_T of shape (n, ...) from the prior, matched to the moments of the data."""
+        """Draw x_T of shape (n, ...) from the prior, matched to the moments of the data; given t, x_t."""
         raise NotImplementedError
 
     def decide(self, model: Any, x: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:

@@ -28,8 +28,9 @@ class HeatBath(Sampler, HeatBathOptions):
     after the other, all sites of a class at once and with one evaluation per class.
 
     Two classes are the sublattices; with an odd side above 1 there are three, as a torus needs. No two sites of a class
-    are neighbours, so at t = 0 a sweep leaves the distribution of a lattice unchanged, whatever its sides. At t > 0 the sites of a class still depend on each other a little, given the others; with more classes they lie
-    further apart, and the error falls.
+    are neighbours, so at t = 0 a sweep leaves the distribution of a lattice unchanged, whatever its sides. At t > 0 the
+    sites of a class still depend on each other a little, given the others; with more classes they lie further apart,
+    and the error falls.
 
     The cavity distribution is as good as the model. At little noise, where a site's own value is nearly certain, a
     network hardly learns it, and sweeps may harm.

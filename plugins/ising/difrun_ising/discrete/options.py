@@ -103,7 +103,9 @@ class HeatBathOptions:
     )
     sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1))
     classes: int = option(
-        2, "Classes of sites that are drawn in turn; 2: the even and the odd sites, 3 with an odd side.", ge(2)
+        2,
+        "Classes of sites that are drawn in turn; 2: the even and the odd sites, 3 with an odd side.",
+        ge(2),
     )
     last: int | None = option(
         None,

@@ -99,7 +99,9 @@ def _around(length: int, step: int, classes: int) -> list[int]:
 
         def distance(shift: int) -> int:
             """The least distance from the shifts of both neighbours, on the ring of classes."""
-            return min(min((shift - other) % classes, (other - shift) % classes) for other in (shifts[0], shifts[-2]))
+            return min(
+                min((shift - other) % classes, (other - shift) % classes) for other in (shifts[0], shifts[-2])
+            )
 
         shifts[-1] = max(range(classes), key=distance)
     return shifts

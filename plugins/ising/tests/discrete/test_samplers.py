@@ -90,7 +90,11 @@ def test_the_sampler_with_sweeps_is_that_chain():
     1e-6."""
     ring, process = Lattice(1, 6, 0.7), Ising(schedule="flips", flip=0.15, steps=10)
     model, (s, _, _, _) = ExactSpins(ring, process), distribution(ring)
-    up, even, found = (s > 0).double(), checkerboard((1, 6)) == 0, torch.full((64,), 1 / 64, dtype=torch.float64)
+    up, even, found = (
+        (s > 0).double(),
+        checkerboard((1, 6)) == 0,
+        torch.full((64,), 1 / 64, dtype=torch.float64),
+    )
 
     def onto(q, turn):
         each = up[None] * q[:, None] + (1 - up[None]) * (1 - q[:, None])
@@ -167,7 +171,9 @@ def test_a_corrector_costs_what_it_says():
     ):
         process = Ising()
         model = Counting(Lattice(2, 2, 0.3), process)
-        two = sampler.classes == 2 and sampler.last != 0  # three with an odd side, so that only the run can tell
+        two = (
+            sampler.classes == 2 and sampler.last != 0
+        )  # three with an odd side, so that only the run can tell
         assert sampler.evaluations_in(5) == (None if two else expected)
         generate(sampler, model, 3, linear(process, 5))
         assert model.evaluations == expected

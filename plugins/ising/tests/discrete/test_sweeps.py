@@ -58,8 +58,19 @@ def swept(model, p, s, classes):
 @pytest.mark.parametrize("periodic", [True, False], ids=["torus", "free"])
 @pytest.mark.parametrize(
     ("shape", "classes"),
-    [((3, 3), 2), ((3, 3), 4), ((2, 3), 2), ((3, 2), 5), ((3, 4), 2), ((1, 5), 2), ((7, 1), 2), ((1, 3), 3)]
-    + [((1, 7), 6), ((1, 2), 2), ((1, 1), 2), ((2, 2), 3), ((2, 4), 2)],
+    [
+        *[
+            ((3, 3), 2),
+            ((3, 3), 4),
+            ((2, 3), 2),
+            ((3, 2), 5),
+            ((3, 4), 2),
+            ((1, 5), 2),
+            ((7, 1), 2),
+            ((1, 3), 3),
+        ],
+        *[((1, 7), 6), ((1, 2), 2), ((1, 1), 2), ((2, 2), 3), ((2, 4), 2)],
+    ],
     ids=str,
 )
 def test_a_sweep_leaves_the_exact_distribution_alone(shape, classes, periodic):
@@ -89,7 +100,10 @@ def test_the_cost_of_sweeps_of_an_odd_torus_is_counted():
     """With two classes it depends on the sides, so none is declared; 3x3 takes three evaluations a sweep."""
     model = ExactSpins(Lattice(3, 3, 0.3), Ising())
     calls = []
-    model._marginals, marginals = lambda likelihood: calls.append(1) or marginals(likelihood), model._marginals
+    model._marginals, marginals = (
+        lambda likelihood: calls.append(1) or marginals(likelihood),
+        model._marginals,
+    )
     assert HeatBath(to_data=True).evaluations_in(4) is None
     generate(HeatBath(to_data=True), model, 3, linear(model.process, 4))
     assert len(calls) == 4 + 3 * 4
