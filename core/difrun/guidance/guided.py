@@ -73,7 +73,8 @@ class Extrapolated(ModelWrapper):
     """A model of (1 − s)·(any class) + s·(the class of each row); see `GaussianProcess.extrapolate`.
 
     If all rows are at the same time, it evaluates one batch of twice the size. If their times differ, as with samplers
-    whose steps differ between samples, it evaluates two batches. If s is 1, it evaluates the class alone.
+    whose steps differ between samples, it evaluates two batches. If s is 1, it evaluates the class alone, and any class
+    alone if s is 0.
     """
 
     def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):
@@ -92,9 +93,10 @@ class Extrapolated(ModelWrapper):
         scale = self.scale(at)
         if isinstance(scale, Tensor):
             of_class, of_any = self.inner.predict(x, at, kind), self.free.predict(x, at, kind)
-            return torch.where(scale == 1, of_class, of_any + scale * (of_class - of_any))
-        if scale == 1:
-            return self.inner.predict(x, at, kind)
+            guided = torch.where(scale == 0, of_any, of_any + scale * (of_class - of_any))
+            return torch.where(scale == 1, of_class, guided)
+        if scale in (0, 1):
+            return (self.inner if scale == 1 else self.free).predict(x, at, kind)
         if isinstance(at.t, Tensor):
             of_class, of_any = self.inner.predict(x, at, kind), self.free.predict(x, at, kind)
         else:

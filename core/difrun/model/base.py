@@ -108,23 +108,29 @@ class ScoreModel:
         n: int,
         generator: "Randomness" = None,
         *,
+        t: float | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Draw x_T from the prior of the process, matched to `moments`.
+        """Draw x_T from the prior of the process, matched to `moments`; given t, x_t.
+
+        Below T the match of mean and variance is all that x_t has of the data: the nearer t is to 0, the more is
+        missing.
 
         Args:
             n: How many.
             generator: The source of random numbers.
-            dtype: The dtype of x_T.
-            device: The device of x_T.
+            t: The time; None is T.
+            dtype: The dtype of x_t.
+            device: The device of x_t.
 
         Returns:
-            x_T, (n, *shape).
+            x_t, (n, *shape).
         """
         mean, var = self.moments()
+        start = {} if t is None else {"t": t}
         return self.process.prior(
-            (n, *self.shape), mean=mean, var=var, generator=generator, dtype=dtype, device=device
+            (n, *self.shape), mean=mean, var=var, generator=generator, dtype=dtype, device=device, **start
         )
 
     def moments(self) -> tuple[Any, Any]:

@@ -27,4 +27,5 @@ def _tensor(value: Any) -> Any:
     """A NumPy array as a tensor, whole numbers as float64; anything else as it is."""
     if not isinstance(value, np.ndarray):
         return value
-    return torch.tensor(value if value.dtype.kind == "f" else value.astype(np.float64))
+    native = value.dtype.newbyteorder("=") if value.dtype.kind == "f" else np.float64
+    return torch.tensor(value.astype(native))

@@ -87,22 +87,24 @@ class ForwardProcess:
         *,
         mean: Any = 0.0,
         var: Any = 0.0,
+        t: float | None = None,
         generator: Randomness = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """Draw x_T from the prior, matched to the moments of the data.
+        """Draw x_T from the prior, matched to the moments of the data; given t, x_t.
 
         Args:
             shape: The shape (n, ...) of the draw.
-            mean: Mean of the data: a number, or a tensor that broadcasts against x_T.
+            mean: Mean of the data: a number, or a tensor that broadcasts against x_t.
             var: Variance of the data, in the same form.
+            t: The time; None is T.
             generator: The source of random numbers.
-            dtype: The dtype of x_T.
-            device: The device of x_T.
+            dtype: The dtype of x_t.
+            device: The device of x_t.
 
         Returns:
-            x_T, of shape `shape`.
+            x_t, of shape `shape`.
         """
         raise NotImplementedError
 

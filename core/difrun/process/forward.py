@@ -14,6 +14,7 @@ from difrun.errors import DifrunError
 from difrun.process.arrays import numpy_too
 from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.schedule import Instant, Schedule
+from difrun.process.times import as_time, times_of_rows
 from difrun.randomness.generator import Generator
 
 
@@ -29,11 +30,9 @@ class ForwardSimulation(Schedule, ForwardProcess):
         """Draw x_t given x_0 of shape (n, ...), at one time or one per example (n,).
 
         Raises:
-            DifrunError: If a time is outside [0, T].
+            DifrunError: If a time is outside [0, T], or there is neither one time nor one per example.
         """
-        if isinstance(t, Tensor):
-            t = t.to(x0)
-        at = t if isinstance(t, Instant) else self.at(t, x0.ndim)
+        at = t if isinstance(t, Instant) else self.at(times_of_rows(t, len(x0), x0), x0.ndim)
         return self.diffuse(x0, Generator.of(generator, x0.device).normal(x0), at)
 
     def diffuse(self, x0: Tensor, noise: Tensor, at: Instant) -> Tensor:
@@ -135,7 +134,7 @@ def alpha_ratio(later: Instant, earlier: Instant) -> Any:
 
 
 def _increasing(times: Sequence[float]) -> list[float]:
-    ts = [float(t) for t in times]
+    ts = torch.as_tensor(as_time(times, 1, torch.float64)).double().reshape(-1).tolist()
     if not ts or ts[0] < 0 or any(b < a for a, b in pairwise(ts)):
         raise DifrunError("the times of a path must increase from a first time of at least 0")
     return ts

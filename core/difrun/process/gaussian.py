@@ -51,21 +51,25 @@ class GaussianProcess(ForwardSimulation):
         *,
         mean: Any = 0.0,
         var: Any = 0.0,
+        t: float | None = None,
         generator: Randomness = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        r"""Draw the moment-matched x_T ~ N(μ + α_T (m − μ), α_T² v + σ_T²), for data of mean m and variance v.
+        r"""Draw the moment-matched x_t ~ N(μ + α (m − μ), α² v + σ²), for data of mean m and variance v.
 
-        With v = 0 it is the distribution of x_T given x_0 = m. A process with α_T = 0 needs neither.
+        The time t is T unless another one is given. With v = 0 it is the distribution of x_t given x_0 = m. A process
+        with α_T = 0 needs neither at T.
         """
         like = torch.empty(shape, dtype=dtype, device=device)
-        location, scale = self.prior_moments(like, mean=mean, var=var)
+        location, scale = self.prior_moments(like, mean=mean, var=var, t=t)
         return location + scale * Generator.of(generator, device).normal(like)
 
-    def prior_moments(self, like: Tensor, *, mean: Any = 0.0, var: Any = 0.0) -> tuple[Tensor, Tensor]:
+    def prior_moments(
+        self, like: Tensor, *, mean: Any = 0.0, var: Any = 0.0, t: float | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of `prior`, per coordinate, with dtype and device of `like` (n, ...)."""
-        at = self.at(self.horizon)
+        at = self.at(self.horizon if t is None else float(t))
         mean, var = (torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in (mean, var))
         centre = self.centre_like(like)
         return centre + at.alpha * (mean - centre), (at.alpha**2 * var + at.var).sqrt()

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.process.times import as_time
 
 Time = float | Tensor
 
@@ -163,13 +164,14 @@ class Schedule:
         """Return (dα/dt, dσ²/dt), by automatic differentiation."""
         # Under inference mode nothing would be recorded, and every derivative would be 0.
         with torch.inference_mode(False), torch.enable_grad():
-            t = t.clone().detach().requires_grad_()
+            t = torch.as_tensor(as_time(t)).clone().detach().requires_grad_()
             return self._slope(self.alpha, t), self._slope(self.variance, t)
 
     def log_slope(self, t: Tensor) -> Tensor:
         """Return d log α/dt, by automatic differentiation."""
         with torch.inference_mode(False), torch.enable_grad():
-            return self._slope(self.log_alpha, t.clone().detach().requires_grad_())
+            t = torch.as_tensor(as_time(t)).clone().detach().requires_grad_()
+            return self._slope(self.log_alpha, t)
 
     @staticmethod
     def _slope(function: Any, t: Tensor) -> Tensor:
@@ -182,9 +184,12 @@ class Schedule:
     def at(self, t: Time, ndim: int | None = None) -> Instant:
         """Return the instant at time t: numbers for a number, tensors of `ndim` axes (B, 1, ..., 1) for a tensor (B,).
 
+        A list, an array, whole numbers and times of shape (B, 1, ..., 1) are taken, too.
+
         Raises:
-            DifrunError: If a time is outside [0, T]. On a GPU this test of a tensor waits for the device.
+            DifrunError: If t is no time, or is outside [0, T]. On a GPU this test of a tensor waits for the device.
         """
+        t = as_time(t, ndim)
         if not isinstance(t, Tensor):
             return self.instants([t])[0]
         if t.numel() and not t.is_meta:
@@ -226,6 +231,7 @@ class Schedule:
 
     def log_snr(self, t: Tensor) -> Tensor:
         """Return λ(t) = log(α/σ), half the log signal-to-noise ratio."""
+        t = torch.as_tensor(as_time(t))
         return self.log_alpha(t) - 0.5 * self.variance(t).log()
 
     def time_at(self, lam: Time) -> Any:
@@ -234,6 +240,7 @@ class Schedule:
         A tensor keeps its dtype and device. In between, it is in float64 on the CPU, as some devices have no float64.
         A process with a closed form overrides `_time_at`.
         """
+        lam = as_time(lam)
         if isinstance(lam, Tensor):
             return self._time_at(lam.cpu().double()).to(lam.dtype).to(lam.device)
         return self._time_at(torch.tensor(lam, dtype=torch.float64)).item()

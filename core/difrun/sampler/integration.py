@@ -1,7 +1,7 @@
 """The one sampling loop."""
 
+import math
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,6 +12,7 @@ from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Centred
 from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.gaussian import GaussianProcess
+from difrun.process.times import decreasing
 from difrun.randomness.brownian import Brownian
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
@@ -35,7 +36,8 @@ def integrate(
 ) -> Tensor:
     """Carry x from times[0] to times[-1] by one step of the sampler per interval.
 
-    The instants of the grid are computed once, as Python numbers, and the mean of the process is subtracted once.
+    The instants of the grid are computed once, as Python numbers, and the mean of the process is subtracted once. Where
+    a Gaussian process ends at t = 0, without noise, the last step is x̂_0 whatever the sampler: the limit of DDIM.
 
     Args:
         sampler: The method.
@@ -51,11 +53,7 @@ def integrate(
     Raises:
         DifrunError: If there are fewer than two times, or they do not strictly decrease.
     """
-    times = [float(t) for t in times]
-    if len(times) < 2 or any(not later < t for t, later in pairwise(times)):
-        raise DifrunError(
-            f"sampling times must strictly decrease over at least one step, not {_short(times)}"
-        )
+    times = decreasing(times)
     process = model.process.centred()
     shift = None
     if process is not model.process:
@@ -64,17 +62,22 @@ def integrate(
         x = x - shift
     random = Generator.of(generator, x.device)
     instants = process.instants(times)
-    state = sampler.prepare(model, instants)
+    no_noise = isinstance(process, GaussianProcess) and instants[-1].t == 0
+    before = instants[:-1] if no_noise else instants
+    state = sampler.prepare(model, before) if len(before) > 1 else None
     step = sampler.step
     with torch.no_grad():
         for k, to in enumerate(instants[1:], start=1):
-            random.enter(instants[k - 1].t, to.t)
-            result = step(model, x, instants[k - 1], to, state, random)
-            if type(result) is not tuple or len(result) != 2:
-                raise DifrunError(_not_a_pair(sampler, result))
-            if not _is_like(result[0], x):
-                raise DifrunError(_not_like(sampler, result[0], x))
-            x, state = result
+            if no_noise and to is instants[-1]:
+                x = model.predict(x, instants[k - 1], "x0")
+            else:
+                random.enter(instants[k - 1].t, to.t)
+                result = step(model, x, instants[k - 1], to, state, random)
+                if type(result) is not tuple or len(result) != 2:
+                    raise DifrunError(_not_a_pair(sampler, result))
+                if not _is_like(result[0], x):
+                    raise DifrunError(_not_like(sampler, result[0], x))
+                x, state = result
             if watch is not None:
                 watch(k, to, x if shift is None else x + shift)
     random.leave()
@@ -105,7 +108,7 @@ def generate(
         sampler: The method.
         model: The model that it asks.
         n: Number of samples.
-        times: Strictly decreasing times.
+        times: Strictly decreasing times. They may start below T, and end at t = 0.
         seed: The seed of all random numbers.
         chunk: Number of samples that are drawn at once.
         device: Where to compute.
@@ -121,11 +124,14 @@ def generate(
     Raises:
         DifrunError: If a sample is not finite, or the sampler has no use for Brownian noise.
     """
+    times = decreasing(times)
     refuse_noise(sampler, noise)
     if n < 1 or chunk < 1:
         raise DifrunError(f"the number of samples and the chunk must be at least 1, not {n} and {chunk}")
     if labels is not None and labels.shape != (n,):
         raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
+    at_horizon = math.isclose(times[0], model.process.horizon, rel_tol=1e-9)
+    start: dict[str, Any] = {} if at_horizon else {"t": times[0]}
     parts, done = [], 0
     total = -(-n // chunk) * (len(times) - 1)
 
@@ -141,7 +147,7 @@ def generate(
         chunk_model = model
         if labels is not None:
             chunk_model = model.condition_on(labels[first : first + rows].to(device))
-        x = chunk_model.prior(rows, random, dtype=dtype, device=device)
+        x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
         x = integrate(sampler, chunk_model, x, times, generator=random, watch=tick)
         parts.append(model.process.decide(chunk_model, x, times, random))
     samples = to_data(model.process, torch.cat(parts), times[-1])
@@ -205,6 +211,10 @@ def _source(
     """The generator of the noise of a chunk."""
     if noise == "fresh":
         return Generator(seed, first=first, device=device)
+    if not isinstance(process, GaussianProcess):
+        raise DifrunError(
+            "--noise brownian is for Gaussian processes; the jumps of others follow no Brownian motion. Leave it out."
+        )
     return Brownian(seed, horizon=process.horizon, t_min=process.t_min, first=first, device=device)
 
 
@@ -230,8 +240,3 @@ def _not_like(sampler: Sampler, moved: Any, x: Tensor) -> str:
 
 def _name(thing: Any) -> str:
     return f"{type(thing).__module__}.{type(thing).__name__}"
-
-
-def _short(times: list[float]) -> str:
-    shown = ", ".join(f"{t:g}" for t in times[:4])
-    return f"[{shown}{', ...' if len(times) > 4 else ''}]"

@@ -181,3 +181,54 @@ def test_samples_none_of_which_is_finite_point_at_the_sampler():
     ) as caught:
         generate(Broken(), model, 3, [1.0, 0.5])
     assert "train" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "times", [torch.tensor([[1.0], [0.4], [0.1]]), torch.tensor([1.0, 0.4, 0.1]), (1, 0.4, 0.1)], ids=repr
+)
+def test_a_grid_may_be_a_tensor_or_a_column(times):
+    """The samples are those of the list, to the rounding of the tensor."""
+    expected = generate(Heun(), MODEL, 5, [1.0, 0.4, 0.1])
+    assert expected.shape == (5, 2)
+    torch.testing.assert_close(generate(Heun(), MODEL, 5, times), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "times", [[0.1, 1.0], [1.0, 0.5, 0.5], [1.0], None, torch.ones(2, 2), ["1", "0"]], ids=repr
+)
+@pytest.mark.parametrize("integrated", [True, False])
+def test_a_grid_that_does_not_decrease_is_refused_before_any_work(times, integrated):
+    with pytest.raises(DifrunError, match=r"sampling times|a time is a number"):
+        integrate(None, MODEL, start(), times) if integrated else generate(None, MODEL, 5, times)
+
+
+@pytest.mark.parametrize("process", [ReferenceVP(), Centred()], ids=["no centre", "a centre"])
+def test_a_start_has_the_moments_of_its_time(process):
+    """Mean and variance of x_t are μ + α(m − μ) and α²v + σ²: 20 000 draws at three times, 5 standard errors."""
+    model, n = ExactMixture(two_gaussians(), process), 20000
+    for t in (0.05, 0.5, 0.9 * process.horizon):
+        x, at = model.prior(n, 3, t=t, dtype=torch.float64), process.at(t)
+        centre = process.centre_like(x)
+        mean, var = centre + at.alpha * (model.mean - centre), at.alpha**2 * model.var + at.var
+        assert ((x.mean(0) - mean).abs() < 5 * (var / n).sqrt()).all()
+        assert ((x.var(0) / var - 1).abs() < 5 * (2 / n) ** 0.5).all()
+
+
+def test_the_start_at_the_horizon_is_the_prior():
+    at_horizon = MODEL.prior(7, 3, t=MODEL.process.horizon)
+    assert torch.equal(MODEL.prior(7, 3), at_horizon)
+
+
+def test_an_end_without_noise_is_the_mean_of_the_data():
+    """From t to 0: E[x_0 | x_t], whatever the sampler, which is asked for the steps before alone."""
+
+    class Recorder(Euler):
+        def prepare(self, model, instants):
+            self.times = [at.t for at in instants]
+            return super().prepare(model, instants)
+
+    sampler = Recorder()
+    x = integrate(sampler, MODEL, start(), [1.0, 0.5, 0.1, 0.0])
+    assert sampler.times == [1.0, 0.5, 0.1]
+    before = integrate(Euler(), MODEL, start(), [1.0, 0.5, 0.1])
+    assert torch.equal(x, MODEL.predict(before, MODEL.process.at(0.1), "x0"))

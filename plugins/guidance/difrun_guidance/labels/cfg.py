@@ -2,7 +2,9 @@ r"""Classifier-free guidance: extrapolate from the model of all classes through 
 
     score = (1 − s) ∇ log p_t(x) + s ∇ log p_t(x | class) = ∇ log p_t(x | class) + (s − 1) ∇ log p_t(class | x)
 
-Here s = 1 is off. Ho and Salimans write w = s − 1, so that their w = 0 is off. For s ≠ 1 no diffusion of any
+Here s = 1 is off, and s = 0 is the model of all classes. Ho and Salimans write w = s − 1, so that their w = 0 is off.
+x_T is drawn as s at T says: from the prior of all classes for s = 0, from that of the class for s ≥ 1, and between from
+one whose mean and variance lie between theirs, in the proportion s. For s ≠ 1 no diffusion of any
 distribution has this score at every t: it is a heuristic, whose samples lie where the class is certain. Discrete
 processes combine their log-ratios in the same way.
 
@@ -20,6 +22,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.model import ScoreModel
 from difrun.process import GaussianProcess
+from difrun_guidance.labels.any_class import AnyClass
 from difrun_guidance.labels.by_label import ByLabel
 
 
@@ -31,7 +34,8 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
 
     Args:
         model: The model to guide.
-        scale: The strength s. 1 returns `model` itself.
+        scale: The strength s. 1 returns `model` itself; 0 at all noise returns the model of all classes, for which
+            labels have no effect.
         low: The lowest noise at which `scale` holds: σ/α, or the time t of a process that is not Gaussian.
         high: The highest such noise.
 
@@ -53,6 +57,8 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
         )
     if scale == 1:
         return model
+    if scale == 0 and low == 0 and high == math.inf:
+        return AnyClass(model)
 
     def strength(at: Any) -> Any:
         noise = noise_at(model.process, at)
@@ -64,7 +70,19 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
         return inner.process.extrapolate(inner, labels, strength)
 
     shares = model.shares or getattr(model, "proportions", ())
-    return ByLabel(model, guide, shares, model.classes, model.class_moments)
+    at_start = strength(model.process.at(model.process.horizon))
+    return ByLabel(model, guide, shares, model.classes, _between(model, min(1.0, max(0.0, at_start))))
+
+
+def _between(model: ScoreModel, s: float) -> tuple[Tensor, Tensor] | None:
+    """Mean and variance of the data of each class, less 1 − s of what sets them apart from those of all classes."""
+    if model.class_moments is None or s == 1:
+        return model.class_moments
+    means, variances = (
+        s * per_class + (1 - s) * torch.as_tensor(overall).to(per_class)
+        for per_class, overall in zip(model.class_moments, (model.mean, model.var), strict=True)
+    )
+    return means, variances
 
 
 def noise_at(process: GaussianProcess, at: Any) -> Any:

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.process import Randomness
+from difrun.process.times import decreasing
 from difrun.randomness import Generator
 from difrun_ising.discrete.schedule import Instant
 from difrun_ising.discrete.sites import Sites
@@ -37,14 +39,21 @@ def log_likelihood_bound(
     Args:
         model: The model.
         x0: The examples, with shape (n, ...).
-        times: The grid of the sampler, from T to 0.
+        times: The grid of the sampler, which decreases to 0.
         generator: The source of the paths.
 
     Returns:
         One value for each example, in nats: (n,), float64.
+
+    Raises:
+        DifrunError: If the times do not decrease to 0.
     """
     process = model.process
-    instants = process.instants(sorted(float(t) for t in times))
+    instants = process.instants(reversed(decreasing(times)))
+    if instants[0].t != 0:
+        raise DifrunError(
+            f"the bound is of data, at t = 0: the grid must end there, not at {instants[0].t:g}"
+        )
     random = Generator.of(generator, x0.device)
     bound = torch.zeros(len(x0), dtype=torch.float64, device=x0.device)
     x = x0
@@ -53,7 +62,8 @@ def log_likelihood_bound(
         later = kernel.sample(random)
         bound += _log_reverse(model, x, later, at, to) - kernel.log_prob(later)
         x = later
-    return bound + process.prior_distribution(x.shape, model.mean, x.dtype, x.device).log_prob(x)
+    prior = process.prior_distribution(x.shape, model.mean, x.dtype, x.device, instants[-1].t)
+    return bound + prior.log_prob(x)
 
 
 def _log_reverse(model: "DiscreteModel", x: Tensor, later: Tensor, at: Instant, to: Instant) -> Tensor:

@@ -17,8 +17,9 @@ from difrun_ising.discrete.tilting import LARGEST_GAIN, tilt, tilt_cavity
 class Extrapolated(Guided):
     r"""A model whose log-ratios are (1 − s) times those of any class plus s times those of the class of each row.
 
-    s = 1 is the model of the class itself. Other s may leave the simplex, to which every distribution is then cut. It
-    takes one evaluation of twice as many rows if all rows are at one time, else two evaluations.
+    s = 1 is the model of the class itself, and s = 0 that of any class. Other s may leave the simplex, to which every
+    distribution is then cut. It takes one evaluation of twice as many rows if all rows are at one time, else two
+    evaluations.
 
     Args:
         model: A model that knows classes.
@@ -47,8 +48,8 @@ class Extrapolated(Guided):
     @override
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         scale = self.strength(at)
-        if not isinstance(scale, Tensor) and scale == 1:
-            return self.inner.x0_distribution(x, at)
+        if not isinstance(scale, Tensor) and scale in (0, 1):
+            return (self.inner if scale == 1 else self.unconditional).x0_distribution(x, at)
         conditional, unconditional = self._distributions(x, at)
         at = visible(at)
         gain = self._extrapolated_gain(x, conditional, unconditional, at, scale)
@@ -57,8 +58,8 @@ class Extrapolated(Guided):
     @override
     def cavity(self, x: Tensor, at: Instant, hidden: Tensor | None = None) -> Tensor:
         scale = self.strength(at)
-        if not isinstance(scale, Tensor) and scale == 1:
-            return self.inner.cavity(x, at, hidden)
+        if not isinstance(scale, Tensor) and scale in (0, 1):
+            return (self.inner if scale == 1 else self.unconditional).cavity(x, at, hidden)
         conditional, unconditional = self._distributions(x, at)
         cavity = self.unconditional.cavity(x, at, hidden)
         at = visible(at)

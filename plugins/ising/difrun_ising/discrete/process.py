@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.process import Randomness, numpy_too
+from difrun.process.times import as_time, times_of_rows
 from difrun.randomness import Generator
 from difrun_ising.discrete.schedule import Instant, Schedule
 from difrun_ising.discrete.sites import Sites, category_axis, likelihood_quotient, with_empty_mask, with_mask
@@ -172,19 +173,29 @@ class DiscreteProcess(Schedule):
         *,
         mean: Any = 0.0,
         var: Any = 0.0,
+        t: float | None = None,
         generator: Randomness = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """x_T: independent sites with the distribution α_T p_0 + (1 − α_T) π, p_0 being the means of the data."""
-        return self.prior_distribution(shape, mean, dtype, device).sample(Generator.of(generator, device))
+        """x_t: independent sites with the distribution α_t p_0 + (1 − α_t) π, p_0 being the means of the data.
+
+        The time t is T unless another one is given.
+        """
+        return self.prior_distribution(shape, mean, dtype, device, t).sample(Generator.of(generator, device))
 
     def prior_distribution(
-        self, shape: tuple[int, ...], mean: Any, dtype: torch.dtype = torch.float32, device: Any = "cpu"
+        self,
+        shape: tuple[int, ...],
+        mean: Any,
+        dtype: torch.dtype = torch.float32,
+        device: Any = "cpu",
+        t: float | None = None,
     ) -> Sites:
         """The distribution of `prior`, for data with this mean."""
         means = torch.as_tensor(mean, dtype=torch.float64, device=device).expand(shape)
-        return Sites(self.marginal(self.site_distributions(means), self.at(self.horizon)), self, dtype)
+        at = self.at(self.horizon if t is None else float(t))
+        return Sites(self.marginal(self.site_distributions(means), at), self, dtype)
 
     @override
     def decide(self, model: Any, x: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
@@ -204,7 +215,7 @@ class DiscreteProcess(Schedule):
     @override
     @numpy_too
     def sample(self, x0: Any, t: Any, generator: Randomness = None) -> Any:
-        at = self.at(t, len(self.sites(x0.shape)))
+        at = self.at(times_of_rows(t, len(x0), x0.double()), len(self.sites(x0.shape)))
         kernel = Sites(self.marginal(self.states(x0), at), self, x0.dtype)
         return kernel.sample(Generator.of(generator, x0.device))
 
@@ -214,8 +225,8 @@ class DiscreteProcess(Schedule):
         random = Generator.of(generator, x0.device)
         x, previous = x0, self.at(0.0)
         points = []
-        for t in times:
-            at = self.at(float(t))
+        for t in torch.as_tensor(as_time(times, 1, torch.float64)).reshape(-1).tolist():
+            at = self.at(t)
             if at.t < previous.t:
                 raise DifrunError("the times of a path must not decrease")
             x = self.transition(x, previous, at).sample(random)

@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.process import ForwardProcess
+from difrun.process.times import as_time
 from difrun_ising.discrete.options import DiscreteOptions
 
 LARGEST_RATE = 1e15
@@ -64,8 +65,9 @@ class Schedule(ForwardProcess, DiscreteOptions):
         """The instant at t.
 
         Raises:
-            DifrunError: If a time is outside [0, T].
+            DifrunError: If t is no time, or is outside [0, T].
         """
+        t = as_time(t, ndim)
         inside = (t >= 0) & (t <= self.horizon)  # of numbers as of tensors
         if not torch.as_tensor(inside).all():
             raise DifrunError(f"time {t} is outside [0, {self.horizon:g}], the range of this process")

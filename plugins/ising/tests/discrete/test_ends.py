@@ -1,10 +1,13 @@
 """Every sampler ends in states of the data: no site is left undecided, whatever schedule, grid and number of steps."""
 
+import math
+
 import attrs
 import pytest
 import torch
 from scipy import stats
 
+from difrun.errors import DifrunError
 from difrun.grid import linear, quadratic
 from difrun.model import Counted
 from difrun.sampler import Ancestral, Sampler, generate
@@ -150,3 +153,48 @@ def test_what_is_decided_stays():
     assert set(decided[..., 1].unique().tolist()) == {-1.0, 1.0}
     assert process.decide(None, decided, [1.0, 0.0], 1) is decided
     assert attrs.evolve(process, mixing="uniform").decide(None, decided, [1.0, 0.0]) is decided
+
+
+@pytest.mark.parametrize("mixing", ["uniform", "absorbing", 0.8])
+@pytest.mark.parametrize("begin", [0.9, 0.4])
+def test_a_start_below_the_horizon_has_the_marginals_of_its_time(mixing, begin):
+    """Independent spins with P(+1) = 0.8: from any t, 20 000 samples have the distribution of the data; χ², p > 1e-6.
+    The prior of T has half of the spins down."""
+    process = Ising(mixing=mixing)
+    model = ExactSpins(Lattice(1, 1, 1.0, field=math.log(2)), process, mean=0.6)
+    start = model.prior(20000, 5, t=begin)
+    alpha, pi = process.at(begin).alphas[0], process.mixing_distribution(2)
+    expected = alpha * torch.tensor([0.2, 0.8, 0.0], dtype=torch.float64) + (1 - alpha) * pi
+    seen = torch.stack([(start == value).sum() for value in (-1, 1, 0)]).double()
+    possible = expected > 0
+    assert seen[~possible].sum() == 0
+    assert stats.chisquare(seen[possible], 20000 * expected[possible]).pvalue > 1e-6
+    x = generate(Ancestral(), model, 20000, [begin, begin / 2, 0.0], seed=2)
+    assert abs((x == 1).double().mean().item() - 0.8) < 5 * (0.16 / 20000) ** 0.5
+
+
+def test_the_bound_starts_where_its_grid_starts():
+    """One spin with P(+1) = 0.8 from t = 0.6: the prior there is exact, so the bound is below log p by no more than
+    the error of its mean; with the prior of T it would be off by 0.2."""
+    process, p = Ising(), torch.tensor([0.2, 0.8], dtype=torch.float64)
+    x0 = torch.tensor([-1.0, 1.0], dtype=torch.float64).reshape(2, 1, 1)
+    model = Enumerated(process, x0, p)
+    model.mean = 0.6
+    bound = process.bound(model, x0.repeat(20, 1, 1), [0.6, 0.3, 0.0], 1).reshape(-1, 2)
+    torch.testing.assert_close(bound, p.log().expand(20, 2), rtol=0, atol=1e-9)
+    for times in ([0.6, 0.3], [0.3, 0.0, 0.6], [0.6, 0.6, 0.0]):
+        with pytest.raises(DifrunError, match=r"must end there|strictly decrease"):
+            process.bound(model, x0, times, 1)
+
+
+@pytest.mark.parametrize(
+    "t", [[0.2, 0.7], torch.tensor([[0.2], [0.7]]), torch.tensor([0.2, 0.7]).double()], ids=repr
+)
+def test_times_of_examples_come_in_any_form(t):
+    process, x0 = Ising(), torch.ones(2, 50, 50)
+    x = process.sample(x0, t, 3)
+    assert torch.equal(x, process.sample(x0, torch.tensor([0.2, 0.7]), 3))
+    assert x[0].mean().item() == pytest.approx(process.at(0.2).rho, abs=0.1)
+    assert process.at(t, 3).rho.shape == (2, 1, 1)
+    with pytest.raises(DifrunError, match="2 examples take one time, or 2 times; got 3"):
+        process.sample(x0, [0.1, 0.2, 0.3])
