@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from difrun import draw
+from difrun.model.eval_mode import evaluating
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
@@ -156,7 +157,7 @@ class Vectors:
             model, scores = self.run.model, []
             for t in times:
                 at = self.process.at(t)
-                with torch.no_grad():
+                with torch.no_grad(), evaluating(model):
                     scores.append(model.predict(coarse.to(self.device), at, "score").cpu().double().numpy())
             if self.size == 1:
                 points = self.shift + self.scale * coarse.numpy()
