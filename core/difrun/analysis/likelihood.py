@@ -28,6 +28,7 @@ from torch import Tensor
 from difrun.data.casts import wide
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.model.eval_mode import in_eval_mode
 from difrun.model.predictions import data_angle
 from difrun.model.wrappers import Centred
 from difrun.process.gaussian import GaussianProcess
@@ -57,6 +58,7 @@ class LogLikelihood:
     probe_error: Tensor
 
 
+@in_eval_mode
 def log_likelihood(
     model: ScoreModel,
     x: Tensor,

@@ -27,6 +27,7 @@ from difrun.data.casts import wide, wide_dtype
 from difrun.errors import DifrunError
 from difrun.loss.times import TimeDistribution
 from difrun.model.base import ScoreModel
+from difrun.model.eval_mode import in_eval_mode
 from difrun.model.predictions import total_std
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator, seed_of
@@ -67,6 +68,7 @@ class Elbo:
         return -(self.prior + self.diffusion + self.reconstruction)
 
 
+@in_eval_mode
 def elbo(
     model: ScoreModel,
     x0: Tensor,

@@ -14,6 +14,7 @@ from torch import Tensor
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.model.eval_mode import in_eval_mode
 from difrun.sampler.adams import Adams
 from difrun.sampler.integration import Watch, integrate
 from difrun.tuning.pilot_grid import pilot
@@ -55,6 +56,7 @@ class Distance:
     other_mode: float | None
 
 
+@in_eval_mode
 def endpoint(model: ScoreModel, noise: Tensor, radius: float, watch: Watch | None = None) -> Endpoint:
     """Solve the probability flow of a model from given noise, with `adams` on the pilot grid in 400 steps.
 

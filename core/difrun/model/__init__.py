@@ -2,6 +2,7 @@
 
 from difrun.model.base import ScoreModel
 from difrun.model.conditional import ConditionalModel
+from difrun.model.eval_mode import evaluating, in_eval_mode, networks_of
 from difrun.model.exact import ExactEmpirical, ExactMixture
 from difrun.model.labels import condition_on_class_shares, for_rows, proportional_labels
 from difrun.model.mlp import MLP, LevelEmbedding
@@ -36,8 +37,11 @@ __all__ = [
     "condition_on_class_shares",
     "conversion",
     "data_angle",
+    "evaluating",
     "for_rows",
+    "in_eval_mode",
     "innermost",
+    "networks_of",
     "proportional_labels",
     "total_std",
     "total_var",

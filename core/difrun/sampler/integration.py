@@ -9,6 +9,7 @@ from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.model.eval_mode import in_eval_mode
 from difrun.model.wrappers import Centred
 from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.gaussian import GaussianProcess
@@ -25,6 +26,7 @@ NOISES = ("fresh", "brownian")
 """The noise of a stochastic sampler: fresh in every step, or the increments of one Brownian path."""
 
 
+@in_eval_mode
 def integrate(
     sampler: Sampler,
     model: ScoreModel,
@@ -84,6 +86,7 @@ def integrate(
     return x if shift is None else x + shift
 
 
+@in_eval_mode
 def generate(
     sampler: Sampler,
     model: ScoreModel,

@@ -29,6 +29,7 @@ from typing_extensions import override
 
 from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
+from difrun.model.eval_mode import in_eval_mode
 from difrun.model.labels import condition_on_class_shares
 from difrun.model.wrappers import Centred, innermost
 from difrun.process.gaussian import GaussianProcess
@@ -96,6 +97,7 @@ class Pilot:
 _pilots: "WeakKeyDictionary[Any, Pilot]" = WeakKeyDictionary()
 
 
+@in_eval_mode
 def pilot(model: ScoreModel, steps: int, sampler: Sampler | None = None) -> list[float]:
     """Return a grid that is denser where the trajectories of `model` bend; for `adams` it is refined.
 

@@ -23,6 +23,7 @@ from typing_extensions import override
 from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.model.eval_mode import in_eval_mode
 from difrun.model.labels import condition_on_class_shares
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
@@ -72,6 +73,7 @@ Reference = tuple[Tensor, Tensor]
 """Noise at T and its fine solution, (n, *shape) each."""
 
 
+@in_eval_mode
 def tune(
     model: ScoreModel,
     steps: int,
@@ -190,6 +192,7 @@ def _radius(reference: Reference) -> float:
     return float(reference[1].square().flatten(1).sum(1).mean().sqrt())
 
 
+@in_eval_mode
 def fine_solution(model: ScoreModel, n: int, seed: int) -> Reference:
     """Draw noise at T, and solve the probability flow from there in `FINE_STEPS` steps."""
     like = torch.as_tensor(model.mean)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel, proportional_labels
+from difrun.model import ScoreModel, in_eval_mode, proportional_labels
 from difrun.plugin import get_registry
 from difrun.randomness import Generator, seed_of
 from difrun.runs import Run, reopen
@@ -141,6 +141,7 @@ class _FixedNoise(Generator):
         return self.noise
 
 
+@in_eval_mode
 @torch.no_grad()
 def straightness(model: ScoreModel, noise: Tensor, times: Sequence[float]) -> float:
     r"""Measure how far the trajectories of the probability flow are from straight lines.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from difrun import draw
 from difrun.errors import DifrunError
+from difrun.model.eval_mode import evaluating
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
@@ -196,7 +197,7 @@ class Vectors:
             model, scores = self.run.model, []
             for t in times:
                 at = self.process.at(t)
-                with torch.no_grad():
+                with torch.no_grad(), evaluating(model):
                     scores.append(model.predict(coarse.to(self.device), at, "score").cpu().double().numpy())
             if self.size == 1:
                 points = self.shift + self.scale * coarse.numpy()

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.model import in_eval_mode
 from difrun.process import Randomness
 from difrun.process.times import decreasing
 from difrun.randomness import Generator
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from difrun_ising.discrete.model import DiscreteModel
 
 
+@in_eval_mode
 @torch.no_grad()
 def log_likelihood_bound(
     model: "DiscreteModel", x0: Tensor, times: Iterable[float], generator: Randomness = None
