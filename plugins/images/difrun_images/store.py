@@ -78,7 +78,7 @@ class PixelStore:
                 numbers.dtype.kind == "i"
                 and numbers.ndim == 1
                 and np.isin(numbers, rows).all()
-                and self._fits()
+                and self._fits(self.path)
             ):
                 self.good = numbers.astype(np.int64)
                 return True
