@@ -38,10 +38,11 @@ def patched(request: dict[str, Any], counter: int) -> contextlib.ExitStack:
             os.pwrite(counter, str(seen).encode(), 0)
             if mine == request.get("die_at") and request["moment"] == "before":
                 os._exit(DIED)
-            result = original(*args, **kwargs)
-            if mine == request.get("die_at") and request["moment"] == "after":
-                os._exit(DIED)
-            return result
+            try:
+                return original(*args, **kwargs)
+            finally:
+                if mine == request.get("die_at") and request["moment"] == "after":
+                    os._exit(DIED)
 
         return call
 

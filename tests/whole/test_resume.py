@@ -42,18 +42,18 @@ def undisturbed(tmp_path_factory):
         pytest.param(STEP, 31, 20, "run.toml", ".model.safetensors.part", id="between-checkpoints"),
         pytest.param(STEP, 41, 40, "run.toml", ".model.safetensors.part", id="just-after-a-checkpoint"),
         # Files are written in the order run.toml, checkpoint of step 20, of step 40, ...; each is flushed, then
-        # renamed, then its folder is flushed.
+        # renamed, then its folder is flushed. run.toml is written under another name, and then renamed once more.
         pytest.param(
-            "os:fsync", 3, None, ".model.safetensors.part", "samples.npz", id="writing-the-first-checkpoint"
+            "os:fsync", 4, None, ".model.safetensors.part", "samples.npz", id="writing-the-first-checkpoint"
         ),
         pytest.param(
-            "os:replace", 3, 20, ".model.safetensors.part", "samples.npz", id="writing-a-later-checkpoint"
+            "os:replace", 4, 20, ".model.safetensors.part", "samples.npz", id="writing-a-later-checkpoint"
         ),
         # After training.
         pytest.param(
             "difrun.runs.run:Run.sample_report", 2, 120, "model.safetensors", "samples.npz", id="sampling"
         ),
-        pytest.param("os:replace", 9, 120, ".samples.npz.part", "samples.npz", id="writing-samples"),
+        pytest.param("os:replace", 10, 120, ".samples.npz.part", "samples.npz", id="writing-samples"),
         pytest.param(
             "difrun.runs.stages.evaluation:measure", 1, 120, "samples.npz", "metrics.json", id="measuring"
         ),
@@ -77,7 +77,7 @@ def test_killed_runs_resume_to_the_same_bits(undisturbed, tmp_path, place, call,
 def test_killed_while_drawing(undisturbed, tmp_path):
     """The first picture is written, the second under way: `resume` draws all of them and the report."""
     run = tmp_path / "run"
-    with paused(tmp_path, "os:replace", 12, "run", *SMALL, "--out", run) as child:
+    with paused(tmp_path, "os:replace", 13, "run", *SMALL, "--out", run) as child:
         child.send_signal(signal.SIGKILL)
         assert child.wait(30) == -signal.SIGKILL
     assert (run / "samples.png").exists()

@@ -56,7 +56,8 @@ class Run(RunState):
                 likelihood.measure(self, likelihood.LikelihoodRequest())
             except DifrunError as error:
                 self.listener.note(f"the likelihood is left out: {error}")
-        self._report_at_end()
+        with faults.keeping_what_is_finished(self.path):
+            self.report()
         get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self
 
@@ -274,10 +275,8 @@ class Run(RunState):
     @contextlib.contextmanager
     def _writing_beside(self, file: Path) -> Iterator[None]:
         """Hold the lock of the run folder if `file` is in it; no lock if not."""
-        if file.parent.resolve() != self.path.resolve():
-            yield
-            return
-        with lock.hold_lock(self.path):
+        inside = file.parent.resolve() == self.path.resolve()
+        with lock.hold_lock(self.path) if inside else contextlib.nullcontext():
             self.folder.refuse_replaced()
             yield
 
@@ -287,25 +286,9 @@ class Run(RunState):
             raise Interrupted(self.path, "Stopped.")
 
     def _report(self, *, redraw: bool) -> Path:
-        from difrun.runs.report.content import write_report
-        from difrun.runs.report.standard_pictures import draw_all
+        from difrun.runs.report.write import draw_and_write
 
-        self.listener.stage("draw")
-        left_out: list[str] = []
-        return write_report(self, draw_all(self, redraw=redraw, left_out=left_out), left_out)
-
-    def _report_at_end(self) -> None:
-        """Write the report of a run that is finished. If that fails, the error says that nothing else is lost."""
-        try:
-            self.report()
-        except Interrupted:
-            raise
-        except Exception as error:
-            reason = str(error) if isinstance(error, DifrunError | OSError) else faults.where(error)
-            raise DifrunError(
-                f"the report cannot be written: {reason}\nThe run is finished, and its samples and metrics are saved. "
-                f"'difrun report {quoted(self.path)}' writes the report."
-            ) from error
+        return draw_and_write(self, redraw)
 
     def _need_model(self) -> None:
         if not self.trained:

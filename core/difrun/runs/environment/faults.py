@@ -7,9 +7,9 @@ from pathlib import Path
 from types import FrameType
 
 from difrun.config.plan import Plan
-from difrun.errors import DifrunError, out_of_memory
+from difrun.errors import DifrunError, Interrupted, out_of_memory
 from difrun.plugin.registry import Registered
-from difrun.text import in_one_line
+from difrun.text import in_one_line, quoted
 
 
 @contextmanager
@@ -26,6 +26,21 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
         raise DifrunError(
             f"{entry} failed: {where(error)}.\nThis is a fault of {entry.plugin.dist} {entry.plugin.version}: "
             "'difrun doctor --load' looks for more of them, and DIFRUN_DEBUG=1 shows the traceback."
+        ) from error
+
+
+@contextmanager
+def keeping_what_is_finished(folder: Path) -> Iterator[None]:
+    """If the report of a finished run fails, say that nothing else is lost. An interruption passes through."""
+    try:
+        yield
+    except Interrupted:
+        raise
+    except Exception as error:
+        reason = str(error) if isinstance(error, DifrunError | OSError) else where(error)
+        raise DifrunError(
+            f"the report cannot be written: {reason}\nThe run is finished, and its samples and metrics are saved. "
+            f"'difrun report {quoted(folder)}' writes the report."
         ) from error
 
 

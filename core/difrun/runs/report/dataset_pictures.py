@@ -19,7 +19,8 @@ from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
 from difrun.runs.build import Components, grid_times, instantiate
 from difrun.runs.environment.faults import culprit, where
-from difrun.runs.stages.sampling import labels_of, read_labels
+from difrun.runs.stages.sample_file import read_labels
+from difrun.runs.stages.sampling import labels_of
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import integrate
 

@@ -174,14 +174,14 @@ def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Te
     dataset = run.parts.dataset
     if n is None or n <= len(drawn):
         first = drawn[:n]
-        return first, sampling.read_labels(dataset, run.folder.samples, len(first)), run.folder.samples
+        return first, sample_file.read_labels(dataset, run.folder.samples, len(first)), run.folder.samples
     order = sampling.Order.of(run.plan, n=n)
     path = run.path / order.file_name()
     if not path.is_file():
         samples, labels, facts = sampling.draw(run, order)
         sampling.write(path, samples, labels, dataset, order, facts)
         run.listener.note(f"the run has fewer than {n} samples; {n} are drawn into {path}")
-    return sampling.read(run, path), sampling.read_labels(dataset, path, n), path
+    return sampling.read(run, path), sample_file.read_labels(dataset, path, n), path
 
 
 def evaluate_run(
@@ -239,7 +239,7 @@ def evaluate_file(
         The numbers, and the file that they are written to.
     """
     samples = sample_file.read_samples(path, run.parts.dataset, n)
-    labels = sampling.read_labels(run.parts.dataset, path, len(samples))
+    labels = sample_file.read_labels(run.parts.dataset, path, len(samples))
     if not named:
         metrics = suited_metrics(run, metrics, labels)
     run.listener.stage("evaluate")

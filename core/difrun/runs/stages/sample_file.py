@@ -1,4 +1,4 @@
-"""Read samples from a user's file, in the units of the model."""
+"""Read samples and their classes from a file, in the units of the model."""
 
 from pathlib import Path
 
@@ -47,3 +47,29 @@ def _columns(path: Path) -> tuple[str, ...]:
         return ()
     columns = arrays.read_archive(path, ("columns",)).get("columns")
     return () if columns is None or columns.dtype.kind != "U" else tuple(map(str, columns.flatten().tolist()))
+
+
+def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
+    """Read the classes (n,) of the first n samples in a file, from its array y; None if it has none.
+
+    Raises:
+        DifrunError: If the data do not have such a class.
+    """
+    if not dataset.classes or path.suffix.lower() != ".npz":
+        return None
+    try:
+        names = arrays.read_archive(path, ("y",)).get("y")
+    except arrays.DamagedArray as error:
+        raise DifrunError(f"{path}: its array y cannot be read: {error}.") from None
+    if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
+        return None
+    if len(names) < n:
+        raise DifrunError(f"{path} holds {len(names)} classes for {n} samples; expected one for each.")
+    names = names[:n]
+    known = {name: number for number, name in enumerate(dataset.classes)}
+    unknown = sorted({str(name) for name in names.tolist()} - set(known))
+    if unknown:
+        raise DifrunError(
+            f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
+        )
+    return torch.tensor([known[str(name)] for name in names.tolist()])

@@ -27,7 +27,6 @@ from difrun.runs.folder.schema import fitting, in_place, parse_json, record
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
 from difrun.storage import atomic
-from difrun.storage.arrays import DamagedArray, read_archive
 from difrun.text import listed, quoted
 
 if TYPE_CHECKING:
@@ -278,32 +277,6 @@ def recorded_facts(run: "Run", order: Order) -> dict[str, Any]:
             drawn = None
         drawn = fitting(in_place("drawn", record(Drawn)), drawn, run.folder.samples, advice)
     return {key: value for key, value in drawn.items() if key not in ("n", "seed")}
-
-
-def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
-    """Read the classes (n,) of the first n samples in a file, from its array y; None if it has none.
-
-    Raises:
-        DifrunError: If the data do not have such a class.
-    """
-    if not dataset.classes or path.suffix.lower() != ".npz":
-        return None
-    try:
-        names = read_archive(path, ("y",)).get("y")
-    except DamagedArray as error:
-        raise DifrunError(f"{path}: its array y cannot be read: {error}.") from None
-    if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
-        return None
-    if len(names) < n:
-        raise DifrunError(f"{path} holds {len(names)} classes for {n} samples; expected one for each.")
-    names = names[:n]
-    numbers = {name: number for number, name in enumerate(dataset.classes)}
-    unknown = sorted({str(name) for name in names.tolist()} - set(numbers))
-    if unknown:
-        raise DifrunError(
-            f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
-        )
-    return torch.tensor([numbers[str(name)] for name in names.tolist()])
 
 
 def read(run: "Run", path: Path | None = None) -> Tensor:
