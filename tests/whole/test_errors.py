@@ -40,7 +40,7 @@ def here(tmp_path, monkeypatch):
         (("--train.steps", "-1"), "Invalid value for --train.steps: must be >= 0, <= 1000000000; got -1"),
         (
             ("--train.steps", "many"),
-            "Invalid value for --train.steps: expected a whole number, >= 0; got many",
+            "Invalid value for --train.steps: expected a whole number, >= 0, <= 1000000000; got many",
         ),
         (("--config", "gone.toml"), "The file gone.toml does not exist."),
     ],

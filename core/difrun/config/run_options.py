@@ -74,7 +74,7 @@ class TrainOptions:
         None, "Stop training after this many minutes.", optional([gt(0), le(MOST_MINUTES)])
     )
     batch: int = option(512, "Examples per step.", ge(1), le(2**24))
-    lr: float = option(2e-3, "Peak learning rate.", gt(0), le(100))
+    lr: float = option(2e-3, "Peak learning rate.", gt(0), le(1e30))
     warmup: int = option(
         100, "Steps over which the learning rate rises to its peak.", ge(0), le(MOST_TRAINING)
     )

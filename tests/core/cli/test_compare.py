@@ -131,7 +131,7 @@ def test_what_cannot_be_is_refused_in_words(call, asked, arguments, words):
 
 def test_help_tells_whose_the_defaults_are(call, asked):
     of_run = " ".join(call("compare", "run", "--help")[1].split())
-    assert "--n INT Samples to draw. [now: 50, from sample.n in run/run.toml; >= 1]" in of_run
+    assert "--n INT Samples to draw. [now: 50, from sample.n in run/run.toml; >= 1, <= 1000000000]" in of_run
     assert "[default: the first of sliced-w2, w2]" in of_run
     assert "--process NAME" not in of_run
     alone = " ".join(call("compare", "--dataset", "gmm", "--help")[1].split())
