@@ -1,7 +1,8 @@
 """Metrics: distances between samples and data, beside their floors."""
 
 from difrun.metric.base import Reading, measure, reading, reads
-from difrun.metric.comparison import Metric, compared
+from difrun.metric.calls import Metric
+from difrun.metric.comparison import compared
 
 __all__ = [
     "Metric",

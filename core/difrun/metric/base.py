@@ -8,7 +8,8 @@ import attrs
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
-from difrun.metric.comparison import Comparison, Metric, Numbers, comparison_for
+from difrun.metric.calls import Metric, Numbers
+from difrun.metric.comparison import Comparison, comparison_for
 from difrun.randomness.generator import torch_generator
 
 M = TypeVar("M", bound=Callable[..., Any])

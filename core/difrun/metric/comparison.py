@@ -5,9 +5,8 @@ ways to do so, each a `Comparison`; `comparison_for` chooses one by the signatur
 """
 
 import inspect
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -19,60 +18,12 @@ from typing_extensions import override
 from difrun.data.checks import check_finite
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
-from difrun.options.types import shown_briefly
-from difrun.plugin.signatures import Lazy, asks_for, call, requires
+from difrun.metric.calls import Metric, Numbers, PointSet, finite_numbers, on_offer
+from difrun.plugin.signatures import asks_for, call, requires
 from difrun.randomness.generator import torch_generator
-
-Metric = Callable[..., dict[str, float]]
-"""``metric(samples, reference, *, generator, **options) -> {name: number}``.
-
-A metric gets, by name, what its signature asks for: samples, reference, dataset, labels, generator (docs/arguments.md).
-It may return several numbers, each under its own name.
-"""
-
-Numbers = dict[str, float]
 
 RESAMPLES = 24
 """How many sets are drawn with replacement to estimate a standard error, which is then known to 15 %."""
-
-
-@attrs.frozen
-class PointSet:
-    """Points that a metric is called with.
-
-    Attributes:
-        points: Samples or real examples, with shape (n, *shape).
-        reference: What they are compared with; None if it is to be drawn by class, with the metric's own generator.
-        labels: Their classes (n,), if they have any.
-    """
-
-    points: Tensor
-    reference: Tensor | None = None
-    labels: Tensor | None = None
-
-
-def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict[str, Any]:
-    """Return the values that a metric may ask for; the reference of points with labels is drawn only if it does.
-
-    Args:
-        of: The points that the metric is called with.
-        dataset: The data.
-        generator: The source of random numbers, which the metric gets too.
-
-    Returns:
-        The values by the names that the signature of the metric has.
-    """
-    offered: dict[str, Any] = {
-        "samples": of.points,
-        "dataset": dataset,
-        "generator": generator,
-        "reference": of.reference,
-    }
-    if of.labels is not None:
-        labels = of.labels
-        offered["labels"] = labels
-        offered["reference"] = Lazy(lambda: dataset.real_pair_of(labels, generator)[0])
-    return offered
 
 
 @attrs.frozen
@@ -137,28 +88,7 @@ class Comparison(ABC):
         """Call the metric with a set and the random numbers of a repetition."""
         generator = torch_generator(self.seed, "metric", index)
         returned = call("metric", self.metric, on_offer(point_set, self.dataset, generator), self.options)
-        return _numbers(self.metric, returned)
-
-
-def _numbers(metric: Metric, returned: Any) -> Numbers:
-    """What a metric returned, as finite floats. Raises ValueError for anything else."""
-    name = getattr(metric, "__qualname__", type(metric).__name__)
-    if not isinstance(returned, Mapping) or not returned or not all(isinstance(key, str) for key in returned):
-        raise ValueError(f"{name} must return a dict, name -> number; it returned {shown_briefly(returned)}")
-    numbers = {}
-    for key, value in returned.items():
-        try:
-            numbers[key] = float(value)
-        except (
-            TypeError,
-            ValueError,
-            OverflowError,
-            RuntimeError,
-        ):  # RuntimeError: a tensor of several numbers
-            numbers[key] = math.nan
-        if not math.isfinite(numbers[key]):
-            raise ValueError(f"{name} returned {shown_briefly(value)} for {key}; expected a finite number")
-    return numbers
+        return finite_numbers(self.metric, returned)
 
 
 class WithReference(Comparison):

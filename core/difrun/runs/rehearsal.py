@@ -11,7 +11,7 @@ from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
-from difrun.metric.comparison import PointSet, on_offer
+from difrun.metric.calls import PointSet, on_offer
 from difrun.model.labels import proportional_labels
 from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import PICTURES, call, requires

@@ -6,7 +6,7 @@ import torch
 from difrun.data import Dataset, GaussianMixture, toy
 from difrun.errors import DifrunError
 from difrun.metric import measure, reads
-from difrun.metric.comparison import PointSet, on_offer
+from difrun.metric.calls import PointSet, on_offer
 from difrun.plugin.signatures import call
 
 

@@ -17,6 +17,7 @@ from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
 from difrun.runs.environment.faults import where
 from difrun.runs.report.dataset_pictures import DatasetPictures, reverse_frames, trajectory
+from difrun.runs.report.powers_of_ten import drawn_powers, times_power
 from difrun.sampler.fixed_step import Heun
 from difrun.training.loss_history import loss_history
 
@@ -90,20 +91,6 @@ def _drawings(run: "Run") -> Iterator[tuple[str, Callable[[], VectorPicture]]]:
             yield "flow", vectors.flow
     if run.trainer is not None and len(run.trainer.losses):
         yield "loss", vectors.loss
-
-
-def drawn_powers(shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """For each column the power of ten in which it is drawn: 0, unless Matplotlib would overflow or underflow."""
-    size = np.log10(np.maximum(np.abs(shift) / 100, scale))
-    return np.where(np.abs(size) > 100, np.floor(size), 0).astype(int)
-
-
-def times_power(values: np.ndarray, powers: np.ndarray) -> np.ndarray:
-    """Values of columns, (..., d), times 10 to the powers, (d,), of up to ±330."""
-    if not powers.any():
-        return values
-    half = powers // 2  # 10^330 itself is no float64
-    return values * 10.0**half * 10.0 ** (powers - half)
 
 
 class Vectors:

@@ -20,7 +20,14 @@ from difrun.process import Randomness, numpy_too
 from difrun.process.times import as_time, times_of_rows
 from difrun.randomness import Generator
 from difrun_ising.discrete.schedule import Instant, Schedule
-from difrun_ising.discrete.sites import Sites, category_axis, likelihood_quotient, with_empty_mask, with_mask
+from difrun_ising.discrete.sites import (
+    Sites,
+    category_axis,
+    likelihood_quotient,
+    triples,
+    with_empty_mask,
+    with_mask,
+)
 
 
 class DiscreteProcess(Schedule):
@@ -250,7 +257,7 @@ class DiscreteProcess(Schedule):
         """All data of three sites in a row, and all values that these can be noised to."""
         values = self.mean(torch.eye(self.categories() + 1, dtype=torch.float64))
         data = values[:-1]
-        return _triples(data), _triples(values if self.masks(self.categories()) else data)
+        return triples(data), triples(values if self.masks(self.categories()) else data)
 
     @override
     def bridge(self, x_t: Tensor, x0: Tensor, at: Instant, to: Instant) -> Sites:
@@ -299,9 +306,3 @@ class DiscreteProcess(Schedule):
         from difrun_ising.discrete.bound import log_likelihood_bound
 
         return log_likelihood_bound(model, x0, times, generator)
-
-
-def _triples(values: Tensor) -> Tensor:
-    """All triples of values (k, ...), as three sites in a row: (k³, 1, 3, ...)."""
-    index = torch.cartesian_prod(*[torch.arange(len(values))] * 3)
-    return values[index].reshape(len(index), 1, 3, *values.shape[1:])

@@ -118,3 +118,9 @@ def checkerboard(shape: tuple[int, ...], device: torch.device | str = "cpu") -> 
         view[axis] = length
         total = total + torch.arange(length, device=device).reshape(view)
     return total % 2
+
+
+def triples(values: Tensor) -> Tensor:
+    """Return all triples of values (k, ...), as three sites in a row: (k³, 1, 3, ...)."""
+    index = torch.cartesian_prod(*[torch.arange(len(values))] * 3)
+    return values[index].reshape(len(index), 1, 3, *values.shape[1:])
