@@ -178,10 +178,7 @@ class DiscreteProcess(Schedule):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """x_t: independent sites with the distribution α_t p_0 + (1 − α_t) π, p_0 being the means of the data.
-
-        The time t is T unless another one is given.
-        """
+        """x_T, or x_t: independent sites with the distribution α_t p_0 + (1 − α_t) π, with p_0 the means of the data."""
         return self.prior_distribution(shape, mean, dtype, device, t).sample(Generator.of(generator, device))
 
     def prior_distribution(
@@ -194,15 +191,15 @@ class DiscreteProcess(Schedule):
     ) -> Sites:
         """The distribution of `prior`, for data with this mean."""
         means = torch.as_tensor(mean, dtype=torch.float64, device=device).expand(shape)
-        at = self.at(self.horizon if t is None else float(t))
-        return Sites(self.marginal(self.site_distributions(means), at), self, dtype)
+        return Sites(
+            self.marginal(self.site_distributions(means), self.at(self.horizon if t is None else t)),
+            self,
+            dtype,
+        )
 
     @override
     def decide(self, model: Any, x: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
-        """Draw the sites of x that are still masked from p(x_0 | x_t), independently, at the last noisy time.
-
-        Two kinds of samplings need it: those that end at t > 0, and those by a sampler that leaves masks.
-        """
+        """Draw the sites of x that are still masked from p(x_0 | x_t), independently, at the last noisy time."""
         masked = self.states(x).sum(-1) == 0
         if not bool(masked.any()):
             return x
@@ -268,9 +265,7 @@ class DiscreteProcess(Schedule):
         """The model around a network of logits, with the likelihood of every site's own value added."""
         from difrun_ising.discrete.model import NetworkDenoiser
 
-        self.turns(
-            self.sites((1, *shape))[1:]
-        )  # refuses, before training, a process that is for other lattices
+        self.turns(self.sites((1, *shape))[1:])  # refuses, before training, a process for other lattices
         return NetworkDenoiser(network, self, shape, mean=mean, var=var)
 
     @override
