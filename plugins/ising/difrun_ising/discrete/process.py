@@ -178,7 +178,7 @@ class DiscreteProcess(Schedule):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """x_T, or x_t: independent sites with the distribution α_t p_0 + (1 − α_t) π, with p_0 the means of the data."""
+        """x_T, or x_t: independent sites, distributed as α_t p_0 + (1 − α_t) π; p_0 are the means of the data."""
         return self.prior_distribution(shape, mean, dtype, device, t).sample(Generator.of(generator, device))
 
     def prior_distribution(
@@ -203,9 +203,10 @@ class DiscreteProcess(Schedule):
         masked = self.states(x).sum(-1) == 0
         if not bool(masked.any()):
             return x
-        instants = self.instants(times)
-        noisy = [at for at in instants if all(alpha < 1 for alpha in at.alphas)]
-        p0 = model.x0_distribution(x, noisy[-1] if noisy else instants[0])
+        noisy = [at for at in self.instants(times) if all(alpha < 1 for alpha in at.alphas)] or [
+            self.at(times[0])
+        ]
+        p0 = model.x0_distribution(x, noisy[-1])
         drawn = Sites(with_empty_mask(p0), self, x.dtype).sample(Generator.of(generator, x.device))
         return torch.where(masked.reshape(*masked.shape, *(1,) * (x.ndim - masked.ndim)), drawn, x)
 
@@ -226,9 +227,8 @@ class DiscreteProcess(Schedule):
             at = self.at(t)
             if at.t < previous.t:
                 raise DifrunError("the times of a path must not decrease")
-            x = self.transition(x, previous, at).sample(random)
+            x, previous = self.transition(x, previous, at).sample(random), at
             points.append(x)
-            previous = at
         return torch.stack(points)
 
     @override
