@@ -184,8 +184,6 @@ class Schedule:
     def at(self, t: Time, ndim: int | None = None) -> Instant:
         """Return the instant at time t: numbers for a number, tensors of `ndim` axes (B, 1, ..., 1) for a tensor (B,).
 
-        A list, an array, whole numbers and times of shape (B, 1, ..., 1) are taken, too.
-
         Raises:
             DifrunError: If t is no time, or is outside [0, T]. On a GPU this test of a tensor waits for the device.
         """

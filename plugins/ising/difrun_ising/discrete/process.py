@@ -185,10 +185,7 @@ class DiscreteProcess(Schedule):
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Tensor:
-        """x_t: independent sites with the distribution α_t p_0 + (1 − α_t) π, p_0 being the means of the data.
-
-        The time t is T unless another one is given.
-        """
+        """x_T, or x_t: independent sites, distributed as α_t p_0 + (1 − α_t) π; p_0 are the means of the data."""
         return self.prior_distribution(shape, mean, dtype, device, t).sample(Generator.of(generator, device))
 
     def prior_distribution(
@@ -201,21 +198,22 @@ class DiscreteProcess(Schedule):
     ) -> Sites:
         """The distribution of `prior`, for data with this mean."""
         means = torch.as_tensor(mean, dtype=torch.float64, device=device).expand(shape)
-        at = self.at(self.horizon if t is None else float(t))
-        return Sites(self.marginal(self.site_distributions(means), at), self, dtype)
+        return Sites(
+            self.marginal(self.site_distributions(means), self.at(self.horizon if t is None else t)),
+            self,
+            dtype,
+        )
 
     @override
     def decide(self, model: Any, x: Tensor, times: Sequence[float], generator: Randomness = None) -> Tensor:
-        """Draw the sites of x that are still masked from p(x_0 | x_t), independently, at the last noisy time.
-
-        Two kinds of samplings need it: those that end at t > 0, and those by a sampler that leaves masks.
-        """
+        """Draw the sites of x that are still masked from p(x_0 | x_t), independently, at the last noisy time."""
         masked = self.states(x).sum(-1) == 0
         if not bool(masked.any()):
             return x
-        instants = self.instants(times)
-        noisy = [at for at in instants if all(alpha < 1 for alpha in at.alphas)]
-        p0 = model.x0_distribution(x, noisy[-1] if noisy else instants[0])
+        noisy = [at for at in self.instants(times) if all(alpha < 1 for alpha in at.alphas)] or [
+            self.at(times[0])
+        ]
+        p0 = model.x0_distribution(x, noisy[-1])
         drawn = Sites(with_empty_mask(p0), self, x.dtype).sample(Generator.of(generator, x.device))
         return torch.where(masked.reshape(*masked.shape, *(1,) * (x.ndim - masked.ndim)), drawn, x)
 
@@ -236,9 +234,8 @@ class DiscreteProcess(Schedule):
             at = self.at(t)
             if at.t < previous.t:
                 raise DifrunError("the times of a path must not decrease")
-            x = self.transition(x, previous, at).sample(random)
+            x, previous = self.transition(x, previous, at).sample(random), at
             points.append(x)
-            previous = at
         return torch.stack(points)
 
     @override
@@ -275,9 +272,7 @@ class DiscreteProcess(Schedule):
         """The model around a network of logits, with the likelihood of every site's own value added."""
         from difrun_ising.discrete.model import NetworkDenoiser
 
-        self.turns(
-            self.sites((1, *shape))[1:]
-        )  # refuses, before training, a process that is for other lattices
+        self.turns(self.sites((1, *shape))[1:])  # refuses, before training, a process for other lattices
         return NetworkDenoiser(network, self, shape, mean=mean, var=var)
 
     @override
