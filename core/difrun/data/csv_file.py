@@ -40,7 +40,7 @@ def read_csv(
     Raises:
         DifrunError: If the file is empty, not UTF-8, or has a cell that is not a finite number.
     """
-    rows = list(_rows(_lines(path)))
+    rows = list(_rows(_lines(path), path))
     if not rows:
         raise DifrunError(f"file '{path}' is empty.")
     first = rows[0]
@@ -81,7 +81,7 @@ def _lines(path: Path) -> list[str]:
         ) from None
 
 
-def _rows(lines: list[str]) -> Iterator[_Row]:
+def _rows(lines: list[str], path: Path) -> Iterator[_Row]:
     """The lines with data; the delimiter is the most frequent one in the first."""
     numbered = [
         (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")
@@ -89,7 +89,13 @@ def _rows(lines: list[str]) -> Iterator[_Row]:
     if numbered:
         delimiter = max(DELIMITERS, key=numbered[0][1].count)
         cells = csv.reader((line for _, line in numbered), delimiter=delimiter, skipinitialspace=True)
-        for (number, _), row in zip(numbered, cells, strict=False):
+        for number, _ in numbered:
+            try:
+                row = next(cells, None)
+            except csv.Error as error:  # a cell of over 131,072 characters, or a quote that is never closed
+                raise DifrunError(f"file '{path}', line {number}: {error}.") from None
+            if row is None:
+                return
             yield _Row(number, [cell.strip() for cell in row])
 
 

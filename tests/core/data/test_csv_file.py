@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from difrun.data.files import read, read_labelled
+from difrun.errors import DifrunError
 
 from .support import VALUES, error, lines, write_to
 
@@ -71,3 +72,9 @@ def test_the_error_for_a_column_of_text_explains_how_to_name_classes(write):
 
 def test_csv_of_another_encoding(write):
     assert "is not UTF-8 text (byte 3)" in error(read, write("my.csv", b"a,\xe9\n1,2\n"))
+
+
+def test_a_cell_of_megabytes_is_refused_with_its_line(write):
+    path = write("my.csv", "a,b\n1,2\n" + "x" * 200_000 + ",3\n")
+    with pytest.raises(DifrunError, match=r"line 3: field larger than field limit"):
+        read(path)
