@@ -3,8 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from difrun.errors import DifrunError
+
+EXACT = 2**24
+"""Largest whole number up to which float32 holds all of them."""
 
 
 class CastCache:
@@ -21,6 +27,64 @@ class CastCache:
             with torch.inference_mode(False):
                 self._copies[key] = tuple(None if part is None else cast_like(part, x) for part in make())
         return self._copies[key]
+
+
+def as_data(value: Any, what: str = "data") -> Tensor:
+    """Return real numbers as a tensor in float32 or float64, in which difrun computes.
+
+    Those formats are kept. Half precision becomes float32. Whole numbers become float32 if it holds all of them, up to
+    2²⁴, else float64. An array of NumPy may have any byte order and any strides; its whole numbers become float64.
+
+    Args:
+        value: A tensor, an array, or nested lists of numbers.
+        what: What the numbers are, for the message.
+
+    Raises:
+        DifrunError: If they are no real numbers, as complex ones and text, or are not stored densely.
+    """
+    if not isinstance(value, Tensor):
+        return _from_array(value, what)
+    if value.dtype in (torch.float32, torch.float64) and value.layout == torch.strided:
+        return value
+    if value.is_complex() or value.is_quantized or value.layout != torch.strided:
+        kind = (
+            f"a {str(value.layout).removeprefix('torch.')} tensor"
+            if value.layout != torch.strided
+            else value.dtype
+        )
+        raise DifrunError(f"{what}: expected real numbers in a dense tensor, not {kind}.")
+    if value.is_floating_point() or value.dtype == torch.bool or value.is_meta or not value.numel():
+        return value.float()
+    fits = int(value.min()) >= -EXACT and int(value.max()) <= EXACT
+    return value.float() if fits else wide(value)
+
+
+def _from_array(value: Any, what: str) -> Tensor:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise DifrunError(f"{what}: expected an array of real numbers ({error}).") from None
+    if array.dtype.kind not in "buif":
+        raise DifrunError(f"{what}: expected real numbers, not {array.dtype} values.")
+    narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
+    # A copy in the byte order of the machine, without the negative strides that torch does not have.
+    return torch.from_numpy(np.array(array, dtype=np.float32 if narrow else np.float64, order="C"))
+
+
+def as_labels(value: Any) -> Tensor:
+    """Return labels, whole numbers of any format in a tensor, an array or a list, as int64.
+
+    Raises:
+        DifrunError: If they are no whole numbers.
+    """
+    if not isinstance(value, Tensor):
+        array = np.asarray(value)
+        if array.dtype.kind not in "iu":
+            raise DifrunError(f"labels are whole numbers (int64), not {array.dtype}.")
+        return torch.from_numpy(array.astype(np.int64))
+    if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
+        raise DifrunError(f"labels are whole numbers (int64), not {value.dtype}.")
+    return value.detach().long()
 
 
 def cast_like(tensor: Tensor, x: Tensor) -> Tensor:

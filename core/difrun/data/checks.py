@@ -69,6 +69,17 @@ def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> 
     )
 
 
+def check_finite_as_float32(wide: Tensor, examples: Tensor) -> None:
+    """Raise `DifrunError` if finite examples in float64 are infinite in float32, in which a dataset holds them."""
+    for wide_part, part in zip(chunks(wide), chunks(examples), strict=True):
+        lost = part.isinf() & wide_part.isfinite()
+        if bool(lost.any()):
+            raise DifrunError(
+                f"{float(wide_part[lost][0]):g} is too large for 32-bit numbers, in which a dataset holds its "
+                "examples. Scale them, and give the dataset the scaling (`difrun.data.Scaling`)."
+            )
+
+
 def check_resolution(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
     """Raise `DifrunError` if examples in float64 cannot be told apart as float32, in which a model computes.
 

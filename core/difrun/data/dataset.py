@@ -8,7 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.checks import check_examples, check_finite
+from difrun.data.casts import as_data, as_labels
+from difrun.data.checks import check_examples, check_finite, check_finite_as_float32
 from difrun.data.classes import check_labels, class_number
 from difrun.data.mixture import GaussianMixture
 from difrun.data.moments import class_mean_and_variance, covariance, mean_and_variance
@@ -17,14 +18,15 @@ from difrun.errors import DifrunError
 
 
 def _labels(value: Any) -> Tensor:
-    labels = torch.as_tensor(value).detach().cpu()
-    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
-        raise DifrunError(f"labels are whole numbers (int64), not {labels.dtype}.")
-    return labels.long()
+    return as_labels(value).cpu()
 
 
 def _examples(value: Any) -> Tensor:
-    return torch.as_tensor(value).detach().to("cpu", torch.float32)
+    wide_examples = as_data(value, "examples of a dataset").detach().cpu()
+    examples = wide_examples.float()
+    if examples is not wide_examples:
+        check_finite_as_float32(wide_examples, examples)
+    return examples
 
 
 @attrs.frozen

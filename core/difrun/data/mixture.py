@@ -5,11 +5,10 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import attrs
-import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.data.casts import wide
+from difrun.data.casts import as_data, wide
 from difrun.errors import DifrunError
 
 CHUNK = 2**22
@@ -17,9 +16,7 @@ CHUNK = 2**22
 
 
 def _float64(value: Any) -> Tensor:
-    if isinstance(value, Tensor):
-        return value.detach().to("cpu", torch.float64)
-    return torch.from_numpy(np.array(value, dtype=np.float64))  # torch would read a list as float32
+    return as_data(value, "parameters of a mixture").detach().to("cpu", torch.float64)
 
 
 @attrs.frozen(eq=False, slots=False)
@@ -152,6 +149,7 @@ class GaussianMixture:
         Raises:
             DifrunError: If x has another shape, or a covariance is singular, so that there is no density.
         """
+        x = as_data(x, "points")
         points = self._points(x)
         parameters = self._parameters_like(points)
         parts = [_log_joint(chunk, parameters).logsumexp(1) for chunk in self._chunks(points)]
@@ -165,6 +163,7 @@ class GaussianMixture:
         Raises:
             DifrunError: As `log_prob`.
         """
+        x = as_data(x, "points")
         points = self._points(x)
         parameters = self._parameters_like(points)
         return torch.cat([_score(chunk, parameters) for chunk in self._chunks(points)]).to(x.dtype)
@@ -175,7 +174,7 @@ class GaussianMixture:
         Raises:
             DifrunError: As `log_prob`.
         """
-        points = self._points(x)
+        points = self._points(as_data(x, "points"))
         parameters = self._parameters_like(points)
         return torch.cat([_log_joint(chunk, parameters).argmax(1) for chunk in self._chunks(points)])
 

@@ -15,11 +15,25 @@ Density = Callable[[Array], Any]
 
 
 def as_array(values: Any) -> Array:
-    """Convert a tensor (any device, any dtype), an array or a nested sequence to float64."""
+    """Convert a tensor (any device, any dtype), an array or a nested sequence to float64.
+
+    Raises:
+        DifrunError: If it does not hold real numbers.
+    """
     if hasattr(values, "detach"):
+        if values.is_complex() or str(values.layout) != "torch.strided":
+            raise DifrunError(
+                f"draw: expected real numbers in a dense tensor, not {values.dtype}, {values.layout}"
+            )
         # To the CPU first, as not every device has float64; to float64 before NumPy, which has no bfloat16.
         values = values.detach().cpu().double().numpy()
-    return np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise DifrunError(f"draw: expected an array of real numbers ({error})") from None
+    if array.dtype.kind not in "buif":
+        raise DifrunError(f"draw: expected real numbers, not {array.dtype} values")
+    return np.asarray(array, dtype=np.float64)
 
 
 def as_points(values: Any, name: str) -> Array:

@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 from torch import Tensor
 
+from difrun.data.casts import as_data, as_labels
 from difrun.data.dataset import Dataset
 from difrun.metric.calls import Metric, Numbers
 from difrun.metric.comparison import Comparison, comparison_for
@@ -131,6 +132,9 @@ def measure(
     """
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2 for a standard deviation, not {repeats}")
+    # Of the precision of the data, which is float32.
+    samples = as_data(samples, "samples").float()
+    labels = None if labels is None else as_labels(labels)
     comparison = comparison_for(metric, samples, dataset, labels, seed, repeats, options)
     values, floor_values = _repeated(comparison, with_floor=floors is None)
     if floors is None:

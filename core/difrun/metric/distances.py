@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.data.casts import as_data
 from difrun.errors import DifrunError
 from difrun.metric.base import Reading, reads
 
@@ -72,6 +73,7 @@ def per_class(
     Raises:
         DifrunError: If no class has two samples.
     """
+    samples, reference = as_data(samples, "samples"), as_data(reference, "the reference")
     distances = []
     for label in labels.unique().tolist():
         rows = labels == label
@@ -207,13 +209,18 @@ def _radii(points: Tensor, k: int) -> Tensor:
 
 
 def _vectors(samples: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Both sets as rows of float32 on the CPU. Raises DifrunError unless they have one shape."""
+    """Both sets as rows on the CPU, in float64 if one of them is. Raises DifrunError unless they have one shape."""
+    samples, reference = as_data(samples, "samples"), as_data(reference, "the reference")
     if samples.shape != reference.shape or samples.ndim < 2 or len(samples) < 2:
         raise DifrunError(
             f"a metric compares two sets of equal size; got shapes {tuple(samples.shape)} and "
             f"{tuple(reference.shape)}."
         )
-    a, b = (z.detach().to("cpu", torch.float32).flatten(1) for z in (samples, reference))
+    dtype = torch.promote_types(samples.dtype, reference.dtype)
+    a, b = (z.detach().cpu().to(dtype).flatten(1) for z in (samples, reference))
+    if dtype == torch.float64:  # in the user's units, perhaps far from 0, where squares would lose the digits
+        centre = a.mean(0)
+        return a - centre, b - centre
     return a, b
 
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.data.casts import as_labels
 from difrun.model.base import ScoreModel
 from difrun.model.labels import check_labels, pick_rows
 
@@ -53,6 +54,7 @@ class ConditionalModel(ScoreModel):
     def condition_on(self, labels: Tensor) -> Self:
         if not self.classes:
             super().condition_on(labels)
+        labels = as_labels(labels)
         check_labels(labels, self.classes)
         changed = copy.copy(self)
         changed.labels = labels

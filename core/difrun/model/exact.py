@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from difrun.data.casts import CastCache
+from difrun.data.casts import CastCache, as_data
 from difrun.data.dataset import Dataset
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
@@ -57,6 +57,7 @@ class ExactMixture(ConditionalModel):
 
     @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        x = as_data(x)
         if kind in ("x0", "score"):
             return self._posterior(x, at, kind)
         if kind == "noise":
@@ -92,6 +93,7 @@ class ExactMixture(ConditionalModel):
 
     def log_prob(self, x: Tensor, at: Any) -> Tensor:
         """Return log p_t(x) in nats, (n,), given the labels of the rows if there are any."""
+        x = as_data(x)
         blocks = [
             torch.logsumexp(self._terms(part, here, labels)[0], dim=1)
             for part, here, labels in self._blocks(x, at)
@@ -107,7 +109,7 @@ class ExactMixture(ConditionalModel):
         labels = self.component_labels
         if labels is None:
             raise DifrunError("the components of this mixture belong to no classes.")
-        x, here = x.reshape(len(x), -1), _flat(at)
+        x, here = as_data(x).reshape(len(x), -1), _flat(at)
         posteriors = []
         for part, now, _ in self._blocks(x, here):
             joint = self._terms(part, now, None)[0]
@@ -197,6 +199,7 @@ class ExactEmpirical(ExactMixture):
     """
 
     def __init__(self, data: Tensor, process: "GaussianProcess", labels: Tensor | None = None):
+        data = as_data(data, "examples")
         flat = data.reshape(len(data), -1).double()
         n = len(flat)
         mixture = GaussianMixture(torch.full((n,), 1 / n, dtype=torch.float64), flat, torch.zeros(n))

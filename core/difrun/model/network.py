@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from difrun.data.casts import as_data
 from difrun.errors import DifrunError
 from difrun.model.backward import Pull
 from difrun.model.base import std_of
@@ -81,6 +82,7 @@ class NetworkModel(TrainableModel, ConditionalModel):
 
     @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        x = self._for_network(x)
         y = self._centred(x, at)
         output = self._output(self._input(y, at), self._level(y, at), self.labels)
         p, q = self._conversion(at, kind)
@@ -125,6 +127,14 @@ class NetworkModel(TrainableModel, ConditionalModel):
         label = self._condition(examples["input"], examples.get("label"))
         output, pull = explicit(examples["input"], examples["level"], *label)
         return output - examples["target"], pull
+
+    def _for_network(self, x: Tensor) -> Tensor:
+        """The input as floats; float64 in the format of the network's weights, which take no other."""
+        x = as_data(x)
+        if x.dtype == torch.float64:
+            weight = next(self.network.parameters(), x)
+            x = x.to(weight.dtype)
+        return x
 
     def _output(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
         return self.network(x, level, *self._condition(x, label))

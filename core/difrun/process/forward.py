@@ -124,7 +124,8 @@ class ForwardSimulation(Schedule, ForwardProcess):
                 f"the mean μ has {value.numel()} numbers; examples of shape {tuple(like.shape[1:])} need one for each "
                 "coordinate, or a single number for all."
             )
-        return value.to(dtype=like.dtype, device=like.device)
+        # Of whole numbers μ would be one as well.
+        return value.to(dtype=like.dtype if like.is_floating_point() else torch.float32).to(like.device)
 
 
 def alpha_ratio(later: Instant, earlier: Instant) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.data.casts import as_data, as_labels
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
@@ -56,6 +57,7 @@ def integrate(
         DifrunError: If there are fewer than two times, or they do not strictly decrease.
     """
     times = decreasing(times)
+    x = as_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
     if process is not model.process:
@@ -131,6 +133,9 @@ def generate(
     refuse_noise(sampler, noise)
     if n < 1 or chunk < 1:
         raise DifrunError(f"the number of samples and the chunk must be at least 1, not {n} and {chunk}")
+    if dtype not in (torch.float32, torch.float64):
+        raise DifrunError(f"samples are computed in torch.float32 or torch.float64, not in {dtype}.")
+    labels = None if labels is None else as_labels(labels)
     if labels is not None and labels.shape != (n,):
         raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
     at_horizon = math.isclose(times[0], model.process.horizon, rel_tol=1e-9)
