@@ -33,8 +33,7 @@ from difrun_ising.discrete.sites import (
 class DiscreteProcess(Schedule):
     r"""Independent sites of K values, each replaced at random by a draw from π.
 
-    A subclass encodes the values as numbers, and defines π. Sampling ends at t = 0, at the data. Kernels
-    are computed in float64.
+    A subclass encodes the values as numbers, and defines π. Sampling ends at t = 0. Kernels are in float64.
     """
 
     t_min = 0.0
@@ -65,8 +64,6 @@ class DiscreteProcess(Schedule):
     def mean(self, weights: Tensor) -> Tensor:
         """Σ weight · value, from weights on the categories and the mask (n, *sites, K + 1)."""
         raise NotImplementedError
-
-    # The mathematics.
 
     def likelihood(self, x_t: Tensor, at: Instant) -> Tensor:
         """q(x_t | x_0 = k) for every k: (n, *sites, K), float64."""
