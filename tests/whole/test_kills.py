@@ -280,7 +280,7 @@ def test_examples_that_are_lost_are_restored_or_refused(server, finished, tmp_pa
     """data.safetensors is missing, or is that of another run: SHA-256 in run.toml tells."""
     folder, _ = finished
     cwd = place(folder, tmp_path)
-    shutil.copytree(folder / "points", cwd / "run")
+    assert start(server, cwd, "points")["code"] == 0
     data = (cwd / "run" / "data.safetensors").read_bytes()
     (cwd / "run" / "data.safetensors").unlink()
     server.well(cwd, "resume", "run")
