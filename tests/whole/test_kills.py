@@ -212,34 +212,33 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
         assert_whole(cwd / "run")
 
 
-def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path):
-    """Before every third call and after every third, of a run and of a run that replaces another."""
+@pytest.mark.parametrize("force", [False, True])
+def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path, force):
+    """Before or after every call of the start, where a folder becomes a run, and then of one in six.
+
+    The run is new, or (force) replaces another.
+    """
     folder, _ = finished
-    cwd = place(folder, tmp_path)
-    for force in (False, True):
-        shutil.rmtree(cwd / "run", ignore_errors=True)
+    cwd, more = place(folder, tmp_path), ("--force",) if force else ()
+    if force:
+        shutil.copytree(folder / "spins", cwd / "run")
+    calls = start(server, cwd, "points", *more, count=True)["calls"]
+    assert calls > 30
+    for number in [*range(1, 25), *range(25, calls + 1, 6)]:
+        shutil.rmtree(cwd / "run")
         if force:
             shutil.copytree(folder / "spins", cwd / "run")
-        more = ("--force",) if force else ()
-        calls = start(server, cwd, "points", *more, count=True)["calls"]
-        assert calls > 30
-        # All calls of the start, where a folder becomes a run; then one in four.
-        numbers = [*range(1, 25), *range(25, calls + 1, 4)]
-        for number in numbers:
-            shutil.rmtree(cwd / "run")
-            if force:
-                shutil.copytree(folder / "spins", cwd / "run")
-            moment = "before" if number % 2 else "after"
-            died = start(server, cwd, "points", *more, die_at=number, moment=moment)
-            # The number of calls varies by a few, so that the last of them may not come.
-            assert died["code"] == 77 or (died["code"] == 0 and number > calls - 12), died["said"]
-            if force and is_begun(cwd) and 'name = "ising"' in (cwd / "run" / "run.toml").read_text("utf-8"):
-                server.well(cwd, "resume", "run")  # the earlier run, as it was
-                assert_same_result(cwd / "run", folder / "spins")
-                continue
-            go_on(server, cwd, "points")
-            assert_same_result(cwd / "run", folder / "points")
-            assert_whole(cwd / "run")
+        moment = "before" if number % 2 else "after"
+        died = start(server, cwd, "points", *more, die_at=number, moment=moment)
+        # The number of calls varies by a few, so that the last of them may not come.
+        assert died["code"] == 77 or (died["code"] == 0 and number > calls - 12), died["said"]
+        if force and is_begun(cwd) and 'name = "ising"' in (cwd / "run" / "run.toml").read_text("utf-8"):
+            server.well(cwd, "resume", "run")  # the earlier run, as it was
+            assert_same_result(cwd / "run", folder / "spins")
+            continue
+        go_on(server, cwd, "points")
+        assert_same_result(cwd / "run", folder / "points")
+        assert_whole(cwd / "run")
 
 
 @pytest.mark.parametrize(
@@ -281,7 +280,7 @@ def test_examples_that_are_lost_are_restored_or_refused(server, finished, tmp_pa
     """data.safetensors is missing, or is that of another run: SHA-256 in run.toml tells."""
     folder, _ = finished
     cwd = place(folder, tmp_path)
-    shutil.copytree(folder / "points", cwd / "run")
+    assert start(server, cwd, "points")["code"] == 0
     data = (cwd / "run" / "data.safetensors").read_bytes()
     (cwd / "run" / "data.safetensors").unlink()
     server.well(cwd, "resume", "run")
