@@ -16,7 +16,7 @@ from difrun.config.selection import MANY, Choice, find
 from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, fields, variable
-from difrun.options.types import shown
+from difrun.options.parsing import shown
 from difrun.plugin.registry import Registry, get_registry
 from difrun.text import did_you_mean
 

@@ -9,7 +9,7 @@ import attrs
 from attrs.validators import ge, gt, le, lt, optional
 
 from difrun.api import option
-from difrun.options.types import shown_briefly
+from difrun.options.parsing import shown_briefly
 
 
 def _device(_: Any, __: attrs.Attribute, value: str) -> None:

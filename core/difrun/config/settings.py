@@ -16,7 +16,7 @@ from difrun.api import KINDS
 from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
-from difrun.options.types import shown_briefly
+from difrun.options.parsing import shown_briefly
 from difrun.plugin.registry import Registry
 from difrun.storage.regular import read_bounded
 from difrun.text import did_you_mean, listed

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from difrun.errors import DifrunError
-from difrun.options.types import shown_briefly
+from difrun.options.parsing import shown_briefly
 
 MOST_CLASSES = 1000
 

@@ -1,4 +1,7 @@
-"""Mean, variance and covariance of examples, summed in float64 and chunk by chunk where they are large."""
+"""Mean, variance and covariance of examples, summed in float64 and chunk by chunk where they are large.
+
+The prior that is matched to them is `difrun.process.gaussian.GaussianProcess.prior`.
+"""
 
 import torch
 from torch import Tensor

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
-from difrun.options.types import shown_briefly
+from difrun.options.parsing import shown_briefly
 from difrun.plugin.signatures import Lazy
 
 Metric = Callable[..., dict[str, float]]

@@ -21,7 +21,7 @@ from difrun.options.given import (
     items,
     refuse_unwritable,
 )
-from difrun.options.types import (
+from difrun.options.parsing import (
     Mismatch,
     check_supported,
     coerce,

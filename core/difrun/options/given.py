@@ -7,7 +7,7 @@ from typing import Any, Literal
 import attrs
 
 from difrun.errors import ConfigError
-from difrun.options.types import shown_briefly
+from difrun.options.parsing import shown_briefly
 
 
 @attrs.frozen

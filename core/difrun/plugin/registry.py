@@ -20,7 +20,7 @@ import pluggy
 from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
-from difrun.options.types import shown_briefly
+from difrun.options.parsing import shown_briefly
 from difrun.plugin import hooks, signatures
 from difrun.plugin.containment import contained, watching_for_interrupts
 from difrun.plugin.packages import (

@@ -12,7 +12,7 @@ from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
-    from difrun.guidance.guided import LogLikelihoodFunction, Scale
+    from difrun.guidance.conditioned import LogLikelihoodFunction, Scale
 
 Randomness = Generator | torch.Generator | int | None
 """What users may pass where random numbers are drawn: a generator, a seed, or None for a fresh seed."""

@@ -17,7 +17,7 @@ from difrun.process.schedule import Instant
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
-    from difrun.guidance.guided import LogLikelihoodFunction, Scale
+    from difrun.guidance.conditioned import LogLikelihoodFunction, Scale
 
 
 @attrs.frozen(eq=False)
@@ -169,7 +169,7 @@ class GaussianProcess(ForwardSimulation):
             Dhariwal and Nichol (2021), arXiv 2105.05233, sec. 4.
             Song et al. (2021), arXiv 2011.13456, eq. 14.
         """
-        from difrun.guidance.guided import Conditioned
+        from difrun.guidance.conditioned import Conditioned
 
         return model if scale == 0 else Conditioned(model, log_likelihood, scale)
 
@@ -182,7 +182,7 @@ class GaussianProcess(ForwardSimulation):
         References:
             Ho and Salimans (2022), arXiv 2207.12598, eq. 6, whose w is s − 1.
         """
-        from difrun.guidance.guided import Extrapolated
+        from difrun.guidance.extrapolated import Extrapolated
 
         return Extrapolated(model, labels, scale)
 

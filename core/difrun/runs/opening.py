@@ -22,7 +22,7 @@ from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
 from difrun.runs.scales import check_scales
 from difrun.runs.stages import sampling, tuning
-from difrun.runs.stages.training import begun, with_threads
+from difrun.runs.stages.training import initial_trainer, with_threads
 from difrun.sampler.integration import refuse_noise
 from difrun.storage import places
 
@@ -62,7 +62,9 @@ def start(
         _refuse_what_cannot_be_sampled(plan, parts, device)
         plan = with_threads(plan, parts, device, listener)
     if plan.train.start_from is not None:
-        begun(plan, parts, device, listener)  # refuses weights that do not fit, before the folder is made
+        initial_trainer(
+            plan, parts, device, listener
+        )  # refuses weights that do not fit, before the folder is made
         listener.note(
             f"training begins with the weights of {plan.train.start_from}, and with a learning rate that rises from 0"
         )

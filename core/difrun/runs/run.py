@@ -15,7 +15,7 @@ from difrun.runs.environment import faults
 from difrun.runs.environment.guards import exclusive, with_run_environment
 from difrun.runs.folder import lock
 from difrun.runs.stages import evaluation, length, likelihood, sampling, training, tuning
-from difrun.runs.stages.sampling import Order
+from difrun.runs.stages.sampling import SampleRequest
 from difrun.runs.state import RunState
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
@@ -39,7 +39,7 @@ class Run(RunState):
             return self.sample(), self._facts
         x = sampling.read(self)
         measured = {key: value for key, value in self.facts.get("samples", {}).items() if key != "n"}
-        return x, self._facts or measured or sampling.recorded_facts(self, Order.of(self.plan))
+        return x, self._facts or measured or sampling.recorded_facts(self, SampleRequest.of(self.plan))
 
     @exclusive
     def execute(self) -> "Run":
@@ -122,9 +122,9 @@ class Run(RunState):
     @exclusive
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
-        order = Order.of(self.plan)
-        samples, labels, self._facts = sampling.draw(self, order)
-        sampling.write(self.folder.samples, samples, labels, self.parts.dataset, order, self._facts)
+        request = SampleRequest.of(self.plan)
+        samples, labels, self._facts = sampling.draw(self, request)
+        sampling.write(self.folder.samples, samples, labels, self.parts.dataset, request, self._facts)
         return samples
 
     @with_run_environment
@@ -152,7 +152,7 @@ class Run(RunState):
             seed: Seed of the samples.
             chunk: How many are drawn at a time.
             out: The file; None takes one in the run folder, named after everything that the samples depend on
-                (`sampling.Order.file_name`).
+                (`sampling.SampleRequest.file_name`).
             force: Replace a file that is there.
             noise: Noise of a stochastic sampler, "fresh" or "brownian".
             label: The class to draw, by name or number; None draws all, if the model knows any.
@@ -163,11 +163,11 @@ class Run(RunState):
         """
         self._need_model()
         guidance = self.plan.guidance if guidance is None else guidance
-        order = Order(n, sampler, grid, steps, seed, chunk, noise, label, guidance)
+        request = SampleRequest(n, sampler, grid, steps, seed, chunk, noise, label, guidance)
         with self._writing_beside(self.folder.samples if out is None else Path(out)):
-            path = sampling.output_path(self, order, None if out is None else Path(out), force)
-            samples, labels, facts = sampling.draw(self, order)
-            sampling.write(path, samples, labels, self.parts.dataset, order, facts)
+            path = sampling.output_path(self, request, None if out is None else Path(out), force)
+            samples, labels, facts = sampling.draw(self, request)
+            sampling.write(path, samples, labels, self.parts.dataset, request, facts)
         return path
 
     @exclusive
@@ -204,10 +204,10 @@ class Run(RunState):
             DifrunError: As `draw_samples`.
         """
         self._need_model()
-        order = Order.of(self.plan, guidance=guidance, label=label, n=n or self.plan.sample.n)
-        path = self.path / order.file_name(self.model)
+        request = SampleRequest.of(self.plan, guidance=guidance, label=label, n=n or self.plan.sample.n)
+        path = self.path / request.file_name(self.model)
         if not path.is_file():
-            self.draw_samples(**attrs.asdict(order, recurse=False))
+            self.draw_samples(**attrs.asdict(request, recurse=False))
         return path
 
     @with_run_environment

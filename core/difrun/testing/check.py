@@ -12,7 +12,7 @@ import torch
 
 from difrun.api import Component
 from difrun.options.attrs_fields import fields, values
-from difrun.options.types import members
+from difrun.options.parsing import members
 from difrun.plugin.registry import Registered, Registry
 from difrun.process.gaussian import GaussianProcess
 from difrun.testing.references import ReferenceVE, ReferenceVP

@@ -175,11 +175,11 @@ def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Te
     if n is None or n <= len(drawn):
         first = drawn[:n]
         return first, sample_file.read_labels(dataset, run.folder.samples, len(first)), run.folder.samples
-    order = sampling.Order.of(run.plan, n=n)
-    path = run.path / order.file_name()
+    request = sampling.SampleRequest.of(run.plan, n=n)
+    path = run.path / request.file_name()
     if not path.is_file():
-        samples, labels, facts = sampling.draw(run, order)
-        sampling.write(path, samples, labels, dataset, order, facts)
+        samples, labels, facts = sampling.draw(run, request)
+        sampling.write(path, samples, labels, dataset, request, facts)
         run.listener.note(f"the run has fewer than {n} samples; {n} are drawn into {path}")
     return sampling.read(run, path), sample_file.read_labels(dataset, path, n), path
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
-class Order:
-    """An order for samples.
+class SampleRequest:
+    """A request for samples.
 
     Attributes:
         n: How many samples to draw.
@@ -60,9 +60,9 @@ class Order:
     guidance: tuple[ChosenComponent, ...] = ()
 
     @classmethod
-    def of(cls, plan: Plan, **changes: Any) -> "Order":
-        """Return the order of a run's own samples, with changes."""
-        order = cls(
+    def of(cls, plan: Plan, **changes: Any) -> "SampleRequest":
+        """Return the request of a run's own samples, with changes."""
+        request = cls(
             plan.sample.n,
             plan.sampler,
             plan.grid,
@@ -73,7 +73,7 @@ class Order:
             plan.sample.label,
             plan.guidance,
         )
-        return attrs.evolve(order, **changes)
+        return attrs.evolve(request, **changes)
 
     def facts(self) -> dict[str, Any]:
         """Return how the samples are drawn, for metrics.json.
@@ -93,7 +93,7 @@ class Order:
         }
 
     def file_name(self, model: ScoreModel | None = None) -> str:
-        """Return ``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``, unique to this order.
+        """Return ``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``, unique to this request.
 
         The digest covers the options of sampler and grid, the noise, the class, the guidance, and the tuning of the
         model if it is used.
@@ -162,7 +162,7 @@ def _note_class(run: "Run", label: str) -> None:
         run.listener.note(f"--label {label} is class '{name}' of dataset '{dataset.name}'")
 
 
-def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples.
 
     If the sampler does not know the number of its evaluations beforehand, they are counted, and the mean per sample is
@@ -171,50 +171,50 @@ def draw(run: "Run", order: Order) -> tuple[Tensor, Tensor | None, dict[str, Any
     Returns:
         The samples (n, ...) in the units of the model, their labels (n,) if any, and facts for metrics.json.
     """
-    model = run.guided(order.guidance)
-    labels = labels_of(model, run.parts.dataset, order.label, order.n)
-    sampler = sampler_for(order.sampler, run.parts.dataset)
-    _note_accuracy(run, order, sampler)
-    if order.label is not None:
-        _note_class(run, order.label)
+    model = run.guided(request.guidance)
+    labels = labels_of(model, run.parts.dataset, request.label, request.n)
+    sampler = sampler_for(request.sampler, run.parts.dataset)
+    _note_accuracy(run, request, sampler)
+    if request.label is not None:
+        _note_class(run, request.label)
     run.listener.stage("sample")
     start = time.perf_counter()
-    facts = order.facts()
+    facts = request.facts()
     counted = Counted(model) if facts["evaluations"] is None else None
     samples = generate(
         sampler,
         counted or model,
-        order.n,
-        grid_times(order.grid, model, order.steps, sampler),
-        seed=seed_of(order.seed, "samples"),
-        chunk=order.chunk,
+        request.n,
+        grid_times(request.grid, model, request.steps, sampler),
+        seed=seed_of(request.seed, "samples"),
+        chunk=request.chunk,
         device=run.device,
-        noise=order.noise,
+        noise=request.noise,
         labels=labels,
-        watch=functools.partial(run.sample_report, chunks=-(-order.n // order.chunk)),
+        watch=functools.partial(run.sample_report, chunks=-(-request.n // request.chunk)),
     )
     if counted is not None:
-        facts["evaluations"] = round(counted.examples / order.n, 1)
+        facts["evaluations"] = round(counted.examples / request.n, 1)
     return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
 
 
-def _note_accuracy(run: "Run", order: Order, sampler: Sampler) -> None:
+def _note_accuracy(run: "Run", request: SampleRequest, sampler: Sampler) -> None:
     """Say which options set the accuracy of a sampler that chooses its own steps."""
     accuracy = getattr(sampler, "accuracy", ())
-    if accuracy and order.steps > 1:
-        section = section_of("sampler", order.sampler.name)
-        values = order.sampler.record()
+    if accuracy and request.steps > 1:
+        section = section_of("sampler", request.sampler.name)
+        values = request.sampler.record()
         flags = [f"{section.flag(name)} (now {values[name]:g})" for name in accuracy]
         run.listener.note(
-            f"sampler '{order.sampler.name}' chooses its own steps, and --steps {order.steps} does not set its "
+            f"sampler '{request.sampler.name}' chooses its own steps, and --steps {request.steps} does not set its "
             f"accuracy: {listed(flags, ' and ')} do"
         )
 
 
-def output_path(run: "Run", order: Order, out: Path | None, force: bool) -> Path:
+def output_path(run: "Run", request: SampleRequest, out: Path | None, force: bool) -> Path:
     """Return where more samples go. Raises DifrunError, before any is drawn, if they cannot go there."""
     if out is None:
-        path = run.path / order.file_name(run.model)
+        path = run.path / request.file_name(run.model)
         if path.exists() and not force:
             raise DifrunError(
                 f"{path} already holds these samples. Draw others with another --seed, or draw these again with "
@@ -235,7 +235,7 @@ def write(
     samples: Tensor,
     labels: Tensor | None,
     dataset: Dataset,
-    order: Order,
+    request: SampleRequest,
     facts: dict[str, Any],
 ) -> None:
     """Write an .npz file of samples.
@@ -249,7 +249,7 @@ def write(
         samples: In the units of the model, (n, ...).
         labels: Their classes (n,), if any.
         dataset: The data of the run.
-        order: The order for the samples.
+        request: The request for the samples.
         facts: The facts that `draw` returns.
     """
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
@@ -261,14 +261,14 @@ def write(
         whole = all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in dataset.classes)
         arrays["y"] = names.astype(np.int64) if whole else names
     drawn = {key: value for key, value in facts.items() if key != "seconds"}
-    arrays["drawn"] = np.array(json.dumps({"n": order.n, "seed": order.seed, **drawn}))
+    arrays["drawn"] = np.array(json.dumps({"n": request.n, "seed": request.seed, **drawn}))
     atomic.write_npz(path, **arrays)
 
 
-def recorded_facts(run: "Run", order: Order) -> dict[str, Any]:
+def recorded_facts(run: "Run", request: SampleRequest) -> dict[str, Any]:
     """Return how the run's own samples were drawn, as their file says, or as they would be drawn now."""
     found = run.folder.read_sample_arrays(("drawn",)).get("drawn")
-    drawn: Any = order.facts()
+    drawn: Any = request.facts()
     if found is not None:
         advice = f"Remove it; 'difrun resume {quoted(run.path)}' draws the samples again."
         try:

@@ -56,7 +56,7 @@ def train(run: "Run") -> None:
     """
     run.listener.stage("train")
     if run.trainer is None:
-        run.trainer = begun(run.plan, run.parts, run.device, run.listener)
+        run.trainer = initial_trainer(run.plan, run.parts, run.device, run.listener)
         if run.plan.train.start_from is not None:
             save(run, run.trainer)  # from here on, the run depends on its own folder alone
     trainer = run.trainer
@@ -84,7 +84,7 @@ def train(run: "Run") -> None:
     trainer.finish()
 
 
-def begun(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
+def initial_trainer(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
     """Make the trainer of a run, with random weights or with those of an earlier run.
 
     Raises:

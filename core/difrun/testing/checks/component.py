@@ -8,7 +8,7 @@ import pytest
 
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, build, fields, read
-from difrun.options.types import members
+from difrun.options.parsing import members
 from difrun.plugin.signatures import ON_OFFER, misfits, requires
 from difrun.testing.check import ComponentUnderTest, check
 

@@ -6,7 +6,7 @@ Here s = 1 is off, and s = 0 is the model of all classes. Ho and Salimans write 
 x_T is drawn as s at T says: from the prior of all classes for s = 0, from that of the class for s ≥ 1, and between from
 one whose mean and variance lie between theirs, in the proportion s. For s ≠ 1 no diffusion of any
 distribution has this score at every t: it is a heuristic, whose samples lie where the class is certain. Discrete
-processes combine their log-ratios in the same way.
+processes combine their log-ratios in the same way. The predictions are combined by `difrun.guidance.Extrapolated`.
 
 References:
     Ho and Salimans (2022), arXiv 2207.12598.

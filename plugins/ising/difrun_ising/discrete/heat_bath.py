@@ -9,10 +9,11 @@ from typing_extensions import override
 
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
+from difrun_ising.discrete.colouring import class_count, colouring
 from difrun_ising.discrete.jump_samplers import FlowEuler, TauLeap
 from difrun_ising.discrete.options import HeatBathOptions
 from difrun_ising.discrete.reverse_kernel import ReverseKernel
-from difrun_ising.discrete.sites import Sites, class_count, colouring
+from difrun_ising.discrete.sites import Sites
 
 
 @attrs.frozen

@@ -9,8 +9,9 @@ from typing_extensions import override
 
 from difrun.loss import Loss, Uniform
 from difrun.randomness import Generator
+from difrun_ising.discrete.colouring import class_count, colouring
 from difrun_ising.discrete.options import CrossEntropyOptions, KernelLossOptions, StepLossOptions
-from difrun_ising.discrete.sites import Sites, class_count, colouring, with_mask
+from difrun_ising.discrete.sites import Sites, with_mask
 from difrun_ising.discrete.symmetry import augmented
 
 

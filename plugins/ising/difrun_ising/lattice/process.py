@@ -10,9 +10,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.errors import DifrunError
+from difrun_ising.discrete.colouring import checkerboard
 from difrun_ising.discrete.process import DiscreteProcess
 from difrun_ising.discrete.schedule import Instant
-from difrun_ising.discrete.sites import checkerboard
 from difrun_ising.lattice.options import IsingOptions
 
 

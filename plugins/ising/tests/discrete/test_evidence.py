@@ -7,10 +7,10 @@ from difrun.grid import linear
 from difrun.randomness import Generator
 from difrun_ising.data.lattices import ising
 from difrun_ising.discrete.bound import log_likelihood_bound
+from difrun_ising.discrete.colouring import checkerboard
 from difrun_ising.discrete.heat_bath import HeatBath
 from difrun_ising.discrete.losses import CrossEntropy
 from difrun_ising.discrete.reverse_kernel import ReverseKernel
-from difrun_ising.discrete.sites import checkerboard
 from difrun_ising.lattice.cnn import SpinCNN
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice

@@ -11,7 +11,7 @@ from difrun.errors import DifrunError
 from difrun.randomness import Generator
 from difrun_ising.data.strings import markov
 from difrun_ising.discrete.categorical import Categorical
-from difrun_ising.discrete.sites import checkerboard
+from difrun_ising.discrete.colouring import checkerboard
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising

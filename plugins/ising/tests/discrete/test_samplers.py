@@ -10,10 +10,10 @@ from difrun.grid import linear
 from difrun.model import Counted
 from difrun.randomness import Generator
 from difrun.sampler import Ancestral, generate
+from difrun_ising.discrete.colouring import checkerboard, colouring
 from difrun_ising.discrete.heat_bath import HeatBath, sweep
 from difrun_ising.discrete.jump_samplers import FlowEuler, TauLeap
 from difrun_ising.discrete.reverse_kernel import ReverseKernel
-from difrun_ising.discrete.sites import checkerboard, colouring
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.process import Ising

@@ -8,9 +8,9 @@ import torch
 from difrun.grid import linear
 from difrun.randomness import Generator
 from difrun.sampler import generate
+from difrun_ising.discrete.colouring import class_count, colouring
 from difrun_ising.discrete.heat_bath import HeatBath, sweep
 from difrun_ising.discrete.losses import CrossEntropy
-from difrun_ising.discrete.sites import class_count, colouring
 from difrun_ising.lattice.cnn import SpinCNN
 from difrun_ising.lattice.exact.model import ExactSpins
 from difrun_ising.lattice.lattice import Lattice

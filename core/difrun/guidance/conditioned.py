@@ -1,11 +1,11 @@
-r"""Guided models of a Gaussian process: by the gradient of a log-likelihood, or by a class without a classifier.
+r"""Models of a Gaussian process that are guided by the gradient of a log-likelihood.
 
 The score s = ∇ log p_t + w ∇ log L changes ε̂ by Δε̂ = −σ w ∇ log L and, as x_t = α x̂_0 + σ ε̂ stays the same, x̂_0 by
 Δx̂_0 = (σ²/α) w ∇ log L. Every other kind is a·x̂_0 + b·ε̂ (`difrun.model.predictions`).
 """
 
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -67,41 +67,6 @@ class Conditioned(ModelWrapper):
                     f"{tuple(value.shape)}{'' if value.requires_grad else ', without a gradient'}."
                 )
             return torch.autograd.grad(value.sum(), point, create_graph=differentiable)[0].to(x.dtype)
-
-
-class Extrapolated(ModelWrapper):
-    """A model of (1 − s)·(any class) + s·(the class of each row); see `GaussianProcess.extrapolate`.
-
-    If all rows are at the same time, it evaluates one batch of twice the size. If their times differ, as with samplers
-    whose steps differ between samples, it evaluates two batches. If s is 1, it evaluates the class alone, and any class
-    alone if s is 0.
-    """
-
-    def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):
-        super().__init__(model.condition_on(labels))
-        any_class = torch.full_like(labels, -1)
-        self.free = model.condition_on(any_class)
-        self.both = model.condition_on(torch.cat((labels, any_class)))
-        self.model, self.scale = model, scale
-
-    @override
-    def condition_on(self, labels: Tensor) -> Self:
-        return type(self)(self.model, labels, self.scale)
-
-    @override
-    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
-        scale = self.scale(at)
-        if isinstance(scale, Tensor):
-            of_class, of_any = self.inner.predict(x, at, kind), self.free.predict(x, at, kind)
-            guided = torch.where(scale == 0, of_any, of_any + scale * (of_class - of_any))
-            return torch.where(scale == 1, of_class, guided)
-        if scale in (0, 1):
-            return (self.inner if scale == 1 else self.free).predict(x, at, kind)
-        if isinstance(at.t, Tensor):
-            of_class, of_any = self.inner.predict(x, at, kind), self.free.predict(x, at, kind)
-        else:
-            of_class, of_any = self.both.predict(torch.cat((x, x)), at, kind).chunk(2)
-        return of_any + scale * (of_class - of_any)
 
 
 def _per_score(kind: str, at: Any) -> Any:
