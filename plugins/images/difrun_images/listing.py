@@ -127,6 +127,6 @@ def _notes(found: _Found, images: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
 
 def named(parts: Sequence[Sequence[str]]) -> str:
     """The first of some paths, and how many more there are."""
-    shown = ["/".join(each) for each in sorted(parts)]
+    shown = ["/".join(each) for each in sorted(map(tuple, parts))]
     more = f" and {len(shown) - MOST_NAMED} more" if len(shown) > MOST_NAMED else ""
     return ", ".join(shown[:MOST_NAMED]) + more
