@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from difrun.api import MIN_EXAMPLES
 from difrun.data import pictured
 from difrun.data.classes import split_labels
+from difrun.data.csv_layout import CsvOptions
 from difrun.data.files import read_labelled
 from difrun.errors import DifrunError
 from difrun.randomness import torch_generator
@@ -42,7 +43,7 @@ def spin_file(
     """
     if path is None:
         raise DifrunError("dataset 'spin-file' needs a file: --dataset.path FILE.")
-    table = read_labelled(Path(path), key, label)
+    table = read_labelled(Path(path), key, label, CsvOptions(asks=False))
     _check_spins(table.values, path)
     spins = torch.from_numpy(table.values)
     order = torch.randperm(len(spins), generator=torch_generator(seed, "dataset", "spin-file", "split"))
