@@ -230,14 +230,25 @@ def read(field: Field, item: GivenValue) -> Any:
         raise invalid(item, f"expected a finite number; got {shown_briefly(value)}")
     if field.attribute.validator is not None:
         try:
-            # attrs passes the instance to validators; those of options look at the value alone.
-            field.attribute.validator(None, field.attribute, value)
+            _validate(field, value)
         except Exception as error:  # a plugin may write a validator of its own
-            why = f"must be {field.range}; got {shown_briefly(value)}" if field.range else _text(error)
-            raise invalid(item, why) from error
+            raise invalid(item, _text(error)) from error
     if any(isinstance(number, int) and number.bit_length() > 63 for number in items(value)):
         raise invalid(item, f"must be less than 2^63; got {shown_briefly(value)}")
     return value
+
+
+def _validate(field: Field, value: Any) -> None:
+    """Call the validators of an option. Raises ValueError with all bounds where one does not hold."""
+    validator = field.attribute.validator
+    for each in getattr(validator, "_validators", (validator,)):
+        try:
+            # attrs passes the instance to validators; those of options look at the value alone.
+            each(None, field.attribute, value)
+        except Exception as error:
+            if not _range(each):
+                raise
+            raise ValueError(f"must be {field.range}; got {shown_briefly(value)}") from error
 
 
 def record(options: Any) -> dict[str, Any]:

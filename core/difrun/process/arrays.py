@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from difrun.data.casts import as_data
@@ -29,5 +30,7 @@ def numpy_too(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _tensor(value: Any) -> Any:
-    """A NumPy array as a tensor, and a tensor of other numbers as floats; anything else as it is."""
+    """A NumPy array as a tensor, and a tensor of other real numbers as floats; anything else as it is."""
+    if isinstance(value, Tensor) and (value.is_complex() or value.dtype == torch.bool):
+        return value  # such as a time, which the method refuses by its name
     return as_data(value) if isinstance(value, np.ndarray | Tensor) else value

@@ -52,7 +52,7 @@ def test_a_bound_on_the_gradient_is_advised_where_there_is_none(clip, advice):
     assert advice in text if advice else "--train.clip" not in text
 
 
-def test_weights_that_overflow_are_noticed():
+def test_weights_that_overflow_are_noticed(monkeypatch):
     """The loss of the last step is still finite; the update after it is not."""
 
     class Steep(Loss):
@@ -63,7 +63,8 @@ def test_weights_that_overflow_are_noticed():
             total = sum(p.sum() for p in model.network.parameters())
             return total.expand(len(examples["x"]))
 
-    ours = trainer(Net(), loss=Steep(), lr=math.inf, steps=1)
+    monkeypatch.setattr(trainer_module, "learning_rate", lambda *_: math.inf)
+    ours = trainer(Net(), loss=Steep(), steps=1)
     before = ours.flat.weights.clone()
     with pytest.raises(
         DifrunError, match=r"weights became NaN or infinite at step 1; the weights of step 0 are kept"

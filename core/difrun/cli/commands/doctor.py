@@ -12,7 +12,6 @@ import click
 from difrun.cli.flags import stray_variables
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import fields, values
-from difrun.plugin.isolation import how_processes_end
 from difrun.plugin.packages import Plugin, installed, names_of, wanted_names
 from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
@@ -88,6 +87,8 @@ def _discover() -> Registry:
     core = Plugin("builtin", "difrun", "", "")
     wanted = wanted_names(os.environ.get("DIFRUN_PLUGINS") or None, [core, *rows])
     rows = [row for row in rows if row.status == "ok" and (wanted is None or wanted & names_of(row))]
+    from difrun.plugin.isolation import how_processes_end  # starts processes, which no other command does
+
     ends = how_processes_end(rows)
     if not ends:
         return Registry.discover(strict=False)
