@@ -8,7 +8,8 @@ import attrs
 from difrun.api import KINDS
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, fields
-from difrun.plugin.registry import Registered, Registry, flattened, unmet_requirements
+from difrun.plugin.compatibility import flattened, unmet_requirements
+from difrun.plugin.registry import Registered, Registry
 from difrun.text import did_you_mean, listed, plural
 
 ORDER = ("process", "dataset", "model", "loss", "sampler", "grid")

@@ -228,11 +228,10 @@ def read(field: Field, item: GivenValue) -> Any:
         value = absolute(item, value)
     if has_nan_or_new_infinity(value, field.default):
         raise invalid(item, f"expected a finite number; got {shown_briefly(value)}")
-    if field.attribute.validator is not None:
-        try:
-            _validate(field, value)
-        except Exception as error:  # a plugin may write a validator of its own
-            raise invalid(item, _text(error)) from error
+    try:
+        _validate(field, value)
+    except Exception as error:  # a plugin may write a validator of its own
+        raise invalid(item, _text(error)) from error
     if any(isinstance(number, int) and number.bit_length() > 63 for number in items(value)):
         raise invalid(item, f"must be less than 2^63; got {shown_briefly(value)}")
     return value
@@ -241,6 +240,8 @@ def read(field: Field, item: GivenValue) -> Any:
 def _validate(field: Field, value: Any) -> None:
     """Call the validators of an option. Raises ValueError with all bounds where one does not hold."""
     validator = field.attribute.validator
+    if validator is None:
+        return
     for each in getattr(validator, "_validators", (validator,)):
         try:
             # attrs passes the instance to validators; those of options look at the value alone.

@@ -22,6 +22,7 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.options.parsing import shown_briefly
 from difrun.plugin import hooks, signatures
+from difrun.plugin.compatibility import unmet_requirements
 from difrun.plugin.containment import contained, watching_for_interrupts
 from difrun.plugin.packages import (
     GROUP,
@@ -224,34 +225,6 @@ class Registry:
 
 def _broken(plugin: Plugin) -> DifrunError:
     return DifrunError(f"Plugin {plugin.name} ({plugin.dist} {plugin.version}) is broken: {plugin.error}")
-
-
-def flattened(chosen: Mapping[str, Any]) -> list[Registered]:
-    """The chosen components of all kinds in one list."""
-    entries: list[Registered] = []
-    for picked in chosen.values():
-        entries += [picked] if isinstance(picked, Registered) else list(picked or ())
-    return entries
-
-
-def missing_capabilities(requires: Iterable[str], provided: Iterable[str]) -> list[str]:
-    """The capabilities that are required but not provided, sorted."""
-    return sorted(set(requires) - set(provided))
-
-
-def unmet_requirements(registry: Registry, chosen: Mapping[str, Any]) -> list[tuple[Registered, str]]:
-    """(component, capability) for each requirement that neither the chosen nor the open kinds can meet."""
-    picked = flattened(chosen)
-    provided = {token for entry in picked for token in entry.component.provides}
-    open_kinds = [kind for kind in KINDS if kind not in chosen]
-    provided |= {
-        token for kind in open_kinds for entry in registry.entries(kind) for token in entry.component.provides
-    }
-    return [
-        (entry, token)
-        for entry in picked
-        for token in missing_capabilities(entry.component.requires, provided)
-    ]
 
 
 _cached: Registry | None = None

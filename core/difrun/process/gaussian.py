@@ -182,7 +182,7 @@ class GaussianProcess(ForwardSimulation):
         References:
             Ho and Salimans (2022), arXiv 2207.12598, eq. 6, whose w is s − 1.
         """
-        from difrun.guidance.extrapolated import Extrapolated
+        from difrun.guidance.classifier_free import Extrapolated
 
         return Extrapolated(model, labels, scale)
 

@@ -17,8 +17,9 @@ from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError
 from difrun.loss.base import Loss
 from difrun.training.batches import Batches, TrainedModel, private_randomness, seeder
-from difrun.training.optimizer import Adam, FlatParameters, learning_rate
-from difrun.training.weights import Snapshot, copy_by_name, restore, weights_and_buffers
+from difrun.training.network_state import Snapshot, copy_by_name, restore, weights_and_buffers
+from difrun.training.optimizer import Adam, FlatParameters
+from difrun.training.schedule import learning_rate
 
 CHECK_STEPS = 50
 """Steps between two checks of the loss: the most that a non-finite loss can cost."""

@@ -7,7 +7,7 @@ import pytest
 
 from difrun.errors import ConfigError, DifrunError
 from difrun.plugin import Registry, get_registry, refresh
-from difrun.plugin.registry import missing_capabilities
+from difrun.plugin.compatibility import missing_capabilities
 
 GOOD = """
     from difrun.api import Component, hookimpl

@@ -7,7 +7,7 @@ import torch
 
 from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError
-from difrun.training.optimizer import learning_rate
+from difrun.training.schedule import learning_rate
 
 from .support import Net, trainer
 

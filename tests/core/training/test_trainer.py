@@ -15,7 +15,7 @@ from difrun.model import NetworkModel
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.testing import ReferenceVP
 from difrun.training import Trainer
-from difrun.training.weights import restore
+from difrun.training.network_state import restore
 
 from .support import DATA, Net, differing, options, trainer
 

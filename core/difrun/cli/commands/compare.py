@@ -17,7 +17,8 @@ from difrun.config.selection import find
 from difrun.config.settings import Settings
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import GivenValue
-from difrun.plugin.registry import Registry, flattened, get_registry
+from difrun.plugin.compatibility import flattened
+from difrun.plugin.registry import Registry, get_registry
 
 OF_A_MODEL = ("process", "dataset", "model")
 

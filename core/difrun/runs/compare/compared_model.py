@@ -15,7 +15,8 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import build as options
-from difrun.plugin.registry import Registered, get_registry, unmet_requirements
+from difrun.plugin.compatibility import unmet_requirements
+from difrun.plugin.registry import Registered, get_registry
 from difrun.runs.build import Components, build, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context

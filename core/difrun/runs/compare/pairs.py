@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from difrun.config.plan import ChosenComponent
 from difrun.config.selection import refusal
 from difrun.errors import ConfigError
-from difrun.plugin.registry import Registered, Registry, unmet_requirements
+from difrun.plugin.compatibility import unmet_requirements
+from difrun.plugin.registry import Registered, Registry
 from difrun.runs.compare.compared_model import ComparedModel
 
 ALWAYS = ("adams", "heun")
