@@ -148,6 +148,7 @@ def test_run_toml_has_every_value_and_version(finished):
         assert data[kind] == {"name": name, **expected, **extra.get(kind, {})}
     own = {**settings, "label_dropout": 1.0}  # the toy data are trained without their labels
     train = {k: own.get(k, v) for k, v in attrs.asdict(TrainOptions()).items()}
+    train["restarts"] = list(train["restarts"])  # TOML has no tuples
     assert data["train"] == {k: "none" if v is None else v for k, v in train.items()}
     assert data["sample"] == {**attrs.asdict(SampleOptions()), "n": 400, "steps": 5, "label": "none"}
     assert data["metrics"]["names"] == ["sliced-w2", "w2", "energy", "density-coverage"]

@@ -77,20 +77,19 @@ def record_text(plan: Plan, torch_version: str, sha256: str | None) -> str:
 
 def _fill(folder: Folder, text: str, contents: data_file.Contents | None) -> None:
     """Replace what is in the folder by data.safetensors and run.toml."""
-    new_data = folder.path / ".data.safetensors.new.part"
     try:
         atomic.write_text(folder.starting, text)
         if contents is not None:
-            write_tensors(new_data, *contents)
+            write_tensors(folder.starting_data, *contents)
     except BaseException:
-        for file in (folder.starting, new_data):
+        for file in (folder.starting, folder.starting_data):
             with contextlib.suppress(OSError):
                 file.unlink()
         raise
     for file in folder.old_files():
         file.unlink()
     if contents is not None:
-        _rename(new_data, folder.data)
+        _rename(folder.starting_data, folder.data)
     _rename(folder.starting, folder.config)
     folder.clean()
 

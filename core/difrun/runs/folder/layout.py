@@ -101,6 +101,11 @@ class Folder:
         """The next run.toml, while a run is being made: without run.toml, the folder is an unfinished start."""
         return self.path / ".run.toml.new.part"
 
+    @property
+    def starting_data(self) -> Path:
+        """The next data.safetensors, while a run is being made."""
+        return self.path / ".data.safetensors.new.part"
+
     def old_files(self) -> list[Path]:
         """Return every file of a run that exists, run.toml first, with what was drawn later and what guidances learned.
 
@@ -128,6 +133,7 @@ class Folder:
             "run.toml.new",
             "data.safetensors.new",
             self.starting.name,
+            self.starting_data.name,
             *(file.name for file in self.files()),
         }
         found = [(file, atomic.name_of_leftover(file)) for file in self.path.iterdir()]
