@@ -214,7 +214,7 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
 
 @pytest.mark.parametrize("force", [False, True])
 def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path, force):
-    """Before or after every call of the start, where a folder becomes a run, and then of one in six.
+    """Before or after every third call of the start, where a folder becomes a run, and then of one in thirteen.
 
     The run is new, or (force) replaces another.
     """
@@ -224,7 +224,7 @@ def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path,
         shutil.copytree(folder / "spins", cwd / "run")
     calls = start(server, cwd, "points", *more, count=True)["calls"]
     assert calls > 30
-    for number in [*range(1, 25), *range(25, calls + 1, 6)]:
+    for number in [*range(1, 25, 3), *range(25, calls + 1, 13)]:
         shutil.rmtree(cwd / "run")
         if force:
             shutil.copytree(folder / "spins", cwd / "run")

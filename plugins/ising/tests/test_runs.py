@@ -98,7 +98,7 @@ def test_a_run_takes_the_settings_that_suit_spins(monkeypatch, capsys):
     difrun("--process", "ising", "--help")
     text = " ".join(capsys.readouterr().out.split())
     assert "Sampling steps. [default: 100; >= 1, <= 100000]" in text
-    assert "Training steps. [default: 3600; >= 0]" in text
+    assert "Training steps. [default: 3600; >= 0, <= 1000000000]" in text
     assert "Examples per step. [default: 128;" in text
 
 

@@ -12,7 +12,7 @@ from difrun.testing.references import ReferenceVE, ReferenceVP
 from difrun_guidance.labels.cfg import cfg
 from difrun_guidance.labels.classifier import classifier
 
-from .overlapping import MIXTURE, OWNER, exact, labelled
+from .overlapping import CLASS_OF_COMPONENT, MIXTURE, exact, labelled
 
 
 class Remembering(GaussianProcess):
@@ -38,7 +38,7 @@ SAMPLERS = [Heun(), Adams(), Ancestral()]
 
 
 def model_of(process, kind):
-    return kind(MIXTURE, process, OWNER)
+    return kind(MIXTURE, process, CLASS_OF_COMPONENT)
 
 
 def times(process):
