@@ -27,12 +27,14 @@ class Sampler:
             error is no power of the step; its docstring says how large it is.
         evaluations: Calls of the model in one step; None where it depends on the trajectory.
         stochastic: Whether the step draws random numbers.
+        ends_at_data: Whether its step may end at t = 0, without noise. Else the last step there is x̂_0.
         accuracy: Names of the options that set the accuracy in place of the number of steps; a run reports them.
     """
 
     order: int | None
     evaluations: int | None = 1
     stochastic: bool = False
+    ends_at_data: bool = False
     accuracy: Sequence[str] = ()
 
     def evaluations_in(self, steps: int) -> int | None:

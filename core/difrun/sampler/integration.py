@@ -40,7 +40,8 @@ def integrate(
     """Carry x from times[0] to times[-1] by one step of the sampler per interval.
 
     The instants of the grid are computed once, as Python numbers, and the mean of the process is subtracted once. Where
-    a Gaussian process ends at t = 0, without noise, the last step is x̂_0 whatever the sampler: the limit of DDIM.
+    a Gaussian process ends at t = 0, without noise, the last step is x̂_0, the limit of DDIM, unless the sampler
+    `ends_at_data`.
 
     Args:
         sampler: The method.
@@ -66,7 +67,8 @@ def integrate(
         x = x - shift
     random = Generator.of(generator, x.device)
     instants = process.instants(times)
-    no_noise = isinstance(process, GaussianProcess) and instants[-1].t == 0
+    at_data = isinstance(process, GaussianProcess) and instants[-1].t == 0
+    no_noise = at_data and not sampler.ends_at_data
     before = instants[:-1] if no_noise else instants
     state = sampler.prepare(model, before) if len(before) > 1 else None
     step = sampler.step

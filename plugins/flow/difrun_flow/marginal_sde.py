@@ -45,6 +45,7 @@ class MarginalSDE(SDEOptions, Sampler):
         Karras et al. (2022), arXiv 2206.00364, eq. 6: the family of reversals.
     """
 
+    ends_at_data = True
     order = 1
 
     @property

@@ -216,8 +216,9 @@ def test_noise_of_a_process_that_keeps_some_data():
         parts=SimpleNamespace(process=process),
         device=torch.device("cpu"),
         plan=SimpleNamespace(
-            sampler=SimpleNamespace(make=Heun, name="heun"),
+            sampler=SimpleNamespace(make=Heun, name="heun", kind="sampler"),
             grid=SimpleNamespace(
+                kind="grid",
                 make=lambda *, process, steps, **_: logsnr(process, steps),
                 entry=SimpleNamespace(component=SimpleNamespace(provides=frozenset())),
             ),
