@@ -49,6 +49,12 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
     "model": (
         Argument("shape", "tuple[int, ...]", "The shape of one example."),
         Argument("classes", "int", "The number of classes to train on; 0 for training without labels."),
+        Argument(
+            "condition_shape",
+            "tuple[int, ...] | None",
+            "The shape of the condition of an example, numbers with NaN for what is not known; None without one. A "
+            "network that asks for it is called with conditions in the place of labels.",
+        ),
         _DATASET,
         _PROCESS,
     ),
