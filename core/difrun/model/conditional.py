@@ -122,5 +122,7 @@ class ConditionalModel(ScoreModel):
             return self.mean, self.var
         like = torch.as_tensor(self.mean)
         parts = self.conditional.moments(condition)
-        mean, var = (part.to(like.dtype).to(like.device).reshape(len(condition), *self.shape) for part in parts)
+        mean, var = (
+            part.to(like.dtype).to(like.device).reshape(len(condition), *self.shape) for part in parts
+        )
         return mean, var

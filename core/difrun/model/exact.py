@@ -17,7 +17,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.data.casts import CastCache, as_data
-from difrun.data.dataset import Dataset
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model.base import MOST_CORRELATED
@@ -243,26 +242,3 @@ def combine(posterior: Tensor, along: Tensor, axes: Tensor | None) -> Tensor:
     if axes is None:
         return torch.einsum("nk,nkd->nd", posterior, along)
     return torch.einsum("nk,nke,kde->nd", posterior, along, axes)
-
-
-def exact_mixture(*, process: "GaussianProcess", dataset: Dataset) -> ExactMixture:
-    """Make the component `exact`: the model of the dataset's own distribution, given its condition if it has one.
-
-    Raises:
-        DifrunError: If that distribution is not a Gaussian mixture.
-    """
-    if dataset.distribution is None:
-        raise DifrunError(
-            f"model 'exact' needs a dataset whose distribution is a Gaussian mixture; {dataset.name!r} is not. "
-            "Use --model empirical for the exact model of its examples, or a network."
-        )
-    if dataset.conditional is not None:
-        from difrun.model.exact_conditional import ExactConditional
-
-        return ExactConditional(dataset.conditional, process)
-    return ExactMixture(dataset.distribution, process, dataset.component_labels)
-
-
-def exact_empirical(*, process: "GaussianProcess", dataset: Dataset) -> ExactEmpirical:
-    """Make the component `empirical`: the exact model of the dataset's training examples."""
-    return ExactEmpirical(dataset.train, process, dataset.labels)

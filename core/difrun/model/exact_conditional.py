@@ -31,7 +31,7 @@ class ExactConditional(ExactMixture):
 
     def __init__(self, conditional: ConditionalMixture, process: "GaussianProcess"):
         super().__init__(conditional.marginal(), process)
-        self.conditional = conditional
+        self.given = conditional.given
         self.set_condition((conditional.width,), conditional=conditional, completes=conditional.completes)
         self._given: list[tuple[Given, CastCache]] = []
 
@@ -39,7 +39,7 @@ class ExactConditional(ExactMixture):
     def condition_on(self, labels: Tensor) -> Self:
         changed = super().condition_on(labels)
         assert changed.labels is not None
-        changed._given = [(part, CastCache()) for part in self.conditional.given(changed.labels)]
+        changed._given = [(part, CastCache()) for part in self.given(changed.labels)]
         return changed
 
     @override
@@ -76,15 +76,13 @@ class ExactConditional(ExactMixture):
     def _row_blocks(self, x: Tensor, at: Any) -> list[tuple[Tensor, Any, tuple[Tensor, ...]]]:
         """Rows, their instants, and their parameters in the dtype of x: log weights and means row by row."""
         most = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
-        blocks = []
+        blocks: list[tuple[Tensor, Any, tuple[Tensor, ...]]] = []
         for part, casts in self._given:
             log_weights, means, variances, axes = casts.like(x, lambda part=part: self._centred_parts(part))  # type: ignore[misc]
             for places in torch.arange(len(part.rows)).split(most):
                 rows = part.rows[places].to(x.device)
                 here = (
-                    at
-                    if isinstance(at.lam, float)
-                    else self.process.instant(at.t.expand(len(x), 1)[rows], 2)
+                    at if isinstance(at.lam, float) else self.process.instant(at.t.expand(len(x), 1)[rows], 2)
                 )
                 blocks.append((rows, here, (log_weights[places], means[places], variances, axes)))
         return blocks

@@ -107,7 +107,7 @@ class MLP(nn.Module):
         """Return F(x, c) and its reverse pass (`difrun.model.backward`)."""
         rows = x.flatten(1)
         features = self.embed(level)
-        pull_condition = None
+        pull_condition, embedded = None, None
         if self.condition is not None and label is not None:
             embedded, pull_condition = self.condition.pullback(label)
         else:

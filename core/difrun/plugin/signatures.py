@@ -97,6 +97,10 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
             "itself.",
         ),
         Argument("labels", "Tensor (n,), int64", "The classes of the samples."),
+        Argument(
+            "conditions", "Tensor (n, *shape)", "The conditions of the samples, in the units of the model."
+        ),
+        Argument("reference_conditions", "Tensor (n, *shape)", "The conditions of the real examples."),
         Argument("generator", "torch.Generator", "Random numbers, for projections and subsets."),
     ),
     PICTURES: (Argument("scene", "difrun.data.Scene", "The samples, examples and frames to draw."),),
