@@ -23,12 +23,14 @@ _HOME = {
     "start": "difrun.runs",
     "reopen": "difrun.runs",
     "compare": "difrun.runs.compare.compare",
+    "wrap": "difrun.model.foreign",
 }
 
-__all__ = ["__version__", "compare", "get_registry", "refresh", "reopen", "resolve", "start"]
+__all__ = ["__version__", "compare", "get_registry", "refresh", "reopen", "resolve", "start", "wrap"]
 
 if TYPE_CHECKING:
     from difrun.config.plan import resolve
+    from difrun.model.foreign import wrap
     from difrun.plugin.registry import get_registry, refresh
     from difrun.runs.compare.compare import compare
     from difrun.runs.opening import reopen, start
