@@ -86,7 +86,8 @@ def check_model(model: ForeignModel, data: Tensor | None, labels: Any) -> None:
         mine = log_error(asked, noised)
         allowed = math.log(GROSS)
         if data is not None:
-            allowed = sum(math.log(one.trivial / one.linear) for one in noised) / len(noised)
+            trivial = sum(math.log(one.trivial / one.linear) for one in noised) / len(noised)
+            allowed = max(trivial, math.log(CLEARLY))
         if data is None and mine <= allowed:
             return
         best, fits = advised(other_readings(asked, noised), blind=data is None)
@@ -107,8 +108,8 @@ def _tell(mine: float, best: float, fits: str) -> None:
         )
     if mine > math.log(TOLD):
         warnings.warn(
-            f"the network denoises these data less well than the best linear denoiser (error {_times(mine)} of its): "
-            "is it trained, and were these its data? No other reading of its output and times fits clearly better.",
+            f"the network denoises these data less well than the best linear denoiser: its error is {_times(mine)}. "
+            "Is it trained, and were these its data? No other reading of its output and times fits clearly better.",
             stacklevel=5,
         )
 

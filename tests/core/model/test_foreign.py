@@ -317,7 +317,7 @@ def test_an_untrained_network_and_data_of_another_kind_are_told():
         linear = at.sigma / (at.alpha**2 * DATA.var(0) + at.var) * (x - at.alpha * DATA.mean(0))
         return linear + 0.45 * torch.sin(7 * x)
 
-    with pytest.warns(UserWarning, match=r"less well than the best linear denoiser .error 1\.\d"):
+    with pytest.warns(UserWarning, match=r"less well than the best linear denoiser: its error is 1\.\d"):
         difrun.wrap(weak, VP, (2,), "noise", "t", data=DATA)
 
 
