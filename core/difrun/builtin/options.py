@@ -209,6 +209,21 @@ class FileOptions:
 
 
 @attrs.frozen
+class ArrayOptions:
+    """Options of the dataset `array`."""
+
+    label: str | None = option(
+        None, "The column of a data frame that holds the classes; none: there is none."
+    )
+    scale: Scale = option(
+        "std", "How every column is scaled for the model, as for the dataset file.", in_(get_args(Scale))
+    )
+    held_out: float = option(
+        0.2, "Fraction of the examples kept from training, to measure against.", gt(0), lt(1)
+    )
+
+
+@attrs.frozen
 class SlicedW2Options:
     """Options of the metrics `sliced-w2` and `per-class`."""
 

@@ -60,11 +60,28 @@ def file(
     if path is None:
         raise DifrunError("dataset 'file' needs a file: --dataset.path FILE, or --dataset FILE for short.")
     table = read_labelled(Path(path), key, label, csv=CsvOptions(header, columns, decimal))
+    return dataset_of(table, Path(path).name, f"file '{path}'", seed, scale, held_out)
+
+
+def dataset_of(
+    table: Table, name: str, source: str, seed: int, scale: str = "std", held_out: float = 0.2
+) -> Dataset:
+    """Check, split and scale the examples of a table, as for `file`.
+
+    Args:
+        table: The examples, the names of their columns, and their classes.
+        name: The name of the dataset.
+        source: What messages call it.
+        seed: Chooses the rows that are held out.
+        scale: How each coordinate is scaled.
+        held_out: The fraction of the rows that is kept out of training.
+
+    Raises:
+        DifrunError: As for `file`.
+    """
     columns, names, notes = table.columns, table.labels, table.notes
-    source = f"file '{path}'"
     examples = torch.from_numpy(table.values)
     check_examples(examples, source, columns)
-
     order = torch.randperm(len(examples), generator=torch_generator(seed, "dataset", "file", "split"))
     count = _held_out_count(len(examples), held_out, source)
     train, rest = examples[order[count:]], examples[order[:count]]
@@ -77,7 +94,7 @@ def file(
         train, rest = (_encoded(part, scaling, source, columns) for part in (train, rest))
     labels: dict[str, Any] = {} if names is None else split_labels(names, order, count, source)
     return Dataset(
-        name=Path(path).name,
+        name=name,
         train=train,
         held_out=rest,
         columns=columns,

@@ -23,6 +23,9 @@ Watch = Callable[[int, Any, Tensor], None]
 """Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
 
 
+Begin = Callable[[slice, Generator], Tensor]
+"""Called with the numbers of some samples and the source of their randomness; returns their states, (rows, ...)."""
+
 NOISES = ("fresh", "brownian")
 """The noise of a stochastic sampler: fresh in every step, or the increments of one Brownian path."""
 
@@ -57,7 +60,18 @@ def integrate(
     Raises:
         DifrunError: If there are fewer than two times, or they do not strictly decrease.
     """
-    times = decreasing(times)
+    return carry(sampler, model, x, decreasing(times), generator, watch)
+
+
+def carry(
+    sampler: Sampler,
+    model: ScoreModel,
+    x: Tensor,
+    times: Sequence[float],
+    generator: Randomness = None,
+    watch: Watch | None = None,
+) -> Tensor:
+    """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones."""
     x = as_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
@@ -103,6 +117,7 @@ def generate(
     dtype: torch.dtype = torch.float32,
     noise: str = "fresh",
     labels: Tensor | None = None,
+    begin: Begin | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw samples from the moment-matched prior at times[0], and divide them by α in the end (`to_data`).
@@ -123,6 +138,7 @@ def generate(
         noise: "fresh" in every step, or "brownian": the increments of one path (`difrun.randomness.brownian`), which
             finer steps refine.
         labels: The class of each sample, (n,) int64, −1 for any (`ScoreModel.condition_on`).
+        begin: Gives the states at times[0], in place of the prior.
         watch: Called with the number of steps done and their total over all chunks.
 
     Returns:
@@ -157,7 +173,10 @@ def generate(
         chunk_model = model
         if labels is not None:
             chunk_model = model.condition_on(labels[first : first + rows].to(device))
-        x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
+        if begin is None:
+            x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
+        else:
+            x = begin(slice(first, first + rows), random).to(dtype).to(device)
         x = integrate(sampler, chunk_model, x, times, generator=random, watch=tick)
         parts.append(model.process.decide(chunk_model, x, times, random))
     samples = to_data(model.process, torch.cat(parts), times[-1])
