@@ -228,6 +228,30 @@ class FileOptions:
 
 
 @attrs.frozen
+class ArrayOptions:
+    """Options of the dataset `array`."""
+
+    label: str | None = option(
+        None, "The column of a data frame that holds the classes; none: there is none."
+    )
+    condition: tuple[str, ...] | None = option(
+        None, "The columns of a data frame that samples are drawn given; none: there are none."
+    )
+    columns: tuple[str, ...] | None = option(
+        None, "The columns of a data frame that are the examples; none: all others."
+    )
+    scale: Scale = option(
+        "std", "How every column is scaled for the model, as for the dataset file.", in_(get_args(Scale))
+    )
+    missing: Literal["refuse", "drop", "mean", "condition"] = option(
+        "refuse", "What is done about missing values, which are NaN, as for the dataset file."
+    )
+    held_out: float = option(
+        0.2, "Fraction of the examples kept from training, to measure against.", gt(0), lt(1)
+    )
+
+
+@attrs.frozen
 class SlicedW2Options:
     """Options of the metrics `sliced-w2`, `per-class` and `joint-w2`."""
 

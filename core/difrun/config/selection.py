@@ -149,7 +149,14 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Selection:
 
 
 def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
-    """Find the component that a text or a `GivenValue` names. Raises ConfigError, with the source of a `GivenValue`."""
+    """Find the component that a text or a `GivenValue` names; a component itself is returned as it is.
+
+    Raises ConfigError, with the source of a `GivenValue`.
+    """
+    if isinstance(wanted, Registered):
+        return wanted
+    if isinstance(wanted, GivenValue) and isinstance(wanted.value, Registered):
+        return wanted.value
     if not isinstance(wanted, GivenValue):
         if not isinstance(wanted, str):
             raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")

@@ -183,8 +183,8 @@ def test_wrong_files_are_refused_by_key(registry, text, message):
         Plan.from_dict(tomllib.loads(text), registry)
 
 
-def test_an_import_path_is_no_name(registry):
-    with pytest.raises(ConfigError, match="no process is called 'os:system'"):
+def test_an_import_path_is_refused_and_imports_nothing(registry):
+    with pytest.raises(ConfigError, match="imports no code that a folder names"):
         Plan.from_dict({"process": {"name": "os:system"}}, registry)
 
 
