@@ -74,7 +74,7 @@ class PixelStore:
         """Whether an earlier run has decoded exactly these files; if so, load the numbers of the readable ones."""
         if self.path is None or not self.path.is_file():
             return False
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, DifrunError):
+        with suppress(Exception):  # what a damaged file raises; then it is made again
             facts = json.loads(read_bounded(self.path.with_suffix(".json")))
             numbers, remarks = np.array(facts["good"]), Counter(facts["remarks"])
             rows = np.arange(len(self.names))
@@ -82,6 +82,7 @@ class PixelStore:
                 numbers.dtype.kind == "i"
                 and numbers.ndim == 1
                 and np.isin(numbers, rows).all()
+                and (np.diff(numbers) > 0).all()
                 and self._fits(self.path)
             ):
                 self.good, self.remarks = numbers.astype(np.int64), remarks
