@@ -79,10 +79,10 @@ class PixelStore:
             numbers, remarks = np.array(facts["good"]), Counter(facts["remarks"])
             rows = np.arange(len(self.names))
             if (
-                numbers.dtype.kind == "i"
+                facts["digest"] == _digest([facts["good"], facts["remarks"]])
+                and numbers.dtype.kind == "i"
                 and numbers.ndim == 1
                 and np.isin(numbers, rows).all()
-                and (np.diff(numbers) > 0).all()
                 and self._fits(self.path)
             ):
                 self.good, self.remarks = numbers.astype(np.int64), remarks
@@ -120,8 +120,8 @@ class PixelStore:
                     self.array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
                     good = self._write_all(decoded, folder, skip)
                     self.array.flush()
-                facts = json.dumps({"good": good, "remarks": self.remarks})
-                atomic.write_text(self.path.with_suffix(".json"), facts)
+                facts = {"good": good, "remarks": self.remarks, "digest": _digest([good, self.remarks])}
+                atomic.write_text(self.path.with_suffix(".json"), json.dumps(facts))
             self.good = np.array(good, dtype=np.int64)
         except OSError as error:
             raise DifrunError(
