@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -17,32 +18,23 @@ from . import support
 SMALL = ("--n", 64, "--steps", 2, "--threads", 1)
 EXACT = ("--process", "ou", "--model", "exact", "--dataset", "blobs", "--metric", "energy", *SMALL)
 TRAINED = ("--process", "ou", "--dataset", "blobs", "--train.steps", 2, "--metric", "energy", *SMALL)
-RUNS = {
-    "process": ("--process", "my-process", *EXACT[2:]),
-    "model": ("--model", "my-model", *TRAINED),
-    "loss": ("--loss", "my-loss", *TRAINED),
-    "sampler": ("--sampler", "my-sampler", *EXACT),
-    "guidance": ("--guidance", "my-guidance", *EXACT),
-    "grid": ("--grid", "my-grid", *EXACT),
-    "dataset": (
-        "--process",
-        "ou",
-        "--model",
-        "exact",
-        "--dataset",
-        "my-dataset",
-        "--metric",
-        "energy",
-        *SMALL,
-    ),
-    "metric": ("--process", "ou", "--model", "exact", "--dataset", "blobs", "--metric", "my-metric", *SMALL),
-    "discrete-process": ("--process", "my-discrete-process", *SMALL),
-    "logger": TRAINED,
-}
+FROZEN = Path(__file__).with_name("frozen") / "release-0.1"
+"""The packages of the plugins old-KIND as `difrun plugin new` of release 0.1 made them. They are never changed."""
 
 
-def test_every_kind_is_tried():
-    assert RUNS.keys() == KINDS.keys()
+def run_of(kind, name):
+    """The arguments of a run with the plugin of a kind whose component is called so."""
+    if kind in ("model", "loss"):
+        return (f"--{kind}", name, *TRAINED)
+    if kind in ("sampler", "guidance", "grid"):
+        return (f"--{kind}", name, *EXACT)
+    return {
+        "process": ("--process", name, *EXACT[2:]),
+        "dataset": ("--process", "ou", "--model", "exact", "--dataset", name, "--metric", "energy", *SMALL),
+        "metric": ("--process", "ou", "--model", "exact", "--dataset", "blobs", "--metric", name, *SMALL),
+        "discrete-process": ("--process", name, *SMALL),
+        "logger": TRAINED,
+    }[kind]
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +105,7 @@ def test_it_is_listed(site, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_it_runs_by_name(site, here, kind):
-    said = support.difrun("run", *RUNS[kind], "--out", "run")
+    said = support.difrun("run", *run_of(kind, f"my-{kind}"), "--out", "run")
     assert "failed" not in said
     written = (here / "run" / "run.toml").read_text(encoding="utf-8")
     assert f'difrun-my-{kind} = "0.1.0"' in written or kind == "logger"
@@ -153,3 +145,33 @@ def test_their_own_tests_pass(made, site):
     assert done.returncode == 0, done.stdout + done.stderr
     for kind in KINDS:
         assert re.search(rf"^difrun-my-{kind} 0.1.0: \d+ checks", done.stdout, re.MULTILINE), done.stdout
+
+
+@pytest.fixture(scope="module")
+def frozen(tmp_path_factory):
+    """The plugins that release 0.1 made, first on the path of this process."""
+    from difrun.plugin import registry
+
+    folder = tmp_path_factory.mktemp("frozen")
+    for kind in KINDS:
+        info = folder / f"difrun_old_{kind.replace('-', '_')}-0.1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: difrun-old-{kind}\nVersion: 0.1.0\n")
+        (info / "entry_points.txt").write_text(
+            f"[difrun]\nold-{kind} = difrun_old_{kind.replace('-', '_')}\n"
+        )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_cached", None)
+        patch.syspath_prepend(FROZEN)
+        patch.syspath_prepend(folder)
+        yield folder
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_the_last_release_made_still_works(frozen, here, kind):
+    """A change of the contract of plugins would break packages that people have: it needs a new minor version."""
+    said = support.difrun("run", *run_of(kind, f"old-{kind}"), "--out", "run")
+    assert "failed" not in said
+    assert "Warning" not in said
+    assert support.samples(here / "run").shape[0] == 64
+    assert (here / "run" / "old-logger.csv").is_file()  # its events are called in every run of this process

@@ -84,11 +84,15 @@ def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, mo
     assert code == 2
     assert f"Installed: coin, toy.{line}" in err
     assert line in call("show", "nowhere")[2]
-    assert "\nWhat 'difrun-nowhere' offers is in difrun-nowhere: pip install" in call("plugins", "difrun-nowhere")[2]
+    assert (
+        "\nWhat 'difrun-nowhere' offers is in difrun-nowhere: pip install"
+        in call("plugins", "difrun-nowhere")[2]
+    )
     assert line not in call("--sampler", "nowhere")[2]  # it has no sampler of this name
     monkeypatch.setenv("DIFRUN_PROCESS", "nowhere")
     assert line in call("run")[2]
     monkeypatch.setenv("DIFRUN_PLUGINS", "nowhere")
+    monkeypatch.setattr("difrun.plugin.registry._cached", None)
     assert "To install it: pip install difrun-nowhere\n" in call("list")[2]
 
 
