@@ -92,7 +92,9 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
 
 
 def _has_classes(metric: Registered, chosen: Selection) -> bool:
-    """Whether the data and the model know classes, if the metric needs them."""
+    """Whether data and model know classes, if the metric needs them. Conditions are known once there are data."""
+    if "conditions" in metric.component.provides:
+        return False
     tokens = {token for entry in flattened(chosen) for token in entry.component.provides}
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
@@ -148,7 +150,14 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Selection:
 
 
 def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
-    """Find the component that a text or a `GivenValue` names. Raises ConfigError, with the source of a `GivenValue`."""
+    """Find the component that a text or a `GivenValue` names; a component itself is returned as it is.
+
+    Raises ConfigError, with the source of a `GivenValue`.
+    """
+    if isinstance(wanted, Registered):
+        return wanted
+    if isinstance(wanted, GivenValue) and isinstance(wanted.value, Registered):
+        return wanted.value
     if not isinstance(wanted, GivenValue):
         if not isinstance(wanted, str):
             raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")

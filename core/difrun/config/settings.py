@@ -17,7 +17,9 @@ from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.options.parsing import shown_briefly
+from difrun.plugin import own
 from difrun.plugin.known import install
+from difrun.plugin.own_component import YOURS
 from difrun.plugin.registry import Registry
 from difrun.storage.regular import read_bounded
 from difrun.text import did_you_mean, listed
@@ -103,7 +105,7 @@ def _refuse_long_numbers(value: Any, key: str) -> None:
 def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> Settings:
     """Read the settings in a parsed TOML file. Raises ConfigError for a key or a value that does not belong there."""
     settings = Settings()
-    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions"]
+    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions", YOURS]
     for key, value in data.items():
         if key not in known:
             raise ConfigError(
@@ -118,8 +120,8 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
             raise ConfigError(f"Invalid value for {key} in {source}: expected a table: {example}.")
         elif key == "metrics":
             _metrics(settings, registry, value, source)
-        elif key == "data":
-            pass  # the fingerprint of the examples in the folder of a run, which `difrun.runs.folder.dataset` compares
+        elif key in ("data", YOURS):
+            pass  # the fingerprint of the examples, which `difrun.runs.folder.dataset` compares; what people read
         elif key == "versions":
             settings.notes += _version_notes(value, registry, source)
         else:
@@ -194,7 +196,9 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
 
 
 def _is_installed(registry: Registry, name: str) -> bool:
-    return any(name in (entry.name, entry.qualified) for entry in registry.entries("metric"))
+    return own.is_path(name) or any(
+        name in (entry.name, entry.qualified) for entry in registry.entries("metric")
+    )
 
 
 def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str) -> list[str]:

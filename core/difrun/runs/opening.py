@@ -3,15 +3,20 @@
 import contextlib
 import functools
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
 
-from difrun.config.plan import Plan
+from difrun.api import KINDS
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
-from difrun.errors import DifrunError
+from difrun.config.selection import lookup
+from difrun.data.dataset import Dataset
+from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
+from difrun.options.attrs_fields import build as options
 from difrun.plugin.registry import get_registry
 from difrun.runs.build import Components, build, build_dataset, grid_times, guided
 from difrun.runs.environment import faults
@@ -22,9 +27,14 @@ from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
 from difrun.runs.scales import check_scales
 from difrun.runs.stages import sampling, tuning
+from difrun.runs.stages.labels import is_file, labels_of
 from difrun.runs.stages.training import initial_trainer, with_threads
 from difrun.sampler.integration import refuse_noise
 from difrun.storage import places
+from difrun.text import did_you_mean, listed
+
+METRIC_OF_CONDITIONS = "joint-w2"
+"""What a run measures first where samples are drawn given the conditions of the data."""
 
 
 def start(
@@ -34,6 +44,7 @@ def start(
     force: bool = False,
     listener: Listener | None = None,
     examples_of: Path | str | None = None,
+    examples: Dataset | None = None,
 ) -> Run:
     """Make a new run in a folder of its own, with run.toml in it.
 
@@ -46,6 +57,7 @@ def start(
         listener: Receives notes and progress; None is silent.
         examples_of: An earlier run with the same dataset and seed. The examples in its folder are used, and the user's
             file is not read again.
+        examples: The dataset itself, if it is already made.
 
     Raises:
         DifrunError: If the folder is taken, or components cannot work together.
@@ -56,10 +68,11 @@ def start(
     path = None if folder is None else Path(folder)
     _refuse_in_advance(plan, path, force)
     with faults.blame_plugin(plan):
-        parts = build(
-            plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
-        )
+        if examples is None and examples_of is not None:
+            examples = dataset.load(Folder.open(Path(examples_of)))
+        parts = build(plan, device, examples)
         _refuse_what_cannot_be_sampled(plan, parts, device)
+        plan = _with_metric_of_conditions(plan, parts)
         plan = with_threads(plan, parts, device, listener)
     if plan.train.start_from is not None:
         initial_trainer(
@@ -82,6 +95,11 @@ def _refuse_in_advance(plan: Plan, path: Path | None, force: bool) -> None:
             "There is nothing to tune before a model is trained. Run with another sampler and grid, then "
             "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
         )
+    if is_file(plan.sample.condition):
+        raise DifrunError(
+            f"--condition {plan.sample.condition}: a run keeps no files of conditions, so its own samples are drawn "
+            "given those of the data, or given values. Draw others with 'difrun sample RUN --condition FILE'."
+        )
     if path is not None:
         lock.refuse_if_held(path)
         # `create`, which looks again under the lock, will say what is wrong
@@ -93,7 +111,7 @@ def _refuse_in_advance(plan: Plan, path: Path | None, force: bool) -> None:
 
 
 def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.device) -> None:
-    """Raise DifrunError if data, sampler, grid, noise, guidance or label do not fit the process and the model."""
+    """Raise DifrunError if data, sampler, grid, noise, guidance, label or condition do not fit process and model."""
     check_scales(parts.process, parts.dataset)
     sampler = sampling.sampler_for(plan.sampler, parts.dataset)
     times = [parts.process.horizon, parts.process.t_min]
@@ -102,13 +120,23 @@ def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.
         parts.model.refuse_times(times)
     refuse_noise(sampler, plan.sample.noise, parts.model, times)
     trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
-    sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
+    labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample, 1)
+
+
+def _with_metric_of_conditions(plan: Plan, parts: Components) -> Plan:
+    """The plan with the metric `joint-w2` first, if samples get conditions of the data and no metric was named."""
+    if "metric" not in plan.defaulted or parts.model.known_conditions is None:
+        return plan
+    entry = lookup(get_registry(), "metric", METRIC_OF_CONDITIONS)
+    chosen = ChosenComponent("metric", entry, options(entry.component.options, {}, str(entry)))
+    return attrs.evolve(plan, metrics=(chosen, *plan.metrics))
 
 
 def _notes(run: Run) -> list[str]:
     """What the user is told of data and process before the run."""
     parts, signal = run.parts, run.signal
-    notes = [dataset.describe(parts.dataset), *parts.dataset.notes]
+    notes = [f"{entry.kind} {entry.label}: {entry.record['reopen']}" for _, entry in run.plan.own()]
+    notes += [dataset.describe(parts.dataset), *parts.dataset.notes]
     notes += [*check_scales(parts.process, parts.dataset), *parts.process.advice()]
     if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())
@@ -121,6 +149,7 @@ def reopen(
     *,
     device: str | None = None,
     threads: Threads = None,
+    **given: Any,
 ) -> Run:
     """Open the run in a folder, with its weights if it has been trained.
 
@@ -131,12 +160,21 @@ def reopen(
         listener: Receives notes and progress; None is silent.
         device: The device, instead of the one in run.toml.
         threads: The number of CPU threads, instead of the one in run.toml.
+        **given: Kind -> a class or an object of yours that the run was made with, such as ``process=MyProcess``; a
+            list of them for ``guidance`` and ``metric``. Installed components are found by their names.
 
     Raises:
-        DifrunError: If there is no run, its files are damaged, or a component is not installed.
+        DifrunError: If there is no run, its files are damaged, a component is not installed, or what is given is not
+            what run.toml names.
     """
+    unknown = [kind for kind in given if kind not in KINDS]
+    if unknown:
+        raise ConfigError(
+            f"reopen takes the kinds of components, {listed(KINDS)}; not '{unknown[0]}'."
+            f"{did_you_mean(unknown[0], KINDS)}"
+        )
     home = Folder.open(Path(folder))
-    plan = home.plan(get_registry())
+    plan = home.plan(get_registry(), given)
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
     listener = listener or Listener()

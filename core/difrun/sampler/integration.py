@@ -11,6 +11,7 @@ from difrun.data.casts import as_data, as_labels
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
+from difrun.model.labels import as_condition
 from difrun.model.wrappers import Centred
 from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.gaussian import GaussianProcess
@@ -22,6 +23,9 @@ from difrun.sampler.base import Sampler
 Watch = Callable[[int, Any, Tensor], None]
 """Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
 
+
+Begin = Callable[[slice, Generator], Tensor]
+"""Called with the numbers of some samples and the source of their randomness; returns their states, (rows, ...)."""
 
 NOISES = ("fresh", "brownian")
 """The noise of a stochastic sampler: fresh in every step, or the increments of one Brownian path."""
@@ -57,7 +61,18 @@ def integrate(
     Raises:
         DifrunError: If there are fewer than two times, or they do not strictly decrease.
     """
-    times = decreasing(times)
+    return carry(sampler, model, x, decreasing(times), generator, watch)
+
+
+def carry(
+    sampler: Sampler,
+    model: ScoreModel,
+    x: Tensor,
+    times: Sequence[float],
+    generator: Randomness = None,
+    watch: Watch | None = None,
+) -> Tensor:
+    """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones."""
     x = as_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
@@ -103,6 +118,7 @@ def generate(
     dtype: torch.dtype = torch.float32,
     noise: str = "fresh",
     labels: Tensor | None = None,
+    begin: Begin | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw samples from the moment-matched prior at times[0], and divide them by α in the end (`to_data`).
@@ -122,7 +138,9 @@ def generate(
         dtype: Dtype of the samples.
         noise: "fresh" in every step, or "brownian": the increments of one path (`difrun.randomness.brownian`), which
             finer steps refine.
-        labels: The class of each sample, (n,) int64, −1 for any (`ScoreModel.condition_on`).
+        labels: The class of each sample, (n,) int64, −1 for any, or its condition, (n, *condition_shape), NaN where it
+            is not known (`ScoreModel.condition_on`).
+        begin: Gives the states at times[0], in place of the prior.
         watch: Called with the number of steps done and their total over all chunks.
 
     Returns:
@@ -137,9 +155,8 @@ def generate(
         raise DifrunError(f"the number of samples and the chunk must be at least 1, not {n} and {chunk}")
     if dtype not in (torch.float32, torch.float64):
         raise DifrunError(f"samples are computed in torch.float32 or torch.float64, not in {dtype}.")
-    labels = None if labels is None else as_labels(labels)
-    if labels is not None and labels.shape != (n,):
-        raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
+    if labels is not None:
+        labels = _labels_of(model, labels, n)
     at_horizon = math.isclose(times[0], model.process.horizon, rel_tol=1e-9)
     start: dict[str, Any] = {} if at_horizon else {"t": times[0]}
     parts, done = [], 0
@@ -157,14 +174,33 @@ def generate(
         chunk_model = model
         if labels is not None:
             chunk_model = model.condition_on(labels[first : first + rows].to(device))
-        x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
+        if begin is None:
+            x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
+        else:
+            x = begin(slice(first, first + rows), random).to(dtype).to(device)
         x = integrate(sampler, chunk_model, x, times, generator=random, watch=tick)
         parts.append(model.process.decide(chunk_model, x, times, random))
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
+    if model.completes and labels is not None:
+        known = labels.to(samples)
+        samples = torch.where(known.isnan(), samples, known)
     _refuse_not_finite(samples, sampler, model)
     return samples
+
+
+def _labels_of(model: ScoreModel, labels: Any, n: int) -> Tensor:
+    """The classes or conditions of n samples. Raises DifrunError if there are not n."""
+    if model.condition_shape is not None:
+        condition = as_condition(labels, model.condition_shape)
+        if len(condition) != n:
+            raise DifrunError(f"{n} samples need {n} conditions, not {len(condition)}.")
+        return condition
+    labels = as_labels(labels)
+    if labels.shape != (n,):
+        raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
+    return labels
 
 
 def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> None:

@@ -191,8 +191,8 @@ def test_the_version_of_an_absent_plugin_is_the_one_to_install(registry, monkeyp
         Plan.from_dict({"versions": {"difrun-gone": "1.0"}}, registry)
 
 
-def test_an_import_path_is_no_name(registry):
-    with pytest.raises(ConfigError, match="no process is called 'os:system'"):
+def test_an_import_path_is_refused_and_imports_nothing(registry):
+    with pytest.raises(ConfigError, match="imports no code that a folder names"):
         Plan.from_dict({"process": {"name": "os:system"}}, registry)
 
 

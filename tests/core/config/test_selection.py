@@ -181,6 +181,6 @@ def test_a_path_as_the_dataset_means_the_file_dataset(registry, in_folder):
 def test_a_value_that_is_no_name_is_refused(registry, named):
     (kind,) = named
     with pytest.raises(
-        ConfigError, match=rf"Invalid value for {kind}: expected the name of a component; got"
+        ConfigError, match=rf"Invalid value for {kind}: expected the name of a component[;,].* got"
     ):
         resolve({"process": "toy"} | named, registry=registry)

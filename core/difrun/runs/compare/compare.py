@@ -21,13 +21,14 @@ from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times
 from difrun.runs.compare.compared_model import ComparedModel, with_distinct_names
 from difrun.runs.compare.endpoints import ExactEndpoints
-from difrun.runs.compare.pairs import sampler_grid_pairs
+from difrun.runs.compare.pairs import distinct_titles, sampler_grid_pairs
 from difrun.runs.compare.progress import Progress
 from difrun.runs.compare.results import Comparison, ComparisonRow, output_folder
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
+from difrun.runs.stages.labels import labels_of, rows_asked
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
 
@@ -35,13 +36,14 @@ STEPS = (5, 10, 20, 50)
 
 
 def compare(
-    *runs: Run | Plan | Path | str,
-    samplers: Sequence[str] | None = None,
+    *runs: Run | Plan | ComparedModel | Path | str,
+    samplers: Sequence[str | ChosenComponent] | None = None,
     steps: Sequence[int] = STEPS,
-    grids: Sequence[str] | None = None,
+    grids: Sequence[str | ChosenComponent] | None = None,
     metrics: Sequence[str | ChosenComponent] | None = None,
     guidance: Sequence[ChosenComponent] | None = None,
     label: str | None = None,
+    condition: str | None = None,
     n: int | None = None,
     seed: int | None = None,
     exact: bool = False,
@@ -57,15 +59,17 @@ def compare(
     with the reason. compare.csv and compare.json are written after every row.
 
     Args:
-        *runs: Trained runs, their folders, or the plan of a model that needs no training.
-        samplers: Names, or ``["all"]`` for all that fit; None takes a run's own sampler, `adams` and `heun`. A run's
-            own sampler and grid have the options of the run, all others their defaults.
+        *runs: Trained runs, their folders, the plan of a model that needs no training, or a model with its data.
+        samplers: Names or components, or ``["all"]`` for all that fit; None takes a run's own sampler, `adams` and
+            `heun`. A run's own sampler and grid have the options of the run, all others their defaults.
         steps: Numbers of steps.
-        grids: Names, or ``["all"]``; None takes a run's own grid for each sampler, unless it prefers another.
+        grids: Names or components, or ``["all"]``; None takes a run's own grid for each sampler, unless it prefers
+            another.
         metrics: Names, with the options of the first run; None takes the first metric of that run.
         guidance: Guidances of every run, instead of its own; None keeps its own.
         label: The class to draw; None draws what each run draws.
-        n: How many samples; None takes the number of the first run.
+        condition: The values of a condition, or a file of one row per sample; None draws what each run draws.
+        n: How many samples; None takes the number of the first run, or of the rows of a file of conditions.
         seed: The seed; None takes that of the first run.
         exact: Measure the distance of deterministic samplers to the endpoints of the probability flow as well
             (`difrun.analysis.reference`), on at most 2000 samples.
@@ -90,12 +94,14 @@ def compare(
     around = None if guidance is None else tuple(guidance)
     models = with_distinct_names([ComparedModel.of(run, listener, device, threads, around) for run in runs])
     first = models[0].plan
-    n, seed = first.sample.n if n is None else n, first.seed if seed is None else seed
+    if n is None:
+        n = rows_asked(condition, models[0].parts.dataset) or first.sample.n
+    seed = first.seed if seed is None else seed
     if n < 2:
         raise ConfigError(f"--n {n}: at least 2 samples are needed to compare them with data.")
     measures = _chosen_metrics(models[0], metrics)
     for model in models:
-        model.prepare(n, seed, measures, label)
+        model.prepare(n, seed, measures, label, condition)
     notes = _choose_pairs(models, samplers, grids)
     for note in notes:
         listener.note(note)
@@ -125,7 +131,9 @@ def _chosen_metrics(
 
 
 def _choose_pairs(
-    models: Sequence[ComparedModel], samplers: Sequence[str] | None, grids: Sequence[str] | None
+    models: Sequence[ComparedModel],
+    samplers: Sequence[str | ChosenComponent] | None,
+    grids: Sequence[str | ChosenComponent] | None,
 ) -> list[str]:
     """Give every model its pairs of sampler and grid, and return notes on those that are left out.
 
@@ -172,14 +180,16 @@ def _rows(
 ) -> Iterator[ComparisonRow]:
     """Compute the rows of one model, one after the other."""
     count, counted_samples_are_noted = compared.plan.threads, False
+    titles = distinct_titles(compared.pairs)
     with threads(count if isinstance(count, int) else None):
         for sampler, grid in compared.pairs:
+            sampler_title, grid_title = titles[id(sampler)], titles[id(grid)]
             plan = attrs.evolve(compared.plan, sampler=sampler, grid=grid)
             for steps in counts:
                 place: dict[str, Any] = {
                     "run": compared.name,
-                    "sampler": sampler.name,
-                    "grid": grid.name,
+                    "sampler": sampler_title,
+                    "grid": grid_title,
                     "steps": steps,
                 }
                 progress.stop_if_asked()
@@ -208,7 +218,7 @@ def _row(
 ) -> ComparisonRow:
     """Draw the samples of one row and measure them; place: the run, sampler, grid and steps of the row."""
     dataset, chunk = compared.parts.dataset, compared.plan.sample.chunk
-    labels = sampling.labels_of(compared.model, dataset, compared.plan.sample.label, compared.n)
+    labels = labels_of(compared.model, dataset, compared.plan.sample, compared.n)
     sampler = sampling.sampler_for(chosen_sampler, dataset)
     times = grid_times(grid, compared.model, place["steps"], sampler)
     if not compared.warm:  # the first call is slower, so it is not timed

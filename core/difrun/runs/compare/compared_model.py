@@ -23,7 +23,8 @@ from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.device import choose_device
 from difrun.runs.opening import reopen
 from difrun.runs.run import Run
-from difrun.runs.stages import evaluation, sampling
+from difrun.runs.stages import evaluation
+from difrun.runs.stages.labels import labels_of, note
 from difrun.text import quoted
 
 
@@ -62,7 +63,7 @@ class ComparedModel:
     @classmethod
     def of(
         cls,
-        run: Run | Plan | Path | str,
+        run: "Run | Plan | ComparedModel | Path | str",
         listener: Listener,
         device: str | None,
         count: Threads,
@@ -71,7 +72,7 @@ class ComparedModel:
         """Return the model of a run, of a run folder, or of the plan of a model that needs no training.
 
         Args:
-            run: A trained run, its folder, or the plan.
+            run: A trained run, its folder, the plan, or the model itself.
             listener: Receives notes and progress.
             device: The device, instead of that of the run; None keeps it.
             count: The number of CPU threads, instead of that of the run; None keeps it.
@@ -80,6 +81,8 @@ class ComparedModel:
         Raises:
             DifrunError: If the run does not exist or is not trained.
         """
+        if isinstance(run, ComparedModel):
+            return run if guidance is None else run.guided_by(guidance)
         if isinstance(run, Plan):
             return cls._exact(attrs.evolve(run, threads=count or run.threads), listener, device)
         if not isinstance(run, Run):
@@ -106,10 +109,21 @@ class ComparedModel:
             model = guided(parts.model, plan.guidance, context)
         return cls(f"{plan.process.name}-{parts.dataset.name}", plan, parts, model, place, listener)
 
+    def guided_by(self, guidance: tuple[ChosenComponent, ...]) -> "ComparedModel":
+        """Return the model inside other guidances."""
+        context = guidance_context(self.parts.dataset, self.plan.seed, self.device, self.listener)
+        model = guided(self.parts.model, guidance, context)
+        return attrs.evolve(self, plan=attrs.evolve(self.plan, guidance=guidance), model=model)
+
     def prepare(
-        self, n: int, seed: int, metrics: Sequence[ChosenComponent], label: str | None = None
+        self,
+        n: int,
+        seed: int,
+        metrics: Sequence[ChosenComponent],
+        label: str | None = None,
+        condition: str | None = None,
     ) -> None:
-        """Set what all rows share; label: the class to draw, None keeps that of the run.
+        """Set what all rows share; label, condition: the class or condition to draw, None keeps that of the run.
 
         Raises:
             ConfigError: If a metric does not fit the model.
@@ -122,7 +136,10 @@ class ComparedModel:
                 raise ConfigError(refusal(get_registry(), entries, entry, token))
         if label is not None:
             self.plan = attrs.evolve(self.plan, sample=attrs.evolve(self.plan.sample, label=label))
-        sampling.labels_of(self.model, self.parts.dataset, self.plan.sample.label, 1)
+        if condition is not None:
+            self.plan = attrs.evolve(self.plan, sample=attrs.evolve(self.plan.sample, condition=condition))
+        labels = labels_of(self.model, self.parts.dataset, self.plan.sample, n)
+        note(self.listener, self.parts.dataset, self.plan.sample, labels)
 
     def facts(self) -> dict[str, Any]:
         """Return what is compared, for compare.json: the components and their options."""
@@ -138,6 +155,8 @@ class ComparedModel:
             facts["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in plan.guidance]
         if plan.sample.label is not None:
             facts["label"] = plan.sample.label
+        if plan.sample.condition is not None:
+            facts["condition"] = plan.sample.condition
         return facts | {"versions": plan.versions(torch.__version__)}
 
     def entries(self, **others: Registered) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from types import FrameType
 
 from difrun.config.plan import Plan
 from difrun.errors import DifrunError, Interrupted, out_of_memory
+from difrun.plugin.own_component import Own
 from difrun.plugin.registry import Registered
 from difrun.text import in_one_line, quoted
 
@@ -23,6 +24,8 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
         entry = culprit(error, [chosen.entry for chosen in plan.components()])
         if entry is None or out_of_memory(error):
             raise
+        if isinstance(entry, Own):
+            raise DifrunError(f"{entry} failed: {where(error)}.") from error
         raise DifrunError(
             f"{entry} failed: {where(error)}.\nThis is a fault of {entry.plugin.dist} {entry.plugin.version}: "
             "'difrun doctor --load' looks for more of them, and DIFRUN_DEBUG=1 shows the traceback."
