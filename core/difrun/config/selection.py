@@ -9,6 +9,7 @@ from difrun.api import KINDS
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, fields
 from difrun.plugin.compatibility import flattened, unmet_requirements
+from difrun.plugin.known import install
 from difrun.plugin.registry import Registered, Registry
 from difrun.text import did_you_mean, listed, plural
 
@@ -267,8 +268,9 @@ def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> S
 def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Selection) -> ConfigError:
     for kind in absent:
         if not registry.entries(kind):
-            hints = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
-            return ConfigError(f"No {kind} is installed.{hints.get(kind, '')}")
+            hints = {"process": "has some", "loss": "has one"}
+            hint = f" The plugin difrun-ou {hints[kind]}: {install('difrun-ou')}." if kind in hints else ""
+            return ConfigError(f"No {kind} is installed.{hint}")
     named = listed(str(entry) for entry in flattened(chosen))
     for kind in absent:
         for candidate in registry.entries(kind):

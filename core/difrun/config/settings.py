@@ -18,6 +18,7 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.options.parsing import shown_briefly
 from difrun.plugin import own
+from difrun.plugin.known import install
 from difrun.plugin.own_component import YOURS
 from difrun.plugin.registry import Registry
 from difrun.storage.regular import read_bounded
@@ -209,12 +210,19 @@ def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str)
             continue
         plugin = installed.get(dist)
         if plugin is None:
-            raise ConfigError(f"{source} names plugin {dist} {version}, which is not installed.")
+            again = install(dist, str(version)) or f"install {dist} {version} from where you had it"
+            raise ConfigError(
+                f"{source} names plugin {dist} {version}, which is not installed.\nTo use the run: {again}\n"
+                "Without it, what the run has written can be read: samples.npz, metrics.json and report.html."
+            )
         if plugin.status != "ok":
             why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
             raise ConfigError(f"{source} was made with {dist} {version}, which is {why}.")
         if plugin.version != version:
-            notes.append(f"{source} was made with {dist} {version}; {plugin.version} is installed")
+            notes.append(
+                f"{source} was made with {dist} {version}; {plugin.version} is installed. Weights and samples can be "
+                "used; what is computed anew may differ."
+            )
     return notes
 
 
