@@ -4,6 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
+
+import difrun as api
+from difrun.errors import DifrunError
 
 from .support import difrun, without_pictures
 
@@ -164,3 +168,16 @@ def test_a_model_that_fills_gaps_completes_rows(given, folder, tmp_path):
     sample = drawn(tmp_path / "run", "--condition", tmp_path / "rows.csv")
     assert sample["x"][:, 1].tolist() == pytest.approx([-1, 1])
     assert np.isnan(sample["c"]).tolist() == [[True, False, True]] * 2
+
+
+def test_python_calls_take_conditions_in_the_units_of_the_data(given):
+    """Samples given a = −1.5 are near x = 2, and their density given that is higher than given a = 1.5."""
+    x = api.sample(given, 200, condition=[-1.5])
+    assert float(x[:, 0].mean()) == pytest.approx(2, abs=0.4)
+    assert torch.equal(x, api.sample(given, 200, condition="-1.5"))
+    assert torch.equal(x, api.sample(given, 200, condition=np.full((200, 1), -1.5)))
+    near, far = (api.log_likelihood(given, x[:40], condition=[a], steps=10).mean() for a in (-1.5, 1.5))
+    assert near > far + 5
+    for wrong, said in (([1, 2], "2 values"), (np.zeros((3, 1)), "3 rows for 200 samples")):
+        with pytest.raises(DifrunError, match=said):
+            api.sample(given, 200, condition=wrong)

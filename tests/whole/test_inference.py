@@ -25,7 +25,12 @@ def page(tmp_path_factory):
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed), without_pictures():
         for kind, text in blocks:
             if kind == "python":
-                exec(text.replace("cases, draws = 300, 100", "cases, draws = 100, 40").replace("20000", "4000"), names)
+                exec(
+                    text.replace("cases, draws = 300, 100", "cases, draws = 100, 40").replace(
+                        "20000", "4000"
+                    ),
+                    names,
+                )
                 continue
             for line in text.splitlines():
                 command = shlex.split(line)[1:]
@@ -33,11 +38,7 @@ def page(tmp_path_factory):
                 command = [
                     small.get(before, part) for before, part in zip(["", *command], command, strict=False)
                 ]
-                extra = (
-                    ["--train.ema", "0.99", "--metric", "joint-w2", "--n", "500"]
-                    if command[0] == "run"
-                    else []
-                )
+                extra = [*SHORT, "--metric", "joint-w2"] if command[0] == "run" else []
                 difrun(*command, *extra)
     return names, printed.getvalue()
 
