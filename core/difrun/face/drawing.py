@@ -147,6 +147,7 @@ def sample(
     begin, n = _beginning(subject, start, data, at, n)
     with subject.working():
         guided = subject.model()
+        labels = subject.labels(guided, label_of(subject, label), n)
         drawn = generate(
             sampler_of(subject),
             guided,
@@ -157,7 +158,7 @@ def sample(
             device=subject.device,
             dtype=dtype,
             noise=plan.sample.noise,
-            labels=subject.labels(guided, label_of(subject, label), n),
+            labels=labels,
             begin=begin,
             watch=watch_of(subject),
         )
