@@ -9,6 +9,7 @@ from difrun.api import KINDS
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, fields
 from difrun.plugin.compatibility import flattened, unmet_requirements
+from difrun.plugin.known import install
 from difrun.plugin.registry import Registered, Registry
 from difrun.text import did_you_mean, listed, plural
 
@@ -91,7 +92,9 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
 
 
 def _has_classes(metric: Registered, chosen: Selection) -> bool:
-    """Whether the data and the model know classes, if the metric needs them."""
+    """Whether data and model know classes, if the metric needs them. Conditions are known once there are data."""
+    if "conditions" in metric.component.provides:
+        return False
     tokens = {token for entry in flattened(chosen) for token in entry.component.provides}
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 
@@ -265,8 +268,9 @@ def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> S
 def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Selection) -> ConfigError:
     for kind in absent:
         if not registry.entries(kind):
-            hints = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
-            return ConfigError(f"No {kind} is installed.{hints.get(kind, '')}")
+            hints = {"process": "has some", "loss": "has one"}
+            hint = f" The plugin difrun-ou {hints[kind]}: {install('difrun-ou')}." if kind in hints else ""
+            return ConfigError(f"No {kind} is installed.{hint}")
     named = listed(str(entry) for entry in flattened(chosen))
     for kind in absent:
         for candidate in registry.entries(kind):

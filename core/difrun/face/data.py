@@ -5,7 +5,7 @@ from typing import Any
 
 from difrun.config.plan import Plan
 from difrun.data.dataset import Dataset
-from difrun.data.in_memory import dataset_in_memory, is_frame
+from difrun.data.from_python import as_dataset, is_frame
 from difrun.data.mixture import GaussianMixture
 from difrun.data.toy import dataset_of_mixture
 from difrun.errors import ConfigError
@@ -61,7 +61,10 @@ class GivenData:
         if self.named != "array":
             return None
         wanted = {name: values(plan.dataset.options)[name] for name in names_of(type(plan.dataset.options))}
-        return dataset_in_memory(self.given, seed=seed_of(plan.seed, "dataset"), **wanted)
+        labels = wanted.pop("label")
+        return as_dataset(
+            self.given, name="array", seed=seed_of(plan.seed, "dataset"), labels=labels, **wanted
+        )
 
 
 def _is_plain(dataset: Dataset) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from difrun.config.plan import Plan, resolve
+from difrun.config.run_options import SampleOptions
 from difrun.data.casts import as_data, as_labels
 from difrun.data.dataset import Dataset
 from difrun.data.toy import dataset_of_mixture
@@ -20,7 +21,7 @@ from difrun.face.data import GivenData
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
-from difrun.model.labels import proportional_labels
+from difrun.model.labels import labels_as_in_data
 from difrun.model.wrappers import innermost
 from difrun.runs.build import guided
 from difrun.runs.environment import faults
@@ -28,7 +29,7 @@ from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
 from difrun.runs.opening import reopen
 from difrun.runs.run import Run
-from difrun.runs.stages import sampling
+from difrun.runs.stages.labels import labels_of
 from difrun.text import quoted
 
 Model = Run | ScoreModel | Path | str
@@ -163,10 +164,10 @@ class Subject:
             DifrunError: If the model knows no such class, or there are not n of them.
         """
         if label is None:
-            return proportional_labels(model.shares, n) if model.shares else None
+            return labels_as_in_data(model, n)
         if isinstance(label, str | int) and not isinstance(label, bool):
             if self.dataset is not None and self.dataset.classes:
-                return sampling.labels_of(model, self.dataset, str(label), n)
+                return labels_of(model, self.dataset, SampleOptions(label=str(label)), n)
             label = [label] * n
         if isinstance(label, list | tuple) and any(isinstance(name, str) for name in label):
             if self.dataset is None:

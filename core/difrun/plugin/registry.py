@@ -193,7 +193,7 @@ class Registry:
             return own.by_path(self, kind, name)
         text = f"No {kind} is called '{shown_briefly(name)}'.{did_you_mean(name, self.names(kind))}"
         text += f" Installed: {listed(self.names(kind)) or 'none'}."
-        raise ConfigError(text + where_from(name, self.plugins))
+        raise ConfigError(text + where_from(name, self.plugins, kind))
 
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.

@@ -29,6 +29,7 @@ class RunState:
         device: Where to compute.
         listener: Receives notes and progress.
         trainer: The state of training; None before it begins, and for a model that needs none.
+        prepared: What training begins with, where that was made in advance to see whether it fits.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class RunState:
     device: torch.device
     listener: Listener
     trainer: Trainer | None = None
+    prepared: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
     _guided: tuple[object, ScoreModel] | None = None
 
@@ -96,8 +98,14 @@ class RunState:
     def suggestion(self) -> str:
         """What may help if the samples of a trained model are far from the data; empty if they are not.
 
-        It is also empty if a class or a guidance was asked for: such samples are not meant to be like all data.
+        It is also empty if a class, condition or guidance was asked for: such samples are not meant to be like all.
         """
-        if self.trainer is None or self.plan.sample.label is not None or self.plan.guidance:
+        sample = self.plan.sample
+        if (
+            self.trainer is None
+            or self.plan.guidance
+            or sample.label is not None
+            or sample.condition is not None
+        ):
             return ""
         return suggestion(self.metrics, self.trainer.step, self.plan.sample.steps)
