@@ -91,7 +91,7 @@ def ddpm() -> None:
     figure, axes = panels(2)
     for axis, chains, title in zip(axes, (schedules, short), ("N = 1000", "N = 100"), strict=True):
         for name, (chain, color) in chains.items():
-            signal = torch.cat([torch.ones(1), (1 - chain.betas).cumprod(0).sqrt()])
+            signal = torch.cat([torch.ones(1), (1 - chain.variances).cumprod(0).sqrt()])
             axis.plot(np.arange(chain.steps + 1), signal, color=color, label=name)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel("n", fontsize=9)

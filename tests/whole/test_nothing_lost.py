@@ -59,7 +59,8 @@ def test_names_that_are_not_utf8(here):
     data = os.fsdecode(b"x\xff.npy")
     np.save(data, np.random.default_rng(0).normal(size=(60, 2)))
     said = difrun("run", "--dataset", data, *FEW, "--out", "other", code=2)
-    assert "a name is not UTF-8" in said
+    assert "Invalid value for --dataset" in said
+    assert "is not valid UTF-8" in said
     assert not Path("other").exists()
 
 

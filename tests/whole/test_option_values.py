@@ -1,10 +1,10 @@
 """Whatever is written for an option is taken, or refused with the name of its flag, variable or key."""
 
 import datetime
+import functools
 import tomllib
 
 import click
-import pytest
 import tomli_w
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -72,7 +72,7 @@ values = st.recursive(
 )
 
 
-@pytest.fixture(scope="module")
+@functools.cache
 def registry():
     return Registry.discover()
 
@@ -85,21 +85,18 @@ def check_message(error, name=""):
     assert len(text) < 5000
 
 
-@pytest.fixture(scope="module")
-def groups(registry):
-    """The options of every installed component and of a run: (group, where they stand in a file)."""
+@functools.cache
+def options():
+    """Every option of every installed component and of a run, with its group.
+
+    A function, as hypothesis prints the fixtures of a test that fails, and these are long.
+    """
     found = {}
-    for entry in registry.entries():
+    for entry in registry().entries():
         choice = Choice({"process": (), entry.kind: (entry,) if entry.kind in MANY else entry})
         for group in option_groups(choice):
             found[group.owner] = group
-    return list(found.values())
-
-
-@pytest.fixture(scope="module")
-def options(groups):
-    """Every option, with its group."""
-    return [(group, field) for group in groups for cls in group.classes for field in fields(cls)]
+    return [(group, field) for group in found.values() for cls in group.classes for field in fields(cls)]
 
 
 def take(group, field, given):
@@ -136,8 +133,8 @@ def returns_from_a_file(instances):
 
 
 @given(texts)
-def test_a_flag_and_a_variable_are_taken_or_refused_by_name(options, text):
-    for group, field in options:
+def test_a_flag_and_a_variable_are_taken_or_refused_by_name(text):
+    for group, field in options():
         flag = take(group, field, GivenValue(text, group.section.flag(field.name), "flag"))
         assert flag is None or returns_from_a_file(flag)
         variable = option_from_environ(group.section, field, {group.section.variable(field.name): text})
@@ -145,10 +142,10 @@ def test_a_flag_and_a_variable_are_taken_or_refused_by_name(options, text):
 
 
 @given(values)
-def test_a_key_of_a_file_is_taken_or_refused_by_name(registry, options, value):
-    for group, field in options:
+def test_a_key_of_a_file_is_taken_or_refused_by_name(value):
+    for group, field in options():
         try:
-            settings = from_dict(in_a_file(group, field, value), registry, "a.toml")
+            settings = from_dict(in_a_file(group, field, value), registry(), "a.toml")
         except ConfigError as error:
             check_message(error, "a.toml")
             continue
@@ -158,8 +155,8 @@ def test_a_key_of_a_file_is_taken_or_refused_by_name(registry, options, value):
 
 
 @given(values)
-def test_a_value_from_python_is_taken_or_refused_by_name(options, value):
-    for group, field in options:
+def test_a_value_from_python_is_taken_or_refused_by_name(value):
+    for group, field in options():
         take(group, field, GivenValue(value, f"the option {field.name}"))
 
 
@@ -178,9 +175,9 @@ KEYS = (
 
 
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), values, max_size=4))
-def test_a_whole_file_becomes_a_plan_or_is_refused(registry, data):
+def test_a_whole_file_becomes_a_plan_or_is_refused(data):
     try:
-        Plan.from_dict(data, registry, "a.toml")
+        Plan.from_dict(data, registry(), "a.toml")
     except ConfigError as error:
         check_message(error)
 
@@ -201,9 +198,9 @@ def test_whatever_a_file_holds_it_is_read_or_refused(tmp_path_factory, content):
 
 
 @given(st.data(), texts)
-def test_a_command_line_is_parsed_or_refused(options, monkeypatch, data, text):
+def test_a_command_line_is_parsed_or_refused(monkeypatch, data, text):
     monkeypatch.setattr("os.environ", {})
-    group, field = data.draw(st.sampled_from(options))
+    group, field = data.draw(st.sampled_from(options()))
     named = [f"--{group.entry.kind}", group.entry.label] if group.entry else []
     flag = group.section.flag(field.name)
     words = [*named, flag] if field.is_flag else [*named, f"{flag}={text}"]
@@ -215,8 +212,8 @@ def test_a_command_line_is_parsed_or_refused(options, monkeypatch, data, text):
 
 
 @given(st.dictionaries(st.sampled_from(["PROCESS", "DATASET", "METRIC", "GUIDANCE"]), texts))
-def test_names_in_the_environment_are_found_or_refused(registry, environ):
+def test_names_in_the_environment_are_found_or_refused(environ):
     try:
-        choose(registry, from_environ({f"DIFRUN_{name}": text for name, text in environ.items()}).named)
+        choose(registry(), from_environ({f"DIFRUN_{name}": text for name, text in environ.items()}).named)
     except ConfigError as error:
         check_message(error)

@@ -125,8 +125,10 @@ def test_data_and_mean_far_from_the_final_noise_are_refused_or_told(folder):
     assert "--dataset.scale std" in said
     said = difrun("--process", "ou", "--dataset", "far.npy", *none, code=1)
     assert "too far from 0 for 32-bit numbers" in said
-    said = difrun("--process", "ou", "--process.mu", 1e10, *TINY, "--out", "run", code=1)
-    assert "--process.mu, is 1e+10 away from the mean of dataset 'rings'" in said
+    said = difrun("--process", "ou", "--process.mu", 1e10, *TINY, "--out", "run", code=2)
+    assert "Invalid value for --process.mu: the mean must lie between -1e6 and 1e6" in said
+    said = difrun("--process", "ou", "--process.mu", 1e6, *TINY, "--out", "run", code=1)
+    assert "--process.mu, is 1e+06 away from the mean of dataset 'rings'" in said
     assert not (folder / "run").exists()
     with without_pictures():
         said = difrun("--process", "ou", "--dataset", "mixed.npy", *none)

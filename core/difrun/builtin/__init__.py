@@ -11,6 +11,7 @@ from difrun.builtin.options import (
     EnergyOptions,
     ExponentialOptions,
     FileOptions,
+    GmmGivenOptions,
     GmmOptions,
     MinSNROptions,
     MLPOptions,
@@ -27,7 +28,7 @@ from difrun.builtin.options import (
 @hookimpl
 def difrun_models() -> list[Component]:
     def exact(name: str, function: str, summary: str) -> Component:
-        target = f"difrun.model.exact:{function}"
+        target = f"difrun.model.exact_of_data:{function}"
         return Component(name, target, summary, provides={"exact"}, requires={"gaussian", "real"})
 
     return [
@@ -161,9 +162,16 @@ def difrun_datasets() -> list[Component]:
         dataset("spiral", "One arm of a spiral", SpiralOptions),
         dataset("bimodal-1d", "Two Gaussians on the line", BimodalOptions, "bimodal_1d"),
         Component(
+            "gmm-given",
+            "difrun.data.toy_given:gmm_given",
+            "Gaussians of (x, c): two coordinates, drawn given a condition c of one number",
+            GmmGivenOptions,
+            provides={"real"},
+        ),
+        Component(
             "file",
             "difrun.data.files:file",
-            "Your examples, one per row of a .npy, .npz or .csv file",
+            "Your examples, one per row of a .npy, .npz, .csv or .parquet file",
             FileOptions,
             provides={"real"},
         ),
@@ -191,6 +199,14 @@ def difrun_metrics() -> list[Component]:
             "Sliced Wasserstein-2 distance of every class from the real examples of that class",
             SlicedW2Options,
             provides={"labels"},
+            requires={"real"},
+        ),
+        Component(
+            "joint-w2",
+            "difrun.metric.distances:joint_w2",
+            "Sliced Wasserstein-2 distance of pairs of sample and condition from real pairs",
+            SlicedW2Options,
+            provides={"conditions"},
             requires={"real"},
         ),
     ]

@@ -102,7 +102,7 @@ class MinSNROptions:
     times: Times = option("log-snr", "Distribution of the training time.", in_(get_args(Times)))
 
 
-FILE_SUFFIXES = (".npy", ".npz", ".csv")
+FILE_SUFFIXES = (".npy", ".npz", ".csv", ".parquet")
 
 
 def looks_like_file(name: str) -> bool:
@@ -145,6 +145,13 @@ class GmmOptions(SyntheticOptions):
 
 
 @attrs.frozen
+class GmmGivenOptions(SyntheticOptions):
+    """Options of the dataset `gmm-given`."""
+
+    modes: int = option(4, "Number of Gaussians, evenly spaced on a circle.", ge(1), le(1000))
+
+
+@attrs.frozen
 class MoonsOptions(SyntheticOptions):
     """Options of the dataset `moons`."""
 
@@ -182,20 +189,32 @@ Scale = Literal["std", "robust", "none"]
 class FileOptions:
     """Options of the dataset `file`."""
 
-    path: Path | None = option(None, "The file: .npy, .npz or .csv, one example per row.", metavar="FILE")
+    path: Path | None = option(
+        None, "The file: .npy, .npz, .csv or .parquet, one example per row.", metavar="FILE"
+    )
     key: str | None = option(None, "Which array of a .npz file; none: the only one, or 'x'.")
     label: str | None = option(
         None,
         "Where the classes are: a column of a .csv file, by name or number, or an array of a .npz file; none: 'y'.",
     )
+    condition: tuple[str, ...] | None = option(
+        None,
+        "What samples are drawn given: columns of a .csv or .parquet file, by name or number: a,b; or an array of a "
+        ".npz file; none: 'c', without labels.",
+    )
     header: Literal["auto", "yes", "no"] = option(
         "auto", "Whether the first line of a .csv file holds names; auto asks where that is not certain."
     )
     columns: tuple[str, ...] | None = option(
-        None, "Columns of a .csv file to read, by name or number: a,b or 2,3; none: all."
+        None, "Columns of a .csv or .parquet file to read, by name or number: a,b or 2,3; none: all."
     )
     decimal: Literal["auto", "point", "comma"] = option(
         "auto", "Decimal sign of a .csv file; auto is the point, and asks where commas look like it."
+    )
+    missing: Literal["refuse", "drop", "mean", "condition"] = option(
+        "refuse",
+        "What is done about missing values: refuse them, drop their rows, fill them with the mean of the column, or "
+        "(condition) drop their rows and learn to fill gaps: samples are drawn given any of the columns.",
     )
     scale: Scale = option(
         "std",
@@ -210,7 +229,7 @@ class FileOptions:
 
 @attrs.frozen
 class SlicedW2Options:
-    """Options of the metrics `sliced-w2` and `per-class`."""
+    """Options of the metrics `sliced-w2`, `per-class` and `joint-w2`."""
 
     projections: int = option(256, "Number of random directions.", ge(1), le(10**6))
 

@@ -84,7 +84,7 @@ class TrainOptions:
     clip: float = option(1.0, "Largest norm of the gradient; 0: off.", ge(0))
     label_dropout: float = option(
         0.1,
-        "Fraction of examples shown without their label, if the data have labels; 1: train without labels.",
+        "Fraction of examples shown without their label or condition, if the data have one; 1: train without.",
         ge(0),
         le(1),
     )
@@ -127,6 +127,12 @@ class SampleOptions:
     )
     label: str | None = option(
         None, "Class to draw, by name or number; none: all, in the proportion of the data.", metavar="CLASS"
+    )
+    condition: str | None = option(
+        None,
+        "Condition to sample given: its values 0.5,-1, with gaps 0.5,,-1 where the model fills them; or a file of any "
+        "kind that data come in, with one row per sample; none: those of the data in turn.",
+        metavar="VALUES|FILE",
     )
     likelihood: bool = option(
         False, "Measure −log p of held-out examples as well, as 'difrun evaluate RUN --likelihood' does."

@@ -91,7 +91,9 @@ def choose(registry: Registry, named: Mapping[str, Any]) -> Choice:
 
 
 def _has_classes(metric: Registered, chosen: Selection) -> bool:
-    """Whether the data and the model know classes, if the metric needs them."""
+    """Whether data and model know classes, if the metric needs them. Conditions are known once there are data."""
+    if "conditions" in metric.component.provides:
+        return False
     tokens = {token for entry in flattened(chosen) for token in entry.component.provides}
     return "labels" not in metric.component.provides or {"classes", "conditional"} <= tokens
 

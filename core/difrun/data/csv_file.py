@@ -16,30 +16,15 @@ from difrun.data.csv_layout import (
     decimal_hint,
     has_header,
     index_column,
+    is_gap,
     is_number,
     refuse_decimal_commas,
     split_rows,
 )
+from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage.regular import open_regular
 from difrun.text import listed
-
-
-@attrs.frozen(eq=False)
-class Table:
-    """What a .csv file holds.
-
-    Attributes:
-        values: The examples, (N, columns).
-        columns: The names of the columns; empty without a header.
-        labels: The class of each example, (N,), as text, or None. Its column is not among the others.
-        notes: A sentence that says what was read: separator, header, columns left out, the first row.
-    """
-
-    values: NDArray[np.float64]
-    columns: tuple[str, ...]
-    labels: NDArray | None
-    notes: tuple[str, ...]
 
 
 def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -> Table:
@@ -62,20 +47,37 @@ def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -
     first = rows[0]
     refuse_decimal_commas(rows, delimiter, options, source)
     label_column = None if label is None else _place(first.cells, label, source, "--dataset.label")
+    conditions = _conditions(first.cells, label_column, options, source)
     if len(first.cells) == 1 and label_column is not None:
         raise DifrunError(
             f"file '{path}' has one column, that of the labels; the examples need at least one more."
         )
-    chosen = _chosen(first.cells, label_column, options, source)
-    header = has_header(rows, chosen, options, source)
+    chosen = _chosen(first.cells, label_column, conditions, options, source)
+    header = has_header(rows, [*chosen, *conditions], options, source)
     names = tuple(cell or f"column {j}" for j, cell in enumerate(first.cells, 1)) if header else ()
     body = rows[1:] if header else rows
     _refuse_index(first.cells if header else [""] * len(first.cells), body, chosen, options, source)
     columns = tuple(names[j] for j in chosen) if header else ()
-    values = _values(body, first, chosen, columns, source, options.asks and label_column is None)
+    numbers = _values(
+        body,
+        first,
+        [*chosen, *conditions],
+        tuple(names[j] for j in (*chosen, *conditions)) if header else (),
+        source,
+        options,
+        label_column is None,
+    )
     labels = None if label_column is None else np.array([row.cells[label_column] for row in body])
-    how = _summary(body, names, chosen, label_column, delimiter, first)
-    return Table(values, columns, labels, (how,) if len(body) else ())
+    how = _summary(body, names, chosen, conditions, label_column, delimiter, first)
+    values, of_condition = numbers[:, : len(chosen)], numbers[:, len(chosen) :]
+    return Table(
+        values,
+        columns,
+        labels,
+        (how,) if len(body) else (),
+        of_condition if conditions else None,
+        tuple(names[j] for j in conditions) if header else (),
+    )
 
 
 def _lines(path: Path) -> list[str]:
@@ -114,10 +116,31 @@ def _place(first: Sequence[str], column: str, source: str, flag: str) -> int:
     )
 
 
-def _chosen(first: Sequence[str], label_column: int | None, options: CsvOptions, source: str) -> list[int]:
+def _conditions(
+    first: Sequence[str], label_column: int | None, options: CsvOptions, source: str
+) -> list[int]:
+    """The columns of the condition, from 0."""
+    flag = "--dataset.condition"
+    places = [_place(first, name, source, flag) for name in options.condition or ()]
+    if len(set(places)) < len(places):
+        raise DifrunError(f"{source}: {flag} names a column twice; name each column once.")
+    if label_column in places:
+        raise DifrunError(f"{source}: {flag} and --dataset.label name the same column.")
+    if places and len(places) == len(first):
+        raise DifrunError(f"{source}: {flag} names all columns; the examples need at least one.")
+    return places
+
+
+def _chosen(
+    first: Sequence[str],
+    label_column: int | None,
+    conditions: Sequence[int],
+    options: CsvOptions,
+    source: str,
+) -> list[int]:
     """The columns of the examples, from 0."""
     if options.columns is None:
-        return [j for j in range(len(first)) if j != label_column]
+        return [j for j in range(len(first)) if j != label_column and j not in conditions]
     flag = "--dataset.columns"
     if options.header == "yes" and any(name in first for name in options.columns):
         # Names that are numbers are names where the user says that the first line holds names.
@@ -133,6 +156,11 @@ def _chosen(first: Sequence[str], label_column: int | None, options: CsvOptions,
     if label_column in chosen:
         raise DifrunError(
             f"{source}: column '{first[label_column]}' holds the classes (--dataset.label); leave it out of {flag}."
+        )
+    both = next((j for j in chosen if j in conditions), None)
+    if both is not None:
+        raise DifrunError(
+            f"{source}: column '{first[both]}' is a condition (--dataset.condition); leave it out of {flag}."
         )
     if not chosen:
         raise DifrunError(f"{source}: {flag} names no column; name at least one.")
@@ -166,7 +194,8 @@ def _values(
     chosen: Sequence[int],
     columns: tuple[str, ...],
     source: str,
-    suggest: bool,
+    options: CsvOptions,
+    without_labels: bool,
 ) -> NDArray[np.float64]:
     values = np.empty((len(body), len(chosen)))
     for i, row in enumerate(body):
@@ -175,7 +204,11 @@ def _values(
             raise DifrunError(
                 f"{where}: {len(row.cells)} values, but {len(first.cells)} in line {first.line}."
             )
-        values[i] = _finite(_only(row.cells, chosen), columns or _numbers(chosen), where, suggest, i == 0)
+        cells = [row.cells[j] for j in chosen]
+        if options.gaps:
+            cells = ["nan" if is_gap(cell) else cell for cell in cells]
+        suggest = options.asks and without_labels
+        values[i] = _finite(cells, columns or _numbers(chosen), where, suggest, i == 0, options.gaps)
     return values
 
 
@@ -185,14 +218,20 @@ def _numbers(chosen: Sequence[int]) -> tuple[int, ...]:
 
 
 def _finite(
-    cells: Sequence[str], columns: Sequence[str | int], where: str, suggest: bool, is_first: bool
+    cells: Sequence[str],
+    columns: Sequence[str | int],
+    where: str,
+    suggest: bool,
+    is_first: bool,
+    gaps: bool,
 ) -> NDArray[np.float64]:
-    """The cells of one row as finite numbers."""
+    """The cells of one row as finite numbers, or NaN where there may be gaps."""
     if not all(map(is_number, cells)):
         raise _bad_cell(cells, columns, where, suggest, is_first)
     values = np.array(cells, dtype=np.float64)
-    if not np.isfinite(values).all():
-        j = int(np.flatnonzero(~np.isfinite(values))[0])
+    bad = np.isinf(values) if gaps else ~np.isfinite(values)
+    if bad.any():
+        j = int(np.flatnonzero(bad)[0])
         raise DifrunError(f"{where}, {_column_name(columns[j])}: {values[j]:g}. Remove or fill that row.")
     return values
 
@@ -218,6 +257,7 @@ def _summary(
     body: Sequence[Row],
     names: tuple[str, ...],
     chosen: Sequence[int],
+    conditions: Sequence[int],
     label_column: int | None,
     delimiter: str,
     first: Row,
@@ -231,12 +271,17 @@ def _summary(
         parts.append(f"separated by {DELIMITERS[delimiter]}")
     parts.append(f"names in line {first.line}" if names else "without names")
     left_out = [
-        names[j] if names else f"column {j + 1}" for j in range(cells) if j not in (*chosen, label_column)
+        names[j] if names else f"column {j + 1}"
+        for j in range(cells)
+        if j not in (*chosen, *conditions, label_column)
     ]
     if left_out:
         parts.append(f"left out: {listed(left_out[:6])}{', ...' if len(left_out) > 6 else ''}")
     shown = [f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j] for j in chosen[:6]]
     row = f"{', '.join(shown)}{', ...' if len(chosen) > 6 else ''}"
+    if conditions:
+        given = [f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j] for j in conditions[:6]]
+        row += f"; given {', '.join(given)}{', ...' if len(conditions) > 6 else ''}"
     if label_column is not None:
         row += f"; class {body[0].cells[label_column]}"
     return f"read {'; '.join(parts)}. First row: {row}"

@@ -30,6 +30,8 @@ class CsvOptions:
         decimal: The decimal sign; "auto" is the point, and asks where commas look like decimal signs.
         asks: Whether to ask. If not, what is not certain is read as numbers that need no header.
         names: The names that a first line is expected to hold, numbers or not; empty if none are known.
+        condition: The columns that hold the condition, by name or number from 1; None if there is none.
+        gaps: Whether cells may be empty, nan or NA, for a missing value.
     """
 
     header: Literal["auto", "yes", "no"] = "auto"
@@ -37,6 +39,12 @@ class CsvOptions:
     decimal: Literal["auto", "point", "comma"] = "auto"
     asks: bool = True
     names: tuple[str, ...] = ()
+    condition: tuple[str, ...] | None = None
+    gaps: bool = False
+
+    def reads(self, cell: str) -> bool:
+        """Whether a cell is a number, or a missing value where these are allowed."""
+        return is_number(cell) or (self.gaps and is_gap(cell))
 
 
 @attrs.frozen
@@ -50,6 +58,11 @@ class Row:
 def is_number(cell: str) -> bool:
     """Whether a cell is a number with a decimal point, or nan or inf; Python's 1_000 is none."""
     return _NUMBER.fullmatch(cell) is not None
+
+
+def is_gap(cell: str) -> bool:
+    """Whether a cell stands for a missing value."""
+    return cell.strip().lower() in ("", "na", "n/a", "nan", "null", "none")
 
 
 def split_rows(lines: Sequence[str], decimal: str, source: str) -> tuple[list[Row], str]:
@@ -148,11 +161,11 @@ def has_header(rows: Sequence[Row], chosen: Sequence[int], options: CsvOptions, 
     if options.names and tuple(rows[0].cells[j] for j in chosen) == options.names:
         return True
     cells = [(j, rows[0].cells[j]) for j in chosen]
-    numeric = [is_number(cell) for _, cell in cells]
-    if not any(numeric):
+    numeric = [options.reads(cell) for _, cell in cells]
+    if not any(is_number(cell) for _, cell in cells):
         return True
     if not all(numeric):
-        _refuse_mixed(rows, [j for j, cell in cells if not is_number(cell)], options.asks, source)
+        _refuse_mixed(rows, [j for j, cell in cells if not options.reads(cell)], options.asks, source)
     if options.asks and _could_be_names(rows, chosen):
         raise DifrunError(
             f"{source}: are the numbers of line {rows[0].line} ({', '.join(rows[0].cells[:6])}"

@@ -1,6 +1,6 @@
 """What a dataset is: examples to train on, others to compare with, and what is known of their distribution."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
@@ -11,8 +11,11 @@ from torch import Tensor
 from difrun.data.casts import as_data, as_labels
 from difrun.data.checks import check_examples, check_finite, check_finite_as_float32
 from difrun.data.classes import check_labels, class_number
+from difrun.data.condition import Condition, gaussian_conditional
+from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
 from difrun.data.moments import class_mean_and_variance, covariance, mean_and_variance
+from difrun.data.origin import Origin
 from difrun.data.scaling import FAR_OUT, Scaling
 from difrun.errors import DifrunError
 
@@ -27,21 +30,6 @@ def _examples(value: Any) -> Tensor:
     if examples is not wide_examples:
         check_finite_as_float32(wide_examples, examples)
     return examples
-
-
-@attrs.frozen
-class Origin:
-    """How to build a dataset again.
-
-    Attributes:
-        name: The name of the component.
-        options: Its options, as values that TOML can hold.
-        seed: Its seed.
-    """
-
-    name: str
-    options: Mapping[str, Any]
-    seed: int
 
 
 @attrs.frozen(eq=False, slots=False, kw_only=True)
@@ -67,6 +55,8 @@ class Dataset:
         fresh_labelled: (n, generator) -> n new draws and their labels, where the classes can be sampled.
         component_labels: The class of each component of `distribution`, int64. With it the distribution of a class is
             exact (`class_distribution`).
+        condition: The conditions of the examples, given which samples are drawn. None where there are none, or classes.
+        conditional: The true distribution of x given the condition, where it is known.
         notes: Sentences on where the examples come from, shown before a run and in its report.
         fingerprint: A text that identifies these examples, where they are too many to be copied into a run's folder. A
             run stores it. When the run is opened, the dataset is built again from options and seed, and must match.
@@ -95,6 +85,8 @@ class Dataset:
     classes: tuple[str, ...] = ()
     fresh_labelled: Callable[[int, torch.Generator], tuple[Tensor, Tensor]] | None = None
     component_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    condition: Condition | None = None
+    conditional: ConditionalMixture | None = None
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     origin: Origin | None = None
@@ -118,6 +110,13 @@ class Dataset:
                 f"{tuple(self.train.shape)}; each needs its own."
             )
         self._check_labels(source)
+        if self.condition is not None:
+            self.condition.check(source, len(self.train), len(self.held_out))
+            if self.classes:
+                raise DifrunError(
+                    f"{source} has classes and a condition; give one of them. A class among the conditions is a column "
+                    "of 0 and 1."
+                )
 
     def _check_labels(self, source: str) -> None:
         labels = {
@@ -166,6 +165,13 @@ class Dataset:
     def cov(self) -> Tensor:
         """Covariance of the training examples, flattened to d coordinates (divided by N), (d, d), float64."""
         return covariance(self._bulk, self._moments[0])
+
+    @cached_property
+    def linear_conditional(self) -> ConditionalMixture | None:
+        """The conditional of the Gaussian with the moments of the training examples and their conditions, if any."""
+        if self.condition is None:
+            return None
+        return gaussian_conditional(self._bulk, self.condition)
 
     def decode(self, x: Tensor) -> Tensor:
         """Return samples in the user's units, in float64 where the data are scaled."""

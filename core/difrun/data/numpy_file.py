@@ -1,4 +1,4 @@
-"""Arrays of examples and labels in .npy and .npz files, never unpickled."""
+"""Arrays of examples, labels and conditions in .npy and .npz files, never unpickled."""
 
 import zipfile
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage import arrays
 from difrun.storage.regular import open_regular
@@ -15,29 +16,41 @@ LABEL_KINDS = "biuUS"
 """The NumPy kinds of arrays that can be labels: whole numbers and text."""
 
 
-def read_numpy(path: Path, key: str | None, label: str | None) -> tuple[NDArray[np.float64], NDArray | None]:
-    """Read the examples, (N, *shape), and their classes, (N,), or None, from a .npy or .npz file.
+def read_numpy(
+    path: Path, key: str | None, label: str | None, condition: tuple[str, ...] | None = None
+) -> Table:
+    """Read the examples, (N, *shape), and their classes, (N,), or conditions, (N, *shape), from a .npy or .npz file.
 
     Args:
         path: The file.
         key: The array of a .npz file that holds the examples. None: the only one, or 'x'.
         label: The array of a .npz file that holds the classes. None: 'y', if it can hold classes.
+        condition: The array of a .npz file that holds the conditions. None: 'c', if there are no classes, and it has a
+            row of numbers for every example.
 
     Raises:
         DifrunError: If the file is damaged or of another kind, or has no such arrays.
     """
-    examples, names = _load(path, key, label)
-    return _as_numbers(examples, path), names
+    examples, names, conditions = _load(path, key, label, condition)
+    values = _as_numbers(examples, path)
+    return Table(values, (), names, (), None if conditions is None else _as_numbers(conditions, path))
 
 
-def _load(path: Path, key: str | None, label: str | None) -> tuple[NDArray, NDArray | None]:
+def _load(
+    path: Path, key: str | None, label: str | None, condition: tuple[str, ...] | None
+) -> tuple[NDArray, NDArray | None, NDArray | None]:
     try:
         with open_regular(path) as stream:
             loaded = arrays.load(stream)
             if isinstance(loaded, np.ndarray):
-                return loaded, None
+                return loaded, None, None
             key = _choose_key(loaded.files, key, path)
-            return loaded[key], _labels(loaded, key, label, path)
+            examples, names = loaded[key], _labels(loaded, key, label, path)
+            return (
+                examples,
+                names,
+                _conditions(loaded, key, condition, len(examples), names is not None, path),
+            )
     except arrays.DamagedArray as error:
         if not _is_numpy(path):
             raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
@@ -86,6 +99,30 @@ def _labels(loaded: Any, key: str, label: str | None, path: Path) -> NDArray | N
             f"file '{path}': the array '{label}' holds {names.dtype} values; labels are whole numbers or text."
         )
     return names
+
+
+def _conditions(
+    loaded: Any, key: str, condition: tuple[str, ...] | None, n: int, labelled: bool, path: Path
+) -> NDArray | None:
+    """The array of the conditions: the one that the user names, or else 'c' if it can hold conditions."""
+    if condition is None:
+        if "c" not in loaded.files or key == "c" or labelled:
+            return None
+        found = loaded["c"]
+        return found if found.ndim and len(found) == n and found.dtype.kind in "iuf" else None
+    names = [name for name in loaded.files if name != key]
+    if len(condition) != 1 or condition[0] not in names:
+        raise DifrunError(
+            f"file '{path}': --dataset.condition names one array of a .npz file, and not {', '.join(condition)!r}. Its "
+            f"other arrays: {', '.join(names) or 'none'}."
+        )
+    found = loaded[condition[0]]
+    if found.ndim == 0 or len(found) != n:
+        raise DifrunError(
+            f"file '{path}': the array '{condition[0]}' has shape {found.shape}; expected one row for each of the {n} "
+            "examples."
+        )
+    return found
 
 
 def _as_numbers(array: NDArray, path: Path) -> NDArray[np.float64]:

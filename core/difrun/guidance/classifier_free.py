@@ -1,4 +1,4 @@
-"""Models that are guided by a class without a classifier: predictions for the class and for any class, combined."""
+"""Models guided by a class or condition without a classifier: predictions with it and without it, combined."""
 
 from typing import Any, Self
 
@@ -8,11 +8,12 @@ from typing_extensions import override
 
 from difrun.guidance.conditioned import Scale
 from difrun.model.base import ScoreModel
+from difrun.model.labels import unknown_like
 from difrun.model.wrappers import ModelWrapper
 
 
 class Extrapolated(ModelWrapper):
-    """A model of (1 − s)·(any class) + s·(the class of each row); see `GaussianProcess.extrapolate`.
+    """A model of (1 − s)·(any class) + s·(the class of each row), or condition; see `GaussianProcess.extrapolate`.
 
     If all rows are at the same time, it evaluates one batch of twice the size. If their times differ, as with samplers
     whose steps differ between samples, it evaluates two batches. If s is 1, it evaluates the class alone, and any class
@@ -21,7 +22,7 @@ class Extrapolated(ModelWrapper):
 
     def __init__(self, model: ScoreModel, labels: Tensor, scale: Scale):
         super().__init__(model.condition_on(labels))
-        any_class = torch.full_like(labels, -1)
+        any_class = unknown_like(labels)
         self.free = model.condition_on(any_class)
         self.both = model.condition_on(torch.cat((labels, any_class)))
         self.model, self.scale = model, scale

@@ -106,6 +106,8 @@ def measure(
     * A metric that asks for `labels` gets real examples of the classes of the samples, for the floor and as reference
       (`Dataset.real_pair_of`). If the data have fewer examples of a class than there are samples of it, only that many
       are compared. The floor is that of training examples; if the metric asks for no reference, of held-out examples.
+    * A metric that asks for `conditions` gets those of the samples, and real examples given the same, if their
+      distribution is known; else held-out examples, with their own as `reference_conditions`.
 
     Samples of the true distribution give value ≈ floor, whatever the metric. `reading` says which side of the floor is
     worse.
@@ -118,7 +120,7 @@ def measure(
         repeats: How many repetitions, at least 2.
         floors: What this function returned for the same number of other samples, with the same seed and options. The
             floors are taken from it instead of being computed again.
-        labels: The classes of the samples (N,), if they have any.
+        labels: The classes (N,) or conditions (N, *shape) of the samples, if they have any.
         **options: The options of the metric.
 
     Returns:
@@ -134,7 +136,8 @@ def measure(
         raise ValueError(f"repeats must be at least 2 for a standard deviation, not {repeats}")
     # Of the precision of the data, which is float32.
     samples = as_data(samples, "samples").float()
-    labels = None if labels is None else as_labels(labels)
+    if labels is not None and not (isinstance(labels, Tensor) and labels.is_floating_point()):
+        labels = as_labels(labels)
     comparison = comparison_for(metric, samples, dataset, labels, seed, repeats, options)
     values, floor_values = _repeated(comparison, with_floor=floors is None)
     if floors is None:

@@ -15,8 +15,8 @@ from difrun.plugin.signatures import Lazy
 Metric = Callable[..., dict[str, float]]
 """``metric(samples, reference, *, generator, **options) -> {name: number}``.
 
-A metric gets, by name, what its signature asks for: samples, reference, dataset, labels, generator (docs/arguments.md).
-It may return several numbers, each under its own name.
+A metric gets, by name, what its signature asks for: samples, reference, dataset, labels, conditions, generator
+(docs/arguments.md). It may return several numbers, each under its own name.
 """
 
 Numbers = dict[str, float]
@@ -30,11 +30,15 @@ class PointSet:
         points: Samples or real examples, with shape (n, *shape).
         reference: What they are compared with; None if it is to be drawn by class, with the metric's own generator.
         labels: Their classes (n,), if they have any.
+        conditions: Their conditions (n, *shape), if they have any.
+        reference_conditions: Those of the reference.
     """
 
     points: Tensor
     reference: Tensor | None = None
     labels: Tensor | None = None
+    conditions: Tensor | None = None
+    reference_conditions: Tensor | None = None
 
 
 def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict[str, Any]:
@@ -54,6 +58,8 @@ def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict
         "generator": generator,
         "reference": of.reference,
     }
+    if of.conditions is not None:
+        offered |= {"conditions": of.conditions, "reference_conditions": of.reference_conditions}
     if of.labels is not None:
         labels = of.labels
         offered["labels"] = labels

@@ -87,6 +87,47 @@ def per_class(
 
 @reads(
     {
+        "joint-w2": Reading(
+            "lower", True, "Sliced W2 distance of pairs of sample and condition from real pairs"
+        )
+    }
+)
+def joint_w2(
+    samples: Tensor,
+    reference: Tensor,
+    conditions: Tensor,
+    reference_conditions: Tensor,
+    *,
+    generator: torch.Generator,
+    projections: int = 256,
+) -> dict[str, float]:
+    """Sliced 2-Wasserstein distance between pairs (sample, condition) and real pairs.
+
+    It detects samples that are good as a whole, but do not belong to their conditions. Both are in the units of the
+    model. An entry that was not given, NaN, counts as 0.
+
+    Args:
+        samples: The samples (n, *shape).
+        reference: Real examples (n, *shape).
+        conditions: The conditions of the samples (n, ...).
+        reference_conditions: Those of the real examples (n, ...).
+        generator: For the random directions.
+        projections: How many directions.
+
+    Returns:
+        "joint-w2".
+    """
+    pairs = (
+        torch.cat(
+            (as_data(x, "points").flatten(1), as_data(c, "conditions").flatten(1).nan_to_num(nan=0.0)), dim=1
+        )
+        for x, c in ((samples, conditions), (reference, reference_conditions))
+    )
+    return {"joint-w2": sliced_w2(*pairs, generator=generator, projections=projections)["sliced-w2"]}
+
+
+@reads(
+    {
         "w2": Reading(
             "lower",
             True,

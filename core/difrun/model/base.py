@@ -31,8 +31,9 @@ class ScoreModel:
     A subclass writes `forward`, which predicts `kind`, or `predict`, which predicts any kind; each is the other's
     default.
 
-    Sampling asks every model about classes. This base answers that there are none: `classes` is 0, `labels` and
-    `class_moments` are None, and `condition_on` raises. `ConditionalModel` overrides these answers.
+    Sampling asks every model about classes and conditions. This base answers that there are none: `classes` is 0,
+    `condition_shape`, `labels` and `class_moments` are None, and `condition_on` raises. `ConditionalModel` overrides
+    these answers.
 
     Attributes:
         process: The forward process whose noise the model removes.
@@ -138,7 +139,7 @@ class ScoreModel:
 
         Returns:
             Two numbers or tensors that broadcast against (n, *shape): the moments of all data or, where each row of
-            the batch has a class, of that class.
+            the batch has a class or a condition, of that.
         """
         return self.mean, self.var
 
@@ -192,8 +193,26 @@ class ScoreModel:
         return ()
 
     @property
+    def condition_shape(self) -> tuple[int, ...] | None:
+        """The shape of a condition c, for a model of p(x | c); None for one that takes none."""
+        return None
+
+    @property
+    def known_conditions(self) -> Tensor | None:
+        """Conditions of the data, (N, *condition_shape), for a model that is sampled given these in turn; else None."""
+        return None
+
+    @property
+    def completes(self) -> bool:
+        """Whether a condition consists of coordinates of x itself, which keep the values that they are given."""
+        return False
+
+    @property
     def labels(self) -> Tensor | None:
-        """Class of each row of the batch, (n,) int64, −1 for any class; None: any class for all rows."""
+        """Class or condition of each row of the batch; None: any for all rows.
+
+        Classes are (n,) int64, −1 for any class. Conditions are (n, *condition_shape), NaN where they are not known.
+        """
         return None
 
     @property
@@ -203,21 +222,28 @@ class ScoreModel:
 
     @property
     def knows_any(self) -> bool:
-        """Whether the model also predicts without a class."""
+        """Whether the model also predicts without a class or condition."""
         return True
 
     def condition_on(self, labels: Tensor) -> "ScoreModel":
-        """Return the model of p(x | class), for a batch whose row i is of the class labels[i].
+        """Return the model of p(x | class) or p(x | c), for a batch whose row i has the class or condition labels[i].
 
         Args:
-            labels: (n,) int64; −1 stands for any class.
+            labels: Classes (n,) int64, where −1 stands for any class; or, for a model with a `condition_shape`,
+                conditions (n, *condition_shape), with NaN for what is not known.
 
         Returns:
             A model that answers batches of n rows. This model stays as it is.
 
         Raises:
-            DifrunError: If the model knows no classes, or a label is not one of its classes.
+            DifrunError: If the model knows no classes and no condition, or a label is not one of its classes, or a
+                condition does not have its shape.
         """
+        if labels.is_floating_point():
+            raise DifrunError(
+                "this model takes no condition: it was made for data without one, or trained without it "
+                "(--train.label-dropout 1)."
+            )
         raise DifrunError(
             "this model knows no classes: it was made for data without labels, or trained without them "
             "(--train.label-dropout 1)."

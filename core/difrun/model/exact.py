@@ -17,7 +17,6 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.data.casts import CastCache, as_data
-from difrun.data.dataset import Dataset
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model.base import MOST_CORRELATED
@@ -138,17 +137,11 @@ class ExactMixture(ConditionalModel):
         return list(zip(parts, times, labels, strict=True))
 
     def _terms(self, x: Tensor, at: Any, labels: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """The terms log w_k N(x; α m_k, V_k); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, both as (n, K, d)."""
+        """`log_terms` of the mixture, given the labels of the rows if there are any."""
         log_weights, means, variances, axes = self._parameters(x)
         if labels is not None:
             log_weights = self._of_classes(log_weights)[labels]  # the last row is for −1, any class
-        y = x - self.process.centre_like(x)
-        gap = y[:, None, :] - _per_component(at.alpha) * means
-        if axes is not None:
-            gap = torch.einsum("nkd,kde->nke", gap, axes)
-        var = _per_component(at.alpha) ** 2 * variances + _per_component(at.var)
-        energy = gap.square() / var + (2 * torch.pi * var).log()
-        return log_weights - 0.5 * energy.sum(-1), gap, var
+        return log_terms(self.process, x, at, log_weights, means, variances, axes)
 
     def _of_classes(self, log_weights: Tensor) -> Tensor:
         """The logarithm of p(component | class) for each class and, in a last row, for any class: (classes + 1, K)."""
@@ -162,20 +155,13 @@ class ExactMixture(ConditionalModel):
         _, means, variances, axes = self._parameters(x)
         log_joint, gap, var = self._terms(x, at, labels)
         posterior = log_joint.softmax(1)
-        pull = _per_component(at.alpha) * variances / var * gap
-        return posterior @ means + self._combine(posterior, pull, axes) + self.process.centre_like(x)
+        pull = per_component(at.alpha) * variances / var * gap
+        return posterior @ means + combine(posterior, pull, axes) + self.process.centre_like(x)
 
     def _score(self, x: Tensor, at: Any, labels: Tensor | None) -> Tensor:
         _, _, _, axes = self._parameters(x)
         log_joint, gap, var = self._terms(x, at, labels)
-        return -self._combine(log_joint.softmax(1), gap / var, axes)
-
-    @staticmethod
-    def _combine(posterior: Tensor, along: Tensor, axes: Tensor | None) -> Tensor:
-        """Σ_k r_k Q_k a_k."""
-        if axes is None:
-            return torch.einsum("nk,nkd->nd", posterior, along)
-        return torch.einsum("nk,nke,kde->nd", posterior, along, axes)
+        return -combine(log_joint.softmax(1), gap / var, axes)
 
     def _parameters(self, like: Tensor) -> Any:
         """(log w, m − μ, eigenvalues of S, eigenvectors or None) in the dtype and on the device of `like`."""
@@ -217,25 +203,42 @@ def _flat(at: Any) -> Any:
     return at if isinstance(at.lam, float) else at.schedule.instant(at.t.reshape(-1), 2)
 
 
-def _per_component(value: Any) -> Any:
-    """A field of an instant, ready to broadcast against (n, K, d)."""
+def per_component(value: Any) -> Any:
+    """Return a field of an instant, ready to broadcast against (n, K, d)."""
     return value if isinstance(value, float) else value[:, None, :]
 
 
-def exact_mixture(*, process: "GaussianProcess", dataset: Dataset) -> ExactMixture:
-    """Make the component `exact`: the model of the dataset's own distribution.
+def log_terms(
+    process: "GaussianProcess",
+    x: Tensor,
+    at: Any,
+    log_weights: Tensor,
+    means: Tensor,
+    variances: Tensor,
+    axes: Tensor | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return log w_k N(x; α m_k, V_k), (n, K); Q_kᵀ(x − α m_k) and the eigenvalues of V_k, both as (n, K, d).
 
-    Raises:
-        DifrunError: If that distribution is not a Gaussian mixture.
+    Args:
+        process: The forward process.
+        x: The points, (n, d).
+        at: The instant.
+        log_weights: log w_k, (K,), or (n, K) if they differ between rows.
+        means: m_k − μ, (K, d), or (n, K, d) if they differ between rows.
+        variances: The eigenvalues of S_k, (K, d).
+        axes: The eigenvectors Q_k of S_k, (K, d, d); None for I.
     """
-    if dataset.distribution is None:
-        raise DifrunError(
-            f"model 'exact' needs a dataset whose distribution is a Gaussian mixture; {dataset.name!r} is not. "
-            "Use --model empirical for the exact model of its examples, or a network."
-        )
-    return ExactMixture(dataset.distribution, process, dataset.component_labels)
+    y = x - process.centre_like(x)
+    gap = y[:, None, :] - per_component(at.alpha) * means
+    if axes is not None:
+        gap = torch.einsum("nkd,kde->nke", gap, axes)
+    var = per_component(at.alpha) ** 2 * variances + per_component(at.var)
+    energy = gap.square() / var + (2 * torch.pi * var).log()
+    return log_weights - 0.5 * energy.sum(-1), gap, var
 
 
-def exact_empirical(*, process: "GaussianProcess", dataset: Dataset) -> ExactEmpirical:
-    """Make the component `empirical`: the exact model of the dataset's training examples."""
-    return ExactEmpirical(dataset.train, process, dataset.labels)
+def combine(posterior: Tensor, along: Tensor, axes: Tensor | None) -> Tensor:
+    """Return Σ_k r_k Q_k a_k, (n, d), for r (n, K) and a (n, K, d)."""
+    if axes is None:
+        return torch.einsum("nk,nkd->nd", posterior, along)
+    return torch.einsum("nk,nke,kde->nd", posterior, along, axes)

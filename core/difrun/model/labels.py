@@ -1,4 +1,8 @@
-"""Classes of the rows of a batch: drawn in proportion, checked and handed to a model."""
+"""Classes or conditions of the rows of a batch: drawn as in the data, checked and handed to a model.
+
+Labels are either classes, (n,) int64 with −1 for any class, or conditions, (n, *shape) floats with NaN for what is not
+known.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from difrun.data.casts import as_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 
@@ -28,26 +33,51 @@ def proportional_labels(shares: Sequence[float], n: int) -> Tensor:
     return torch.cat(owners)[order[:n]]
 
 
-def condition_on_class_shares(model: ScoreModel, n: int) -> Any:
-    """Return the model for n rows with the classes of the data in proportion; without classes, the model itself."""
-    shares = getattr(model, "shares", ())
-    return model.condition_on(proportional_labels(shares, n)) if shares else model
+def labels_as_in_data(model: ScoreModel, n: int) -> Tensor | None:
+    """Return the labels of n rows as in the data: classes in proportion, or conditions of the data in turn.
+
+    Returns:
+        The labels; None if the model knows none, or is sampled without.
+    """
+    if model.shares:
+        return proportional_labels(model.shares, n)
+    known = model.known_conditions
+    return None if known is None else known[torch.arange(n) % len(known)]
 
 
-def for_rows(labels: Tensor | None, x: Tensor) -> Tensor:
-    """Return the labels of the rows of x, on its device; −1 for all where there are none.
+def condition_as_data(model: ScoreModel, n: int) -> Any:
+    """Return the model for n rows with `labels_as_in_data`; without labels, the model itself."""
+    labels = labels_as_in_data(model, n)
+    return model if labels is None else model.condition_on(labels)
+
+
+def unknown_like(labels: Tensor) -> Tensor:
+    """Return labels of the same form that say nothing: −1, any class, or conditions of NaN alone."""
+    return torch.full_like(labels, math.nan if labels.is_floating_point() else -1)
+
+
+def for_rows(labels: Tensor | None, x: Tensor, condition_shape: tuple[int, ...] | None = None) -> Tensor:
+    """Return the labels of the rows of x, on its device; where there are none, labels that say nothing.
+
+    Args:
+        labels: The classes or conditions of the rows; None if none are known.
+        x: The batch.
+        condition_shape: The shape of one condition; None for classes.
 
     Raises:
         DifrunError: If there are labels for another number of rows.
     """
     if labels is None:
+        if condition_shape is not None:
+            return x.new_full((len(x), *condition_shape), math.nan)
         return torch.full((len(x),), -1, device=x.device)
     if len(labels) != len(x):
+        what = "classes" if condition_shape is None else "conditions"
         raise DifrunError(
-            f"a model that was given the classes of {len(labels)} rows is asked about {len(x)}; "
+            f"a model that was given the {what} of {len(labels)} rows is asked about {len(x)}; "
             "take the model of these rows with `rows`."
         )
-    return labels.to(x.device)
+    return labels.to(x) if condition_shape is not None else labels.to(x.device)
 
 
 def pick_rows(labels: Tensor, index: Any) -> Tensor:
@@ -66,3 +96,18 @@ def check_labels(labels: Tensor, classes: int) -> None:
         raise DifrunError(
             f"there is no class number {wrong}: the model knows 0 to {classes - 1}, and −1 for any."
         )
+
+
+def as_condition(value: Any, shape: tuple[int, ...]) -> Tensor:
+    """Return conditions as floats (n, *shape), with NaN for what is not known.
+
+    Raises:
+        DifrunError: If they have another shape, or hold an infinite number.
+    """
+    condition = as_data(value, "conditions").detach()
+    if tuple(condition.shape[1:]) != tuple(shape) or condition.ndim == 0:
+        expected = ", ".join(map(str, ("n", *shape)))
+        raise DifrunError(f"conditions of shape {tuple(condition.shape)}; this model takes ({expected}).")
+    if bool(condition.isinf().any()):
+        raise DifrunError("a condition must be a finite number, or NaN where it is not known.")
+    return condition

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from difrun.model import backward
 from difrun.model.backward import Pull
+from difrun.model.condition_embedding import ConditionEmbedding
 
 
 class LevelEmbedding(nn.Module):
@@ -42,6 +43,8 @@ class MLP(nn.Module):
         shape: Shape of one example, which is flattened.
         classes: With K > 0 classes the network is F(x, c, y). A vector for each label y = −1 (none), 0, ..., K − 1 is
             added to E c; these vectors start at zero, so that at first the label makes no difference.
+        condition_shape: With a condition of this shape the network is F(x, c, y) too, with the condition as y, NaN
+            where it is not known. Its embedding (`ConditionEmbedding`) is added to E c.
         width: Width of the hidden layers.
         depth: Number of residual blocks.
         features: Number of sinusoidal features of the noise level.
@@ -52,6 +55,7 @@ class MLP(nn.Module):
         shape: tuple[int, ...],
         *,
         classes: int = 0,
+        condition_shape: tuple[int, ...] | None = None,
         width: int = 128,
         depth: int = 3,
         features: int = 32,
@@ -70,20 +74,32 @@ class MLP(nn.Module):
         self.labels = nn.Embedding(classes + 1, width * (depth + 1)) if classes else None
         if self.labels is not None:
             nn.init.zeros_(self.labels.weight)
+        # Of the data and not an option: without a condition the network is what it was before there were any.
+        self.condition = None
+        if condition_shape is not None:
+            self.condition = ConditionEmbedding(condition_shape, width * (depth + 1), width)
 
     @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
-        shifts = self._shifts(self.embed(level), label)
+        shifts = self._shifts(self.embed(level), self._embedded(label))
         h = functional.silu(self.first(x.flatten(1)) + shifts[0])
         for inner, outer, shift in zip(self.inner, self.outer, shifts[1:], strict=True):
             h = h + outer(functional.silu(inner(h) + shift))
         return self.last(h).reshape(x.shape)
 
-    def _shifts(self, features: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
-        """What the noise level and the label add in every block."""
+    def _embedded(self, label: Tensor | None) -> Tensor | None:
+        """The vectors of the labels or conditions; None if there are none."""
+        if label is None:
+            return None
+        if self.condition is not None:
+            return self.condition(label)
+        return None if self.labels is None else self.labels(label + 1)
+
+    def _shifts(self, features: Tensor, embedded: Tensor | None) -> tuple[Tensor, ...]:
+        """What the noise level and the label or condition add in every block."""
         shifts = self.levels(features)
-        if self.labels is not None and label is not None:
-            shifts = shifts + self.labels(label + 1)
+        if embedded is not None:
+            shifts = shifts + embedded
         return shifts.chunk(len(self.inner) + 1, dim=1)
 
     @torch.no_grad()
@@ -91,7 +107,12 @@ class MLP(nn.Module):
         """Return F(x, c) and its reverse pass (`difrun.model.backward`)."""
         rows = x.flatten(1)
         features = self.embed(level)
-        shifts = self._shifts(features, label)
+        pull_condition, embedded = None, None
+        if self.condition is not None and label is not None:
+            embedded, pull_condition = self.condition.pullback(label)
+        else:
+            embedded = self._embedded(label)
+        shifts = self._shifts(features, embedded)
         start = self.first(rows) + shifts[0]
         h = functional.silu(start)
         blocks = []  # for each block, what the reverse pass needs
@@ -117,7 +138,9 @@ class MLP(nn.Module):
             backward.linear(self.first, rows, at_start)
             at_shifts = torch.cat([at_start, *reversed(inside)], dim=1)
             backward.linear(self.levels, features, at_shifts)
-            if self.labels is not None and label is not None:
+            if pull_condition is not None:
+                pull_condition(at_shifts)
+            elif self.labels is not None and label is not None:
                 backward.embedding(self.labels, label + 1, at_shifts)
 
         return self.last(h).reshape(x.shape), pull

@@ -34,7 +34,8 @@ class NetworkModel(TrainableModel, ConditionalModel):
     Args:
         network: Called with the scaled input (n, ...) and the noise level (n,) or (1,); it returns a tensor like its
             input. Where the model has classes (`set_classes`), it is also called with the labels (n,) int64, −1 for
-            none.
+            none; where it has a condition (`set_condition`), with conditions (n, *condition_shape), NaN where they are
+            not known.
         process: The forward process.
         shape: Shape of one example.
         predicts: What the network is trained to predict, one of `difrun.model.PARAMETERISATIONS`. The model itself
@@ -89,15 +90,24 @@ class NetworkModel(TrainableModel, ConditionalModel):
         prediction = mix(p, y, q, output)
         # The network counts x0 from an origin of the data; the kind counts it from the centre of the process.
         a, _ = coefficients(kind, at)
-        if is_zero(a):
+        if not is_zero(a):
+            origin = self._origin(x)
+            offset = origin if kind == "x0" else origin - self.process.centre_like(x)
+            if not (isinstance(offset, float) and offset == 0.0):
+                prediction = prediction + a * offset
+        return self._exact_where_known(prediction, x, at, kind)
+
+    def _exact_where_known(self, prediction: Tensor, x: Tensor, at: Any, kind: str) -> Tensor:
+        """The prediction, with x̂_0 = c for coordinates of x that the condition gives."""
+        if not self.completes or self.labels is None:
             return prediction
-        origin = self._origin(x)
-        offset = origin if kind == "x0" else origin - self.process.centre_like(x)
-        return prediction if isinstance(offset, float) and offset == 0.0 else prediction + a * offset
+        known = for_rows(self.labels, x, self.condition_shape)
+        exact = self.process.convert(torch.where(known.isnan(), x, known), x, at, "x0", kind)
+        return torch.where(known.isnan(), prediction, exact)
 
     @override
     def affine_prediction(self, x: Tensor, at: Any, kind: str, a: Any, b: Any) -> Tensor:
-        if self.scaled or isinstance(self.process.centre_like(x), Tensor):
+        if self.scaled or self.completes or isinstance(self.process.centre_like(x), Tensor):
             return super().affine_prediction(x, at, kind, a, b)
         p, q = self._conversion(at, kind)
         return mix(a + b * p, x, b * q, self._output(x, self._level(x, at), self.labels))
@@ -117,7 +127,7 @@ class NetworkModel(TrainableModel, ConditionalModel):
     @override
     def residual(self, examples: dict[str, Tensor], kind: str) -> Tensor:
         output = self._output(examples["input"], examples["level"], examples.get("label"))
-        return output - examples["target"]
+        return self._where_unknown(output - examples["target"], examples.get("label"))
 
     @override
     def pullback(self, examples: dict[str, Tensor]) -> tuple[Tensor, Pull] | None:
@@ -126,7 +136,13 @@ class NetworkModel(TrainableModel, ConditionalModel):
             return None
         label = self._condition(examples["input"], examples.get("label"))
         output, pull = explicit(examples["input"], examples["level"], *label)
-        return output - examples["target"], pull
+        return self._where_unknown(output - examples["target"], examples.get("label")), pull
+
+    def _where_unknown(self, residual: Tensor, condition: Tensor | None) -> Tensor:
+        """The residual, 0 for coordinates that the condition gives: what the network says there is not used."""
+        if not self.completes or condition is None:
+            return residual
+        return residual.masked_fill(~condition.isnan(), 0.0)
 
     def _for_network(self, x: Tensor) -> Tensor:
         """The input as floats; float64 in the format of the network's weights, which take no other."""
@@ -140,7 +156,9 @@ class NetworkModel(TrainableModel, ConditionalModel):
         return self.network(x, level, *self._condition(x, label))
 
     def _condition(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
-        """What the network gets beside x and its level: the labels (n,), if it knows classes."""
+        """What the network gets beside x and its level: classes (n,) or conditions, if it knows any."""
+        if self.condition_shape is not None:
+            return (for_rows(label, x, self.condition_shape),)
         return (for_rows(label, x),) if self.shares else ()
 
     def _conversion(self, at: Any, kind: str) -> tuple[Any, Any]:

@@ -59,6 +59,21 @@ class ModelWrapper(ScoreModel):
     def knows_any(self) -> bool:
         return self.inner.knows_any
 
+    @property
+    @override
+    def condition_shape(self) -> tuple[int, ...] | None:
+        return self.inner.condition_shape
+
+    @property
+    @override
+    def known_conditions(self) -> Tensor | None:
+        return self.inner.known_conditions
+
+    @property
+    @override
+    def completes(self) -> bool:
+        return self.inner.completes
+
     @override
     def condition_on(self, labels: Tensor) -> Self:
         changed = copy.copy(self)

@@ -275,7 +275,12 @@ def _range(validator: Any) -> str:
     return listed(filter(None, parts))
 
 
+# A validator may repeat the value, and a value may go on for pages.
+_LONGEST = 500
+
+
 def _text(error: Exception) -> str:
     if isinstance(error, ValueError | TypeError):
-        return str(error.args[0] if error.args else error).rstrip(".")
+        text = str(error.args[0] if error.args else error).rstrip(".")
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"
     return in_one_line(error)

@@ -49,6 +49,12 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
     "model": (
         Argument("shape", "tuple[int, ...]", "The shape of one example."),
         Argument("classes", "int", "The number of classes to train on; 0 for training without labels."),
+        Argument(
+            "condition_shape",
+            "tuple[int, ...] | None",
+            "The shape of the condition of an example, numbers with NaN for what is not known; None without one. A "
+            "network that asks for it is called with conditions in the place of labels.",
+        ),
         _DATASET,
         _PROCESS,
     ),
@@ -91,6 +97,10 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
             "itself.",
         ),
         Argument("labels", "Tensor (n,), int64", "The classes of the samples."),
+        Argument(
+            "conditions", "Tensor (n, *shape)", "The conditions of the samples, in the units of the model."
+        ),
+        Argument("reference_conditions", "Tensor (n, *shape)", "The conditions of the real examples."),
         Argument("generator", "torch.Generator", "Random numbers, for projections and subsets."),
     ),
     PICTURES: (Argument("scene", "difrun.data.Scene", "The samples, examples and frames to draw."),),

@@ -74,6 +74,21 @@ class GaussianProcess(ForwardSimulation):
         centre = self.centre_like(like)
         return centre + at.alpha * (mean - centre), (at.alpha**2 * var + at.var).sqrt()
 
+    def table_index(self, t: Any) -> Any:
+        """Return the index, counted from 0, of the entry of its table that a process has at time t.
+
+        A network that was trained with whole numbers for times takes it; between two entries it is a fraction.
+
+        Args:
+            t: A time, or a tensor of times.
+
+        Raises:
+            DifrunError: If the process is not made from a table.
+        """
+        raise DifrunError(
+            f"the process {type(self).__name__} is not made from a table: its times have no index."
+        )
+
     @override
     def bridge(self, x_t: Tensor, x0: Tensor, at: Instant, to: Instant) -> Normal:
         r"""Return the exact q(x_s | x_t, x_0) for s < t.
@@ -203,6 +218,10 @@ class _Centred(GaussianProcess):
     @override
     def log_alpha(self, t: Tensor) -> Tensor:
         return self._process.log_alpha(t)
+
+    @override
+    def table_index(self, t: Any) -> Any:
+        return self._process.table_index(t)
 
     @override
     def log_slope(self, t: Tensor) -> Tensor:

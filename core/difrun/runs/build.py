@@ -96,6 +96,7 @@ def _component_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> A
         plan.model,
         shape=dataset.shape,
         classes=_trained_classes(plan, dataset),
+        condition_shape=_trained_condition(plan, dataset),
         dataset=dataset,
         process=process,
     )
@@ -107,7 +108,14 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     The global generator of torch is left as it was.
     """
     takes_classes = plan.model.entry.asks_for("classes")
-    _refuse_dropout_without_labels(plan, dataset, takes_classes)
+    takes_condition = plan.model.entry.asks_for("condition_shape")
+    _refuse_dropout_without_labels(plan, dataset, takes_classes or takes_condition)
+    condition_shape = _trained_condition(plan, dataset)
+    if condition_shape is not None and not takes_condition:
+        raise DifrunError(
+            f"model '{plan.model.name}' takes no condition, and dataset '{dataset.name}' has one. Choose a model that "
+            "takes it, such as mlp, or train without it: --train.label-dropout 1."
+        )
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: that would also seed the generators of the GPUs, which nobody restores.
         torch.default_generator.manual_seed(seed_of(plan.seed, "weights"))
@@ -126,6 +134,13 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
                 "difrun.model.ConditionalModel, or be trained without labels (--train.label-dropout 1)."
             )
         model.set_classes(dataset.shares, dataset.class_moments, knows_any=plan.train.label_dropout > 0)
+    if condition_shape is not None:
+        if not isinstance(model, ConditionalModel):
+            raise DifrunError(
+                f"{plan.process.entry} made a model that cannot be asked for a condition; it must be a "
+                "difrun.model.ConditionalModel, or be trained without (--train.label-dropout 1)."
+            )
+        _set_condition(model, dataset, knows_any=plan.train.label_dropout > 0)
     if isinstance(process, GaussianProcess) and dataset.train[0].numel() <= MOST_CORRELATED:
         model.cov = dataset.cov
     return model
@@ -136,15 +151,45 @@ def _trained_classes(plan: Plan, dataset: Dataset) -> int:
     return len(dataset.classes) if plan.train.label_dropout < 1 else 0
 
 
-def _refuse_dropout_without_labels(plan: Plan, dataset: Dataset, takes_classes: bool) -> None:
-    """Raise DifrunError for a dropout of labels where the data or the model have none."""
+def _trained_condition(plan: Plan, dataset: Dataset) -> tuple[int, ...] | None:
+    """The shape of the condition to train on; None for training without one."""
+    trained = dataset.condition is not None and plan.train.label_dropout < 1
+    return dataset.condition.shape if trained and dataset.condition is not None else None
+
+
+def _set_condition(model: ConditionalModel, dataset: Dataset, *, knows_any: bool) -> None:
+    """Say to a model which condition it is trained on.
+
+    Its prior is matched to the mean and variance of x given c, of which the best linear prediction of x from c is an
+    estimate: that of a Gaussian with the covariance of the data.
+    """
+    condition = dataset.condition
+    assert condition is not None
+    conditional = None
+    if dataset.train[0].numel() + condition.size <= MOST_CORRELATED:
+        conditional = dataset.linear_conditional
+    model.set_condition(
+        condition.shape,
+        known=None if condition.completes else condition.train,
+        conditional=conditional,
+        knows_any=knows_any or condition.completes,
+        completes=condition.completes,
+    )
+
+
+def _refuse_dropout_without_labels(plan: Plan, dataset: Dataset, takes_labels: bool) -> None:
+    """Raise DifrunError for a dropout of labels or conditions where the data or the model have none."""
     dropout = plan.train.label_dropout
-    if dropout in (1.0, type(plan.train)().label_dropout) or (takes_classes and dataset.classes):
+    if dropout in (1.0, type(plan.train)().label_dropout) or (takes_labels and _has_labels(dataset)):
         return
     why = f"model '{plan.model.name}' takes none"
-    if not dataset.classes:
+    if not _has_labels(dataset):
         why = f"the examples of dataset '{dataset.name}' have none"
     raise DifrunError(f"--train.label-dropout {dropout:g} is about labels, and {why}. Leave it out.")
+
+
+def _has_labels(dataset: Dataset) -> bool:
+    return bool(dataset.classes) or dataset.condition is not None
 
 
 def guided(model: ScoreModel, guidance: tuple[ChosenComponent, ...], context: Context) -> ScoreModel:

@@ -7,11 +7,13 @@ from pathlib import Path
 import attrs
 import torch
 
-from difrun.config.plan import Plan
+from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
+from difrun.config.selection import lookup
 from difrun.errors import DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
+from difrun.options.attrs_fields import build as options
 from difrun.plugin.registry import get_registry
 from difrun.runs.build import Components, build, build_dataset, grid_times, guided
 from difrun.runs.environment import faults
@@ -22,9 +24,13 @@ from difrun.runs.folder.layout import Folder
 from difrun.runs.run import Run
 from difrun.runs.scales import check_scales
 from difrun.runs.stages import sampling, tuning
+from difrun.runs.stages.labels import is_file, labels_of
 from difrun.runs.stages.training import initial_trainer, with_threads
 from difrun.sampler.integration import refuse_noise
 from difrun.storage import places
+
+METRIC_OF_CONDITIONS = "joint-w2"
+"""What a run measures first where samples are drawn given the conditions of the data."""
 
 
 def start(
@@ -60,6 +66,7 @@ def start(
             plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
         )
         _refuse_what_cannot_be_sampled(plan, parts, device)
+        plan = _with_metric_of_conditions(plan, parts)
         plan = with_threads(plan, parts, device, listener)
     if plan.train.start_from is not None:
         initial_trainer(
@@ -82,6 +89,11 @@ def _refuse_in_advance(plan: Plan, path: Path | None, force: bool) -> None:
             "There is nothing to tune before a model is trained. Run with another sampler and grid, then "
             "'difrun tune RUN', then 'difrun sample RUN --sampler tuned'."
         )
+    if is_file(plan.sample.condition):
+        raise DifrunError(
+            f"--condition {plan.sample.condition}: a run keeps no files of conditions, so its own samples are drawn "
+            "given those of the data, or given values. Draw others with 'difrun sample RUN --condition FILE'."
+        )
     if path is not None:
         lock.refuse_if_held(path)
         # `create`, which looks again under the lock, will say what is wrong
@@ -93,7 +105,7 @@ def _refuse_in_advance(plan: Plan, path: Path | None, force: bool) -> None:
 
 
 def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.device) -> None:
-    """Raise DifrunError if data, sampler, grid, noise, guidance or label do not fit the process and the model."""
+    """Raise DifrunError if data, sampler, grid, noise, guidance, label or condition do not fit process and model."""
     check_scales(parts.process, parts.dataset)
     sampler = sampling.sampler_for(plan.sampler, parts.dataset)
     times = [parts.process.horizon, parts.process.t_min]
@@ -102,7 +114,16 @@ def _refuse_what_cannot_be_sampled(plan: Plan, parts: Components, device: torch.
         parts.model.refuse_times(times)
     refuse_noise(sampler, plan.sample.noise, parts.model, times)
     trial = Context(parts.dataset, seed=plan.seed, device=device, trial=True)
-    sampling.labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample.label, 1)
+    labels_of(guided(parts.model, plan.guidance, trial), parts.dataset, plan.sample, 1)
+
+
+def _with_metric_of_conditions(plan: Plan, parts: Components) -> Plan:
+    """The plan with the metric `joint-w2` first, if samples get conditions of the data and no metric was named."""
+    if "metric" not in plan.defaulted or parts.model.known_conditions is None:
+        return plan
+    entry = lookup(get_registry(), "metric", METRIC_OF_CONDITIONS)
+    chosen = ChosenComponent("metric", entry, options(entry.component.options, {}, str(entry)))
+    return attrs.evolve(plan, metrics=(chosen, *plan.metrics))
 
 
 def _notes(run: Run) -> list[str]:

@@ -20,7 +20,7 @@ from difrun.runs.build import build, grid_times, guided, instantiate
 from difrun.runs.environment.faults import culprit
 from difrun.runs.environment.threads import threads
 from difrun.runs.report.dataset_pictures import declared_pictures, scene_of, with_distinct_stems
-from difrun.runs.stages.sampling import labels_of
+from difrun.runs.stages.labels import labels_of
 from difrun.runs.stages.training import new_trainer
 from difrun.sampler.integration import generate
 
@@ -83,8 +83,10 @@ def _run(plan: Plan) -> None:
 
 
 def _try_metric(metric: ChosenComponent, samples: Tensor, dataset: Dataset) -> None:
-    """Call a metric with everything on offer. A metric that requires classes is skipped if the data have none."""
+    """Call a metric with everything on offer. One that requires classes is skipped if the data have none."""
     labels = None
+    if requires(metric.entry.load(), "conditions"):
+        return
     if dataset.labels is None:
         if requires(metric.entry.load(), "labels"):
             return

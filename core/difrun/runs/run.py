@@ -14,7 +14,7 @@ from difrun.plugin.registry import get_registry
 from difrun.runs.environment import faults
 from difrun.runs.environment.guards import exclusive, with_run_environment
 from difrun.runs.folder import lock
-from difrun.runs.stages import evaluation, length, likelihood, sampling, training, tuning
+from difrun.runs.stages import evaluation, labels, length, likelihood, sampling, training, tuning
 from difrun.runs.stages.sampling import SampleRequest
 from difrun.runs.state import RunState
 from difrun.text import quoted
@@ -123,14 +123,14 @@ class Run(RunState):
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         request = SampleRequest.of(self.plan)
-        samples, labels, self._facts = sampling.draw(self, request)
-        sampling.write(self.folder.samples, samples, labels, self.parts.dataset, request, self._facts)
+        samples, drawn, self._facts = sampling.draw(self, request)
+        sampling.write(self.folder.samples, samples, drawn, self.parts.dataset, request, self._facts)
         return samples
 
     @with_run_environment
     def draw_samples(
         self,
-        n: int,
+        n: int | None,
         sampler: ChosenComponent,
         grid: ChosenComponent,
         steps: int,
@@ -141,11 +141,12 @@ class Run(RunState):
         noise: str = "fresh",
         label: str | None = None,
         guidance: tuple[ChosenComponent, ...] | None = None,
+        condition: str | None = None,
     ) -> Path:
         """Draw n more samples with any sampler, grid and noise into a separate file, and return its path.
 
         Args:
-            n: How many samples.
+            n: How many samples; None takes the number of the run, or of the rows of a file of conditions.
             sampler: Any sampler that works with the model.
             grid: Any grid that works with the model.
             steps: Sampling steps.
@@ -157,17 +158,20 @@ class Run(RunState):
             noise: Noise of a stochastic sampler, "fresh" or "brownian".
             label: The class to draw, by name or number; None draws all, if the model knows any.
             guidance: The guidances; None takes those of the run.
+            condition: The values of a condition, or a file of one row per sample; None takes those of the data in turn.
 
         Raises:
             DifrunError: If the file exists and `force` is not given.
         """
         self._need_model()
         guidance = self.plan.guidance if guidance is None else guidance
-        request = SampleRequest(n, sampler, grid, steps, seed, chunk, noise, label, guidance)
+        if n is None:
+            n = labels.rows_asked(condition, self.parts.dataset) or self.plan.sample.n
+        request = SampleRequest(n, sampler, grid, steps, seed, chunk, noise, label, guidance, condition)
         with self._writing_beside(self.folder.samples if out is None else Path(out)):
             path = sampling.output_path(self, request, None if out is None else Path(out), force)
-            samples, labels, facts = sampling.draw(self, request)
-            sampling.write(path, samples, labels, self.parts.dataset, request, facts)
+            samples, drawn_labels, facts = sampling.draw(self, request)
+            sampling.write(path, samples, drawn_labels, self.parts.dataset, request, facts)
         return path
 
     @exclusive
@@ -179,9 +183,6 @@ class Run(RunState):
         Args:
             metrics: The metrics to compute, in addition to those in the file; None takes the run's.
             n: How many samples to compare. If the run has fewer, n samples are drawn into a separate file.
-
-        Raises:
-            DifrunError: If a metric cannot be computed.
         """
         self._need_model()
         chosen = self.plan.metrics if metrics is None else metrics
@@ -191,20 +192,23 @@ class Run(RunState):
         return numbers
 
     def samples_by(
-        self, guidance: tuple[ChosenComponent, ...], label: str | None, n: int | None = None
+        self,
+        guidance: tuple[ChosenComponent, ...],
+        label: str | None,
+        n: int | None = None,
+        condition: str | None = None,
     ) -> Path:
-        """Return a file of samples like the run's own, but with another guidance or class; drawn if it is missing.
+        """Return a file of samples like the run's own, but with other guidance, class or condition; drawn if missing.
 
         Args:
             guidance: The guidances.
             label: The class to draw; None draws all.
-            n: How many samples; None takes the number of the run.
-
-        Raises:
-            DifrunError: As `draw_samples`.
+            n: How many samples; None as in `draw_samples`.
+            condition: As in `draw_samples`.
         """
         self._need_model()
-        request = SampleRequest.of(self.plan, guidance=guidance, label=label, n=n or self.plan.sample.n)
+        n = n or labels.rows_asked(condition, self.parts.dataset) or self.plan.sample.n
+        request = SampleRequest.of(self.plan, guidance=guidance, label=label, condition=condition, n=n)
         path = self.path / request.file_name(self.model)
         if not path.is_file():
             self.draw_samples(**attrs.asdict(request, recurse=False))
@@ -223,9 +227,6 @@ class Run(RunState):
 
         Returns:
             The metrics, and the file that they are written to: ``NAME.metrics.json`` beside ``NAME.npz``.
-
-        Raises:
-            DifrunError: If a metric cannot be computed.
         """
         with self._writing_beside(Path(path)):
             chosen = self.plan.metrics if metrics is None else metrics

@@ -96,8 +96,14 @@ class RunState:
     def suggestion(self) -> str:
         """What may help if the samples of a trained model are far from the data; empty if they are not.
 
-        It is also empty if a class or a guidance was asked for: such samples are not meant to be like all data.
+        It is also empty if a class, condition or guidance was asked for: such samples are not meant to be like all.
         """
-        if self.trainer is None or self.plan.sample.label is not None or self.plan.guidance:
+        sample = self.plan.sample
+        if (
+            self.trainer is None
+            or self.plan.guidance
+            or sample.label is not None
+            or sample.condition is not None
+        ):
             return ""
         return suggestion(self.metrics, self.trainer.step, self.plan.sample.steps)

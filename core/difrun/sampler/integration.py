@@ -11,6 +11,7 @@ from difrun.data.casts import as_data, as_labels
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
+from difrun.model.labels import as_condition
 from difrun.model.wrappers import Centred
 from difrun.process.base import ForwardProcess, Randomness
 from difrun.process.gaussian import GaussianProcess
@@ -122,7 +123,8 @@ def generate(
         dtype: Dtype of the samples.
         noise: "fresh" in every step, or "brownian": the increments of one path (`difrun.randomness.brownian`), which
             finer steps refine.
-        labels: The class of each sample, (n,) int64, −1 for any (`ScoreModel.condition_on`).
+        labels: The class of each sample, (n,) int64, −1 for any, or its condition, (n, *condition_shape), NaN where it
+            is not known (`ScoreModel.condition_on`).
         watch: Called with the number of steps done and their total over all chunks.
 
     Returns:
@@ -137,9 +139,8 @@ def generate(
         raise DifrunError(f"the number of samples and the chunk must be at least 1, not {n} and {chunk}")
     if dtype not in (torch.float32, torch.float64):
         raise DifrunError(f"samples are computed in torch.float32 or torch.float64, not in {dtype}.")
-    labels = None if labels is None else as_labels(labels)
-    if labels is not None and labels.shape != (n,):
-        raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
+    if labels is not None:
+        labels = _labels_of(model, labels, n)
     at_horizon = math.isclose(times[0], model.process.horizon, rel_tol=1e-9)
     start: dict[str, Any] = {} if at_horizon else {"t": times[0]}
     parts, done = [], 0
@@ -163,8 +164,24 @@ def generate(
     samples = to_data(model.process, torch.cat(parts), times[-1])
     if samples.is_meta:
         return samples
+    if model.completes and labels is not None:
+        known = labels.to(samples)
+        samples = torch.where(known.isnan(), samples, known)
     _refuse_not_finite(samples, sampler, model)
     return samples
+
+
+def _labels_of(model: ScoreModel, labels: Any, n: int) -> Tensor:
+    """The classes or conditions of n samples. Raises DifrunError if there are not n."""
+    if model.condition_shape is not None:
+        condition = as_condition(labels, model.condition_shape)
+        if len(condition) != n:
+            raise DifrunError(f"{n} samples need {n} conditions, not {len(condition)}.")
+        return condition
+    labels = as_labels(labels)
+    if labels.shape != (n,):
+        raise DifrunError(f"{n} samples need {n} labels, not {tuple(labels.shape)}.")
+    return labels
 
 
 def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> None:

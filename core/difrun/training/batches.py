@@ -58,9 +58,10 @@ class Batches:
         batch: Examples per step.
         seed: The seed of all random numbers.
         noise: The noise that each example is paired with, of the shape of `data`; None lets the loss draw it.
-        labels: (N,) int64; they are added as ``label`` to what the loss draws.
-        label_dropout: Probability with which a label is replaced by −1, any class.
+        labels: Classes (N,) int64 or conditions (N, *shape); they are added as ``label`` to what the loss draws.
+        label_dropout: Probability with which a class is replaced by −1, any class, and a condition by NaN.
         device: Where to train; None is the device of `data`. What a block needs is brought there.
+        hides: Whether entries of the conditions are hidden at random as well, so that all subsets of them are learned.
     """
 
     def __init__(
@@ -74,9 +75,10 @@ class Batches:
         labels: Tensor | None = None,
         label_dropout: float = 0.0,
         device: torch.device | str | None = None,
+        hides: bool = False,
     ):
         self.model, self.loss, self.data, self.batch, self.seed = model, loss, data, batch, seed
-        self.noise, self.labels, self.label_dropout = noise, labels, label_dropout
+        self.noise, self.labels, self.label_dropout, self.hides = noise, labels, label_dropout, hides
         self.device = data.device if device is None else torch.device(device)
         # The size of a block must not depend on anything that differs between a run and its continuation.
         numbers = batch * max(1, data[:1].numel())
@@ -107,10 +109,15 @@ class Batches:
         return rows[order.to(rows.device)].to(self.device)
 
     def _dropped(self, labels: Tensor, block: int) -> Tensor:
-        """The labels of a block, some of them −1; which of them depends on the block alone."""
+        """The labels of a block, some of them without content; which of them depends on the block alone."""
         random = torch_generator(self.seed, "labels", block)
         dropped = torch.rand(len(labels), generator=random) < self.label_dropout
-        return labels.masked_fill(dropped.to(labels.device), -1)
+        if not labels.is_floating_point():
+            return labels.masked_fill(dropped.to(labels.device), -1)
+        hidden = dropped[:, None].expand(-1, labels[0].numel())
+        if self.hides:
+            hidden = hidden | _subsets(len(labels), labels[0].numel(), random)
+        return labels.masked_fill(hidden.reshape(labels.shape).to(labels.device), math.nan)
 
     def order(self, start: int, stop: int) -> Tensor:
         """Return the numbers of the examples at places start, ..., stop − 1 of the endless sequence of epochs."""
@@ -127,6 +134,12 @@ class Batches:
             parts.append(part)
             start += len(part)
         return torch.cat(parts)
+
+
+def _subsets(rows: int, size: int, random: torch.Generator) -> Tensor:
+    """For each row a random subset of at least one of the entries, every number of them as often, (rows, size)."""
+    count = torch.randint(1, size + 1, (rows, 1), generator=random)
+    return torch.rand((rows, size), generator=random).argsort(1).argsort(1) < count
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from typing_extensions import override
 from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
-from difrun.model.labels import condition_on_class_shares
+from difrun.model.labels import condition_as_data
 from difrun.model.wrappers import Centred, innermost
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator, seed_of
@@ -182,7 +182,7 @@ def _solve(model: ScoreModel, weights: list[float]) -> Pilot:
     """Solve the trajectories, and measure how the flow amplifies errors along them."""
     # In float64 if the model is, because differences amplify rounding.
     mean = torch.as_tensor(model.mean)
-    conditioned = condition_on_class_shares(model, TRAJECTORIES)
+    conditioned = condition_as_data(model, TRAJECTORIES)
     generator = Generator(seed_of(0, "pilot"), device=mean.device)
     x = conditioned.prior(TRAJECTORIES, generator, dtype=mean.dtype, device=mean.device)
     centred = conditioned

@@ -24,7 +24,7 @@ from difrun.builtin.options import TUNABLE
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
-from difrun.model.labels import condition_on_class_shares
+from difrun.model.labels import condition_as_data
 from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.integration import integrate
@@ -196,7 +196,7 @@ def _radius(reference: Reference) -> float:
 def fine_solution(model: ScoreModel, n: int, seed: int) -> Reference:
     """Draw noise at T, and solve the probability flow from there in `FINE_STEPS` steps."""
     like = torch.as_tensor(model.mean)
-    conditioned = condition_on_class_shares(model, n)
+    conditioned = condition_as_data(model, n)
     generator = Generator(seed, device=like.device)
     noise = conditioned.prior(n, generator, dtype=like.dtype, device=like.device)
     return noise, integrate(Adams(), conditioned, noise, pilot(model, FINE_STEPS))
@@ -207,7 +207,7 @@ def solve(
 ) -> Tensor:
     """Integrate noise with `adams` on a grid; `changes`, if given, are added to its weights."""
     sampler = ModifiedAdams(changes=changes)
-    return integrate(sampler, condition_on_class_shares(model, len(noise)), noise, times)
+    return integrate(sampler, condition_as_data(model, len(noise)), noise, times)
 
 
 @attrs.frozen

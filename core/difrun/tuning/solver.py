@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from difrun.model.base import ScoreModel
-from difrun.model.labels import condition_on_class_shares
+from difrun.model.labels import condition_as_data
 from difrun.model.wrappers import Centred
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
@@ -60,7 +60,7 @@ class Solver:
     def frame_of(self, n: int) -> GaussianFrame:
         """Return the frame for n rows, which have the classes of the data in their proportions."""
         if n not in self._frames:
-            model = condition_on_class_shares(self.model, n)
+            model = condition_as_data(self.model, n)
             if self.process is not model.process:
                 model = Centred(model, torch.as_tensor(model.mean))
             self._frames[n] = gaussian_frame(model)

@@ -49,10 +49,15 @@ def bound_distribution(process: DDPM) -> Tensor:
         p_n for n = 2 ... N, with shape (N − 1,).
 
     Raises:
-        DifrunError: If N = 1.
+        DifrunError: If N = 1, or the chain ends in pure noise, where the bound has no finite form in ε̂.
     """
     if process.steps < 2:
         raise DifrunError("loss 'vlb' needs a chain of at least 2 steps; --process.steps is 1.")
+    if process.at(process.horizon).alpha == 0:
+        raise DifrunError(
+            "loss 'vlb' is written in terms of the noise, which says nothing about data at the end of a chain with "
+            "zero terminal SNR. Take loss edm, x0 or noise."
+        )
     lam = process.log_snrs[1:]
     h = lam[:-1] - lam[1:]
     share = h + 0.5 * torch.expm1(2 * h) * torch.sigmoid(2 * lam[1:])

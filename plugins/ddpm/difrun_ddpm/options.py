@@ -1,13 +1,16 @@
 """Options of the plugin's components, without torch."""
 
-from typing import Literal, get_args
+from pathlib import Path
+from typing import Any, Literal, get_args
 
 import attrs
 from attrs.validators import ge, in_, le, lt
 
 from difrun.api import GaussianOptions, option, refuse_unused
+from difrun.errors import DifrunError
+from difrun_ddpm.table import TABLES, as_numbers, read_table
 
-Table = Literal["linear", "cosine", "scaled-linear"]
+Schedule = Literal["linear", "cosine", "scaled-linear"]
 Times = Literal["uniform", "log-snr"]
 Variance = Literal["posterior", "forward"]
 Spacing = Literal["trailing", "quadratic"]
@@ -18,18 +21,37 @@ class DDPMOptions(GaussianOptions):
     """Options of the chain of DDPM."""
 
     steps: int = option(1000, "Number of steps of the chain, N; time runs from 0 to N.", ge(1), le(10**6))
-    schedule: Table = option(
+    schedule: Schedule = option(
         "linear",
         "Form of the table β_1 ... β_N: β linear in n, ᾱ a squared cosine, or √β linear in n.",
-        in_(get_args(Table)),
+        in_(get_args(Schedule)),
     )
     beta_start: float = option(1e-4, "β_1, for the linear and the scaled-linear schedule.", ge(1e-9), lt(1))
     beta_end: float = option(0.02, "β_N, for the linear and the scaled-linear schedule.", ge(1e-9), lt(1))
     rescale: bool = option(
         False, "Multiply β by 1000/N, so that a chain of any length forgets as much as one of 1000 steps."
     )
+    betas: tuple[float, ...] | Path = option(
+        (),
+        "A table β_1 ... β_N made elsewhere, in place of a schedule: a .npy, .csv or .json file.",
+        metavar="FILE",
+    )
+    alphas_cumprod: tuple[float, ...] | Path = option(
+        (), "Likewise a table ᾱ_1 ... ᾱ_N, which decreases; the last may be 0.", metavar="FILE"
+    )
+    terminal_signal: float | None = option(
+        None,
+        "√ᾱ_N to which √ᾱ is moved and stretched, √ᾱ_1 staying; 0: zero terminal SNR; none: as the table has it.",
+        attrs.validators.optional([ge(0), lt(1)]),
+    )
 
     def __attrs_post_init__(self) -> None:
+        given = [name for name in TABLES if isinstance(getattr(self, name), Path) or len(getattr(self, name))]
+        if given:
+            self._take(given)
+            return
+        if self.terminal_signal is not None and self.steps < 2:
+            raise ValueError("terminal_signal needs a chain of at least 2 steps")
         if self.schedule == "cosine":
             refuse_unused(
                 self,
@@ -45,6 +67,32 @@ class DDPMOptions(GaussianOptions):
             raise ValueError(
                 "rescale is for the linear and the scaled-linear schedule; the cosine schedule ends in noise at any N"
             )
+
+    def _take(self, given: list[str]) -> None:
+        """Take the numbers of a table, not its file, which may change; N is how many there are."""
+        if len(given) > 1:
+            raise ValueError("betas and alphas_cumprod are two forms of one table; give one of them")
+        (name,) = given
+        schedule = ("schedule", "beta_start", "beta_end", "rescale")
+        refuse_unused(self, schedule, "a table has no", f"leave {name} out")
+        numbers = _numbers(getattr(self, name), name)
+        if len(numbers) < 2:
+            raise ValueError(f"{name} must have at least 2 numbers")
+        if self.steps not in (len(numbers), attrs.fields(DDPMOptions).steps.default):
+            raise ValueError(f"{name} has {len(numbers)} numbers, which is N; leave out steps, {self.steps}")
+        # The class is frozen for its users; these are its own last touches.
+        object.__setattr__(self, name, numbers)
+        object.__setattr__(self, "steps", len(numbers))
+
+
+def _numbers(table: Any, name: str) -> tuple[float, ...]:
+    """The entries of a table, from its file or as they are given. Raises ValueError if there are none."""
+    if not isinstance(table, Path):
+        return as_numbers(table, name)
+    try:
+        return read_table(table, name)
+    except DifrunError as error:
+        raise ValueError(str(error)) from error
 
 
 @attrs.frozen

@@ -43,7 +43,7 @@ def kl_sum(process):
     By the chain rule of mutual information, without SNR weights: each term is I(x_0; x_{n−1} | x_n), which telescopes,
     and KL(q(x_{n−1} | x_n) ‖ p_θ(x_{n−1} | x_n)), of two normal distributions with one mean.
     """
-    betas = process.betas.numpy()
+    betas = process.variances.numpy()
     bar = np.cumprod(1 - betas)
     information = 0.5 * np.log1p(bar * V / (1 - bar))
     total = information[0] - information[-1]

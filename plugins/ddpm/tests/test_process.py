@@ -8,9 +8,9 @@ import torch
 
 from difrun.errors import ConfigError, DifrunError
 from difrun.options import build
+from difrun.process.spline import MonotoneSpline
 from difrun_ddpm.options import DDPMOptions
 from difrun_ddpm.process import DDPM
-from difrun_ddpm.spline import MonotoneSpline
 
 CHAINS = [
     {},
@@ -45,7 +45,7 @@ def test_integer_times_are_the_chain(options):
     """α² = ᾱ_n = ∏(1 − β) and σ² = 1 − ᾱ_n at t = 0 ... N, to rounding; as numbers and as a batch in float32."""
     process, betas = DDPM(**options), table(**options)
     bar = np.concatenate([[1.0], np.cumprod(1 - betas)])
-    np.testing.assert_allclose(process.betas.numpy(), betas, rtol=1e-10)
+    np.testing.assert_allclose(process.variances.numpy(), betas, rtol=1e-10)
     assert process.horizon == len(betas)
     instants = process.instants(range(len(bar)))
     np.testing.assert_allclose([at.alpha**2 for at in instants], bar, rtol=1e-10)

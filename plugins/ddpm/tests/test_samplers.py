@@ -65,7 +65,7 @@ def test_one_step_is_the_conditional_of_the_chain(n, sampler):
     x = torch.tensor([[0.4, -0.3]], dtype=torch.float64)
     got_mean, got_var = one_step(sampler, CHAIN, POINT, x, n, n - 1)
     for axis in range(2):
-        mean, var = conditioned(CHAIN.betas.numpy(), n, POINT.mean[axis].item(), x[0, axis].item())
+        mean, var = conditioned(CHAIN.variances.numpy(), n, POINT.mean[axis].item(), x[0, axis].item())
         assert got_mean[axis].item() == pytest.approx(mean, rel=1e-9)
         assert got_var[axis].item() == pytest.approx(var, rel=1e-9)
 
@@ -77,7 +77,7 @@ def test_the_forward_variance_is_beta(t, s):
     mean, var = one_step(DDPMSampler(variance="forward"), CHAIN, GAUSSIAN, x, t, s)
     expected, _ = one_step(DDPMSampler(), CHAIN, GAUSSIAN, x, t, s)
     torch.testing.assert_close(mean, expected, rtol=1e-12, atol=1e-12)
-    forward = 1 - np.prod(1 - CHAIN.betas.numpy()[s:t])
+    forward = 1 - np.prod(1 - CHAIN.variances.numpy()[s:t])
     assert var[0].item() == pytest.approx(forward, rel=1e-9)
 
 
@@ -113,7 +113,7 @@ def test_one_step_of_ddim_is_its_formula(process, eta):
         at, to = process.instants([t, s])
         kappa2 = to.var / at.var * (at.var - (at.alpha / to.alpha) ** 2 * to.var)
         if process is CHAIN:
-            bar = np.cumprod(1 - CHAIN.betas.numpy())
+            bar = np.cumprod(1 - CHAIN.variances.numpy())
             bar_t, bar_s = bar[t - 1], bar[s - 1]
             assert kappa2 == pytest.approx((1 - bar_s) / (1 - bar_t) * (1 - bar_t / bar_s), rel=1e-9)
         along = math.sqrt(to.var - eta**2 * kappa2)

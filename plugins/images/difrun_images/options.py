@@ -1,10 +1,11 @@
 """Options of the plugin's components, without torch."""
 
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 import attrs
-from attrs.validators import ge, gt, in_, le, lt, matches_re, optional
+from attrs.validators import ge, gt, in_, le, lt, optional
 
 from difrun.api import option, refuse_unused
 
@@ -39,6 +40,13 @@ def _positive(_: Any, attribute: attrs.Attribute, value: tuple[int, ...] | None)
 def _size(_: Any, attribute: attrs.Attribute, value: tuple[int, ...] | None) -> None:
     if value is not None and (len(value) not in (1, 2) or min(value) < 1):
         raise ValueError("size must be one positive number, the side, or two: rows,columns")
+
+
+def _colour(_: Any, attribute: attrs.Attribute, value: str) -> None:
+    if not re.fullmatch(r"white|black|#[0-9a-fA-F]{6}", value):
+        raise ValueError(
+            f"{attribute.name} must be white, black, or # with six hexadecimal digits; got {value[:20]!r}"
+        )
 
 
 @attrs.frozen
@@ -126,7 +134,7 @@ class FolderOptions(ImageOptions):
     background: str = option(
         "white",
         "What transparent images are laid on: white, black, or a colour such as #80c0ff.",
-        matches_re(r"white|black|#[0-9a-fA-F]{6}"),
+        _colour,
     )
     unreadable: Literal["refuse", "skip"] = option(
         "refuse",

@@ -11,7 +11,7 @@ from scipy import integrate, stats
 from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.model import PREDICTIONS, ExactEmpirical, ExactMixture, exact
-from difrun.model.exact import exact_empirical, exact_mixture
+from difrun.model.exact_of_data import exact_empirical, exact_mixture
 from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP, two_gaussians
 
 
@@ -186,7 +186,7 @@ def test_the_components_exact_and_empirical_are_the_models_of_the_dataset():
     process = ReferenceVP()
     mixture = two_gaussians()
     dataset = SimpleNamespace(
-        distribution=mixture, name="two", train=DATA, component_labels=None, labels=None
+        distribution=mixture, conditional=None, name="two", train=DATA, component_labels=None, labels=None
     )
     at, x = process.at(0.5), points(process, 0.5)
     torch.testing.assert_close(
@@ -197,4 +197,6 @@ def test_the_components_exact_and_empirical_are_the_models_of_the_dataset():
     expected = expected - math.log(len(DATA) * 2 * math.pi * at.var)
     torch.testing.assert_close(exact_empirical(process=process, dataset=dataset).log_prob(x, at), expected)
     with pytest.raises(DifrunError, match=r"'moons' is not. Use --model empirical"):
-        exact_mixture(process=process, dataset=SimpleNamespace(distribution=None, name="moons"))
+        exact_mixture(
+            process=process, dataset=SimpleNamespace(distribution=None, conditional=None, name="moons")
+        )

@@ -8,7 +8,7 @@ from difrun.loss import Regression
 from difrun.model import (
     MLP,
     NetworkModel,
-    condition_on_class_shares,
+    condition_as_data,
     proportional_labels,
 )
 from difrun.sampler import Heun, generate
@@ -74,4 +74,4 @@ def test_a_network_learns_its_classes_and_their_mixture():
     assert torch.equal((drawn.sum(1) < 0).long(), labels)
     free = generate(Heun(), model, 200, times)
     assert abs(int((free.sum(1) < 0).sum()) - 100) < 5 * 50**0.5
-    assert condition_on_class_shares(model, 4).labels.tolist() == [0, 1, 0, 1]
+    assert condition_as_data(model, 4).labels.tolist() == [0, 1, 0, 1]

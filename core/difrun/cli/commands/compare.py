@@ -123,6 +123,7 @@ def _compare(
             metrics=metrics or None,
             guidance=plan.guidance if runs and guided else None,
             label=request.only_given("sample", "label", plan.sample.label),
+            condition=request.only_given("sample", "condition", plan.sample.condition),
             n=request.only_given("sample", "n", plan.sample.n),
             seed=request.only_given("", "seed", plan.seed),
             exact=exact,
@@ -177,7 +178,7 @@ compare = CompareCommand(
         click.Option(["--force"], is_flag=True, help="Overwrite the comparison in --out."),
     ],
     kinds=(*OF_A_MODEL, "guidance", "metric"),
-    sections={"sample": ("n", "label"), "": ("seed", *WHERE)},
+    sections={"sample": ("n", "label", "condition"), "": ("seed", *WHERE)},
     help="Compare samplers, grids, numbers of steps and runs: quality, network evaluations, time.\n\n"
     "Every row starts from the same noise and is measured against the same real data, with the first metric of the "
     "first run unless --metric names others. A run's own sampler and grid have the options of the run, all others "

@@ -21,18 +21,20 @@ def _evaluate(
 ) -> None:
     plan, n = request.plan, request.only_given("sample", "n", request.plan.sample.n)
     chosen = plan.metrics if request.sets_options_of("metric") else None
-    wants_others = request.sets_options_of("guidance") or ("sample", "label") in request.given
+    wants_others = request.sets_options_of("guidance") or any(
+        ("sample", name) in request.given for name in ("label", "condition")
+    )
     wants_likelihood = likelihood_flags(likelihood, likelihood_options)
     if wants_others and (samples is not None or wants_likelihood):
         flag = "--likelihood" if wants_likelihood else "--samples"
         raise click.UsageError(
-            f"{flag} cannot be used with --guidance or --label, which draw samples to be measured."
+            f"{flag} cannot be used with --guidance, --label or --condition, which draw samples to be measured."
         )
     texts = []
     with work(quiet, "No metrics were written.") as listener:
         running = reopened(request, folder, listener)
         if wants_others:
-            samples = str(running.samples_by(plan.guidance, plan.sample.label, n))
+            samples = str(running.samples_by(plan.guidance, plan.sample.label, n, plan.sample.condition))
         measured = running.likelihood(wants_likelihood.request()) if wants_likelihood else None
         if samples is not None:
             metrics, path = running.evaluate_file(Path(samples), chosen, n)
@@ -65,11 +67,11 @@ evaluate = PlanCommand(
         QUIET,
     ],
     kinds=("guidance", "metric"),
-    sections={"sample": ("n", "label"), "": WHERE},
+    sections={"sample": ("n", "label", "condition"), "": WHERE},
     help="Measure the samples of a run against real data, or (--likelihood) the model itself on held-out examples. "
     "What you do not give is as in the run.\n\n"
     "The numbers go into metrics.json and the report; those of --samples FILE.npz go into FILE.metrics.json. If you "
-    "ask for more samples than the run has (--n), or for others (--guidance, --label), they are drawn into a separate "
-    "file.",
+    "ask for more samples than the run has (--n), or for others (--guidance, --label, --condition), they are drawn "
+    "into a separate file.",
     short_help="Measure the samples of a run.",
 )

@@ -18,7 +18,7 @@ def _sample(request: CommandRequest, folder: str, out: str | None, quiet: bool, 
                 f"seed {plan.seed}, for new samples; --seed {seed_of_run} starts from the noise of the run's own"
             )
         path = reopened(request, folder, listener).draw_samples(
-            plan.sample.n,
+            request.only_given("sample", "n", plan.sample.n),
             plan.sampler,
             plan.grid,
             plan.sample.steps,
@@ -29,6 +29,7 @@ def _sample(request: CommandRequest, folder: str, out: str | None, quiet: bool, 
             plan.sample.noise,
             plan.sample.label,
             plan.guidance,
+            plan.sample.condition,
         )
     click.echo(f"Samples: {path}")
 
@@ -43,7 +44,7 @@ sample = PlanCommand(
         click.Option(["--force"], is_flag=True, help="Overwrite an existing file."),
     ],
     kinds=("sampler", "grid", "guidance"),
-    sections={"sample": ("n", "steps", "chunk", "noise", "label"), "": ("seed", *WHERE)},
+    sections={"sample": ("n", "steps", "chunk", "noise", "label", "condition"), "": ("seed", *WHERE)},
     new_seed=True,
     help="Draw samples from the model of a run. What you do not give is as in the run, except the seed: it is the "
     "run's plus one, so that the samples are new.",

@@ -28,6 +28,7 @@ from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation, sampling
+from difrun.runs.stages.labels import labels_of, rows_asked
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
 
@@ -42,6 +43,7 @@ def compare(
     metrics: Sequence[str | ChosenComponent] | None = None,
     guidance: Sequence[ChosenComponent] | None = None,
     label: str | None = None,
+    condition: str | None = None,
     n: int | None = None,
     seed: int | None = None,
     exact: bool = False,
@@ -65,7 +67,8 @@ def compare(
         metrics: Names, with the options of the first run; None takes the first metric of that run.
         guidance: Guidances of every run, instead of its own; None keeps its own.
         label: The class to draw; None draws what each run draws.
-        n: How many samples; None takes the number of the first run.
+        condition: The values of a condition, or a file of one row per sample; None draws what each run draws.
+        n: How many samples; None takes the number of the first run, or of the rows of a file of conditions.
         seed: The seed; None takes that of the first run.
         exact: Measure the distance of deterministic samplers to the endpoints of the probability flow as well
             (`difrun.analysis.reference`), on at most 2000 samples.
@@ -90,12 +93,14 @@ def compare(
     around = None if guidance is None else tuple(guidance)
     models = with_distinct_names([ComparedModel.of(run, listener, device, threads, around) for run in runs])
     first = models[0].plan
-    n, seed = first.sample.n if n is None else n, first.seed if seed is None else seed
+    if n is None:
+        n = rows_asked(condition, models[0].parts.dataset) or first.sample.n
+    seed = first.seed if seed is None else seed
     if n < 2:
         raise ConfigError(f"--n {n}: at least 2 samples are needed to compare them with data.")
     measures = _chosen_metrics(models[0], metrics)
     for model in models:
-        model.prepare(n, seed, measures, label)
+        model.prepare(n, seed, measures, label, condition)
     notes = _choose_pairs(models, samplers, grids)
     for note in notes:
         listener.note(note)
@@ -208,7 +213,7 @@ def _row(
 ) -> ComparisonRow:
     """Draw the samples of one row and measure them; place: the run, sampler, grid and steps of the row."""
     dataset, chunk = compared.parts.dataset, compared.plan.sample.chunk
-    labels = sampling.labels_of(compared.model, dataset, compared.plan.sample.label, compared.n)
+    labels = labels_of(compared.model, dataset, compared.plan.sample, compared.n)
     sampler = sampling.sampler_for(chosen_sampler, dataset)
     times = grid_times(grid, compared.model, place["steps"], sampler)
     if not compared.warm:  # the first call is slower, so it is not timed

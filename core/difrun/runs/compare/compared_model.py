@@ -23,7 +23,8 @@ from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.device import choose_device
 from difrun.runs.opening import reopen
 from difrun.runs.run import Run
-from difrun.runs.stages import evaluation, sampling
+from difrun.runs.stages import evaluation
+from difrun.runs.stages.labels import labels_of, note
 from difrun.text import quoted
 
 
@@ -107,9 +108,14 @@ class ComparedModel:
         return cls(f"{plan.process.name}-{parts.dataset.name}", plan, parts, model, place, listener)
 
     def prepare(
-        self, n: int, seed: int, metrics: Sequence[ChosenComponent], label: str | None = None
+        self,
+        n: int,
+        seed: int,
+        metrics: Sequence[ChosenComponent],
+        label: str | None = None,
+        condition: str | None = None,
     ) -> None:
-        """Set what all rows share; label: the class to draw, None keeps that of the run.
+        """Set what all rows share; label, condition: the class or condition to draw, None keeps that of the run.
 
         Raises:
             ConfigError: If a metric does not fit the model.
@@ -122,7 +128,10 @@ class ComparedModel:
                 raise ConfigError(refusal(get_registry(), entries, entry, token))
         if label is not None:
             self.plan = attrs.evolve(self.plan, sample=attrs.evolve(self.plan.sample, label=label))
-        sampling.labels_of(self.model, self.parts.dataset, self.plan.sample.label, 1)
+        if condition is not None:
+            self.plan = attrs.evolve(self.plan, sample=attrs.evolve(self.plan.sample, condition=condition))
+        labels = labels_of(self.model, self.parts.dataset, self.plan.sample, n)
+        note(self.listener, self.parts.dataset, self.plan.sample, labels)
 
     def facts(self) -> dict[str, Any]:
         """Return what is compared, for compare.json: the components and their options."""
@@ -138,6 +147,8 @@ class ComparedModel:
             facts["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in plan.guidance]
         if plan.sample.label is not None:
             facts["label"] = plan.sample.label
+        if plan.sample.condition is not None:
+            facts["condition"] = plan.sample.condition
         return facts | {"versions": plan.versions(torch.__version__)}
 
     def entries(self, **others: Registered) -> dict[str, Any]:

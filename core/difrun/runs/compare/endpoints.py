@@ -11,7 +11,7 @@ from difrun.errors import DifrunError, Interrupted
 from difrun.randomness.generator import Generator, seed_of
 from difrun.runs.compare.compared_model import ComparedModel
 from difrun.runs.compare.progress import Progress
-from difrun.runs.stages import sampling
+from difrun.runs.stages.labels import labels_of
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import to_data
 
@@ -61,10 +61,9 @@ class ExactEndpoints:
             f"the exact endpoints of {self.n} samples{' of every run' if self.several else ''} are computed with the "
             "model's own flow, in 200 steps and in 400"
         )
-        label = compared.plan.sample.label
-        labels = sampling.labels_of(model, compared.parts.dataset, label, self.n)
+        labels = labels_of(model, compared.parts.dataset, compared.plan.sample, compared.n)
         if labels is not None:
-            model = model.condition_on(labels.to(compared.device))
+            model = model.condition_on(labels[: self.n].to(compared.device))
         generator = Generator(seed_of(compared.plan.seed, "samples"), device=compared.device)
         noise = model.prior(self.n, generator, device=compared.device)
         with torch.no_grad():

@@ -81,6 +81,7 @@ class Likelihood:
     probes: Any = key(whole)
     times: Any = key(counted)
     classes: Any = key(counted)
+    condition: Any = key(counted)
     noise_to_signal: Any = key(number)
     log_scale: Any = key(number)
     half_steps_change: Any = key(number)
@@ -108,6 +109,7 @@ class Drawn:
     seconds: Any = key(number)
     noise: Any = key(text)
     label: Any = key(text)
+    condition: Any = key(text)
     guidance: Any = key(list_of(table, "objects"))
 
 
@@ -218,9 +220,22 @@ class DatasetText:
     classes: Any = key(list_of(text, "names"))
     origin: Any = key(record(DatasetOrigin))
     scaling: Any = key(one_of("std", "robust"))
+    condition: Any = key(one_of("beside", "columns"))
+    condition_columns: Any = key(list_of(text, "names"))
+    condition_scaling: Any = key(one_of("std", "robust"))
 
 
-_EXAMPLES = ("train", "held_out", "noise", "shift", "scale")
+_EXAMPLES = (
+    "train",
+    "held_out",
+    "noise",
+    "shift",
+    "scale",
+    "condition",
+    "held_out_condition",
+    "condition_shift",
+    "condition_scale",
+)
 _LABELS = ("labels", "held_out_labels")
 
 
@@ -231,7 +246,9 @@ def example_forms(place: str, forms: Any) -> None:
             raise Misfit(name, "numbers of 32 or 64 bits (F32 or F64)", kind)
         if name in _LABELS and (kind != "I64" or len(shape) != 1):
             raise Misfit(name, "whole numbers (I64), one for each example", f"{kind} of shape {shape}")
-        if name in ("train", "held_out", "noise") and (len(shape) < 2 or 0 in shape):
+        if name in ("train", "held_out", "noise", "condition", "held_out_condition") and (
+            len(shape) < 2 or 0 in shape
+        ):
             raise Misfit(name, "examples of shape (N, ...)", f"shape {shape}")
 
 

@@ -14,7 +14,9 @@ from torch import Tensor
 from difrun.config.plan import ChosenComponent
 from difrun.config.selection import lookup
 from difrun.data.checks import chunks
-from difrun.data.dataset import Dataset, Origin
+from difrun.data.condition import Condition
+from difrun.data.dataset import Dataset
+from difrun.data.origin import Origin
 from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import GivenValue, build
@@ -54,9 +56,25 @@ def contents(dataset: Dataset) -> Contents | None:
     if dataset.labels is not None and dataset.held_out_labels is not None:
         tensors |= {"labels": dataset.labels, "held_out_labels": dataset.held_out_labels}
         names["classes"] = json.dumps(dataset.classes)
+    if dataset.condition is not None:
+        of_condition, told = _condition_contents(dataset.condition)
+        tensors |= of_condition
+        names |= told
     if dataset.origin is not None:
         names["origin"] = json.dumps(attrs.asdict(dataset.origin))
     return tensors, {name: text.encode("utf-8", "replace").decode() for name, text in names.items()}
+
+
+def _condition_contents(condition: Condition) -> Contents:
+    """What data.safetensors holds of the condition; nothing but its kind if it consists of the columns of x."""
+    if condition.completes:
+        return {}, {"condition": "columns"}
+    tensors = {"condition": condition.train, "held_out_condition": condition.held_out}
+    names = {"condition": "beside", "condition_columns": json.dumps(condition.columns)}
+    if condition.scaling is not None:
+        tensors |= {"condition_shift": condition.scaling.shift, "condition_scale": condition.scaling.scale}
+        names["condition_scaling"] = condition.scaling.kind
+    return tensors, names
 
 
 def digest(tensors: Mapping[str, Tensor], names: Mapping[str, str]) -> str:
@@ -158,6 +176,7 @@ def load(folder: Folder, recorded: str | None = None) -> Dataset | None:
             held_out_labels=tensors.get("held_out_labels"),
             classes=tuple(text.get("classes", ())),
             scaling=_scaling(tensors, text.get("scaling", "std"), folder.data),
+            condition=_condition(tensors, text, folder.data),
             notes=tuple(text.get("notes", ())),
             origin=origin,
         )
@@ -169,7 +188,7 @@ def load(folder: Folder, recorded: str | None = None) -> Dataset | None:
 def _parsed(names: Mapping[str, str], file: Path) -> dict[str, Any]:
     """The text of data.safetensors, with its lists and objects parsed."""
     parsed: dict[str, Any] = dict(names)
-    for name in ("columns", "notes", "classes", "origin"):
+    for name in ("columns", "notes", "classes", "origin", "condition_columns"):
         if name in names:
             try:
                 parsed[name] = parse_json(names[name])
@@ -178,16 +197,35 @@ def _parsed(names: Mapping[str, str], file: Path) -> dict[str, Any]:
     return parsed
 
 
-def _scaling(tensors: Mapping[str, Tensor], kind: Any, file: Path) -> Scaling | None:
-    """The scaling of the examples, if there is one."""
-    if "shift" not in tensors and "scale" not in tensors:
+def _scaling(
+    tensors: Mapping[str, Tensor], kind: Any, file: Path, of: str = "train", prefix: str = ""
+) -> Scaling | None:
+    """The scaling of the examples or of their conditions, if there is one."""
+    names = f"{prefix}shift", f"{prefix}scale"
+    if not any(name in tensors for name in names):
         return None
-    shift, scale, shape = tensors.get("shift"), tensors.get("scale"), tensors["train"].shape[1:]
+    (shift, scale), shape = map(tensors.get, names), tensors[of].shape[1:]
     if shift is None or scale is None or shift.shape != shape or scale.shape != shape:
-        raise damaged(file, f"shift and scale: expected two tensors of shape {tuple(shape)}")
+        raise damaged(file, f"{' and '.join(names)}: expected two tensors of shape {tuple(shape)}")
     if not bool(shift.isfinite().all() and scale.isfinite().all() and (scale > 0).all()):
-        raise damaged(file, "shift and scale: expected finite numbers, and scales above 0")
+        raise damaged(file, f"{' and '.join(names)}: expected finite numbers, and scales above 0")
     return Scaling(shift, scale, kind)
+
+
+def _condition(tensors: Mapping[str, Tensor], text: Mapping[str, Any], file: Path) -> Condition | None:
+    """The condition of the examples, if there is one."""
+    if "condition" not in text:
+        return None
+    if text["condition"] == "columns":
+        scaling = _scaling(tensors, text.get("scaling", "std"), file)
+        columns = tuple(text["columns"])
+        return Condition(tensors["train"], tensors["held_out"], columns, scaling, completes=True)
+    for name in ("condition", "held_out_condition"):
+        if name not in tensors:
+            raise damaged(file, f"{name}: expected the conditions of examples, found nothing")
+    scaling = _scaling(tensors, text.get("condition_scaling", "std"), file, "condition", "condition_")
+    columns = tuple(text.get("condition_columns", ()))
+    return Condition(tensors["condition"], tensors["held_out_condition"], columns, scaling)
 
 
 def check(folder: Folder, dataset: Dataset) -> None:
@@ -234,7 +272,10 @@ def describe(dataset: Dataset) -> str:
     classes = ""
     if dataset.classes:
         classes = f" {len(dataset.classes)} classes: {listed(_clipped(dataset.classes))}."
-    return f"{dataset.name}: {what}, {n - held_out} to train on and {held_out} held out.{classes}{scaled}"
+    given = "" if dataset.condition is None else f" {dataset.condition.described()}"
+    return (
+        f"{dataset.name}: {what}, {n - held_out} to train on and {held_out} held out.{classes}{given}{scaled}"
+    )
 
 
 def _clipped(columns: tuple[str, ...]) -> list[str]:

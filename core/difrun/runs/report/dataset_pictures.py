@@ -19,8 +19,8 @@ from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
 from difrun.runs.build import Components, grid_times, instantiate
 from difrun.runs.environment.faults import culprit, where
+from difrun.runs.stages.labels import labels_of
 from difrun.runs.stages.sample_file import read_labels
-from difrun.runs.stages.sampling import labels_of
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import integrate
 
@@ -66,7 +66,7 @@ def trajectory(
     n: int,
 ) -> Tensor:
     """Return frames (steps + 1, n, ...) of a sampler from the prior."""
-    labels = labels_of(model, parts.dataset, plan.sample.label, n)
+    labels = labels_of(model, parts.dataset, plan.sample, n)
     if labels is not None:
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)

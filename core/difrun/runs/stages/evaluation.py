@@ -14,12 +14,12 @@ from difrun.errors import DifrunError
 from difrun.metric.base import measure, reading
 from difrun.metric.comparison import comparable, compared
 from difrun.options.attrs_fields import values
-from difrun.plugin.signatures import refuse_misfit, requires
+from difrun.plugin.signatures import refuse_misfit
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import naming_component
 from difrun.runs.stages import sample_file, sampling
+from difrun.runs.stages.suited_metrics import kind_of, needs, suited_metrics
 from difrun.storage import atomic
-from difrun.text import listed
 
 if TYPE_CHECKING:
     from difrun.runs.compare.compared_model import ComparedModel
@@ -98,7 +98,13 @@ def evaluate_metric(
         DifrunError: If the metric cannot be computed.
     """
     dataset, metric = run.parts.dataset, chosen.entry.load()
-    if labels is None and _of_classes(chosen):
+    if needs(chosen) == "conditions" and kind_of(labels) != "conditions":
+        raise DifrunError(
+            f"metric '{chosen.name}' compares samples with their conditions, and these have none: it needs data with "
+            "a condition (--dataset.condition) and a model that was trained with it (--train.label-dropout below "
+            "1), or a condition of an exact model (--condition)."
+        )
+    if needs(chosen) == "labels" and kind_of(labels) != "labels":
         raise DifrunError(
             f"metric '{chosen.name}' compares samples with classes, and these samples have none: it needs labelled "
             "data and a model that was trained with their labels (--train.label-dropout below 1), or a class of an "
@@ -132,32 +138,6 @@ def evaluate_metric(
         declared["meaning"] = declared["meaning"] or chosen.entry.component.summary
         entries[name] = {**number, **facts, **declared}
     return entries
-
-
-def suited_metrics(
-    run: "Run", metrics: Sequence[ChosenComponent], labels: Tensor | None
-) -> tuple[ChosenComponent, ...]:
-    """The metrics that suit the samples: without labels (n,), metrics that require classes are left out, with a note.
-
-    A note also says if samples of a single class are compared with data of all classes.
-    """
-    of_classes = [chosen for chosen in metrics if _of_classes(chosen)]
-    others = [chosen for chosen in metrics if not _of_classes(chosen)]
-    if labels is None:
-        if of_classes:
-            names = listed([f"'{chosen.name}'" for chosen in of_classes])
-            run.listener.note(
-                f"metric {names} is left out: it compares samples with classes, and these samples have none"
-            )
-        return tuple(others)
-    classes = run.parts.dataset.classes
-    classes_drawn = labels.unique()
-    if others and len(classes) > 1 and len(classes_drawn) == 1:
-        run.listener.note(
-            f"all samples are of class '{classes[int(classes_drawn)]}'; metrics other than per-class compare them with "
-            f"data of all {len(classes)} classes"
-        )
-    return tuple(metrics)
 
 
 def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Tensor | None, Path]:
@@ -213,13 +193,9 @@ def evaluate_run(
 def is_complete(run: "Run") -> bool:
     """Whether metrics.json exists and holds every metric of the run."""
     measured = {name.split(".")[0] for name in run.metrics}
-    wanted = [chosen for chosen in run.plan.metrics if run.model.shares or not _of_classes(chosen)]
+    has = {"labels": bool(run.model.shares), "conditions": run.model.known_conditions is not None}
+    wanted = [chosen for chosen in run.plan.metrics if has.get(needs(chosen) or "", True)]
     return run.folder.metrics.is_file() and all(chosen.entry.name in measured for chosen in wanted)
-
-
-def _of_classes(metric: ChosenComponent) -> bool:
-    """Whether a metric requires the classes of the samples."""
-    return requires(metric.entry.load(), "labels")
 
 
 def evaluate_file(

@@ -8,17 +8,18 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.analysis.data_entropy import entropy
 from difrun.analysis.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS, log_likelihood
 from difrun.analysis.lower_bound import elbo
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
+from difrun.model.exact_conditional import ExactConditional
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import seed_of, torch_generator
 from difrun.runs.build import grid_times
+from difrun.runs.stages.data_density import entropy_of, log_density
 from difrun.storage import atomic
 from difrun.text import listed
 
@@ -111,7 +112,9 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     }
     if bound is not None:
         content["nll_bound"] = _mean(log_scale - bound, d)
-    if labels is not None:
+    if labels is not None and dataset.condition is not None:
+        content["condition"] = dataset.condition.size
+    elif labels is not None:
         content["classes"] = len(dataset.classes)
     return content | _gaps(model.process, dataset, x.double().cpu(), labels, log_p, bound, log_scale)
 
@@ -145,8 +148,13 @@ def _log_alpha_at_end(process: GaussianProcess) -> float:
 
 
 def _conditioned_model(run: "Run", chosen: Tensor) -> tuple[ScoreModel, Tensor | None]:
-    """The model given the classes of the chosen examples, and these classes; None if it knows no classes."""
+    """The model given the classes or conditions of the chosen examples, and these; None if it takes none."""
     model, labels = run.model, run.parts.dataset.held_out_labels
+    condition = run.parts.dataset.condition
+    if model.condition_shape is not None and condition is not None:
+        if condition.completes:  # p(x), as no column is given
+            return model, None
+        return model.condition_on(condition.held_out[chosen]), condition.held_out[chosen]
     if model.shares and not run.parts.model.shares:
         raise DifrunError(
             "the likelihood of a model that a guidance draws by classes is not known; measure a run without guidance."
@@ -169,10 +177,10 @@ def _gaps(
 
     log_p, bound: values for the examples x under the model, (n,).
     """
-    exact_log_p, d = _log_density(dataset, x, labels), x[0].numel()
+    exact_log_p, d = log_density(dataset, x, labels), x[0].numel()
     if exact_log_p is None:
         return {}
-    entropy_nats, error = _entropy(dataset, labels)
+    entropy_nats, error = entropy_of(dataset, labels)
     content = {
         "entropy": _both_units(entropy_nats + log_scale, error, d),
         "gap": _mean(exact_log_p - log_p, d),
@@ -181,6 +189,8 @@ def _gaps(
         content["gap_bound"] = _mean(exact_log_p - bound, d)
     if dataset.distribution is not None:
         noised: Any = ExactMixture(dataset.distribution, process, dataset.component_labels)
+        if labels is not None and dataset.conditional is not None:
+            noised = ExactConditional(dataset.conditional, process)
         noised = noised if labels is None else noised.condition_on(labels)
         log_p_noised = noised.log_prob(_noiseless_at_end(process, x), process.at(process.t_min))
         content["gap_noise"] = _mean(exact_log_p - log_p_noised - d * _log_alpha_at_end(process), d)
@@ -228,34 +238,6 @@ def _refuse_without_bound(run: "Run", request: LikelihoodRequest) -> None:
             f"{listed(flags, ' and ')} cannot be chosen for process '{plan.process.name}', whose bound takes the "
             f"steps of the run: {plan.sample.steps}. Leave that out."
         )
-
-
-def _log_density(dataset: Dataset, x: Tensor, labels: Tensor | None) -> Tensor | None:
-    """Log p of the distribution of the data, given the classes if there are any; None if it is not known."""
-    if labels is None:
-        if dataset.distribution is not None:
-            return dataset.distribution.log_prob(x)
-        return None if dataset.log_density is None else dataset.log_density(x)
-    if dataset.component_labels is None:
-        return None
-    log_p = torch.empty(len(x), dtype=x.dtype)
-    for label in labels.unique().tolist():
-        log_p[labels == label] = dataset.class_distribution(label).log_prob(x[labels == label])
-    return log_p
-
-
-def _entropy(dataset: Dataset, labels: Tensor | None) -> tuple[float, float]:
-    """The entropy of the distribution and its error; with labels, averaged over the classes of the examples."""
-    if dataset.distribution is None:
-        assert dataset.entropy is not None  # a dataset that knows its density knows this too
-        return dataset.entropy, 0.0
-    if labels is None:
-        return entropy(dataset.distribution)
-    of_class = [entropy(dataset.class_distribution(label)) for label in range(len(dataset.classes))]
-    shares = torch.bincount(labels, minlength=len(of_class)).double() / len(labels)
-    value = sum(float(share) * mean for share, (mean, _) in zip(shares, of_class, strict=True))
-    variance = sum((float(share) * error) ** 2 for share, (_, error) in zip(shares, of_class, strict=True))
-    return value, math.sqrt(variance)
 
 
 def _choose_examples(dataset: Dataset, n: int | None, seed: int) -> Tensor:

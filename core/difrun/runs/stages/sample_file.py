@@ -1,10 +1,11 @@
-"""Read samples and their classes from a file, in the units of the model."""
+"""Read samples and their classes or conditions from a file, in the units of the model."""
 
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from difrun.data.condition import Condition
 from difrun.data.dataset import Dataset
 from difrun.data.files import read
 from difrun.errors import DifrunError
@@ -50,11 +51,13 @@ def _columns(path: Path) -> tuple[str, ...]:
 
 
 def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
-    """Read the classes (n,) of the first n samples in a file, from its array y; None if it has none.
+    """Read the classes (n,) or conditions of the first n samples in a file, from its array y or c; None without it.
 
     Raises:
-        DifrunError: If the data do not have such a class.
+        DifrunError: If the data do not have such a class, or a condition of another shape.
     """
+    if dataset.condition is not None:
+        return _read_conditions(dataset.condition, path, n)
     if not dataset.classes or path.suffix.lower() != ".npz":
         return None
     try:
@@ -73,3 +76,18 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
             f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
         )
     return torch.tensor([known[str(name)] for name in names.tolist()])
+
+
+def _read_conditions(condition: Condition, path: Path, n: int) -> Tensor | None:
+    """The conditions of the first n samples, in the units of the model; None if the file has none."""
+    if path.suffix.lower() != ".npz":
+        return None
+    try:
+        values = arrays.read_archive(path, ("c",)).get("c")
+    except arrays.DamagedArray as error:
+        raise DifrunError(f"{path}: its array c cannot be read: {error}.") from None
+    if values is None or values.ndim == 0 or values.dtype.kind not in "iuf":
+        return None
+    if len(values) < n:
+        raise DifrunError(f"{path} holds {len(values)} conditions for {n} samples; expected one for each.")
+    return condition.encode(torch.from_numpy(values[:n].astype("float64")), f"{path}, array c")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import numpy as np
-import torch
 from torch import Tensor
 
 from difrun.config.plan import ChosenComponent, Plan
@@ -18,12 +17,13 @@ from difrun.config.settings import section_of
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
-from difrun.model.labels import proportional_labels
 from difrun.model.wrappers import Counted
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.folder.contents import Drawn
 from difrun.runs.folder.schema import fitting, in_place, parse_json, record
+from difrun.runs.stages import labels as stage_labels
+from difrun.runs.stages.labels import labels_of
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
 from difrun.storage import atomic
@@ -47,6 +47,7 @@ class SampleRequest:
         noise: Noise of a stochastic sampler, "fresh" or "brownian".
         label: One class, by name or number; None draws all, if the model knows classes.
         guidance: The guidances, the innermost first.
+        condition: The values of a condition, or a file of one row per sample; None takes those of the data in turn.
     """
 
     n: int
@@ -58,6 +59,7 @@ class SampleRequest:
     noise: str = "fresh"
     label: str | None = None
     guidance: tuple[ChosenComponent, ...] = ()
+    condition: str | None = None
 
     @classmethod
     def of(cls, plan: Plan, **changes: Any) -> "SampleRequest":
@@ -72,6 +74,7 @@ class SampleRequest:
             plan.sample.noise,
             plan.sample.label,
             plan.guidance,
+            plan.sample.condition,
         )
         return attrs.evolve(request, **changes)
 
@@ -83,6 +86,8 @@ class SampleRequest:
         facts: dict[str, Any] = {} if self.noise == "fresh" else {"noise": self.noise}
         if self.label is not None:
             facts["label"] = self.label
+        if self.condition is not None:
+            facts["condition"] = self.condition
         if self.guidance:
             facts["guidance"] = [{"name": chosen.name, **chosen.record()} for chosen in self.guidance]
         return facts | {
@@ -95,7 +100,7 @@ class SampleRequest:
     def file_name(self, model: ScoreModel | None = None) -> str:
         """Return ``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``, unique to this request.
 
-        The digest covers the options of sampler and grid, the noise, the class, the guidance, and the tuning of the
+        The digest covers the options of sampler and grid, the noise, class or condition, guidance, and the tuning of the
         model if it is used.
         """
         options: list[Any] = [self.sampler.entry.qualified, self.grid.entry.qualified]
@@ -108,6 +113,8 @@ class SampleRequest:
                 options.append(attrs.asdict(tuning))
         if self.label is not None:
             options.append({"label": self.label})
+        if self.condition is not None:
+            options.append({"condition": stage_labels.identity(self.condition)})
         options += [[chosen.entry.qualified, chosen.record()] for chosen in self.guidance]
         digest = hashlib.blake2b(json.dumps(options).encode(), digest_size=3).hexdigest()
         parts = (
@@ -119,26 +126,6 @@ class SampleRequest:
             digest,
         )
         return f"samples-{'-'.join(map(str, parts))}.npz"
-
-
-def labels_of(model: ScoreModel, dataset: Dataset, label: str | None, n: int) -> Tensor | None:
-    """Return the class of each of n samples (n,): the one asked for, else all classes in the proportion of the data.
-
-    Returns:
-        The classes; None if no class is asked for and the model knows none.
-
-    Raises:
-        DifrunError: If the data do not have the class, or the model knows no classes.
-    """
-    if label is None:
-        return proportional_labels(model.shares, n) if model.shares else None
-    number = dataset.class_number(label)
-    if not model.classes:
-        raise DifrunError(
-            f"--label {label}: the model of this run was trained without labels. Train one with labels: a model that "
-            "takes them, such as mlp, and --train.label-dropout 0.1."
-        )
-    return torch.full((n,), number)
 
 
 def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
@@ -154,14 +141,6 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
     return sampler
 
 
-def _note_class(run: "Run", label: str) -> None:
-    """Say which class is drawn, where the user did not write its name as it stands."""
-    dataset = run.parts.dataset
-    name = dataset.classes[dataset.class_number(label)]
-    if name != label.strip():
-        run.listener.note(f"--label {label} is class '{name}' of dataset '{dataset.name}'")
-
-
 def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples.
 
@@ -169,14 +148,13 @@ def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dic
     given to one decimal.
 
     Returns:
-        The samples (n, ...) in the units of the model, their labels (n,) if any, and facts for metrics.json.
+        The samples (n, ...) in the units of the model, their labels if any, and facts for metrics.json.
     """
     model = run.guided(request.guidance)
-    labels = labels_of(model, run.parts.dataset, request.label, request.n)
+    labels = labels_of(model, run.parts.dataset, request, request.n)
     sampler = sampler_for(request.sampler, run.parts.dataset)
     _note_accuracy(run, request, sampler)
-    if request.label is not None:
-        _note_class(run, request.label)
+    stage_labels.note(run.listener, run.parts.dataset, request, labels)
     run.listener.stage("sample")
     start = time.perf_counter()
     facts = request.facts()
@@ -241,13 +219,14 @@ def write(
     """Write an .npz file of samples.
 
     Its arrays are x, the samples in the user's units; "columns", their names, if there are any; y, the classes as the
-    user names them, whole numbers if all of them are, else text; and "drawn", which says how they were drawn. The time
+    user names them, whole numbers if all of them are, else text; c, the conditions in the user's units, NaN where
+    nothing was given; and "drawn", which says how they were drawn. The time
     taken is left out, so that equal samples make equal files.
 
     Args:
         path: The file.
         samples: In the units of the model, (n, ...).
-        labels: Their classes (n,), if any.
+        labels: Their classes (n,) or conditions (n, ...), if any.
         dataset: The data of the run.
         request: The request for the samples.
         facts: The facts that `draw` returns.
@@ -255,7 +234,9 @@ def write(
     arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
     if dataset.columns:
         arrays["columns"] = np.array(dataset.columns)
-    if labels is not None:
+    if labels is not None and dataset.condition is not None:
+        arrays["c"] = dataset.condition.decode(labels).numpy()
+    elif labels is not None:
         names = np.array(dataset.classes)[labels.numpy()]
         # Only names that a whole number gives back: not 02, and not ², which Python calls a digit.
         whole = all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in dataset.classes)

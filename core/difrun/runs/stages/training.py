@@ -42,9 +42,18 @@ def new_trainer(plan: Plan, parts: Components, device: torch.device, listener: L
         seed=seed_of(plan.seed, "train"),
         note=listener.note,
         noise=dataset.noise.to(device) if dataset.noise is not None and fits else dataset.noise,
-        labels=dataset.labels.to(device) if dataset.labels is not None and parts.model.shares else None,
+        labels=_labels(parts, device),
         device=device,
     )
+
+
+def _labels(parts: Components, device: torch.device) -> Tensor | None:
+    """The classes or conditions to train on, on the device; None for a model that takes none."""
+    dataset, model = parts.dataset, parts.model
+    if dataset.labels is not None and model.shares:
+        return dataset.labels.to(device)
+    takes_condition = dataset.condition is not None and model.condition_shape is not None
+    return dataset.condition.train.to(device) if takes_condition and dataset.condition is not None else None
 
 
 def train(run: "Run") -> None:

@@ -73,6 +73,19 @@ def declares_that_it_is_of_labels(subject: ComponentUnderTest) -> None:
     )
 
 
+@check("metric")
+def declares_that_it_is_of_conditions(subject: ComponentUnderTest) -> None:
+    """A metric that requires `conditions` provides ``conditions``, and no other metric does.
+
+    It is chosen by default only if samples get the conditions of the data.
+    """
+    declared = "conditions" in subject.entry.component.provides
+    required = requires(subject.target, "conditions")
+    assert declared == required, (
+        f"'conditions' is {'' if declared else 'not '}provided; `conditions` are {'' if required else 'not '}required"
+    )
+
+
 @check("any")
 def has_the_same_defaults_in_both_places(subject: ComponentUnderTest) -> None:
     """If a parameter of the target has a default, it is the default of the option."""

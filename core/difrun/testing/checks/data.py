@@ -131,7 +131,7 @@ def measures_without_side_effects(subject: ComponentUnderTest) -> None:
 
 
 def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[str, float]:
-    """The numbers of a metric; samples belong to two classes in turn, for a metric that asks for labels."""
+    """The numbers of a metric; samples belong to two classes in turn, and have their sums as conditions."""
     labels = torch.arange(len(samples)) % 2
     dataset = Dataset(
         name="two",
@@ -142,8 +142,15 @@ def _measure(subject: ComponentUnderTest, samples: Any, reference: Any) -> dict[
         classes=("even", "odd"),
     )
     generator = torch.Generator().manual_seed(3)
+    conditions = samples.flatten(1).sum(1, keepdim=True), reference.flatten(1).sum(1, keepdim=True)
     return subject.make(
-        samples=samples, reference=reference, dataset=dataset, labels=labels, generator=generator
+        conditions=conditions[0],
+        reference_conditions=conditions[1],
+        samples=samples,
+        reference=reference,
+        dataset=dataset,
+        labels=labels,
+        generator=generator,
     )
 
 

@@ -1,6 +1,7 @@
 """Rules for networks, and for exact models of Gaussian processes."""
 
 import copy
+import math
 from typing import Any
 
 import pytest
@@ -21,17 +22,30 @@ EXACT = {"exact"}
 SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
 
 
-def make_network(subject: ComponentUnderTest, shape: tuple[int, ...], classes: int = 0) -> nn.Module:
+def make_network(
+    subject: ComponentUnderTest,
+    shape: tuple[int, ...],
+    classes: int = 0,
+    condition_shape: tuple[int, ...] | None = None,
+) -> nn.Module:
     """A new network, which may also ask for examples of its shape and for a process."""
 
     def examples() -> Dataset:
         return Dataset(name="zeros", train=torch.zeros(20, *shape), held_out=torch.zeros(20, *shape))
 
     with torch.random.fork_rng(devices=[]):
-        return subject.make(shape=shape, classes=classes, dataset=Lazy(examples), process=subject.partners[0])
+        return subject.make(
+            shape=shape,
+            classes=classes,
+            condition_shape=condition_shape,
+            dataset=Lazy(examples),
+            process=subject.partners[0],
+        )
 
 
-def networks(subject: ComponentUnderTest, classes: int = 0) -> list[tuple[nn.Module, Tensor]]:
+def networks(
+    subject: ComponentUnderTest, classes: int = 0, condition_shape: tuple[int, ...] | None = None
+) -> list[tuple[nn.Module, Tensor]]:
     """The network for every shape that it takes, with no weight at zero, and 4 inputs.
 
     A network refuses a shape by raising DifrunError.
@@ -39,7 +53,7 @@ def networks(subject: ComponentUnderTest, classes: int = 0) -> list[tuple[nn.Mod
     accepted = []
     for shape in SHAPES:
         try:
-            network = make_network(subject, shape, classes)
+            network = make_network(subject, shape, classes, condition_shape)
         except DifrunError:
             continue
         draw = torch.Generator().manual_seed(0)
@@ -139,6 +153,44 @@ def knows_its_classes(subject: ComponentUnderTest) -> None:
         if pullback is None:
             continue
         explicit, pull = pullback(x, level.expand(4), labels)
+        pull(2 * explicit)
+        torch.testing.assert_close(explicit, output, rtol=1e-10, atol=1e-10)
+        for (name, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):
+            assert parameter.grad is not None, name
+            torch.testing.assert_close(parameter.grad - 1, gradient, rtol=1e-8, atol=1e-8)
+
+
+@check("model", provides=NETWORK)
+def knows_its_condition(subject: ComponentUnderTest) -> None:
+    """A network that asks for `condition_shape` takes c (n, *condition_shape) as a third argument, NaN for unknown.
+
+    In float64, to 1e-9, output i depends on condition i alone; values and gaps make a difference. Every parameter has a
+    gradient, and a `pullback` gives those of autograd to 1e-8.
+    """
+    if not subject.entry.asks_for("condition_shape"):
+        return
+    for network, x in networks(subject, condition_shape=(2,)):
+        network, x = network.double(), x.double()
+        gap = math.nan
+        level, given = (
+            torch.full((1,), 0.3).double(),
+            torch.tensor([[gap, gap], [0.0, 0], [1, -2], [1, gap]]).double(),
+        )
+        output = network(x, level, given)
+        assert output.isfinite().all()
+        alone = torch.cat([network(x[i : i + 1], level, given[i : i + 1]) for i in range(4)])
+        torch.testing.assert_close(output, alone, rtol=1e-9, atol=1e-9)
+        each = network(x[:1].expand_as(x), level, given).flatten(1)
+        assert torch.pdist(each).min() > 1e-6, "two conditions give one output"
+        gradients = torch.autograd.grad(output.square().sum(), list(network.parameters()), allow_unused=True)
+        for (name, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):
+            assert gradient is not None, name
+            assert gradient.abs().sum() > 0, name
+            parameter.grad = torch.ones_like(parameter)
+        pullback: Any = getattr(network, "pullback", None)
+        if pullback is None:
+            continue
+        explicit, pull = pullback(x, level.expand(4), given)
         pull(2 * explicit)
         torch.testing.assert_close(explicit, output, rtol=1e-10, atol=1e-10)
         for (name, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):

@@ -1,16 +1,15 @@
-"""A model of all classes that keeps to them, whatever class is asked for."""
+"""A model of all classes or conditions that keeps to them, whatever is asked for."""
 
 from typing import Any
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
-from difrun.model import ModelWrapper
+from difrun.model import ModelWrapper, unknown_like
 
 
 class AnyClass(ModelWrapper):
-    """A model without the classes that it knows: labels are checked, and have no effect.
+    """A model without the classes or the condition that it knows: labels are checked, and have no effect.
 
     Predictions, prior, covariance and tunings are those of the model for any class. It has no shares, so samples get no
     labels of their own. Other attributes are those of the model.
@@ -24,10 +23,15 @@ class AnyClass(ModelWrapper):
     def shares(self) -> tuple[float, ...]:
         return ()
 
+    @property
+    @override
+    def known_conditions(self) -> Tensor | None:
+        return None
+
     @override
     def condition_on(self, labels: Tensor) -> "AnyClass":
         self.inner.condition_on(labels)  # refuses what are no labels
-        return super().condition_on(torch.full_like(labels, -1))
+        return super().condition_on(unknown_like(labels))
 
     @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:

@@ -1,5 +1,7 @@
 r"""Classifier-free guidance: extrapolate from the model of all classes through the model of one.
 
+Conditions of numbers take the place of classes where the data have these.
+
     score = (1 − s) ∇ log p_t(x) + s ∇ log p_t(x | class) = ∇ log p_t(x | class) + (s − 1) ∇ log p_t(class | x)
 
 Here s = 1 is off, and s = 0 is the model of all classes. Ho and Salimans write w = s − 1, so that their w = 0 is off.
@@ -40,20 +42,26 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
         high: The highest such noise.
 
     Raises:
-        DifrunError: If the model knows no classes, or was trained with the label of every example.
+        DifrunError: If the model takes no classes or condition, was trained with that of every example, or fills gaps.
 
     References:
         Kynkäänniemi et al. (2024), arXiv 2404.07724: guidance in an interval of noise levels.
     """
-    if not model.classes:
+    if not model.classes and model.condition_shape is None:
         raise DifrunError(
-            "guidance 'cfg' needs a model that was trained on labels: labelled data, a model that takes them, such as "
-            "mlp, and --train.label-dropout 0.1."
+            "guidance 'cfg' needs a model that was trained on labels or a condition: data with these, a model that "
+            "takes them, such as mlp, and --train.label-dropout 0.1."
+        )
+    if model.completes:
+        raise DifrunError(
+            "guidance 'cfg' strengthens the effect of a class or condition; a model that fills gaps keeps the columns "
+            "that it is given as they are, so there is nothing to strengthen. Leave it out."
         )
     if not model.knows_any:
         raise DifrunError(
-            "guidance 'cfg' needs predictions without a class, and this model was trained with the class of every "
-            "example: train with --train.label-dropout 0.1. If you name several guidances, name cfg first."
+            "guidance 'cfg' needs predictions without a class, and this model was trained with the class or "
+            "condition of every example: train with --train.label-dropout 0.1. If you name several guidances, name "
+            "cfg first."
         )
     if scale == 1:
         return model
@@ -71,7 +79,8 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
 
     shares = model.shares or getattr(model, "proportions", ())
     at_start = strength(model.process.at(model.process.horizon))
-    return ByLabel(model, guide, shares, model.classes, _between(model, min(1.0, max(0.0, at_start))))
+    start = min(1.0, max(0.0, at_start))
+    return ByLabel(model, guide, shares, model.classes, _between(model, start), start)
 
 
 def _between(model: ScoreModel, s: float) -> tuple[Tensor, Tensor] | None:

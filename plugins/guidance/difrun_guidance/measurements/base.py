@@ -74,6 +74,12 @@ class Measurement(ModelWrapper, MeasurementOptions):
         """
         return () if self.knows_any else self.inner.shares
 
+    @property
+    @override
+    def known_conditions(self) -> Tensor | None:
+        """None if the model also predicts without a condition, because y determines it."""
+        return None if self.knows_any else self.inner.known_conditions
+
     def measure(self, x: Tensor) -> Tensor:
         """Compute A(x) by operations that autograd can follow.
 

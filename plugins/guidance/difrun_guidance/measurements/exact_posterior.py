@@ -92,6 +92,16 @@ class Exact(LinearMeasurement, ExactOptions):
 
     @property
     @override
+    def condition_shape(self) -> tuple[int, ...] | None:
+        return None
+
+    @property
+    @override
+    def known_conditions(self) -> Tensor | None:
+        return None
+
+    @property
+    @override
     def labels(self) -> Tensor | None:
         return self.exact.labels
 

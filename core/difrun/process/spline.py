@@ -22,7 +22,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from difrun.data import CastCache
+from difrun.data.casts import CastCache
 
 _ITERATIONS = 200
 
@@ -42,16 +42,28 @@ class MonotoneSpline:
         self._casts = CastCache()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Evaluate y(x), differentiably, in the dtype and on the device of x."""
-        y, rise, left, right = self._tables(x)
-        start = x.detach().floor().clamp(0, len(rise) - 1)
-        k, xi = start.long(), x - start
+        """Evaluate y(x), differentiably, in the dtype and on the device of x; beyond its ends it is constant."""
+        y, _, rise, left, right = self._tables(x)
+        k, xi = self._place(x)
         bow = xi * (1 - xi)
         return y[k] + rise[k] * (xi**2 + left[k] * bow) / (1 + (left[k] + right[k] - 2) * bow)
 
+    def remainder(self, x: Tensor) -> Tensor:
+        """Return y_N − y(x), without cancellation where the curve ends: exactly 0 at N."""
+        _, after, rise, left, right = self._tables(x)
+        k, xi = self._place(x)
+        bow, xi = xi * (1 - xi), 1 - xi
+        return after[k + 1] + rise[k] * (xi**2 + right[k] * bow) / (1 + (left[k] + right[k] - 2) * bow)
+
+    def _place(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The interval k in which x lies, and ξ there."""
+        x = x.clamp(0, len(self.y) - 1)
+        start = x.detach().floor().clamp_max(len(self.y) - 2)
+        return start.long(), x - start
+
     def inverse(self, y: Tensor) -> Tensor:
         """Find the x with y(x) = y, for y in float64 on the CPU, clipped to the ends of the curve."""
-        start, rise, left, right = self._tables(self.y)
+        start, _, rise, left, right = self._tables(self.y)
         y = y.clamp(start[0], start[-1])
         k = (torch.searchsorted(start, y.contiguous(), right=True) - 1).clamp(0, len(rise) - 1)
         w = (y - start[k]) / rise[k]
@@ -82,9 +94,9 @@ class MonotoneSpline:
         return slopes
 
     def _tables(self, like: Tensor) -> tuple[Tensor, ...]:
-        """(y, Δ, r_0, r_1) in the dtype and on the device of `like`."""
+        """(y, y_N − y, Δ, r_0, r_1) in the dtype and on the device of `like`."""
         return self._casts.like(like, self._wide_tables)
 
     def _wide_tables(self) -> tuple[Tensor, ...]:
         rise = self.y.diff()
-        return self.y, rise, self.slopes[:-1] / rise, self.slopes[1:] / rise
+        return self.y, self.y[-1] - self.y, rise, self.slopes[:-1] / rise, self.slopes[1:] / rise

@@ -1,0 +1,167 @@
+"""The classes or conditions of samples: those that the user asks for, else those of the data."""
+
+import hashlib
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from difrun.builtin.options import FILE_SUFFIXES
+from difrun.data.condition import Condition
+from difrun.data.csv_layout import CsvOptions, is_gap, is_number
+from difrun.data.dataset import Dataset
+from difrun.data.files import read_labelled
+from difrun.errors import DifrunError
+from difrun.listener import Listener
+from difrun.model.base import ScoreModel
+from difrun.model.labels import labels_as_in_data
+from difrun.options.parsing import shown_briefly
+from difrun.storage import arrays
+from difrun.text import listed
+
+
+class Asked(Protocol):
+    """What the user asks for: `difrun.config.SampleOptions`, or a `SampleRequest`."""
+
+    @property
+    def label(self) -> str | None:
+        """A class, by name or number; None for all."""
+        ...
+
+    @property
+    def condition(self) -> str | None:
+        """The values of a condition, or a file of them; None for those of the data."""
+        ...
+
+
+def labels_of(model: ScoreModel, dataset: Dataset, asked: Asked | None, n: int) -> Tensor | None:
+    """Return the class (n,) or condition (n, *shape) of each of n samples.
+
+    It is the one asked for; else all classes in the proportion of the data, or the conditions of the training examples
+    in turn.
+
+    Returns:
+        The labels; None if none are asked for and the model takes none.
+
+    Raises:
+        DifrunError: If the data do not have the class, the condition does not fit them, or the model takes no such
+            thing.
+    """
+    if asked is None or (asked.label is None and asked.condition is None):
+        return labels_as_in_data(model, n)
+    if asked.condition is not None:
+        if asked.label is not None:
+            raise DifrunError(
+                "--label and --condition cannot be used together: data have classes or a condition."
+            )
+        return _condition_of(model, dataset, asked.condition, n)
+    assert asked.label is not None
+    number = dataset.class_number(asked.label)
+    if not model.classes:
+        raise DifrunError(
+            f"--label {asked.label}: the model of this run was trained without labels. Train one with labels: a model "
+            "that takes them, such as mlp, and --train.label-dropout 0.1."
+        )
+    return torch.full((n,), number)
+
+
+def _condition_of(model: ScoreModel, dataset: Dataset, text: str, n: int) -> Tensor:
+    """The condition of each of n samples that the user asks for, in the units of the model."""
+    source = f"--condition {shown_briefly(text)}"
+    if dataset.condition is None:
+        hint = " They have classes: --label." if dataset.classes else ""
+        raise DifrunError(f"{source}: the examples of dataset '{dataset.name}' have no condition.{hint}")
+    if model.condition_shape is None:
+        raise DifrunError(
+            f"{source}: the model of this run was trained without a condition. Train one with it: a model that takes "
+            "it, such as mlp, and --train.label-dropout 0.1."
+        )
+    condition = dataset.condition.encode(_values(text, dataset.condition, source), source)
+    if len(condition) == 1 or n == 1:
+        return condition[:1].expand(n, *condition.shape[1:]).clone()
+    if len(condition) != n:
+        raise DifrunError(
+            f"{source} has {len(condition)} rows for {n} samples; give one row for each, --n {len(condition)}, or one "
+            "row for all."
+        )
+    return condition
+
+
+def is_file(condition: str | None) -> bool:
+    """Whether a condition is a file of conditions, rather than values."""
+    return condition is not None and Path(condition).suffix.lower() in FILE_SUFFIXES
+
+
+def rows_asked(condition: str | None, dataset: Dataset) -> int | None:
+    """Return the number of rows of a file of conditions; None for values, which hold for all samples."""
+    if condition is None or not is_file(condition) or dataset.condition is None:
+        return None
+    return len(_values(condition, dataset.condition, f"--condition {condition}"))
+
+
+def identity(condition: str) -> str:
+    """Return a text that differs between conditions: their values, or the digest of their file."""
+    if not is_file(condition):
+        return condition.replace(" ", "")
+    try:
+        return hashlib.sha256(Path(condition).read_bytes()).hexdigest()
+    except OSError as error:
+        raise DifrunError(f"--condition {condition} cannot be read: {error.strerror or error}.") from None
+
+
+def note(listener: Listener, dataset: Dataset, asked: Asked, labels: Tensor | None) -> None:
+    """Say which class is drawn, if its name is not written as it stands; or that a condition is beyond the data."""
+    if asked.label is not None:
+        name = dataset.classes[dataset.class_number(asked.label)]
+        if name != asked.label.strip():
+            listener.note(f"--label {asked.label} is class '{name}' of dataset '{dataset.name}'")
+    elif asked.condition is not None and dataset.condition is not None and labels is not None:
+        text = dataset.condition.outside(labels)
+        if text:
+            listener.note(text)
+
+
+def _values(text: str, condition: Condition, source: str) -> Tensor:
+    """Conditions in the user's units, (rows, *shape), float64; NaN for gaps."""
+    if is_file(text):
+        return _from_file(Path(text), condition, source)
+    cells = [cell.strip() for cell in text.split(",")]
+    for cell in cells:
+        if not (is_number(cell) or is_gap(cell)):
+            raise DifrunError(
+                f"{source}: '{shown_briefly(cell)}' is not a number. Expected values such as 0.5,-1, or a file that "
+                f"ends in {', '.join(FILE_SUFFIXES)}."
+            )
+    return torch.tensor(
+        [[float("nan") if is_gap(cell) else float(cell) for cell in cells]], dtype=torch.float64
+    )
+
+
+def _from_file(path: Path, condition: Condition, source: str) -> Tensor:
+    key = None
+    if path.suffix.lower() == ".npz" and path.is_file() and "c" in arrays.read_archive(path, ("c",)):
+        key = "c"
+    csv = CsvOptions(asks=False, names=condition.columns, gaps=True)
+    try:
+        table = read_labelled(path, key, None, csv=csv)
+    except DifrunError as error:
+        raise DifrunError(f"--condition: {error}") from None
+    values = torch.from_numpy(table.values)
+    if len(values) == 0:
+        raise DifrunError(f"{source} holds no rows.")
+    if table.columns and condition.columns and table.columns != condition.columns:
+        return _by_name(values, table.columns, condition, source)
+    return values
+
+
+def _by_name(values: Tensor, names: tuple[str, ...], condition: Condition, source: str) -> Tensor:
+    """The columns of a file in the order of the condition; those that it lacks are gaps, where gaps are allowed."""
+    unknown = [name for name in names if name not in condition.columns]
+    lacking = [name for name in condition.columns if name not in names]
+    if unknown or (lacking and not condition.completes):
+        raise DifrunError(
+            f"{source} has the columns {listed(names)}; the condition consists of {listed(condition.columns)}."
+        )
+    gap = torch.full((len(values),), float("nan"), dtype=torch.float64)
+    return torch.stack([values[:, names.index(n)] if n in names else gap for n in condition.columns], dim=1)
