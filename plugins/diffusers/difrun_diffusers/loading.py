@@ -84,9 +84,11 @@ def diffusers_model(
 def _pretrained(library: Any, part: Part) -> Any:
     """A network in evaluation mode, from safetensors of a local folder."""
     refuse_pickled(part)
+    # Else diffusers warns that it would rather have another package for it.
+    more = {"low_cpu_mem_usage": False} if library is diffusers else {}
     try:
         network = getattr(library, part.cls).from_pretrained(
-            str(part.path), local_files_only=True, use_safetensors=True
+            str(part.path), local_files_only=True, use_safetensors=True, **more
         )
     except Exception as error:
         raise DifrunError(f"{part.cls} of {quoted(part.path)} could not be loaded: {in_one_line(error)}") from error
