@@ -4,9 +4,9 @@ A run from Python::
 
     import difrun
 
-    run = difrun.start(difrun.resolve({"process": "ou", "sampler": "heun"}), "runs/first")
-    run.execute()
+    run = difrun.run(process="ou", sampler="heun", dataset="moons", out="moons")
     run.samples, run.metrics
+    difrun.sample(run, 1000, sampler="adams", steps=10)
 
 The names below are imported when they are first used, so that ``import difrun`` costs nothing.
 """
@@ -22,15 +22,45 @@ _HOME = {
     "refresh": "difrun.plugin.registry",
     "start": "difrun.runs",
     "reopen": "difrun.runs",
-    "compare": "difrun.runs.compare.compare",
+    "Listener": "difrun.listener",
+    "run": "difrun.face.running",
+    "resume": "difrun.face.running",
+    "sample": "difrun.face.drawing",
+    "invert": "difrun.face.inverting",
+    "evaluate": "difrun.face.measuring",
+    "log_likelihood": "difrun.face.measuring",
+    "compare": "difrun.face.compared",
+    "tune": "difrun.face.few_steps",
 }
 
-__all__ = ["__version__", "compare", "get_registry", "refresh", "reopen", "resolve", "start"]
+__all__ = [
+    "Listener",
+    "__version__",
+    "compare",
+    "evaluate",
+    "get_registry",
+    "invert",
+    "log_likelihood",
+    "refresh",
+    "reopen",
+    "resolve",
+    "resume",
+    "run",
+    "sample",
+    "start",
+    "tune",
+]
 
 if TYPE_CHECKING:
     from difrun.config.plan import resolve
+    from difrun.face.compared import compare
+    from difrun.face.drawing import sample
+    from difrun.face.few_steps import tune
+    from difrun.face.inverting import invert
+    from difrun.face.measuring import evaluate, log_likelihood
+    from difrun.face.running import resume, run
+    from difrun.listener import Listener
     from difrun.plugin.registry import get_registry, refresh
-    from difrun.runs.compare.compare import compare
     from difrun.runs.opening import reopen, start
 
 

@@ -4,6 +4,7 @@ from difrun.api import Component, hookimpl
 from difrun.builtin.options import (
     AdamsOptions,
     AdaptiveOptions,
+    ArrayOptions,
     BimodalOptions,
     BlobsOptions,
     CheckerboardOptions,
@@ -173,6 +174,13 @@ def difrun_datasets() -> list[Component]:
             "difrun.data.files:file",
             "Your examples, one per row of a .npy, .npz, .csv or .parquet file",
             FileOptions,
+            provides={"real"},
+        ),
+        Component(
+            "array",
+            "difrun.data.from_python:array",
+            "Your examples, given from Python: difrun.run(dataset=x)",
+            ArrayOptions,
             provides={"real"},
         ),
     ]

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import attrs
 from attrs.validators import ge, gt, in_, le, lt, optional
@@ -189,6 +189,11 @@ Scale = Literal["std", "robust", "none"]
 class FileOptions:
     """Options of the dataset `file`."""
 
+    FORMER: ClassVar[dict[str, str]] = {
+        "standardise": 'write scale = "std" for standardise = true, and scale = "none" for false',
+    }
+    """Options of earlier versions, and what to write instead."""
+
     path: Path | None = option(
         None, "The file: .npy, .npz, .csv or .parquet, one example per row.", metavar="FILE"
     )
@@ -224,6 +229,30 @@ class FileOptions:
     )
     held_out: float = option(
         0.2, "Fraction of the rows kept from training, to measure against.", gt(0), lt(1)
+    )
+
+
+@attrs.frozen
+class ArrayOptions:
+    """Options of the dataset `array`."""
+
+    label: str | None = option(
+        None, "The column of a data frame that holds the classes; none: there is none."
+    )
+    condition: tuple[str, ...] | None = option(
+        None, "The columns of a data frame that samples are drawn given; none: there are none."
+    )
+    columns: tuple[str, ...] | None = option(
+        None, "The columns of a data frame that are the examples; none: all others."
+    )
+    scale: Scale = option(
+        "std", "How every column is scaled for the model, as for the dataset file.", in_(get_args(Scale))
+    )
+    missing: Literal["refuse", "drop", "mean", "condition"] = option(
+        "refuse", "What is done about missing values, which are NaN, as for the dataset file."
+    )
+    held_out: float = option(
+        0.2, "Fraction of the examples kept from training, to measure against.", gt(0), lt(1)
     )
 
 

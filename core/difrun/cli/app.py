@@ -11,6 +11,7 @@ from difrun.cli.commands import (
     doctor,
     evaluate,
     inspect,
+    new_plugin,
     report,
     resume,
     run,
@@ -107,7 +108,8 @@ def app(ctx: click.Context) -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run.run, resume.resume, sample.sample, evaluate.evaluate, report.report, compare.compare, tune.tune),
-    *(inspect.list_components, inspect.show, inspect.plugins, doctor.doctor, completion.completion),
+    *(inspect.list_components, inspect.show, inspect.plugins, new_plugin.plugin, doctor.doctor),
+    completion.completion,
 )
 for command in COMMANDS:
     app.add_command(command)

@@ -220,7 +220,7 @@ def named_by_flags(params: Mapping[str, Any], kinds: Iterable[str]) -> Settings:
     return with_file_dataset(settings)
 
 
-OWN_VARIABLES = ("DIFRUN_PLUGINS", "DIFRUN_STRICT", "DIFRUN_DEBUG", "DIFRUN_ISOLATED")
+OWN_VARIABLES = ("DIFRUN_PLUGINS", "DIFRUN_STRICT", "DIFRUN_DEBUG", "DIFRUN_ISOLATED", "DIFRUN_IMPORT")
 
 
 def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]:

@@ -11,6 +11,8 @@ from difrun.config.selection import ORDER, Choice, choose
 from difrun.config.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, Section, build, build_all, names_of, record, values
+from difrun.plugin.own import replaced
+from difrun.plugin.own_component import YOURS, Own
 from difrun.plugin.registry import Registered, Registry, get_registry
 from difrun.text import did_you_mean
 
@@ -81,6 +83,14 @@ class Plan:
         single = [getattr(self, kind) for kind in ORDER]
         return [chosen for chosen in (*single, *self.guidance, *self.metrics) if chosen is not None]
 
+    def own(self) -> list[tuple[Section, Own]]:
+        """Return the user's own classes and objects, each with the section of its options."""
+        return [
+            (section_of(chosen.kind, chosen.name), chosen.entry)
+            for chosen in self.components()
+            if isinstance(chosen.entry, Own)
+        ]
+
     def to_dict(self, torch: str | None = None) -> dict[str, Any]:
         """Return every resolved value and the versions behind it, as TOML can hold them.
 
@@ -101,12 +111,19 @@ class Plan:
         data["train"] = record(self.train)
         data["sample"] = record(self.sample)
         data["versions"] = self.versions(torch)
+        own = {section.name: dict(entry.record) for section, entry in self.own()}
+        if own:
+            data[YOURS] = own
         return data
 
     def versions(self, torch: str | None = None) -> dict[str, str]:
         """Return the versions of Python, torch (if given), difrun and the plugins that the run uses."""
         versions = {"python": platform.python_version()} | ({"torch": torch} if torch else {})
-        plugins = {chosen.entry.plugin.dist: chosen.entry.plugin.version for chosen in self.components()}
+        plugins = {
+            chosen.entry.plugin.dist: chosen.entry.plugin.version
+            for chosen in self.components()
+            if not isinstance(chosen.entry, Own)
+        }
         return versions | dict(sorted(plugins.items()))
 
     def to_toml(self, torch: str | None = None) -> str:
@@ -230,7 +247,8 @@ def resolve(
 
     Args:
         named: Kind -> name (a list of names for guidance and metric), for example ``{"process": "ou"}``; the rest is
-            chosen to fit (see `difrun.config.selection.choose`).
+            chosen to fit (see `difrun.config.selection.choose`). In the place of a name, a class, a function or an
+            object of the user's (`difrun.plugin.own`).
         options: Section -> option -> value, for example
             ``{"process": {"theta": 0.5}, "metric.w2": {"max_points": 500}, "": {"seed": 1}}``.
         registry: The installed components; None discovers them.
@@ -244,10 +262,9 @@ def resolve(
     for section, inner in (options or {}).items():
         if not isinstance(inner, Mapping):
             raise ConfigError(_not_a_section(section, inner))
-    settings = with_file_dataset(
-        Settings(dict(named or {}), {name: dict(o) for name, o in (options or {}).items()})
-    )
-    return assemble(choose(registry or get_registry(), settings.named), settings.options)
+    registry = registry or get_registry()
+    settings = with_file_dataset(Settings(*replaced(registry, named or {}, options or {})))
+    return assemble(choose(registry, settings.named), settings.options)
 
 
 def _not_a_section(name: str, value: Any) -> str:

@@ -9,6 +9,7 @@ from difrun.api import KINDS
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, fields
 from difrun.plugin.compatibility import flattened, unmet_requirements
+from difrun.plugin.known import install
 from difrun.plugin.registry import Registered, Registry
 from difrun.text import did_you_mean, listed, plural
 
@@ -149,7 +150,14 @@ def find(registry: Registry, named: Mapping[str, Any]) -> Selection:
 
 
 def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
-    """Find the component that a text or a `GivenValue` names. Raises ConfigError, with the source of a `GivenValue`."""
+    """Find the component that a text or a `GivenValue` names; a component itself is returned as it is.
+
+    Raises ConfigError, with the source of a `GivenValue`.
+    """
+    if isinstance(wanted, Registered):
+        return wanted
+    if isinstance(wanted, GivenValue) and isinstance(wanted.value, Registered):
+        return wanted.value
     if not isinstance(wanted, GivenValue):
         if not isinstance(wanted, str):
             raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")
@@ -260,8 +268,9 @@ def _by_priority(chosen: Mapping[str, Registered | tuple[Registered, ...]]) -> S
 def _nothing_fits(registry: Registry, absent: Sequence[str], chosen: Selection) -> ConfigError:
     for kind in absent:
         if not registry.entries(kind):
-            hints = {"process": " The plugin difrun-ou has some.", "loss": " The plugin difrun-ou has one."}
-            return ConfigError(f"No {kind} is installed.{hints.get(kind, '')}")
+            hints = {"process": "has some", "loss": "has one"}
+            hint = f" The plugin difrun-ou {hints[kind]}: {install('difrun-ou')}." if kind in hints else ""
+            return ConfigError(f"No {kind} is installed.{hint}")
     named = listed(str(entry) for entry in flattened(chosen))
     for kind in absent:
         for candidate in registry.entries(kind):

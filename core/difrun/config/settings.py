@@ -17,6 +17,9 @@ from difrun.config.selection import MANY, ORDER, lookup
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.options.parsing import shown_briefly
+from difrun.plugin import own
+from difrun.plugin.known import install
+from difrun.plugin.own_component import YOURS
 from difrun.plugin.registry import Registry
 from difrun.storage.regular import read_bounded
 from difrun.text import did_you_mean, listed
@@ -102,7 +105,7 @@ def _refuse_long_numbers(value: Any, key: str) -> None:
 def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.toml") -> Settings:
     """Read the settings in a parsed TOML file. Raises ConfigError for a key or a value that does not belong there."""
     settings = Settings()
-    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions"]
+    known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions", YOURS]
     for key, value in data.items():
         if key not in known:
             raise ConfigError(
@@ -117,13 +120,13 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
             raise ConfigError(f"Invalid value for {key} in {source}: expected a table: {example}.")
         elif key == "metrics":
             _metrics(settings, registry, value, source)
-        elif key == "data":
-            pass  # the fingerprint of the examples in the folder of a run, which `difrun.runs.folder.dataset` compares
+        elif key in ("data", YOURS):
+            pass  # the fingerprint of the examples, which `difrun.runs.folder.dataset` compares; what people read
         elif key == "versions":
             settings.notes += _version_notes(value, registry, source)
         else:
             for option, inner in value.items():
-                given = GivenValue(inner, f"{key}.{option} in {source}", "file")
+                given = GivenValue(inner, f"{key}.{shown_briefly(option)} in {source}", "file")
                 if key in ORDER and option == "name":
                     settings.named[key] = _name(given)
                 else:
@@ -166,7 +169,7 @@ def _guidances(settings: Settings, registry: Registry, tables: Any, source: str)
         section = f"guidance.{lookup(registry, 'guidance', name).label}"
         for option, value in table.items():
             if option != "name":
-                settings.give(section, option, GivenValue(value, place.format(option), "file"))
+                settings.give(section, option, GivenValue(value, place.format(shown_briefly(option)), "file"))
 
 
 def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], source: str) -> None:
@@ -188,12 +191,14 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
         if names is not None and label not in wanted:
             raise ConfigError(f"[metrics.{name}] in {source}: '{name}' is not among metrics.names.")
         for option, value in options.items():
-            given = GivenValue(value, f"metrics.{name}.{option} in {source}", "file")
+            given = GivenValue(value, f"metrics.{name}.{shown_briefly(option)} in {source}", "file")
             settings.give(f"metric.{label}", option, given)
 
 
 def _is_installed(registry: Registry, name: str) -> bool:
-    return any(name in (entry.name, entry.qualified) for entry in registry.entries("metric"))
+    return own.is_path(name) or any(
+        name in (entry.name, entry.qualified) for entry in registry.entries("metric")
+    )
 
 
 def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str) -> list[str]:
@@ -205,12 +210,19 @@ def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str)
             continue
         plugin = installed.get(dist)
         if plugin is None:
-            raise ConfigError(f"{source} names plugin {dist} {version}, which is not installed.")
+            again = install(dist, str(version)) or f"install {dist} {version} from where you had it"
+            raise ConfigError(
+                f"{source} names plugin {dist} {version}, which is not installed.\nTo use the run: {again}\n"
+                "Without it, what the run has written can be read: samples.npz, metrics.json and report.html."
+            )
         if plugin.status != "ok":
             why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
             raise ConfigError(f"{source} was made with {dist} {version}, which is {why}.")
         if plugin.version != version:
-            notes.append(f"{source} was made with {dist} {version}; {plugin.version} is installed")
+            notes.append(
+                f"{source} was made with {dist} {version}; {plugin.version} is installed. Weights and samples can be "
+                "used; what is computed anew may differ."
+            )
     return notes
 
 

@@ -1,7 +1,7 @@
 """Data as people have them in Python: arrays, tensors, DataFrames and datasets of torch become a `Dataset`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -32,7 +32,8 @@ def as_dataset(
     Args:
         data: Examples: an array or tensor (N, ...), nested lists, a DataFrame of any library whose columns have
             `to_numpy`, or a dataset of torch, whose items are x or (x, label), or (x, condition)
-            with floating-point numbers beside x. A `Dataset` is returned as it is.
+            with floating-point numbers beside x; or a pair (x, labels) or (x, condition) of arrays. A `Dataset` is
+            returned as it is.
         condition: What samples are drawn given: an array (N, ...), or, for a DataFrame, the names of columns.
         labels: The classes: an array (N,) of whole numbers or text, or, for a DataFrame, the name of a column.
         columns: The names of the coordinates of vectors; for a DataFrame, the columns to take.
@@ -49,14 +50,31 @@ def as_dataset(
         return data
     options = {"seed": seed, "scale": scale, "held_out": held_out, "missing": missing}
     source = f"data '{name}'"
-    if _is_frame(data):
+    if is_frame(data):
         table = _of_frame(data, source, labels, columns, condition)
     else:
         table = _of_array(data, source, labels, columns, condition)
     return dataset_of(table, name=name, source=source, **options)  # type: ignore[arg-type]
 
 
-def _is_frame(data: Any) -> bool:
+def array(
+    *,
+    seed: int,
+    label: str | None = None,
+    condition: tuple[str, ...] | None = None,
+    columns: tuple[str, ...] | None = None,
+    scale: str = "std",
+    missing: Missing = "refuse",
+    held_out: float = 0.2,
+) -> NoReturn:
+    """Refuse to make a dataset out of nothing: its examples are given from Python, and kept in the run folder."""
+    raise DifrunError(
+        "dataset 'array' stands for examples that were given from Python, difrun.run(dataset=x). The command takes "
+        "them from a file: --dataset FILE, of .npy, .npz, .csv or .parquet."
+    )
+
+
+def is_frame(data: Any) -> bool:
     """Whether data are a DataFrame: it has named columns that become arrays. No library is imported to find out."""
     names = getattr(data, "columns", None)
     if names is None or not hasattr(data, "__getitem__") or isinstance(data, Tensor | np.ndarray):
@@ -84,13 +102,20 @@ def _of_array(data: Any, source: str, labels: Any, columns: Sequence[str] | None
     for given, what in ((labels, "labels"), (condition, "condition")):
         if isinstance(given, str):
             raise DifrunError(f"{source}: {what}={given!r} names a column, and the data are no DataFrame.")
-    if isinstance(data, torch.utils.data.Dataset) or _is_sequence_of_items(data):
+    beside = None
+    if isinstance(data, tuple) and len(data) == 2:
+        data, beside = data
+        beside = beside.detach().cpu().numpy() if isinstance(beside, Tensor) else np.asarray(beside)
+    elif isinstance(data, torch.utils.data.Dataset) or _is_sequence_of_items(data):
         data, beside = _items(data, source)
-        if beside is not None and beside.dtype.kind == "f":
+    if beside is not None:
+        if beside.dtype.kind == "f":
             condition = beside if condition is None else condition
         elif labels is None:
             labels = beside
     values = as_data(data, source).detach().cpu().double().numpy()
+    if values.ndim == 0:
+        raise DifrunError(f"{source}: a single number; expected an array of shape (N, columns).")
     if values.ndim == 1:
         values = values[:, None]
     return _with(Table(values, tuple(columns or ()), None, ()), labels, condition, source)

@@ -199,6 +199,11 @@ def _of_mixture(name: str, mixture: GaussianMixture, seed: int, n: int, classes:
     return _of_draws(name, draw, seed, n, mixture, classes, torch.arange(len(classes)))
 
 
+def dataset_of_mixture(mixture: GaussianMixture, seed: int, n: int = 10000) -> Dataset:
+    """Return a dataset of draws of a Gaussian mixture, with its exact distribution and without classes."""
+    return _of_mixture("mixture", mixture, seed, n, ())
+
+
 def _of_draws(
     name: str,
     draw: Draw,

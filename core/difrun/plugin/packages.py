@@ -8,22 +8,11 @@ from importlib.metadata import Distribution, EntryPoint
 import attrs
 
 from difrun.errors import ConfigError
+from difrun.plugin.known import install, offering
 from difrun.text import did_you_mean, in_one_line, listed
 
 GROUP = "difrun"
 _GROUP_LINE = re.compile(rf"^\s*\[\s*{GROUP}\s*\]", re.MULTILINE)
-
-# Components by which a user may know each of difrun's own plugins, for messages about one that is not installed.
-# No message says how to install it: only its author can promise what a package index holds under its name.
-KNOWN_PLUGINS: dict[str, tuple[str, ...]] = {
-    "difrun-ou": ("ou", "vp", "ve", "score", "euler-maruyama", "pc"),
-    "difrun-ddpm": ("ddpm", "ddim", "noise", "vlb", "integer"),
-    "difrun-edm": ("edm",),
-    "difrun-flow": ("flow", "sde", "reflow"),
-    "difrun-ising": ("ising", "tau-leap", "heat-bath"),
-    "difrun-guidance": ("guidance", "cfg", "classifier", "dps", "pigdm", "mmps"),
-    "difrun-images": ("images", "unet", "digits", "mnist", "image-folder"),
-}
 
 
 @attrs.define
@@ -115,19 +104,25 @@ def wanted_names(only: str | Iterable[str] | None, plugins: list[Plugin]) -> set
     known = {name for plugin in plugins for name in names_of(plugin)}
     for name in sorted(wanted - known):
         text = f"DIFRUN_PLUGINS names '{name}', which is not installed.{did_you_mean(name, known)}"
-        raise ConfigError(f"{text} Installed: {listed(sorted(plugin.dist for plugin in plugins))}.")
+        text += f" Installed: {listed(sorted(plugin.dist for plugin in plugins))}."
+        commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
+        raise ConfigError(text + "".join(f"\nTo install it: {command}" for command in commands))
     return wanted
 
 
-def where_from(name: str, plugins: Iterable[Plugin]) -> str:
-    """One line that says which plugin offers a component that was not found; empty if none is known."""
-    plugins = list(plugins)
+def where_from(name: str, plugins: Iterable[Plugin], kind: str | None = None) -> str:
+    """Return which plugin offers a component that was not found, each in a line; empty if none is known.
+
+    Args:
+        name: What the user wrote: the name of a component, ``dist:name``, or the name of a plugin.
+        plugins: The installed plugins.
+        kind: The kind of component that was looked for; None: any.
+    """
+    plugins, known = list(plugins), offering(name, kind)
     for plugin in plugins:
-        if plugin.status != "ok" and name in (*KNOWN_PLUGINS.get(plugin.dist, ()), *names_of(plugin)):
+        if plugin.status != "ok" and (plugin.dist in known or name in names_of(plugin)):
             why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
             return f"\nThe plugin {plugin.dist} is {why}."
-    installed = {plugin.dist for plugin in plugins}
-    for dist, names in KNOWN_PLUGINS.items():
-        if dist not in installed and (name in names or name.partition(":")[0] == dist):
-            return f"\nIt is offered by the plugin {dist}, which is not installed."
-    return ""
+    present = {plugin.dist for plugin in plugins}
+    lines = [f"{what} in {dist}: {install(dist)}" for dist, what in known.items() if dist not in present]
+    return "".join(f"\n{line[0].upper()}{line[1:]}" for line in lines)

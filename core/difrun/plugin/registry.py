@@ -21,7 +21,7 @@ from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.options.parsing import shown_briefly
-from difrun.plugin import hooks, signatures
+from difrun.plugin import hooks, own, signatures
 from difrun.plugin.compatibility import unmet_requirements
 from difrun.plugin.containment import contained, watching_for_interrupts
 from difrun.plugin.packages import (
@@ -46,10 +46,12 @@ class Registry:
     Attributes:
         plugins: A row for each installed plugin.
         report: Called with one line of text when an event hook of a plugin raises.
+        given: (kind, name) -> a component of the user's that stands for a name in one run.toml (`with_given`).
     """
 
     plugins: list[Plugin] = attrs.field(factory=list)
     report: Callable[[str], None] = lambda text: warnings.warn(text, RuntimeWarning, stacklevel=3)
+    given: dict[tuple[str, str], Registered] = attrs.field(factory=dict)
     _entries: list[Registered] = attrs.field(factory=list, alias="entries")
     _listeners: dict[str, list[tuple[Plugin, Any]]] = attrs.field(factory=dict, alias="listeners")
 
@@ -171,7 +173,7 @@ class Registry:
         return [entry.label for entry in self.entries(kind)]
 
     def get(self, kind: str, name: str) -> Registered:
-        """The component called ``name`` or ``dist:name``.
+        """The component called ``name`` or ``dist:name``, or a class of the user's called ``module:Class``.
 
         Raises:
             ConfigError: If there is no such kind, if no component has the name, or if several have it.
@@ -185,9 +187,13 @@ class Registry:
         if named:
             choices = listed([entry.qualified for entry in named], last=" or ")
             raise ConfigError(f"Several plugins offer {kind} '{name}': write {choices}.")
+        if (kind, name) in self.given:
+            return self.given[kind, name]
+        if own.is_path(name):
+            return own.by_path(self, kind, name)
         text = f"No {kind} is called '{shown_briefly(name)}'.{did_you_mean(name, self.names(kind))}"
         text += f" Installed: {listed(self.names(kind)) or 'none'}."
-        raise ConfigError(text + where_from(name, self.plugins))
+        raise ConfigError(text + where_from(name, self.plugins, kind))
 
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.

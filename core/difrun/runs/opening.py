@@ -3,14 +3,17 @@
 import contextlib
 import functools
 from pathlib import Path
+from typing import Any
 
 import attrs
 import torch
 
+from difrun.api import KINDS
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.config.selection import lookup
-from difrun.errors import DifrunError
+from difrun.data.dataset import Dataset
+from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
 from difrun.listener import Listener
 from difrun.options.attrs_fields import build as options
@@ -28,6 +31,7 @@ from difrun.runs.stages.labels import is_file, labels_of
 from difrun.runs.stages.training import initial_trainer, with_threads
 from difrun.sampler.integration import refuse_noise
 from difrun.storage import places
+from difrun.text import did_you_mean, listed
 
 METRIC_OF_CONDITIONS = "joint-w2"
 """What a run measures first where samples are drawn given the conditions of the data."""
@@ -40,6 +44,7 @@ def start(
     force: bool = False,
     listener: Listener | None = None,
     examples_of: Path | str | None = None,
+    examples: Dataset | None = None,
 ) -> Run:
     """Make a new run in a folder of its own, with run.toml in it.
 
@@ -52,6 +57,7 @@ def start(
         listener: Receives notes and progress; None is silent.
         examples_of: An earlier run with the same dataset and seed. The examples in its folder are used, and the user's
             file is not read again.
+        examples: The dataset itself, if it is already made.
 
     Raises:
         DifrunError: If the folder is taken, or components cannot work together.
@@ -62,21 +68,20 @@ def start(
     path = None if folder is None else Path(folder)
     _refuse_in_advance(plan, path, force)
     with faults.blame_plugin(plan):
-        parts = build(
-            plan, device, None if examples_of is None else dataset.load(Folder.open(Path(examples_of)))
-        )
+        if examples is None and examples_of is not None:
+            examples = dataset.load(Folder.open(Path(examples_of)))
+        parts = build(plan, device, examples)
         _refuse_what_cannot_be_sampled(plan, parts, device)
         plan = _with_metric_of_conditions(plan, parts)
         plan = with_threads(plan, parts, device, listener)
-    if plan.train.start_from is not None:
-        initial_trainer(
-            plan, parts, device, listener
-        )  # refuses weights that do not fit, before the folder is made
+    prepared = None
+    if plan.train.start_from is not None:  # weights that do not fit are refused before the folder is made
+        prepared = initial_trainer(plan, parts, device, listener)
         listener.note(
             f"training begins with the weights of {plan.train.start_from}, and with a learning rate that rises from 0"
         )
     home = create(path, plan, parts.dataset, force=force, torch_version=torch.__version__)
-    run = Run(plan, home, parts, device, listener)
+    run = Run(plan, home, parts, device, listener, prepared=prepared)
     for text in _notes(run):
         listener.note(text)
     return run
@@ -129,7 +134,8 @@ def _with_metric_of_conditions(plan: Plan, parts: Components) -> Plan:
 def _notes(run: Run) -> list[str]:
     """What the user is told of data and process before the run."""
     parts, signal = run.parts, run.signal
-    notes = [dataset.describe(parts.dataset), *parts.dataset.notes]
+    notes = [f"{entry.kind} {entry.label}: {entry.record['reopen']}" for _, entry in run.plan.own()]
+    notes += [dataset.describe(parts.dataset), *parts.dataset.notes]
     notes += [*check_scales(parts.process, parts.dataset), *parts.process.advice()]
     if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())
@@ -142,6 +148,7 @@ def reopen(
     *,
     device: str | None = None,
     threads: Threads = None,
+    **given: Any,
 ) -> Run:
     """Open the run in a folder, with its weights if it has been trained.
 
@@ -152,12 +159,21 @@ def reopen(
         listener: Receives notes and progress; None is silent.
         device: The device, instead of the one in run.toml.
         threads: The number of CPU threads, instead of the one in run.toml.
+        **given: Kind -> a class or an object of yours that the run was made with, such as ``process=MyProcess``; a
+            list of them for ``guidance`` and ``metric``. Installed components are found by their names.
 
     Raises:
-        DifrunError: If there is no run, its files are damaged, or a component is not installed.
+        DifrunError: If there is no run, its files are damaged, a component is not installed, or what is given is not
+            what run.toml names.
     """
+    unknown = [kind for kind in given if kind not in KINDS]
+    if unknown:
+        raise ConfigError(
+            f"reopen takes the kinds of components, {listed(KINDS)}; not '{unknown[0]}'."
+            f"{did_you_mean(unknown[0], KINDS)}"
+        )
     home = Folder.open(Path(folder))
-    plan = home.plan(get_registry())
+    plan = home.plan(get_registry(), given)
     place = choose_device(device) if device else choose_device(plan.device, source=str(home.config))
     plan = attrs.evolve(plan, device=str(place), threads=threads or plan.threads)
     listener = listener or Listener()

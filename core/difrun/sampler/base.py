@@ -28,6 +28,7 @@ class Sampler:
         evaluations: Calls of the model in one step; None where it depends on the trajectory.
         stochastic: Whether the step draws random numbers.
         ends_at_data: Whether its step may end at t = 0, without noise. Else the last step there is x̂_0.
+        inverts: Whether its step also follows the flow in increasing time, from data to noise (`difrun.invert`).
         accuracy: Names of the options that set the accuracy in place of the number of steps; a run reports them.
     """
 
@@ -35,6 +36,7 @@ class Sampler:
     evaluations: int | None = 1
     stochastic: bool = False
     ends_at_data: bool = False
+    inverts: bool = False
     accuracy: Sequence[str] = ()
 
     def evaluations_in(self, steps: int) -> int | None:

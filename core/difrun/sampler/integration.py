@@ -24,6 +24,9 @@ Watch = Callable[[int, Any, Tensor], None]
 """Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
 
 
+Begin = Callable[[slice, Generator], Tensor]
+"""Called with the numbers of some samples and the source of their randomness; returns their states, (rows, ...)."""
+
 NOISES = ("fresh", "brownian")
 """The noise of a stochastic sampler: fresh in every step, or the increments of one Brownian path."""
 
@@ -58,7 +61,18 @@ def integrate(
     Raises:
         DifrunError: If there are fewer than two times, or they do not strictly decrease.
     """
-    times = decreasing(times)
+    return carry(sampler, model, x, decreasing(times), generator, watch)
+
+
+def carry(
+    sampler: Sampler,
+    model: ScoreModel,
+    x: Tensor,
+    times: Sequence[float],
+    generator: Randomness = None,
+    watch: Watch | None = None,
+) -> Tensor:
+    """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones."""
     x = as_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
@@ -104,6 +118,7 @@ def generate(
     dtype: torch.dtype = torch.float32,
     noise: str = "fresh",
     labels: Tensor | None = None,
+    begin: Begin | None = None,
     watch: Callable[[int, int], None] | None = None,
 ) -> Tensor:
     """Draw samples from the moment-matched prior at times[0], and divide them by α in the end (`to_data`).
@@ -125,6 +140,7 @@ def generate(
             finer steps refine.
         labels: The class of each sample, (n,) int64, −1 for any, or its condition, (n, *condition_shape), NaN where it
             is not known (`ScoreModel.condition_on`).
+        begin: Gives the states at times[0], in place of the prior.
         watch: Called with the number of steps done and their total over all chunks.
 
     Returns:
@@ -158,7 +174,10 @@ def generate(
         chunk_model = model
         if labels is not None:
             chunk_model = model.condition_on(labels[first : first + rows].to(device))
-        x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
+        if begin is None:
+            x = chunk_model.prior(rows, random, dtype=dtype, device=device, **start)
+        else:
+            x = begin(slice(first, first + rows), random).to(dtype).to(device)
         x = integrate(sampler, chunk_model, x, times, generator=random, watch=tick)
         parts.append(model.process.decide(chunk_model, x, times, random))
     samples = to_data(model.process, torch.cat(parts), times[-1])

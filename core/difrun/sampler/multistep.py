@@ -204,6 +204,7 @@ class Multistep(Sampler):
     """A multistep predictor, with or without corrector, in the frame that a subclass gives."""
 
     evaluations = 1
+    inverts = True
 
     def frame(self, model: ScoreModel) -> Frame:
         """Return the frame for a model."""

@@ -111,6 +111,7 @@ class RungeKutta(Sampler):
     """A fixed step of the method of `table`, with as many evaluations as the table has stages."""
 
     table: Table
+    inverts = True
 
     @property
     @override

@@ -11,7 +11,7 @@ import attrs
 import pytest
 
 from difrun.errors import DifrunError
-from difrun.plugin.packages import canonical
+from difrun.plugin.packages import Plugin, canonical
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
 from difrun.testing.check import CHECKS, Check, ComponentUnderTest, components_under_test
@@ -33,12 +33,22 @@ class InstalledPackage:
     Attributes:
         name: Its name.
         registry: The components of this distribution and of the core.
-        entries: Its components.
+        entries: Its components; none for a logger, which only listens to events.
     """
 
     name: str
     registry: Registry
     entries: list[Registered]
+
+    @property
+    def plugins(self) -> list[Plugin]:
+        """Its plugins, one for each entry point."""
+        return [plugin for plugin in self.registry.plugins if canonical(plugin.dist) == self.name]
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that its entry points name."""
+        return sorted({plugin.module for plugin in self.plugins})
 
     @property
     def metadata(self) -> importlib.metadata.Distribution:
@@ -130,9 +140,11 @@ def collect(dist: str) -> tuple[list[Case], int]:
     except DifrunError as error:
         raise pytest.UsageError(f"conformance({dist!r}): {error}") from error
     entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
-    if not entries:
-        raise pytest.UsageError(f"conformance({dist!r}): the distribution offers no component")
     package = InstalledPackage(dist, registry, entries)
+    if not entries and not any(registry.listens(plugin) for plugin in package.plugins):
+        raise pytest.UsageError(
+            f"conformance({dist!r}): the distribution offers no component, and listens to no event"
+        )
     cases = [
         Case(f"distribution-{check.name}", check, package)
         for check in CHECKS

@@ -45,6 +45,7 @@ class Tuned(Multistep):
     """
 
     order = None
+    inverts = False  # the weights are tuned for one direction
 
     @override
     def scheme(self, steps: int) -> tuple[int, bool]:

@@ -5,7 +5,7 @@ import errno
 import pytest
 
 from difrun.errors import DifrunError, Interrupted
-from difrun.plugin import packages
+from difrun.plugin import known
 
 TOY = ("--process", "toy")
 
@@ -75,12 +75,25 @@ def test_usage_errors_name_what_was_wrong_and_what_to_write(toy, call, work, in_
 
 
 def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, monkeypatch):
-    monkeypatch.setitem(packages.KNOWN_PLUGINS, "difrun-nowhere", ("nowhere",))
+    nowhere = known.KnownPlugin(
+        "difrun-nowhere", "Nowhere.", "https://nowhere.example", {"process": ("nowhere",)}
+    )
+    monkeypatch.setattr(known, "known_plugins", lambda: (nowhere,))
+    line = "\nProcess 'nowhere' is in difrun-nowhere: pip install difrun-nowhere\n"
     code, _, err = call("--process", "nowhere")
     assert code == 2
+    assert f"Installed: coin, toy.{line}" in err
+    assert line in call("show", "nowhere")[2]
     assert (
-        "Installed: coin, toy.\nIt is offered by the plugin difrun-nowhere, which is not installed.\n" in err
+        "\nWhat 'difrun-nowhere' offers is in difrun-nowhere: pip install"
+        in call("plugins", "difrun-nowhere")[2]
     )
+    assert line not in call("--sampler", "nowhere")[2]  # it has no sampler of this name
+    monkeypatch.setenv("DIFRUN_PROCESS", "nowhere")
+    assert line in call("run")[2]
+    monkeypatch.setenv("DIFRUN_PLUGINS", "nowhere")
+    monkeypatch.setattr("difrun.plugin.registry._cached", None)
+    assert "To install it: pip install difrun-nowhere\n" in call("list")[2]
 
 
 @pytest.mark.parametrize(

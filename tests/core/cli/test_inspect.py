@@ -6,6 +6,7 @@ import re
 import pytest
 
 from difrun.cli.source import find_source
+from difrun.plugin import known
 
 
 def test_list_shows_names_summaries_and_distributions(toy, call):
@@ -106,3 +107,22 @@ def test_what_is_listed_keeps_to_the_width_of_the_terminal(toy, call, monkeypatc
         lines = [line for line in out.splitlines() if not line.startswith("source ")]  # a path is one word
         assert max(map(len, lines)) <= columns, command
         assert sorted(out.split()) == sorted(whole[command].split()), command
+
+
+def test_the_known_plugins_are_listed_whether_installed_or_not(toy, call, monkeypatch):
+    here = known.KnownPlugin("difrun-toy", "Toys.", "https://toys.example", {"process": ("coin", "toy")})
+    gone = known.KnownPlugin("difrun-gone", "Logs.", "difrun", {}, events=True)
+    monkeypatch.setattr("difrun.cli.directory.known_plugins", lambda: (here, gone))
+    monkeypatch.setattr(known, "known_plugins", lambda: (here, gone))
+    code, out, _ = call("plugins", "--known")
+    assert code == 0
+    assert out == (
+        "difrun-toy  0.1.0 is installed\n  Toys.\n  processes coin, toy\n  source: https://toys.example\n\n"
+        "difrun-gone  pip install difrun-gone\n  Logs.\n  listens to events\n"
+        "  source: difrun's own repository, plugins/gone\n"
+    )
+    records = json.loads(call("plugins", "--known", "--json")[1])
+    assert [record["installed"] for record in records] == ["0.1.0", None]
+    assert records[0]["offers"] == {"process": ["coin", "toy"]}
+    assert "leave --matrix out" in call("plugins", "--known", "--matrix")[2]
+    assert "leave NAME out" in call("plugins", "toy", "--known")[2]

@@ -6,7 +6,7 @@ import pytest
 
 from difrun.config import Plan, resolve
 from difrun.errors import ConfigError
-from difrun.plugin import Registry
+from difrun.plugin import Registry, known
 
 SPINS = {"process": "coin", "model": "toy-net"}
 
@@ -174,7 +174,8 @@ def test_every_resolved_value_is_written(registry):
         ("[metrics.gap]\nlo = 1", r"metrics\.gap\.lo in run\.toml: .* Did you mean 'low'"),
         (
             "[versions]\ndifrun-gone = '1.0'",
-            r"^run\.toml names plugin difrun-gone 1\.0, which is not installed\.$",
+            r"^run\.toml names plugin difrun-gone 1\.0, which is not installed\.\nTo use the run: install difrun-gone "
+            r"1\.0 from where you had it\nWithout it, what the run has written can be read: samples\.npz, ",
         ),
     ],
 )
@@ -183,8 +184,15 @@ def test_wrong_files_are_refused_by_key(registry, text, message):
         Plan.from_dict(tomllib.loads(text), registry)
 
 
-def test_an_import_path_is_no_name(registry):
-    with pytest.raises(ConfigError, match="no process is called 'os:system'"):
+def test_the_version_of_an_absent_plugin_is_the_one_to_install(registry, monkeypatch):
+    entry = known.KnownPlugin("difrun-gone", "Gone.", "https://gone.example", {})
+    monkeypatch.setattr(known, "known_plugins", lambda: (entry,))
+    with pytest.raises(ConfigError, match=r"\nTo use the run: pip install difrun-gone==1\.0\nWithout it, "):
+        Plan.from_dict({"versions": {"difrun-gone": "1.0"}}, registry)
+
+
+def test_an_import_path_is_refused_and_imports_nothing(registry):
+    with pytest.raises(ConfigError, match="imports no code that a folder names"):
         Plan.from_dict({"process": {"name": "os:system"}}, registry)
 
 
@@ -194,7 +202,8 @@ def test_another_version_of_a_plugin_is_a_note(registry):
         "versions": {"python": "2.7", "difrun-toy": "0.0.9"},
     }
     assert Plan.from_dict(data, registry).notes == (
-        "run.toml was made with difrun-toy 0.0.9; 0.1.0 is installed",
+        "run.toml was made with difrun-toy 0.0.9; 0.1.0 is installed. Weights and samples can be used; what is "
+        "computed anew may differ.",
     )
 
 

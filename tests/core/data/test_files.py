@@ -71,7 +71,9 @@ def test_missing_files(tmp_path, write):
         error(file, seed=0)
         == "dataset 'file' needs a file: --dataset.path FILE, or --dataset FILE for short."
     )
-    assert error(read, tmp_path / "x.txt").endswith("expected a file that ends in .npy, .npz, .csv, .parquet.")
+    assert error(read, tmp_path / "x.txt").endswith(
+        "expected a file that ends in .npy, .npz, .csv, .parquet."
+    )
     (tmp_path / "folder.npy").mkdir()
     assert error(read, tmp_path / "folder.npy").startswith(f"'{tmp_path}/folder.npy' is a folder")
 

@@ -140,7 +140,7 @@ def test_unknown_names_get_a_suggestion_the_installed_names_and_where_to_get_mor
     with pytest.raises(ConfigError) as error:
         registry.get("process", "toi")
     assert str(error.value) == "No process is called 'toi'. Did you mean 'toy'? Installed: coin, toy."
-    with pytest.raises(ConfigError, match=r"offered by the plugin difrun-ising, which is not installed\.$"):
+    with pytest.raises(ConfigError, match=r"\nProcess 'ising' is in difrun-ising: pip install difrun-ising$"):
         Registry(plugins=[]).get("process", "ising")
     with pytest.raises(ConfigError, match="Did you mean 'sampler'"):
         registry.get("samplers", "heun")

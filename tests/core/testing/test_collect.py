@@ -1,5 +1,7 @@
 """How the kit collects its tests from a distribution."""
 
+import contextlib
+
 import pytest
 
 from difrun.testing import conformance
@@ -51,3 +53,20 @@ def test_one_line_makes_named_tests_and_strict_xfails(site):
     assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout
     ids = [case.id for case in collect("difrun-grids")[0]]
     assert len(set(ids)) == len(ids) == 14
+
+
+def test_a_distribution_that_only_listens_is_checked_as_a_package(site):
+    """One that imports torch with its hooks is found, although it has no component."""
+    hook = "from difrun.api import hookimpl\n@hookimpl\ndef difrun_train_step(step, loss):\n    pass\n"
+    for dist, code, heavy in (("difrun-log", hook, False), ("difrun-heavy", f"import torch\n{hook}", True)):
+        site.add(dist, code)
+        cases, count = collect(dist)
+        assert count == 0
+        rules = {case.check.name: case for case in cases}
+        assert {"depends_on_a_range_of_difrun", "imports_only_what_it_declares"} <= rules.keys()
+        case = rules["declares_itself_without_torch"]
+        with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+            patch.setenv("PYTHONPATH", site.environ()["PYTHONPATH"])
+            if heavy:
+                stack.enter_context(pytest.raises(AssertionError, match="torch"))
+            case.check.run(case.subject)

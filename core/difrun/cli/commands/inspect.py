@@ -6,12 +6,14 @@ from typing import Any
 import click
 
 from difrun.api import KINDS
+from difrun.cli.directory import directory, directory_json, offers_in_words
 from difrun.cli.output import GAP, options_table, paragraph, reflowed, table, width
 from difrun.cli.source import find_source
 from difrun.config.selection import ORDER, choose, partners
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import Field, Section, fields
+from difrun.plugin.packages import where_from
 from difrun.plugin.registry import Plugin, Registered, Registry, get_registry
 from difrun.text import did_you_mean, listed, plural
 
@@ -86,6 +88,7 @@ def show(name: str) -> None:
         known = [entry.label for entry in registry.entries()]
         raise ConfigError(
             f"No component is called '{name}'.{did_you_mean(name, known)} 'difrun list' shows all."
+            + where_from(name, registry.plugins)
         )
     click.echo("\n\n".join(_described(registry, entry) for entry in entries))
 
@@ -130,15 +133,20 @@ def _flag(section: Section, field: Field) -> str:
 @click.argument("name", required=False, shell_complete=_complete_plugins)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--matrix", is_flag=True, help="Show which sampler works with which process.")
-def plugins(name: str | None, as_json: bool, matrix: bool) -> None:
+@click.option("--known", is_flag=True, help="List the plugins that are known, whether installed or not.")
+def plugins(name: str | None, as_json: bool, matrix: bool, known: bool) -> None:
     """List the installed plugins, or everything that one of them offers."""
     registry = get_registry()
+    if known:
+        _print_known(registry, as_json, other="NAME" if name else "--matrix" if matrix else "")
+        return
     chosen = registry.plugins
     if name is not None:
         chosen = [plugin for plugin in chosen if name in (plugin.dist, plugin.name)]
         if not chosen:
-            known = [word for plugin in registry.plugins for word in (plugin.dist, plugin.name)]
-            raise ConfigError(f"No plugin is called '{name}'.{did_you_mean(name, known)}")
+            names = [word for plugin in registry.plugins for word in (plugin.dist, plugin.name)]
+            text = f"No plugin is called '{name}'.{did_you_mean(name, names)}"
+            raise ConfigError(text + where_from(name, registry.plugins))
     if matrix:
         click.echo(_matrix(registry, {plugin.dist for plugin in chosen}))
     elif as_json:
@@ -160,13 +168,17 @@ def _of(registry: Registry, plugin: Plugin) -> list[Registered]:
     return [entry for entry in registry.entries() if entry.plugin is plugin]
 
 
+def _print_known(registry: Registry, as_json: bool, other: str) -> None:
+    if other:
+        raise ConfigError(f"--known lists all plugins that are known; leave {other} out.")
+    click.echo(directory_json(registry) if as_json else directory(registry))
+
+
 def _offers(registry: Registry, plugin: Plugin) -> str:
-    parts = []
-    for kind in KINDS:
-        names = [entry.name for entry in _of(registry, plugin) if entry.kind == kind]
-        if names:
-            parts.append(f"{kind if len(names) == 1 else plural(kind)} {listed(names)}")
-    return "; ".join(parts)
+    entries = _of(registry, plugin)
+    return offers_in_words(
+        {kind: tuple(entry.name for entry in entries if entry.kind == kind) for kind in KINDS}
+    )
 
 
 def _as_dict(registry: Registry, plugin: Plugin) -> dict[str, Any]:

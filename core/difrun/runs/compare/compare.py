@@ -21,7 +21,7 @@ from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times
 from difrun.runs.compare.compared_model import ComparedModel, with_distinct_names
 from difrun.runs.compare.endpoints import ExactEndpoints
-from difrun.runs.compare.pairs import sampler_grid_pairs
+from difrun.runs.compare.pairs import distinct_titles, sampler_grid_pairs
 from difrun.runs.compare.progress import Progress
 from difrun.runs.compare.results import Comparison, ComparisonRow, output_folder
 from difrun.runs.environment import faults
@@ -36,10 +36,10 @@ STEPS = (5, 10, 20, 50)
 
 
 def compare(
-    *runs: Run | Plan | Path | str,
-    samplers: Sequence[str] | None = None,
+    *runs: Run | Plan | ComparedModel | Path | str,
+    samplers: Sequence[str | ChosenComponent] | None = None,
     steps: Sequence[int] = STEPS,
-    grids: Sequence[str] | None = None,
+    grids: Sequence[str | ChosenComponent] | None = None,
     metrics: Sequence[str | ChosenComponent] | None = None,
     guidance: Sequence[ChosenComponent] | None = None,
     label: str | None = None,
@@ -59,11 +59,12 @@ def compare(
     with the reason. compare.csv and compare.json are written after every row.
 
     Args:
-        *runs: Trained runs, their folders, or the plan of a model that needs no training.
-        samplers: Names, or ``["all"]`` for all that fit; None takes a run's own sampler, `adams` and `heun`. A run's
-            own sampler and grid have the options of the run, all others their defaults.
+        *runs: Trained runs, their folders, the plan of a model that needs no training, or a model with its data.
+        samplers: Names or components, or ``["all"]`` for all that fit; None takes a run's own sampler, `adams` and
+            `heun`. A run's own sampler and grid have the options of the run, all others their defaults.
         steps: Numbers of steps.
-        grids: Names, or ``["all"]``; None takes a run's own grid for each sampler, unless it prefers another.
+        grids: Names or components, or ``["all"]``; None takes a run's own grid for each sampler, unless it prefers
+            another.
         metrics: Names, with the options of the first run; None takes the first metric of that run.
         guidance: Guidances of every run, instead of its own; None keeps its own.
         label: The class to draw; None draws what each run draws.
@@ -130,7 +131,9 @@ def _chosen_metrics(
 
 
 def _choose_pairs(
-    models: Sequence[ComparedModel], samplers: Sequence[str] | None, grids: Sequence[str] | None
+    models: Sequence[ComparedModel],
+    samplers: Sequence[str | ChosenComponent] | None,
+    grids: Sequence[str | ChosenComponent] | None,
 ) -> list[str]:
     """Give every model its pairs of sampler and grid, and return notes on those that are left out.
 
@@ -177,14 +180,16 @@ def _rows(
 ) -> Iterator[ComparisonRow]:
     """Compute the rows of one model, one after the other."""
     count, counted_samples_are_noted = compared.plan.threads, False
+    titles = distinct_titles(compared.pairs)
     with threads(count if isinstance(count, int) else None):
         for sampler, grid in compared.pairs:
+            sampler_title, grid_title = titles[id(sampler)], titles[id(grid)]
             plan = attrs.evolve(compared.plan, sampler=sampler, grid=grid)
             for steps in counts:
                 place: dict[str, Any] = {
                     "run": compared.name,
-                    "sampler": sampler.name,
-                    "grid": grid.name,
+                    "sampler": sampler_title,
+                    "grid": grid_title,
                     "steps": steps,
                 }
                 progress.stop_if_asked()

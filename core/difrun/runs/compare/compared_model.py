@@ -63,7 +63,7 @@ class ComparedModel:
     @classmethod
     def of(
         cls,
-        run: Run | Plan | Path | str,
+        run: "Run | Plan | ComparedModel | Path | str",
         listener: Listener,
         device: str | None,
         count: Threads,
@@ -72,7 +72,7 @@ class ComparedModel:
         """Return the model of a run, of a run folder, or of the plan of a model that needs no training.
 
         Args:
-            run: A trained run, its folder, or the plan.
+            run: A trained run, its folder, the plan, or the model itself.
             listener: Receives notes and progress.
             device: The device, instead of that of the run; None keeps it.
             count: The number of CPU threads, instead of that of the run; None keeps it.
@@ -81,6 +81,8 @@ class ComparedModel:
         Raises:
             DifrunError: If the run does not exist or is not trained.
         """
+        if isinstance(run, ComparedModel):
+            return run if guidance is None else run.guided_by(guidance)
         if isinstance(run, Plan):
             return cls._exact(attrs.evolve(run, threads=count or run.threads), listener, device)
         if not isinstance(run, Run):
@@ -106,6 +108,12 @@ class ComparedModel:
             context = guidance_context(parts.dataset, plan.seed, place, listener)
             model = guided(parts.model, plan.guidance, context)
         return cls(f"{plan.process.name}-{parts.dataset.name}", plan, parts, model, place, listener)
+
+    def guided_by(self, guidance: tuple[ChosenComponent, ...]) -> "ComparedModel":
+        """Return the model inside other guidances."""
+        context = guidance_context(self.parts.dataset, self.plan.seed, self.device, self.listener)
+        model = guided(self.parts.model, guidance, context)
+        return attrs.evolve(self, plan=attrs.evolve(self.plan, guidance=guidance), model=model)
 
     def prepare(
         self,

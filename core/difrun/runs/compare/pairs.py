@@ -8,6 +8,7 @@ from difrun.errors import ConfigError
 from difrun.plugin.compatibility import unmet_requirements
 from difrun.plugin.registry import Registered, Registry
 from difrun.runs.compare.compared_model import ComparedModel
+from difrun.text import listed
 
 ALWAYS = ("adams", "heun")
 """The samplers that are compared with a run's own, if the user names none."""
@@ -16,8 +17,8 @@ ALWAYS = ("adams", "heun")
 def sampler_grid_pairs(
     registry: Registry,
     compared: ComparedModel,
-    samplers: Sequence[str] | None,
-    grids: Sequence[str] | None,
+    samplers: Sequence[str | ChosenComponent] | None,
+    grids: Sequence[str | ChosenComponent] | None,
     notes: list[str],
     several: bool,
 ) -> list[tuple[ChosenComponent, ChosenComponent]]:
@@ -26,8 +27,8 @@ def sampler_grid_pairs(
     Args:
         registry: The installed components.
         compared: The model to be sampled.
-        samplers: Names, or "all" among them; None takes the run's own sampler and `ALWAYS`.
-        grids: Names, or "all" among them; None takes the grid that suits each sampler.
+        samplers: Names or components, or "all" among them; None takes the run's own sampler and `ALWAYS`.
+        grids: Names or components, or "all" among them; None takes the grid that suits each sampler.
         notes: A sentence is added here for each pair that is left out.
         several: Whether more than one run is compared, so that notes have to name the run.
 
@@ -54,7 +55,7 @@ def sampler_grid_pairs(
 
 
 def _named(
-    registry: Registry, compared: ComparedModel, kind: str, names: Sequence[str] | None
+    registry: Registry, compared: ComparedModel, kind: str, names: Sequence[str | ChosenComponent] | None
 ) -> list[ChosenComponent]:
     """The components that names stand for; by default the run's own sampler and `ALWAYS`, and no grid."""
     if isinstance(names, str):
@@ -73,7 +74,12 @@ def _named(
             if compared.parts.model.tunings or not _is_tuned(registry.get(kind, name))
         ]
         names = [*(name for name in names if name != "all"), *fitting]
-    return [compared.chosen(kind, name) for name in dict.fromkeys(names)]
+    chosen: list[ChosenComponent] = []
+    for name in names:
+        component = compared.chosen(kind, name)
+        if component not in chosen:
+            chosen.append(component)
+    return chosen
 
 
 def _is_tuned(entry: Registered) -> bool:
@@ -92,3 +98,20 @@ def _grid_for(registry: Registry, compared: ComparedModel, sampler: ChosenCompon
     if run_grid.name in fitting or not fitting:
         return run_grid
     return compared.chosen("grid", fitting[0])
+
+
+def distinct_titles(pairs: Sequence[tuple[ChosenComponent, ChosenComponent]]) -> dict[int, str]:
+    """Return what the rows call each sampler and grid, by its identity: its name, and options where these differ."""
+    titles: dict[int, str] = {}
+    for place in (0, 1):
+        components = [pair[place] for pair in pairs]
+        for chosen in components:
+            namesakes = [other for other in components if other.name == chosen.name and other != chosen]
+            record = chosen.record()
+            differing = [
+                f"{name}={value}"
+                for name, value in record.items()
+                if any(other.record().get(name) != value for other in namesakes)
+            ]
+            titles[id(chosen)] = chosen.name + (f" ({listed(differing)})" if differing else "")
+    return titles

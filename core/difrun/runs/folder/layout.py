@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from collections.abc import Mapping
 from os.path import lexists
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from torch import Tensor
 from difrun.config.plan import Plan
 from difrun.config.settings import read_file
 from difrun.errors import ConfigError, DifrunError, no_run
+from difrun.plugin.own import with_given
 from difrun.plugin.registry import Registry
 from difrun.runs.folder.contents import Metrics
 from difrun.runs.folder.schema import read_json, structure
@@ -190,9 +192,20 @@ class Folder:
         """Return run.toml as a dict. Raises ConfigError if it cannot be read."""
         return read_file(self.config, within=self.path)
 
-    def plan(self, registry: Registry) -> Plan:
-        """Read the plan in run.toml. Raises DifrunError if it is damaged, or a component is not installed."""
-        return Plan.from_dict(self.record(), registry, str(self.config))
+    def plan(self, registry: Registry, given: Mapping[str, Any] | None = None) -> Plan:
+        """Read the plan in run.toml.
+
+        Args:
+            registry: The installed components.
+            given: Kind -> a class or an object of the user's that run.toml names.
+
+        Raises:
+            DifrunError: If it is damaged, a component is not installed, or what is given is not what it names.
+        """
+        data = self.record()
+        if given:
+            registry = with_given(registry, given, data, str(self.config))
+        return Plan.from_dict(data, registry, str(self.config))
 
     def record_training(self, **options: Any) -> None:
         """Write options of training into run.toml. Raises DifrunError if the file is damaged."""

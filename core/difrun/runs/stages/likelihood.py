@@ -8,8 +8,9 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.analysis.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS, log_likelihood
+from difrun.analysis.likelihood import DEFAULT_PROBES, EXACT_DIMENSIONS
 from difrun.analysis.lower_bound import elbo
+from difrun.analysis.sample_density import density_of_samples, log_alpha_at_end, noiseless_at_end
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
@@ -122,29 +123,10 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
 def _log_p_of_flow(
     run: "Run", model: ScoreModel, x: Tensor, request: LikelihoodRequest, steps: int, seed: int
 ) -> Tensor:
-    """Log p of examples x (n, ...) by the probability flow in some steps: (n,), on the CPU.
-
-    A sample is x_t at t_min, divided by α about μ. Its density at x is therefore that of x_t, times α^d.
-    """
-    result = log_likelihood(
-        model.rows(slice(len(x))),
-        _noiseless_at_end(model.process, x),
-        watch=run.sample_report,
-        steps=steps,
-        probes=request.probes,
-        seed=seed,
+    """Log p of examples x (n, ...) by the probability flow in some steps: (n,), on the CPU."""
+    return density_of_samples(
+        model.rows(slice(len(x))), x, steps=steps, probes=request.probes, seed=seed, watch=run.sample_report
     )
-    return result.nats.cpu() + x[0].numel() * _log_alpha_at_end(model.process)
-
-
-def _noiseless_at_end(process: GaussianProcess, x: Tensor) -> Tensor:
-    """The examples x (n, ...) where the process takes them at t_min, without its noise: μ + α(x − μ)."""
-    centre = process.centre_like(x)
-    return centre + process.at(process.t_min).alpha * (x - centre)
-
-
-def _log_alpha_at_end(process: GaussianProcess) -> float:
-    return math.log(process.at(process.t_min).alpha)
 
 
 def _conditioned_model(run: "Run", chosen: Tensor) -> tuple[ScoreModel, Tensor | None]:
@@ -192,8 +174,8 @@ def _gaps(
         if labels is not None and dataset.conditional is not None:
             noised = ExactConditional(dataset.conditional, process)
         noised = noised if labels is None else noised.condition_on(labels)
-        log_p_noised = noised.log_prob(_noiseless_at_end(process, x), process.at(process.t_min))
-        content["gap_noise"] = _mean(exact_log_p - log_p_noised - d * _log_alpha_at_end(process), d)
+        log_p_noised = noised.log_prob(noiseless_at_end(process, x), process.at(process.t_min))
+        content["gap_noise"] = _mean(exact_log_p - log_p_noised - d * log_alpha_at_end(process), d)
     return content
 
 

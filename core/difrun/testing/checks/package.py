@@ -20,7 +20,7 @@ HEAVY = ("torch", "numpy", "matplotlib", "scipy")
 @check("distribution")
 def declares_itself_without_torch(dist: Any) -> None:
     """Importing an entry module and calling its hooks imports neither torch, NumPy, SciPy nor Matplotlib."""
-    modules = sorted({entry.plugin.module for entry in dist.entries})
+    modules = dist.modules
     code = (
         "import importlib, sys\n"
         f"for name in {modules!r}:\n"
@@ -68,7 +68,7 @@ def is_the_only_plugin_installed(dist: Any) -> None:
 @check("distribution")
 def imports_only_what_it_declares(dist: Any) -> None:
     """Its packages import only the standard library, themselves, and distributions that it requires."""
-    own = {entry.plugin.module for entry in dist.entries} | {entry.component.target for entry in dist.entries}
+    own = {*dist.modules, *(entry.component.target for entry in dist.entries)}
     own = {name.split(":")[0].split(".")[0] for name in own}
     required = {canonical(Requirement(text).name) for text in importlib.metadata.requires(dist.name) or []}
     known = own | {name.replace("-", "_") for name in required} | set(sys.stdlib_module_names)

@@ -1,0 +1,54 @@
+"""`difrun plugin new`: a package of one's own that works at once."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from difrun.cli.scaffold.kinds import KINDS
+from difrun.errors import ConfigError
+from difrun.plugin.registry import get_registry
+from difrun.text import did_you_mean, listed, quoted
+
+
+class _NewKindType(click.ParamType):
+    name = "kind"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value not in KINDS:
+            raise ConfigError(
+                f"There is no kind of plugin called '{value}'.{did_you_mean(value, KINDS)} Kinds: {listed(KINDS)}."
+            )
+        return value
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
+        return [click.shell_completion.CompletionItem(kind) for kind in KINDS if kind.startswith(incomplete)]
+
+
+@click.group()
+def plugin() -> None:
+    """Write a plugin of your own."""
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--kind", type=_NewKindType(), required=True, help=f"What it offers: {listed(KINDS, ' or ')}.")
+@click.option("--out", type=click.Path(path_type=Path), help="The new folder; default: ./difrun-NAME.")
+@click.option("--author", default="", help="The author, for the licence and pyproject.toml.")
+def new(name: str, kind: str, out: Path | None, author: str) -> None:
+    """Make a small package that works at once: a component called NAME, its tests, and all that a release needs.
+
+    Change what is in it step by step; its tests say whether the component is still right.
+    """
+    from difrun.cli.scaffold.names import names_for
+    from difrun.cli.scaffold.package import files_of, write
+
+    names = names_for(name, kind, get_registry())
+    folder = Path(names.dist) if out is None else out
+    files = files_of(names, author)
+    write(files, folder)
+    lines = [f"{folder} is a plugin with the {kind.replace('-', ' ')} '{names.name}':"]
+    lines += [f"  {path}" for path in sorted(files)]
+    lines += ["Install it, use it and test it:", f"  cd {quoted(folder)}", '  pip install -e ".[test]"']
+    lines += [f"  {names.of_kind.command.format(name=names.name)}", "  pytest"]
+    click.echo("\n".join(lines))

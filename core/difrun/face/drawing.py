@@ -1,0 +1,240 @@
+"""`difrun.sample`: from noise to data, or from a level to data."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypedDict, Unpack, overload
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from difrun.data.casts import as_data
+from difrun.errors import ConfigError, DifrunError
+from difrun.face.arguments import Options, given_kinds, sections
+from difrun.face.subject import Model, Subject, like
+from difrun.listener import Listener
+from difrun.model.base import ScoreModel
+from difrun.randomness.generator import seed_of
+from difrun.runs.build import grid_times, instantiate
+from difrun.runs.stages import sampling
+from difrun.sampler.base import Sampler
+from difrun.sampler.integration import Begin, generate
+from difrun.sampler.level import check_level, from_data, from_states, times_from
+
+Heard = Listener | Callable[[str], Any] | None
+
+
+class Wishes(TypedDict, total=False):
+    """What `sample` takes by name in every case."""
+
+    grid: Any
+    guidance: Any
+    label: Any
+    seed: int | None
+    noise: str | None
+    chunk: int | None
+    dtype: torch.dtype
+    options: Options | None
+    dataset: Any
+    listener: Heard
+
+
+@overload
+def sample(
+    model: Model,
+    n: int | None = None,
+    sampler: Any = None,
+    steps: int | None = None,
+    *,
+    start: NDArray[Any],
+    at: float,
+    **wishes: Unpack[Wishes],
+) -> NDArray[Any]: ...
+@overload
+def sample(
+    model: Model,
+    n: int | None = None,
+    sampler: Any = None,
+    steps: int | None = None,
+    *,
+    data: NDArray[Any],
+    at: float,
+    **wishes: Unpack[Wishes],
+) -> NDArray[Any]: ...
+@overload
+def sample(
+    model: Model,
+    n: int | None = None,
+    sampler: Any = None,
+    steps: int | None = None,
+    *,
+    start: Tensor | None = None,
+    data: Tensor | None = None,
+    at: float | None = None,
+    **wishes: Unpack[Wishes],
+) -> Tensor: ...
+def sample(
+    model: Model,
+    n: int | None = None,
+    sampler: Any = None,
+    steps: int | None = None,
+    *,
+    grid: Any = None,
+    guidance: Any | Sequence[Any] = None,
+    label: Any = None,
+    seed: int | None = None,
+    noise: str | None = None,
+    chunk: int | None = None,
+    dtype: torch.dtype = torch.float32,
+    options: Options | None = None,
+    start: Any = None,
+    data: Any = None,
+    at: float | None = None,
+    dataset: Any = None,
+    listener: Heard = None,
+) -> Any:
+    """Draw samples: `difrun sample`, in memory.
+
+    Sampling begins with noise at T, or at the level t = `at`: from states ``start`` that are at that level already, or
+    from examples ``data``, to which the noise of that level is added first (image to image). A level is a time in
+    (t_min, T]; that of a noise-to-signal ratio r = σ/α is ``process.time_at(-math.log(r))``.
+
+    Args:
+        model: A run, its folder, or a `ScoreModel`.
+        n: How many samples. None: as many as the run has, or one for each row of `start` or `data`. A single row of
+            these serves all n.
+        sampler: A name, a class or an object; None takes that of the run, or the default.
+        steps: Sampling steps; None takes those of the run, or the default.
+        grid: A name, a function, or a list of times; None takes that of the run, or what suits the sampler.
+        guidance: A guidance or a list of them; None takes those of the run.
+        label: A class by name or number for all samples, or one for each; None: all classes, in proportion.
+        seed: The seed; None takes that of the run plus 1, as the command does, so that the samples are new.
+        noise: "fresh" or "brownian"; see `difrun sample`.
+        chunk: How many samples are drawn at a time.
+        dtype: Of the samples: torch.float32 or torch.float64.
+        options: ``{"sampler.rtol": 1e-6, "guidance.cfg.scale": 2}``.
+        start: States x_t at the level, (n, *shape), in the units of the model, such as `Inversion.x`.
+        data: Examples x_0 (n, *shape), in the units of the data.
+        at: The level: the time t of `start`, or to which `data` are noised.
+        dataset: The data of a score model, for guidances that ask for them.
+        listener: Receives notes and progress, or a function that receives the notes.
+
+    Returns:
+        The samples (n, *shape) in the units of the data, on the CPU: an array if `start` or `data` is one, else a
+        tensor.
+
+    Raises:
+        ConfigError: If a name, a combination or an option does not work, or `start`, `data`, `at` do not go together.
+        DifrunError: If the model cannot be sampled so, or a sample is not finite.
+    """
+    own_steps = _steps_of(grid) if steps is None else steps
+    subject = Subject.of(
+        model,
+        given_kinds(sampler=sampler, grid=grid, guidance=guidance),
+        sections(options, steps=own_steps, chunk=chunk, noise=noise, seed=seed),
+        dataset=dataset,
+        listener=listener,
+    )
+    if (start is not None or data is not None) != (at is not None) or (
+        start is not None and data is not None
+    ):
+        raise ConfigError(
+            "to begin at a level, give its time at, and either start, states that are at that level, or data, examples "
+            "that are noised to it."
+        )
+    plan = subject.plan
+    if seed is None and subject.run is not None and "seed" not in (options or {}):
+        seed = plan.seed + 1
+    begin, n = _beginning(subject, start, data, at, n)
+    with subject.working():
+        guided = subject.model()
+        drawn = generate(
+            sampler_of(subject),
+            guided,
+            n,
+            times_of(subject, guided, at),
+            seed=seed_of(plan.seed if seed is None else seed, "samples"),
+            chunk=plan.sample.chunk,
+            device=subject.device,
+            dtype=dtype,
+            noise=plan.sample.noise,
+            labels=subject.labels(guided, label_of(subject, label), n),
+            begin=begin,
+            watch=watch_of(subject),
+        )
+    return like(subject.decode(drawn.cpu()), start if data is None else data)
+
+
+def _steps_of(grid: Any) -> int | None:
+    """The steps of a grid that is a list of times."""
+    return len(grid) - 1 if hasattr(grid, "__len__") and not isinstance(grid, str) else None
+
+
+def label_of(subject: Subject, label: Any) -> Any:
+    """Return the class that is asked for, or that of the run."""
+    return subject.plan.sample.label if label is None else label
+
+
+def sampler_of(subject: Subject) -> Sampler:
+    """Return the sampler. Raises DifrunError if it needs a score, which a model of couples does not have."""
+    if subject.dataset is None:
+        return instantiate(subject.plan.sampler)
+    return sampling.sampler_for(subject.plan.sampler, subject.dataset)
+
+
+def times_of(subject: Subject, model: ScoreModel, level: float | None) -> list[float]:
+    """Return the times of the grid, from T or from a level."""
+    plan, sampler = subject.plan, sampler_of(subject)
+    if level is None or level == model.process.horizon:
+        return grid_times(plan.grid, model, plan.sample.steps, sampler)
+
+    def grid(of: ScoreModel, steps: int) -> list[float]:
+        return grid_times(plan.grid, of, steps, sampler)
+
+    return times_from(grid, model, plan.sample.steps, float(level))
+
+
+def watch_of(subject: Subject) -> Callable[[int, int], None]:
+    """Return what tells the listener of each step, and stops the work when the user asks to."""
+
+    def watch(done: int, total: int) -> None:
+        subject.listener.sample(done, total)
+        if subject.listener.stopping():
+            raise DifrunError("Stopped.")
+
+    return watch
+
+
+def _beginning(
+    subject: Subject, start: Any, data: Any, level: float | None, n: int | None
+) -> tuple[Begin | None, int]:
+    """How the states at the first time are made, None by the prior; and how many samples there are."""
+    if level is None:
+        if n is None and subject.run is None:
+            raise ConfigError("say how many samples to draw: difrun.sample(model, n).")
+        return None, subject.plan.sample.n if n is None else _count(n)
+    if isinstance(level, bool) or not isinstance(level, int | float):
+        raise ConfigError(f"Invalid value for at: expected a time, a number; got {level!r}.")
+    check_level(subject.base.process, float(level))
+    if data is not None:
+        rows = subject.encode(data, "data")
+    else:
+        rows = as_data(start, "start")
+        if tuple(rows.shape[1:]) != tuple(subject.base.shape) or rows.ndim == 0 or not len(rows):
+            raise DifrunError(
+                f"start has shape {tuple(rows.shape)}; expected states (n, {', '.join(map(str, subject.base.shape))})."
+            )
+    count = len(rows) if n is None else _count(n)
+    if len(rows) not in (1, count):
+        raise ConfigError(
+            f"n = {count} samples begin with {count} rows, or all with one; {'start' if data is None else 'data'} has "
+            f"{len(rows)}. Leave n out to take one sample for each."
+        )
+    rows = rows.expand(count, *rows.shape[1:])
+    begin = from_states(rows) if data is None else from_data(subject.base.process, rows, float(level))
+    return begin, count
+
+
+def _count(n: Any) -> int:
+    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
+        raise ConfigError(f"Invalid value for n: expected a whole number of at least 1; got {n!r}.")
+    return n

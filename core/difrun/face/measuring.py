@@ -1,0 +1,186 @@
+"""`difrun.evaluate` and `difrun.log_likelihood`: samples and a model beside data."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from numpy.typing import NDArray
+from torch import Tensor
+
+from difrun.analysis.sample_density import density_of_samples
+from difrun.config.plan import ChosenComponent
+from difrun.errors import ConfigError, DifrunError
+from difrun.face.arguments import Options, given_kinds, sections
+from difrun.face.compared import compared_model
+from difrun.face.drawing import sample
+from difrun.face.subject import Model, Subject, like
+from difrun.listener import Listener
+from difrun.runs.stages import evaluation
+
+Heard = Listener | Callable[[str], Any] | None
+
+
+def evaluate(
+    model: Model,
+    samples: Any = None,
+    *,
+    metric: Any | Sequence[Any] = None,
+    n: int | None = None,
+    guidance: Any | Sequence[Any] = None,
+    label: Any = None,
+    options: Options | None = None,
+    dataset: Any = None,
+    listener: Heard = None,
+) -> evaluation.Numbers:
+    """Measure samples against real data, each number beside its floor: `difrun evaluate`.
+
+    Args:
+        model: A run, its folder, or a `ScoreModel`, whose data are `dataset`.
+        samples: Samples in the units of the data, an array, a tensor or a file; None: those of the run, whose
+            metrics.json and report then hold the numbers, or new ones of a score model.
+        metric: A metric or a list of them; None takes those of the run, or all that fit.
+        n: How many samples are compared; None: all.
+        guidance: Draw other samples of the run, with these guidances.
+        label: Draw samples of this class; the class of `samples`, or one for each.
+        options: Options of the metrics and guidances, ``{"metric.w2.max_points": 500}``.
+        dataset: The data of a score model; those of an exact mixture are known.
+        listener: Receives notes and progress, or a function that receives the notes.
+
+    Returns:
+        Name -> "value", "value_sd", "floor", "floor_sd", and how the number is read, as in metrics.json.
+
+    Raises:
+        ConfigError: If a name, a combination or an option does not work.
+        DifrunError: If samples do not fit the data, or a metric cannot be computed.
+    """
+    subject = Subject.of(
+        model,
+        given_kinds(metric=metric, guidance=guidance),
+        sections(options, n=n),
+        dataset=dataset,
+        listener=listener,
+    )
+    chosen = subject.plan.metrics
+    run, wants_others = subject.run, guidance is not None or label is not None
+    if run is not None and isinstance(samples, str | Path):
+        return run.evaluate_file(Path(samples), None if metric is None else chosen, n)[0]
+    if run is not None and samples is None:
+        asked = None if metric is None and not options else chosen
+        if not wants_others:
+            return run.evaluate(asked, n)
+        path = run.samples_by(subject.plan.guidance, None if label is None else str(label), n)
+        return run.evaluate_file(path, asked, n)[0]
+    if subject.dataset is None:
+        raise ConfigError("samples are measured against data, and this model has none: give dataset.")
+    if isinstance(samples, str | Path):
+        raise ConfigError(
+            "a file of samples is measured against the data of a run; give an array beside a model."
+        )
+    if samples is None:
+        samples = sample(
+            model, n or subject.plan.sample.n, label=label, guidance=guidance, dataset=subject.dataset
+        )
+    x = subject.encode(samples, "samples").float().cpu()[:n]
+    labels = None if label is None else subject.labels(subject.base, label, len(x))
+    measured = run if run is not None else compared_model(subject)
+    with subject.working():
+        metrics = chosen if metric is not None or labels is not None else _without_classes(chosen)
+        return evaluation.measure_all(measured, x, metrics, "samples given", strict=True, labels=labels)
+
+
+def _without_classes(metrics: Sequence[ChosenComponent]) -> list[ChosenComponent]:
+    return [chosen for chosen in metrics if "labels" not in chosen.entry.component.provides]
+
+
+@overload
+def log_likelihood(
+    model: Model,
+    x: NDArray[Any],
+    *,
+    label: Any = None,
+    steps: int = 100,
+    probes: int | None = None,
+    seed: int = 0,
+    guidance: Any | Sequence[Any] = None,
+    options: Options | None = None,
+    listener: Heard = None,
+) -> NDArray[Any]: ...
+@overload
+def log_likelihood(
+    model: Model,
+    x: Tensor | Sequence[Any],
+    *,
+    label: Any = None,
+    steps: int = 100,
+    probes: int | None = None,
+    seed: int = 0,
+    guidance: Any | Sequence[Any] = None,
+    options: Options | None = None,
+    listener: Heard = None,
+) -> Tensor: ...
+def log_likelihood(
+    model: Model,
+    x: Any,
+    *,
+    label: Any = None,
+    steps: int = 100,
+    probes: int | None = None,
+    seed: int = 0,
+    guidance: Any | Sequence[Any] = None,
+    options: Options | None = None,
+    listener: Heard = None,
+) -> Any:
+    """Return log p(x) of the samples that a model draws, by its probability flow: nats, (n,).
+
+    It is the density in the units of the data, of samples with the noise σ/α that remains at t_min; its mean over
+    held-out examples is minus the ``nll`` of `difrun evaluate --likelihood`. See docs/likelihood.md.
+
+    Args:
+        model: A run, its folder, or a `ScoreModel`, on a Gaussian process.
+        x: Examples (n, *shape), in the units of the data.
+        label: log p(x | class): the class of all examples, or one for each. None: log p(x) of a model that also
+            predicts without a class.
+        steps: Steps of the flow.
+        probes: Random probes of the divergence; 0: exact; None chooses by the dimension.
+        seed: The seed of the probes.
+        guidance: A guidance or a list of them; None takes those of the run.
+        options: Options of the guidances.
+        listener: Receives notes and progress, or a function that receives the notes.
+
+    Returns:
+        log p(x), (n,), float64: an array if x is one, else a tensor.
+
+    Raises:
+        ConfigError: If a name or an option does not work.
+        DifrunError: If the model has no likelihood, or the examples do not fit.
+    """
+    subject = Subject.of(model, given_kinds(guidance=guidance), sections(options), listener=listener)
+    examples = subject.encode(x)
+    exact = subject.plan.loss is None and subject.device.type != "mps"
+    examples = examples.double() if exact else examples.float()
+    with subject.working():
+        guided = subject.model()
+        if label is not None:
+            guided = guided.condition_on(_every_label(subject, label, len(examples)))
+        elif guided.classes and not guided.knows_any:
+            raise DifrunError(
+                "this model predicts for a class alone: give label, one class or one for each example."
+            )
+        nats = density_of_samples(
+            guided,
+            examples.to(subject.device),
+            steps=steps,
+            probes=probes,
+            seed=seed,
+            watch=subject.listener.sample,
+        )
+    scaling = None if subject.dataset is None else subject.dataset.scaling
+    if scaling is not None:
+        nats = nats - float(scaling.scale.log().sum())
+    return like(nats, x)
+
+
+def _every_label(subject: Subject, label: Any, n: int) -> Tensor:
+    labels = subject.labels(subject.base, label, n)
+    assert labels is not None
+    return labels.to(subject.device)

@@ -1,0 +1,198 @@
+"""What a model is asked through: a run, or a score model alone, with its data, its units and its defaults."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from difrun.config.plan import Plan, resolve
+from difrun.config.run_options import SampleOptions
+from difrun.data.casts import as_data, as_labels
+from difrun.data.dataset import Dataset
+from difrun.data.toy import dataset_of_mixture
+from difrun.errors import ConfigError, DifrunError
+from difrun.face.arguments import Sections, altered, listening
+from difrun.face.data import GivenData
+from difrun.listener import Listener
+from difrun.model.base import ScoreModel
+from difrun.model.exact import ExactMixture
+from difrun.model.labels import labels_as_in_data
+from difrun.model.wrappers import innermost
+from difrun.runs.build import guided
+from difrun.runs.environment import faults
+from difrun.runs.environment.context import guidance_context
+from difrun.runs.environment.threads import threads
+from difrun.runs.opening import reopen
+from difrun.runs.run import Run
+from difrun.runs.stages.labels import labels_of
+from difrun.text import quoted
+
+Model = Run | ScoreModel | Path | str
+"""What the functions of this package take for a model: a run, its folder, or a score model."""
+
+
+@attrs.define(eq=False)
+class Subject:
+    """A model that can be asked, and what is known beside it.
+
+    Attributes:
+        plan: The components and options that are asked for, and defaults for the rest.
+        base: The model without its guidances.
+        device: Where it computes.
+        listener: Receives notes and progress.
+        run: The run; None for a model alone.
+        dataset: The data; None where none are known.
+    """
+
+    plan: Plan
+    base: ScoreModel
+    device: torch.device
+    listener: Listener
+    run: Run | None = None
+    dataset: Dataset | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        named: Mapping[str, Any],
+        options: Sections,
+        *,
+        dataset: Any = None,
+        listener: Listener | Callable[[str], Any] | None = None,
+    ) -> "Subject":
+        """Return the subject of a model, with other components and options than its own.
+
+        Args:
+            model: A run, its folder, or a score model.
+            named: Kind -> a name, a class or an object.
+            options: Section -> option -> value.
+            dataset: The data of a score model.
+            listener: Receives notes and progress; None leaves that to the run.
+
+        Raises:
+            ConfigError: If it is no model, or components do not fit.
+            DifrunError: If the run is not trained.
+        """
+        if isinstance(model, str | Path):
+            model = reopen(model, listening(listener))
+        if isinstance(model, Run):
+            if dataset is not None:
+                raise ConfigError("a run has its own data: leave dataset out.")
+            if not model.trained:
+                raise DifrunError(
+                    f"{model.path} has not been trained to the end: difrun.resume({str(model.path)!r}), or 'difrun "
+                    f"resume {quoted(model.path)}'."
+                )
+            heard = model.listener if listener is None else listening(listener)
+            plan = altered(model.plan, named, options)
+            return cls(plan, model.parts.model, model.device, heard, model, model.parts.dataset)
+        if not isinstance(model, ScoreModel):
+            raise ConfigError(_no_model(model))
+        return cls._of_model(model, dict(named), options, dataset, listening(listener))
+
+    @classmethod
+    def _of_model(
+        cls, model: ScoreModel, named: dict[str, Any], options: Sections, dataset: Any, listener: Listener
+    ) -> "Subject":
+        inner = innermost(model)
+        if dataset is None and isinstance(inner, ExactMixture):
+            dataset = dataset_of_mixture(inner.mixture, 0)
+        data = GivenData(dataset, options, model)
+        if data.named is not None:
+            named["dataset"] = data.named
+        plan = resolve({**named, "process": model.process, "model": model}, options)
+        made = data.made(plan)
+        if made is None and data.named is not None:
+            from difrun.runs.build import build_dataset
+
+            made = build_dataset(plan)
+        if made is not None and made.shape != tuple(model.shape):
+            raise ConfigError(
+                f"the model is one of examples of shape {tuple(model.shape)}; those of the dataset have shape "
+                f"{made.shape}."
+            )
+        device = torch.as_tensor(model.mean).device
+        return cls(plan, model, device, listener, None, made)
+
+    def model(self) -> ScoreModel:
+        """Return the model inside its guidances."""
+        if self.run is not None:
+            return self.run.guided(self.plan.guidance)
+        if not self.plan.guidance:
+            return self.base
+        if self.dataset is None:
+            raise ConfigError(
+                "a guidance may ask for the data, and this model has none: give dataset as well."
+            )
+        context = guidance_context(self.dataset, self.plan.seed, self.device, self.listener)
+        return guided(self.base, self.plan.guidance, context)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Take the threads of the run in the block, and name a component whose code fails."""
+        count = self.plan.threads if self.run is not None else None
+        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan):
+            yield
+
+    def encode(self, x: Any, what: str = "examples") -> Tensor:
+        """Return examples (n, *shape) in the units of the model. Raises DifrunError if they do not have its shape."""
+        tensor = as_data(x, what)
+        if tensor.ndim == 1 and tuple(self.base.shape) == (1,):
+            tensor = tensor[:, None]
+        if tuple(tensor.shape[1:]) != tuple(self.base.shape) or tensor.ndim == 0 or not len(tensor):
+            raise DifrunError(
+                f"{what} of shape {tuple(tensor.shape)} do not fit a model of examples of shape "
+                f"{tuple(self.base.shape)}; expected (n, {', '.join(map(str, self.base.shape))})."
+            )
+        scaling = None if self.dataset is None else self.dataset.scaling
+        return tensor if scaling is None else scaling.encode(tensor)
+
+    def decode(self, x: Tensor) -> Tensor:
+        """Return samples of the model in the units of the data."""
+        return x if self.dataset is None else self.dataset.decode(x)
+
+    def labels(self, model: ScoreModel, label: Any, n: int) -> Tensor | None:
+        """Return the class of each of n samples: one class for all, or one each; None where there are none.
+
+        Raises:
+            DifrunError: If the model knows no such class, or there are not n of them.
+        """
+        if label is None:
+            return labels_as_in_data(model, n)
+        if isinstance(label, str | int) and not isinstance(label, bool):
+            if self.dataset is not None and self.dataset.classes:
+                return labels_of(model, self.dataset, SampleOptions(label=str(label)), n)
+            label = [label] * n
+        if isinstance(label, list | tuple) and any(isinstance(name, str) for name in label):
+            if self.dataset is None:
+                raise DifrunError(
+                    "a model without data knows its classes by number: give label as a whole number."
+                )
+            label = [self.dataset.class_number(name) for name in label]
+        labels = as_labels(label)
+        if labels.shape != (n,):
+            raise DifrunError(
+                f"{n} samples take one label, or {n}; got an array of shape {tuple(labels.shape)}."
+            )
+        return labels
+
+
+def like(result: Tensor, given: Any) -> Any:
+    """Return an array of NumPy if an array was given, else the tensor."""
+    return result.cpu().numpy() if isinstance(given, np.ndarray) else result
+
+
+def _no_model(model: Any) -> str:
+    text = f"expected a run, the folder of a run, or a difrun.model.ScoreModel; got {type(model).__name__}."
+    if isinstance(model, nn.Module):
+        text += (
+            " A network alone knows neither its process nor what it predicts: difrun.run(model=...) trains it, and "
+            "difrun.model.NetworkModel(network, process, shape, ...) makes a model of a trained one."
+        )
+    return f"Invalid value for model: {text}"
