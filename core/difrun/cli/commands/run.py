@@ -31,6 +31,7 @@ class RunCommand(PlanCommand):
         # How that run came to its end is not part of what is repeated.
         for option in ("restarts", "stop_at", "start_from"):
             settings.options.get("train", {}).pop(option, None)
+        settings.options.get("model", {}).pop("weights", None)
         settings.give("train", "start_from", GivenValue(earlier, "--from", "flag"))
         return settings
 
