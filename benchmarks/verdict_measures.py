@@ -6,11 +6,6 @@ from typing import Any
 
 import attrs
 import torch
-from difrun_ddpm.process import DDPM
-from difrun_diffusers.sampler import SchedulerSampler
-from difrun_diffusers.settings import SPACING
-from difrun_edm.process import EDM
-from difrun_flow.process import RectifiedFlow
 from torch import Tensor
 from verdict_methods import Method
 
@@ -20,8 +15,19 @@ from difrun.model import Counted, ExactMixture, ModelWrapper, ScoreModel
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator
 from difrun.sampler import integrate
-from difrun.testing import ReferenceVP, affine_moments, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing import (
+    ReferenceVP,
+    affine_moments,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
 from difrun.testing.references import CountedNoise
+from difrun_ddpm.process import DDPM
+from difrun_diffusers.sampler import SchedulerSampler
+from difrun_diffusers.settings import SPACING
+from difrun_edm.process import EDM
+from difrun_flow.process import RectifiedFlow
 
 STARTS, GROUPS = 64, 8
 """Trajectories of a deterministic method, in groups whose orders give the error bar."""

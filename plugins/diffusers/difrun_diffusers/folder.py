@@ -134,5 +134,5 @@ def refuse_pickled(part: Part) -> None:
         f"{quoted(part.path)} holds {listed(pickled)}, which is pickled: reading it can run any code, so it is refused. "
         "If you trust it, convert it once:\n"
         f'python -c "from {library} import {part.cls} as M; '
-        f"M.from_pretrained({str(part.path)!r}).save_pretrained({str(part.path)!r}, safe_serialization=True)\""
+        f'M.from_pretrained({str(part.path)!r}).save_pretrained({str(part.path)!r}, safe_serialization=True)"'
     )

@@ -124,7 +124,9 @@ def process_table(process: GaussianProcess) -> np.ndarray:
         return betas.double().numpy()
     alphas, sigmas = getattr(process, "alphas", None), getattr(process, "sigmas", None)
     if isinstance(alphas, torch.Tensor) and isinstance(sigmas, torch.Tensor):  # a `TabulatedProcess`
-        return betas_of([s / a if a else math.inf for a, s in zip(alphas.tolist()[1:], sigmas.tolist()[1:], strict=True)])
+        return betas_of(
+            [s / a if a else math.inf for a, s in zip(alphas.tolist()[1:], sigmas.tolist()[1:], strict=True)]
+        )
     times = [process.horizon * k / TABLE for k in range(1, TABLE + 1)]
     return betas_of([at.sigma / at.alpha if at.alpha else math.inf for at in process.instants(times)])
 

@@ -11,7 +11,15 @@ from difrun.text import did_you_mean, listed
 from difrun_diffusers.table import OTHERS, SCHEDULERS, Scheduler
 
 SCHEDULE = frozenset(
-    ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "sigma_min", "sigma_max")
+    (
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "sigma_min",
+        "sigma_max",
+    )
 )
 """Settings of the noise schedule, which is that of the process."""
 
