@@ -90,7 +90,9 @@ def test_the_page_on_python_is_one_script_that_runs(tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", read("docs/python.md"), re.DOTALL)
     docstring, *written = _lines(script.read_text("utf-8"))
     assert docstring.startswith('"""')
-    assert written == _lines("\n".join(blocks)), "the page has changed: put its blocks into docs/python_page.py"
+    assert written == _lines("\n".join(blocks)), (
+        "the page has changed: put its blocks into docs/python_page.py"
+    )
     monkeypatch.chdir(tmp_path)
     with support.without_pictures():
         found = runpy.run_path(str(script), run_name="python_page")
