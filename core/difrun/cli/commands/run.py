@@ -139,6 +139,8 @@ run = RunCommand(
     "wins over the environment, and the environment over the file. A variable DIFRUN_... that nothing reads gets a "
     "warning.\n\n"
     "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2.\n\n"
+    "DIFRUN_IMPORT=module allows classes of yours in the place of names, --sampler module:MySampler, also where a "
+    "run.toml names them.\n\n"
     "DIFRUN_PLUGINS=a,b loads only the plugins a and b; DIFRUN_STRICT=1 stops if a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )
