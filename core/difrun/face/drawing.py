@@ -152,6 +152,7 @@ def sample(
     begin, n = _beginning(subject, start, data, at, n)
     with subject.working():
         guided = subject.model()
+        labels = labels_asked(subject, guided, label, condition, n)
         drawn = generate(
             sampler_of(subject),
             guided,
@@ -162,7 +163,7 @@ def sample(
             device=subject.device,
             dtype=dtype,
             noise=plan.sample.noise,
-            labels=labels_asked(subject, guided, label, condition, n),
+            labels=labels,
             begin=begin,
             watch=watch_of(subject),
         )
