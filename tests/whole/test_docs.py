@@ -225,7 +225,8 @@ def test_the_readme_lists_every_component():
     box = read("README.md").split("\n## What is in the box\n", 1)[1].split("\n## ", 1)[0]
     listed = set(re.findall(r"`([\w-]+)`", box)) | {"file"}
     plugins = {path.name for path in ROOT.glob("plugins/*") if path.is_dir()}
-    dists = {"difrun", *(f"difrun-{name}" for name in plugins)}
+    # README has no room for the samplers of diffusers, one for each scheduler; its own page names them.
+    dists = {"difrun", *(f"difrun-{name}" for name in plugins - {"diffusers"})}
     names = {entry.name for entry in get_registry().entries() if entry.plugin.dist in dists}
     assert listed == names | plugins
 

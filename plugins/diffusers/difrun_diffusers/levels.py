@@ -119,7 +119,7 @@ def schedule_on(
 
 def process_table(process: GaussianProcess) -> np.ndarray:
     """Return β_1 ... β_N of the chain at N levels of a process: its own, or `TABLE` equally spaced in time."""
-    betas = getattr(process, "betas", None)
+    betas = getattr(process, "variances", None)  # of a chain such as `ddpm`
     if isinstance(betas, torch.Tensor) and betas.ndim == 1:
         return betas.double().numpy()
     alphas, sigmas = getattr(process, "alphas", None), getattr(process, "sigmas", None)

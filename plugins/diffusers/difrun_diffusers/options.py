@@ -23,7 +23,7 @@ class GridOptions:
 
     scheduler: str = option(
         "",
-        "Scheduler whose grid is taken, such as euler, for a sampler that is not of this plugin; else the sampler's own.",
+        "Scheduler whose grid is taken, such as euler, if the sampler is none; else the sampler's own.",
         metavar="NAME",
     )
 

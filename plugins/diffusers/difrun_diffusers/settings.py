@@ -37,8 +37,9 @@ SPACING = frozenset(
 
 _OF_A_STEP = frozenset(
     (
-        "self", "model_output", "timestep", "sample", "generator", "return_dict", "variance_noise", "pred_original_sample",
-        "per_token_timesteps", "old_pred_original_sample", "timestep_back", "prev_timestep", "r_timestep",
+        "self", "model_output", "timestep", "sample", "generator", "return_dict", "variance_noise",
+        "pred_original_sample", "per_token_timesteps", "old_pred_original_sample", "timestep_back",
+        "prev_timestep", "r_timestep",
     )
 )  # fmt: skip
 """Arguments of a step that are not settings."""

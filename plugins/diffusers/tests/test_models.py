@@ -3,7 +3,6 @@
 import json
 
 import diffusers
-import pipelines
 import pytest
 import torch
 
@@ -15,6 +14,8 @@ from difrun_diffusers import export, load, samplers
 from difrun_diffusers.grid import scheduler_grid
 from difrun_diffusers.loading import diffusers_model
 from difrun_diffusers.unet import UNet
+
+from . import pipelines
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
