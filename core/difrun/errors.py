@@ -40,6 +40,10 @@ class Interrupted(DifrunError):
         super().__init__(text)
 
 
+class StoppedByUser(KeyboardInterrupt):
+    """What the signals of the command line raise; any other KeyboardInterrupt there is raised by code."""
+
+
 # What torch writes into a plain RuntimeError when memory runs out (CPU on Linux and Windows, MPS, cuBLAS).
 NO_MEMORY = (
     *("can't allocate memory", "not enough memory", "out of memory", "cublas_status_alloc_failed"),

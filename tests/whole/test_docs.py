@@ -15,6 +15,8 @@ from difrun.cli.scaffold.kinds import KINDS
 from difrun.testing import collect  # noqa: F401 (it imports the rules)
 from difrun.testing.check import CHECKS
 
+from . import support
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -78,9 +80,10 @@ def test_the_python_of_the_readme_runs(python, tmp_path):
     """The blocks of the five-minute tour, one after the other, as a reader would paste them."""
     section = read("README.md").split("\n## Five minutes: Python\n", 1)[1].split("\n## ", 1)[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 2
     checks = (
-        "assert exact.shape == simulated.shape == (50, 1000, 2) and isinstance(exact, np.ndarray)\n"
+        "assert paths.shape == (50, 1000, 2) and isinstance(paths, np.ndarray)\n"
+        "assert float(noise.error.max()) < 0.01\n"
         "assert tuple(samples.shape) == (5000, 2)\n"
         "right = (samples[:, 0] > 0).double().mean()\n"
         "assert abs(right - 0.7) < 5 * (0.7 * 0.3 / 5000) ** 0.5 + 0.01, right\n"
@@ -91,6 +94,33 @@ def test_the_python_of_the_readme_runs(python, tmp_path):
     done = python("tour.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "moons" / "report.html").is_file()
+
+
+def test_the_page_on_python_is_one_script_that_runs(tmp_path, monkeypatch):
+    """Its blocks are docs/python_page.py, which mypy checks."""
+    script = ROOT / "docs" / "python_page.py"
+    blocks = re.findall(r"```python\n(.*?)```", read("docs/python.md"), re.DOTALL)
+    docstring, *written = _lines(script.read_text("utf-8"))
+    assert docstring.startswith('"""')
+    assert written == _lines("\n".join(blocks)), (
+        "the page has changed: put its blocks into docs/python_page.py"
+    )
+    monkeypatch.chdir(tmp_path)
+    with support.without_pictures():
+        found = runpy.run_path(str(script), run_name="python_page")
+    run, own = found["run"], found["own"]
+    assert run.metrics["sliced-w2"]["value"] < 3
+    assert set(own.metrics) == {"width-ratio", "sliced-w2"}
+    assert found["varied"].shape == (100, 2)
+    np.testing.assert_allclose(
+        np.sqrt(np.square(found["returned"] - found["x"][:10]).mean(1)), found["noise"].error, atol=1e-4
+    )
+    assert (found["drawn"][:, 0] > 0).double().mean() == pytest.approx(0.7, abs=0.1)
+
+
+def _lines(text):
+    """The lines of a script but for the blank ones, which the formatter sets."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def test_the_python_of_the_ou_plugin_runs(python, tmp_path):

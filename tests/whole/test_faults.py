@@ -19,7 +19,10 @@ def difrun_processes():
 
 @hookimpl
 def difrun_samplers():
-    return [Component("slip", "difrun_rough_parts:Slip", "A slip of the pen.", requires={"gaussian"})]
+    return [
+        Component("slip", "difrun_rough_parts:Slip", "A slip of the pen.", requires={"gaussian"}),
+        Component("halt", "difrun_rough_parts:Halt", "It stops by itself.", requires={"gaussian"}),
+    ]
 
 @hookimpl
 def difrun_metrics():
@@ -62,6 +65,12 @@ def pictures(scenery):
 @pictured(pictures)
 def smear(seed):
     return None
+
+class Halt(Sampler):
+    order = 1
+
+    def step(self, model, x, at, to, state, generator):
+        raise KeyboardInterrupt
 """
 
 
@@ -97,6 +106,13 @@ def test_a_plugin_that_fails_is_named(rough, flags, message):
     assert "Traceback" not in said
 
 
+def test_a_plugin_that_raises_keyboardinterrupt_is_not_taken_for_ctrl_c(rough):
+    said = difrun(
+        *SMALL[: SMALL.index("--metric")], "--sampler", "halt", "--threads", 1, "--out", "x", code=1
+    )
+    assert "sampler 'halt' (difrun-rough) failed: KeyboardInterrupt in step (difrun_rough_parts.py:" in said
+
+
 def test_a_metric_with_a_wrong_signature_is_refused_before_training(rough):
     said = difrun(*SMALL[: SMALL.index("--metric")], "--metric", "scratch", "--out", "x", code=1)
     assert "metric 'scratch' (difrun-rough): a metric may ask for samples, reference, " in said
@@ -130,14 +146,15 @@ def test_doctor_finds_them_all(rough):
     assert "process 'half' (difrun-rough) failed: NotImplementedError in variance (schedule.py:" in said
     assert "sampler 'slip' (difrun-rough) failed: AttributeError in" in said
     assert "metric 'dent' (difrun-rough) failed: KeyError in dent" in said
-    assert said.count("Traceback") == 3
+    assert "sampler 'halt' (difrun-rough) failed: KeyboardInterrupt in step" in said
+    assert said.count("Traceback") == 4
     assert "metric 'scratch' (difrun-rough): a metric may ask for samples, reference, " in said
     assert "`scratch` asks for `refrence`: did you mean `reference`?" in said
     assert (
         "dataset 'smear' (difrun-rough): a function that draws the pictures of a dataset may ask for scene; "
         in said
     )
-    assert said.endswith("5 problems found.\n")
+    assert said.endswith("6 problems found.\n")
 
 
 def test_a_sound_installation_has_nothing_to_look_at():

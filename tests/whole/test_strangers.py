@@ -2,7 +2,6 @@
 
 import io
 import os
-import resource
 import shutil
 import struct
 import subprocess
@@ -122,16 +121,6 @@ def bomb() -> bytes:
         for _ in range(64):
             member.write(bytes(2**24))
     return out.getvalue()
-
-
-@pytest.fixture
-def little_memory():
-    """500 MB more than this process has now: an array that is larger cannot be made."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    pages = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
-    resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGE_SIZE") + 500 * 10**6, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import attrs
 from attrs.validators import ge, gt, in_, le, lt, optional
@@ -188,6 +188,11 @@ Scale = Literal["std", "robust", "none"]
 @attrs.frozen
 class FileOptions:
     """Options of the dataset `file`."""
+
+    FORMER: ClassVar[dict[str, str]] = {
+        "standardise": 'write scale = "std" for standardise = true, and scale = "none" for false',
+    }
+    """Options of earlier versions, and what to write instead."""
 
     path: Path | None = option(
         None, "The file: .npy, .npz, .csv or .parquet, one example per row.", metavar="FILE"

@@ -8,6 +8,7 @@ import contextlib
 import errno
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 import click
@@ -42,9 +43,21 @@ def _stoppable(args: Sequence[str] | None) -> int:
     """The exit code of the command; a KeyboardInterrupt, which may come at any moment, is one line."""
     try:
         return _guarded(args)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
+        if signals.received() is None:
+            return _raised_by_code(error)
         tell("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
         return _stopped_by()
+
+
+def _raised_by_code(error: KeyboardInterrupt) -> int:
+    """The exit code for a KeyboardInterrupt that no signal raised: code of a component did, which is a fault."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    tell(
+        f"Error: {last.name} ({last.filename}:{last.lineno}) raised KeyboardInterrupt, although nobody asked to stop. "
+        "This is a fault of that code. What was saved last stays; 'difrun resume RUN' continues from there."
+    )
+    return 1
 
 
 def _guarded(args: Sequence[str] | None) -> int:
@@ -66,8 +79,10 @@ def _guarded(args: Sequence[str] | None) -> int:
             tell(f"Error: {_os_error(error)}")
         elif error.errno != errno.EPIPE:  # the reader of a pipe, such as head, may leave without a word
             tell(f"Error: what the command prints cannot be written: {error.strerror or error}.")
-    except click.Abort:
-        raise KeyboardInterrupt from None
+    except click.Abort as error:  # what click makes of these two
+        if isinstance(error.__cause__, KeyboardInterrupt | EOFError):
+            raise error.__cause__ from None
+        raise
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

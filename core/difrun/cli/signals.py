@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
+from difrun.errors import StoppedByUser
+
 AGAIN = 5.0
 """Seconds in which one KeyboardInterrupt may do its work, before another signal raises the next."""
 
@@ -34,7 +36,7 @@ def notice(number: int) -> None:
 
 
 def stop_now(number: int, frame: FrameType | None = None) -> None:
-    """Raise KeyboardInterrupt: a handler of signals.
+    """Raise StoppedByUser, a KeyboardInterrupt: a handler of signals.
 
     It is raised once. What it sets off, such as removing a half-written file and saying one line, is not interrupted by
     a third signal, unless it has taken `AGAIN` seconds.
@@ -44,7 +46,7 @@ def stop_now(number: int, frame: FrameType | None = None) -> None:
     now = time.monotonic()
     if now - _raised >= AGAIN:
         _raised = now
-        raise KeyboardInterrupt
+        raise StoppedByUser
 
 
 @contextmanager

@@ -126,7 +126,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
             settings.notes += _version_notes(value, registry, source)
         else:
             for option, inner in value.items():
-                given = GivenValue(inner, f"{key}.{option} in {source}", "file")
+                given = GivenValue(inner, f"{key}.{shown_briefly(option)} in {source}", "file")
                 if key in ORDER and option == "name":
                     settings.named[key] = _name(given)
                 else:
@@ -169,7 +169,7 @@ def _guidances(settings: Settings, registry: Registry, tables: Any, source: str)
         section = f"guidance.{lookup(registry, 'guidance', name).label}"
         for option, value in table.items():
             if option != "name":
-                settings.give(section, option, GivenValue(value, place.format(option), "file"))
+                settings.give(section, option, GivenValue(value, place.format(shown_briefly(option)), "file"))
 
 
 def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], source: str) -> None:
@@ -191,7 +191,7 @@ def _metrics(settings: Settings, registry: Registry, table: Mapping[str, Any], s
         if names is not None and label not in wanted:
             raise ConfigError(f"[metrics.{name}] in {source}: '{name}' is not among metrics.names.")
         for option, value in options.items():
-            given = GivenValue(value, f"metrics.{name}.{option} in {source}", "file")
+            given = GivenValue(value, f"metrics.{name}.{shown_briefly(option)} in {source}", "file")
             settings.give(f"metric.{label}", option, given)
 
 

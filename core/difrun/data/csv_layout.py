@@ -193,18 +193,28 @@ def decimal_hint(cell: str, asks: bool) -> str:
 
 
 def _could_be_names(rows: Sequence[Row], columns: Sequence[int]) -> bool:
-    """Whether a first row of numbers may be names: whole numbers that count, or that stand above decimals."""
+    """Whether a first row of numbers may be names: whole numbers that count, stand above decimals, or are far out."""
     first, rest = rows[0].cells, [row.cells for row in rows[1:]]
     values = [first[j] for j in columns]
     if not rest or not all(map(_WHOLE.fullmatch, values)):
         return False
     numbers = [int(value) for value in values if len(value) < 19]
-    counting = len(numbers) > 2 and numbers == list(range(numbers[0], numbers[0] + len(values)))
-    decimals = all(
-        2 * sum(_WHOLE.fullmatch(cells[j]) is None for cells in rest if j < len(cells)) > len(rest)
-        for j in columns
+    counting = numbers == list(range(numbers[0], numbers[0] + len(values))) if numbers else False
+    if counting and len(numbers) > 2:
+        return True
+    columns_below = [[cells[j] for cells in rest if j < len(cells)] for j in columns]
+    if len(set(values)) < len(values):
+        return False  # names differ
+    decimals = any(
+        2 * sum(_WHOLE.fullmatch(cell) is None for cell in below) > len(rest) for below in columns_below
     )
-    return counting or decimals
+    return decimals or all(map(_far_from, values, columns_below))
+
+
+def _far_from(value: str, below: Sequence[str]) -> bool:
+    """Whether a number is more than ten times as large as all numbers below it, as a year above measurements."""
+    sizes = [abs(float(cell)) for cell in below if is_number(cell)]
+    return len(sizes) > 1 and abs(float(value)) > 10 * max(sizes) > 0
 
 
 def index_column(rows: Sequence[Row]) -> int | None:

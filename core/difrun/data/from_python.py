@@ -114,6 +114,8 @@ def _of_array(data: Any, source: str, labels: Any, columns: Sequence[str] | None
         elif labels is None:
             labels = beside
     values = as_data(data, source).detach().cpu().double().numpy()
+    if values.ndim == 0:
+        raise DifrunError(f"{source}: a single number; expected an array of shape (N, columns).")
     if values.ndim == 1:
         values = values[:, None]
     return _with(Table(values, tuple(columns or ()), None, ()), labels, condition, source)

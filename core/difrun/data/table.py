@@ -141,7 +141,7 @@ def _without_gaps(table: Table, missing: Missing, source: str) -> tuple[Table, t
 
 def _incomplete(values: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which rows have a missing value, (N,)."""
-    return np.asarray(np.isnan(values).reshape(len(values), -1).any(axis=1), dtype=np.bool_)
+    return np.asarray(np.isnan(values).any(axis=tuple(range(1, values.ndim))), dtype=np.bool_)
 
 
 def _filled(examples: Tensor, trained: Tensor, source: str, columns: tuple[str, ...]) -> Tensor:

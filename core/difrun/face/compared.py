@@ -33,6 +33,7 @@ def compare(
     metrics: Sequence[Any] | Any = None,
     guidance: Sequence[Any] | Any = None,
     label: str | None = None,
+    condition: str | None = None,
     n: int | None = None,
     seed: int | None = None,
     exact: bool = False,
@@ -57,6 +58,7 @@ def compare(
         metrics: Names or functions; None takes the first metric of the first model.
         guidance: Guidances of every model, instead of its own.
         label: The class to draw; None draws what each model draws.
+        condition: The condition to draw given, text as ``--condition`` takes it; None draws what each model draws.
         n: How many samples; None takes the number of the first run, or the default.
         seed: The seed; None takes that of the first run.
         exact: Measure the distance of deterministic samplers to the endpoints of the probability flow as well.
@@ -89,6 +91,7 @@ def compare(
         metrics=_of_plan("metric", metrics, first, given),
         guidance=_of_plan("guidance", guidance, first, given),
         label=label,
+        condition=condition,
         n=n,
         seed=seed,
         exact=exact,

@@ -12,6 +12,7 @@ from difrun.config.plan import ChosenComponent
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Options, given_kinds, sections
 from difrun.face.compared import compared_model
+from difrun.face.conditions import labels_asked
 from difrun.face.drawing import sample
 from difrun.face.subject import Model, Subject, like
 from difrun.listener import Listener
@@ -98,6 +99,7 @@ def log_likelihood(
     x: NDArray[Any],
     *,
     label: Any = None,
+    condition: Any = None,
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
@@ -111,6 +113,7 @@ def log_likelihood(
     x: Tensor | Sequence[Any],
     *,
     label: Any = None,
+    condition: Any = None,
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
@@ -123,6 +126,7 @@ def log_likelihood(
     x: Any,
     *,
     label: Any = None,
+    condition: Any = None,
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
@@ -140,6 +144,7 @@ def log_likelihood(
         x: Examples (n, *shape), in the units of the data.
         label: log p(x | class): the class of all examples, or one for each. None: log p(x) of a model that also
             predicts without a class.
+        condition: log p(x | c): the condition of all examples, or one for each, as `difrun.sample` takes it.
         steps: Steps of the flow.
         probes: Random probes of the divergence; 0: exact; None chooses by the dimension.
         seed: The seed of the probes.
@@ -160,8 +165,14 @@ def log_likelihood(
     examples = examples.double() if exact else examples.float()
     with subject.working():
         guided = subject.model()
-        if label is not None:
-            guided = guided.condition_on(_every_label(subject, label, len(examples)))
+        if label is not None or condition is not None:
+            labels = labels_asked(subject, subject.base, label, condition, len(examples))
+            assert labels is not None
+            guided = guided.condition_on(labels.to(subject.device))
+        elif guided.condition_shape is not None and not guided.knows_any:
+            raise DifrunError(
+                "this model predicts given a condition alone: give condition, one or one for each example."
+            )
         elif guided.classes and not guided.knows_any:
             raise DifrunError(
                 "this model predicts for a class alone: give label, one class or one for each example."
@@ -178,9 +189,3 @@ def log_likelihood(
     if scaling is not None:
         nats = nats - float(scaling.scale.log().sum())
     return like(nats, x)
-
-
-def _every_label(subject: Subject, label: Any, n: int) -> Tensor:
-    labels = subject.labels(subject.base, label, n)
-    assert labels is not None
-    return labels.to(subject.device)

@@ -177,7 +177,10 @@ def build_all(
     }
     for name, item in items.items():
         if name not in known:
-            raise unknown_option(name, item, owner, known, section)
+            former = [
+                advice for cls in classes for advice in [getattr(cls, "FORMER", {}).get(name)] if advice
+            ]
+            raise unknown_option(name, item, owner, known, section, former[0] if former else "")
     read_values = {name: read(known[name], item) for name, item in items.items()}
     instances = []
     for cls in classes:
@@ -198,11 +201,28 @@ def names_of(cls: type) -> list[str]:
 
 
 def unknown_option(
-    name: str, item: GivenValue, owner: str, known: Iterable[str], section: Section | None = None
+    name: str,
+    item: GivenValue,
+    owner: str,
+    known: Iterable[str],
+    section: Section | None = None,
+    former: str = "",
 ) -> ConfigError:
-    """Return the error for an option that does not exist, with a suggestion and the options that do."""
+    """Return the error for an option that does not exist, with a suggestion and the options that do.
+
+    Args:
+        name: The option.
+        item: Its value and source.
+        owner: Whose options these are, in words.
+        known: The options that it has.
+        section: Where they stand, which gives the names of flags.
+        former: What to write instead of an option that earlier versions had.
+    """
     known = list(known)
-    text = f"Unknown option {item.source}: {owner} has no '{name}'.{did_you_mean(name, known)}"
+    text = f"Unknown option {item.source}: {owner} has no '{shown_briefly(name)}'"
+    if former:
+        return ConfigError(f"{text} any more: {former}.")
+    text += f".{did_you_mean(name, known)}"
     spelled = [section.flag(n) for n in known] if section and item.layer == "flag" else known
     return ConfigError(f"{text} Its options: {listed(spelled)}." if known else f"{text} It has no options.")
 

@@ -39,7 +39,9 @@ def refuse_unwritable(item: GivenValue, value: Any) -> None:
             try:
                 str(text).encode()
             except UnicodeEncodeError:
-                raise invalid(item, f"the text {str(text)!r} is not valid UTF-8") from None
+                raise invalid(
+                    item, f"the text {shown_briefly(ascii(str(text)))} is not valid UTF-8"
+                ) from None
 
 
 def absolute(item: GivenValue, path: Path) -> Path:

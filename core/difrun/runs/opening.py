@@ -74,15 +74,14 @@ def start(
         _refuse_what_cannot_be_sampled(plan, parts, device)
         plan = _with_metric_of_conditions(plan, parts)
         plan = with_threads(plan, parts, device, listener)
-    if plan.train.start_from is not None:
-        initial_trainer(
-            plan, parts, device, listener
-        )  # refuses weights that do not fit, before the folder is made
+    prepared = None
+    if plan.train.start_from is not None:  # weights that do not fit are refused before the folder is made
+        prepared = initial_trainer(plan, parts, device, listener)
         listener.note(
             f"training begins with the weights of {plan.train.start_from}, and with a learning rate that rises from 0"
         )
     home = create(path, plan, parts.dataset, force=force, torch_version=torch.__version__)
-    run = Run(plan, home, parts, device, listener)
+    run = Run(plan, home, parts, device, listener, prepared=prepared)
     for text in _notes(run):
         listener.note(text)
     return run

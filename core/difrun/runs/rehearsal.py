@@ -17,7 +17,7 @@ from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import PICTURES, call, requires
 from difrun.randomness.generator import torch_generator
 from difrun.runs.build import build, grid_times, guided, instantiate
-from difrun.runs.environment.faults import culprit
+from difrun.runs.environment.faults import culprit, is_by_user
 from difrun.runs.environment.threads import threads
 from difrun.runs.report.dataset_pictures import declared_pictures, scene_of, with_distinct_stems
 from difrun.runs.stages.labels import labels_of
@@ -49,7 +49,9 @@ def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseExc
     try:
         with threads(plan.threads if isinstance(plan.threads, int) else None):
             _run(plan)
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_by_user(error):
+            raise
         needs_an_option = isinstance(error, DifrunError) and error.__cause__ is None
         guilty = culprit(error, [chosen.entry for chosen in plan.components()]) or entry
         return None if needs_an_option else (guilty, error)

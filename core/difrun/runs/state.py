@@ -29,6 +29,7 @@ class RunState:
         device: Where to compute.
         listener: Receives notes and progress.
         trainer: The state of training; None before it begins, and for a model that needs none.
+        prepared: What training begins with, where that was made in advance to see whether it fits.
     """
 
     plan: Plan
@@ -37,6 +38,7 @@ class RunState:
     device: torch.device
     listener: Listener
     trainer: Trainer | None = None
+    prepared: Trainer | None = None
     _facts: dict[str, Any] = attrs.field(factory=dict)
     _guided: tuple[object, ScoreModel] | None = None
 

@@ -4,6 +4,7 @@ A header of a few bytes may claim any shape, and a small archive may expand to a
 memory is taken.
 """
 
+import errno
 import math
 import zipfile
 from collections.abc import Callable
@@ -140,7 +141,11 @@ def _checked(read: Callable[[], Result]) -> Result:
     """The result of reading; whatever a damaged file raises becomes `DamagedArray`."""
     try:
         return read()
-    except (DamagedArray, OSError):
+    except DamagedArray:
         raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        raise DamagedArray("it names a place before its beginning") from error
     except Exception as error:  # zipfile, zlib, tokenize and NumPy have a dozen classes for damaged files
         raise DamagedArray(str(error) or type(error).__name__) from error

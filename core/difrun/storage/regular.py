@@ -49,7 +49,8 @@ def open_regular(path: Path | str, most: int | None = None, within: Path | None 
 def read_bounded(path: Path | str, most: int = MOST_TEXT, within: Path | None = None) -> bytes:
     """Read a regular file of at most `most` bytes; raises as `open_regular` does."""
     with open_regular(path, most, within) as file:
-        data = file.read(most + 1)  # bounded, because a file may grow while it is read
+        # Python takes memory for as many bytes as are asked for; and a file may grow while it is read.
+        data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
     if len(data) > most:
         raise DifrunError(f"{path} is more than {size(most)}.")
     return data

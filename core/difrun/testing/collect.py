@@ -4,7 +4,7 @@ import importlib
 import importlib.metadata
 import os
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import attrs
@@ -68,19 +68,27 @@ class Case:
         return self.id
 
 
-def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -> Callable[..., None]:
+def conformance(
+    dist: str,
+    expected_failures: Mapping[str, str] | None = None,
+    components: Collection[str] | None = None,
+) -> Callable[..., None]:
     """The conformance test of an installed distribution, to be assigned to a name that starts with ``test``.
 
     Args:
         dist: The name of the distribution.
         expected_failures: Id of a test -> the reason why it fails. Such a test must fail (a strict xfail).
+        components: Names of the components whose mathematics is checked, for a distribution of very many. The rules for
+            components of every kind are checked for all. None: all.
 
     Raises:
         pytest.UsageError: While tests are collected, if the distribution is not installed, is broken or offers no
-            component, or if an expected failure names no test.
+            component, or if an expected failure or `components` names nothing that there is.
     """
     dist = canonical(dist)
     cases, count = collect(dist)
+    if components is not None:
+        cases = _only(cases, set(components), dist)
     expected = dict(expected_failures or {})
     unknown = sorted(set(expected) - {case.id for case in cases})
     if unknown:
@@ -110,6 +118,19 @@ def conformance(dist: str, expected_failures: Mapping[str, str] | None = None) -
         case.check.run(case.subject)
 
     return test_conformance
+
+
+def _only(cases: list[Case], names: set[str], dist: str) -> list[Case]:
+    """The cases of some components, and those that every component has. Raises UsageError for an unknown name."""
+    own = {case.subject.entry.name for case in cases if isinstance(case.subject, ComponentUnderTest)}
+    if names - own:
+        raise pytest.UsageError(f"{dist} offers no component named {', '.join(sorted(names - own))}")
+    return [
+        case
+        for case in cases
+        if case.check.kind in ("any", "distribution")
+        or (isinstance(case.subject, ComponentUnderTest) and case.subject.entry.name in names)
+    ]
 
 
 def collect(dist: str) -> tuple[list[Case], int]:

@@ -8,7 +8,7 @@ from torch.nn import functional
 from typing_extensions import override
 
 from difrun.errors import DifrunError
-from difrun.model import LevelEmbedding
+from difrun.model import ConditionEmbedding, LevelEmbedding
 
 
 class Condition(nn.Module):
@@ -16,19 +16,29 @@ class Condition(nn.Module):
 
     The level goes through sinusoids and two layers. The class, a row of a table of classes + 1, is added between them.
     Label −1 is no class, as in the label dropout of classifier-free guidance (Ho and Salimans, 2022, arXiv 2207.12598).
-    No label at all means the same.
+    No label at all means the same. A condition of numbers is embedded in its place, where the data have one.
 
     Args:
         size: The length of the vector.
         classes: The number of classes; 0 for a network without labels.
         features: The number of sinusoids.
+        condition_shape: The shape of a condition; None for a network without one.
     """
 
-    def __init__(self, size: int, classes: int, features: int = 32):
+    def __init__(
+        self,
+        size: int,
+        classes: int,
+        features: int = 32,
+        condition_shape: tuple[int, ...] | None = None,
+    ):
         super().__init__()
         self.embed = LevelEmbedding(features)
         self.first, self.second = nn.Linear(features, size), nn.Linear(size, size)
         self.classes = nn.Embedding(classes + 1, size) if classes else None
+        self.given = None
+        if condition_shape is not None:
+            self.given = ConditionEmbedding(condition_shape, size, size)
 
     @override
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
@@ -36,6 +46,8 @@ class Condition(nn.Module):
         if self.classes is not None:
             row = torch.zeros(len(x), dtype=torch.int64, device=x.device) if label is None else label + 1
             h = h + self.classes(row)
+        if self.given is not None and label is not None:
+            h = h + self.given(label)
         return functional.silu(self.second(functional.silu(h))).expand(len(x), -1)
 
 

@@ -16,6 +16,7 @@ class CNN(nn.Module):
     Args:
         shape: (channels, rows, columns).
         classes: The number of classes; 0 for a network without labels.
+        condition_shape: The shape of a condition, which takes the place of labels; None for a network without one.
         width: The number of channels.
         depth: The number of blocks.
         dropout: The share of activations that are dropped in every block.
@@ -29,13 +30,14 @@ class CNN(nn.Module):
         shape: tuple[int, ...],
         classes: int = 0,
         *,
+        condition_shape: tuple[int, ...] | None = None,
         width: int = 32,
         depth: int = 4,
         dropout: float = 0.1,
     ):
         super().__init__()
         channels, _, _ = image_shape(shape, "cnn")
-        self.condition = Condition(4 * width, classes)
+        self.condition = Condition(4 * width, classes, condition_shape=condition_shape)
         self.first = nn.Conv2d(channels, width, 3, padding=1)
         self.blocks = nn.ModuleList(Block(width, width, 4 * width, dropout) for _ in range(depth))
         self.norm, self.last = normalisation(width), nn.Conv2d(width, channels, 3, padding=1)

@@ -19,6 +19,7 @@ REMARKS = {
     "transparent": "transparent: laid on {background} (--dataset.background)",
     "frames": "of several frames or pages: the first is taken",
     "deep": "of 16 bits: reduced to 8",
+    "damaged": "read although Pillow warns of damage in them, such as in their EXIF",
     "cmyk": "in CMYK: turned into RGB by Pillow, without a colour profile",
 }
 """What is told of images that are not read as they are; each after a number of images."""
@@ -76,11 +77,14 @@ def decode_with_remarks(path: Path, image_format: ImageFormat) -> tuple[np.ndarr
     """The pixels of a file, or why it cannot be used, and how it is not read as it is (`REMARKS`)."""
     remarks: list[str] = []
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
             # Pillow warns from its limit on, and refuses from twice that.
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=readable_formats()) as file:
                 image = _opaque(file, image_format, remarks)
+        if warned:
+            remarks.append("damaged")
     except UnidentifiedImageError:
         return "it is not an image", ()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):

@@ -74,12 +74,13 @@ class PixelStore:
         """Whether an earlier run has decoded exactly these files; if so, load the numbers of the readable ones."""
         if self.path is None or not self.path.is_file():
             return False
-        with suppress(OSError, ValueError, KeyError, TypeError, RecursionError, DifrunError):
+        with suppress(Exception):  # what a damaged file raises; then it is made again
             facts = json.loads(read_bounded(self.path.with_suffix(".json")))
             numbers, remarks = np.array(facts["good"]), Counter(facts["remarks"])
             rows = np.arange(len(self.names))
             if (
-                numbers.dtype.kind == "i"
+                facts["digest"] == _digest([facts["good"], facts["remarks"]])
+                and numbers.dtype.kind == "i"
                 and numbers.ndim == 1
                 and np.isin(numbers, rows).all()
                 and self._fits(self.path)
@@ -119,8 +120,8 @@ class PixelStore:
                     self.array = np.lib.format.open_memmap(part, mode="w+", dtype=np.float32, shape=shape)
                     good = self._write_all(decoded, folder, skip)
                     self.array.flush()
-                facts = json.dumps({"good": good, "remarks": self.remarks})
-                atomic.write_text(self.path.with_suffix(".json"), facts)
+                facts = {"good": good, "remarks": self.remarks, "digest": _digest([good, self.remarks])}
+                atomic.write_text(self.path.with_suffix(".json"), json.dumps(facts))
             self.good = np.array(good, dtype=np.int64)
         except OSError as error:
             raise DifrunError(

@@ -21,6 +21,7 @@ class UNet(nn.Module):
     Args:
         shape: (channels, rows, columns).
         classes: The number of classes; 0 for a network without labels.
+        condition_shape: The shape of a condition, which takes the place of labels; None for a network without one.
         size: The preset of width, multipliers and blocks, each of which may be given by itself.
         width: The channels of the first level.
         multipliers: The channels of each level, in units of `width`.
@@ -42,6 +43,7 @@ class UNet(nn.Module):
         shape: tuple[int, ...],
         classes: int = 0,
         *,
+        condition_shape: tuple[int, ...] | None = None,
         size: str = "small",
         width: int | None = None,
         multipliers: Sequence[int] | None = None,
@@ -60,7 +62,7 @@ class UNet(nn.Module):
         attends = [side in (attention or ()) for side in sides]
         block = partial(Block, condition=4 * width, dropout=dropout)
         self.blocks, self.levels = blocks, len(widths)
-        self.condition = Condition(4 * width, classes)
+        self.condition = Condition(4 * width, classes, condition_shape=condition_shape)
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.shrink, self.grow = nn.ModuleList(), nn.ModuleList()

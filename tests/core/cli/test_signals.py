@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sys
 import threading
 
 import pytest
 
-from difrun.cli import signals
+from difrun.cli import main, signals
 
 
 @pytest.fixture(autouse=True)
@@ -51,3 +52,38 @@ def test_handlers_are_put_back_and_other_threads_keep_theirs():
         thread.join()
         assert done == [signals.stop_now]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+class _Interrupting:
+    """A finder of modules that is interrupted where it looks for one of them."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name == "difrun.cli.entry_point":
+            raise KeyboardInterrupt
+
+
+def test_ctrl_c_while_the_command_is_imported_is_one_line(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "difrun.cli.entry_point", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [_Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as stopped:
+        main(["--version"])
+    assert stopped.value.code == 130
+    assert capsys.readouterr().err == "Stopped before anything was done.\n"
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, EOFError])
+def test_what_code_raises_is_not_taken_for_ctrl_c(monkeypatch, capsys, raised):
+    """click turns both into an Abort, as if somebody had pressed Ctrl-C."""
+
+    def broken():
+        raise raised
+
+    monkeypatch.setattr("difrun.cli.app.warn_of_plugins", broken)
+    if raised is EOFError:
+        with pytest.raises(EOFError):  # an unknown error keeps its traceback
+            main(["list"])
+        return
+    with pytest.raises(SystemExit) as stopped:
+        main(["list"])
+    assert stopped.value.code == 1
+    assert "raised KeyboardInterrupt, although nobody asked to stop" in capsys.readouterr().err

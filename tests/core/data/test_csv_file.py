@@ -79,6 +79,8 @@ HEADERS_OF_NUMBERS = {
     "one year above decimals": ("2019", "0.5"),
     "a count from 0": ("0,1,2", "5,7,9"),
     "a count from 1": ("1;2;3;4", "5;7;9;11"),
+    "years above decimals and counts": ("2019,2020", "1.5,1"),
+    "years above counts": ("2019,2020", "3,1"),
     "sizes above decimals": ("10\t200", "1e-3\t.5"),
 }
 
@@ -231,3 +233,10 @@ def test_options_of_tables_are_for_tables(tmp_path):
     assert "is no .csv file; --dataset.columns is for those" in error(
         file, seed=0, path=tmp_path / "a.npy", columns=("1",)
     )
+
+
+@pytest.mark.parametrize(
+    ("first", "row"), [("3,4", "5,2"), ("2,2", "1.5,1"), ("1,0", "0,1"), ("30,4", "5,2")]
+)
+def test_numbers_that_could_be_any_row_are_data(write, first, row):
+    assert read_labelled(write("my.csv", [first, *[row] * 3]), None, None).columns == ()

@@ -201,7 +201,16 @@ def test_options_are_the_arguments_of_the_function_with_its_defaults(component):
     """From Python and from the command line a component is the same."""
     module, function = component.target.split(":")
     parameters = inspect.signature(getattr(importlib.import_module(module), function)).parameters
-    given = {"seed", "samples", "labels", "dataset", "reference", "generator"}
+    given = {
+        "seed",
+        "samples",
+        "labels",
+        "conditions",
+        "reference_conditions",
+        "dataset",
+        "reference",
+        "generator",
+    }
     arguments = {name: p.default for name, p in parameters.items() if name not in given}
     assert arguments == {field.name: field.default for field in attrs.fields(component.options)}
 

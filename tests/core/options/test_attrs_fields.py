@@ -10,10 +10,10 @@ import pytest
 from attrs.validators import ge, gt, in_, le, lt, optional
 
 from difrun.api import Component, option
-from difrun.builtin.options import RhoOptions
+from difrun.builtin.options import FileOptions, RhoOptions
 from difrun.errors import ConfigError
 from difrun.options import Section, build, fields, record, variable
-from difrun.options.attrs_fields import GivenValue
+from difrun.options.attrs_fields import GivenValue, build_all
 from difrun.text import quoted
 
 
@@ -229,3 +229,19 @@ def test_numbers_that_no_machine_holds_are_refused_in_few_words():
             build(Options, {"rate": GivenValue(value, "x", layer)}, "process 'ou'")
         assert len(str(refused.value)) < 300
         assert str(refused.value).startswith("Invalid value for x: ")
+
+
+def test_an_option_of_earlier_versions_says_what_to_write_instead():
+    given = GivenValue(False, "dataset.standardise in run.toml", "file")
+    with pytest.raises(ConfigError) as caught:
+        build_all([FileOptions], {"standardise": given}, "dataset 'file'")
+    assert str(caught.value) == (
+        "Unknown option dataset.standardise in run.toml: dataset 'file' has no 'standardise' any more: write "
+        'scale = "std" for standardise = true, and scale = "none" for false.'
+    )
+
+
+def test_a_name_of_thousands_of_letters_is_not_repeated():
+    with pytest.raises(ConfigError) as caught:
+        build_all([FileOptions], {"x" * 20_000: GivenValue(1, "a key", "file")}, "dataset 'file'")
+    assert len(str(caught.value)) < 500

@@ -176,6 +176,8 @@ def _targets(registry: Registry) -> Iterator[Problem]:
 
 def _call(entry: Registered) -> Problem | None:
     """What is wrong with the target or its signature."""
+    from difrun.runs.environment.faults import is_by_user
+
     try:
         target = entry.load()
         options = values(entry.component.options())
@@ -186,7 +188,9 @@ def _call(entry: Registered) -> Problem | None:
             entry.call({}, options)
     except DifrunError as error:
         return Problem(str(error), _contact(entry))
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_by_user(error):
+            raise
         return Problem(f"{entry} cannot be made: {in_one_line(error)}", _contact(entry))
     return None
 

@@ -1,5 +1,6 @@
 """Errors in the code of a plugin: which component failed, and where."""
 
+import signal
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -7,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 
 from difrun.config.plan import Plan
-from difrun.errors import DifrunError, Interrupted, out_of_memory
+from difrun.errors import DifrunError, Interrupted, StoppedByUser, out_of_memory
 from difrun.plugin.own_component import Own
 from difrun.plugin.registry import Registered
 from difrun.text import in_one_line, quoted
@@ -20,7 +21,9 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
         yield
     except (DifrunError, OSError):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
+        if is_by_user(error):
+            raise
         entry = culprit(error, [chosen.entry for chosen in plan.components()])
         if entry is None or out_of_memory(error):
             raise
@@ -45,6 +48,16 @@ def keeping_what_is_finished(folder: Path) -> Iterator[None]:
             f"the report cannot be written: {reason}\nThe run is finished, and its samples and metrics are saved. "
             f"'difrun report {quoted(folder)}' writes the report."
         ) from error
+
+
+def is_by_user(error: BaseException) -> bool:
+    """Return whether the user may have stopped the work with Ctrl-C: then it is no fault of any code.
+
+    Where the command line answers signals, they raise `StoppedByUser`, and a plain KeyboardInterrupt is raised by code.
+    """
+    if not isinstance(error, KeyboardInterrupt):
+        return isinstance(error, GeneratorExit)
+    return isinstance(error, StoppedByUser) or signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered | None:

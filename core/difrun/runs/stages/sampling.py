@@ -100,8 +100,8 @@ class SampleRequest:
     def file_name(self, model: ScoreModel | None = None) -> str:
         """Return ``samples-<sampler>-<grid>-<steps>-n<n>-seed<seed>-<digest>.npz``, unique to this request.
 
-        The digest covers the options of sampler and grid, the noise, class or condition, guidance, and the tuning of the
-        model if it is used.
+        The digest covers the options of sampler and grid, the noise, class or condition, the guidance, and the tuning
+        of the model if it is used.
         """
         options: list[Any] = [self.sampler.entry.qualified, self.grid.entry.qualified]
         options += [self.sampler.record(), self.grid.record()]

@@ -65,7 +65,8 @@ def train(run: "Run") -> None:
     """
     run.listener.stage("train")
     if run.trainer is None:
-        run.trainer = initial_trainer(run.plan, run.parts, run.device, run.listener)
+        run.trainer = run.prepared or initial_trainer(run.plan, run.parts, run.device, run.listener)
+        run.prepared = None
         if run.plan.train.start_from is not None:
             save(run, run.trainer)  # from here on, the run depends on its own folder alone
     trainer = run.trainer

@@ -26,7 +26,7 @@ from difrun.loss import LogSNR, Loss, Uniform
 from difrun.model import LevelEmbedding, ScoreModel, total_var
 from difrun.process import ForwardProcess, GaussianProcess
 from difrun.randomness import Generator, seed_of
-from difrun.storage.tensors import read_tensors, write_tensors
+from difrun.storage.tensors import read_tensors, tensor_form, write_tensors
 from difrun.training import Trainer
 
 LogPosterior = Callable[[Tensor, Any], Tensor]
@@ -211,10 +211,15 @@ def _load(
         before = ", ".join(f"{name} {metadata.get(name)}" for name in settings)
         context.note(f"the classifier in {path} was trained with {before}; it is trained anew")
         return False
-    try:
-        classifier.network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DifrunError(f"{path} does not hold the weights of this classifier. Remove it.") from error
+    own = classifier.network.state_dict()
+    if {name: tensor_form(tensor) for name, tensor in tensors.items()} != {
+        name: tensor_form(tensor) for name, tensor in own.items()
+    }:
+        raise DifrunError(f"{path} does not hold the weights of this classifier. Remove it.")
+    for name, tensor in tensors.items():
+        if bool(tensor.isnan().any()):
+            raise DifrunError(f"{path} is damaged: {name}: expected numbers, found NaN. Remove it.")
+    classifier.network.load_state_dict(tensors)
     classifier.network.requires_grad_(False).eval()
     return True
 

@@ -1,0 +1,257 @@
+"""What is measured of a sampler: its order, its error on its own grid, its evaluations, and how its grid ends."""
+
+import math
+from functools import cache
+from typing import Any
+
+import attrs
+import torch
+from difrun_ddpm.process import DDPM
+from difrun_diffusers.sampler import SchedulerSampler
+from difrun_diffusers.settings import SPACING
+from difrun_edm.process import EDM
+from difrun_flow.process import RectifiedFlow
+from torch import Tensor
+from verdict_methods import Method
+
+from difrun.data import GaussianMixture
+from difrun.grid import logsnr
+from difrun.model import Counted, ExactMixture, ModelWrapper, ScoreModel
+from difrun.process import GaussianProcess
+from difrun.randomness import Generator
+from difrun.sampler import integrate
+from difrun.testing import ReferenceVP, affine_moments, observed_order, probability_flow_endpoint, two_gaussians
+from difrun.testing.references import CountedNoise
+
+STARTS, GROUPS = 64, 8
+"""Trajectories of a deterministic method, in groups whose orders give the error bar."""
+
+STEPS = (20, 40, 80)
+WIDE = (40, 80, 160)
+"""Steps for orders above 2."""
+
+OWN = 20
+"""Steps on a scheduler's own grid."""
+
+
+@attrs.frozen
+class Order:
+    """An observed order with its error bar, and the error at 40 steps."""
+
+    value: float
+    bar: float
+    error: float
+
+
+@cache
+def _problem(process: GaussianProcess) -> tuple[ExactMixture, Tensor, Tensor]:
+    """Two Gaussians: the exact model, starts, and the ends of the flow from them."""
+    model = ExactMixture(two_gaussians(), process)
+    x = model.prior(STARTS, 0, dtype=torch.float64)
+    return model, x, probability_flow_endpoint(model, x)
+
+
+def one_gaussian(process: GaussianProcess) -> ExactMixture:
+    """The exact model of one Gaussian, whose samples by an affine method have an exact distribution."""
+    mixture = GaussianMixture([1.0], [[1.0, -0.5]], [[[0.2, 0.0], [0.0, 0.5]]])
+    return ExactMixture(mixture, process)
+
+
+def rms(error: Tensor) -> float:
+    """Root mean square."""
+    return error.square().mean().sqrt().item()
+
+
+def of_spacing_alone(method: Method) -> bool:
+    """Whether the settings decide no more than where the steps of the own grid lie."""
+    names = {setting.partition("=")[0] for setting in method.settings.split(",") if setting}
+    return bool(names & SPACING - {"final_sigmas_type"}) and method.library == "diffusers"
+
+
+def order_of(method: Method, process: GaussianProcess) -> Order:
+    """The order on grids of equal steps in log σ.
+
+    Deterministic: the slope of log error against log steps, over trajectories to the exact end of the flow; the bar is
+    the standard error over groups of trajectories. Stochastic: the slope of the error of mean and variance on one
+    Gaussian, which is computed exactly; the bar is half the range of its local slopes.
+    """
+    counts = WIDE if (method.claim or 1) > 2 else STEPS
+    if method.stochastic:
+        errors = [weak_error(method, process, logsnr(process, n)) for n in counts]
+        local = [math.log(a / b, 2) for a, b in zip(errors, errors[1:], strict=False)]
+        return Order(observed_order(counts, errors), (max(local) - min(local)) / 2, errors[counts.index(40)])
+    model, x, exact = _problem(process)
+    gaps = [method.run(model, x, logsnr(process, n), None) - exact for n in counts]
+    errors = [rms(gap) for gap in gaps]
+    groups = [
+        observed_order(counts, [rms(part) for part in parts])
+        for parts in zip(*(gap.chunk(GROUPS) for gap in gaps), strict=True)
+    ]
+    bar = torch.tensor(groups).std().item() / GROUPS**0.5
+    return Order(observed_order(counts, errors), bar, errors[counts.index(40)])
+
+
+def weak_error(method: Method, process: GaussianProcess, times: list[float], upto: int = -1) -> float:
+    """The exact error of mean and variance on one Gaussian, relative to the true ones, at one of the times."""
+    model = one_gaussian(process)
+    start = {} if math.isclose(times[0], process.horizon) else {"t": times[0]}
+
+    def run(generator: Generator, n: int) -> Tensor:
+        x = model.prior(n, generator, dtype=torch.float64, **start)
+        if upto == -1:
+            return method.run(model, x, times, generator)
+        return _states(method, model, x, times, generator)[upto]
+
+    counted = CountedNoise(1)
+    run(counted, 1)
+    got_mean, got_var = affine_moments(run, counted.draws)
+    end = process.at(times[upto])
+    mean, var = end.alpha * model.mean, end.alpha**2 * model.var + end.var
+    return float(torch.cat([(got_mean - mean) / var.sqrt(), got_var / var - 1]).norm())
+
+
+def _states(
+    method: Method, model: ScoreModel, x: Tensor, times: list[float], generator: Generator | None
+) -> list[Tensor]:
+    """The states at all times."""
+    states = [x]
+    integrate(method.sampler, model, x, times, generator=generator, watch=lambda k, at, y: states.append(y))
+    return states
+
+
+@cache
+def process_of(name: str) -> GaussianProcess:
+    """The process on which a kind of scheduler makes its own grid."""
+    made = {"chain": DDPM, "edm": EDM, "flow": RectifiedFlow}[name]
+    return made()
+
+
+def kind_of(sampler: SchedulerSampler) -> str:
+    """Which process suits a scheduler."""
+    entry = sampler.entry
+    if entry.frame == "flow" or entry.table == "ipndm":
+        return "flow"
+    return "edm" if entry.own and entry.frame == "ve" else "chain"
+
+
+@attrs.frozen
+class OwnGrid:
+    """What a scheduler does on the grid that it makes.
+
+    Attributes:
+        error: At the end: rms to the end of the flow, or of mean and variance on one Gaussian. None if it fails.
+        before: The same before the last step.
+        evaluations: Calls of the network.
+        ends: The last two levels σ/α.
+        failure: Why there is none.
+    """
+
+    error: float | None = None
+    before: float | None = None
+    evaluations: int | None = None
+    ends: tuple[float, float] | None = None
+    failure: str = ""
+
+
+def own_grid(method: Method, steps: int = OWN) -> OwnGrid:
+    """Measure a scheduler of diffusers on its own grid."""
+    from difrun_diffusers.grid import scheduler_grid
+
+    process = process_of(kind_of(method.sampler))
+    try:
+        times = scheduler_grid(process, steps, method.sampler)
+        ratios = method.sampler.own(process, steps).ratios
+        counted = Counted(one_gaussian(process))
+        x = counted.prior(2, 0, dtype=torch.float64, t=times[0])
+        method.run(counted, x, times, Generator(1))
+        error, before = (_error(method, process, times, upto) for upto in (-1, -2))
+    except Exception as failure:
+        text = str(failure).splitlines()[0]
+        return OwnGrid(failure=text.replace("|", "/"))
+    return OwnGrid(error, before, counted.evaluations, (ratios[-2], ratios[-1]))
+
+
+def _error(method: Method, process: GaussianProcess, times: list[float], upto: int) -> float:
+    """The error on a scheduler's own grid, at one of its times."""
+    if len(times) + upto < 1:
+        return math.nan
+    if method.stochastic:
+        return weak_error(method, process, times, upto)
+    model = ExactMixture(two_gaussians(), process)
+    x = model.prior(STARTS, 0, dtype=torch.float64, t=times[0])
+    last = times[upto] or float(process.time_at(-math.log(1e-5)))
+    exact = probability_flow_endpoint(model, x, times=(times[0], last))
+    if times[upto] == 0:
+        exact = model.predict(exact, process.at(last), "x0")
+    return rms(_states(method, model, x, times, None)[upto] - exact)
+
+
+class AtTimesteps(ModelWrapper):
+    """A model that is asked at the scheduler's timestep, a whole number where it rounds, in place of its level."""
+
+    def __init__(self, inner: ScoreModel, places: dict[float, float]):
+        super().__init__(inner)
+        self.places = places
+
+    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
+        ratio = at.sigma / at.alpha
+        near = min(self.places, key=lambda known: abs(math.log(known / ratio)))
+        told = self.process.at(self.places[near] + 1)
+        return self.process.convert(self.inner.predict(x, told, "noise"), x, at, "noise", kind)
+
+
+def two_views(method: Method) -> tuple[Order, Order] | None:
+    """Orders before the last step on the own grid, with the network asked at the level and at the timestep."""
+    process = process_of("chain")
+    orders = []
+    for told in (False, True):
+        errors = []
+        for steps in (20, 40, 80):
+            schedule = method.sampler.own(process, steps)
+            calls = [call for step in schedule.calls for call in step]
+            places = {call.ratio: float(call.timestep) for call in calls}
+            model = ExactMixture(two_gaussians(), process)
+            asked = AtTimesteps(model, places) if told else model
+            times = [float(process.time_at(-math.log(r))) for r in schedule.ratios[:-1]]
+            x = model.prior(STARTS, 0, dtype=torch.float64, t=times[0])
+            exact = probability_flow_endpoint(model, x, times=(times[0], times[-1]))
+            last = 0.0 if schedule.ratios[-1] == 0 else float(process.time_at(-math.log(schedule.ratios[-1])))
+            errors.append(rms(_states(method, asked, x, [*times, last], None)[-2] - exact))
+        orders.append(Order(observed_order((20, 40, 80), errors), 0.0, errors[1]))
+    return orders[0], orders[1]
+
+
+def failures(method: Method) -> dict[str, list[int]]:
+    """Numbers of steps from 1 to 50 at which a scheduler's own grid fails or gives samples that are not finite."""
+    found: dict[str, list[int]] = {}
+    for steps in (1, 2, 3, 5, 11, 20, 30, 50):
+        what = own_grid_runs(method, steps)
+        if what:
+            found.setdefault(what, []).append(steps)
+    return found
+
+
+def own_grid_runs(method: Method, steps: int) -> str:
+    """Why a scheduler does not sample on its own grid of so many steps; empty if it does."""
+    from difrun_diffusers.grid import scheduler_grid
+
+    process = process_of(kind_of(method.sampler))
+    model = one_gaussian(process)
+    try:
+        times = scheduler_grid(process, steps, method.sampler)
+        x = model.prior(2, 0, dtype=torch.float64, t=times[0])
+        end = method.run(model, x, times, Generator(1))
+    except Exception as failure:
+        return str(failure).splitlines()[0].replace("|", "/")
+    return "" if bool(end.isfinite().all()) else "samples are not finite"
+
+
+class Reference(ReferenceVP):
+    """dX = −X dt + √2 dW on [0, 4], σ/α from 55 to 0.002, with t = ½ log(1 + (σ/α)²) in closed form."""
+
+    def _time_at(self, target: Tensor) -> Tensor:
+        return (0.5 * torch.log1p(torch.exp(-2 * target))).clamp_max(self.horizon)
+
+
+REFERENCE = Reference()
+"""The process of the orders."""

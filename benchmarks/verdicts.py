@@ -1,0 +1,155 @@
+"""Verdicts on the samplers of diffusers, k-diffusion and azula: the tables of docs/verdicts.md.
+
+    python benchmarks/verdicts.py [--library diffusers] [--out docs/verdicts.md] [--cache FILE]
+
+Needs benchmarks/requirements-peers.txt, the plugins ddpm, edm, flow and diffusers, and about half an hour.
+"""
+
+import argparse
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import attrs
+from verdict_measures import (
+    REFERENCE,
+    failures,
+    of_spacing_alone,
+    order_of,
+    own_grid,
+    two_views,
+)
+from verdict_methods import LIBRARIES, Method
+
+PAGE = Path(__file__).parents[1] / "docs" / "verdicts.md"
+MARK = "<!-- measured: {} -->"
+PACKAGES = {"diffusers": "diffusers", "k-diffusion": "k-diffusion", "azula": "azula"}
+
+
+def measured(method: Method) -> dict[str, Any]:
+    """All that is measured of one method, as JSON can hold it."""
+    row: dict[str, Any] = {key: getattr(method, key) for key in ("library", "name", "settings", "claim", "stochastic")}
+    if not of_spacing_alone(method):
+        try:
+            row["order"] = attrs.asdict(order_of(method, REFERENCE))
+        except Exception as error:
+            row["order_failure"] = _line(error)
+    if method.sampler is not None:
+        row["own"] = attrs.asdict(own_grid(method))
+        row["failures"] = failures(method)
+        if "use_karras_sigmas=true" in method.settings and not method.stochastic:
+            try:
+                row["views"] = [attrs.asdict(view) for view in two_views(method)]
+            except Exception as error:
+                row["views_failure"] = _line(error)
+    return row
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0].replace("|", "/")[:200]
+
+
+def rows_of(library: str, cache: Path) -> list[dict[str, Any]]:
+    """The rows of a library; those that the cache file holds are not measured again."""
+    known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
+    rows = []
+    for method in LIBRARIES[library]():
+        key = f"{library} {version(PACKAGES[library])} {method.name} {method.settings}"
+        if key not in known:
+            known[key] = measured(method)
+            cache.write_text(json.dumps(known), encoding="utf-8")
+            print(key, known[key].get("order") or known[key].get("order_failure", ""), file=sys.stderr, flush=True)
+        rows.append(known[key])
+    return rows
+
+
+def _claim(row: dict[str, Any]) -> str:
+    return "–" if row["claim"] is None else str(row["claim"])
+
+
+def _order(row: dict[str, Any]) -> tuple[str, str]:
+    if "order" not in row:
+        return ("as above", "–") if "order_failure" not in row else ("fails", "–")
+    order = row["order"]
+    return f"{order['value']:.2f} ± {order['bar']:.2f}", f"{order['error']:.1e}"
+
+
+def _failures(row: dict[str, Any]) -> str:
+    found = [
+        f"{', '.join(map(str, steps))}: {_short(what)}" for what, steps in (row.get("failures") or {}).items()
+    ]
+    if "order_failure" in row:
+        found.append(f"on given levels: {_short(row['order_failure'])}")
+    return "; ".join(found)
+
+
+def _short(text: str) -> str:
+    """What the library said, without the adapter's introduction."""
+    return text.partition(" steps: ")[2] or text
+
+
+def main_table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The lines of the table of a library."""
+    own = any("own" in row for row in rows)
+    head = ["sampler", "settings", "noise", "claims", "measured order", "error at 40 steps"]
+    if own:
+        head += ["own grid, 20 steps: before the last step", "at the end", "evaluations", "last levels", "fails at steps"]
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        cells = [f"`{row['name']}`", row["settings"].replace(",", ", ") or "defaults", "yes" if row["stochastic"] else ""]
+        cells += [_claim(row), *_order(row)]
+        if own:
+            cells += [*_own(row["own"]), _failures(row)]
+        yield "| " + " | ".join(cells) + " |"
+
+
+def _own(own: dict[str, Any]) -> list[str]:
+    if own["error"] is None:
+        return ["–"] * 4
+    ends = ", ".join(f"{r:.3g}" for r in own["ends"])
+    return [f"{own['before']:.1e}", f"{own['error']:.1e}", str(own["evaluations"]), ends]
+
+
+def views_table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """The lines of the table of the two views of the level."""
+    yield "| sampler | settings | order, asked at σ | error at 40 | order, asked at the timestep | error at 40 |"
+    yield "|---|---|---|---|---|---|"
+    for row in rows:
+        if "views" in row:
+            exact, told = row["views"]
+            numbers = [f"{exact['value']:.2f}", f"{exact['error']:.1e}", f"{told['value']:.2f}", f"{told['error']:.1e}"]
+            yield f"| `{row['name']}` | {row['settings'].replace(',', ', ')} | " + " | ".join(numbers) + " |"
+
+
+def replaced(page: str, name: str, lines: Iterator[str]) -> str:
+    """The page with the lines between the marks of a table."""
+    start, end = MARK.format(name), MARK.format(f"end of {name}")
+    before, _, rest = page.partition(start)
+    _, _, after = rest.partition(end)
+    return f"{before}{start}\n" + "\n".join(lines) + f"\n{end}{after}"
+
+
+def main() -> None:
+    """Measure, and write the tables into the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--library", choices=list(LIBRARIES), help="one library alone")
+    parser.add_argument("--out", type=Path, default=PAGE, help="the page whose tables are replaced")
+    parser.add_argument("--cache", type=Path, default=Path("verdicts.json"), help="rows that are already measured")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    for library in [options.library] if options.library else list(LIBRARIES):
+        rows = rows_of(library, options.cache)
+        page = options.out.read_text("utf-8")
+        page = replaced(page, library, main_table(rows))
+        if library == "diffusers":
+            page = replaced(page, "two views", views_table(rows))
+        options.out.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,235 @@
+"""A scheduler of diffusers as a sampler."""
+
+import copy
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from weakref import WeakKeyDictionary
+
+import attrs
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from difrun.errors import DifrunError
+from difrun.model import ScoreModel
+from difrun.process import GaussianProcess
+from difrun.randomness import Generator
+from difrun.sampler import Sampler
+from difrun_diffusers.levels import Call, Schedule, coordinates, own_schedule, schedule_on
+from difrun_diffusers.options import SchedulerOptions
+from difrun_diffusers.rebound import drawing_from, rebound
+from difrun_diffusers.settings import split
+from difrun_diffusers.table import Scheduler
+
+CLOSE = 2e-5
+"""Relative distance of two levels that count as the same; the tables of diffusers are float32."""
+
+_made: "WeakKeyDictionary[GaussianProcess, dict[Any, Schedule]]" = WeakKeyDictionary()
+"""Schedulers on their own grids, which takes some of them a second; a step works on a copy."""
+
+_KINDS = {"epsilon": (0.0, 1.0), "sample": (1.0, 0.0), "velocity": (-1.0, 1.0), "reversed velocity": (1.0, -1.0)}
+"""What a network predicts -> (c, d) in c·x̂_0 + d·ε̂; v and the score depend on the level."""
+
+
+@attrs.frozen(eq=False)
+class State:
+    """A scheduler between two steps.
+
+    Attributes:
+        schedule: What was made for the grid.
+        scheduler: The scheduler with its history.
+        k: The number of steps done.
+        last_x0: The last x̂_0, for the scheduler that is told it.
+    """
+
+    schedule: Schedule
+    scheduler: Any
+    k: int = 0
+    last_x0: Tensor | None = None
+
+
+class SchedulerSampler(SchedulerOptions, Sampler):
+    """A scheduler of diffusers, on the grid that it makes or on any other.
+
+    On the grid `diffusers`, made for the same number of steps, the scheduler keeps its own tables. On any other grid
+    the levels of the grid take their place. The network is asked at the level of the scheduler's state, σ/α to full
+    precision, also where a pipeline of diffusers would round its timestep to a whole number.
+    """
+
+    entry: ClassVar[Scheduler]
+    ends_at_data = True
+
+    def __attrs_post_init__(self) -> None:
+        self.built_and_stepped  # noqa: B018 (refuses settings at once)
+
+    @property
+    def built_and_stepped(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The settings of the constructor and of a step."""
+        return split(self.entry, self.settings)
+
+    @property
+    def order(self) -> int | None:  # type: ignore[override]
+        """The order that the scheduler claims."""
+        built, stepped = self.built_and_stepped
+        chosen = built.get("solver_order", stepped.get("order"))
+        if chosen is None:
+            return self.entry.order
+        return int(chosen) + (self.entry.cls == "UniPCMultistepScheduler")  # the corrector raises the order
+
+    @property
+    def evaluations(self) -> int:  # type: ignore[override]
+        """Calls of the model in one step. A last step to t = 0 of two calls takes one."""
+        return self.entry.calls
+
+    @override
+    def evaluations_in(self, steps: int) -> int:
+        # PLMS takes its first step twice.
+        return steps * self.entry.calls + (self.entry.table == "pndm")
+
+    @property
+    def stochastic(self) -> bool:  # type: ignore[override]
+        """Whether the scheduler draws noise with these settings."""
+        built, stepped = self.built_and_stepped
+        given = {**built, **stepped}
+        if self.entry.cls in ("TCDScheduler", "LTXEulerAncestralRFScheduler") and "eta" in given:
+            return given["eta"] > 0
+        return (
+            self.entry.stochastic
+            or given.get("eta", 0) > 0
+            or given.get("s_churn", 0) > 0
+            or bool(given.get("stochastic_sampling"))
+            or str(given.get("algorithm_type", "")).startswith("sde")
+        )
+
+    def own(self, process: GaussianProcess, steps: int) -> Schedule:
+        """Return the scheduler on the grid that it makes from the levels of a process."""
+        made = _made.setdefault(process, {})
+        key = (self.entry.cls, self.settings, steps)
+        if key not in made:
+            made[key] = own_schedule(self.entry, self.built_and_stepped[0], process, steps)
+        return made[key]
+
+    @override
+    def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> State:
+        ratios = [at.sigma / at.alpha if at.alpha else math.inf for at in instants]
+        schedule = self._own_if_it_is(model.process, ratios)
+        if schedule is None:
+            schedule = schedule_on(self.entry, self.built_and_stepped[0], model.process, ratios)
+        return State(schedule, schedule.scheduler)
+
+    def _own_if_it_is(self, process: GaussianProcess, ratios: Sequence[float]) -> Schedule | None:
+        """The scheduler's own grid, if these are its levels."""
+        if self.entry.table == "middles" and ratios[-1] > 0:
+            return None  # their own grids end at 0, and take seconds to make
+        try:
+            schedule = self.own(process, len(ratios) - 1)
+        except DifrunError:
+            return None
+        return schedule if all(map(_same, schedule.ratios, ratios)) else None
+
+    @override
+    def step(
+        self, model: ScoreModel, x: Tensor, at: Any, to: Any, state: State, generator: Generator
+    ) -> tuple[Tensor, State]:
+        schedule, k = state.schedule, state.k
+        scheduler = _copied(state.scheduler, x.dtype == torch.float64)
+        z = x * _factor(schedule, k, at)
+        last_x0 = state.last_x0
+        with drawing_from(generator, z), warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # NumPy functions on tensors, in DEIS
+            for call in schedule.calls[k]:
+                output = self._output(model, z, call, schedule, (at, to), scheduler).to(x.dtype)
+                z, last_x0 = self._call(scheduler, output, call, z, schedule, k, last_x0)
+                z = z.to(x.dtype)
+        return z / _factor(schedule, k + 1, to), State(schedule, scheduler, k + 1, last_x0)
+
+    def _call(
+        self,
+        scheduler: Any,
+        output: Tensor,
+        call: Call,
+        z: Tensor,
+        schedule: Schedule,
+        k: int,
+        last_x0: Tensor | None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """One call of the scheduler's step: the state after it, and x̂_0 where it returns that."""
+        more = self.built_and_stepped[1]
+        table = self.entry.table
+        if table == "cogvideox-dpm":
+            back = schedule.calls[k - 1][0].timestep if k else None
+            return scheduler.step(output, last_x0, call.timestep, back, z, return_dict=False, **more)
+        if table == "score-sde-ve":
+            return scheduler.step_pred(output, call.timestep, z, return_dict=False, **more)[0], None
+        if table == "wuerstchen":
+            return scheduler.step(output, call.timestep.expand(len(z)), z, return_dict=False, **more)[0], None
+        if table == "unclip":
+            times = scheduler.timesteps
+            more = {**more, "prev_timestep": times[k + 1] if k + 1 < len(times) else torch.tensor(-1)}
+        return scheduler.step(output, call.timestep, z, return_dict=False, **more)[0], None
+
+    def _output(
+        self, model: ScoreModel, z: Tensor, call: Call, schedule: Schedule, ends: tuple[Any, Any], scheduler: Any
+    ) -> Tensor:
+        """What the scheduler's network would predict at z."""
+        here = _instant(model, call.ratio, ends)
+        a, s = coordinates(schedule.frame, call.ratio)
+        x = z * ((here.alpha + here.sigma) / (a + s)) if not _is_one(here, a, s) else z
+        kind = self.entry.output or scheduler.config.get("prediction_type", "epsilon")
+        if kind == "preconditioned":
+            x0 = model.predict(x, here, "x0")
+            sigma = torch.tensor(call.ratio, dtype=z.dtype)
+            skip = scheduler.precondition_outputs(z, torch.zeros_like(z), sigma)
+            return (x0 - skip) / scheduler.precondition_outputs(0 * z, torch.ones_like(z), sigma)
+        if kind == "flow_prediction":
+            kind = "velocity"
+        if kind in ("v", "v_prediction"):
+            scale = math.hypot(a, s)
+            c, d = -s / scale, a / scale
+        elif kind == "score":
+            c, d = 0.0, -1 / s
+        else:
+            c, d = _KINDS[kind]
+        if c == 0:
+            return d * model.predict(x, here, "noise") if d != 1 else model.predict(x, here, "noise")
+        if d == 0:
+            return model.predict(x, here, "x0")
+        # With u = ε̂ − x̂_0 and y = x/(α + σ), x̂_0 = y − τ u and ε̂ = y + (1 − τ) u: regular at both ends.
+        tau = here.sigma / (here.alpha + here.sigma)
+        u = model.predict(x, here, "straight")
+        return u if (c, d) == (-1.0, 1.0) else ((c + d) * (x / (here.alpha + here.sigma)) + (d * (1 - tau) - c * tau) * u)
+
+
+def _instant(model: ScoreModel, ratio: float, ends: tuple[Any, Any]) -> Any:
+    """The instant of a level: an end of the step, or one in between."""
+    for end in ends:
+        if _same(ratio, end.sigma / end.alpha if end.alpha else math.inf):
+            return end
+    return model.process.at(model.process.time_at(-math.log(ratio)))
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or math.isclose(one, other, rel_tol=CLOSE)
+
+
+def _is_one(at: Any, a: float, s: float) -> bool:
+    """Whether a state of the process is one of the scheduler, up to the rounding of its table."""
+    return math.isclose(at.alpha, a, rel_tol=CLOSE) and math.isclose(at.sigma, s, rel_tol=CLOSE)
+
+
+def _factor(schedule: Schedule, k: int, at: Any) -> float:
+    """The factor that makes a state of the process one of the scheduler."""
+    a, s = coordinates(schedule.frame, schedule.ratios[k])
+    return 1.0 if _is_one(at, a, s) else (a + s) / (at.alpha + at.sigma)
+
+
+def _copied(scheduler: Any, wide: bool) -> Any:
+    """A scheduler whose history can change while that of the original stays."""
+    fresh = copy.copy(scheduler)
+    for name, value in vars(scheduler).items():
+        if isinstance(value, list):
+            setattr(fresh, name, list(value))
+    fresh.__class__ = rebound(type(scheduler).__mro__[1], wide)
+    return fresh
