@@ -8,14 +8,14 @@ from typing import Any
 
 import attrs
 import torch
-from difrun_diffusers import samplers
-from difrun_diffusers.rebound import brownian, drawing_from
-from difrun_diffusers.table import SCHEDULERS
 from torch import Tensor
 
 from difrun.model import ScoreModel
 from difrun.randomness import Generator
 from difrun.sampler import integrate
+from difrun_diffusers import samplers
+from difrun_diffusers.rebound import brownian, drawing_from
+from difrun_diffusers.table import SCHEDULERS
 
 
 @attrs.frozen
@@ -88,7 +88,11 @@ def diffusers() -> Iterator[Method]:
             sampler = make(settings=tuple(filter(None, settings.split(","))))
 
             def run(
-                model: ScoreModel, x: Tensor, times: list[float], generator: Generator | None, sampler: Any = sampler
+                model: ScoreModel,
+                x: Tensor,
+                times: list[float],
+                generator: Generator | None,
+                sampler: Any = sampler,
             ) -> Tensor:
                 return integrate(sampler, model, x, times, generator=generator)
 

@@ -32,7 +32,9 @@ PACKAGES = {"diffusers": "diffusers", "k-diffusion": "k-diffusion", "azula": "az
 
 def measured(method: Method) -> dict[str, Any]:
     """All that is measured of one method, as JSON can hold it."""
-    row: dict[str, Any] = {key: getattr(method, key) for key in ("library", "name", "settings", "claim", "stochastic")}
+    row: dict[str, Any] = {
+        key: getattr(method, key) for key in ("library", "name", "settings", "claim", "stochastic")
+    }
     if not of_spacing_alone(method):
         try:
             row["order"] = attrs.asdict(order_of(method, REFERENCE))
@@ -62,7 +64,12 @@ def rows_of(library: str, cache: Path) -> list[dict[str, Any]]:
         if key not in known:
             known[key] = measured(method)
             cache.write_text(json.dumps(known), encoding="utf-8")
-            print(key, known[key].get("order") or known[key].get("order_failure", ""), file=sys.stderr, flush=True)
+            print(
+                key,
+                known[key].get("order") or known[key].get("order_failure", ""),
+                file=sys.stderr,
+                flush=True,
+            )
         rows.append(known[key])
     return rows
 
@@ -97,11 +104,21 @@ def main_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     own = any("own" in row for row in rows)
     head = ["sampler", "settings", "noise", "claims", "measured order", "error at 40 steps"]
     if own:
-        head += ["own grid, 20 steps: before the last step", "at the end", "evaluations", "last levels", "fails at steps"]
+        head += [
+            "own grid, 20 steps: before the last step",
+            "at the end",
+            "evaluations",
+            "last levels",
+            "fails at steps",
+        ]
     yield "| " + " | ".join(head) + " |"
     yield "|" + "---|" * len(head)
     for row in rows:
-        cells = [f"`{row['name']}`", row["settings"].replace(",", ", ") or "defaults", "yes" if row["stochastic"] else ""]
+        cells = [
+            f"`{row['name']}`",
+            row["settings"].replace(",", ", ") or "defaults",
+            "yes" if row["stochastic"] else "",
+        ]
         cells += [_claim(row), *_order(row)]
         if own:
             cells += [*_own(row["own"]), _failures(row)]
@@ -122,7 +139,12 @@ def views_table(rows: list[dict[str, Any]]) -> Iterator[str]:
     for row in rows:
         if "views" in row:
             exact, told = row["views"]
-            numbers = [f"{exact['value']:.2f}", f"{exact['error']:.1e}", f"{told['value']:.2f}", f"{told['error']:.1e}"]
+            numbers = [
+                f"{exact['value']:.2f}",
+                f"{exact['error']:.1e}",
+                f"{told['value']:.2f}",
+                f"{told['error']:.1e}",
+            ]
             yield f"| `{row['name']}` | {row['settings'].replace(',', ', ')} | " + " | ".join(numbers) + " |"
 
 
@@ -136,10 +158,14 @@ def replaced(page: str, name: str, lines: Iterator[str]) -> str:
 
 def main() -> None:
     """Measure, and write the tables into the page."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--library", choices=list(LIBRARIES), help="one library alone")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page whose tables are replaced")
-    parser.add_argument("--cache", type=Path, default=Path("verdicts.json"), help="rows that are already measured")
+    parser.add_argument(
+        "--cache", type=Path, default=Path("verdicts.json"), help="rows that are already measured"
+    )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     for library in [options.library] if options.library else list(LIBRARIES):

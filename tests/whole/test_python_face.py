@@ -136,6 +136,31 @@ def test_a_run_is_repeated_continued_and_taken_up(run, runs):
     assert torch.equal(from_it.parts.dataset.train, run.parts.dataset.train)
 
 
+def test_conditions_are_given_as_numbers(runs):
+    """As by the flag of the command, bit for bit; and one for each sample, example or row."""
+    with without_pictures():
+        run = api.run(dataset="gmm-given", process="ou", out=runs / "given", options=TINY, **SMALL)
+    drawn = api.sample(run, 30, condition=[0.5], steps=4)
+    difrun("sample", run.path, "--n", 30, "--condition", 0.5, "--steps", 4, "--out", runs / "given.npz")
+    np.testing.assert_array_equal(drawn.numpy(), samples(runs, "given.npz"))
+    c = np.linspace(-1, 1, 30)
+    each = api.sample(run, 30, condition=c, steps=4)
+    nats = api.log_likelihood(run, each[:4], condition=c[:4], steps=4)
+    alone = [api.log_likelihood(run, each[i : i + 1], condition=c[i : i + 1], steps=4) for i in range(4)]
+    torch.testing.assert_close(nats, torch.cat(alone), atol=1e-4, rtol=1e-4)
+    assert "joint-w2" in api.evaluate(run, each, condition=c, metric="joint-w2")
+    assert api.invert(run, each[:4], "heun", 10, condition=c[:4]).error.max() < 0.1
+    with pytest.raises(DifrunError, match="expected one row for all or one for each"):
+        api.sample(run, 30, condition=c[:7])
+    with pytest.raises(ConfigError, match="give label or condition"):
+        api.sample(run, 30, condition=0.5, label=1)
+
+
+def test_a_model_without_a_condition_refuses_one(run):
+    with pytest.raises(DifrunError, match="this model takes no condition"):
+        api.sample(run, 5, condition=[1.0])
+
+
 class Net(nn.Module):
     """A network of one's own."""
 

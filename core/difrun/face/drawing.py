@@ -10,7 +10,6 @@ from torch import Tensor
 from difrun.data.casts import as_data
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Options, given_kinds, sections
-from difrun.face.conditions import labels_asked
 from difrun.face.subject import Model, Subject, like
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
@@ -110,8 +109,8 @@ def sample(
         grid: A name, a function, or a list of times; None takes that of the run, or what suits the sampler.
         guidance: A guidance or a list of them; None takes those of the run.
         label: A class by name or number for all samples, or one for each; None: all classes, in proportion.
-        condition: What samples are drawn given, in the units of the data: one row of numbers for all samples, or one for
-            each, NaN for a gap; or text as ``--condition`` takes it. None: the conditions of the data in turn.
+        condition: What samples are drawn given, in the units of the data: one row of numbers for all samples, or one
+            for each. None: the conditions of the data in turn.
         seed: The seed; None takes that of the run plus 1, as the command does, so that the samples are new.
         noise: "fresh" or "brownian"; see `difrun sample`.
         chunk: How many samples are drawn at a time.
@@ -152,7 +151,7 @@ def sample(
     begin, n = _beginning(subject, start, data, at, n)
     with subject.working():
         guided = subject.model()
-        labels = labels_asked(subject, guided, label, condition, n)
+        labels = subject.labels(guided, label, n, condition)
         drawn = generate(
             sampler_of(subject),
             guided,

@@ -10,9 +10,8 @@ from torch import Tensor
 from difrun.analysis.sample_density import density_of_samples
 from difrun.config.plan import ChosenComponent
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Options, given_kinds, sections
+from difrun.face.arguments import Options, as_flag, given_kinds, sections
 from difrun.face.compared import compared_model
-from difrun.face.conditions import labels_asked
 from difrun.face.drawing import sample
 from difrun.face.subject import Model, Subject, like
 from difrun.listener import Listener
@@ -29,6 +28,7 @@ def evaluate(
     n: int | None = None,
     guidance: Any | Sequence[Any] = None,
     label: Any = None,
+    condition: Any = None,
     options: Options | None = None,
     dataset: Any = None,
     listener: Heard = None,
@@ -43,6 +43,7 @@ def evaluate(
         n: How many samples are compared; None: all.
         guidance: Draw other samples of the run, with these guidances.
         label: Draw samples of this class; the class of `samples`, or one for each.
+        condition: Draw samples given these values; the condition of `samples`, or one for each.
         options: Options of the metrics and guidances, ``{"metric.w2.max_points": 500}``.
         dataset: The data of a score model; those of an exact mixture are known.
         listener: Receives notes and progress, or a function that receives the notes.
@@ -62,14 +63,15 @@ def evaluate(
         listener=listener,
     )
     chosen = subject.plan.metrics
-    run, wants_others = subject.run, guidance is not None or label is not None
+    run, asks = subject.run, label is not None or condition is not None
     if run is not None and isinstance(samples, str | Path):
         return run.evaluate_file(Path(samples), None if metric is None else chosen, n)[0]
     if run is not None and samples is None:
         asked = None if metric is None and not options else chosen
-        if not wants_others:
+        if guidance is None and not asks:
             return run.evaluate(asked, n)
-        path = run.samples_by(subject.plan.guidance, None if label is None else str(label), n)
+        text = None if label is None else str(label)
+        path = run.samples_by(subject.plan.guidance, text, n, as_flag(condition))
         return run.evaluate_file(path, asked, n)[0]
     if subject.dataset is None:
         raise ConfigError("samples are measured against data, and this model has none: give dataset.")
@@ -79,10 +81,15 @@ def evaluate(
         )
     if samples is None:
         samples = sample(
-            model, n or subject.plan.sample.n, label=label, guidance=guidance, dataset=subject.dataset
+            model,
+            n or subject.plan.sample.n,
+            label=label,
+            condition=condition,
+            guidance=guidance,
+            dataset=subject.dataset,
         )
     x = subject.encode(samples, "samples").float().cpu()[:n]
-    labels = None if label is None else subject.labels(subject.base, label, len(x))
+    labels = subject.labels(subject.base, label, len(x), condition) if asks else None
     measured = run if run is not None else compared_model(subject)
     with subject.working():
         metrics = chosen if metric is not None or labels is not None else _without_classes(chosen)
@@ -144,7 +151,7 @@ def log_likelihood(
         x: Examples (n, *shape), in the units of the data.
         label: log p(x | class): the class of all examples, or one for each. None: log p(x) of a model that also
             predicts without a class.
-        condition: log p(x | c): the condition of all examples, or one for each, as `difrun.sample` takes it.
+        condition: log p(x | c): the condition of all examples, or one for each, in the units of the data.
         steps: Steps of the flow.
         probes: Random probes of the divergence; 0: exact; None chooses by the dimension.
         seed: The seed of the probes.
@@ -165,14 +172,11 @@ def log_likelihood(
     examples = examples.double() if exact else examples.float()
     with subject.working():
         guided = subject.model()
+        labels = None
         if label is not None or condition is not None:
-            labels = labels_asked(subject, subject.base, label, condition, len(examples))
-            assert labels is not None
+            labels = subject.labels(guided, label, len(examples), condition)
+        if labels is not None:
             guided = guided.condition_on(labels.to(subject.device))
-        elif guided.condition_shape is not None and not guided.knows_any:
-            raise DifrunError(
-                "this model predicts given a condition alone: give condition, one or one for each example."
-            )
         elif guided.classes and not guided.knows_any:
             raise DifrunError(
                 "this model predicts for a class alone: give label, one class or one for each example."

@@ -58,4 +58,3 @@ def export(run: Any, folder: str | Path) -> Path:
     finally:
         network.unet.train(training)
     return path
-

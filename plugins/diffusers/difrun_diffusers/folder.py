@@ -83,8 +83,8 @@ def parts_of(folder: Path) -> dict[str, Part]:
         raise DifrunError(f"{quoted(folder)} holds {cls}; {listed(list(NETWORKS))} can be loaded.")
     if "scheduler" not in parts:
         raise DifrunError(
-            f"{quoted(folder)} says nothing of the noise schedule: scheduler_config.json is missing. Save the scheduler "
-            "that the network was trained with beside it: scheduler.save_pretrained(folder)."
+            f"{quoted(folder)} says nothing of the noise schedule: scheduler_config.json is missing. Save the "
+            "scheduler that the network was trained with beside it: scheduler.save_pretrained(folder)."
         )
     return parts
 
@@ -131,8 +131,8 @@ def refuse_pickled(part: Part) -> None:
         raise DifrunError(f"{quoted(part.path)} has no weights: there is no .safetensors file in it.")
     library = "transformers" if part.cls.startswith("CLIP") else "diffusers"
     raise DifrunError(
-        f"{quoted(part.path)} holds {listed(pickled)}, which is pickled: reading it can run any code, so it is refused. "
-        "If you trust it, convert it once:\n"
+        f"{quoted(part.path)} holds {listed(pickled)}, which is pickled: reading it can run any code. "
+        "It is refused. If you trust it, convert it once:\n"
         f'python -c "from {library} import {part.cls} as M; '
-        f"M.from_pretrained({str(part.path)!r}).save_pretrained({str(part.path)!r}, safe_serialization=True)\""
+        f'M.from_pretrained({str(part.path)!r}).save_pretrained({str(part.path)!r}, safe_serialization=True)"'
     )

@@ -50,5 +50,7 @@ def scheduler_grid(
             "Take a process that reaches it (flow for a rectified flow), or another grid."
         )
     times = [0.0 if r == 0 else float(process.time_at(-math.log(r))) for r in schedule.ratios[1:]]
-    first = process.horizon if math.isinf(schedule.ratios[0]) else process.time_at(-math.log(schedule.ratios[0]))
+    first = (
+        process.horizon if math.isinf(schedule.ratios[0]) else process.time_at(-math.log(schedule.ratios[0]))
+    )
     return [min(float(first), process.horizon), *times]

@@ -119,12 +119,14 @@ def schedule_on(
 
 def process_table(process: GaussianProcess) -> np.ndarray:
     """Return β_1 ... β_N of the chain at N levels of a process: its own, or `TABLE` equally spaced in time."""
-    betas = getattr(process, "betas", None)
+    betas = getattr(process, "variances", None)  # of a chain such as `ddpm`
     if isinstance(betas, torch.Tensor) and betas.ndim == 1:
         return betas.double().numpy()
     alphas, sigmas = getattr(process, "alphas", None), getattr(process, "sigmas", None)
     if isinstance(alphas, torch.Tensor) and isinstance(sigmas, torch.Tensor):  # a `TabulatedProcess`
-        return betas_of([s / a if a else math.inf for a, s in zip(alphas.tolist()[1:], sigmas.tolist()[1:], strict=True)])
+        return betas_of(
+            [s / a if a else math.inf for a, s in zip(alphas.tolist()[1:], sigmas.tolist()[1:], strict=True)]
+        )
     times = [process.horizon * k / TABLE for k in range(1, TABLE + 1)]
     return betas_of([at.sigma / at.alpha if at.alpha else math.inf for at in process.instants(times)])
 

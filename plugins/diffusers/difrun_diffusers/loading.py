@@ -45,12 +45,12 @@ def load(
     vae = None
     if "vae" in parts:
         if parts["vae"].cls != "AutoencoderKL":
-            raise DifrunError(f"{quoted(place)} has the autoencoder {parts['vae'].cls}; only AutoencoderKL is known.")
+            raise DifrunError(
+                f"{quoted(place)} has the autoencoder {parts['vae'].cls}; only AutoencoderKL is known."
+            )
         vae = _pretrained(diffusers, parts["vae"])
     ask, classes, knows_any = _ask(network, parts, prompts)
-    model = DiffusersModel(
-        network, ask, table, _shape(network), predicts=predicts, process=process, vae=vae
-    )
+    model = DiffusersModel(network, ask, table, _shape(network), predicts=predicts, process=process, vae=vae)
     if classes:
         model.set_classes((1 / classes,) * classes, knows_any=knows_any)
     return model
@@ -65,7 +65,9 @@ def diffusers_model(
         DifrunError: If the folder is not given or cannot be loaded, or its examples have not the shape of the data.
     """
     if not folder:
-        raise DifrunError("model 'diffusers' needs --model.folder, a folder of diffusers or OWNER/NAME of the hub.")
+        raise DifrunError(
+            "model 'diffusers' needs --model.folder, a folder of diffusers or OWNER/NAME of the hub."
+        )
     model = load(folder, prompts=prompts, process=process)
     if model.vae is not None:
         raise DifrunError(
@@ -91,7 +93,9 @@ def _pretrained(library: Any, part: Part) -> Any:
             str(part.path), local_files_only=True, use_safetensors=True, **more
         )
     except Exception as error:
-        raise DifrunError(f"{part.cls} of {quoted(part.path)} could not be loaded: {in_one_line(error)}") from error
+        raise DifrunError(
+            f"{part.cls} of {quoted(part.path)} could not be loaded: {in_one_line(error)}"
+        ) from error
     return network.eval().requires_grad_(False)
 
 
@@ -111,7 +115,9 @@ def _schedule(part: Part) -> tuple[GaussianProcess, str]:
         )
     kind = config.get("prediction_type", "epsilon")
     if kind not in PREDICTS:
-        raise DifrunError(f"{quoted(part.path)} says prediction_type {kind!r}; known are {', '.join(PREDICTS)}.")
+        raise DifrunError(
+            f"{quoted(part.path)} says prediction_type {kind!r}; known are {', '.join(PREDICTS)}."
+        )
     return TabulatedProcess.from_alphas_cumprod(scheduler.alphas_cumprod.double()), PREDICTS[kind]
 
 
@@ -133,7 +139,11 @@ def _ask(network: Any, parts: dict[str, Part], prompts: Sequence[str]) -> tuple[
     if prompts:
         raise DifrunError(f"{cls} takes no text: leave prompts out.")
     if cls == "DiTTransformer2DModel":
-        return _labelled(network, network.config.num_embeds_ada_norm), network.config.num_embeds_ada_norm, True
+        return (
+            _labelled(network, network.config.num_embeds_ada_norm),
+            network.config.num_embeds_ada_norm,
+            True,
+        )
     classes = network.config.num_class_embeds or 0
     if network.config.class_embed_type is not None:
         raise DifrunError(
@@ -154,7 +164,9 @@ def _labelled(network: Any, null: int | None) -> Ask:
 
     def ask(x: Tensor, places: Tensor, label: Tensor | None) -> Tensor:
         if null is None and (label is None or bool((label < 0).any())):
-            raise DifrunError("this network of classes was trained without examples of none: give every row its class.")
+            raise DifrunError(
+                "this network of classes was trained without examples of none: give every row its class."
+            )
         if label is None:
             label = torch.full((len(x),), -1, device=x.device)
         label = label.to(x.device) if null is None else torch.where(label < 0, null, label).to(x.device)
@@ -187,9 +199,15 @@ def _encoded(parts: dict[str, Part], texts: Sequence[str]) -> Tensor:
     if parts["text_encoder"].cls != "CLIPTextModel":
         raise DifrunError(f"the text encoder {parts['text_encoder'].cls} is not known; CLIPTextModel is.")
     encoder = _pretrained(transformers, parts["text_encoder"])
-    tokenizer = transformers.CLIPTokenizer.from_pretrained(str(parts["tokenizer"].path), local_files_only=True)
+    tokenizer = transformers.CLIPTokenizer.from_pretrained(
+        str(parts["tokenizer"].path), local_files_only=True
+    )
     tokens = tokenizer(
-        list(texts), padding="max_length", max_length=tokenizer.model_max_length, truncation=True, return_tensors="pt"
+        list(texts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
     )
     with torch.no_grad():
         return encoder(tokens.input_ids)[0]

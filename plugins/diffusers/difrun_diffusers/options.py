@@ -23,7 +23,7 @@ class GridOptions:
 
     scheduler: str = option(
         "",
-        "Scheduler whose grid is taken, such as euler, for a sampler that is not of this plugin; else the sampler's own.",
+        "Scheduler whose grid is taken, such as euler, if the sampler is none; else the sampler's own.",
         metavar="NAME",
     )
 
@@ -33,7 +33,9 @@ class FolderOptions:
     """Options of a trained network."""
 
     folder: str = option(
-        "", "Folder that save_pretrained of diffusers wrote, or OWNER/NAME of the Hugging Face hub.", metavar="PATH"
+        "",
+        "Folder that save_pretrained of diffusers wrote, or OWNER/NAME of the Hugging Face hub.",
+        metavar="PATH",
     )
     prompts: tuple[str, ...] = option(
         (), "For a network of texts: the texts that are its classes 0, 1, ...", metavar="TEXT,..."
@@ -51,6 +53,8 @@ class UNetOptions:
 
     def __attrs_post_init__(self) -> None:
         if self.width % 8:
-            raise ValueError(f"width = {self.width} must be a multiple of 8, the number of normalisation groups")
+            raise ValueError(
+                f"width = {self.width} must be a multiple of 8, the number of normalisation groups"
+            )
         if self.attention > self.levels:
             raise ValueError(f"attention = {self.attention} must not exceed levels = {self.levels}")

@@ -29,7 +29,12 @@ CLOSE = 2e-5
 _made: "WeakKeyDictionary[GaussianProcess, dict[Any, Schedule]]" = WeakKeyDictionary()
 """Schedulers on their own grids, which takes some of them a second; a step works on a copy."""
 
-_KINDS = {"epsilon": (0.0, 1.0), "sample": (1.0, 0.0), "velocity": (-1.0, 1.0), "reversed velocity": (1.0, -1.0)}
+_KINDS = {
+    "epsilon": (0.0, 1.0),
+    "sample": (1.0, 0.0),
+    "velocity": (-1.0, 1.0),
+    "reversed velocity": (1.0, -1.0),
+}
 """What a network predicts -> (c, d) in c·x̂_0 + d·ε̂; v and the score depend on the level."""
 
 
@@ -171,7 +176,13 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         return scheduler.step(output, call.timestep, z, return_dict=False, **more)[0], None
 
     def _output(
-        self, model: ScoreModel, z: Tensor, call: Call, schedule: Schedule, ends: tuple[Any, Any], scheduler: Any
+        self,
+        model: ScoreModel,
+        z: Tensor,
+        call: Call,
+        schedule: Schedule,
+        ends: tuple[Any, Any],
+        scheduler: Any,
     ) -> Tensor:
         """What the scheduler's network would predict at z."""
         here = _instant(model, call.ratio, ends)
@@ -199,7 +210,11 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         # With u = ε̂ − x̂_0 and y = x/(α + σ), x̂_0 = y − τ u and ε̂ = y + (1 − τ) u: regular at both ends.
         tau = here.sigma / (here.alpha + here.sigma)
         u = model.predict(x, here, "straight")
-        return u if (c, d) == (-1.0, 1.0) else ((c + d) * (x / (here.alpha + here.sigma)) + (d * (1 - tau) - c * tau) * u)
+        return (
+            u
+            if (c, d) == (-1.0, 1.0)
+            else ((c + d) * (x / (here.alpha + here.sigma)) + (d * (1 - tau) - c * tau) * u)
+        )
 
 
 def _instant(model: ScoreModel, ratio: float, ends: tuple[Any, Any]) -> Any:

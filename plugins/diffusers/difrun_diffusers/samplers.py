@@ -7,7 +7,7 @@ from difrun_diffusers.table import SCHEDULERS
 
 _ROLES = {entry.cls.removesuffix("Scheduler"): entry for entry in SCHEDULERS.values()}
 
-__all__ = sorted(_ROLES)  # noqa: PLE0605 (the names are those of the table)
+__all__ = sorted(_ROLES)
 
 
 def _made(name: str) -> Any:

@@ -11,7 +11,15 @@ from difrun.text import did_you_mean, listed
 from difrun_diffusers.table import OTHERS, SCHEDULERS, Scheduler
 
 SCHEDULE = frozenset(
-    ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas", "sigma_min", "sigma_max")
+    (
+        "num_train_timesteps",
+        "beta_start",
+        "beta_end",
+        "beta_schedule",
+        "trained_betas",
+        "sigma_min",
+        "sigma_max",
+    )
 )
 """Settings of the noise schedule, which is that of the process."""
 
@@ -29,8 +37,9 @@ SPACING = frozenset(
 
 _OF_A_STEP = frozenset(
     (
-        "self", "model_output", "timestep", "sample", "generator", "return_dict", "variance_noise", "pred_original_sample",
-        "per_token_timesteps", "old_pred_original_sample", "timestep_back", "prev_timestep", "r_timestep",
+        "self", "model_output", "timestep", "sample", "generator", "return_dict", "variance_noise",
+        "pred_original_sample", "per_token_timesteps", "old_pred_original_sample", "timestep_back",
+        "prev_timestep", "r_timestep",
     )
 )  # fmt: skip
 """Arguments of a step that are not settings."""

@@ -111,7 +111,8 @@ def _middles(entry: Scheduler, settings: Settings, process: GaussianProcess, rat
     scheduler = construct(
         entry, {**settings, "use_karras_sigmas": True}, trained_betas=betas, num_train_timesteps=len(betas)
     )
-    scheduler.__class__ = rebound(type(scheduler), True)
+    cls: Any = type(scheduler)
+    scheduler.__class__ = rebound(cls, True)
     scheduler._convert_to_karras = lambda *_, **__: np.array(levels)
     scheduler.set_timesteps(len(levels))
     return scheduler

@@ -56,7 +56,9 @@ class UNet(nn.Module):
             )
         self.process, self.classes = process, classes
         self.std = std_of(torch.as_tensor(dataset.var))
-        self.register_buffer("mean", torch.as_tensor(dataset.mean, dtype=torch.float32).clone(), persistent=False)
+        self.register_buffer(
+            "mean", torch.as_tensor(dataset.mean, dtype=torch.float32).clone(), persistent=False
+        )
         with_attention = [k >= levels - attention for k in range(levels)]
         self.unet = UNet2DModel(
             sample_size=tuple(shape[1:]),

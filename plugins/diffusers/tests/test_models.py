@@ -3,7 +3,6 @@
 import json
 
 import diffusers
-import pipelines
 import pytest
 import torch
 
@@ -16,12 +15,16 @@ from difrun_diffusers.grid import scheduler_grid
 from difrun_diffusers.loading import diffusers_model
 from difrun_diffusers.unet import UNet
 
+from . import pipelines
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return pipelines.saved(pipelines.unet(), diffusers.DDPMScheduler(), tmp_path_factory.mktemp("model") / "m")
+    return pipelines.saved(
+        pipelines.unet(), diffusers.DDPMScheduler(), tmp_path_factory.mktemp("model") / "m"
+    )
 
 
 def images(n=3, channels=3, size=8):
@@ -135,7 +138,9 @@ def test_the_component_wants_data_of_its_shape(folder):
     made = diffusers_model(process=VarianceExploding(), dataset=data(), folder=str(folder))
     assert made.process.horizon == 50
     torch.testing.assert_close(made.mean, data().mean)
-    with pytest.raises(DifrunError, match=r"shape \(3, 8, 8\); those of dataset 'noise' have shape \(1, 8, 8\)"):
+    with pytest.raises(
+        DifrunError, match=r"shape \(3, 8, 8\); those of dataset 'noise' have shape \(1, 8, 8\)"
+    ):
         diffusers_model(process=VarianceExploding(), dataset=data((1, 8, 8)), folder=str(folder))
     with pytest.raises(DifrunError, match=r"needs --model\.folder"):
         diffusers_model(process=VarianceExploding(), dataset=data(), folder="")
