@@ -160,6 +160,7 @@ def test_a_cache_that_run_toml_names_elsewhere_is_not_written(tmp_path, monkeypa
     for k in range(40):
         Image.fromarray(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)).save(f"photos/{k}.png")
     options = ("--dataset", "image-folder", "--dataset.folder", "photos", "--dataset.memory", "0")
+    options += ("--dataset.flat", "--model", "mlp", "--model.width", "8", "--metric", "energy")
     options += (
         "--dataset.cache",
         "cache",
