@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from difrun.data.in_memory import array, dataset_in_memory
 from torch.utils.data import TensorDataset
 
 from difrun.data.files import file
+from difrun.data.in_memory import array, dataset_in_memory
 from difrun.errors import DifrunError
 
 X = np.random.default_rng(0).normal(size=(60, 2)) * [1, 5] + [0, 3]
