@@ -27,5 +27,7 @@ def test_every_scheduler_of_diffusers_is_a_sampler_or_said_to_be_none():
 
 def test_to_declare_components_imports_neither_torch_nor_diffusers():
     code = "import sys, difrun_diffusers as d; d.difrun_samplers(), d.difrun_models(); print(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
     assert not {"torch", "diffusers", "transformers", "numpy"} & set(eval(done.stdout))
