@@ -1,4 +1,4 @@
-"""A package in a folder, made visible as if it were installed: its pyproject.toml says what an installer would write."""
+"""A package in a folder, made visible as if it were installed, from what its pyproject.toml says."""
 
 import contextlib
 import importlib
