@@ -39,7 +39,7 @@ class NoOptions:
     """The options of a component that has none."""
 
 
-def option(default: Any, help: str, *validators: Any, metavar: str | None = None) -> Any:
+def option(default: Any, help: str, *validators: Any, metavar: str | None = None, second: Any = None) -> Any:
     """Declare one option of a component.
 
     The field's annotation gives the type: int, float, str, bool, pathlib.Path, Literal[...], tuple[float, ...],
@@ -50,8 +50,11 @@ def option(default: Any, help: str, *validators: Any, metavar: str | None = None
         help: One line of help.
         validators: The attrs validators that bound it.
         metavar: What stands for its value in the help; None derives it from the type.
+        second: Another value, at which the conformance kit tries the component again; None: a number near the default.
+            Name one if most other values make the component do something else than its rules ask for, and the default
+            itself if the kit cannot see the effect of the option.
     """
-    metadata = {"help": help, "metavar": metavar}
+    metadata = {"help": help, "metavar": metavar, "second": second}
     return attrs.field(default=default, validator=list(validators) or None, kw_only=True, metadata=metadata)
 
 
@@ -113,6 +116,17 @@ def _settings(_: Any, __: attrs.Attribute, value: Mapping[Any, Any]) -> None:
             )
 
 
+def _of_options(component: Any, __: attrs.Attribute, value: Mapping[Any, Any]) -> None:
+    known = (
+        [field.name for field in attrs.fields(component.options)]
+        if attrs.has(component.options)
+        else list(value)
+    )
+    for name in value:
+        if name not in known:
+            raise ValueError(f"off maps options to values, and {component.name!r} has no option {name!r}")
+
+
 def _by_kind(values: Mapping[str, Any]) -> Mapping[str, Any]:
     return dict(values)
 
@@ -132,6 +146,8 @@ class Component:
         prefers: kind -> name of the component that a run takes with this one, unless the user names another.
         suits: setting of training or sampling -> value, for example ``{"sample.steps": 50}``, that a run takes unless
             the user sets it. If two components disagree, the process comes first, as for `prefers`.
+        off: option -> value, for a guidance: the values at which it leaves the model as it is, such as
+            ``{"scale": 0.0}``. The conformance kit compares the two bit for bit.
 
     Raises:
         ValueError: If any of them does not have the right form.
@@ -148,6 +164,9 @@ class Component:
     )
     suits: Mapping[str, Any] = attrs.field(
         factory=dict, converter=_by_kind, validator=_settings, kw_only=True
+    )
+    off: Mapping[str, Any] = attrs.field(
+        factory=dict, converter=_by_kind, validator=_of_options, kw_only=True
     )
 
 

@@ -6,6 +6,7 @@ import click
 
 from difrun import __version__
 from difrun.cli.commands import (
+    check,
     compare,
     completion,
     doctor,
@@ -108,7 +109,7 @@ def app(ctx: click.Context) -> None:
 
 COMMANDS: tuple[click.Command, ...] = (
     *(run.run, resume.resume, sample.sample, evaluate.evaluate, report.report, compare.compare, tune.tune),
-    *(inspect.list_components, inspect.show, inspect.plugins, new_plugin.plugin, doctor.doctor),
+    *(inspect.list_components, inspect.show, inspect.plugins, new_plugin.plugin, doctor.doctor, check.check),
     completion.completion,
 )
 for command in COMMANDS:

@@ -3,5 +3,6 @@
 from difrun.guidance.classifier_free import Extrapolated
 from difrun.guidance.conditioned import Conditioned, LogLikelihoodFunction, Scale
 from difrun.guidance.context import Context
+from difrun.guidance.declared import towards_class
 
-__all__ = ["Conditioned", "Context", "Extrapolated", "LogLikelihoodFunction", "Scale"]
+__all__ = ["Conditioned", "Context", "Extrapolated", "LogLikelihoodFunction", "Scale", "towards_class"]

@@ -28,7 +28,14 @@ class Loss:
     """A loss per example, in two halves: `draw` does not depend on the weights, `evaluate` does.
 
     `draw` may be called once for many steps; `evaluate` takes any slice of what it returned.
+
+    Attributes:
+        minimiser: What the model of least loss predicts: "mean", E[x_0 | x_t], or "other" for a loss that is robust
+            against outliers, such as Huber's. A process and its samplers mean the mean, so samples of such a loss are
+            biased where x_0 given x_t is not symmetric.
     """
+
+    minimiser: str = "mean"
 
     def draw(
         self, model: ScoreModel, x0: Tensor, generator: Generator, noise: Tensor | None = None

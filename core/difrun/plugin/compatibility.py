@@ -10,6 +10,16 @@ if TYPE_CHECKING:
     from difrun.plugin.registry import Registry
 
 
+VOCABULARY = frozenset(
+    {
+        *("real", "spins", "categories", "images", "lattice", "classes"),
+        *("gaussian", "discrete", "continuous", "sde", "ode", "chain"),
+        *("network", "exact", "conditional", "x0-distribution", "labels", "tuned"),
+    }
+)
+"""Known capabilities: none of them is a misspelling, even if nothing installed provides it."""
+
+
 def flattened(chosen: Mapping[str, Any]) -> list[Registered]:
     """The chosen components of all kinds in one list."""
     entries: list[Registered] = []

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -23,6 +24,7 @@ from difrun.runs.report.dataset_pictures import declared_pictures, scene_of, wit
 from difrun.runs.stages.labels import labels_of
 from difrun.runs.stages.training import new_trainer
 from difrun.sampler.integration import generate
+from difrun.text import in_one_line
 
 TINY: dict[str, dict[str, Any]] = {
     "train": {"steps": 2, "batch": 8},
@@ -31,21 +33,28 @@ TINY: dict[str, dict[str, Any]] = {
 }
 
 
-def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | None:
+@attrs.frozen
+class Untried:
+    """Why a component could not be tried."""
+
+    reason: str
+
+
+def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | Untried | None:
     """Try a component in a tiny run, with default options and the components that a run takes with it.
 
     The run has two steps of training, three of sampling, one metric, and the pictures of the dataset.
 
     Returns:
-        The component that failed, and its error. None if nothing failed, if no installed component works with this
-        one, or if one of its options has to be given.
+        The component that failed, and its error. None if nothing failed. `Untried` if no installed component works with
+        this one, or if one of its options has to be given.
     """
     try:
         named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
         named.setdefault("metric", [])
         plan = assemble(choose(registry, named), TINY)
-    except ConfigError:
-        return None
+    except ConfigError as error:
+        return Untried(in_one_line(error))
     try:
         with threads(plan.threads if isinstance(plan.threads, int) else None):
             _run(plan)
@@ -54,7 +63,7 @@ def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseExc
             raise
         needs_an_option = isinstance(error, DifrunError) and error.__cause__ is None
         guilty = culprit(error, [chosen.entry for chosen in plan.components()]) or entry
-        return None if needs_an_option else (guilty, error)
+        return Untried(in_one_line(error)) if needs_an_option else (guilty, error)
     return None
 
 

@@ -7,16 +7,13 @@
 
 Every component of the distribution becomes one test per rule, ``process:ou-marginals_start_at_the_data``. The kind of a
 component and the capabilities that it declares decide which rules are tested. A plugin is tested alone with the core.
-If a component needs others, the kit provides them (`difrun.testing.references`).
+If a component needs others, the kit provides them (`difrun.testing.references`). ``difrun check`` does the same without
+pytest. Only `conformance` imports pytest.
 """
 
-import pytest
+from typing import Any
 
-REWRITTEN = ("check", "checks", "enumerated", "references")
-pytest.register_assert_rewrite(*(f"difrun.testing.{name}" for name in REWRITTEN))
-
-from difrun.testing.collect import conformance  # noqa: E402 (assertions are rewritten at import)
-from difrun.testing.references import (  # noqa: E402
+from difrun.testing.references import (
     ReferenceFlow,
     ReferenceVE,
     ReferenceVP,
@@ -40,3 +37,12 @@ __all__ = [
     "two_classes",
     "two_gaussians",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `conformance`, and with it pytest, on first use."""
+    if name == "conformance":
+        from difrun.testing.collect import conformance
+
+        return conformance
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,71 +1,22 @@
-"""Collect the checks of an installed distribution into one parametrised test."""
+"""The checks of a distribution as one parametrised test of pytest."""
 
-import importlib
 import importlib.metadata
-import os
-import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-import attrs
 import pytest
 
 from difrun.errors import DifrunError
-from difrun.plugin.packages import Plugin, canonical
-from difrun.plugin.registry import Registered, Registry
-from difrun.testing import checks
-from difrun.testing.check import CHECKS, Check, ComponentUnderTest, components_under_test
+from difrun.plugin.packages import canonical
+from difrun.testing.cases import Case, attempt, collect
+from difrun.testing.check import ComponentUnderTest
 
-for module in pkgutil.iter_modules(checks.__path__):
-    importlib.import_module(f"{checks.__name__}.{module.name}")
-
+__all__ = ["collect", "conformance"]
 
 SLOW = ("process", "sampler")
 """Kinds with checks that take seconds."""
 
 SLOW_NOTE = "; those that measure distributions, likelihoods and orders of convergence take seconds each"
-
-
-@attrs.frozen
-class InstalledPackage:
-    """An installed package under test.
-
-    Attributes:
-        name: Its name.
-        registry: The components of this distribution and of the core.
-        entries: Its components; none for a logger, which only listens to events.
-    """
-
-    name: str
-    registry: Registry
-    entries: list[Registered]
-
-    @property
-    def plugins(self) -> list[Plugin]:
-        """Its plugins, one for each entry point."""
-        return [plugin for plugin in self.registry.plugins if canonical(plugin.dist) == self.name]
-
-    @property
-    def modules(self) -> list[str]:
-        """The modules that its entry points name."""
-        return sorted({plugin.module for plugin in self.plugins})
-
-    @property
-    def metadata(self) -> importlib.metadata.Distribution:
-        """The metadata of the installed package."""
-        return importlib.metadata.distribution(self.name)
-
-
-@attrs.frozen(repr=False)
-class Case:
-    """One check of one component, or of the package."""
-
-    id: str
-    check: Check
-    subject: ComponentUnderTest | InstalledPackage
-
-    def __repr__(self) -> str:
-        return self.id
 
 
 def conformance(
@@ -86,7 +37,10 @@ def conformance(
             component, or if an expected failure or `components` names nothing that there is.
     """
     dist = canonical(dist)
-    cases, count = collect(dist)
+    try:
+        cases, count = collect(dist)
+    except DifrunError as error:
+        raise pytest.UsageError(f"conformance({dist!r}): {error}") from error
     if components is not None:
         cases = _only(cases, set(components), dist)
     expected = dict(expected_failures or {})
@@ -112,10 +66,14 @@ def conformance(
                 version = importlib.metadata.version(dist)
                 slow = any(case.check.kind in SLOW for case in cases)
                 print(
-                    f"\n{dist} {version}: {_counted(len(cases), 'check')} of {_counted(count, 'component')}"
+                    f"\n{dist} {version}: {counted(len(cases), 'check')} of {counted(count, 'component')}"
                     f"{SLOW_NOTE if slow else ''}"
                 )
-        case.check.run(case.subject)
+        outcome = attempt(case)
+        if outcome.status == "failed":
+            pytest.fail(outcome.text, pytrace=False)
+        if outcome.status == "not tried":
+            pytest.skip(outcome.text)
 
     return test_conformance
 
@@ -133,37 +91,6 @@ def _only(cases: list[Case], names: set[str], dist: str) -> list[Case]:
     ]
 
 
-def collect(dist: str) -> tuple[list[Case], int]:
-    """All cases of a distribution, and the number of its components."""
-    try:
-        registry = Registry.discover(only=dist, strict=True)
-    except DifrunError as error:
-        raise pytest.UsageError(f"conformance({dist!r}): {error}") from error
-    entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
-    package = InstalledPackage(dist, registry, entries)
-    if not entries and not any(registry.listens(plugin) for plugin in package.plugins):
-        raise pytest.UsageError(
-            f"conformance({dist!r}): the distribution offers no component, and listens to no event"
-        )
-    cases = [
-        Case(f"distribution-{check.name}", check, package)
-        for check in CHECKS
-        if check.kind == "distribution" and _applies(check, dist)
-    ]
-    for entry in entries:
-        for subject in components_under_test(entry, registry):
-            for check in CHECKS:
-                # What a component declares does not depend on the values of its options.
-                if check.fits(entry.kind, entry.component) and not (check.kind == "any" and subject.variant):
-                    cases.append(Case(f"{entry.kind}:{subject.label}-{check.name}", check, subject))
-    return cases, len(entries)
-
-
-def _applies(check: Check, dist: str) -> bool:
-    if check.name == "is_the_only_plugin_installed":
-        return bool(os.environ.get("DIFRUN_ISOLATED")) and dist != "difrun"
-    return not (check.name == "depends_on_a_range_of_difrun" and dist == "difrun")
-
-
-def _counted(count: int, what: str) -> str:
+def counted(count: int, what: str) -> str:
+    """``1 check``, ``2 checks``."""
     return f"{count} {what}{'' if count == 1 else 's'}"

@@ -4,12 +4,12 @@ from itertools import combinations
 from typing import Any
 
 import attrs
-import pytest
 import torch
 from scipy import stats
 from torch import Tensor
 
 from difrun.testing.check import ComponentUnderTest
+from difrun.testing.verdict import RuleBroken, ensure
 
 P_VALUE = 1e-6
 """About 5 standard errors, two-sided."""
@@ -38,8 +38,11 @@ class EnumeratedProcess:
         process = subject.make()
         try:
             data, states = process.enumeration()
-        except NotImplementedError:
-            pytest.fail("a discrete process has transition, jump_rate and enumeration: see docs/plugins.md")
+        except NotImplementedError as error:
+            raise RuleBroken(
+                "no transition, jump_rate or enumeration",
+                "all three, see 'A process of finitely many states'",
+            ) from error
         return cls(process, data, states)
 
     @property
@@ -71,7 +74,8 @@ class EnumeratedProcess:
     def index(self, x: Tensor) -> Tensor:
         """For each row of x, the number of its state; fails for a row that is none of the states."""
         same = (x.double().unsqueeze(1) == self.states).flatten(2).all(2)
-        assert same.any(1).all(), f"{x[~same.any(1)][0].tolist()} is none of the values of x_t"
+        known = same.any(1)
+        ensure(known, f"x_t = {x[~known][:1].tolist()}", "one of the states of the small system")
         return same.long().argmax(1)
 
     def posteriors(self, t: float) -> tuple[Tensor, Tensor]:
@@ -83,19 +87,20 @@ class EnumeratedProcess:
 
 
 def close(computed: Tensor, truth: Tensor, what: str, allowed: float = 1e-8) -> None:
-    """Assert that no number is further from the truth than allowed."""
+    """Ensure that no number is further from the truth than allowed."""
     worst = (computed - truth).abs().max().item()
-    assert worst <= allowed, f"{what}: off by {worst:.2g}"
+    ensure(worst <= allowed, f"{what}: off by {worst:.2g}", f"0 ± {allowed:.2g}")
 
 
-def assert_counts(index: Tensor, distribution: Tensor, what: str) -> None:
-    """Assert by χ² that draws follow probabilities.
+def ensure_counts(index: Tensor, distribution: Tensor, what: str) -> None:
+    """Ensure by χ² that draws follow probabilities.
 
     Improbable values are counted together, and values of probability 0 must not occur.
     """
     seen = torch.bincount(index, minlength=distribution.numel()).double()
     expected = len(index) * distribution.flatten() / distribution.sum()
-    assert seen[expected == 0].sum() == 0, f"{what}: a value of probability 0 was drawn"
+    never = int(seen[expected == 0].sum())
+    ensure(never == 0, f"{what}: {never} draws of values of probability 0", "none")
     often = expected >= 5
     pairs = [(seen[often], expected[often]), (seen[~often].sum()[None], expected[~often].sum()[None])]
     seen, expected = (torch.cat(parts) for parts in zip(*pairs, strict=True))
@@ -104,4 +109,8 @@ def assert_counts(index: Tensor, distribution: Tensor, what: str) -> None:
         result = stats.chisquare(
             seen[some].numpy(), (expected[some] * seen[some].sum() / expected[some].sum()).numpy()
         )
-        assert result.pvalue > P_VALUE, f"{what}: χ² = {result.statistic:.0f} for {int(some.sum())} values"
+        ensure(
+            result.pvalue > P_VALUE,
+            f"{what}: χ² = {result.statistic:.0f} for {int(some.sum())} values, p = {result.pvalue:.2g}",
+            f"p > {P_VALUE:g}",
+        )

@@ -17,6 +17,7 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import integrate
+from difrun.testing.verdict import RuleBroken
 
 
 class ReferenceVP(GaussianProcess):
@@ -217,7 +218,7 @@ class NoNoise(Generator):
 
     @override
     def normal(self, like: Tensor) -> Tensor:
-        raise AssertionError("a deterministic method drew random numbers")
+        raise RuleBroken("a deterministic method drew random numbers", "none, or stochastic = True")
 
     uniform = normal
 

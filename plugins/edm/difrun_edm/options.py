@@ -44,7 +44,7 @@ class HeunOptions:
         50.0, "Largest noise-to-signal ratio σ/α at which noise is added.", gt(0), le(1e12)
     )
     s_noise: float = option(
-        1.0, "Standard deviation of the added noise, relative to the exact one.", ge(0), le(1000)
+        1.0, "Standard deviation of the added noise, relative to the exact one.", ge(0), le(1000), second=1.0
     )
 
     def __attrs_post_init__(self) -> None:

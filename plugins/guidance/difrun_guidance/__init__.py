@@ -23,12 +23,14 @@ def difrun_guidances() -> list[Component]:
             "difrun_guidance.labels.cfg:cfg",
             "Classifier-free: strengthens the effect of the class in a model of classes; scale 1 is off",
             CfgOptions,
+            off={"scale": 1.0},
         ),
         Component(
             "classifier",
             "difrun_guidance.labels.classifier:classifier",
             "A classifier of noised examples, trained on the run's own process and data",
             ClassifierOptions,
+            off={"scale": 0.0},
         ),
         measurement(
             "mmps",

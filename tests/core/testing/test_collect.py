@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from difrun.testing import conformance
-from difrun.testing.collect import collect
+from difrun.testing.cases import collect
 
 from .faulty.declaration import PARTS, declare
 
@@ -47,12 +47,12 @@ def test_one_line_makes_named_tests_and_strict_xfails(site):
     result = site.python(
         "import sys, pytest; sys.exit(pytest.main(['-q', '-rx', '-p', 'no:cacheprovider', 'test_it.py']))"
     )
-    assert "difrun-grids 0.1.0: 14 checks of 1 component\n" in result.stdout, result.stdout + result.stderr
-    assert "2 failed, 11 passed, 1 xfailed" in result.stdout, result.stdout
+    assert "difrun-grids 0.1.0: 16 checks of 1 component\n" in result.stdout, result.stdout + result.stderr
+    assert "2 failed, 12 passed, 1 skipped, 1 xfailed" in result.stdout, result.stdout
     assert "depends_on_a_range_of_difrun" in result.stdout
     assert "difrun_grids.py imports attrs, difrun_grids.py imports difrun" in result.stdout
     ids = [case.id for case in collect("difrun-grids")[0]]
-    assert len(set(ids)) == len(ids) == 14
+    assert len(set(ids)) == len(ids) == 16
 
 
 def test_a_distribution_that_only_listens_is_checked_as_a_package(site):

@@ -12,29 +12,11 @@ import click
 from difrun.cli.flags import stray_variables
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import fields, values
+from difrun.plugin.compatibility import VOCABULARY
 from difrun.plugin.packages import Plugin, installed, names_of, wanted_names
 from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import ON_OFFER, PICTURES, refuse_misfit
 from difrun.text import did_you_mean, in_one_line, listed
-
-# Known capabilities. They are not reported as misspelt if nothing installed provides or requires them.
-VOCABULARY = {
-    "real",
-    "spins",
-    "categories",
-    "gaussian",
-    "discrete",
-    "continuous",
-    "sde",
-    "ode",
-    "network",
-    "exact",
-    "conditional",
-    "classes",
-    "labels",
-    "tuned",
-    "chain",
-}
 
 
 @attrs.frozen
@@ -69,7 +51,10 @@ def doctor(ctx: click.Context, load: bool) -> None:
         *_variables(registry),
     ]
     if load:
-        problems += _targets(registry)
+        untried: list[str] = []
+        problems += _targets(registry, untried)
+        for line in untried:
+            click.echo(f"Not tried: {line}")
     for number, problem in enumerate(problems, start=1):
         click.echo(f"\n{number}. {problem.what}")
         if problem.trace:
@@ -154,16 +139,24 @@ def _variables(registry: Registry) -> Iterator[Problem]:
         yield Problem(text, f"unset {text.split()[0]}")
 
 
-def _targets(registry: Registry) -> Iterator[Problem]:
-    """What cannot be imported or called, and what goes wrong in a tiny run. Each fault is reported once."""
+def _targets(registry: Registry, untried: list[str]) -> Iterator[Problem]:
+    """What cannot be imported or called, and what goes wrong in a tiny run. Each fault is reported once.
+
+    Args:
+        registry: The installed plugins.
+        untried: Gets a line for each component that could not be tried, with the reason.
+    """
     reported = set()
     for entry in registry.entries():
         problem = _call(entry)
         if problem is None:
             from difrun.runs.environment.faults import where
-            from difrun.runs.rehearsal import rehearse
+            from difrun.runs.rehearsal import Untried, rehearse
 
             fault = rehearse(registry, entry)
+            if isinstance(fault, Untried):
+                untried.append(f"{entry}: {fault.reason}")
+                continue
             if fault is None:
                 continue
             guilty, error = fault

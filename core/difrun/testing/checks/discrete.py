@@ -2,11 +2,11 @@
 
 from itertools import combinations
 
-import pytest
 import torch
 
 from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.enumerated import EnumeratedProcess, close
+from difrun.testing.verdict import NotTried, ensure, ensure_equal
 
 DISCRETE = {"discrete"}
 
@@ -16,9 +16,10 @@ def names_a_small_system(subject: ComponentUnderTest) -> None:
     """`enumeration` gives float64 examples and float64 values of x_t. Rows are unique; x_t can be any example."""
     enumerated = EnumeratedProcess.of(subject)
     for rows in (enumerated.data, enumerated.states):
-        assert rows.dtype == torch.float64
-        assert 2 <= len(rows) <= 300
-        assert len(rows.flatten(1).unique(dim=0)) == len(rows), "a value occurs twice"
+        ensure_equal(rows.dtype, torch.float64, "the dtype of a small system")
+        ensure(2 <= len(rows) <= 300, f"{len(rows)} rows", "2 to 300")
+        unique = len(rows.flatten(1).unique(dim=0))
+        ensure(unique == len(rows), f"{len(rows)} rows, {unique} of them different", "each value once")
     enumerated.index(enumerated.data)
     for t in enumerated.times:
         enumerated.index(enumerated.process.sample(enumerated.data, t, 1))
@@ -30,7 +31,7 @@ def kernels_are_distributions(subject: ComponentUnderTest) -> None:
     enumerated = EnumeratedProcess.of(subject)
     for s, t in combinations(enumerated.times, 2):
         kernel = enumerated.kernel(s, t)
-        assert kernel.min() >= 0
+        ensure(kernel.min() >= 0, f"q(x_t | x_s) = {kernel.min():.3g}", "at least 0")
         close(
             kernel.sum(1), torch.ones(len(kernel)).double(), f"sum over x_t from s = {s:g} to t = {t:g}", 1e-9
         )
@@ -41,7 +42,7 @@ def kernels_are_distributions(subject: ComponentUnderTest) -> None:
             f"from t = {t:g} to itself",
             1e-9,
         )
-    assert torch.equal(enumerated.process.sample(enumerated.data, 0.0, 1), enumerated.data)
+    ensure_equal(enumerated.process.sample(enumerated.data, 0.0, 1), enumerated.data, "x_t at t = 0")
 
 
 @check("process", provides=DISCRETE)
@@ -105,7 +106,7 @@ def one_distribution_is_stationary(subject: ComponentUnderTest) -> None:
 def rates_are_the_derivative_of_the_kernel(subject: ComponentUnderTest) -> None:
     """The rate of x → y is lim q(x_{t+h} = y | x_{t−h} = x)/2h, by two h, to 1e-5 of the largest one."""
     if "chain" in subject.entry.component.provides:
-        pytest.skip("a chain of steps has no rates")
+        raise NotTried("a chain of steps has no rates")
     enumerated = EnumeratedProcess.of(subject)
     m = len(enumerated.states)
     away = ~torch.eye(m, dtype=torch.bool)

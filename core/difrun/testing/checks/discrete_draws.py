@@ -8,7 +8,8 @@ import torch
 
 from difrun.randomness.generator import Generator
 from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
-from difrun.testing.enumerated import EnumeratedProcess, assert_counts
+from difrun.testing.enumerated import EnumeratedProcess, ensure_counts
+from difrun.testing.verdict import ensure, ensure_equal
 
 DISCRETE = {"discrete"}
 N = 20000
@@ -26,11 +27,11 @@ def draws_follow_the_kernel(subject: ComponentUnderTest) -> None:
     for t in times[1:]:
         states, distribution = enumerated.index(enumerated.process.sample(few, t, 3)), enumerated.from_data(t)
         for k in (0, 1):
-            assert_counts(states[k::2], distribution[-k], f"x_t at t = {t:g}")
+            ensure_counts(states[k::2], distribution[-k], f"x_t at t = {t:g}")
     each = torch.tensor([times[2], times[4]], dtype=torch.float64).repeat(N // 2)
     states = enumerated.index(enumerated.process.sample(enumerated.many(N), each, 5))
     for k, t in enumerate((times[2], times[4])):
-        assert_counts(
+        ensure_counts(
             states[k::2], enumerated.from_data(t)[-1], f"x_t at t = {t:g}, one time for each example"
         )
 
@@ -43,9 +44,9 @@ def joint_paths_follow_the_kernels(subject: ComponentUnderTest) -> None:
     x0 = enumerated.many(N)
     for s, t in ((enumerated.times[1], enumerated.times[2]), (enumerated.times[2], enumerated.times[4])):
         path = enumerated.process.path(x0, [0.0, s, t], 7)
-        assert torch.equal(path[0], x0)
+        ensure_equal(path[0], x0, "the path at t = 0")
         distribution = enumerated.from_data(s)[-1][:, None] * enumerated.kernel(s, t)
-        assert_counts(
+        ensure_counts(
             enumerated.index(path[1]) * m + enumerated.index(path[2]),
             distribution,
             f"x at s = {s:g} and t = {t:g}",
@@ -59,7 +60,7 @@ def prior_is_the_noised_data(subject: ComponentUnderTest) -> None:
     data = enumerated.data
     moments = {"mean": data.mean(0), "var": data.var(0, correction=0)}
     x = enumerated.process.prior((N, *data.shape[1:]), **moments, generator=11, dtype=torch.float64)
-    assert_counts(enumerated.index(x), enumerated.from_data(enumerated.process.horizon).mean(0), "prior")
+    ensure_counts(enumerated.index(x), enumerated.from_data(enumerated.process.horizon).mean(0), "prior")
 
 
 @check("process", provides=DISCRETE)
@@ -79,10 +80,11 @@ def draws_by_its_generator_alone(subject: ComponentUnderTest) -> None:
     }
     with global_randomness_untouched():
         for name, call in calls.items():
-            assert torch.equal(call(1), call(1)), name
-            assert not torch.equal(call(1), call(2)) or (name == "prior" and _sure(enumerated)), name
+            ensure_equal(call(1), call(1), f"{name}, twice with one seed,")
+            matters = not torch.equal(call(1), call(2)) or (name == "prior" and _sure(enumerated))
+            ensure(matters, f"{name} is the same for seeds 1 and 2", "draws by the generator")
         process.bridge(x_t, mean, process.at(late), process.at(early)).sample(Generator(1))
-    assert torch.equal(x0, before)
+    ensure_equal(x0, before, "the input, after the calls,")
 
 
 def _sure(enumerated: EnumeratedProcess) -> bool:
@@ -100,6 +102,8 @@ def gives_numpy_for_numpy(subject: ComponentUnderTest) -> None:
         calls: Sequence[Any] = (lambda x: process.sample(x, times[0], 1), lambda x: process.path(x, times, 1))
         for call in calls:
             answer = call(array)
-            assert isinstance(answer, np.ndarray)
-            assert answer.dtype == dtype
-            np.testing.assert_array_equal(answer, call(torch.from_numpy(array)).numpy())
+            ensure(isinstance(answer, np.ndarray), f"a {type(answer).__name__} for an array", "an array")
+            ensure_equal(answer.dtype, np.dtype(dtype), "the dtype of what an array gives")
+            ensure_equal(
+                answer, call(torch.from_numpy(array)), "what an array gives, against what a tensor gives,"
+            )

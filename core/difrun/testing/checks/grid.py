@@ -3,15 +3,13 @@
 import itertools
 import math
 
-import pytest
-
-from difrun.errors import DifrunError
 from difrun.model.exact import ExactMixture
 from difrun.plugin.signatures import Lazy
 from difrun.process.gaussian import GaussianProcess
 from difrun.sampler.fixed_step import Euler
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
+from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import two_gaussians
+from difrun.testing.verdict import ensure, ensure_equal, ensure_refused, name_of, shown
 
 
 def grid_times(subject: ComponentUnderTest, process: GaussianProcess, steps: int) -> list[float]:
@@ -23,25 +21,35 @@ def grid_times(subject: ComponentUnderTest, process: GaussianProcess, steps: int
 @check("grid", alone_in=GAUSSIAN_RUN)
 def runs_from_the_horizon_to_t_min(subject: ComponentUnderTest) -> None:
     """It gives steps + 1 strictly decreasing Python numbers from T to t_min, for 1, 2, 7 and 50 steps."""
-    for process in subject.partners:
+    for process in subject.vanishing:
         for steps in (1, 2, 7, 50):
             times = grid_times(subject, process, steps)
-            assert len(times) == steps + 1, process
-            assert all(isinstance(t, float) for t in times)
-            assert all(b < a for a, b in itertools.pairwise(times)), (process, times)
-            assert math.isclose(times[0], process.horizon, rel_tol=1e-12), process
-            assert math.isclose(times[-1], process.t_min, rel_tol=1e-9), process
+            where = f"{steps} steps on {name_of(process)}"
+            ensure_equal(len(times), steps + 1, f"the number of times for {where}")
+            ensure(
+                all(isinstance(t, float) for t in times),
+                f"times that are no Python floats: {times[:3]!r}",
+                "floats",
+            )
+            falls = all(b < a for a, b in itertools.pairwise(times))
+            ensure(falls, f"times for {where}: {shown(list(times))}", "each less than the one before")
+            first = math.isclose(times[0], process.horizon, rel_tol=1e-12)
+            ensure(first, f"the first time for {where}: {times[0]!r}", f"T = {process.horizon!r}")
+            last = math.isclose(times[-1], process.t_min, rel_tol=1e-9)
+            ensure(last, f"the last time for {where}: {times[-1]!r}", f"t_min = {process.t_min!r}")
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def is_the_same_every_time(subject: ComponentUnderTest) -> None:
     """Two calls give the same times."""
     process = subject.partners[0]
-    assert grid_times(subject, process, 9) == grid_times(subject, process, 9)
+    with global_randomness_untouched():
+        first, again = (list(grid_times(subject, process, 9)) for _ in range(2))
+    ensure_equal(again, first, "the times of a second call")
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def refuses_zero_steps(subject: ComponentUnderTest) -> None:
     """A grid of zero steps raises DifrunError."""
-    with pytest.raises(DifrunError, match="step"):
-        grid_times(subject, subject.partners[0], 0)
+    process = subject.partners[0]
+    ensure_refused(grid_times, subject, process, 0, what="a grid of 0 steps", says="step")

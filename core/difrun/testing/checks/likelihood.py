@@ -12,6 +12,7 @@ from difrun.model.exact import ExactMixture
 from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion
 from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.references import two_gaussians
+from difrun.testing.verdict import ensure
 
 GAUSSIAN = {"gaussian"}
 EPS = 2.0**-24
@@ -36,8 +37,8 @@ def has_the_likelihood_of_the_distribution(subject: ComponentUnderTest) -> None:
     end = model.process.at(model.process.horizon)
     estimate = log_likelihood(model, x, prior=lambda x: model.log_prob(x, end))
     error = (estimate.nats - model.log_prob(x, at)).abs()
-    assert error.mean() < 1e-4, error.mean()
-    assert error.max() < 5e-3, error.max()
+    ensure(error.mean() < 1e-4, f"log p is off by {error.mean():.3g} nats on average", "0 ± 1e-4")
+    ensure(error.max() < 5e-3, f"log p is off by {error.max():.3g} nats at one of 64 points", "0 ± 0.005")
 
 
 @check("process", provides=GAUSSIAN)
@@ -57,8 +58,8 @@ def bounds_the_likelihood_without_a_gap(subject: ComponentUnderTest) -> None:
     bound = estimate.prior + estimate.diffusion + math.log(2 * math.pi * math.e * at.var)
     gap = bound + model.log_prob(noised, at) - kl
     error = gap.std() / n**0.5
-    assert error < 0.05, error
-    assert gap.mean().abs() < 5 * error, (gap.mean(), error)
+    ensure(error < 0.05, f"the standard error of the gap is {error:.3g} nats", "less than 0.05")
+    ensure(gap.mean().abs() < 5 * error, f"a gap of {gap.mean():.4g} nats", f"0 ± {5 * error:.2g}")
 
 
 @check("process", provides=GAUSSIAN)
@@ -91,4 +92,6 @@ def means_the_same_by_every_parameterisation(subject: ComponentUnderTest) -> Non
                 shift = at.alpha * (model.mean - centre).abs() + mean.abs()
                 size = abs(p) * (x.double().abs() + shift) + abs(q) * output.abs() + expected.abs() + shift
                 error = (denoiser.predict(x, at, kind).double() - expected).abs()
-                assert (error <= 32 * EPS * size).all(), (predicts, kind, t, (error / size).max() / EPS)
+                roundings = (error / size).max().item() / EPS
+                what = f"{kind} of a network that predicts {predicts} at t = {t:.6g}"
+                ensure(roundings <= 32, f"{what} is off by {roundings:.3g} roundings of its terms", "0 ± 32")

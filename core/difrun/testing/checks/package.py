@@ -13,6 +13,7 @@ from packaging.requirements import Requirement
 from difrun.plugin.packages import canonical
 from difrun.plugin.registry import Registry
 from difrun.testing.check import check
+from difrun.testing.verdict import ensure
 
 HEAVY = ("torch", "numpy", "matplotlib", "scipy")
 
@@ -30,8 +31,11 @@ def declares_itself_without_torch(dist: Any) -> None:
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "[]", f"importing {modules} imports {result.stdout.strip()}"
+    ensure(result.returncode == 0, f"importing {modules} fails: {result.stderr[-2000:]}", "no error")
+    imported = result.stdout.strip()
+    ensure(
+        imported == "[]", f"importing {modules} imports {imported}", "targets that are imported on use alone"
+    )
 
 
 @check("distribution")
@@ -39,7 +43,7 @@ def clashes_with_no_name_of_the_core(dist: Any) -> None:
     """No component has the name of one of the core's components, or of another component of the distribution."""
     own = {entry.qualified for entry in dist.entries}
     clashing = {pair: names for pair, names in dist.registry.clashes.items() if own & set(names)}
-    assert not clashing
+    ensure(not clashing, f"clashes: {clashing}", "names that nothing else has")
 
 
 @check("distribution")
@@ -51,18 +55,22 @@ def depends_on_a_range_of_difrun(dist: Any) -> None:
         for requirement in requirements
         if requirement.name == "difrun" and requirement.marker is None
     ]
-    assert core, f"{dist.name} does not require difrun; add 'difrun>=X,<Y' to its dependencies"
+    ensure(core, f"{dist.name} does not require difrun", "'difrun>=X,<Y' among its dependencies")
     operators = {specifier.operator for requirement in core for specifier in requirement.specifier}
-    assert operators & {"<", "<=", "==", "~="}, f"'{core[0]}' has no upper bound"
+    ensure(operators & {"<", "<=", "==", "~="}, f"'{core[0]}' has no upper bound", "'difrun>=X,<Y'")
     version = importlib.metadata.version("difrun")
-    assert core[0].specifier.contains(version, prereleases=True), f"'{core[0]}' excludes difrun {version}"
+    ensure(
+        core[0].specifier.contains(version, prereleases=True),
+        f"'{core[0]}' excludes difrun {version}",
+        "a range that contains it",
+    )
 
 
 @check("distribution")
 def is_the_only_plugin_installed(dist: Any) -> None:
     """Under DIFRUN_ISOLATED=1 no other plugin is installed: the plugin is tested alone with the core."""
     installed = {plugin.dist for plugin in Registry.discover(only=dist.name).plugins} - {"difrun"}
-    assert installed == {dist.name}
+    ensure(installed == {dist.name}, f"installed: {', '.join(sorted(installed))}", dist.name)
 
 
 @check("distribution")
@@ -79,7 +87,11 @@ def imports_only_what_it_declares(dist: Any) -> None:
     undeclared = {
         f"{path.name} imports {name}" for path in _files(own) for name in _imported(path) if name not in known
     }
-    assert not undeclared, f"add to the dependencies of {dist.name}: {', '.join(sorted(undeclared))}"
+    ensure(
+        not undeclared,
+        ", ".join(sorted(undeclared)),
+        f"that {dist.name} declares them: add to its dependencies",
+    )
 
 
 def _files(packages: set[str]) -> list[Path]:

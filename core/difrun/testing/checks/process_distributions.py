@@ -1,7 +1,6 @@
 """Rules for Gaussian processes: the distributions of their draws, tested with stated error bars."""
 
 import numpy as np
-import pytest
 import torch
 from scipy import stats
 from torch import Tensor
@@ -11,6 +10,7 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
+from difrun.testing.verdict import ensure, ensure_close
 
 GAUSSIAN = {"gaussian"}
 N = 20000
@@ -25,9 +25,16 @@ def standardised(process: GaussianProcess, x: Tensor, x0: Tensor, t: float) -> T
     return (x - centre - at.alpha * (x0 - centre)) / at.sigma
 
 
-def assert_standard_normal(z: Tensor, what: str) -> None:
-    """Assert with a Kolmogorov–Smirnov test that all numbers are draws of N(0, 1)."""
-    assert stats.kstest(z.double().numpy().reshape(-1), "norm").pvalue > P_VALUE, what
+def ensure_standard_normal(z: Tensor, what: str) -> None:
+    """Ensure with a Kolmogorov–Smirnov test that all numbers are draws of N(0, 1)."""
+    numbers = z.double().numpy().reshape(-1)
+    p = stats.kstest(numbers, "norm").pvalue
+    ensure(
+        p > P_VALUE,
+        f"{what}, centred and over its standard deviation, has mean {numbers.mean():.4g} and standard deviation "
+        f"{numbers.std():.4g}; Kolmogorov–Smirnov against N(0, 1): p = {p:.2g}",
+        f"draws of N(0, 1): p > {P_VALUE:g}",
+    )
 
 
 @check("process", provides=GAUSSIAN)
@@ -37,11 +44,14 @@ def samples_follow_the_marginals(subject: ComponentUnderTest) -> None:
     x0 = torch.linspace(-2, 2, N, dtype=torch.float64)[:, None]
     times = spread_times(process, 4)
     for k, t in enumerate(times):
-        assert_standard_normal(standardised(process, process.sample(x0, t, k), x0, t), f"t = {t}")
+        ensure_standard_normal(standardised(process, process.sample(x0, t, k), x0, t), f"x_t at t = {t:.6g}")
     each = torch.tensor(times, dtype=torch.float64).repeat(N // 4)
     together = process.sample(x0, each, 7)
     for k, t in enumerate(times):
-        torch.testing.assert_close(together[k::4], process.sample(x0, t, 7)[k::4], rtol=1e-12, atol=1e-12)
+        alone = process.sample(x0, t, 7)[k::4]
+        ensure_close(
+            together[k::4], alone, f"a sample at t = {t:.6g} among other times", rtol=1e-12, atol=1e-12
+        )
 
 
 @check("process", provides=GAUSSIAN)
@@ -54,14 +64,15 @@ def paths_have_the_joint_distribution(subject: ComponentUnderTest) -> None:
     instants = process.instants(times)
     for k in range(1, len(times)):
         residual = standardised(process, path[k][:, None], x0, times[k])
-        assert_standard_normal(residual, f"t = {times[k]}")
+        ensure_standard_normal(residual, f"the path at t = {times[k]:.6g}")
     var = [at.alpha**2 * 0.64 + at.var for at in instants]
     seen = torch.cov(path)
     for s in range(len(times)):
         for t in range(s, len(times)):
             true = (instants[t].alpha / instants[s].alpha if t > s else 1.0) * var[s]
             error = ((var[s] * var[t] + true**2) / N) ** 0.5
-            assert seen[s, t].item() == pytest.approx(true, abs=5 * error), (times[s], times[t])
+            what = f"Cov(x_s, x_t) for s = {times[s]:.4g} and t = {times[t]:.4g}"
+            ensure_close(seen[s, t].item(), true, what, atol=5 * error)
 
 
 @check("process", provides=GAUSSIAN)
@@ -73,14 +84,32 @@ def prior_matches_the_noised_data(subject: ComponentUnderTest) -> None:
     prior = process.prior((N, 2), mean=mixture.mean, var=mixture.var, generator=5, dtype=torch.float64)
     centre = process.centre_like(prior)
     std = (at.alpha**2 * mixture.var + at.var).sqrt()
-    assert_standard_normal((prior - centre - at.alpha * (mixture.mean - centre)) / std, "prior")
+    ensure_standard_normal((prior - centre - at.alpha * (mixture.mean - centre)) / std, "prior")
     data = mixture.sample(N, torch.Generator().manual_seed(6))
     noised = process.sample(data, process.horizon, 7)
-    difference = (noised.mean(0) - prior.mean(0)).abs()
-    assert (difference < 5 * std * (2 / N) ** 0.5).all(), difference
+    error = 5 * std * (2 / N) ** 0.5
+    ensure_close(prior.mean(0) / error, noised.mean(0) / error, "mean of the prior, in error bars,", atol=1)
     fourth = (noised - noised.mean(0)).pow(4).mean(0)
-    error = ((fourth - std**4) / N + 2 * std**4 / N).sqrt()
-    assert ((noised.var(0) - prior.var(0)).abs() < 5 * error).all()
+    error = 5 * ((fourth - std**4) / N + 2 * std**4 / N).sqrt()
+    ensure_close(prior.var(0) / error, noised.var(0) / error, "variance of the prior, in error bars,", atol=1)
+
+
+@check("process", provides=GAUSSIAN)
+def prior_has_the_moments_of_the_data(subject: ComponentUnderTest) -> None:
+    """For data of mean m and variance v the prior at t is N(μ + α(m − μ), α² v + σ²): Kolmogorov–Smirnov, 20 000 draws.
+
+    m and v are large enough to be seen beside the noise: α m and α² v are comparable with σ and σ².
+    """
+    process = subject.make()
+    for t in (spread_times(process, 3)[1], process.horizon):
+        at = process.at(t)
+        ratio = at.sigma / at.alpha if at.alpha > 0 else 1.0
+        mean = ratio * torch.tensor([1.0, -2.0], dtype=torch.float64)
+        var = ratio**2 * torch.tensor([3.0, 0.5], dtype=torch.float64)
+        x = process.prior((N, 2), mean=mean, var=var, t=t, generator=5, dtype=torch.float64)
+        centre = process.centre_like(x)
+        z = (x - centre - at.alpha * (mean - centre)) / (at.alpha**2 * var + at.var).sqrt()
+        ensure_standard_normal(z, f"the prior at t = {t:.6g}")
 
 
 @check("process", provides=GAUSSIAN)
@@ -97,11 +126,12 @@ def density_is_that_of_the_noised_data(subject: ComponentUnderTest) -> None:
             float(means.min() - 9 * at.sigma), float(means.max() + 9 * at.sigma), 20001
         ).double()
         total = torch.trapezoid(process.density(points[:, None], data, t), points).item()
-        assert total == pytest.approx(1, abs=1e-6), f"t = {t}"
+        ensure_close(total, 1.0, f"the integral of the density at t = {t:.6g}", atol=1e-6)
         kernels = centre + at.alpha * (plane - centre)
         equal = torch.full((60,), 1 / 60, dtype=torch.float64)
         truth = GaussianMixture(equal, kernels, torch.full_like(equal, at.var))
         near = process.sample(plane, t, 3).float()
         exact = truth.log_prob(near.double()).exp()
-        torch.testing.assert_close(process.density(near.double(), plane, t), exact, rtol=1e-9, atol=0)
-        torch.testing.assert_close(process.density(near, plane, t).double(), exact, rtol=1e-2, atol=0)
+        ensure_close(process.density(near.double(), plane, t), exact, f"p_t at t = {t:.6g}", rtol=1e-9)
+        single = process.density(near, plane, t).double()
+        ensure_close(single, exact, f"p_t in float32 at t = {t:.6g}", rtol=1e-2)

@@ -2,9 +2,7 @@
 
 import math
 from functools import cache
-from typing import Any
 
-import pytest
 import torch
 from torch import Tensor
 
@@ -16,17 +14,22 @@ from difrun.model.wrappers import Counted
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
-from difrun.sampler.integration import generate, integrate
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
+from difrun.sampler.integration import integrate
+from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.references import (
     CountedNoise,
-    Disturbed,
     NoNoise,
-    ReferenceVP,
     affine_moments,
     observed_order,
     probability_flow_endpoint,
     two_gaussians,
+)
+from difrun.testing.verdict import (
+    NotTried,
+    ensure,
+    ensure_different,
+    name_of,
+    shown,
 )
 
 USABLE = GAUSSIAN_RUN | {"exact"}
@@ -78,9 +81,18 @@ def draws_from_the_distribution_of_the_data(subject: ComponentUnderTest) -> None
             change = (after.mean(0) - before.mean(0)).abs()
             error = after.std(0) / n**0.5
             noise = 5 * 2**0.5 * error if sampler.stochastic else 0.0
-            assert (change < 0.05 * unit + noise).all(), f"{process!r}: the {name} changes by {change}"
-            off = (after.mean(0) - true).abs()
-            assert (off < 5 * error + 1.2 * change).all(), f"{process!r}: the {name} is off by {off}"
+            what = f"the {name} of {n} samples on {name_of(process)} in {counts[1]} steps"
+            ensure(
+                change < 0.05 * unit + noise,
+                f"{what} differs from that in {counts[0]} by {shown(change)}",
+                f"less than {shown(0.05 * unit + noise)}",
+            )
+            bar = 5 * error + 1.2 * change
+            ensure(
+                (after.mean(0) - true).abs() < bar,
+                f"{what}: {shown(after.mean(0))}",
+                f"{shown(true)} ± {shown(bar)}",
+            )
 
 
 def _identity(x: Tensor) -> Tensor:
@@ -100,7 +112,7 @@ def converges_at_its_declared_order(subject: ComponentUnderTest) -> None:
     The error of a deterministic sampler is its distance to the exact end of the probability flow, from 40 to 160 steps
     (from 160 to 640 if the order is above 2). That of a stochastic sampler is the error of the mean and variance of
     samples of one Gaussian (which may flatter it). They are computed exactly if the step is affine in its noise;
-    otherwise the test is skipped.
+    otherwise the rule is not tried.
 
     Stochastic samplers may have the order None, and so may samplers that choose their own steps (`evaluations_in` is
     None). The latter must end within 0.01 of the end of the flow on any grid.
@@ -109,27 +121,41 @@ def converges_at_its_declared_order(subject: ComponentUnderTest) -> None:
     if sampler.order is None:
         # `draws_from_the_distribution_of_the_data` bounds the error of a stochastic sampler.
         if not sampler.stochastic:
-            assert_accurate_on_any_grid(sampler, subject.partners)
+            ensure_accurate_on_any_grid(sampler, subject.partners)
         return
-    assert isinstance(sampler.order, int | float)
-    assert sampler.order >= 1
+    declared = isinstance(sampler.order, int | float) and sampler.order >= 1
+    ensure(declared, f"order = {sampler.order!r}", "a number, at least 1, or None")
     for process in subject.partners:
         if sampler.stochastic:
             errors = [weak_error(sampler, process, steps) for steps in STEPS]
             observed = observed_order(STEPS, errors) if max(errors) > 1e-9 else math.inf  # exact at any step
-            assert observed > sampler.order - 0.25, (process, errors)
+            ensure(
+                observed > sampler.order - 0.25,
+                f"order {observed:.2f} on {name_of(process)}: moments are off by {shown(errors)} in {STEPS} steps",
+                f"{sampler.order}, and not less by more than 0.25",
+            )
         else:
             counts = STEPS if sampler.order <= 2 else FINE_STEPS
             errors = [endpoint_error(sampler, process, steps) for steps in counts]
-            assert observed_order(counts, errors) == pytest.approx(sampler.order, abs=0.25), (process, errors)
+            observed = observed_order(counts, errors)
+            ensure(
+                abs(observed - sampler.order) <= 0.25,
+                f"order {observed:.2f} on {name_of(process)}: the end is off by {shown(errors)} in {counts} steps",
+                f"{sampler.order} ± 0.25",
+            )
 
 
-def assert_accurate_on_any_grid(sampler: Sampler, processes: list[GaussianProcess]) -> None:
-    """Assert that a sampler chooses its own steps, and ends within 0.01 of the probability flow."""
-    assert sampler.evaluations_in(1) is None, "a deterministic sampler on fixed steps has an order"
+def ensure_accurate_on_any_grid(sampler: Sampler, processes: list[GaussianProcess]) -> None:
+    """Ensure that a sampler chooses its own steps, and ends within 0.01 of the probability flow."""
+    ensure(
+        sampler.evaluations_in(1) is None,
+        "a deterministic sampler on fixed steps without an order",
+        "an order",
+    )
     for process in processes:
         for steps in (1, 10, 40):
-            assert endpoint_error(sampler, process, steps) < 0.01, (process, steps)
+            error = endpoint_error(sampler, process, steps)
+            ensure(error < 0.01, f"off by {error:.3g} on {name_of(process)} in {steps} steps", "0 ± 0.01")
 
 
 def endpoint_error(sampler: Sampler, process: GaussianProcess, steps: int) -> float:
@@ -142,7 +168,7 @@ def endpoint_error(sampler: Sampler, process: GaussianProcess, steps: int) -> fl
 def weak_error(sampler: Sampler, process: GaussianProcess, steps: int) -> float:
     """The exact error of the mean and variance of samples of N(m, diag v), relative to the true ones.
 
-    The test is skipped if the sampler is not affine in its noise.
+    The rule is not tried if the sampler is not affine in its noise.
     """
     model = ExactMixture(GaussianMixture([1.0], [[1.0, -0.5]], [[[0.2, 0.0], [0.0, 0.5]]]), process)
     times = logsnr(process, steps)
@@ -156,7 +182,7 @@ def weak_error(sampler: Sampler, process: GaussianProcess, steps: int) -> float:
     try:
         got_mean, got_var = affine_moments(run, counted.draws)
     except ValueError as error:
-        pytest.skip(f"{error}: there is no exact distribution to measure the weak order on")
+        raise NotTried(f"{error}: there is no exact distribution to measure the weak order on") from error
     end = process.at(process.t_min)
     centre = process.centre_like(got_mean)
     mean, var = centre + end.alpha * (model.mean - centre), end.alpha**2 * model.var + end.var
@@ -171,114 +197,36 @@ def evaluates_the_model_as_often_as_declared(subject: ComponentUnderTest) -> Non
     """
     sampler, calls = subject.make(), {}
     for steps in (1, 5):
-        model = Counted(exact(ReferenceVP()))
+        model = Counted(exact(subject.partners[0]))
         integrate(sampler, model, start(model, 3), logsnr(model.process, steps), generator=1)
         calls[steps] = model.evaluations
     declared = {steps: sampler.evaluations_in(steps) for steps in calls}
+    said = f"{calls[1]} calls in 1 step, {calls[5]} in 5"
     if declared == {1: None, 5: None}:
-        assert sampler.evaluations is None, "evaluations_in is None, but evaluations is not"
-        assert 5 <= calls[5] < 5 * calls[1], f"{calls} calls for 1 and 5 steps: they could have been declared"
+        ensure(
+            sampler.evaluations is None, "evaluations_in is None, but evaluations is not", "both or neither"
+        )
+        ensure(
+            5 <= calls[5] < 5 * calls[1],
+            said,
+            "5 at least in 5 steps, and fewer per step than in 1; else declare them",
+        )
     else:
-        assert calls == declared
+        ensure(calls == declared, said, f"{declared[1]} and {declared[5]}, as declared")
 
 
 @check("sampler", alone_in=USABLE)
 def draws_random_numbers_only_if_stochastic(subject: ComponentUnderTest) -> None:
     """A deterministic sampler asks for no random number; a stochastic one does, and its seed matters."""
-    sampler, model = subject.make(), exact(ReferenceVP())
+    sampler, model = subject.make(), exact(subject.partners[0])
     times = logsnr(model.process, 4)
     if not sampler.stochastic:
         integrate(sampler, model, start(model, 3), times, generator=NoNoise())
         return
     counted = CountedNoise(1)
     first = integrate(sampler, model, start(model, 3), times, generator=counted)
-    assert counted.draws > 0
-    assert not torch.equal(first, integrate(sampler, model, start(model, 3), times, generator=2))
-
-
-@check("sampler", alone_in=USABLE)
-def repeats_itself(subject: ComponentUnderTest) -> None:
-    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change."""
-    sampler, model = subject.make(), exact(ReferenceVP())
-    times = logsnr(model.process, 6)
-    x = start(model, 5)
-    before = x.clone()
-    with global_randomness_untouched():
-        first = integrate(sampler, model, x, times, generator=3)
-        integrate(sampler, model, -x, times[1:], generator=4)
-        again = integrate(sampler, model, x, times, generator=3)
-    assert torch.equal(x, before), "the start was modified in place"
-    assert torch.equal(first, again)
-    assert torch.equal(first, integrate(subject.make(), model, x, times, generator=3))
-
-
-@check("sampler", alone_in=USABLE)
-def gives_samples_that_do_not_depend_on_their_chunk(subject: ComponentUnderTest) -> None:
-    """Sample i does not depend on the chunk size or on the other samples in the chunk, to rounding."""
-    sampler, model = subject.make(), exact(ReferenceVP())
-    times = logsnr(model.process, 6)
-    whole, parts = (
-        generate(sampler, model, 10, times, seed=5, chunk=chunk, dtype=torch.float64) for chunk in (10, 3)
+    ensure(
+        counted.draws > 0, "declared to be stochastic, and drew no random number", "draws from the generator"
     )
-    torch.testing.assert_close(parts, whole, rtol=1e-9, atol=1e-10)
-
-
-@check("sampler", alone_in=USABLE)
-def takes_one_step_and_one_example(subject: ComponentUnderTest) -> None:
-    """One step gives a finite answer; a batch of 1 works; float32 and float64 are kept."""
-    sampler = subject.make()
-    for process in subject.partners:
-        model = exact(process)
-        for dtype in (torch.float32, torch.float64):
-            x = integrate(sampler, model, start(model, 1, dtype=dtype), logsnr(process, 1), generator=1)
-            assert x.shape == (1, 2)
-            assert x.dtype == dtype
-            assert x.isfinite().all()
-
-
-@check("sampler", alone_in=USABLE)
-def keeps_no_autograd_graph(subject: ComponentUnderTest) -> None:
-    """Samples of a model with parameters need no gradient."""
-    weight = torch.zeros(2, requires_grad=True, dtype=torch.float64)
-    model = Disturbed(exact(ReferenceVP()), weight, lambda x, at: 1.0)
-    x = integrate(subject.make(), model, start(model, 2), logsnr(model.process, 2), generator=1)
-    assert not x.requires_grad
-
-
-@check("sampler", alone_in=USABLE)
-def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
-    """Sampling stays on the device "meta", where a tensor made on the CPU raises; also if the process has a mean μ."""
-    for process in (ReferenceVP(), _Shifted()):
-        model = exact(process)
-        assert generate(subject.make(), model, 3, logsnr(process, 2), device="meta").is_meta
-
-
-class _Shifted(ReferenceVP):
-    """The reference process about μ = (0.5, −2)."""
-
-    centre = (0.5, -2.0)
-
-
-@check("sampler", alone_in=USABLE)
-def takes_images(subject: ComponentUnderTest) -> None:
-    """Examples may have any shape: images are sampled as the vectors of their pixels would be."""
-    sampler = subject.make()
-    image, vector = _Isotropic((2, 3, 3)), _Isotropic((18,))
-    times = logsnr(image.process, 5)
-    images = integrate(sampler, image, start(image, 4), times, generator=Generator(2))
-    vectors = integrate(sampler, vector, start(vector, 4), times, generator=Generator(2))
-    torch.testing.assert_close(images.flatten(1), vectors, rtol=1e-9, atol=1e-10)
-
-
-class _Isotropic(ScoreModel):
-    """The exact model of N(1, ½) in every coordinate, for examples of any shape."""
-
-    kind = "x0"
-
-    def __init__(self, shape: tuple[int, ...]):
-        self.process, self.shape = ReferenceVP(), shape
-        self.mean, self.var = torch.ones(shape), torch.full(shape, 0.5)
-
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        gain = at.alpha * 0.5 / (at.alpha**2 * 0.5 + at.var)
-        return 1 + gain * (x - at.alpha)
+    second = integrate(sampler, model, start(model, 3), times, generator=2)
+    ensure_different(first, second, "the samples of seed 2", "other samples than those of seed 1")

@@ -22,12 +22,19 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.guidance import towards_class
 from difrun.model import ScoreModel
 from difrun.process import GaussianProcess
 from difrun_guidance.labels.any_class import AnyClass
 from difrun_guidance.labels.by_label import ByLabel
 
 
+def class_strength(noise: float, *, scale: float, low: float, high: float) -> float:
+    """The factor of ∇ log p(class | x) in the score: s within the interval of noise, 1 outside."""
+    return scale if low <= noise <= high else 1.0
+
+
+@towards_class(class_strength)
 def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float = math.inf) -> ScoreModel:
     """Guide a conditional model by itself, without a classifier.
 

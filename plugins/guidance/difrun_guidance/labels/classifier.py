@@ -17,13 +17,19 @@ from torch import Tensor
 
 from difrun.data import Dataset
 from difrun.errors import DifrunError
-from difrun.guidance import Context
+from difrun.guidance import Context, towards_class
 from difrun.model import ExactMixture, ScoreModel, for_rows
 from difrun.process import GaussianProcess
 from difrun_guidance.labels.by_label import ByLabel
 from difrun_guidance.labels.noisy_classifier import LogPosterior, load_or_train
 
 
+def class_strength(noise: float, *, scale: float, exact: bool, **_: Any) -> float | None:
+    """The factor of ∇ log p(class | x) for a model that knows classes: 1 of its own, and w of an exact classifier."""
+    return 1 + scale if exact or scale == 0 else None
+
+
+@towards_class(class_strength)
 def classifier(
     model: ScoreModel,
     *,

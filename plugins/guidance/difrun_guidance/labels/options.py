@@ -39,7 +39,7 @@ class ClassifierOptions:
     exact: bool = option(
         False, "Take the exact p(class | x_t) of a mixture distribution, and train no classifier."
     )
-    steps: int = option(2000, "Training steps of the classifier.", ge(1), le(10**9))
+    steps: int = option(2000, "Training steps of the classifier.", ge(1), le(10**9), second=2000)
     width: int = option(128, "Width of its hidden layers.", ge(1), le(2**14))
 
     def __attrs_post_init__(self) -> None:

@@ -102,8 +102,11 @@ class MMPSOptions(MethodOptions):
         "Largest number of iterations of conjugate gradients; each is a backward pass of the network.",
         ge(1),
         le(10**6),
+        second=8,  # one iteration is exact for what the kit measures
     )
-    tolerance: float = option(1e-3, "Relative residual at which conjugate gradients stop.", gt(0), lt(1))
+    tolerance: float = option(
+        1e-3, "Relative residual at which conjugate gradients stop.", gt(0), lt(1), second=1e-3
+    )
 
 
 @attrs.frozen(slots=False)

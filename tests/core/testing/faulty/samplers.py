@@ -140,8 +140,8 @@ def shrunk():
     """Regression on 0.9 times the noise."""
 
     class Shrunk(Regression):
-        def draw(self, model, x0, generator):
-            examples = super().draw(model, x0, generator)
+        def draw(self, model, x0, generator, noise=None):
+            examples = super().draw(model, x0, generator, noise)
             examples["target"] = 0.9 * examples["target"]
             return examples
 
@@ -152,8 +152,8 @@ def heavy():
     """Its weight, which is 1, counts double."""
 
     class Heavy(Regression):
-        def draw(self, model, x0, generator):
-            examples = super().draw(model, x0, generator)
+        def draw(self, model, x0, generator, noise=None):
+            examples = super().draw(model, x0, generator, noise)
             examples["root"] = torch.full_like(examples["target"], 2**0.5)
             return examples
 

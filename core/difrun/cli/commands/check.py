@@ -1,0 +1,137 @@
+"""`difrun check`: the conformance kit on a plugin, without pytest, and on a folder without installing it."""
+
+import importlib.metadata
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import click
+
+from difrun.api import KINDS
+from difrun.errors import ConfigError
+from difrun.text import did_you_mean, listed
+
+if TYPE_CHECKING:
+    from difrun.testing.cases import Case, Outcome
+
+SLOWEST = 8
+"""How many rules the summary lists by their time."""
+
+
+@click.command()
+@click.argument("dist", metavar="DIST_OR_PATH")
+@click.option("--kind", type=click.Choice(list(KINDS)), help="Check components of this kind alone.")
+@click.option("--name", help="Check the components of this name alone.")
+@click.option(
+    "--against",
+    multiple=True,
+    metavar="DIST",
+    help="Try each component with the processes of this plugin as well.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON: every rule with its verdict and its time.")
+@click.pass_context
+def check(
+    ctx: click.Context, dist: str, kind: str | None, name: str | None, against: tuple[str, ...], as_json: bool
+) -> None:
+    """Check what a plugin offers against exact references: the conformance kit, without pytest.
+
+    DIST_OR_PATH is an installed distribution, such as difrun-ou, or a folder with the pyproject.toml of a package,
+    which need not be installed. Exit code 1 if a rule is broken.
+    """
+    from difrun.testing.cases import as_record, collect
+    from difrun.testing.sources import installed_from
+
+    with installed_from(dist) as found:
+        cases, components = collect(found, against)
+        version = importlib.metadata.version(found)
+        chosen = _chosen(cases, kind, name, found)
+        if not as_json:
+            click.echo(
+                f"{found} {version}: {_counted(len(chosen), 'check')} of {_counted(components, 'component')}"
+            )
+        start = time.perf_counter()
+        outcomes = list(_attempts(chosen, quiet=as_json))
+    seconds = time.perf_counter() - start
+    counts = Counter(outcome.status for outcome in outcomes)
+    if as_json:
+        summary = {"distribution": found, "version": version, "seconds": round(seconds, 3)}
+        numbers = {status.replace(" ", "_"): counts[status] for status in ("passed", "failed", "not tried")}
+        click.echo(
+            json.dumps({**summary, **numbers, "checks": [as_record(each) for each in outcomes]}, indent=2)
+        )
+    else:
+        click.echo("\n".join(_summary(outcomes, counts, seconds)))
+    if counts["failed"]:
+        ctx.exit(1)
+
+
+def _chosen(cases: "list[Case]", kind: str | None, name: str | None, dist: str) -> "list[Case]":
+    """The cases of a kind and a name; all of them, with those of the package, if neither is given."""
+    if kind is None and name is None:
+        return cases
+    of_components = [case for case in cases if hasattr(case.subject, "entry")]
+    entries = {case.subject.entry.kind: set() for case in of_components}  # type: ignore[union-attr]
+    for case in of_components:
+        entries[case.subject.entry.kind].add(case.subject.entry.name)  # type: ignore[union-attr]
+    chosen = [
+        case
+        for case in of_components
+        if kind in (None, case.subject.entry.kind) and name in (None, case.subject.entry.name)  # type: ignore[union-attr]
+    ]
+    if not chosen:
+        known = sorted(set().union(*(names for each, names in entries.items() if kind in (None, each))))
+        what = kind or "component"
+        called = "" if name is None else f" called '{name}'.{did_you_mean(name, known)}"
+        offers = f"{dist} offers no {what}{called or '.'}"
+        raise ConfigError(
+            f"{offers} It offers {listed(f'{each} {sorted(names)}' for each, names in entries.items())}."
+        )
+    return chosen
+
+
+def _attempts(cases: "list[Case]", quiet: bool) -> "Iterable[Outcome]":
+    """Try the cases, with a line for each component, and what it breaks."""
+    from difrun.testing.cases import attempt
+
+    for who, group in itertools.groupby(cases, key=lambda case: case.who):
+        start, outcomes = time.perf_counter(), []
+        for case in group:
+            outcomes.append(attempt(case))
+            yield outcomes[-1]
+        if quiet:
+            continue
+        counts = Counter(outcome.status for outcome in outcomes)
+        numbers = ", ".join(
+            f"{counts[status]} {status}" for status in ("passed", "failed", "not tried") if counts[status]
+        )
+        click.echo(f"{who}: {numbers} in {time.perf_counter() - start:.1f} s")
+        for outcome in outcomes:
+            if outcome.status == "failed":
+                click.echo("\n" + outcome.text + "\n")
+
+
+def _summary(outcomes: "list[Outcome]", counts: Counter[str], seconds: float) -> list[str]:
+    """What was not tried and why, which rules took longest, and the verdict."""
+    lines: list[str] = []
+    reasons: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        if outcome.status == "not tried":
+            reasons.setdefault(f"{outcome.case.check.name}: {outcome.text}", []).append(outcome.case.who)
+    if reasons:
+        lines += ["", "Not tried:"]
+        lines += [f"  {reason} ({_counted(len(who), 'component')})" for reason, who in reasons.items()]
+    times: Counter[str] = Counter()
+    for outcome in outcomes:
+        times[outcome.case.check.name] += outcome.seconds  # type: ignore[assignment]
+    lines += ["", "Time of the slowest rules:"]
+    lines += [f"  {taken:6.1f} s  {rule}" for rule, taken in times.most_common(SLOWEST)]
+    verdict = "It passes." if not counts["failed"] else "It does not pass."
+    numbers = ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not tried"))
+    return [*lines, "", f"{verdict} {_counted(len(outcomes), 'check')}: {numbers}, in {seconds:.0f} s."]
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,238 @@
+"""The checks of a distribution as a list of cases, and the verdict on each. No pytest."""
+
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import time
+import traceback
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+import attrs
+
+from difrun.errors import DifrunError
+from difrun.plugin.packages import Plugin, canonical
+from difrun.plugin.registry import Registered, Registry
+from difrun.testing import checks
+from difrun.testing.check import CHECKS, Check, ComponentUnderTest, components_under_test
+from difrun.testing.verdict import NotTried, RuleBroken
+from difrun.text import in_one_line
+
+for module in pkgutil.iter_modules(checks.__path__):
+    importlib.import_module(f"{checks.__name__}.{module.name}")
+
+ONCE = ("any", "once")
+"""Kinds of rules about what a component declares, which does not depend on the values of its options."""
+
+READ_ON = {
+    kind: f"docs/plugins/{kind}.md"
+    for kind in ("process", "model", "loss", "sampler", "guidance", "grid", "dataset", "metric")
+}
+"""Kind -> the page that says more."""
+
+
+@attrs.frozen
+class InstalledPackage:
+    """An installed package under test.
+
+    Attributes:
+        name: Its name.
+        registry: The components of this distribution and of the core.
+        entries: Its components; none for a logger, which only listens to events.
+    """
+
+    name: str
+    registry: Registry
+    entries: list[Registered]
+
+    @property
+    def plugins(self) -> list[Plugin]:
+        """Its plugins, one for each entry point."""
+        return [plugin for plugin in self.registry.plugins if canonical(plugin.dist) == self.name]
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that its entry points name."""
+        return sorted({plugin.module for plugin in self.plugins})
+
+    @property
+    def metadata(self) -> importlib.metadata.Distribution:
+        """The metadata of the installed package."""
+        return importlib.metadata.distribution(self.name)
+
+
+@attrs.frozen(repr=False)
+class Case:
+    """One check of one component, or of the package."""
+
+    id: str
+    check: Check
+    subject: ComponentUnderTest | InstalledPackage
+
+    def __repr__(self) -> str:
+        return self.id
+
+    @property
+    def who(self) -> str:
+        """What is checked, in words."""
+        if isinstance(self.subject, InstalledPackage):
+            return f"the distribution {self.subject.name}"
+        entry = self.subject.entry
+        return f"{entry.kind} '{self.subject.label}' ({entry.plugin.dist})"
+
+
+@attrs.frozen
+class Outcome:
+    """The verdict on one case.
+
+    Attributes:
+        case: The case.
+        status: "passed", "failed", or "not tried" where the rule had nothing to try.
+        text: For a failure the rule, what was measured, what was expected and where to read on; else the reason.
+        seconds: How long it took.
+        measured: What was measured, for a failure.
+        expected: What was expected, for a failure.
+    """
+
+    case: Case
+    status: Literal["passed", "failed", "not tried"]
+    text: str = ""
+    seconds: float = 0.0
+    measured: str = ""
+    expected: str = ""
+
+
+def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
+    """All cases of a distribution, and the number of its components.
+
+    Args:
+        dist: The distribution.
+        against: Distributions whose processes each component is also tried with.
+
+    Raises:
+        DifrunError: If the distribution is not installed, is broken or offers no component.
+    """
+    dist, others = canonical(dist), tuple(canonical(other) for other in against)
+    registry = Registry.discover(only=[dist, *others], strict=True)
+    entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
+    package = InstalledPackage(dist, registry, entries)
+    if not entries and not any(registry.listens(plugin) for plugin in package.plugins):
+        raise DifrunError(f"the distribution {dist} offers no component, and listens to no event")
+    cases = [
+        Case(f"distribution-{check.name}", check, package)
+        for check in CHECKS
+        if check.kind == "distribution" and _applies(check, dist)
+    ]
+    for entry in entries:
+        for subject in components_under_test(entry, registry, others):
+            cases += [
+                Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject) for rule in _rules(subject)
+            ]
+    return cases, len(entries)
+
+
+def _rules(subject: ComponentUnderTest) -> list[Check]:
+    """The rules for a component; where no rule of its kind fits, the one that tries it in a tiny run."""
+    kind, component, own = subject.entry.kind, subject.entry.component, subject.own_tokens
+    fitting = [check for check in CHECKS if check.fits(kind, component, own)]
+    of_kind = [check for check in fitting if check.kind != "any"]
+    if subject.variant:
+        return [check for check in of_kind if not check.once]
+    if any(not check.declares for check in of_kind):
+        return fitting
+    return [*fitting, *(check for check in CHECKS if check.kind == "none")]
+
+
+def _applies(check: Check, dist: str) -> bool:
+    if check.name == "is_the_only_plugin_installed":
+        return bool(os.environ.get("DIFRUN_ISOLATED")) and dist != "difrun"
+    return not (check.name == "depends_on_a_range_of_difrun" and dist == "difrun")
+
+
+_reported: dict[tuple[int, str, str], str] = {}
+"""(Registry, component, error) -> the rule that reported it."""
+
+
+def attempt(case: Case) -> Outcome:
+    """Try a rule on a component, and say what came out. An error in its code is reported once, by the first rule."""
+    start = time.perf_counter()
+    try:
+        _refuse_wrong_target(case)
+        case.check.run(case.subject)
+    except NotTried as reason:
+        return Outcome(case, "not tried", str(reason), time.perf_counter() - start)
+    except RuleBroken as broken:
+        return _failed(case, broken.measured, broken.expected, time.perf_counter() - start)
+    except Exception as error:
+        seconds, what = time.perf_counter() - start, in_one_line(error)
+        key = (id(case.subject.registry), case.who, what)
+        first = _reported.setdefault(key, case.check.name)
+        if first != case.check.name:
+            return Outcome(case, "not tried", f"the same error as in {first}: {what}", seconds)
+        return _failed(case, f"an error{_place(error)}: {what}", "no error", seconds)
+    return Outcome(case, "passed", "", time.perf_counter() - start)
+
+
+def _refuse_wrong_target(case: Case) -> None:
+    """Leave a rule untried, or fail the one that reports it, if the target cannot be made."""
+    if isinstance(case.subject, InstalledPackage) or case.check.declares:
+        return
+    rule, wrong = case.subject.fault
+    if rule == case.check.name:
+        raise RuleBroken(wrong, "a target that a run can load and call with its options")
+    if rule:
+        raise NotTried(f"the target is wrong: see {rule}")
+
+
+def _failed(case: Case, measured: str, expected: str, seconds: float) -> Outcome:
+    text = (
+        f"{case.who} breaks the rule {case.check.name}:\n"
+        f"  {case.check.sentence}\n"
+        f"  measured: {measured}\n"
+        f"  expected: {expected}\n"
+        f"  read on:  {_page(case)}"
+    )
+    return Outcome(case, "failed", text, seconds, measured, expected)
+
+
+def _page(case: Case) -> str:
+    if case.check.kind in ("any", "none") and not isinstance(case.subject, InstalledPackage):
+        return READ_ON[case.subject.entry.kind]
+    return READ_ON.get(case.check.kind, "docs/plugins.md, 'Testing'")
+
+
+def _place(error: BaseException) -> str:
+    """The last line outside the kit and torch that an error passed: `` at parts.py:12, in step``."""
+    here = str(Path(__file__).parent)
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(here)]
+    if not own:
+        return ""
+    foreign = [
+        frame for frame in own if "site-packages" not in frame.filename and "difrun/" not in frame.filename
+    ]
+    last = (foreign or own)[-1]
+    return f" at {Path(last.filename).name}:{last.lineno}, in {last.name}"
+
+
+def as_record(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON can hold it."""
+    subject = outcome.case.subject
+    component = (
+        {}
+        if isinstance(subject, InstalledPackage)
+        else {"kind": subject.entry.kind, "name": subject.entry.name, "variant": subject.variant}
+    )
+    return {
+        **component,
+        "rule": outcome.case.check.name,
+        "says": outcome.case.check.sentence,
+        "status": outcome.status,
+        "seconds": round(outcome.seconds, 3),
+        **(
+            {"measured": outcome.measured, "expected": outcome.expected} if outcome.status == "failed" else {}
+        ),
+        **({"reason": outcome.text} if outcome.status == "not tried" else {}),
+    }

@@ -1,0 +1,155 @@
+"""Rules for datasets: their seed, their parts, and their classes."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.data.dataset import Dataset
+from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.verdict import (
+    NotTried,
+    RuleBroken,
+    ensure,
+    ensure_close,
+    ensure_different,
+    ensure_equal,
+    ensure_finite,
+)
+
+MOST = 2000
+"""Most examples of each part that are compared."""
+
+
+@check("dataset")
+def is_decided_by_its_seed(subject: ComponentUnderTest) -> None:
+    """One seed gives one dataset; if it asks for `seed`, another gives another; global random states do not change."""
+    with global_randomness_untouched():
+        first = subject.made(seed=1)
+        again = subject.make(seed=1)
+    ensure(isinstance(first, Dataset), f"it makes a {type(first).__name__}", "a difrun.data.Dataset")
+    ensure_equal(again.train, first.train, "the training examples of one seed, made twice,")
+    ensure_equal(again.held_out, first.held_out, "the held-out examples of one seed, made twice,")
+    if subject.entry.asks_for("seed"):
+        other = subject.make(seed=2)
+        same = _same(first.train, other.train) and _same(first.held_out, other.held_out)
+        ensure(
+            not same, "seeds 1 and 2 give the same examples", "others; leave out `seed` if nothing is drawn"
+        )
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return first.shape == second.shape and torch.equal(first, second)
+
+
+@check("dataset")
+def has_moments(subject: ComponentUnderTest) -> None:
+    """Examples are finite float32 with finite mean and a positive variance; held-out examples have the same mean.
+
+    The means agree within 5 standard errors of the difference per coordinate.
+    """
+    data = subject.made(seed=1)
+    ensure_equal(data.train.dtype, torch.float32, "the dtype of the examples")
+    ensure_finite(data.train, "training examples")
+    ensure(data.var.max() > 0, "all training examples are equal", "examples that vary")
+    error = 5 * (data.var / len(data.train) + data.var / len(data.held_out)).sqrt() + 1e-6
+    means = (part.double().mean(0) / error for part in (data.held_out, data.train))
+    ensure_close(*means, "a coordinate of the mean of the held-out examples, in error bars,", atol=1)
+
+
+@check("dataset")
+def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
+    """Held-out examples are no nearer to training examples than these are to one another.
+
+    A pair counts as equal within a thousandth of the usual distance of a training example to its nearest one. The share
+    of held-out examples with an equal one in training may exceed that among training examples, as data on few points
+    have, by 1 % and 5 standard errors. This rule is for real vectors.
+    """
+    data = subject.made(seed=1)
+    if "real" not in subject.entry.component.provides:
+        raise NotTried("examples are not real vectors")
+    train, held_out = (part.flatten(1).double() for part in (data.train, data.held_out))
+    some, asked = train[: 2 * MOST], held_out[:MOST]
+    among = torch.cdist(some, some).fill_diagonal_(torch.inf).amin(1)
+    usual = float(among[among > 0].median()) if bool((among > 0).any()) else 0.0
+    near = 1e-3 * usual
+    twice = float((among <= near).double().mean())
+    copies = torch.cat([torch.cdist(rows, train).amin(1) for rows in asked.split(500)]) <= near
+    share = float(copies.double().mean())
+    # Nearest neighbours are sought among all training examples, and those of training examples among some.
+    allowed = min(1.0, twice * max(1.0, len(train) / len(some))) + 0.01
+    allowed += 5 * (allowed * (1 - min(allowed, 1)) / len(asked)) ** 0.5
+    ensure(
+        share <= max(allowed, 0.01),
+        f"{share:.1%} of the held-out examples are training examples, within {near:.2g}",
+        f"at most {allowed:.1%}: {twice:.1%} of the training examples occur twice",
+    )
+
+
+@check("dataset")
+def draws_fresh_examples_by_its_generator(subject: ComponentUnderTest) -> None:
+    """`fresh(n, generator)` gives n examples; the generator alone decides which, and another seed gives others."""
+    data = subject.made(seed=1)
+    draws: dict[str, Callable[[int, Any], Any]] = {}
+    if data.fresh is not None:
+        draws["fresh"] = data.fresh
+    if data.fresh_labelled is not None:
+        draws["fresh_labelled"] = lambda n, generator: data.fresh_labelled(n, generator)[0]
+    if not draws:
+        ensure_equal(data.references, len(data.held_out), "the number of references without `fresh`")
+        raise NotTried("its distribution cannot be drawn from")
+    for name, draw in draws.items():
+        with global_randomness_untouched():
+            first, again, other = (draw(50, torch.Generator().manual_seed(seed)) for seed in (2, 2, 3))
+        ensure_equal(tuple(first.shape), (50, *data.shape), f"the shape of {name}(50)")
+        ensure_equal(again, first, f"{name} of one seed, drawn twice,")
+        ensure_different(first, other, f"{name} of seed 3", "other examples than those of seed 2")
+        generator = torch.Generator().manual_seed(2)
+        ensure_different(draw(50, generator), draw(50, generator), f"{name} drawn again", "new examples")
+
+
+@check("dataset")
+def labels_examples_and_held_out_ones_alike(subject: ComponentUnderTest) -> None:
+    """Each class has the same mean and share among held-out and fresh examples as among training examples.
+
+    They agree within 5 standard errors of the difference, in norm. Where `component_labels` says which part of the
+    distribution is which class, the training examples agree with it. Data without labels have no classes.
+    """
+    data = subject.made(seed=1)
+    if data.labels is None:
+        ensure_equal(data.classes, (), "the classes of data without labels")
+        raise NotTried("its examples have no labels")
+    others = [("held-out", data.held_out, data.held_out_labels)]
+    if data.fresh_labelled is not None:
+        others.append(("fresh", *data.fresh_labelled(5000, torch.Generator().manual_seed(2))))
+    for name, examples, labels in others:
+        ensure_equal(labels.dtype, torch.int64, f"the dtype of the labels of {name} examples")
+        for label, title in enumerate(data.classes):
+            _compare_class(data, label, f"{name} examples of class '{title}'", examples, labels)
+    if data.component_labels is not None:
+        for label, title in enumerate(data.classes):
+            trained, known = data.train[data.labels == label].double(), data.class_distribution(label)
+            bar = 5 * (known.var.sum() / len(trained)).sqrt() + 1e-3 * known.var.sum().sqrt()
+            off = (trained.flatten(1).mean(0) - known.mean.flatten()).norm()
+            ensure(
+                off <= bar,
+                f"the mean of training examples of class '{title}' is off by {off:.4g} from that of its components",
+                f"0 ± {bar:.2g}",
+            )
+
+
+def _compare_class(data: Dataset, label: int, what: str, examples: Tensor, labels: Tensor) -> None:
+    """Ensure that a class is as large, and lies where it does, among training examples."""
+    if data.labels is None:
+        raise RuleBroken("no labels", "labels of the training examples")
+    trained, other = data.train[data.labels == label].double(), examples[labels == label].double()
+    share = len(trained) / len(data.train)
+    error = 5 * (share * (1 - share) * (1 / len(data.train) + 1 / len(examples))) ** 0.5 + 1e-9
+    ensure_close(len(other) / len(examples), share, f"the share of {what}", atol=error)
+    # In norm, because a coordinate that hardly varies in a class, such as a pixel, has no normal error.
+    pooled = torch.cat((trained, other)).var(0) * (1 / len(trained) + 1 / max(1, len(other)))
+    off, bar = (other.mean(0) - trained.mean(0)).norm(), 5 * pooled.sum().sqrt() + 1e-6
+    ensure(
+        off <= bar, f"the mean of {what} is {off:.4g} away from that of training examples", f"0 ± {bar:.2g}"
+    )

@@ -1,0 +1,107 @@
+"""Rules for the use of samplers of Gaussian processes: seeds, chunks, devices, shapes."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from difrun.grid.fixed import logsnr
+from difrun.model.base import ScoreModel
+from difrun.randomness.generator import Generator
+from difrun.sampler.integration import generate, integrate
+from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.checks.sampler import USABLE, exact, start
+from difrun.testing.references import Disturbed, ReferenceVP
+from difrun.testing.verdict import ensure, ensure_close, ensure_equal, ensure_finite, name_of
+
+
+@check("sampler", alone_in=USABLE)
+def repeats_itself(subject: ComponentUnderTest) -> None:
+    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change."""
+    sampler, model = subject.make(), exact(subject.partners[0])
+    times = logsnr(model.process, 6)
+    x = start(model, 5)
+    before = x.clone()
+    with global_randomness_untouched():
+        first = integrate(sampler, model, x, times, generator=3)
+        integrate(sampler, model, -x, times[1:], generator=4)
+        again = integrate(sampler, model, x, times, generator=3)
+    ensure_equal(x, before, "the start, after sampling,")
+    ensure_equal(again, first, "the samples of one seed after another run")
+    fresh = integrate(subject.make(), model, x, times, generator=3)
+    ensure_equal(fresh, first, "the samples of one seed by a new sampler")
+
+
+@check("sampler", alone_in=USABLE)
+def gives_samples_that_do_not_depend_on_their_chunk(subject: ComponentUnderTest) -> None:
+    """Sample i does not depend on the chunk size or on the other samples in the chunk, to rounding."""
+    sampler, model = subject.make(), exact(subject.partners[0])
+    times = logsnr(model.process, 6)
+    whole, parts = (
+        generate(sampler, model, 10, times, seed=5, chunk=chunk, dtype=torch.float64) for chunk in (10, 3)
+    )
+    ensure_close(parts, whole, "samples drawn in chunks of 3 instead of 10", rtol=1e-9, atol=1e-10)
+
+
+@check("sampler", alone_in=USABLE)
+def takes_one_step_and_one_example(subject: ComponentUnderTest) -> None:
+    """One step gives a finite answer; a batch of 1 works; float32 and float64 are kept."""
+    sampler = subject.make()
+    for process in subject.vanishing:
+        model = exact(process)
+        for dtype in (torch.float32, torch.float64):
+            x = integrate(sampler, model, start(model, 1, dtype=dtype), logsnr(process, 1), generator=1)
+            ensure_equal(tuple(x.shape), (1, 2), "the shape of one sample")
+            ensure_equal(x.dtype, dtype, "the dtype of one sample")
+            ensure_finite(x, f"one step on {name_of(process)}")
+
+
+@check("sampler", alone_in=USABLE)
+def keeps_no_autograd_graph(subject: ComponentUnderTest) -> None:
+    """Samples of a model with parameters need no gradient."""
+    weight = torch.zeros(2, requires_grad=True, dtype=torch.float64)
+    model = Disturbed(exact(subject.partners[0]), weight, lambda x, at: 1.0)
+    x = integrate(subject.make(), model, start(model, 2), logsnr(model.process, 2), generator=1)
+    ensure(not x.requires_grad, "samples that require a gradient", "samples without a graph")
+
+
+@check("sampler", alone_in=USABLE)
+def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
+    """Sampling stays on the device "meta", where a tensor made on the CPU raises; also if the process has a mean μ."""
+    for process in (subject.partners[0], _Shifted()):
+        model = exact(process)
+        x = generate(subject.make(), model, 3, logsnr(process, 2), device="meta")
+        ensure(x.is_meta, "samples that are not on 'meta'", "samples where they are asked for")
+
+
+class _Shifted(ReferenceVP):
+    """The reference process about μ = (0.5, −2)."""
+
+    centre = (0.5, -2.0)
+
+
+@check("sampler", alone_in=USABLE)
+def takes_images(subject: ComponentUnderTest) -> None:
+    """Examples may have any shape: images are sampled as the vectors of their pixels would be."""
+    sampler = subject.make()
+    image, vector = _Isotropic((2, 3, 3)), _Isotropic((18,))
+    times = logsnr(image.process, 5)
+    images = integrate(sampler, image, start(image, 4), times, generator=Generator(2))
+    vectors = integrate(sampler, vector, start(vector, 4), times, generator=Generator(2))
+    ensure_close(
+        images.flatten(1), vectors, "images, against the vectors of their pixels,", rtol=1e-9, atol=1e-10
+    )
+
+
+class _Isotropic(ScoreModel):
+    """The exact model of N(1, ½) in every coordinate, for examples of any shape."""
+
+    kind = "x0"
+
+    def __init__(self, shape: tuple[int, ...]):
+        self.process, self.shape = ReferenceVP(), shape
+        self.mean, self.var = torch.ones(shape), torch.full(shape, 0.5)
+
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        gain = at.alpha * 0.5 / (at.alpha**2 * 0.5 + at.var)
+        return 1 + gain * (x - at.alpha)

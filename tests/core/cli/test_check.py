@@ -1,0 +1,142 @@
+"""`difrun check`: the kit without pytest, on a folder that is not installed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from difrun.cli.app import app
+from difrun.errors import ConfigError
+
+PYPROJECT = """
+[project]
+name = "difrun-small"
+version = "0.3"
+dependencies = ["attrs>=23.2", {core}"torch"]
+
+[project.entry-points.difrun]
+small = "difrun_small"
+"""
+
+HOOKS = '''
+"""Two grids."""
+from difrun.api import Component, hookimpl
+
+
+@hookimpl
+def difrun_grids():
+    return [
+        Component("even", "difrun_small.grids:even", "Equal steps in time"),
+        Component("short", "difrun_small.grids:short", "Equal steps, one too few"),
+    ]
+'''
+
+GRIDS = '''
+"""Grids."""
+from difrun.grid import linear
+
+
+def even(process, steps):
+    """Equal steps."""
+    return linear(process, steps)
+
+
+def short(process, steps):
+    """One time is missing."""
+    return linear(process, steps)[:-1]
+'''
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """Make the package in a folder; `root` is the folder of its modules."""
+    monkeypatch.delenv("DIFRUN_PLUGINS", raising=False)
+
+    def make(root=".", core='"difrun>=0.1,<0.2", '):
+        folder = tmp_path / "small"
+        (folder / root / "difrun_small").mkdir(parents=True)
+        (folder / "pyproject.toml").write_text(PYPROJECT.format(core=core), "utf-8")
+        (folder / root / "difrun_small" / "__init__.py").write_text(HOOKS, "utf-8")
+        (folder / root / "difrun_small" / "grids.py").write_text(GRIDS, "utf-8")
+        return folder
+
+    return make
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["check", *map(str, arguments)])
+
+
+def test_a_folder_is_checked_without_installing(package):
+    """Human words: a line per component, the failure in full, what was not tried, times, the verdict; exit code 1."""
+    folder = package("src")
+    result = run(folder)
+    assert result.exit_code == 1, result.output
+    lines = result.output.splitlines()
+    assert lines[0].startswith("difrun-small 0.3: ")
+    assert lines[0].endswith("checks of 2 components")
+    assert "grid 'short' (difrun-small) breaks the rule runs_from_the_horizon_to_t_min:" in lines
+    assert "  expected: 2" in lines
+    assert any(
+        line.startswith("  measured: the number of times for 1 steps on ReferenceVP") for line in lines
+    )
+    assert "Time of the slowest rules:" in lines
+    assert lines[-1].startswith("It does not pass. ")
+    assert ", 1 failed," in lines[-1]
+    assert "difrun_small" not in sys.modules
+
+
+def test_parts_are_chosen_by_kind_and_name(package):
+    """`--name even` passes with exit code 0; a name that is not there is refused with those that are."""
+    folder = package()
+    result = run(folder, "--kind", "grid", "--name", "even", "--json")
+    assert result.exit_code == 0, result.output
+    told = json.loads(result.output)
+    assert (told["distribution"], told["version"], told["failed"]) == ("difrun-small", "0.3", 0)
+    assert {(each["kind"], each["name"]) for each in told["checks"]} == {("grid", "even")}
+    assert all(each["seconds"] >= 0 and each["says"] for each in told["checks"])
+    assert told["passed"] == sum(each["status"] == "passed" for each in told["checks"]) > 8
+    for arguments, words in (
+        (("--name", "evn"), "offers no component called 'evn'. Did you mean 'even'?"),
+        (("--kind", "sampler"), "offers no sampler. It offers grid"),
+    ):
+        error = run(folder, *arguments).exception
+        assert isinstance(error, ConfigError)
+        assert words in str(error)
+
+
+def test_folders_without_a_package_are_refused(tmp_path):
+    """The message says what was expected."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    assert "expected a folder with a pyproject.toml" in str(run(folder).exception)
+    for text, words in (
+        ("[project", "cannot be read"),
+        ("[project]\nversion = '1'", "names no package"),
+        ("[project]\nname = 'x'", "has no entry point of difrun"),
+        ("[project]\nname = 'x'\n[project.entry-points.difrun]\nx = 'absent'", "There is no absent in"),
+    ):
+        (folder / "pyproject.toml").write_text(text, "utf-8")
+        error = run(folder).exception
+        assert isinstance(error, ConfigError)
+        assert words in str(error)
+    assert "not installed" in str(run("difrun-nowhere").exception)
+
+
+def test_neither_pytest_nor_an_installation_is_needed(package):
+    """In a process where pytest cannot be imported; a dependency on difrun that is missing is found in pyproject."""
+    folder = package(core="")
+    code = (
+        "import sys; sys.modules['pytest'] = None; from difrun.cli import main; "
+        f"sys.argv[1:] = ['check', {str(folder)!r}, '--json']; main()"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert result.returncode == 1, result.stderr
+    failed = {each["rule"] for each in json.loads(result.stdout)["checks"] if each["status"] == "failed"}
+    assert failed == {
+        "depends_on_a_range_of_difrun",
+        "imports_only_what_it_declares",
+        "runs_from_the_horizon_to_t_min",
+    }
