@@ -101,7 +101,7 @@ def test_samples_given_five_conditions_are_at_the_floor_of_the_exact_conditional
     """Sliced W2 to the exact conditional, for five values of c, beside that of two exact sets.
 
     The samples of all five c come from one batch, so rows keep their own condition through the chain. Samples of the
-    distribution of all c are many floors away.
+    distribution of all c are farther away for each.
     """
     conditional, n = ConditionalMixture(joint_mixture(), 2), 1000
     process = OU()
@@ -117,7 +117,7 @@ def test_samples_given_five_conditions_are_at_the_floor_of_the_exact_conditional
         floors = torch.tensor([sliced_w2(conditional.sample(given, random), exact) for _ in range(8)])
         drawn = samples[c[:, 0] == value]
         assert sliced_w2(drawn, exact) < floors.mean() + 4 * floors.std() + 0.01
-        assert sliced_w2(anything, exact) > 4 * floors.mean()
+        assert sliced_w2(anything, exact) > 2.5 * floors.mean()
 
 
 def test_known_coordinates_keep_their_values_and_the_others_follow_the_exact_conditional():
