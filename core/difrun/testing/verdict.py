@@ -58,7 +58,8 @@ def ensure_close(measured: Any, expected: Any, what: str, *, rtol: float = 0.0, 
             str(tuple(expected.shape)),
         )
         ensure(measured.dtype == expected.dtype, f"{what} is {measured.dtype}", str(expected.dtype))
-    got, right = (torch.as_tensor(value).detach().double() for value in (measured, expected))
+    # A Python number is float64; torch.as_tensor would make it float32.
+    got, right = (torch.as_tensor(value, dtype=torch.float64).detach() for value in (measured, expected))
     allowed = atol + rtol * right.abs()
     off = (got - right).abs()
     bad = ~(off <= allowed) & (got != right)

@@ -12,9 +12,9 @@ OFF = "requires={'gaussian'}, off={'scale': 1.0}"
 
 
 def guidance(target, *rules, more="", at_least=False):
-    """One with its option only where that matters: each variant is tried by every rule."""
+    """One whose option has a second value only where that matters: each variant is tried by every rule."""
     scaled = more or target in ("Backwards", "stronger", "weaker", "Idle")
-    return Wrong("guidance", target, rules, "Strong" if scaled else "", more, at_least)
+    return Wrong("guidance", target, rules, "Strong" if scaled else "Still", more, at_least)
 
 
 GUIDANCES = [

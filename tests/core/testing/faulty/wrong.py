@@ -76,4 +76,5 @@ def install(site, dist, parts, table):
     text = Path(__file__).with_name(f"{parts}.py").read_text("utf-8")
     sized = "@attrs.frozen\nclass Sized:\n    n: int = option(400, 'Number of examples.', gt(10))\n\n\n"
     strong = "@attrs.frozen\nclass Strong:\n    scale: float = option(1.5, 'Strength.', gt(0))\n\n\n"
+    strong += strong.replace("Strong:", "Still:").replace("gt(0))", "gt(0), second=1.5)")
     declare(site, dist, sized + strong + "\n\n".join(hooks), text)
