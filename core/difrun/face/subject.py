@@ -223,6 +223,6 @@ def _no_model(model: Any) -> str:
     if isinstance(model, nn.Module):
         text += (
             " A network alone knows neither its process nor what it predicts: difrun.run(model=...) trains it, and "
-            "difrun.model.NetworkModel(network, process, shape, ...) makes a model of a trained one."
+            "difrun.wrap(network, process, shape, predicts=...) makes a model of one that is trained elsewhere."
         )
     return f"Invalid value for model: {text}"

@@ -129,7 +129,7 @@ def test_every_resolved_value_is_written(registry):
     assert data["model"]["predicts"] == "edm"
     assert data["metrics"]["gap"] == {"low": 0, "high": 5}
     assert set(data["train"]) >= {"steps", "minutes", "batch", "lr", "warmup", "ema", "clip"}
-    assert set(data["sample"]) == {"n", "steps", "chunk", "noise", "label", "likelihood"}
+    assert set(data["sample"]) == {"n", "steps", "chunk", "noise", "label", "condition", "likelihood"}
     assert data["versions"]["torch"] == "2.13.0"
     assert data["versions"]["difrun-toy"] == "0.1.0"
     assert set(data["versions"]) == {"python", "torch", "difrun", "difrun-toy"}

@@ -55,7 +55,7 @@ def check(
         start = time.perf_counter()
         outcomes = list(_attempts(chosen, quiet=as_json))
     seconds = time.perf_counter() - start
-    counts = Counter(outcome.status for outcome in outcomes)
+    counts: Counter[str] = Counter(outcome.status for outcome in outcomes)
     if as_json:
         summary = {"distribution": found, "version": version, "seconds": round(seconds, 3)}
         numbers = {status.replace(" ", "_"): counts[status] for status in ("passed", "failed", "not tried")}
@@ -73,9 +73,10 @@ def _chosen(cases: "list[Case]", kind: str | None, name: str | None, dist: str) 
     if kind is None and name is None:
         return cases
     of_components = [case for case in cases if hasattr(case.subject, "entry")]
-    entries = {case.subject.entry.kind: set() for case in of_components}  # type: ignore[union-attr]
+    entries: dict[str, set[str]] = {}
     for case in of_components:
-        entries[case.subject.entry.kind].add(case.subject.entry.name)  # type: ignore[union-attr]
+        entry = case.subject.entry  # type: ignore[union-attr]
+        entries.setdefault(entry.kind, set()).add(entry.name)
     chosen = [
         case
         for case in of_components

@@ -54,8 +54,8 @@ def has_moments(subject: ComponentUnderTest) -> None:
     ensure_finite(data.train, "training examples")
     ensure(data.var.max() > 0, "all training examples are equal", "examples that vary")
     error = 5 * (data.var / len(data.train) + data.var / len(data.held_out)).sqrt() + 1e-6
-    means = (part.double().mean(0) / error for part in (data.held_out, data.train))
-    ensure_close(*means, "a coordinate of the mean of the held-out examples, in error bars,", atol=1)
+    held_out, train = (part.double().mean(0) / error for part in (data.held_out, data.train))
+    ensure_close(held_out, train, "a coordinate of the mean of the held-out examples, in error bars,", atol=1)
 
 
 @check("dataset")

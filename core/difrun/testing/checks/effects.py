@@ -52,7 +52,9 @@ def has_options_that_have_an_effect(subject: ComponentUnderTest) -> None:
         if value is None:
             continue
         name = field.name
-        pairs = [(subject, attrs.evolve(subject, options=cls(**{name: value})), plain)]
+        pairs: list[tuple[ComponentUnderTest, ComponentUnderTest, list[Any] | None]] = [
+            (subject, attrs.evolve(subject, options=cls(**{name: value})), plain)
+        ]
         if others is not None:
             changed = _evolved(others, name, field.default if getattr(others, name) == value else value)
             if changed is not None:

@@ -162,10 +162,10 @@ def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
         first = process.sample(x0, 0.5 * process.horizon, 1)
         second = process.sample(x0, 0.5 * process.horizon, 2)
         ensure_different(first, second, "a sample of seed 2", "another than that of seed 1")
-        by_torch = [
+        once, again = (
             process.sample(x0, 0.5 * process.horizon, torch.Generator().manual_seed(3)) for _ in range(2)
-        ]
-        ensure_equal(*by_torch, "a sample of one torch generator, twice,")
+        )
+        ensure_equal(once, again, "a sample of one torch generator, twice,")
 
 
 @check("process", provides=GAUSSIAN)
