@@ -31,6 +31,7 @@ _HOME = {
     "log_likelihood": "difrun.face.measuring",
     "compare": "difrun.face.compared",
     "tune": "difrun.face.few_steps",
+    "wrap": "difrun.model.foreign",
 }
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "sample",
     "start",
     "tune",
+    "wrap",
 ]
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from difrun.face.measuring import evaluate, log_likelihood
     from difrun.face.running import resume, run
     from difrun.listener import Listener
+    from difrun.model.foreign import wrap
     from difrun.plugin.registry import get_registry, refresh
     from difrun.runs.opening import reopen, start
 

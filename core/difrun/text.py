@@ -31,6 +31,11 @@ def listed(words: Iterable[str], last: str = ", ") -> str:
     return ", ".join(items) if len(items) < 2 else ", ".join(items[:-1]) + last + items[-1]
 
 
+def clipped(text: str, most: int = 100) -> str:
+    """Cut what goes on for pages: the first characters, and how many there are."""
+    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+
+
 def plural(kind: str) -> str:
     """Return the plural of a kind: ``process`` -> ``processes``."""
     return PLURALS.get(kind, kind + "s")

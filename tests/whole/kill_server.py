@@ -6,6 +6,7 @@ stdin is a JSON object, and so is each answer on stdout:
     {"arguments": [...], "cwd": folder}                 run the command; answer its exit code, what it said, its seconds
     {..., "kill_after": seconds, "signals": [9]}        send it these signals, one after the other
     {..., "die_at": number, "moment": "before"|"after"} end it (os._exit) at that call of `CALLS`
+    {..., "die_at": number, "moment": "raise"}          raise `Death` there, which no code expects
     {..., "count": true}                                answer how many calls of `CALLS` it made as well
 """
 
@@ -26,6 +27,10 @@ CALLS = ("replace", "fsync", "open", "link", "unlink", "mkdir")
 DIED = 77
 
 
+class Death(BaseException):
+    """What is raised in the midst of a command."""
+
+
 def patched(request: dict[str, Any], counter: int) -> contextlib.ExitStack:
     """Count the calls of `CALLS` in a file, and end the process at one of them."""
     stack, seen = contextlib.ExitStack(), 0
@@ -38,6 +43,8 @@ def patched(request: dict[str, Any], counter: int) -> contextlib.ExitStack:
             os.pwrite(counter, str(seen).encode(), 0)
             if mine == request.get("die_at") and request["moment"] == "before":
                 os._exit(DIED)
+            if mine == request.get("die_at") and request["moment"] == "raise":
+                raise Death
             try:
                 return original(*args, **kwargs)
             finally:
@@ -70,6 +77,8 @@ def child(request: dict[str, Any], said: int, counter: int) -> None:
             main(request["arguments"])
     except SystemExit as stopped:
         code = stopped.code if isinstance(stopped.code, int) else 0
+    except Death:
+        code = DIED
     except BaseException:
         import traceback
 

@@ -4,6 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import torch
+
+import difrun as api
+from difrun.errors import DifrunError
 
 from .support import difrun, without_pictures
 
@@ -20,7 +24,7 @@ TRAINING = (
         "--model.width",
         32,
     ),
-    *("--model.depth", 1, "--n", 300, "--steps", 8, "--threads", 1),
+    *("--model.depth", 1, "--n", 300, "--steps", 8, "--threads", 1, "--metric", "joint-w2"),
 )
 
 
@@ -62,8 +66,8 @@ def test_a_run_draws_given_the_conditions_of_the_data_and_measures_pairs(given):
         x, c = file["x"], file["c"]
     assert c.shape == (300, 1)
     assert np.corrcoef(x[:, 0], c[:, 0])[0, 1] > 0.9
-    metrics = json.loads((given / "metrics.json").read_text())["metrics"]
-    assert next(iter(metrics)) == "joint-w2"
+    measured = json.loads((given / "metrics.json").read_text())["metrics"]["joint-w2"]
+    assert measured["value"] < 4 * measured["floor"]
 
 
 def test_values_and_files_of_conditions_are_drawn(given, folder):
@@ -102,20 +106,10 @@ def test_comparison_likelihood_and_metrics_are_given_the_condition(given):
     assert likelihood["condition"] == 1
     assert likelihood["nll"]["nats"] == pytest.approx(np.log(0.5 * 2 * np.pi * np.e), abs=0.5)
     text = difrun(
-        "compare",
-        given,
-        "--condition",
-        "0.5",
-        "--steps",
-        4,
-        "--n",
-        100,
-        "--sampler",
-        "heun",
-        "--grid",
-        "logsnr",
+        *("compare", given, "--out", given.parent / "compared"),
+        *("--steps", 4, "--n", 100, "--sampler", "heun", "--grid", "logsnr"),
     )
-    assert "sliced-w2" in text
+    assert "joint-w2" in text
     said = difrun("evaluate", given, "--condition", "0.5", "--n", 100, "--metric", "joint-w2", code=1)
     assert "all samples have one condition" in said
 
@@ -150,6 +144,8 @@ def test_models_and_data_without_a_condition_refuse_one(given, folder, tmp_path)
         difrun("run", *data, *small, "--train.label-dropout", 1, "--out", tmp_path / "b")
         assert "trained without a condition" in difrun("sample", tmp_path / "b", "--condition", "1", code=1)
         difrun("run", "--dataset", "bimodal-1d", *small, "--out", tmp_path / "c")
+        difrun("run", *data, *small[:-2], "--out", tmp_path / "d")
+    assert next(iter(json.loads((tmp_path / "d" / "metrics.json").read_text())["metrics"])) == "joint-w2"
     assert "have no condition" in difrun("sample", tmp_path / "c", "--condition", "1", code=1)
 
 
@@ -160,7 +156,7 @@ def test_a_model_that_fills_gaps_completes_rows(given, folder, tmp_path):
     (tmp_path / "gaps.csv").write_text(text)
     data = ("--dataset", tmp_path / "gaps.csv", "--dataset.missing", "condition")
     with without_pictures():
-        said = difrun("run", *data, *TRAINING, "--metric", "sliced-w2", "--out", tmp_path / "run")
+        said = difrun("run", *data, *TRAINING[:-1], "sliced-w2", "--out", tmp_path / "run")
     assert "2 of 602 rows have a missing value" in said
     sample = drawn(tmp_path / "run", "--condition", ",-1,", "--n", 300)
     assert np.allclose(sample["x"][:, 1], -1)
@@ -172,3 +168,16 @@ def test_a_model_that_fills_gaps_completes_rows(given, folder, tmp_path):
     sample = drawn(tmp_path / "run", "--condition", tmp_path / "rows.csv")
     assert sample["x"][:, 1].tolist() == pytest.approx([-1, 1])
     assert np.isnan(sample["c"]).tolist() == [[True, False, True]] * 2
+
+
+def test_python_calls_take_conditions_in_the_units_of_the_data(given):
+    """Samples given a = −1.5 are near x = 2, and their density given that is higher than given a = 1.5."""
+    x = api.sample(given, 200, condition=[-1.5])
+    assert float(x[:, 0].mean()) == pytest.approx(2, abs=0.4)
+    assert torch.equal(x, api.sample(given, 200, condition="-1.5"))
+    assert torch.equal(x, api.sample(given, 200, condition=np.full((200, 1), -1.5)))
+    near, far = (api.log_likelihood(given, x[:40], condition=[a], steps=10).mean() for a in (-1.5, 1.5))
+    assert near > far + 5
+    for wrong, said in (([1, 2], "2 values"), (np.zeros((3, 1)), "3 rows for 200 samples")):
+        with pytest.raises(DifrunError, match=said):
+            api.sample(given, 200, condition=wrong)

@@ -1,6 +1,7 @@
 """What the documents show is what works: README's Python, and the package that docs/plugins.md builds."""
 
-import json
+import ast
+import importlib
 import re
 import runpy
 import shutil
@@ -8,6 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+from difrun.api import KINDS as COMPONENTS
+from difrun.cli.scaffold.kinds import KINDS
+from difrun.testing import collect  # noqa: F401 (it imports the rules)
+from difrun.testing.check import CHECKS
+
+from . import support
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,39 +29,45 @@ def project(tmp_path_factory):
     return tmp_path_factory.mktemp("docs") / "difrun-tour"
 
 
+PLUGIN_PAGES = [
+    "docs/plugins.md",
+    *(f"docs/plugins/{path.name}" for path in sorted(ROOT.glob("docs/plugins/*.md"))),
+]
+
+
 @pytest.fixture(scope="module")
 def site(project, files_of, installed):
-    """Where pip has installed the package of docs/plugins.md."""
-    return installed(project, files_of("docs/plugins.md"))
+    """Where pip has installed the package that docs/plugins.md and the pages of the kinds build together."""
+    files = {}
+    for page in PLUGIN_PAGES:
+        for name, text in files_of(page).items():
+            if not name.startswith("difrun_") or name.startswith("difrun_tour/"):
+                assert name not in files, name
+                files[name] = text
+    return installed(project, files)
 
 
 def test_every_component_of_the_tour_works_in_one_run(site, difrun, tmp_path):
     named = {
-        "process": "sub-vp",
-        "model": "tiny",
-        "loss": "noise-min-snr",
-        "sampler": "ddim-eta",
-        "guidance": "clip",
-        "grid": "square-root",
-        "dataset": "triangle",
-        "metric": "mean-gap",
+        "process": "ou",
+        "loss": "antithetic",
+        "sampler": "halfway",
+        "dataset": "corners",
+        "metric": "energy",
     }
     flags = [part for kind, name in named.items() for part in (f"--{kind}", name)]
-    sizes = ["--train.steps", "1500", "--train.lr", "0.005", "--steps", "40", "--n", "3000", "--out", "tour"]
-    options = ["--process.beta", "12", "--sampler.eta", "1", "--guidance.clip.bound", "2"]
-    difrun("run", *flags, *options, *sizes, "--quiet", cwd=tmp_path, path=site)
+    sizes = ["--train.steps", "1500", "--train.lr", "0.005", "--n", "3000", "--out", "tour"]
+    difrun("run", *flags, *sizes, "--quiet", cwd=tmp_path, path=site)
     # A sample of the distribution lies within four standard deviations of a corner, but for e^−8 of them.
     with np.load(tmp_path / "tour" / "samples.npz", allow_pickle=False) as file:
-        gap = file["x"][:, None, :] - np.array([[-1, -1], [1, -1], [0, 1]])
+        gap = file["x"][:, None, :] - np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
     near = (np.square(gap).sum(2) < 0.4**2).mean(0)
     assert near.sum() > 0.85, near
-    assert near.min() > 0.2, near
-    written = json.loads((tmp_path / "tour" / "metrics.json").read_text(encoding="utf-8"))
-    found = written["metrics"]["mean-gap"]
-    # Two real sets of 3000: the means differ by √(2 (0.68 + 0.9)/3000) = 0.03, in the root mean square.
-    assert found["value"] < 0.2
-    assert 0 < found["floor"] < 0.1
-    assert (tmp_path / "finished.txt").read_text(encoding="utf-8") == "tour ['mean-gap']\n"
+    assert near.min() > 0.15, near
+    record = (tmp_path / "tour" / "run.toml").read_text(encoding="utf-8")
+    assert 'name = "angle"' in record  # the data prefer this grid, and 40 steps
+    assert "\nsteps = 40\n" in record
+    assert (tmp_path / "finished.txt").read_text(encoding="utf-8") == "tour ['energy']\n"
     assert (tmp_path / "tour" / "picture-radii.png").is_file()
 
 
@@ -66,9 +80,10 @@ def test_the_python_of_the_readme_runs(python, tmp_path):
     """The blocks of the five-minute tour, one after the other, as a reader would paste them."""
     section = read("README.md").split("\n## Five minutes: Python\n", 1)[1].split("\n## ", 1)[0]
     blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 2
     checks = (
-        "assert exact.shape == simulated.shape == (50, 1000, 2) and isinstance(exact, np.ndarray)\n"
+        "assert paths.shape == (50, 1000, 2) and isinstance(paths, np.ndarray)\n"
+        "assert float(noise.error.max()) < 0.01\n"
         "assert tuple(samples.shape) == (5000, 2)\n"
         "right = (samples[:, 0] > 0).double().mean()\n"
         "assert abs(right - 0.7) < 5 * (0.7 * 0.3 / 5000) ** 0.5 + 0.01, right\n"
@@ -79,6 +94,33 @@ def test_the_python_of_the_readme_runs(python, tmp_path):
     done = python("tour.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "moons" / "report.html").is_file()
+
+
+def test_the_page_on_python_is_one_script_that_runs(tmp_path, monkeypatch):
+    """Its blocks are docs/python_page.py, which mypy checks."""
+    script = ROOT / "docs" / "python_page.py"
+    blocks = re.findall(r"```python\n(.*?)```", read("docs/python.md"), re.DOTALL)
+    docstring, *written = _lines(script.read_text("utf-8"))
+    assert docstring.startswith('"""')
+    assert written == _lines("\n".join(blocks)), (
+        "the page has changed: put its blocks into docs/python_page.py"
+    )
+    monkeypatch.chdir(tmp_path)
+    with support.without_pictures():
+        found = runpy.run_path(str(script), run_name="python_page")
+    run, own = found["run"], found["own"]
+    assert run.metrics["sliced-w2"]["value"] < 3
+    assert set(own.metrics) == {"width-ratio", "sliced-w2"}
+    assert found["varied"].shape == (100, 2)
+    np.testing.assert_allclose(
+        np.sqrt(np.square(found["returned"] - found["x"][:10]).mean(1)), found["noise"].error, atol=1e-4
+    )
+    assert (found["drawn"][:, 0] > 0).double().mean() == pytest.approx(0.7, abs=0.1)
+
+
+def _lines(text):
+    """The lines of a script but for the blank ones, which the formatter sets."""
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def test_the_python_of_the_ou_plugin_runs(python, tmp_path):
@@ -215,9 +257,9 @@ def leads_somewhere(page, link):
 
 
 def test_links_between_the_documents_lead_somewhere():
-    folders = (ROOT, ROOT / "docs", ROOT / "benchmarks", *ROOT.glob("plugins/*"))
+    folders = (ROOT, ROOT / "docs", ROOT / "docs" / "plugins", ROOT / "benchmarks", *ROOT.glob("plugins/*"))
     pages = [page for folder in folders for page in folder.glob("*.md")]
-    assert len(pages) >= 16
+    assert len(pages) >= 27
     missing = [
         (page.relative_to(ROOT).as_posix(), link)
         for page in pages
@@ -230,6 +272,68 @@ def test_links_between_the_documents_lead_somewhere():
 def test_the_page_of_arguments_is_the_table():
     page = runpy.run_path(str(ROOT / "docs" / "write_arguments.py"))["page"]()
     assert read("docs/arguments.md") == page, "the table has changed: run python docs/write_arguments.py"
+
+
+def test_the_pages_of_the_kinds_show_what_is_made_and_what_is_checked():
+    """The packages of `difrun plugin new`, which tests/whole/test_scaffold.py runs, and the rules of the kit."""
+    write = runpy.run_path(str(ROOT / "docs" / "write_plugin_pages.py"))
+    pages = {path.stem: (path.read_text(encoding="utf-8"), text) for path, text in write["pages"]()}
+    for name, (shown, made) in pages.items():
+        assert shown == made, f"{name}.md has changed: run python docs/write_plugin_pages.py"
+    kinds = {
+        kind
+        for shown, _ in pages.values()
+        for kind in re.findall(r"difrun plugin new \S+ --kind (\S+) -->", shown)
+    }
+    assert kinds == KINDS.keys() == pages.keys() - {"stability"}
+    listed = {
+        rule for shown, _ in pages.values() for rule in re.findall(r"^\* `(\w+)`: ", shown, re.MULTILINE)
+    }
+    assert {check.run.__name__ for check in CHECKS if check.kind in COMPONENTS} <= listed
+
+
+def test_what_the_examples_import_is_stable_or_provisional(files_of):
+    """Each stable name is there, and nothing that the pages or the templates import is private."""
+    stable, provisional = (
+        names_in_table(part) for part in read("docs/plugins/stability.md").split("\n## ")[2:4]
+    )
+    for module, names in stable.items():
+        missing = [name for name in names if not hasattr(importlib.import_module(module), name)]
+        assert not missing, (module, missing)
+    imported = set()
+    for page in PLUGIN_PAGES:
+        for name, text in files_of(page).items():
+            if name.endswith(".py"):
+                imported |= imports_of_difrun(text)
+    assert len(imported) > 25
+    whole = {module for module, names in provisional.items() if not names}
+    private = [
+        (module, name)
+        for module, name in sorted(imported)
+        if module not in whole
+        and name not in stable.get(module, ())
+        and name not in provisional.get(module, ())
+    ]
+    assert not private, private
+
+
+def names_in_table(section):
+    """Module -> the names in the second column; none for a module that is there as a whole."""
+    rows = re.findall(r"^\| `([\w.]+)` \| (.*) \|$", section, re.MULTILINE)
+    assert len(rows) >= 5
+    return {
+        module: re.findall(r"`(\w+)`", names) if "all" not in names.split() else [] for module, names in rows
+    }
+
+
+def imports_of_difrun(text):
+    """(Module, name) for every name that Python code imports from difrun."""
+    return {
+        (node.module, alias.name)
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ImportFrom) and node.module.split(".")[0] == "difrun"
+        for alias in node.names
+    }
 
 
 def test_the_curves_of_the_documents_are_drawn_from_their_tables():

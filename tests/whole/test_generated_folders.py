@@ -7,19 +7,22 @@ import shutil
 import struct
 import tomllib
 
+import click
 import numpy as np
 import pytest
 import tomli_w
 from hypothesis import Phase, assume, given, settings
 from hypothesis import strategies as st
 
+from difrun.cli.commands import compare, evaluate, report, resume, sample, tune
 from difrun.config.plan import Plan
 from difrun.errors import DifrunError
 from difrun.plugin.registry import get_registry
 from difrun.report import html
 from difrun.runs import reopen
 from difrun.runs.folder import dataset, lock
-from difrun.runs.stages import sample_file, training, tuning
+from difrun.runs.stages import sample_file, training
+from difrun.runs.stages import tuning as tunings
 
 from .support import difrun, without_pictures
 
@@ -70,7 +73,7 @@ READERS = {
     "model.safetensors": read_weights,
     "samples.npz": read_samples,
     "metrics.json": lambda run: run.report(),
-    "tuning.json": lambda run: tuning.read(run.folder),
+    "tuning.json": lambda run: tunings.read(run.folder),
     "run.lock.json": hold,
     "run.lock": hold,
     "loss.png": read_picture,
@@ -248,3 +251,46 @@ def restore(folder, whole):
         data = file.read_bytes()
         if not (folder / file.name).exists() or (folder / file.name).read_bytes() != data:
             (folder / file.name).write_bytes(data)
+
+
+COMMANDS = {
+    command.name: command
+    for command in (
+        sample.sample,
+        evaluate.evaluate,
+        compare.compare,
+        tune.tune,
+        resume.resume,
+        report.report,
+    )
+}
+texts = st.sampled_from([str(value) for value in SCALARS]) | st.floats().map(repr) | st.text(max_size=8)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@given(data=st.data())
+@settings(phases=[Phase.generate], max_examples=SEVERAL)
+def test_any_option_of_a_command(monkeypatch, place, command, data):
+    """Every flag of every command that works on a run takes any text, or refuses it by name."""
+    monkeypatch.setattr("os.environ", {})
+    with COMMANDS[command].make_context(command, ["run"]) as context:
+        flags = [
+            (param.opts[-1], param.is_flag)
+            for param in COMMANDS[command].get_params(context)
+            if isinstance(param, click.Option)
+        ]
+    chosen = data.draw(st.lists(st.sampled_from([*flags, ("--nothing", False)]), min_size=1, max_size=3))
+    words = [name if is_switch else f"{name}={data.draw(texts)}" for name, is_switch in chosen]
+    try:
+        with COMMANDS[command].make_context(command, ["run", *words]):
+            pass
+    except click.exceptions.Exit:  # --help
+        pass
+    except (click.UsageError, DifrunError) as error:
+        said = error.format_message() if isinstance(error, click.UsageError) else str(error)
+        refused_by_name(said, [name for name, _ in chosen])
+
+
+def refused_by_name(said, flags):
+    assert len(said) < 5000
+    assert any(flag.lstrip("-").rpartition(".")[2] in said for flag in flags), said

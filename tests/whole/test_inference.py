@@ -11,6 +11,7 @@ import pytest
 
 from .support import difrun, without_pictures
 
+SHORT = ("--train.batch", "128", "--train.ema", "0.98", "--train.lr", "0.005", "--n", "200", "--steps", "12")
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "inference.md"
 
 
@@ -24,19 +25,20 @@ def page(tmp_path_factory):
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed), without_pictures():
         for kind, text in blocks:
             if kind == "python":
-                exec(text, names)
+                exec(
+                    text.replace("cases, draws = 300, 100", "cases, draws = 100, 40").replace(
+                        "20000", "4000"
+                    ),
+                    names,
+                )
                 continue
             for line in text.splitlines():
                 command = shlex.split(line)[1:]
-                small = {"--train.steps": "1500", "--model.width": "64"}
+                small = {"--train.steps": "500", "--model.width": "48", "--n": "400"}
                 command = [
                     small.get(before, part) for before, part in zip(["", *command], command, strict=False)
                 ]
-                extra = (
-                    ["--train.ema", "0.99", "--metric", "joint-w2", "--n", "500"]
-                    if command[0] == "run"
-                    else []
-                )
+                extra = [*SHORT, "--metric", "joint-w2"] if command[0] == "run" else []
                 difrun(*command, *extra)
     return names, printed.getvalue()
 
@@ -58,10 +60,10 @@ def test_the_checks_are_printed_and_a_short_training_is_near_the_posterior(page)
     assert "p-values of uniform ranks" in printed
     assert "0.90: " in printed
     assert "C2ST" in printed
-    assert names["drawn"].shape == (300, 100, 2)
+    assert names["drawn"].shape == (100, 40, 2)
     exact = names["exact"]
-    assert abs((exact.sum(1) > 0).mean() - 0.5) < 0.05
+    assert abs((exact.sum(1) > 0).mean() - 0.5) < 0.08
     # Parameters and draws agree in the direction that c determines, θ_2 − θ_1, much better than the prior's 0.8.
     gap = names["drawn"][:, :, 1] - names["drawn"][:, :, 0]
     of_truth = names["truth"][:, 1] - names["truth"][:, 0]
-    assert np.sqrt(((gap - of_truth[:, None]) ** 2).mean()) < 0.3
+    assert np.sqrt(((gap - of_truth[:, None]) ** 2).mean()) < 0.4

@@ -69,6 +69,16 @@ RUNS = {
         ),
     ),
 }
+RUNS["strings"] = (
+    *("--process", "categorical", "--dataset", "markov", "--dataset.length", "6", "--dataset.letters", "3"),
+    *("--dataset.n", "100", "--dataset.held-out", "50", "--train.steps", "4"),
+    *("--model.width", "8", "--no-likelihood"),
+)
+KILLS, LATER_KILLS = (13, 3) if os.environ.get("HYPOTHESIS_PROFILE") == "long" else (4, 1)
+"""How often a run of each kind, and each later command, is killed."""
+
+SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+
 LATER = {
     "sample": ("--n", "8", "--seed", "5", "--force"),
     "evaluate": (),
@@ -173,10 +183,10 @@ def test_random_kills_lose_nothing(server, finished, tmp_path, kind):
     """A run is killed at random moments, again and again, and then resumed: the bits of a run never interrupted."""
     folder, seconds = finished
     cwd, rng, lost, mismatched = place(folder, tmp_path), random.Random(kind), [], []
-    for number in range(6):
+    for number in range(KILLS):
         for _ in range(rng.choice((1, 2))):
             moment = rng.uniform(0, 0.9 * seconds[kind])
-            how = {"kill_after": moment, "signals": [signal.SIGKILL]}
+            how = {"kill_after": moment, "signals": [rng.choice(SIGNALS)]}
             begun = is_begun(cwd)
             (server(cwd, "resume", "run", **how) if begun else start(server, cwd, kind, **how))
             if begun and not is_begun(cwd):
@@ -201,11 +211,11 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
         name: (cwd / "run" / name).read_bytes() for name in ("run.toml", "model.safetensors", "samples.npz")
     }
     for command, options in LATER.items():
-        if command == "tune" and kind == "spins":
+        if command == "tune" and kind in ("spins", "strings"):
             continue
         took = server.well(cwd, command, "run", *options)["seconds"]
-        for _ in range(2):
-            how = {"kill_after": rng.uniform(0, took), "signals": [signal.SIGKILL]}
+        for _ in range(LATER_KILLS):
+            how = {"kill_after": rng.uniform(0, took), "signals": [rng.choice(SIGNALS)]}
             server(cwd, command, "run", *options, **how)
         server.well(cwd, command, "run", *options)
         assert {name: (cwd / "run" / name).read_bytes() for name in kept} == kept
@@ -214,7 +224,7 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
 
 @pytest.mark.parametrize("force", [False, True])
 def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path, force):
-    """Before or after every third call of the start, where a folder becomes a run, and then of one in thirteen.
+    """Before, after or instead of every third call of the start, where a folder becomes a run, and of one in thirteen.
 
     The run is new, or (force) replaces another.
     """
@@ -224,11 +234,11 @@ def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path,
         shutil.copytree(folder / "spins", cwd / "run")
     calls = start(server, cwd, "points", *more, count=True)["calls"]
     assert calls > 30
-    for number in [*range(1, 25, 3), *range(25, calls + 1, 13)]:
+    for place_in_turn, number in enumerate([*range(1, 25, 3), *range(25, calls + 1, 13)]):
         shutil.rmtree(cwd / "run")
         if force:
             shutil.copytree(folder / "spins", cwd / "run")
-        moment = "before" if number % 2 else "after"
+        moment = ("before", "after", "raise")[place_in_turn % 3]
         died = start(server, cwd, "points", *more, die_at=number, moment=moment)
         # The number of calls varies by a few, so that the last of them may not come.
         assert died["code"] == 77 or (died["code"] == 0 and number > calls - 12), died["said"]

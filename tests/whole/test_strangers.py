@@ -160,6 +160,7 @@ def test_a_cache_that_run_toml_names_elsewhere_is_not_written(tmp_path, monkeypa
     for k in range(40):
         Image.fromarray(rng.integers(0, 255, (4, 4, 3), dtype=np.uint8)).save(f"photos/{k}.png")
     options = ("--dataset", "image-folder", "--dataset.folder", "photos", "--dataset.memory", "0")
+    options += ("--dataset.flat", "--model", "mlp", "--model.width", "8", "--metric", "energy")
     options += (
         "--dataset.cache",
         "cache",
@@ -180,6 +181,18 @@ def test_a_cache_that_run_toml_names_elsewhere_is_not_written(tmp_path, monkeypa
     assert not Path("cache").exists()
     assert not list(Path("photos").glob(".*"))
     assert {path.name: path.read_bytes() for path in Path("run/cache").iterdir()} == before
+    shutil.rmtree("run/cache")
+    with without_pictures():
+        for number, config in enumerate((("--config", "run/run.toml"), ("--from", "run"))):
+            difrun("run", *config, "--out", f"again-{number}")
+            assert not Path("cache").exists()
+            assert not list(Path("photos").glob(".*"))
+            assert {path.name: path.read_bytes() for path in Path("run/cache").iterdir()} == before
+        difrun("run", "--config", "run/run.toml", "--dataset.cache", "mine", "--out", "mine-too")
+        assert {path.name: path.read_bytes() for path in Path("mine").iterdir()} == before
+        shutil.copy("run/run.toml", "my-own.toml")
+        difrun("run", "--config", "my-own.toml", "--out", "own")  # a file of the user's
+    assert {path.name: path.read_bytes() for path in Path("cache").iterdir()} == before
 
 
 def test_stderr_that_is_full_or_closed_loses_no_run(tmp_path):

@@ -11,7 +11,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from difrun.config.plan import OptionGroup, option_groups, suggested_settings
-from difrun.config.run_options import PredictionOptions
+from difrun.config.run_options import PredictionOptions, WeightsOptions
 from difrun.config.selection import MANY, Choice, find
 from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
@@ -198,6 +198,8 @@ def installed_options(registry: Registry, kinds: Iterable[str]) -> Iterator[tupl
         if kind == "model":
             for field in fields(PredictionOptions):
                 yield section_of("model", ""), field, "networks under a gaussian process"
+            for field in fields(WeightsOptions):
+                yield section_of("model", ""), field, "networks"
 
 
 def installed_owners(registry: Registry, kinds: Iterable[str]) -> dict[str, str]:

@@ -6,7 +6,14 @@ from typing import Any
 
 import attrs
 
-from difrun.config.run_options import GeneralOptions, PredictionOptions, SampleOptions, Threads, TrainOptions
+from difrun.config.run_options import (
+    GeneralOptions,
+    PredictionOptions,
+    SampleOptions,
+    Threads,
+    TrainOptions,
+    WeightsOptions,
+)
 from difrun.config.selection import ORDER, Choice, choose
 from difrun.config.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
 from difrun.errors import ConfigError
@@ -26,12 +33,14 @@ class ChosenComponent:
         entry: The component.
         options: An instance of its options class.
         prediction: How the output of a network under a Gaussian process is interpreted; else None.
+        start: Where a network takes its weights from; None for what is no network.
     """
 
     kind: str
     entry: Registered
     options: Any
     prediction: PredictionOptions | None = None
+    start: WeightsOptions | None = None
 
     @property
     def name(self) -> str:
@@ -48,7 +57,9 @@ class ChosenComponent:
 
     def record(self) -> dict[str, Any]:
         """Return every option as TOML can hold it."""
-        return record(self.options) | (record(self.prediction) if self.prediction else {})
+        written = record(self.options) | (record(self.prediction) if self.prediction else {})
+        # Weights that are random, as most are, need no line in run.toml.
+        return written | (record(self.start) if self.start and self.start.weights else {})
 
 
 @attrs.frozen
@@ -174,8 +185,8 @@ def option_groups(choice: Choice) -> list[OptionGroup]:
     groups = []
     for entry in choice.all():
         classes: tuple[type, ...] = (entry.component.options,)
-        if entry.kind == "model" and "network" in entry.component.provides and gaussian:
-            classes += (PredictionOptions,)
+        if entry.kind == "model" and "network" in entry.component.provides:
+            classes += (PredictionOptions, WeightsOptions) if gaussian else (WeightsOptions,)
         owner = f"{entry.kind} '{entry.label}'"
         groups.append(OptionGroup(section_of(entry.kind, entry.label), classes, owner, entry))
     groups.append(OptionGroup(TRAIN, (TrainOptions,), "training"))
@@ -206,9 +217,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
             plain[name] = build(part.classes[0], {**suggested, **own_options}, part.owner, part.section)
         else:
             built = build_all(part.classes, own_options, part.owner, part.section)
-            chosen.setdefault(part.entry.kind, []).append(
-                ChosenComponent(part.entry.kind, part.entry, *built)
-            )
+            chosen.setdefault(part.entry.kind, []).append(_with_options(part.entry, built))
     return Plan(
         process=chosen["process"][0],
         dataset=chosen["dataset"][0],
@@ -223,6 +232,14 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
         **values(plain[""]),
         defaulted=choice.defaulted,
         notes=choice.notes,
+    )
+
+
+def _with_options(entry: Registered, built: list[Any]) -> ChosenComponent:
+    """A component with its options and, if it is a network, those of every network."""
+    of_class = {type(options): options for options in built[1:]}
+    return ChosenComponent(
+        entry.kind, entry, built[0], of_class.get(PredictionOptions), of_class.get(WeightsOptions)
     )
 
 

@@ -147,3 +147,14 @@ class PredictionOptions:
         "edm",
         "What the network predicts; edm: the mixture of x0 and noise of Karras et al. (2022); score: in units of 1/σ.",
     )
+
+
+@attrs.frozen
+class WeightsOptions:
+    """Where a network takes its weights from, if it is not trained from random ones."""
+
+    weights: Path | None = option(
+        None,
+        "Begin with the weights in this .safetensors file, by the names of the network; none: with random ones.",
+        metavar="FILE",
+    )

@@ -24,7 +24,7 @@ from difrun.data.csv_layout import (
 from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage.regular import open_regular
-from difrun.text import listed
+from difrun.text import clipped, listed
 
 
 def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -> Table:
@@ -111,7 +111,7 @@ def _place(first: Sequence[str], column: str, source: str, flag: str) -> int:
     if number is not None and 1 <= number <= len(first):
         return number - 1
     raise DifrunError(
-        f"{source} has no column '{column}' ({flag}). Its first line: {', '.join(first)}. Give a name in "
+        f"{source} has no column '{column}' ({flag}). Its first line: {clipped(', '.join(first), 500)}. Give a name in "
         f"it, or the number of a column, 1 to {len(first)}."
     )
 
@@ -241,16 +241,16 @@ def _bad_cell(
 ) -> DifrunError:
     """The error for the first cell that is not a number."""
     j = next(j for j, cell in enumerate(cells) if not is_number(cell))
-    what = f"'{cells[j]}' is not a number" if cells[j] else "the value is missing"
+    what = f"'{clipped(cells[j])}' is not a number" if cells[j] else "the value is missing"
     hint = decimal_hint(cells[j], suggest)
     # Text in the first row is a column of text; further down it is a typing mistake.
     if suggest and is_first and not hint and cells[j] and isinstance(columns[j], str):
-        hint = f" If these are classes: --dataset.label {shlex.quote(str(columns[j]))}."
+        hint = f" If these are classes: --dataset.label {shlex.quote(clipped(str(columns[j])))}."
     return DifrunError(f"{where}, {_column_name(columns[j])}: {what}.{hint}")
 
 
 def _column_name(column: str | int) -> str:
-    return f"column '{column}'" if isinstance(column, str) else f"column {column}"
+    return f"column '{clipped(column)}'" if isinstance(column, str) else f"column {column}"
 
 
 def _summary(
@@ -276,12 +276,12 @@ def _summary(
         if j not in (*chosen, *conditions, label_column)
     ]
     if left_out:
-        parts.append(f"left out: {listed(left_out[:6])}{', ...' if len(left_out) > 6 else ''}")
-    shown = [f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j] for j in chosen[:6]]
+        parts.append(f"left out: {listed(map(clipped, left_out[:6]))}{', ...' if len(left_out) > 6 else ''}")
+    shown = [clipped(f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j]) for j in chosen[:6]]
     row = f"{', '.join(shown)}{', ...' if len(chosen) > 6 else ''}"
     if conditions:
         given = [f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j] for j in conditions[:6]]
         row += f"; given {', '.join(given)}{', ...' if len(conditions) > 6 else ''}"
     if label_column is not None:
-        row += f"; class {body[0].cells[label_column]}"
+        row += f"; class {clipped(body[0].cells[label_column])}"
     return f"read {'; '.join(parts)}. First row: {row}"

@@ -8,6 +8,7 @@ from typing import Literal
 import attrs
 
 from difrun.errors import DifrunError
+from difrun.text import clipped
 
 DELIMITERS = {"\t": "tabs", ";": "semicolons", ",": "commas"}
 """In the order in which they are taken where several separate all lines alike: numbers may hold commas, never tabs."""
@@ -168,7 +169,7 @@ def has_header(rows: Sequence[Row], chosen: Sequence[int], options: CsvOptions, 
         _refuse_mixed(rows, [j for j, cell in cells if not options.reads(cell)], options.asks, source)
     if options.asks and _could_be_names(rows, chosen):
         raise DifrunError(
-            f"{source}: are the numbers of line {rows[0].line} ({', '.join(rows[0].cells[:6])}"
+            f"{source}: are the numbers of line {rows[0].line} ({', '.join(map(clipped, rows[0].cells[:6]))}"
             f"{', ...' if len(rows[0].cells) > 6 else ''}) names of columns, or data? Say so: --dataset.header yes, or "
             "--dataset.header no."
         )
@@ -178,7 +179,7 @@ def has_header(rows: Sequence[Row], chosen: Sequence[int], options: CsvOptions, 
 def _refuse_mixed(rows: Sequence[Row], text: Sequence[int], asks: bool, source: str) -> None:
     first, j = rows[0], text[0]
     cell = first.cells[j]
-    what = f"'{cell}' is not a number" if cell else "the value is missing"
+    what = f"'{clipped(cell)}' is not a number" if cell else "the value is missing"
     hint = decimal_hint(cell, asks)
     if asks and not hint and any(len(row.cells) > j and is_number(row.cells[j]) for row in rows[1:2]):
         hint = " If the line holds names: --dataset.header yes."

@@ -162,7 +162,7 @@ def _items(data: Any, source: str) -> tuple[Tensor, NDArray | None]:
         firsts, labels = tuple(item[0] for item in items), None
     else:
         firsts, labels = tuple(items), None
-    examples = [as_data(first, source).float() for first in firsts]
+    examples = [as_data(first, source).double() for first in firsts]
     if len({tuple(example.shape) for example in examples}) > 1:
         raise DifrunError(f"{source}: the items differ in shape; all examples must have one shape.")
     beside = None

@@ -11,6 +11,7 @@ from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage import arrays
 from difrun.storage.regular import open_regular
+from difrun.text import clipped
 
 LABEL_KINDS = "biuUS"
 """The NumPy kinds of arrays that can be labels: whole numbers and text."""
@@ -70,7 +71,7 @@ def _is_numpy(path: Path) -> bool:
 def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
     if not keys:
         raise DifrunError(f"file '{path}' holds no arrays.")
-    listed = ", ".join(keys)
+    listed = clipped(", ".join(keys), 500)
     if key is not None and key not in keys:
         raise DifrunError(f"file '{path}' has no array '{key}'. Its arrays: {listed}.")
     if key is not None or len(keys) == 1:
@@ -88,7 +89,7 @@ def _labels(loaded: Any, key: str, label: str | None, path: Path) -> NDArray | N
         names = loaded["y"]
         return names if names.ndim == 1 and names.dtype.kind in LABEL_KINDS else None
     if label not in loaded.files or label == key:
-        others = ", ".join(name for name in loaded.files if name != key) or "none"
+        others = clipped(", ".join(name for name in loaded.files if name != key), 500) or "none"
         raise DifrunError(
             f"file '{path}' has no other array '{label}' (--dataset.label). Its other arrays: {others}."
         )

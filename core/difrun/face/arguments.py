@@ -1,6 +1,7 @@
 """What the functions of this package take: options as one flat dict, listeners, names or objects of components."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -9,6 +10,7 @@ from difrun.config.plan import Plan, assemble
 from difrun.config.run_options import GeneralOptions, SampleOptions
 from difrun.config.selection import MANY, ORDER, choose
 from difrun.config.settings import section_of
+from difrun.data.casts import as_data
 from difrun.errors import ConfigError
 from difrun.listener import Listener
 from difrun.options.attrs_fields import GivenValue, names_of, values
@@ -103,6 +105,23 @@ def _section_of_plain(name: str) -> str:
 def given_kinds(**things: Any) -> dict[str, Any]:
     """Return the kinds that are given."""
     return {kind: thing for kind, thing in things.items() if thing is not None}
+
+
+def as_flag(condition: Any) -> str | None:
+    """Return one row of a condition as the text of ``--condition``; a file of rows stays as it is.
+
+    Raises:
+        ConfigError: If there are several rows.
+    """
+    if condition is None or isinstance(condition, str | Path):
+        return None if condition is None else str(condition)
+    rows = as_data(condition, "condition").double()
+    if rows.ndim > 1 and len(rows) != 1:
+        raise ConfigError(
+            "samples of a run are drawn given one condition, or a file of them; for an array of conditions c: "
+            "difrun.evaluate(run, difrun.sample(run, len(c), condition=c), condition=c)."
+        )
+    return ",".join(repr(value) for value in rows.flatten().tolist())
 
 
 def altered(plan: Plan, named: Mapping[str, Any], options: Sections) -> Plan:

@@ -8,7 +8,7 @@ from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
-from difrun.face.arguments import Options, Sections, altered, listening, sections
+from difrun.face.arguments import Options, Sections, altered, as_flag, listening, sections
 from difrun.face.subject import Model, Subject
 from difrun.listener import Listener
 from difrun.options.attrs_fields import build
@@ -32,7 +32,8 @@ def compare(
     grids: Sequence[Any] | Any = None,
     metrics: Sequence[Any] | Any = None,
     guidance: Sequence[Any] | Any = None,
-    label: str | None = None,
+    label: str | int | None = None,
+    condition: Any = None,
     n: int | None = None,
     seed: int | None = None,
     exact: bool = False,
@@ -57,6 +58,7 @@ def compare(
         metrics: Names or functions; None takes the first metric of the first model.
         guidance: Guidances of every model, instead of its own.
         label: The class to draw; None draws what each model draws.
+        condition: The values given which samples are drawn, one row for all, or a file of rows.
         n: How many samples; None takes the number of the first run, or the default.
         seed: The seed; None takes that of the first run.
         exact: Measure the distance of deterministic samplers to the endpoints of the probability flow as well.
@@ -88,7 +90,8 @@ def compare(
         grids=_named("grid", grids),
         metrics=_of_plan("metric", metrics, first, given),
         guidance=_of_plan("guidance", guidance, first, given),
-        label=label,
+        label=None if label is None else str(label),
+        condition=as_flag(condition),
         n=n,
         seed=seed,
         exact=exact,

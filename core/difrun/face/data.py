@@ -69,5 +69,11 @@ class GivenData:
 
 def _is_plain(dataset: Dataset) -> bool:
     """Whether a dataset is its examples alone, all of which a run folder can hold."""
-    known = (dataset.fresh, dataset.distribution, dataset.log_density, dataset.fresh_labelled)
+    known = (
+        dataset.fresh,
+        dataset.distribution,
+        dataset.log_density,
+        dataset.fresh_labelled,
+        dataset.conditional,
+    )
     return all(part is None for part in known) and not dataset.fingerprint

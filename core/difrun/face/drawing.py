@@ -29,6 +29,7 @@ class Wishes(TypedDict, total=False):
     grid: Any
     guidance: Any
     label: Any
+    condition: Any
     seed: int | None
     noise: str | None
     chunk: int | None
@@ -81,6 +82,7 @@ def sample(
     grid: Any = None,
     guidance: Any | Sequence[Any] = None,
     label: Any = None,
+    condition: Any = None,
     seed: int | None = None,
     noise: str | None = None,
     chunk: int | None = None,
@@ -107,6 +109,8 @@ def sample(
         grid: A name, a function, or a list of times; None takes that of the run, or what suits the sampler.
         guidance: A guidance or a list of them; None takes those of the run.
         label: A class by name or number for all samples, or one for each; None: all classes, in proportion.
+        condition: What samples are drawn given, in the units of the data: one row of numbers for all samples, or one
+            for each. None: the conditions of the data in turn.
         seed: The seed; None takes that of the run plus 1, as the command does, so that the samples are new.
         noise: "fresh" or "brownian"; see `difrun sample`.
         chunk: How many samples are drawn at a time.
@@ -147,6 +151,7 @@ def sample(
     begin, n = _beginning(subject, start, data, at, n)
     with subject.working():
         guided = subject.model()
+        labels = subject.labels(guided, label, n, condition)
         drawn = generate(
             sampler_of(subject),
             guided,
@@ -157,7 +162,7 @@ def sample(
             device=subject.device,
             dtype=dtype,
             noise=plan.sample.noise,
-            labels=subject.labels(guided, label_of(subject, label), n),
+            labels=labels,
             begin=begin,
             watch=watch_of(subject),
         )
@@ -167,11 +172,6 @@ def sample(
 def _steps_of(grid: Any) -> int | None:
     """The steps of a grid that is a list of times."""
     return len(grid) - 1 if hasattr(grid, "__len__") and not isinstance(grid, str) else None
-
-
-def label_of(subject: Subject, label: Any) -> Any:
-    """Return the class that is asked for, or that of the run."""
-    return subject.plan.sample.label if label is None else label
 
 
 def sampler_of(subject: Subject) -> Sampler:

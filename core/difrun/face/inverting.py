@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from difrun.face.arguments import Options, given_kinds, sections
-from difrun.face.drawing import Heard, label_of, sampler_of, times_of, watch_of
+from difrun.face.drawing import Heard, sampler_of, times_of, watch_of
 from difrun.face.subject import Model, Subject, like
 from difrun.sampler import inversion
 from difrun.sampler.inversion import Inversion
@@ -20,6 +20,7 @@ class InversionWishes(TypedDict, total=False):
     grid: Any
     guidance: Any
     label: Any
+    condition: Any
     at: float | None
     chunk: int | None
     options: Options | None
@@ -48,6 +49,7 @@ def invert(
     grid: Any = None,
     guidance: Any | Sequence[Any] = None,
     label: Any = None,
+    condition: Any = None,
     at: float | None = None,
     chunk: int | None = None,
     options: Options | None = None,
@@ -69,6 +71,7 @@ def invert(
         grid: The grid; None takes that of the run, or what suits the sampler.
         guidance: A guidance or a list of them; None takes those of the run.
         label: The class of all examples, or one for each.
+        condition: The condition of all examples, or one for each, in the units of the data.
         at: The level to go to, a time in (t_min, T]; None: T.
         chunk: How many examples are carried at a time.
         options: Options of the components, as for `difrun.sample`.
@@ -98,14 +101,18 @@ def invert(
         if at is not None:
             check_level(guided.process, float(at))
         times = times_of(subject, guided, at)
-        labels = None if label is None and subject.plan.sample.label is None else label_of(subject, label)
+        asked = subject.plan.sample if subject.run is not None else None
+        of_run = asked is not None and (asked.label is not None or asked.condition is not None)
+        labels = None
+        if label is not None or condition is not None or of_run:
+            labels = subject.labels(guided, label, len(examples), condition)
         states, returned = inversion.invert(
             guided,
             examples.to(subject.device),
             sampler_of(subject),
             times,
             chunk=subject.plan.sample.chunk,
-            labels=None if labels is None else subject.labels(guided, labels, len(examples)),
+            labels=labels,
             watch=watch_of(subject),
         )
     error = inversion.rms(subject.decode(returned.cpu()) - subject.decode(examples.cpu()))

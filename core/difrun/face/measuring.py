@@ -10,7 +10,7 @@ from torch import Tensor
 from difrun.analysis.sample_density import density_of_samples
 from difrun.config.plan import ChosenComponent
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Options, given_kinds, sections
+from difrun.face.arguments import Options, as_flag, given_kinds, sections
 from difrun.face.compared import compared_model
 from difrun.face.drawing import sample
 from difrun.face.subject import Model, Subject, like
@@ -28,6 +28,7 @@ def evaluate(
     n: int | None = None,
     guidance: Any | Sequence[Any] = None,
     label: Any = None,
+    condition: Any = None,
     options: Options | None = None,
     dataset: Any = None,
     listener: Heard = None,
@@ -42,6 +43,7 @@ def evaluate(
         n: How many samples are compared; None: all.
         guidance: Draw other samples of the run, with these guidances.
         label: Draw samples of this class; the class of `samples`, or one for each.
+        condition: Draw samples given these values; the condition of `samples`, or one for each.
         options: Options of the metrics and guidances, ``{"metric.w2.max_points": 500}``.
         dataset: The data of a score model; those of an exact mixture are known.
         listener: Receives notes and progress, or a function that receives the notes.
@@ -61,14 +63,15 @@ def evaluate(
         listener=listener,
     )
     chosen = subject.plan.metrics
-    run, wants_others = subject.run, guidance is not None or label is not None
+    run, asks = subject.run, label is not None or condition is not None
     if run is not None and isinstance(samples, str | Path):
         return run.evaluate_file(Path(samples), None if metric is None else chosen, n)[0]
     if run is not None and samples is None:
         asked = None if metric is None and not options else chosen
-        if not wants_others:
+        if guidance is None and not asks:
             return run.evaluate(asked, n)
-        path = run.samples_by(subject.plan.guidance, None if label is None else str(label), n)
+        text = None if label is None else str(label)
+        path = run.samples_by(subject.plan.guidance, text, n, as_flag(condition))
         return run.evaluate_file(path, asked, n)[0]
     if subject.dataset is None:
         raise ConfigError("samples are measured against data, and this model has none: give dataset.")
@@ -78,10 +81,15 @@ def evaluate(
         )
     if samples is None:
         samples = sample(
-            model, n or subject.plan.sample.n, label=label, guidance=guidance, dataset=subject.dataset
+            model,
+            n or subject.plan.sample.n,
+            label=label,
+            condition=condition,
+            guidance=guidance,
+            dataset=subject.dataset,
         )
     x = subject.encode(samples, "samples").float().cpu()[:n]
-    labels = None if label is None else subject.labels(subject.base, label, len(x))
+    labels = subject.labels(subject.base, label, len(x), condition) if asks else None
     measured = run if run is not None else compared_model(subject)
     with subject.working():
         metrics = chosen if metric is not None or labels is not None else _without_classes(chosen)
@@ -98,6 +106,7 @@ def log_likelihood(
     x: NDArray[Any],
     *,
     label: Any = None,
+    condition: Any = None,
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
@@ -111,6 +120,7 @@ def log_likelihood(
     x: Tensor | Sequence[Any],
     *,
     label: Any = None,
+    condition: Any = None,
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
@@ -123,6 +133,7 @@ def log_likelihood(
     x: Any,
     *,
     label: Any = None,
+    condition: Any = None,
     steps: int = 100,
     probes: int | None = None,
     seed: int = 0,
@@ -140,6 +151,7 @@ def log_likelihood(
         x: Examples (n, *shape), in the units of the data.
         label: log p(x | class): the class of all examples, or one for each. None: log p(x) of a model that also
             predicts without a class.
+        condition: log p(x | c): the condition of all examples, or one for each, in the units of the data.
         steps: Steps of the flow.
         probes: Random probes of the divergence; 0: exact; None chooses by the dimension.
         seed: The seed of the probes.
@@ -160,8 +172,11 @@ def log_likelihood(
     examples = examples.double() if exact else examples.float()
     with subject.working():
         guided = subject.model()
-        if label is not None:
-            guided = guided.condition_on(_every_label(subject, label, len(examples)))
+        labels = None
+        if label is not None or condition is not None:
+            labels = subject.labels(guided, label, len(examples), condition)
+        if labels is not None:
+            guided = guided.condition_on(labels.to(subject.device))
         elif guided.classes and not guided.knows_any:
             raise DifrunError(
                 "this model predicts for a class alone: give label, one class or one for each example."
@@ -178,9 +193,3 @@ def log_likelihood(
     if scaling is not None:
         nats = nats - float(scaling.scale.log().sum())
     return like(nats, x)
-
-
-def _every_label(subject: Subject, label: Any, n: int) -> Tensor:
-    labels = subject.labels(subject.base, label, n)
-    assert labels is not None
-    return labels.to(subject.device)

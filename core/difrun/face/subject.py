@@ -157,14 +157,20 @@ class Subject:
         """Return samples of the model in the units of the data."""
         return x if self.dataset is None else self.dataset.decode(x)
 
-    def labels(self, model: ScoreModel, label: Any, n: int) -> Tensor | None:
-        """Return the class of each of n samples: one class for all, or one each; None where there are none.
+    def labels(self, model: ScoreModel, label: Any, n: int, condition: Any = None) -> Tensor | None:
+        """Return the class or the condition of each of n samples: one for all, or one each; None where there are none.
 
         Raises:
-            DifrunError: If the model knows no such class, or there are not n of them.
+            ConfigError: If both a class and a condition are given.
+            DifrunError: If the model knows no such class or takes no such condition, or there are not n of them.
         """
+        if condition is not None:
+            if label is not None:
+                raise ConfigError("give label or condition: data have classes or a condition.")
+            return self._conditions(model, condition, n)
         if label is None:
-            return labels_as_in_data(model, n)
+            asked = None if self.run is None else self.plan.sample
+            return labels_as_in_data(model, n) if asked is None else labels_of(model, self._data(), asked, n)
         if isinstance(label, str | int) and not isinstance(label, bool):
             if self.dataset is not None and self.dataset.classes:
                 return labels_of(model, self.dataset, SampleOptions(label=str(label)), n)
@@ -181,6 +187,30 @@ class Subject:
                 f"{n} samples take one label, or {n}; got an array of shape {tuple(labels.shape)}."
             )
         return labels
+
+    def _data(self) -> Dataset:
+        assert self.dataset is not None  # a run has data
+        return self.dataset
+
+    def _conditions(self, model: ScoreModel, condition: Any, n: int) -> Tensor:
+        """The condition of each of n samples in the units of the model, from one row or n rows in those of the data."""
+        if model.condition_shape is None:
+            raise DifrunError(
+                "this model takes no condition: its data have none, or it was trained without (train.label_dropout 1)."
+            )
+        rows = as_data(condition, "condition").double()
+        if tuple(rows.shape) == tuple(model.condition_shape):
+            rows = rows[None]
+        elif rows.ndim == 1 and tuple(model.condition_shape) == (1,):
+            rows = rows[:, None]
+        if self.dataset is not None and self.dataset.condition is not None:
+            rows = self.dataset.condition.encode(rows, "condition")
+        if tuple(rows.shape[1:]) != tuple(model.condition_shape) or len(rows) not in (1, n):
+            raise DifrunError(
+                f"condition of shape {tuple(rows.shape)} for {n} samples; expected one row for all or one for each, of "
+                f"shape {tuple(model.condition_shape)}."
+            )
+        return rows.float().expand(n, *rows.shape[1:]).clone()
 
 
 def like(result: Tensor, given: Any) -> Any:

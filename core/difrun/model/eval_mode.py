@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, ParamSpec, TypeVar
 
@@ -26,7 +26,14 @@ def evaluating(*models: Any) -> Iterator[None]:
     The networks are found in attributes of the models, of what they wrap, and of the functions that guide them. Only
     the flag `training` changes: no method of a network is called.
     """
-    training = [module for network in networks_of(*models) for module in network.modules() if module.training]
+    with in_evaluation(networks_of(*models)):
+        yield
+
+
+@contextmanager
+def in_evaluation(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Hold networks in evaluation mode, as `evaluating` does, where they are known."""
+    training = [module for network in networks for module in network.modules() if module.training]
     for module in training:
         module.training = False
     try:
@@ -34,6 +41,21 @@ def evaluating(*models: Any) -> Iterator[None]:
     finally:
         for module in training:
             module.training = True
+
+
+@contextmanager
+def without_parameter_gradients(networks: Iterable[nn.Module]) -> Iterator[None]:
+    """Let what networks compute depend on their input alone: a derivative leaves their parameters out."""
+    wanted = []
+    if torch.is_grad_enabled():
+        wanted = [p for network in networks for p in network.parameters() if p.requires_grad]
+    for parameter in wanted:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in wanted:
+            parameter.requires_grad_(True)
 
 
 def in_eval_mode(function: Callable[P, R]) -> Callable[P, R]:

@@ -96,8 +96,25 @@ def conversion(at: Any, source: str, target: str, data_std: float | None = None)
     """
     if source == target and target in PREDICTIONS and (source != "score" or data_std is None):
         return 0.0, 1.0
-    c, d = coefficients(target, at)
-    a, b = coefficients(source, at, data_std)
+    return between(at, coefficients(source, at, data_std), coefficients(target, at), source, target)
+
+
+def between(
+    at: Any, known: tuple[Any, Any], wanted: tuple[Any, Any], source: str, target: str
+) -> tuple[Any, Any]:
+    """Return (p, q) with B = p·x + q·A, for A = a·x̂_0 + b·ε̂ and B = c·x̂_0 + d·ε̂.
+
+    Args:
+        at: The instant.
+        known: (a, b).
+        wanted: (c, d).
+        source: What A is called in a message.
+        target: What B is called in a message.
+
+    Raises:
+        DifrunError: As `conversion`.
+    """
+    (a, b), (c, d) = known, wanted
     if is_zero(a) and is_zero(c):  # both are multiples of ε̂, whatever α is
         return 0.0, d / b
     determinant = at.alpha * b - at.sigma * a

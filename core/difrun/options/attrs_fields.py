@@ -208,16 +208,7 @@ def unknown_option(
     section: Section | None = None,
     former: str = "",
 ) -> ConfigError:
-    """Return the error for an option that does not exist, with a suggestion and the options that do.
-
-    Args:
-        name: The option.
-        item: Its value and source.
-        owner: Whose options these are, in words.
-        known: The options that it has.
-        section: Where they stand, which gives the names of flags.
-        former: What to write instead of an option that earlier versions had.
-    """
+    """Return the error for an option that does not exist, with the options that do, or with what is written now."""
     known = list(known)
     text = f"Unknown option {item.source}: {owner} has no '{shown_briefly(name)}'"
     if former:

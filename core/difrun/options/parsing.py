@@ -10,7 +10,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from difrun.text import listed
+from difrun.text import clipped, listed
 
 MOST_FLOAT = 2**1023
 """Whole numbers up to this size are taken for a float; the largest float is nearly twice as large."""
@@ -198,4 +198,4 @@ def shown_briefly(value: Any, most: int = 100) -> str:
         text = shown(value)
     except RecursionError:
         text = "lists in lists in lists"
-    return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
+    return clipped(text, most)

@@ -28,7 +28,7 @@ from difrun.runs.run import Run
 from difrun.runs.scales import check_scales
 from difrun.runs.stages import sampling, tuning
 from difrun.runs.stages.labels import is_file, labels_of
-from difrun.runs.stages.training import initial_trainer, with_threads
+from difrun.runs.stages.training import given_file, initial_trainer, starts_with_weights, with_threads
 from difrun.sampler.integration import refuse_noise
 from difrun.storage import places
 from difrun.text import did_you_mean, listed
@@ -75,10 +75,11 @@ def start(
         plan = _with_metric_of_conditions(plan, parts)
         plan = with_threads(plan, parts, device, listener)
     prepared = None
-    if plan.train.start_from is not None:  # weights that do not fit are refused before the folder is made
+    if starts_with_weights(plan):  # weights that do not fit are refused before the folder is made
         prepared = initial_trainer(plan, parts, device, listener)
         listener.note(
-            f"training begins with the weights of {plan.train.start_from}, and with a learning rate that rises from 0"
+            f"training begins with the weights of {plan.train.start_from or given_file(plan)}, and with a learning "
+            "rate that rises from 0"
         )
     home = create(path, plan, parts.dataset, force=force, torch_version=torch.__version__)
     run = Run(plan, home, parts, device, listener, prepared=prepared)

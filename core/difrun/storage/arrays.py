@@ -16,6 +16,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from difrun.storage.regular import open_regular, size
+from difrun.text import clipped
 
 MOST_EXPANSION = 256
 """How many times larger than its archive the arrays of a .npz file may be, beyond `ALWAYS_ALLOWED`."""
@@ -57,13 +58,13 @@ class Archive:
         """
         info = self._members[name]
         if info.flag_bits & 0x1:
-            raise DamagedArray(f"its array {name} is encrypted")
+            raise DamagedArray(f"its array {clipped(name)} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise DamagedArray(f"its array {name} is compressed in a way that numpy does not use")
+            raise DamagedArray(f"its array {clipped(name)} is compressed in a way that numpy does not use")
         allowed = max(ALWAYS_ALLOWED, MOST_EXPANSION * self._length)
         if info.file_size > allowed:
             raise DamagedArray(
-                f"its array {name} claims {size(info.file_size)} in an archive of {size(self._length)}"
+                f"its array {clipped(name)} claims {size(info.file_size)} in an archive of {size(self._length)}"
             )
 
         def read() -> NDArray:
@@ -148,4 +149,4 @@ def _checked(read: Callable[[], Result]) -> Result:
             raise
         raise DamagedArray("it names a place before its beginning") from error
     except Exception as error:  # zipfile, zlib, tokenize and NumPy have a dozen classes for damaged files
-        raise DamagedArray(str(error) or type(error).__name__) from error
+        raise DamagedArray(clipped(str(error), 300) or type(error).__name__) from error

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
-_only: ContextVar[Path | None] = ContextVar("only", default=None)
+_only: ContextVar[tuple[Path, ...]] = ContextVar("only", default=())
 
 
 @contextmanager
-def writing_only_in(folder: Path) -> Iterator[None]:
-    """While the block runs, `allowed` allows nothing outside a folder.
+def writing_only_in(folder: Path, *more: Path) -> Iterator[None]:
+    """While the block runs, `allowed` allows nothing outside a folder, and outside others that the user names himself.
 
     A run.toml names the folder of a cache. If a stranger wrote it, that folder is not one that the user chose.
     """
-    token = _only.set(folder)
+    token = _only.set((folder, *more))
     try:
         yield
     finally:
@@ -26,7 +26,7 @@ def allowed(path: Path) -> Path:
 
     Whoever writes a file that options name, such as a cache, asks here. A file that exists may be read from anywhere.
     """
-    folder = _only.get()
-    if folder is None or path.resolve().is_relative_to(folder.resolve()):
+    folders = _only.get()
+    if not folders or any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
         return path
-    return folder / "cache" / path.name
+    return folders[0] / "cache" / path.name

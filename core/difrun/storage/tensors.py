@@ -13,6 +13,7 @@ from torch import Tensor
 from difrun.errors import DifrunError
 from difrun.storage import atomic
 from difrun.storage.regular import open_regular
+from difrun.text import clipped
 
 TensorForms = Mapping[str, tuple[str, tuple[int, ...]]]
 """Name of a tensor -> its type, as safetensors writes it (``F32``, ``I64``, ...), and its shape."""
@@ -87,7 +88,7 @@ def read_tensors(
     except SafetensorError as error:
         if _is_cut_short(path):
             raise DifrunError(f"{path} is cut short: it was not copied or downloaded completely.") from error
-        raise DifrunError(f"{path} is not a safetensors file ({error}).") from error
+        raise DifrunError(f"{path} is not a safetensors file ({clipped(str(error), 300)}).") from error
     except (
         KeyError,
         ValueError,
@@ -95,7 +96,7 @@ def read_tensors(
         AttributeError,
         RuntimeError,
     ) as error:  # a type that torch lacks
-        raise DifrunError(f"{path} holds tensors that cannot be read: {error}.") from error
+        raise DifrunError(f"{path} holds tensors that cannot be read: {clipped(str(error), 300)}.") from error
 
 
 def _opened(path: Path, stream: BinaryIO) -> Any:

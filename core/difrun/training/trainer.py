@@ -45,8 +45,7 @@ class Trainer:
         seed: The seed of all random numbers.
         note: Called with a sentence for the user; None is `warnings.warn`.
         noise: The noise that each example is paired with, of the shape of `data`; None draws it anew.
-        labels: The class of each example, (N,) int64, for a model with classes, or its condition for a model with a
-            `condition_shape`; `options.label_dropout` says how often an example is shown without.
+        labels: Class (N,) or condition (N, ...) of each example; `options.label_dropout`: how often it is hidden.
         device: Where to train; None is the device of `data`.
 
     Attributes:
@@ -88,10 +87,8 @@ class Trainer:
         self.network: nn.Module = model.network
         self.note = note or (lambda text: warnings.warn(text, stacklevel=3))
         dropout = 0.0 if labels is None else options.label_dropout
-        hides = getattr(model, "completes", False)
-        self.batches = Batches(
-            model, loss, data, options.batch, seed, noise, labels, dropout, self._device, hides
-        )
+        hides, place = getattr(model, "completes", False), self._device
+        self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout, place, hides)
         self.flat = FlatParameters(self.network)
         self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
         self.step, self.seconds, self.stopped = 0, 0.0, False

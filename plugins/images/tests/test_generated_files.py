@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from PIL import Image
@@ -193,7 +193,6 @@ CACHED = (
 
 
 @given(CACHED, st.booleans())
-@settings(max_examples=25)
 def test_any_file_beside_decoded_pixels(contained, place, content, is_facts):
     """The cache of an earlier run is used only if it fits these images; else they are decoded again."""
     folder, cache = place / "photos", place / "cache"

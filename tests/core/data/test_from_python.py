@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from difrun.data import as_dataset
+from difrun.data.files import file
+from difrun.data.from_python import array
+from difrun.errors import DifrunError
 
 from .support import error
 
@@ -111,3 +114,42 @@ def test_what_is_no_dataset_is_refused(given, said):
 def test_libraries_of_frames_are_not_imported():
     as_dataset(X)
     assert not {"pandas", "pyarrow", "polars"} & set(sys.modules)
+
+
+Y = np.arange(50) % 3
+
+
+@pytest.mark.parametrize(
+    "examples",
+    [
+        (X, Y),
+        (torch.from_numpy(X), torch.from_numpy(Y)),
+        (X.tolist(), Y.tolist()),
+        Pairs(torch.from_numpy(X), torch.from_numpy(Y)),
+    ],
+    ids=["arrays", "tensors", "lists", "torch dataset"],
+)
+def test_every_form_is_the_dataset_of_a_file_with_these_rows(examples, tmp_path):
+    np.savez(tmp_path / "x.npz", x=X, y=Y)
+    expected = file(seed=7, path=tmp_path / "x.npz")
+    made = as_dataset(examples, seed=7)
+    for name in ("train", "held_out", "labels", "held_out_labels"):
+        assert torch.equal(getattr(made, name), getattr(expected, name)), name
+    assert torch.equal(made.scaling.scale, expected.scaling.scale)
+    assert made.classes == expected.classes == ("0", "1", "2")
+
+
+def test_images_keep_their_shape_and_may_stay_unscaled():
+    images = torch.randn(30, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    made = as_dataset(images, scale="none", held_out=0.1)
+    assert made.shape == (1, 4, 4)
+    assert (len(made.held_out), made.scaling) == (3, None)
+    assert torch.equal(
+        torch.cat([made.train, made.held_out]).flatten(1).sum(1).sort().values,
+        images.flatten(1).sum(1).sort().values,
+    )
+
+
+def test_the_command_is_told_where_such_examples_come_from():
+    with pytest.raises(DifrunError, match=r"difrun\.run\(dataset=x\).*--dataset FILE"):
+        array(seed=0)

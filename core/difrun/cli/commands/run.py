@@ -1,6 +1,8 @@
 """`difrun run`: train, sample, measure, draw."""
 
+import contextlib
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from difrun.config.settings import Settings
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue
 from difrun.plugin.registry import Registry, get_registry
+from difrun.storage import places
 from difrun.text import listed
 
 
@@ -31,6 +34,7 @@ class RunCommand(PlanCommand):
         # How that run came to its end is not part of what is repeated.
         for option in ("restarts", "stop_at", "start_from"):
             settings.options.get("train", {}).pop(option, None)
+        settings.options.get("model", {}).pop("weights", None)
         settings.give("train", "start_from", GivenValue(earlier, "--from", "flag"))
         return settings
 
@@ -50,14 +54,16 @@ def _run(
         from difrun.runs import start
 
         folder = Path(out) if out else None
-        examples_of = _run_with_examples(request, config or (weights and str(Path(weights) / "run.toml")))
+        source = config or (weights and str(Path(weights) / "run.toml"))
+        examples_of = _run_with_examples(request, source)
         with listener.refusing_first():
             _show_notes(request, listener)
             if examples_of is not None:
                 listener.note(
                     f"the examples are those saved in {examples_of}; with --dataset they are made or read again"
                 )
-            running = start(request.plan, folder, force=force, listener=listener, examples_of=examples_of)
+            with _writing_where_allowed(request, source):
+                running = start(request.plan, folder, force=force, listener=listener, examples_of=examples_of)
             listener.note(f"the run folder is {running.path}")
         running.execute()
     show_results(running)
@@ -74,6 +80,15 @@ def _run_with_examples(request: CommandRequest, config: str | None) -> Path | No
     sections = {section for section, _ in request.given}
     changed = "dataset" in request.named or "dataset" in sections or ("", "seed") in request.given
     return None if changed else folder
+
+
+def _writing_where_allowed(request: CommandRequest, config: str | None) -> AbstractContextManager[None]:
+    """Write no cache elsewhere that a run.toml names, which a stranger may have written: only one named by a flag."""
+    if not config or Path(config).name != "run.toml":
+        return contextlib.nullcontext()
+    options = request.plan.dataset.options
+    own = [getattr(options, option, None) for section, option in request.given if section == "dataset"]
+    return places.writing_only_in(Path(config).parent, *(path for path in own if isinstance(path, Path)))
 
 
 def _show_notes(request: CommandRequest, listener: Listener) -> None:
@@ -100,7 +115,10 @@ run = RunCommand(
             help="Run folder.  [default: runs/PROCESS-DATASET-K]",
         ),
         click.Option(
-            ["--config"], metavar="FILE.toml", type=click.Path(), help="Read names and options from a file."
+            ["--config"],
+            metavar="FILE.toml",
+            type=click.Path(),
+            help="Read names and options from a file. A cache that a run.toml names is written beside that run.toml.",
         ),
         click.Option(
             ["--from", "weights"],
@@ -122,6 +140,8 @@ run = RunCommand(
     "wins over the environment, and the environment over the file. A variable DIFRUN_... that nothing reads gets a "
     "warning.\n\n"
     "For a quick trial: --train.steps 500 --n 1000, and for points in the plane also --metric sliced-w2.\n\n"
+    "DIFRUN_IMPORT=module allows classes of yours in the place of names, --sampler module:MySampler, also where a "
+    "run.toml names them.\n\n"
     "DIFRUN_PLUGINS=a,b loads only the plugins a and b; DIFRUN_STRICT=1 stops if a plugin is broken; "
     "DIFRUN_DEBUG=1 shows the traceback of an error.",
 )

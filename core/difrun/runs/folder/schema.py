@@ -16,6 +16,7 @@ import attrs
 
 from difrun.errors import DifrunError
 from difrun.storage.regular import MOST_TEXT, read_bounded
+from difrun.text import clipped
 
 Data = TypeVar("Data")
 
@@ -28,7 +29,7 @@ class Misfit(Exception):
 
     def __init__(self, key: str, expected: str, value: Any) -> None:
         self.key, self.expected, self.value = key, expected, value
-        super().__init__(f"{key or 'the file'}: expected {expected}, found {_shown(value)}")
+        super().__init__(f"{clipped(key) or 'the file'}: expected {expected}, found {_shown(value)}")
 
 
 Expectation = Callable[[str, Any], None]
@@ -190,5 +191,4 @@ def _shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else f"a list of {len(value)}"
-    shown = repr(value)
-    return shown if len(shown) <= 40 else f"{shown[:37]}..."
+    return clipped(repr(value), 40)

@@ -1,6 +1,7 @@
 """The training of a run, its saved state, and its number of threads."""
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import attrs
@@ -20,6 +21,7 @@ from difrun.runs.folder.schema import damaged, fitting
 from difrun.storage.tensors import read_tensors, tensor_form, write_tensors
 from difrun.text import quoted
 from difrun.training.batches import TrainedModel
+from difrun.training.given_weights import fitted_weights
 from difrun.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -67,7 +69,7 @@ def train(run: "Run") -> None:
     if run.trainer is None:
         run.trainer = run.prepared or initial_trainer(run.plan, run.parts, run.device, run.listener)
         run.prepared = None
-        if run.plan.train.start_from is not None:
+        if starts_with_weights(run.plan):
             save(run, run.trainer)  # from here on, the run depends on its own folder alone
     trainer = run.trainer
     options = run.plan.train
@@ -95,13 +97,21 @@ def train(run: "Run") -> None:
 
 
 def initial_trainer(plan: Plan, parts: Components, device: torch.device, listener: Listener) -> Trainer:
-    """Make the trainer of a run, with random weights or with those of an earlier run.
+    """Make the trainer of a run, with random weights or with those of an earlier run or of a file.
 
     Raises:
-        DifrunError: If there is no such run, it holds no weights, or they are not of this network.
+        DifrunError: If there is no such run or file, it holds no weights, or they are not of this network.
     """
     weights = _earlier_weights(plan)
+    file = given_file(plan)
     trainer = new_trainer(plan, parts, device, listener)
+    if file is not None:
+        if weights is not None:
+            raise DifrunError(
+                "--from and --model.weights both say with which weights to begin; give one of them."
+            )
+        fitted = fitted_weights(file, trainer.network, f"model {plan.model.name!r}")
+        trainer.start_from({f"network.{name}": tensor for name, tensor in fitted.items()})
     if weights is not None:
         try:
             trainer.start_from(weights)
@@ -137,6 +147,16 @@ def _earlier_weights(plan: Plan) -> dict[str, Tensor] | None:
 def _network_of(plan: Plan) -> str:
     predicts = "" if plan.model.prediction is None else f" that predicts {plan.model.prediction.predicts}"
     return f"model {plan.model.name!r}{predicts}"
+
+
+def given_file(plan: Plan) -> Path | None:
+    """Return the file of weights with which the network of a plan begins, if there is one."""
+    return None if plan.model.start is None else plan.model.start.weights
+
+
+def starts_with_weights(plan: Plan) -> bool:
+    """Return whether training begins with weights that are not random."""
+    return plan.train.start_from is not None or given_file(plan) is not None
 
 
 def done(trainer: Trainer) -> bool:

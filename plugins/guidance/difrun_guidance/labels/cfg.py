@@ -59,9 +59,9 @@ def cfg(model: ScoreModel, *, scale: float = 2.0, low: float = 0.0, high: float 
         )
     if not model.knows_any:
         raise DifrunError(
-            "guidance 'cfg' needs predictions without a class, and this model was trained with the class or "
-            "condition of every example: train with --train.label-dropout 0.1. If you name several guidances, name "
-            "cfg first."
+            "guidance 'cfg' needs predictions without a class, and this model was trained with the class of "
+            "every example, or its condition: train with --train.label-dropout 0.1. If you name several guidances, "
+            "name cfg first."
         )
     if scale == 1:
         return model

@@ -1,0 +1,132 @@
+"""Networks trained elsewhere, as score models with which everything works."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from difrun.errors import DifrunError
+from difrun.model.base import MOST_CORRELATED, std_of
+from difrun.model.conventions import Coefficients, Convention, TimeFunction
+from difrun.model.foreign_check import check_model, checked_data
+from difrun.model.foreign_model import PARTS, Arguments, Call, ForeignModel
+
+if TYPE_CHECKING:
+    from difrun.process.gaussian import GaussianProcess
+
+
+def wrap(
+    network: nn.Module | Callable[..., Any],
+    process: "GaussianProcess",
+    shape: Sequence[int],
+    predicts: str | Coefficients = "noise",
+    time: str | TimeFunction = "index",
+    *,
+    arguments: Arguments | None = None,
+    keywords: Mapping[str, Any] | None = None,
+    output: Callable[[Any], Tensor] | None = None,
+    integer: bool = False,
+    input_scale: str | Callable[[Any], Any] | None = None,
+    data_std: float | None = None,
+    learned_variance: bool = False,
+    classes: int | Sequence[float] = 0,
+    condition_shape: Sequence[int] | None = None,
+    null: Any = None,
+    data: Any = None,
+    labels: Any = None,
+    mean: Any = None,
+    var: Any = None,
+    data_range: tuple[float, float] | None = None,
+    check: bool = True,
+) -> ForeignModel:
+    """Return a network that was trained elsewhere as a score model, with which everything works.
+
+    ::
+
+        process = TabulatedProcess.from_betas(betas)
+        model = difrun.wrap(network, process, (2,), predicts="noise", time="index", data=x)
+
+    The network is called at once, on noised data. If it does not reduce their error, or another reading of its output
+    or its times fits better, that is said.
+
+    Args:
+        network: The network, or any function of tensors.
+        process: The forward process under which it was trained, such as a
+            `difrun.process.tabulated.TabulatedProcess`.
+        shape: Shape of one example.
+        predicts: What it predicts: "noise", "x0", "v", "score", "velocity", "straight" or "edm"
+            (`difrun.model.predictions`), or a function of an instant that returns (a, b), for a·x0 + b·noise.
+        time: What it gets for a time: "index" (in the table of the process, from 0), "t", "sigma", "log-snr"
+            (log(α/σ)), "c-noise" (¼ ln(σ/α)), or a function of an instant whose fields t, alpha, sigma and lam are
+            tensors (n,): ``lambda at: 1000 * at.t``.
+        arguments: The order of its arguments, of "x", "time" and "label"; or its keywords,
+            ``{"sample": "x", "timestep": "time"}``. None is ("x", "time"), and "label" if it takes any.
+        keywords: Further keyword arguments, the same in every call.
+        output: Takes the tensor out of what it returns, such as ``lambda out: out.sample``.
+        integer: Whether it takes whole numbers for times, int64, as one with an embedding table does. Times between
+            them are rounded.
+        input_scale: The factor of its input: None for x_t itself, "edm" for 1/√(α²σ_d² + σ²), or a function of an
+            instant.
+        data_std: σ_d of "edm"; None takes the root of the average of `var`.
+        learned_variance: Whether the second half of its output's channels (axis 1) is a variance. It is dropped.
+        classes: How many classes it knows, or the share of each in the data. Labels are int64, (n,).
+        condition_shape: The shape of a condition that it takes instead, floats (n, *condition_shape).
+        null: The label or condition that stands for none, without which there is no classifier-free guidance.
+        data: Examples (N, *shape) to check it with, in its units. They also give mean, variance and covariance.
+        labels: Their classes (N,), or conditions (N, *condition_shape).
+        mean: Mean of the data per coordinate, to which the prior is matched; None takes that of `data`, the middle of
+            `data_range`, or 0.
+        var: Variance of the data, likewise; None takes that of `data`, of even numbers in `data_range`, or 1.
+        data_range: The least and the largest value of the data that it was trained on. Data outside are refused.
+        check: Whether to call it at once. Without `data` normal noise of this mean and variance takes their place, and
+            only gross misfits are told.
+
+    Returns:
+        The model.
+
+    Raises:
+        DifrunError: If the network cannot be called so, returns something else, or does not denoise.
+    """
+    shape = tuple(shape)
+    examples = None if data is None else checked_data(data, shape, data_range)
+    mean, var = _moments(examples, mean, var, data_range)
+    convention = Convention(predicts, time, input_scale, integer, data_std or std_of(var))
+    convention.refuse_unknown()
+    takes_label = bool(classes) or condition_shape is not None
+    if classes and condition_shape is not None:
+        raise DifrunError("a network takes classes or a condition; give one of classes and condition_shape.")
+    call = Call(
+        arguments if arguments is not None else PARTS[: 3 if takes_label else 2],
+        dict(keywords or {}),
+        output,
+        learned_variance,
+    )
+    call.refuse_wrong(takes_label)
+    model = ForeignModel(network, process, shape, convention, call, mean=mean, var=var, null=null)
+    if condition_shape is not None:
+        model.set_condition(tuple(condition_shape), knows_any=null is not None)
+    elif classes:
+        shares = (1 / classes,) * classes if isinstance(classes, int) else tuple(classes)
+        model.set_classes(shares, knows_any=null is not None)
+    if examples is not None and examples[0].numel() <= MOST_CORRELATED:
+        model.cov = torch.cov(examples.flatten(1).double().T, correction=0).reshape(
+            2 * (examples[0].numel(),)
+        )
+    if check:
+        check_model(model, examples, labels)
+    return model
+
+
+def _moments(
+    examples: Tensor | None, mean: Any, var: Any, data_range: tuple[float, float] | None
+) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the data, as the user gives them, or as the data or their range have them."""
+    low, high = data_range or (0.0, 0.0)
+    if mean is None:
+        mean = 0.5 * (low + high) if examples is None else examples.double().mean(0)
+    if var is None and examples is not None:
+        var = examples.double().var(0, correction=0)
+    elif var is None:
+        var = (high - low) ** 2 / 12 if data_range else 1.0
+    return torch.as_tensor(mean, dtype=torch.float32), torch.as_tensor(var, dtype=torch.float32)

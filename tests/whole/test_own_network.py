@@ -1,0 +1,53 @@
+"""The page on a network of one's own: its code runs, and what it makes is right."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-network.md"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """The names that the blocks of the page make, run one after the other as a reader would paste them."""
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(blocks) == 2
+    names = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path_factory.mktemp("page"))
+        for block in blocks:
+            exec(compile(block, str(PAGE), "exec"), names)
+    return names
+
+
+def test_about_ten_lines_do_everything(page):
+    block = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert len([line for line in block.splitlines() if line]) <= 10
+
+
+def test_samples_are_those_of_the_data(page):
+    """30 % of the data are at −1.5, the rest at 1, with the standard deviations 0.2 and 0.5; a small network smears
+    them a little."""
+    for name in ("samples", "few"):
+        x = page[name]
+        left = x[:, 0] < -0.3
+        assert left.double().mean().item() == pytest.approx(0.3, abs=0.08), name
+        assert x[left, 0].mean().item() == pytest.approx(-1.5, abs=0.2), name
+        assert x[~left, 0].mean().item() == pytest.approx(1.0, abs=0.15), name
+        assert x[:, 1].std().item() == pytest.approx(0.5, rel=0.15), name
+
+
+def test_it_is_compared_and_measured(page):
+    rows = page["table"].rows
+    assert [row.sampler for row in rows] == ["adams", "heun"]
+    measured = page["measured"]["sliced-w2"]
+    assert measured["value"] < 3 * measured["floor"] + 0.1, measured
+    # Per example, log p of the mixture is −1.1 on average; a small network comes near it.
+    assert page["log_p"].mean().item() == pytest.approx(-1.1, abs=0.4)
+
+
+def test_the_network_is_left_as_it_was(page):
+    net = page["net"]
+    assert net.training
+    assert all(parameter.requires_grad for parameter in net.parameters())
