@@ -86,9 +86,10 @@ def _order(row: dict[str, Any]) -> tuple[str, str]:
 
 
 def _failures(row: dict[str, Any]) -> str:
-    found = [
-        f"{', '.join(map(str, steps))}: {_short(what)}" for what, steps in (row.get("failures") or {}).items()
-    ]
+    by_reason: dict[str, list[int]] = {}
+    for what, steps in (row.get("failures") or {}).items():
+        by_reason.setdefault(_short(what), []).extend(steps)
+    found = [f"{', '.join(map(str, sorted(steps)))}: {reason}" for reason, steps in by_reason.items()]
     if "order_failure" in row:
         found.append(f"on given levels: {_short(row['order_failure'])}")
     return "; ".join(found)
@@ -96,6 +97,8 @@ def _failures(row: dict[str, Any]) -> str:
 
 def _short(text: str) -> str:
     """What the library said, without the adapter's introduction."""
+    if "gives no decreasing grid" in text:
+        return "a level repeats"
     return text.partition(" steps: ")[2] or text
 
 

@@ -23,9 +23,9 @@ import torch
 
 from difrun.errors import DifrunError
 from difrun.process import GaussianProcess
-from difrun.text import in_one_line, listed
+from difrun.text import in_one_line
 from difrun_diffusers.rebound import brownian, rebound
-from difrun_diffusers.settings import SPACING, class_of
+from difrun_diffusers.settings import class_of
 from difrun_diffusers.table import Scheduler
 
 TABLE = 1000
@@ -90,31 +90,7 @@ def own_schedule(
             f"{entry.cls} gives no decreasing grid of {steps} steps with these settings: {len(ratios)} levels σ/α, "
             f"which end in {shown}. Take another number of steps, or other settings."
         )
-    return Schedule(_ready(scheduler), frame, ratios, _calls(scheduler, entry, ratios))
-
-
-def schedule_on(
-    entry: Scheduler, settings: Mapping[str, Any], process: GaussianProcess, ratios: Sequence[float]
-) -> Schedule:
-    """Return a scheduler on given levels, which take the place of those that it makes, in float64.
-
-    Raises:
-        DifrunError: If a setting is of its own grid, or the scheduler refuses the settings or the number of steps.
-    """
-    ignored = sorted(name for name in SPACING & set(settings) if settings[name] != entry.defaults.get(name))
-    if ratios[-1] > 0 and settings.get("final_sigmas_type") == "sigma_min":
-        ignored.remove("final_sigmas_type")  # such a grid ends so
-    if ignored:
-        raise DifrunError(
-            f"{listed(ignored)} of {entry.cls} would have no effect on this grid: "
-            f"{'it sets' if len(ignored) == 1 else 'they set'} the scheduler's own. Leave it out, or take "
-            "--grid diffusers."
-        )
-    from difrun_diffusers.tables import BUILDERS
-
-    with in_words(entry, len(ratios) - 1):
-        scheduler = BUILDERS.get(entry.table, BUILDERS["chain"])(entry, settings, process, list(ratios))
-    return Schedule(_ready(scheduler), entry.frame, ratios, _calls(scheduler, entry, ratios))
+    return Schedule(ready(scheduler), frame, ratios, calls_of(scheduler, entry, ratios))
 
 
 def process_table(process: GaussianProcess) -> np.ndarray:
@@ -186,8 +162,8 @@ def set_chain(scheduler: Any, betas: torch.Tensor) -> None:
     scheduler.alphas_cumprod = (1 - betas).cumprod(0)
 
 
-def _ready(scheduler: Any) -> Any:
-    """A scheduler before its first step."""
+def ready(scheduler: Any) -> Any:
+    """Return a scheduler as it is before its first step, at the first index, with the noise of difrun."""
     scheduler.__class__ = rebound(type(scheduler).__mro__[0], False)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(0)
@@ -232,8 +208,8 @@ def _ratio_of(sigma: float, frame: str) -> float:
     return sigma / (1 - sigma) if sigma < 1 else math.inf
 
 
-def _calls(scheduler: Any, entry: Scheduler, ratios: Sequence[float]) -> list[list[Call]]:
-    """The calls of each step."""
+def calls_of(scheduler: Any, entry: Scheduler, ratios: Sequence[float]) -> list[list[Call]]:
+    """Return the calls of each step."""
     steps, times = len(ratios) - 1, scheduler.timesteps
     if entry.table == "pndm":
         extra = len(times) - len(set(times.tolist()))  # the first step is taken twice

@@ -17,11 +17,12 @@ from difrun.model import ScoreModel
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
-from difrun_diffusers.levels import Call, Schedule, coordinates, own_schedule, schedule_on
+from difrun_diffusers.levels import Call, Schedule, coordinates, own_schedule
 from difrun_diffusers.options import SchedulerOptions
 from difrun_diffusers.rebound import drawing_from, rebound
 from difrun_diffusers.settings import split
 from difrun_diffusers.table import Scheduler
+from difrun_diffusers.tables import schedule_on
 
 CLOSE = 2e-5
 """Relative distance of two levels that count as the same; the tables of diffusers are float32."""

@@ -13,9 +13,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.errors import DifrunError
 from difrun.process import GaussianProcess
-from difrun_diffusers.levels import betas_of, construct, coordinates, set_chain
+from difrun.text import listed
+from difrun_diffusers.levels import (
+    Schedule,
+    betas_of,
+    calls_of,
+    construct,
+    coordinates,
+    in_words,
+    ready,
+    set_chain,
+)
 from difrun_diffusers.rebound import rebound
+from difrun_diffusers.settings import SPACING
 from difrun_diffusers.table import Scheduler
 
 Levels = Sequence[float]
@@ -162,3 +174,25 @@ BUILDERS: dict[str, Callable[[Scheduler, Settings, GaussianProcess, Levels], Any
     "score-sde-ve": _score_sde_ve,
 }
 """How the levels of a scheduler are stored -> the function that replaces them."""
+
+
+def schedule_on(
+    entry: Scheduler, settings: Mapping[str, Any], process: GaussianProcess, ratios: Sequence[float]
+) -> Schedule:
+    """Return a scheduler on given levels, which take the place of those that it makes, in float64.
+
+    Raises:
+        DifrunError: If a setting is of its own grid, or the scheduler refuses the settings or the number of steps.
+    """
+    ignored = sorted(name for name in SPACING & set(settings) if settings[name] != entry.defaults.get(name))
+    if ratios[-1] > 0 and settings.get("final_sigmas_type") == "sigma_min":
+        ignored.remove("final_sigmas_type")  # such a grid ends so
+    if ignored:
+        raise DifrunError(
+            f"{listed(ignored)} of {entry.cls} would have no effect on this grid: "
+            f"{'it sets' if len(ignored) == 1 else 'they set'} the scheduler's own. Leave it out, or take "
+            "--grid diffusers."
+        )
+    with in_words(entry, len(ratios) - 1):
+        scheduler = BUILDERS.get(entry.table, BUILDERS["chain"])(entry, settings, process, list(ratios))
+    return Schedule(ready(scheduler), entry.frame, ratios, calls_of(scheduler, entry, ratios))
