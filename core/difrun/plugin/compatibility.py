@@ -14,7 +14,7 @@ VOCABULARY = frozenset(
     {
         *("real", "spins", "categories", "images", "lattice", "classes"),
         *("gaussian", "discrete", "continuous", "sde", "ode", "chain"),
-        *("network", "exact", "conditional", "x0-distribution", "labels", "tuned"),
+        *("network", "exact", "conditional", "x0-distribution", "labels", "conditions", "tuned"),
     }
 )
 """Known capabilities: none of them is a misspelling, even if nothing installed provides it."""
