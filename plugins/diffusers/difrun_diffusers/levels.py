@@ -81,7 +81,8 @@ def own_schedule(
             scheduler.set_timesteps(steps)
             scheduler.set_sigmas(steps)
         else:
-            scheduler.set_timesteps(steps)
+            # MiniMax-H3 counts levels, the last one included, and not steps.
+            scheduler.set_timesteps(steps + (entry.table == "minimax"))
     frame = "flow" if scheduler.config.get("use_flow_sigmas") else entry.frame
     ratios = _ratios(scheduler, entry, frame, steps)
     if len(ratios) != steps + 1 or any(not later < r for r, later in pairwise(ratios)):
