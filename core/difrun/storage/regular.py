@@ -49,8 +49,12 @@ def open_regular(path: Path | str, most: int | None = None, within: Path | None 
 def read_bounded(path: Path | str, most: int = MOST_TEXT, within: Path | None = None) -> bytes:
     """Read a regular file of at most `most` bytes; raises as `open_regular` does."""
     with open_regular(path, most, within) as file:
-        # Python takes memory for as many bytes as are asked for; and a file may grow while it is read.
-        data = file.read(min(most, os.fstat(file.fileno()).st_size) + 1)
+        # In pieces: Python takes memory for as many bytes as are asked for, and a file may grow while it is read.
+        parts, left = [], most + 1
+        while left and (part := file.read(min(left, 2**20))):
+            parts.append(part)
+            left -= len(part)
+    data = b"".join(parts)
     if len(data) > most:
         raise DifrunError(f"{path} is more than {size(most)}.")
     return data
