@@ -52,11 +52,11 @@ STEPS = [
     Wrong("sampler", "Uniform", ("draws_noise_of_the_normal_law",)),
     Wrong("sampler", "TwoValued", ("draws_noise_of_the_normal_law",)),
     Wrong("sampler", "Laplace", ("draws_noise_of_the_normal_law",)),
-    Wrong("sampler", "Divides", ("takes_one_step_and_one_example",)),
+    Wrong("sampler", "Divides", ("starts_where_nothing_of_the_data_is_left",)),
     Wrong("sampler", "Zeroed", ("starts_where_nothing_of_the_data_is_left",)),
     Wrong("sampler", "OftenRight", ("draws_from_the_distribution_of_the_data",), "Scaled", at_least=True),
     Wrong("sampler", "Idle", (IDLE,), "Scaled"),
-    Wrong("sampler", "Broken", ("converges_at_its_declared_order",)),
+    Wrong("sampler", "Broken", ("draws_from_the_distribution_of_the_data",)),
     Wrong("sampler", "no_sampler", ("can_be_made",)),
     Wrong("sampler", "absent", ("can_be_made",)),
 ]
