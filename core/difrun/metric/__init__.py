@@ -1,9 +1,9 @@
 """Metrics: distances between samples and data, beside their floors."""
 
 from difrun.metric.base import Reading, measure, reading, reads
-from difrun.metric.classifier_test import c2st
 from difrun.metric.calibration import Coverage, expected_coverage, rank_p_values, ranks
 from difrun.metric.calls import Metric
+from difrun.metric.classifier_test import c2st
 from difrun.metric.comparison import compared
 
 __all__ = [
