@@ -115,7 +115,8 @@ def test_it_runs_by_name(site, here, kind):
             rows = list(csv.reader(file))
         value = support.facts(here / "run")["metrics"]["energy"]["value"]
         assert rows[0] == ["what", "step", "value"]
-        assert rows[1][:2] == ["loss", "2"]
+        # A slow machine reports more often than a fast one; the last report is always that of the last step.
+        assert [row[1] for row in rows if row[0] == "loss"][-1] == "2"
         assert rows[-1] == ["energy", "", str(value)]
 
 
