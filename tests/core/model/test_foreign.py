@@ -1,91 +1,31 @@
 """Networks written in other conventions: the exact denoiser of a mixture, wrapped, is the exact model again."""
 
 import math
-import warnings
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import difrun
 from difrun.analysis import log_likelihood
-from difrun.data import GaussianMixture
 from difrun.errors import DifrunError
 from difrun.grid import logsnr
 from difrun.guidance import classifier_free
 from difrun.model import ExactMixture
-from difrun.process.tabulated import TabulatedProcess
 from difrun.sampler import Adams, Heun, generate
-from difrun.testing import ReferenceFlow, ReferenceVE, ReferenceVP, two_classes
+from difrun.testing import two_classes
 
-CHAIN = TabulatedProcess.from_betas(np.linspace(1e-4, 0.02, 1000))
-MIXTURE = GaussianMixture([0.3, 0.7], [[-1.0, 0.3], [1.2, 0.8]], [0.05, 0.1])
-MODELS = {p: ExactMixture(MIXTURE, p) for p in (CHAIN, ReferenceVP(), ReferenceVE(), ReferenceFlow())}
-VP, VE, FLOW = list(MODELS)[1:]
-DATA = MIXTURE.sample(400, torch.Generator().manual_seed(0)).float()
-
-
-def exact(process, kind, time_of, factor=None):
-    """A network F(x, time) that computes the exact prediction: `time_of` turns its time into t, `factor` is c_in."""
-
-    def network(x, time):
-        assert time.shape == (len(x),)
-        t = time_of(time.double()).clamp(0, process.horizon)
-        at = process.at(t, 2)
-        if factor is not None:
-            x = x / factor(at)
-        if isinstance(kind, str):
-            return MODELS[process].predict(x.double(), at, kind).to(x.dtype)
-        return kind(x.double(), at).to(x.dtype)
-
-    return network
-
-
-def karras(x, at):
-    """F of Karras et al., table 1, with σ_d = 0.5: (D − c_skip x)/c_out."""
-    total = (at.sigma**2 + 0.25).sqrt()
-    denoised = MODELS[VE].predict(x, at, "x0")
-    return (denoised - 0.25 / total**2 * x) / (0.5 * at.sigma / total)
-
-
-SMALL = 1e-9
-
-
-def vp_time(lam):
-    """The time of a log-SNR of the process with α = e^−t."""
-    return 0.5 * torch.nn.functional.softplus(-2 * lam)
-
-
-CASES = {
-    "noise, index from 0": (CHAIN, exact(CHAIN, "noise", lambda n: n + 1), "noise", "index", {}),
-    "v, whole numbers": (CHAIN, exact(CHAIN, "v", lambda n: n + 1), "v", "index", {"integer": True}),
-    "x0, t": (VP, exact(VP, "x0", lambda t: t), "x0", "t", {}),
-    "score, 1000 t": (VP, exact(VP, "score", lambda t: t / 1000), "score", lambda at: 1000 * at.t, {}),
-    "v, log-snr": (VP, exact(VP, "v", vp_time), "v", "log-snr", {}),
-    "noise, c-noise": (VP, exact(VP, "noise", lambda c: vp_time(-4 * c)), "noise", "c-noise", {}),
-    "noise, sigma": (VE, exact(VE, "noise", lambda s: s), "noise", "sigma", {}),
-    "F of EDM": (
-        VE,
-        exact(VE, karras, lambda c: (4 * c).exp(), lambda at: 1 / (at.sigma**2 + 0.25).sqrt()),
-        "edm",
-        "c-noise",
-        {"input_scale": "edm", "data_std": 0.5},
-    ),
-    "velocity of a flow, time from noise": (
-        FLOW,
-        exact(FLOW, lambda x, at: -MODELS[FLOW].predict(x, at, "straight"), lambda t: 1 - t),
-        lambda at: (1, -1),
-        lambda at: 1 - at.t,
-        {},
-    ),
-}
-
-
-def wrapped(name, **changes):
-    process, network, predicts, time, options = CASES[name]
-    return difrun.wrap(network, process, (2,), predicts, time, **{"data": DATA, **options, **changes})
+from .foreign_cases import (
+    CASES,
+    CHAIN,
+    DATA,
+    MIXTURE,
+    MODELS,
+    VP,
+    Epsilon,
+    wrapped,
+)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -125,21 +65,6 @@ def test_samples_are_those_of_the_exact_model(name):
     for sampler in (Heun(), Adams()):
         pair = [generate(sampler, m, 40, grid, seed=4, dtype=torch.float64) for m in (model, MODELS[process])]
         torch.testing.assert_close(*pair, rtol=1e-6, atol=1e-6)
-
-
-class Epsilon(nn.Module):
-    """A network in training mode, with dropout and an embedding table, called as (time, x, y)."""
-
-    def __init__(self, wide=False):
-        super().__init__()
-        self.table = nn.Embedding(1000, 8)
-        self.first, self.last = nn.Linear(10, 32), nn.Linear(32, 4 if wide else 2)
-        self.dropout = nn.Dropout(0.5)
-        self.calls = []
-
-    def forward(self, time, x):
-        self.calls.append((self.training, self.dropout.training, self.first.weight.requires_grad))
-        return self.last(self.dropout(torch.tanh(self.first(torch.cat([x, self.table(time)], 1)))))
 
 
 def test_a_network_is_called_in_evaluation_mode_and_left_as_it_was():
@@ -255,119 +180,3 @@ def test_the_likelihood_differentiates_through_the_network():
     x = DATA[:20].double()
     mine, right = (log_likelihood(m, x, steps=20).nats for m in (model, MODELS[VP]))
     torch.testing.assert_close(mine, right, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_the_right_reading_passes_with_and_without_data(name):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        wrapped(name)
-        wrapped(name, data=None, mean=MIXTURE.mean, var=MIXTURE.var)
-
-
-@pytest.mark.parametrize(
-    ("name", "predicts", "time", "suggestion"),
-    [
-        ("noise, index from 0", "x0", "index", "predicts='noise', time='index'"),
-        ("noise, index from 0", "v", "index", "predicts='noise', time='index'"),
-        ("noise, index from 0", "noise", lambda at: at.t / 1000, "predicts='noise', time='index'"),
-        ("noise, index from 0", "noise", "sigma", "predicts='noise', time='index'"),
-        ("v, log-snr", "noise", "log-snr", "predicts='v', time='log-snr'"),
-        ("score, 1000 t", "score", "t", "time=lambda at: 1000 . at.t"),
-        ("x0, t", "x0", lambda at: 1000 * at.t, "predicts='x0', time='t'"),
-        ("noise, sigma", "noise", "c-noise", "predicts='noise', time='(sigma|t)'"),
-        ("F of EDM", "noise", "sigma", "predicts='edm', time='c-noise'"),
-        (
-            "velocity of a flow, time from noise",
-            "straight",
-            "t",
-            "lambda at: .1.0, -1.0., time=lambda at: 1 - at.t",
-        ),
-    ],
-)
-def test_a_wrong_reading_is_refused_and_the_right_one_is_named(name, predicts, time, suggestion):
-    process, network, _, _, options = CASES[name]
-    with pytest.raises(DifrunError, match=suggestion):
-        difrun.wrap(network, process, (2,), predicts, time, data=DATA, **options)
-
-
-@pytest.mark.parametrize(
-    ("name", "predicts", "time", "suggestion"),
-    [
-        ("noise, index from 0", "x0", "index", "predicts='noise', time='index'"),
-        ("noise, index from 0", "noise", lambda at: at.t / 1000, "predicts='noise', time='index'"),
-        ("v, log-snr", "noise", "log-snr", "predicts='v', time='log-snr'"),
-        ("score, 1000 t", "score", "t", "time=lambda at: 1000 . at.t"),
-        ("F of EDM", "noise", "sigma", "predicts='edm', time='sigma'"),
-    ],
-)
-def test_without_data_gross_misfits_are_refused(name, predicts, time, suggestion):
-    """There is a suggestion if one change is enough."""
-    process, network, _, _, options = CASES[name]
-    with pytest.raises(DifrunError, match=f"normal noise in the place of data.*{suggestion}"):
-        difrun.wrap(network, process, (2,), predicts, time, mean=MIXTURE.mean, var=MIXTURE.var, **options)
-
-
-def test_an_untrained_network_and_data_of_another_kind_are_told():
-    with pytest.raises(DifrunError, match=r"does not denoise.*No other reading.*is it trained"):
-        difrun.wrap(lambda x, t: 3 + x.flip(1).sin() + t[:, None], VP, (2,), "noise", "t", data=DATA)
-
-    def weak(x, t):
-        at = VP.at(t, 2)
-        linear = at.sigma / (at.alpha**2 * DATA.var(0) + at.var) * (x - at.alpha * DATA.mean(0))
-        return linear + 0.45 * torch.sin(7 * x)
-
-    with pytest.warns(UserWarning, match=r"less well than the best linear denoiser: its error is 1\.\d"):
-        difrun.wrap(weak, VP, (2,), "noise", "t", data=DATA)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"predicts": "epsilon"}, "predicts='epsilon'.*noise"),
-        ({"time": "n"}, "time='n'.*index.*lambda"),
-        ({"input_scale": "c_in"}, "input_scale='c_in'"),
-        ({"arguments": ("x",)}, "called with x, time, each once"),
-        ({"arguments": ("x", "time", "label")}, "classes=K"),
-        ({"time": lambda at: 3.0}, "must return a tensor"),
-        ({"output": lambda out: (out, None)}, r"output=lambda out: out\[0\]"),
-        ({"output": lambda out: SimpleNamespace(sample=out)}, "output=lambda out: out.sample"),
-        ({"output": lambda out: "x"}, "returned a str"),
-        ({"output": lambda out: torch.cat([out, out], 1)}, "learned_variance=True"),
-        ({"output": lambda out: out[:, :1]}, r"returned \(256, 1\) for x of shape \(256, 2\)"),
-        ({"output": lambda out: out / 0}, "not finite"),
-        ({"process": ReferenceVP()}, "not made from a table"),
-        ({"data": DATA[:, :1]}, r"data of shape \(400, 1\); expected \(N, 2\)"),
-        ({"data": 300 * DATA, "data_range": (-1, 1)}, "data run from .* trained on -1 to 1"),
-        ({"data": DATA / 0}, "data must be finite"),
-        ({"data": DATA, "labels": [0]}, "labels are given for a network without"),
-        ({"classes": 2, "condition_shape": (1,)}, "give one of classes and condition_shape"),
-    ],
-)
-def test_bad_input_is_refused_in_words(changes, message):
-    given = {"process": CHAIN, "predicts": "noise", "time": "index", "data": DATA} | changes
-    network = exact(CHAIN, "noise", lambda n: n + 1)
-    with pytest.raises(DifrunError, match=message):
-        difrun.wrap(network, given.pop("process"), (2,), **given)
-
-
-def test_a_call_that_fails_says_what_it_was_called_with_and_what_works():
-    with pytest.raises(
-        DifrunError,
-        match=r"x float32 \(256, 2\), time float32 \(256,\).*works with arguments=\('time', 'x'\) and integer=True",
-    ):
-        difrun.wrap(Epsilon(), CHAIN, (2,), data=DATA)
-    with pytest.raises(DifrunError, match="works with integer=True"):
-        difrun.wrap(Epsilon(), CHAIN, (2,), arguments=("time", "x"), data=DATA)
-    with pytest.raises(DifrunError, match=r"failed.*Its arguments are said by"):
-        difrun.wrap(lambda x: x, CHAIN, (2,), data=DATA)
-
-
-def test_moments_come_from_the_data_or_their_range():
-    network = exact(CHAIN, "noise", lambda n: n + 1)
-    model = difrun.wrap(network, CHAIN, (2,), data=DATA)
-    torch.testing.assert_close(model.mean, DATA.mean(0))
-    torch.testing.assert_close(model.var, DATA.var(0, correction=0))
-    torch.testing.assert_close(model.cov, torch.cov(DATA.double().T, correction=0))
-    ranged = difrun.wrap(network, CHAIN, (2,), data_range=(0, 6), check=False)
-    assert (ranged.mean, ranged.var) == (3, 3)
