@@ -47,11 +47,8 @@ def _load(
                 return loaded, None, None
             key = _choose_key(loaded.files, key, path)
             examples, names = loaded[key], _labels(loaded, key, label, path)
-            return (
-                examples,
-                names,
-                _conditions(loaded, key, condition, len(examples), names is not None, path),
-            )
+            rows = len(examples) if examples.ndim else 0
+            return examples, names, _conditions(loaded, key, condition, rows, names is not None, path)
     except arrays.DamagedArray as error:
         if not _is_numpy(path):
             raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None

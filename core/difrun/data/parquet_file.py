@@ -6,6 +6,7 @@ from typing import Any
 from difrun.data.columns import table_of_columns
 from difrun.data.table import Table
 from difrun.errors import DifrunError
+from difrun.storage.regular import open_regular
 
 
 def read_parquet(
@@ -33,7 +34,8 @@ def read_parquet(
             "the table as .csv."
         ) from None
     try:
-        table: Any = parquet.read_table(path)
+        with open_regular(path) as stream:
+            table: Any = parquet.read_table(stream)
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
         raise DifrunError(f"file '{path}' cannot be read as .parquet: {error}.") from None
     names = [str(name) for name in table.column_names]

@@ -56,7 +56,19 @@ def test_a_run_is_compared_as_it_is_where_nothing_is_named(call, asked):
         "force": False,
         "exact": False,
         **dict.fromkeys(
-            ["samplers", "grids", "metrics", "guidance", "label", "n", "seed", "out", "device", "threads"]
+            [
+                "samplers",
+                "grids",
+                "metrics",
+                "guidance",
+                "label",
+                "condition",
+                "n",
+                "seed",
+                "out",
+                "device",
+                "threads",
+            ]
         ),
     }
 
@@ -74,6 +86,7 @@ def test_what_is_named_is_asked_for(call, asked):
         "metrics": None,
         "guidance": None,
         "label": None,
+        "condition": None,
         "n": 40,
         "seed": 3,
         "exact": True,

@@ -4,7 +4,7 @@ import errno
 
 import pytest
 
-from difrun.errors import DifrunError, Interrupted
+from difrun.errors import DifrunError, Interrupted, StoppedByUser
 from difrun.plugin import known
 
 TOY = ("--process", "toy")
@@ -106,7 +106,7 @@ def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, mo
             130,
             "\nStopped at training step 120 of 4000; the state is saved.\nContinue with: difrun resume r\n",
         ),
-        (KeyboardInterrupt(), 130, "Stopped at once."),
+        (StoppedByUser(), 130, "Stopped at once."),
         (
             OSError(errno.ENOSPC, "No space left", "r/x.npz"),
             1,

@@ -53,6 +53,7 @@ def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
             "--sampler.scale",
             "--model.scale",
             "--model.predicts",
+            "--model.weights",
             "--grid.scale",
             "--metric.gap.low",
             "--metric.gap.high",

@@ -29,7 +29,7 @@ def test_sample_is_as_in_the_run_where_nothing_is_named(made, call, work):
     # All but the seed, which is 5 in the run: the same would be the very samples that the run has.
     assert work.calls[1] == (
         "draw_samples",
-        50,
+        None,
         made.sampler,
         made.grid,
         9,
@@ -40,6 +40,7 @@ def test_sample_is_as_in_the_run_where_nothing_is_named(made, call, work):
         "fresh",
         None,
         (),
+        None,
     )
 
 
@@ -105,7 +106,7 @@ def test_sample_takes_what_is_named(made, call, work):
     )
     assert (code, out) == (0, "Samples: samples.npz\n")
     assert work.calls[0] == ("reopen", Path("r"), "cpu", 1)
-    _, n, sampler, grid, steps, seed, chunk, out, force, noise, label, guidance = work.calls[1]
+    _, n, sampler, grid, steps, seed, chunk, out, force, noise, label, guidance, _ = work.calls[1]
     assert (n, sampler.name, grid.options.scale, steps, seed, chunk) == (7, "euler", 3.0, 4, 6, 8)
     assert (out, force, noise, label) == (Path("x.npz"), True, "fresh", "3")
     assert [(chosen.name, chosen.options.scale) for chosen in guidance] == [("push", 5.0)]

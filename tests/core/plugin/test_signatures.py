@@ -58,7 +58,8 @@ def test_the_message_lists_what_there_is_and_suggests_the_closest():
     with pytest.raises(DifrunError) as error:
         call("metric", mean_gap, offered("metric"), owner="metric 'mean-gap' (difrun-tour)")
     assert str(error.value) == (
-        "metric 'mean-gap' (difrun-tour): a metric may ask for samples, reference, dataset, labels, generator; "
+        "metric 'mean-gap' (difrun-tour): a metric may ask for samples, reference, dataset, labels, conditions, "
+        "reference_conditions, generator; "
         "`mean_gap` asks for `refrence`: did you mean `reference`?"
     )
 

@@ -107,7 +107,7 @@ def random_grid(process, steps):
     """Draws from the global random state."""
     times = linear(process, steps)
     share = 0.5 * float(torch.rand(1))
-    return [times[0], *(a + share * (b - a) for a, b in itertools.pairwise(times)), times[-1]]
+    return [times[0], *(b + share * (a - b) for a, b in itertools.pairwise(times[:-1])), times[-1]]
 
 
 def stuck(process, steps):
