@@ -120,10 +120,21 @@ class SchedulerSampler(SchedulerOptions, Sampler):
     @override
     def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> State:
         ratios = [at.sigma / at.alpha if at.alpha else math.inf for at in instants]
+        self._refuse_no_signal(ratios[0])
         schedule = self._own_if_it_is(model.process, ratios)
         if schedule is None:
             schedule = schedule_on(self.entry, self.built_and_stepped[0], model.process, ratios)
         return State(schedule, schedule.scheduler)
+
+    def _refuse_no_signal(self, ratio: float) -> None:
+        """Raise DifrunError if the scheduler would divide by the α at the start, which is 0."""
+        predicts = dict(self.built_and_stepped[0]).get("prediction_type", self.entry.output or "epsilon")
+        if math.isinf(ratio) and self.entry.frame != "flow" and predicts in ("epsilon", "score"):
+            raise DifrunError(
+                f"{self.entry.cls} divides by the signal α, and this process has none left at its end. Take a sampler "
+                "diffusers-flow-..., a process with some signal at its end, or another prediction_type in "
+                "--sampler.settings."
+            )
 
     def _own_if_it_is(self, process: GaussianProcess, ratios: Sequence[float]) -> Schedule | None:
         """The scheduler's own grid, if these are its levels."""

@@ -2,6 +2,7 @@
 
 import torch
 from diffusers import UNet2DModel
+from diffusers.models.attention_processor import Attention, AttnProcessor
 from torch import Tensor, nn
 
 from difrun.data import Dataset
@@ -72,6 +73,10 @@ class UNet(nn.Module):
             add_attention=attention > 0,
             num_class_embeds=classes + 1 if classes else None,
         )
+        # torch's fused attention cannot be differentiated twice, as exact divergences need.
+        for module in self.unet.modules():
+            if isinstance(module, Attention):
+                module.set_processor(AttnProcessor())
 
     def forward(self, x: Tensor, level: Tensor, label: Tensor | None = None) -> Tensor:
         """Predict from scaled images (n, channels, height, width), a level (n,) or (1,), and labels (n,), −1 none."""

@@ -22,7 +22,8 @@ def test_every_scheduler_of_diffusers_is_a_sampler_or_said_to_be_none():
     there = {name for name in dir(diffusers) if name.endswith("Scheduler")}
     named = {entry.cls for entry in SCHEDULERS.values()} | set(OTHERS)
     assert there - named == set()
-    assert named - there <= {"KarrasVeScheduler", "ScoreSdeVpScheduler"}  # deprecated
+    # Two are deprecated, and one is not handed on by the package.
+    assert named - there <= {"KarrasVeScheduler", "ScoreSdeVpScheduler", "ConsistencyDecoderScheduler"}
 
 
 def test_to_declare_components_imports_neither_torch_nor_diffusers():

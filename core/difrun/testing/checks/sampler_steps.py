@@ -15,6 +15,7 @@ from difrun.sampler.base import Sampler
 from difrun.sampler.integration import integrate
 from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.sampler import USABLE, endpoint, exact, start
+from difrun.testing.checks.sampler_use import refuses_no_signal
 from difrun.testing.references import ReferenceFlow, observed_order, two_gaussians
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite, name_of, shown
 
@@ -131,6 +132,8 @@ def starts_where_nothing_of_the_data_is_left(subject: ComponentUnderTest) -> Non
     """
     sampler, process, n = subject.make(), _flow(subject), 1000
     model, truth = exact(process), two_gaussians()
+    if refuses_no_signal(sampler, model):
+        raise NotTried("it refuses a process that has no signal at T, in words")
     for times in (logsnr(process, 1), _even(process, 60)):
         x = integrate(sampler, model, start(model, n), times, generator=1)
         ensure_finite(x, f"samples on {name_of(process)} in {len(times) - 1} steps")
