@@ -90,7 +90,8 @@ def test_zero_training_steps_leave_the_network_as_it_was_drawn(here):
             np.array([None] * 40),
             "holds Python objects, not numbers; difrun never unpickles data.",
         ),
-        ("points.parquet", "PAR1", "expected a file that ends in .npy, .npz, .csv"),
+        ("points.parquet", "PAR1", "cannot be read as .parquet"),
+        ("points.xlsx", "PK", "expected a file that ends in .npy, .npz, .csv, .parquet"),
     ],
 )
 def test_bad_data(here, name, content, message):

@@ -150,7 +150,12 @@ def test_run_toml_has_every_value_and_version(finished):
     train = {k: own.get(k, v) for k, v in attrs.asdict(TrainOptions()).items()}
     train["restarts"] = list(train["restarts"])  # TOML has no tuples
     assert data["train"] == {k: "none" if v is None else v for k, v in train.items()}
-    assert data["sample"] == {**attrs.asdict(SampleOptions()), "n": 400, "steps": 5, "label": "none"}
+    assert data["sample"] == {
+        **attrs.asdict(SampleOptions()),
+        "n": 400,
+        "steps": 5,
+        **dict.fromkeys(("label", "condition"), "none"),
+    }
     assert data["metrics"]["names"] == ["sliced-w2", "w2", "energy", "density-coverage"]
     assert (data["seed"], data["threads"], data["device"]) == (0, 1, "cpu")
     assert data["versions"] == {

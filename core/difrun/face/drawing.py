@@ -110,7 +110,7 @@ def sample(
         guidance: A guidance or a list of them; None takes those of the run.
         label: A class by name or number for all samples, or one for each; None: all classes, in proportion.
         condition: What samples are drawn given, in the units of the data: one row of numbers for all samples, or one
-            for each. None: the conditions of the data in turn.
+            for each; or text as ``--condition`` takes it. None: the conditions of the data in turn.
         seed: The seed; None takes that of the run plus 1, as the command does, so that the samples are new.
         noise: "fresh" or "brownian"; see `difrun sample`.
         chunk: How many samples are drawn at a time.

@@ -198,6 +198,12 @@ class Subject:
             raise DifrunError(
                 "this model takes no condition: its data have none, or it was trained without (train.label_dropout 1)."
             )
+        if isinstance(condition, str):
+            if self.dataset is None:
+                raise DifrunError("a model without data takes its condition as numbers, not as text.")
+            asked = labels_of(model, self.dataset, SampleOptions(condition=condition), n)
+            assert asked is not None  # there is a condition
+            return asked
         rows = as_data(condition, "condition").double()
         if tuple(rows.shape) == tuple(model.condition_shape):
             rows = rows[None]
