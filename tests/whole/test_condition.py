@@ -178,6 +178,9 @@ def test_python_calls_take_conditions_in_the_units_of_the_data(given):
     assert torch.equal(x, api.sample(given, 200, condition=np.full((200, 1), -1.5)))
     near, far = (api.log_likelihood(given, x[:40], condition=[a], steps=10).mean() for a in (-1.5, 1.5))
     assert near > far + 5
-    for wrong, said in (([1, 2], "2 values"), (np.zeros((3, 1)), "3 rows for 200 samples")):
+    for wrong, said in (
+        ([1, 2], r"shape \(2, 1\) for 200 samples"),
+        (np.zeros((3, 1)), r"shape \(3, 1\) for 200"),
+    ):
         with pytest.raises(DifrunError, match=said):
             api.sample(given, 200, condition=wrong)

@@ -197,8 +197,9 @@ def test_the_commands_of_the_other_pages_are_understood(difrun, tmp_path):
     ran = [words[1:] for words in lines if words and words[0] == "difrun"]
     assert len(ran) >= 10
     for words in ran:
-        if words[0] in ("sample", "evaluate", "compare", "tune", "resume", "report") and words[1][0] != "-":
-            shutil.copytree(tmp_path / "RUN", tmp_path / words[1], dirs_exist_ok=True)
+        of_a_run = words[0] in ("sample", "evaluate", "compare", "tune", "resume", "report")
+        if of_a_run and words[1][0] != "-" and not (tmp_path / words[1]).exists():
+            shutil.copytree(tmp_path / "RUN", tmp_path / words[1])
         done = difrun(*words, "--help", cwd=tmp_path)
         assert "Error" not in done.stderr, (words, done.stderr)
 

@@ -15,7 +15,7 @@ import click
 
 from difrun.cli import signals
 from difrun.cli.tell import tell
-from difrun.errors import ConfigError, DifrunError, Interrupted, out_of_memory
+from difrun.errors import ConfigError, DifrunError, Interrupted, StoppedByUser, out_of_memory
 from difrun.storage.atomic import advice
 from difrun.text import quoted
 
@@ -44,7 +44,7 @@ def _stoppable(args: Sequence[str] | None) -> int:
     try:
         return _guarded(args)
     except KeyboardInterrupt as error:
-        if signals.received() is None:
+        if signals.received() is None and not isinstance(error, StoppedByUser):
             return _raised_by_code(error)
         tell("Stopped at once. What was saved last stays; 'difrun resume RUN' continues from there.")
         return _stopped_by()

@@ -107,6 +107,7 @@ def test_a_plugin_that_is_not_installed_is_named_by_what_it_offers(toy, call, mo
             "\nStopped at training step 120 of 4000; the state is saved.\nContinue with: difrun resume r\n",
         ),
         (StoppedByUser(), 130, "Stopped at once."),
+        (KeyboardInterrupt(), 1, "raised KeyboardInterrupt, although nobody asked to stop"),
         (
             OSError(errno.ENOSPC, "No space left", "r/x.npz"),
             1,

@@ -74,6 +74,7 @@ def test_help_shows_exactly_the_options_of_the_chosen_components(toy, call):
         "--chunk",
         "--noise",
         "--label",
+        "--condition",
         "--likelihood",
     }
     assert "Process 'toy' (difrun-toy):" in out
