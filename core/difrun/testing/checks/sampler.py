@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from difrun.data.mixture import GaussianMixture
+from difrun.errors import DifrunError
 from difrun.grid.fixed import logsnr
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
@@ -53,6 +54,17 @@ def endpoint(process: GaussianProcess) -> Tensor:
     """The end of the probability flow from `start`, to 1e-10."""
     model = exact(process)
     return probability_flow_endpoint(model, start(model, 32))
+
+
+def refuses_no_signal(sampler: Sampler, model: ScoreModel) -> bool:
+    """Whether a sampler says in words that it does not start where nothing of the data is left."""
+    if model.process.at(model.process.horizon).alpha:
+        return False
+    try:
+        integrate(sampler, model, start(model, 1), logsnr(model.process, 1), generator=1)
+    except DifrunError:
+        return True
+    return False
 
 
 @check("sampler", alone_in=USABLE)

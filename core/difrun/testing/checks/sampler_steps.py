@@ -14,8 +14,7 @@ from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import integrate
 from difrun.testing.check import ComponentUnderTest, check
-from difrun.testing.checks.sampler import USABLE, endpoint, exact, start
-from difrun.testing.checks.sampler_use import refuses_no_signal
+from difrun.testing.checks.sampler import USABLE, endpoint, exact, refuses_no_signal, start
 from difrun.testing.references import ReferenceFlow, observed_order, two_gaussians
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite, name_of, shown
 

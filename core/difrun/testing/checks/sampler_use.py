@@ -5,14 +5,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.errors import DifrunError
 from difrun.grid.fixed import logsnr
 from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
-from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate, integrate
 from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
-from difrun.testing.checks.sampler import USABLE, exact, start
+from difrun.testing.checks.sampler import USABLE, exact, refuses_no_signal, start
 from difrun.testing.references import Disturbed, ReferenceVP
 from difrun.testing.verdict import ensure, ensure_close, ensure_equal, ensure_finite, name_of
 
@@ -79,17 +77,6 @@ def runs_where_its_tensors_are(subject: ComponentUnderTest) -> None:
         model = exact(process)
         x = generate(subject.make(), model, 3, logsnr(process, 2), device="meta")
         ensure(x.is_meta, "samples that are not on 'meta'", "samples where they are asked for")
-
-
-def refuses_no_signal(sampler: Sampler, model: ScoreModel) -> bool:
-    """Whether a sampler says in words that it does not start where nothing of the data is left."""
-    if model.process.at(model.process.horizon).alpha:
-        return False
-    try:
-        integrate(sampler, model, start(model, 1), logsnr(model.process, 1), generator=1)
-    except DifrunError:
-        return True
-    return False
 
 
 class _Shifted(ReferenceVP):
