@@ -72,7 +72,7 @@ def rms(error: Tensor) -> float:
 def of_spacing_alone(method: Method) -> bool:
     """Whether the settings decide no more than where the steps of the own grid lie."""
     names = {setting.partition("=")[0] for setting in method.settings.split(",") if setting}
-    return bool(names & SPACING - {"final_sigmas_type"}) and method.library == "diffusers"
+    return bool(names & SPACING - {"final_sigmas_type"}) and method.package == "diffusers"
 
 
 def order_of(method: Method, process: GaussianProcess) -> Order:

@@ -20,10 +20,10 @@ from difrun_diffusers.table import SCHEDULERS
 
 @attrs.frozen
 class Method:
-    """A sampler of a library.
+    """A sampler of a package of samplers.
 
     Attributes:
-        library: The library.
+        package: The package it comes from.
         name: Its name there.
         settings: What differs from its defaults.
         claim: The order that it claims; None for none.
@@ -32,7 +32,7 @@ class Method:
         sampler: As a sampler of difrun, where it is one.
     """
 
-    library: str
+    package: str
     name: str
     settings: str
     claim: int | None
@@ -222,7 +222,7 @@ def azula() -> Iterator[Method]:
         yield Method("azula", name, settings, claim, stochastic, partial(run, name, options))
 
 
-LIBRARIES: dict[str, Callable[[], Iterator[Method]]] = {
+SOURCES: dict[str, Callable[[], Iterator[Method]]] = {
     "diffusers": diffusers,
     "k-diffusion": k_diffusion,
     "azula": azula,

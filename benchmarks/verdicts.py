@@ -1,6 +1,6 @@
 """Verdicts on the samplers of diffusers, k-diffusion and azula: the tables of docs/verdicts.md.
 
-    python benchmarks/verdicts.py [--library diffusers] [--out docs/verdicts.md] [--cache FILE]
+    python benchmarks/verdicts.py [--package diffusers] [--out docs/verdicts.md] [--cache FILE]
 
 Needs benchmarks/requirements-peers.txt, the plugins ddpm, edm, flow and diffusers, and about half an hour.
 """
@@ -23,17 +23,16 @@ from verdict_measures import (
     own_grid,
     two_views,
 )
-from verdict_methods import LIBRARIES, Method
+from verdict_methods import SOURCES, Method
 
 PAGE = Path(__file__).parents[1] / "docs" / "verdicts.md"
 MARK = "<!-- measured: {} -->"
-PACKAGES = {"diffusers": "diffusers", "k-diffusion": "k-diffusion", "azula": "azula"}
 
 
 def measured(method: Method) -> dict[str, Any]:
     """All that is measured of one method, as JSON can hold it."""
     row: dict[str, Any] = {
-        key: getattr(method, key) for key in ("library", "name", "settings", "claim", "stochastic")
+        key: getattr(method, key) for key in ("package", "name", "settings", "claim", "stochastic")
     }
     if not of_spacing_alone(method):
         try:
@@ -55,12 +54,12 @@ def _line(error: Exception) -> str:
     return str(error).splitlines()[0].replace("|", "/")[:200]
 
 
-def rows_of(library: str, cache: Path) -> list[dict[str, Any]]:
-    """The rows of a library; those that the cache file holds are not measured again."""
+def rows_of(package: str, cache: Path) -> list[dict[str, Any]]:
+    """The rows of a package; those that the cache file holds are not measured again."""
     known = json.loads(cache.read_text("utf-8")) if cache.is_file() else {}
     rows = []
-    for method in LIBRARIES[library]():
-        key = f"{library} {version(PACKAGES[library])} {method.name} {method.settings}"
+    for method in SOURCES[package]():
+        key = f"{package} {version(package)} {method.name} {method.settings}"
         if key not in known:
             known[key] = measured(method)
             cache.write_text(json.dumps(known), encoding="utf-8")
@@ -96,14 +95,14 @@ def _failures(row: dict[str, Any]) -> str:
 
 
 def _short(text: str) -> str:
-    """What the library said, without the adapter's introduction."""
+    """What the package said, without the adapter's introduction."""
     if "gives no decreasing grid" in text:
         return "a level repeats"
     return text.partition(" steps: ")[2] or text
 
 
 def main_table(rows: list[dict[str, Any]]) -> Iterator[str]:
-    """The lines of the table of a library."""
+    """The lines of the table of a package."""
     own = any("own" in row for row in rows)
     head = ["sampler", "settings", "noise", "claims", "measured order", "error at 40 steps"]
     if own:
@@ -164,18 +163,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--library", choices=list(LIBRARIES), help="one library alone")
+    parser.add_argument("--package", choices=list(SOURCES), help="one package alone")
     parser.add_argument("--out", type=Path, default=PAGE, help="the page whose tables are replaced")
     parser.add_argument(
         "--cache", type=Path, default=Path("verdicts.json"), help="rows that are already measured"
     )
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    for library in [options.library] if options.library else list(LIBRARIES):
-        rows = rows_of(library, options.cache)
+    for package in [options.package] if options.package else list(SOURCES):
+        rows = rows_of(package, options.cache)
         page = options.out.read_text("utf-8")
-        page = replaced(page, library, main_table(rows))
-        if library == "diffusers":
+        page = replaced(page, package, main_table(rows))
+        if package == "diffusers":
             page = replaced(page, "two views", views_table(rows))
         options.out.write_text(page, encoding="utf-8")
 

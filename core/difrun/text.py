@@ -41,6 +41,11 @@ def plural(kind: str) -> str:
     return PLURALS.get(kind, kind + "s")
 
 
+def counted(count: int, what: str) -> str:
+    """``1 check``, ``2 checks``."""
+    return f"{count} {what}{'' if count == 1 else 's'}"
+
+
 def quoted(path: Path | str) -> str:
     """Quote a path for a shell, if it contains characters that the shell would interpret."""
     return shlex.quote(str(path))

@@ -48,13 +48,14 @@ def as_dataset(
     """
     if isinstance(data, Dataset):
         return data
-    options = {"seed": seed, "scale": scale, "held_out": held_out, "missing": missing}
     source = f"data '{name}'"
     if is_frame(data):
         table = _of_frame(data, source, labels, columns, condition)
     else:
         table = _of_array(data, source, labels, columns, condition)
-    return dataset_of(table, name=name, source=source, **options)  # type: ignore[arg-type]
+    return dataset_of(
+        table, name=name, source=source, seed=seed, scale=scale, held_out=held_out, missing=missing
+    )
 
 
 def array(

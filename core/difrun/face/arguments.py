@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
@@ -40,7 +40,7 @@ def listening(listener: Listener | Callable[[str], Any] | None) -> Listener:
     if listener is None:
         return Listener()
     if hasattr(listener, "note") and hasattr(listener, "stopping"):
-        return listener  # type: ignore[return-value]
+        return cast(Listener, listener)
     if callable(listener):
         return Notes(listener)
     raise ConfigError(

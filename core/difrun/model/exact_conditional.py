@@ -1,5 +1,6 @@
 """The exact model of p(x | c), for data whose joint distribution with their condition is a Gaussian mixture."""
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import torch
@@ -78,7 +79,7 @@ class ExactConditional(ExactMixture):
         most = max(1, _BLOCK // (len(self.mixture.weights) * self.mixture.dim))
         blocks: list[tuple[Tensor, Any, tuple[Tensor, ...]]] = []
         for part, casts in self._given:
-            log_weights, means, variances, axes = casts.like(x, lambda part=part: self._centred_parts(part))  # type: ignore[misc]
+            log_weights, means, variances, axes = casts.like(x, partial(self._centred_parts, part))
             for places in torch.arange(len(part.rows)).split(most):
                 rows = part.rows[places].to(x.device)
                 here = (

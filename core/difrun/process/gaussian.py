@@ -207,8 +207,12 @@ class GaussianProcess(ForwardSimulation):
         return self if isinstance(self._centre_value, float) else _Centred(self)
 
 
-class _Centred(GaussianProcess):
-    """A process seen from its own mean."""
+class SameSchedule(GaussianProcess):
+    """A Gaussian process whose noise schedule is that of another.
+
+    Args:
+        process: The other process.
+    """
 
     def __init__(self, process: GaussianProcess):
         self._process = process
@@ -238,6 +242,10 @@ class _Centred(GaussianProcess):
     @override
     def variance(self, t: Tensor) -> Tensor:
         return self._process.variance(t)
+
+
+class _Centred(SameSchedule):
+    """A process seen from its own mean."""
 
     @override
     def time_at(self, lam: Any) -> Any:

@@ -14,7 +14,7 @@ from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import ModelWrapper
 from difrun.process.base import ForwardProcess
-from difrun.process.gaussian import GaussianProcess
+from difrun.process.gaussian import GaussianProcess, SameSchedule
 from difrun.randomness.generator import Generator
 from difrun.sampler.integration import Begin
 
@@ -22,7 +22,7 @@ MOST_TRIED = 50
 """How many times more steps than asked for are tried on the whole of [t_min, T], for a grid that knows no level."""
 
 
-class Shortened(GaussianProcess):
+class Shortened(SameSchedule):
     """A Gaussian process up to a level, which is its T; all else is that of the process.
 
     Args:
@@ -31,35 +31,14 @@ class Shortened(GaussianProcess):
     """
 
     def __init__(self, process: GaussianProcess, level: float):
-        self._process = process
+        super().__init__(process)
         self.horizon = level
-        self.noise_floor = process.noise_floor
         self.centre = process.centre
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "_process" not in self.__dict__:
             raise AttributeError(name)
         return getattr(self._process, name)
-
-    @override
-    def log_alpha(self, t: Tensor) -> Tensor:
-        return self._process.log_alpha(t)
-
-    @override
-    def alpha(self, t: Tensor) -> Tensor:
-        return self._process.alpha(t)
-
-    @override
-    def log_slope(self, t: Tensor) -> Tensor:
-        return self._process.log_slope(t)
-
-    @override
-    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        return self._process.derivatives(t)
-
-    @override
-    def variance(self, t: Tensor) -> Tensor:
-        return self._process.variance(t)
 
 
 class UpToLevel(ModelWrapper):

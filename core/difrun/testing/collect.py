@@ -10,6 +10,7 @@ from difrun.errors import DifrunError
 from difrun.plugin.packages import canonical
 from difrun.testing.cases import Case, attempt, collect
 from difrun.testing.check import ComponentUnderTest
+from difrun.text import counted
 
 __all__ = ["collect", "conformance"]
 
@@ -89,8 +90,3 @@ def _only(cases: list[Case], names: set[str], dist: str) -> list[Case]:
         if case.check.kind in ("any", "distribution")
         or (isinstance(case.subject, ComponentUnderTest) and case.subject.entry.name in names)
     ]
-
-
-def counted(count: int, what: str) -> str:
-    """``1 check``, ``2 checks``."""
-    return f"{count} {what}{'' if count == 1 else 's'}"

@@ -12,7 +12,7 @@ import click
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError
-from difrun.text import did_you_mean, listed
+from difrun.text import counted, did_you_mean, listed
 
 if TYPE_CHECKING:
     from difrun.testing.cases import Case, Outcome
@@ -50,7 +50,7 @@ def check(
         chosen = _chosen(cases, kind, name, found)
         if not as_json:
             click.echo(
-                f"{found} {version}: {_counted(len(chosen), 'check')} of {_counted(components, 'component')}"
+                f"{found} {version}: {counted(len(chosen), 'check')} of {counted(components, 'component')}"
             )
         start = time.perf_counter()
         outcomes = list(_attempts(chosen, quiet=as_json))
@@ -72,15 +72,16 @@ def _chosen(cases: "list[Case]", kind: str | None, name: str | None, dist: str) 
     """The cases of a kind and a name; all of them, with those of the package, if neither is given."""
     if kind is None and name is None:
         return cases
-    of_components = [case for case in cases if hasattr(case.subject, "entry")]
+    from difrun.testing.check import ComponentUnderTest
+
+    of_components = [
+        (case, case.subject.entry) for case in cases if isinstance(case.subject, ComponentUnderTest)
+    ]
     entries: dict[str, set[str]] = {}
-    for case in of_components:
-        entry = case.subject.entry  # type: ignore[union-attr]
+    for _, entry in of_components:
         entries.setdefault(entry.kind, set()).add(entry.name)
     chosen = [
-        case
-        for case in of_components
-        if kind in (None, case.subject.entry.kind) and name in (None, case.subject.entry.name)  # type: ignore[union-attr]
+        case for case, entry in of_components if kind in (None, entry.kind) and name in (None, entry.name)
     ]
     if not chosen:
         known = sorted(set().union(*(names for each, names in entries.items() if kind in (None, each))))
@@ -123,16 +124,14 @@ def _summary(outcomes: "list[Outcome]", counts: Counter[str], seconds: float) ->
             reasons.setdefault(f"{outcome.case.check.name}: {outcome.text}", []).append(outcome.case.who)
     if reasons:
         lines += ["", "Not tried:"]
-        lines += [f"  {reason} ({_counted(len(who), 'component')})" for reason, who in reasons.items()]
-    times: Counter[str] = Counter()
+        lines += [f"  {reason} ({counted(len(who), 'component')})" for reason, who in reasons.items()]
+    times: dict[str, float] = {}
     for outcome in outcomes:
-        times[outcome.case.check.name] += outcome.seconds  # type: ignore[assignment]
+        rule = outcome.case.check.name
+        times[rule] = times.get(rule, 0.0) + outcome.seconds
+    slowest = sorted(times.items(), key=lambda item: -item[1])[:SLOWEST]
     lines += ["", "Time of the slowest rules:"]
-    lines += [f"  {taken:6.1f} s  {rule}" for rule, taken in times.most_common(SLOWEST)]
+    lines += [f"  {taken:6.1f} s  {rule}" for rule, taken in slowest]
     verdict = "It passes." if not counts["failed"] else "It does not pass."
     numbers = ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not tried"))
-    return [*lines, "", f"{verdict} {_counted(len(outcomes), 'check')}: {numbers}, in {seconds:.0f} s."]
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return [*lines, "", f"{verdict} {counted(len(outcomes), 'check')}: {numbers}, in {seconds:.0f} s."]
