@@ -112,3 +112,9 @@ def table(tmp_path, monkeypatch):
     x = np.random.default_rng(0).normal(size=(400, 2)) * (3e4, 0.5) + (1e6, 5)
     np.savetxt("my table.csv", x, delimiter=",", header="income,age", comments="")
     return x
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """A folder for the runs of one file of tests."""
+    return tmp_path_factory.mktemp("runs")

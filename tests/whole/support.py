@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from unittest import mock
 
@@ -195,3 +196,21 @@ def plugin(site: Path, dist: str, code: str) -> None:
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: 1.0\n", encoding="utf-8")
     entry = f"[difrun]\n{dist.removeprefix('difrun-')} = {module}\n"
     (info / "entry_points.txt").write_text(entry, encoding="utf-8")
+
+
+class References(HTMLParser):
+    """What a page would load, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.links, self.tags, self.text = [], set(), []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.add(tag)
+        self.links += [
+            (tag, v) for k, v in attrs if k in ("src", "href", "srcset", "data", "poster", "action") and v
+        ]
+        self.links += [(tag, v) for k, v in attrs if k == "style" and v and "url(" in v]
+
+    def handle_data(self, data):
+        self.text.append(data)

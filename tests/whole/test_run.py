@@ -8,7 +8,6 @@ import platform
 import re
 import shutil
 import tomllib
-from html.parser import HTMLParser
 
 import attrs
 import numpy as np
@@ -17,7 +16,17 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 
-from .support import SMALL, assert_same_result, difrun, facts, hidden, samples, weights, without_pictures
+from .support import (
+    SMALL,
+    References,
+    assert_same_result,
+    difrun,
+    facts,
+    hidden,
+    samples,
+    weights,
+    without_pictures,
+)
 
 PICTURES = {
     "samples.png",
@@ -89,24 +98,6 @@ def test_pictures_open_and_animations_move(finished):
                 # T, and every time after it: 48 of the forward process, 5 steps of the sampler.
                 assert image.n_frames >= (48 if name == "forward.gif" else 6)
             image.load()
-
-
-class References(HTMLParser):
-    """What a page would load, and its text."""
-
-    def __init__(self):
-        super().__init__()
-        self.links, self.tags, self.text = [], set(), []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.add(tag)
-        self.links += [
-            (tag, v) for k, v in attrs if k in ("src", "href", "srcset", "data", "poster", "action") and v
-        ]
-        self.links += [(tag, v) for k, v in attrs if k == "style" and v and "url(" in v]
-
-    def handle_data(self, data):
-        self.text.append(data)
 
 
 def test_the_report_stands_alone(finished):

@@ -14,7 +14,7 @@ from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
 from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
-from difrun.text import listed
+from difrun.text import counted, listed
 
 LEAST = 1e-9
 """What is added to the variances of a Gaussian fitted to data, over their average."""
@@ -141,7 +141,7 @@ class Condition:
 def _counted(values: Tensor) -> str:
     if values.ndim != 2:
         return f"conditions of shape {tuple(values.shape[1:])}"
-    return f"{values.shape[1]} value{'' if values.shape[1] == 1 else 's'}"
+    return counted(values.shape[1], "value")
 
 
 def _clipped(names: Sequence[str]) -> list[str]:
