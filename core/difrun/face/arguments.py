@@ -23,6 +23,9 @@ Options = Mapping[str, Any]
 
 Sections = dict[str, dict[str, Any]]
 
+Heard = Listener | Callable[[str], Any] | None
+"""A listener, or a function that receives the notes."""
+
 
 class Notes(Listener):
     """A listener that hands every note to a function, such as `print`."""
@@ -35,7 +38,7 @@ class Notes(Listener):
         self.tell(text)
 
 
-def listening(listener: Listener | Callable[[str], Any] | None) -> Listener:
+def listening(listener: Heard) -> Listener:
     """Return a listener: the one that is given, or one that hands its notes to the function that is given."""
     if listener is None:
         return Listener()

@@ -1,6 +1,6 @@
 """`difrun.compare`: samplers, grids, numbers of steps and models beside each other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,11 @@ from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
-from difrun.face.arguments import Options, Sections, altered, as_flag, listening, sections
+from difrun.face.arguments import Heard, Options, Sections, altered, as_flag, listening, sections
+from difrun.face.checks import is_whole, maybe_whole, refuse_other_options, whole
 from difrun.face.subject import Model, Subject
 from difrun.listener import Listener
+from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import build
 from difrun.plugin import own_kinds
 from difrun.plugin.own import is_name, own_entry
@@ -22,7 +24,7 @@ from difrun.runs.compare.results import Comparison
 from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 
-Heard = Listener | Callable[[str], Any] | None
+_OF_OBJECTS = "those of a sampler or a grid come with an object of it, samplers=[Adaptive(rtol=1e-6)]"
 
 
 def compare(
@@ -80,13 +82,16 @@ def compare(
     """
     heard = listening(listener)
     given = sections(options)
-    _refuse_options(given)
+    refuse_other_options(given, "difrun.compare", ["metric", "guidance"], _OF_OBJECTS)
+    n = maybe_whole("n", n, 2)
+    if dataset is not None and not any(isinstance(model, ScoreModel) for model in models):
+        raise ConfigError("runs and plans have their own data: leave dataset out.")
     opened = [_comparable(model, heard, dataset, device, threads) for model in models]
     first = None if not opened else opened[0] if isinstance(opened[0], Plan) else opened[0].plan
     return comparing.compare(
         *opened,
         samplers=_named("sampler", samplers),
-        steps=[steps] if isinstance(steps, int) else steps,
+        steps=[whole("steps", steps, 1)] if is_whole(steps) else steps,
         grids=_named("grid", grids),
         metrics=_of_plan("metric", metrics, first, given),
         guidance=_of_plan("guidance", guidance, first, given),
@@ -152,13 +157,3 @@ def _component(kind: str, thing: Any) -> ChosenComponent:
     entry, given = own_entry(get_registry(), kind, thing)
     section = section_of(kind, entry.label)
     return ChosenComponent(kind, entry, build(entry.component.options, given, str(entry), section))
-
-
-def _refuse_options(given: Sections) -> None:
-    """Raise ConfigError for options that no named component of a comparison would take."""
-    for section, own in given.items():
-        if own and not section.startswith(("metric.", "guidance.")):
-            raise ConfigError(
-                f"options['{section}.{next(iter(own))}']: a comparison takes options of metrics and guidances; those "
-                "of a sampler or a grid come with an object of it, samplers=[Adaptive(rtol=1e-6)]."
-            )

@@ -1,19 +1,18 @@
 """`difrun.tune`: the best few steps for a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import listening
-from difrun.face.subject import Model, Subject
-from difrun.listener import Listener
+from difrun.face.arguments import Heard, listening
+from difrun.face.checks import is_whole, maybe_whole, whole
+from difrun.face.drawing import watch_of
+from difrun.face.subject import Model, Subject, heard_by
 from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 from difrun.tuning.result import Tuning
 from difrun.tuning.search import tune as search
-
-Heard = Listener | Callable[[str], Any] | None
 
 
 @overload
@@ -63,18 +62,22 @@ def tune(
     Raises:
         DifrunError: If the model is not trained, has a guidance or no probability flow, or for other numbers of steps.
     """
-    counts = [steps] if isinstance(steps, int) else list(steps)
-    if not counts or any(isinstance(count, bool) or not isinstance(count, int) for count in counts):
+    several = isinstance(steps, Iterable) and not is_whole(steps)
+    asked: list[Any] = list(steps) if isinstance(steps, Iterable) and several else [steps]
+    counts = [int(count) for count in asked if is_whole(count)]
+    if not asked or len(counts) < len(asked):
         raise ConfigError(f"Invalid value for steps: expected a whole number, or several; got {steps!r}.")
+    iterations, seed = maybe_whole("iterations", iterations, 1), whole("seed", seed, 0)
     if isinstance(model, str | Path):
         model = reopen(model, listening(listener))
     if isinstance(model, Run):
         if seed:
             raise ConfigError("a run is tuned with its own seed: leave seed out.")
-        found = {
-            count: model.tune(count, free_weights=coefficients, iterations=iterations) for count in counts
-        }
-        return found[steps] if isinstance(steps, int) else found
+        with heard_by(model, listener):
+            found = {
+                count: model.tune(count, free_weights=coefficients, iterations=iterations) for count in counts
+            }
+        return found if several else found[counts[0]]
     subject = Subject.of(model, {}, {}, listener=listener)
     if not {"gaussian", "ode"} <= subject.plan.process.entry.component.provides:
         raise DifrunError("Tuning needs the probability flow of a model on a Gaussian process.")
@@ -86,7 +89,7 @@ def tune(
             free_weights=coefficients,
             iterations=iterations,
             seed=seed,
-            watch=subject.listener.sample,
+            watch=watch_of(subject),
         )
         subject.base.tunings = {**subject.base.tunings, count: found[count]}
-    return found[steps] if isinstance(steps, int) else found
+    return found if several else found[counts[0]]

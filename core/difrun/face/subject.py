@@ -1,6 +1,6 @@
 """What a model is asked through: a run, or a score model alone, with its data, its units and its defaults."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from difrun.data.casts import as_data, as_labels
 from difrun.data.dataset import Dataset
 from difrun.data.toy import dataset_of_mixture
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Sections, altered, listening
+from difrun.face.arguments import Heard, Sections, altered, listening
 from difrun.face.data import GivenData
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.model.labels import labels_as_in_data
 from difrun.model.wrappers import innermost
-from difrun.runs.build import guided
+from difrun.runs.build import build_dataset, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
@@ -64,7 +64,7 @@ class Subject:
         options: Sections,
         *,
         dataset: Any = None,
-        listener: Listener | Callable[[str], Any] | None = None,
+        listener: Heard = None,
     ) -> "Subject":
         """Return the subject of a model, with other components and options than its own.
 
@@ -109,8 +109,6 @@ class Subject:
         plan = resolve({**named, "process": model.process, "model": model}, options)
         made = data.made(plan)
         if made is None and data.named is not None:
-            from difrun.runs.build import build_dataset
-
             made = build_dataset(plan)
         if made is not None and made.shape != tuple(model.shape):
             raise ConfigError(
@@ -217,6 +215,24 @@ class Subject:
                 f"shape {tuple(model.condition_shape)}."
             )
         return rows.float().expand(n, *rows.shape[1:]).clone()
+
+
+@contextmanager
+def heard_by(run: Run, listener: Heard) -> Iterator[None]:
+    """Let a listener hear a run in the block, in the place of the run's own; None changes nothing."""
+    before = run.listener
+    if listener is not None:
+        _let_hear(run, listening(listener))
+    try:
+        yield
+    finally:
+        _let_hear(run, before)
+
+
+def _let_hear(run: Run, listener: Listener) -> None:
+    run.listener = listener
+    if run.trainer is not None:
+        run.trainer.note = listener.note
 
 
 def like(result: Tensor, given: Any) -> Any:
