@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import attrs
 
+from difrun.api import MANY
 from difrun.config.plan import Plan, assemble
 from difrun.config.run_options import GeneralOptions, SampleOptions
-from difrun.config.selection import MANY, ORDER, choose
+from difrun.config.selection import ORDER, choose
 from difrun.config.settings import section_of
 from difrun.data.casts import as_data
 from difrun.errors import ConfigError

@@ -7,11 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from torch import Tensor
-
 from difrun.errors import ConfigError
 from difrun.face.arguments import Sections
+from difrun.options.parsing import python_number
 from difrun.text import listed
 
 
@@ -21,7 +19,7 @@ def level_of(at: Any) -> float:
     Raises:
         ConfigError: If it is none.
     """
-    number = _number(at)
+    number = python_number(at)
     if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
         raise ConfigError(f"Invalid value for at: expected a time, a number; got {at!r}.")
     return float(number)
@@ -38,12 +36,48 @@ def whole(name: str, value: Any, least: int) -> int:
     Raises:
         ConfigError: If it is none, or smaller.
     """
-    number = _number(value)
+    number = python_number(value)
     if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < least:
         raise ConfigError(
             f"Invalid value for {name}: expected a whole number of at least {least}; got {value!r}."
         )
     return int(number)
+
+
+def a_seed(seed: Any) -> int:
+    """Return a seed, a whole number from 0 to 2^63 − 1. Raises ConfigError if it is none."""
+    number = whole("seed", seed, 0)
+    if number >= 2**63:
+        raise ConfigError("Invalid value for seed: expected a whole number from 0 to 2^63 − 1.")
+    return number
+
+
+def several_whole(name: str, value: Any, least: int) -> list[int]:
+    """Return one or several whole numbers as a list.
+
+    Raises:
+        ConfigError: If there are none, or one is no whole number or smaller than `least`.
+    """
+    parts = [value] if is_whole(value) else value
+    if isinstance(parts, str | bytes | dict) or not isinstance(parts, Iterable) or not list(parts):
+        raise ConfigError(f"Invalid value for {name}: expected a whole number, or several; got {value!r}.")
+    return [whole(name, part, least) for part in parts]
+
+
+def count_of(n: Any, given: Sections, least: int = 1) -> int | None:
+    """Return how many samples are asked for, by the argument n or the option of that name; None if by neither.
+
+    The option is taken out of those that are given.
+
+    Raises:
+        ConfigError: If both are given, or it is no whole number of at least `least`.
+    """
+    option = given.get("sample", {}).pop("n", None)
+    if option is None:
+        return maybe_whole("n", n, least)
+    if n is not None:
+        raise ConfigError(f"{option.source} is given twice, as an option and as n; give it once.")
+    return whole(option.source, option.value, least)
 
 
 def maybe_whole(name: str, value: Any, least: int) -> int | None:
@@ -53,7 +87,7 @@ def maybe_whole(name: str, value: Any, least: int) -> int | None:
 
 def is_whole(value: Any) -> bool:
     """Return whether something is one whole number, and not several."""
-    number = _number(value)
+    number = python_number(value)
     return isinstance(number, numbers.Integral) and not isinstance(number, bool)
 
 
@@ -108,8 +142,3 @@ def refuse_guidance(guidance: Any, given: Sections) -> None:
 def is_file(samples: Any) -> bool:
     """Return whether samples are the path of a file."""
     return isinstance(samples, str | Path)
-
-
-def _number(value: Any) -> Any:
-    """What an array or a tensor of no dimensions holds; anything else as it is."""
-    return value.item() if isinstance(value, Tensor | np.ndarray) and value.ndim == 0 else value

@@ -9,7 +9,8 @@ from difrun.config.run_options import Threads
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
 from difrun.face.arguments import Heard, Options, Sections, altered, as_flag, listening, sections
-from difrun.face.checks import is_whole, maybe_whole, refuse_other_options, whole
+from difrun.face.checks import a_path, a_seed, maybe_whole, refuse_other_options, several_whole
+from difrun.face.opening import check_place, reopen
 from difrun.face.subject import Model, Subject
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
@@ -21,7 +22,6 @@ from difrun.runs.build import Components
 from difrun.runs.compare import compare as comparing
 from difrun.runs.compare.compared_model import ComparedModel
 from difrun.runs.compare.results import Comparison
-from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 
 _OF_OBJECTS = "those of a sampler or a grid come with an object of it, samplers=[Adaptive(rtol=1e-6)]"
@@ -83,7 +83,10 @@ def compare(
     heard = listening(listener)
     given = sections(options)
     refuse_other_options(given, "difrun.compare", ["metric", "guidance"], _OF_OBJECTS)
-    n = maybe_whole("n", n, 2)
+    n, counts = maybe_whole("n", n, 2), several_whole("steps", steps, 1)
+    seed = None if seed is None else a_seed(seed)
+    a_path("out", out)
+    _check_place(models, device, threads)
     if dataset is not None and not any(isinstance(model, ScoreModel) for model in models):
         raise ConfigError("runs and plans have their own data: leave dataset out.")
     opened = [_comparable(model, heard, dataset, device, threads) for model in models]
@@ -91,7 +94,7 @@ def compare(
     return comparing.compare(
         *opened,
         samplers=_named("sampler", samplers),
-        steps=[whole("steps", steps, 1)] if is_whole(steps) else steps,
+        steps=counts,
         grids=_named("grid", grids),
         metrics=_of_plan("metric", metrics, first, given),
         guidance=_of_plan("guidance", guidance, first, given),
@@ -106,6 +109,22 @@ def compare(
         device=device,
         threads=threads,
     )
+
+
+def _check_place(models: Sequence[Any], device: Any, threads: Any) -> None:
+    """Raise ConfigError for a device or a number of threads that none is, or that a model would not take."""
+    check_place(device, threads)
+    for model in models:
+        if isinstance(model, Run) and (device is not None or threads is not None):
+            name = "threads" if device is None else "device"
+            raise ConfigError(
+                f"{name} is given beside a run that is open, which keeps its own: give its folder, or open it so, "
+                f"difrun.reopen(folder, {name}=...)."
+            )
+        if isinstance(model, ScoreModel) and device is not None:
+            raise ConfigError(
+                "device is given beside a score model, which stays where it is: model.to(device)."
+            )
 
 
 def compared_model(subject: Subject) -> ComparedModel:
@@ -128,7 +147,8 @@ def _comparable(
         return model
     if isinstance(model, str | Path):
         return reopen(model, listener, device=device, threads=count)
-    return compared_model(Subject.of(model, {}, {}, dataset=dataset, listener=listener))
+    options = sections(None, threads=count)
+    return compared_model(Subject.of(model, {}, options, dataset=dataset, listener=listener))
 
 
 def _named(kind: str, things: Any) -> list[str | ChosenComponent] | None:

@@ -10,7 +10,7 @@ from torch import Tensor
 from difrun.data.casts import as_data
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Options, given_kinds, sections
-from difrun.face.checks import level_of, maybe_whole, refuse_other_options
+from difrun.face.checks import count_of, level_of, refuse_other_options
 from difrun.face.subject import Model, Subject, like
 from difrun.model.base import ScoreModel
 from difrun.randomness.generator import seed_of
@@ -130,9 +130,9 @@ def sample(
     """
     own_steps = _steps_of(grid) if steps is None else steps
     given = sections(options, steps=own_steps, chunk=chunk, noise=noise, seed=seed)
+    n = count_of(n, given)
     takes = options_taken(model, "sample.steps", "sample.chunk", "sample.noise", "seed")
     refuse_other_options(given, "difrun.sample", takes)
-    n = maybe_whole("n", n, 1)
     subject = Subject.of(
         model,
         given_kinds(sampler=sampler, grid=grid, guidance=guidance),
@@ -231,6 +231,8 @@ def _beginning(
             raise DifrunError(
                 f"start has shape {tuple(rows.shape)}; expected states (n, {', '.join(map(str, subject.base.shape))})."
             )
+        if not bool(rows.isfinite().all()):
+            raise DifrunError("start must hold finite numbers.")
     count = len(rows) if n is None else n
     if len(rows) not in (1, count):
         raise ConfigError(

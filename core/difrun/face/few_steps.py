@@ -1,15 +1,15 @@
 """`difrun.tune`: the best few steps for a model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Heard, listening
-from difrun.face.checks import is_whole, maybe_whole, whole
+from difrun.face.arguments import Heard
+from difrun.face.checks import a_seed, is_whole, maybe_whole, several_whole
 from difrun.face.drawing import watch_of
+from difrun.face.opening import reopen
 from difrun.face.subject import Model, Subject, heard_by
-from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 from difrun.tuning.result import Tuning
 from difrun.tuning.search import tune as search
@@ -62,14 +62,10 @@ def tune(
     Raises:
         DifrunError: If the model is not trained, has a guidance or no probability flow, or for other numbers of steps.
     """
-    several = isinstance(steps, Iterable) and not is_whole(steps)
-    asked: list[Any] = list(steps) if isinstance(steps, Iterable) and several else [steps]
-    counts = [int(count) for count in asked if is_whole(count)]
-    if not asked or len(counts) < len(asked):
-        raise ConfigError(f"Invalid value for steps: expected a whole number, or several; got {steps!r}.")
-    iterations, seed = maybe_whole("iterations", iterations, 1), whole("seed", seed, 0)
+    several, counts = not is_whole(steps), several_whole("steps", steps, 1)
+    iterations, seed = maybe_whole("iterations", iterations, 1), a_seed(seed)
     if isinstance(model, str | Path):
-        model = reopen(model, listening(listener))
+        model = reopen(model, listener)
     if isinstance(model, Run):
         if seed:
             raise ConfigError("a run is tuned with its own seed: leave seed out.")

@@ -11,11 +11,20 @@ from difrun.analysis.sample_density import density_of_samples
 from difrun.config.plan import ChosenComponent
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Options, Sections, as_flag, given_kinds, sections
-from difrun.face.checks import is_file, maybe_whole, refuse_guidance, refuse_other_options, whole
+from difrun.face.checks import (
+    a_seed,
+    count_of,
+    is_file,
+    maybe_whole,
+    refuse_guidance,
+    refuse_other_options,
+    whole,
+)
 from difrun.face.compared import compared_model
 from difrun.face.drawing import sample, watch_of
-from difrun.face.subject import Model, Subject, like
+from difrun.face.subject import Model, Subject, heard_by, like
 from difrun.model.base import ScoreModel
+from difrun.model.labels import check_labels
 from difrun.runs.stages import evaluation
 
 
@@ -54,8 +63,8 @@ def evaluate(
         ConfigError: If a name, a combination or an option does not work.
         DifrunError: If samples do not fit the data, or a metric cannot be computed.
     """
-    n = maybe_whole("n", n, 1)
     given = sections(options)
+    n = count_of(n, given)
     alone = isinstance(model, ScoreModel)
     refuse_other_options(given, "difrun.evaluate", _taken(alone, samples is None))
     asks = label is not None or condition is not None
@@ -71,21 +80,23 @@ def evaluate(
     chosen = subject.plan.metrics
     # As in the command, an option of a metric asks for the metrics, and one of a guidance for other samples.
     asked = None if metric is None and not _has(given, "metric") else chosen
-    if subject.run is not None and is_file(samples):
-        return subject.run.evaluate_file(Path(samples), asked, n)[0]
-    if subject.run is not None and samples is None:
-        if guidance is None and not asks and not _has(given, "guidance"):
-            return subject.run.evaluate(asked, n)
-        text = None if label is None else str(label)
-        path = subject.run.samples_by(subject.plan.guidance, text, n, as_flag(condition))
-        return subject.run.evaluate_file(path, asked, n)[0]
+    if subject.run is not None and (samples is None or is_file(samples)):
+        with heard_by(subject.run, listener):
+            if samples is not None:
+                return subject.run.evaluate_file(Path(samples), asked, n)[0]
+            if guidance is None and not asks and not _has(given, "guidance"):
+                return subject.run.evaluate(asked, n)
+            text = None if label is None else str(label)
+            path = subject.run.samples_by(subject.plan.guidance, text, n, as_flag(condition))
+            return subject.run.evaluate_file(path, asked, n)[0]
     if subject.dataset is None:
         raise ConfigError("samples are measured against data, and this model has none: give dataset.")
     if is_file(samples):
         raise ConfigError(
             "a file of samples is measured against the data of a run; give an array beside a model."
         )
-    if samples is None:
+    drawn = samples is None
+    if drawn:
         samples = sample(
             model,
             n or subject.plan.sample.n,
@@ -97,11 +108,23 @@ def evaluate(
             listener=listener,
         )
     x = subject.encode(samples, "samples").float().cpu()[:n]
+    if n is not None and len(x) < n:
+        raise DifrunError(f"samples holds {len(x)} samples, fewer than n = {n}.")
     labels = subject.labels(subject.base, label, len(x), condition) if asks else None
+    if label is not None and labels is not None and not drawn:
+        _check_classes(subject, labels)
     measured = subject.run if subject.run is not None else compared_model(subject)
     with subject.working():
         metrics = chosen if metric is not None or labels is not None else _without_classes(chosen)
         return evaluation.measure_all(measured, x, metrics, "samples given", strict=True, labels=labels)
+
+
+def _check_classes(subject: Subject, labels: Tensor) -> None:
+    """Raise DifrunError unless the classes of given samples are classes of the data."""
+    classes = () if subject.dataset is None else subject.dataset.classes
+    if not classes:
+        raise ConfigError("label says the class of the samples, and the data have no classes: leave it out.")
+    check_labels(labels, len(classes))
 
 
 def _taken(alone: bool, draws: bool) -> list[str]:
@@ -114,7 +137,7 @@ def _taken(alone: bool, draws: bool) -> list[str]:
     if alone:
         takes += ["seed", "dataset"]
     if alone and draws:
-        takes += ["sampler", "grid", "sample.n", "sample.steps", "sample.chunk", "sample.noise"]
+        takes += ["sampler", "grid", "sample.steps", "sample.chunk", "sample.noise"]
     return takes
 
 
@@ -129,7 +152,6 @@ def _of_sampling(given: Sections) -> dict[str, Any]:
         for section, own in given.items()
         if section != "dataset" and not section.startswith("metric.")
         for name, value in own.items()
-        if (section, name) != ("sample", "n")
     }
 
 
@@ -210,7 +232,7 @@ def log_likelihood(
     given = sections(options)
     takes = ["guidance", "dataset"] if isinstance(model, ScoreModel) else ["guidance", "threads"]
     refuse_other_options(given, "difrun.log_likelihood", takes)
-    steps, probes, seed = whole("steps", steps, 1), maybe_whole("probes", probes, 0), whole("seed", seed, 0)
+    steps, probes, seed = whole("steps", steps, 1), maybe_whole("probes", probes, 0), a_seed(seed)
     subject = Subject.of(model, given_kinds(guidance=guidance), given, dataset=dataset, listener=listener)
     examples = subject.encode(x)
     exact = subject.plan.loss is None and subject.device.type != "mps"

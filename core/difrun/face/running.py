@@ -13,12 +13,13 @@ from difrun.errors import ConfigError
 from difrun.face.arguments import Heard, Options, Sections, given_kinds, listening, sections
 from difrun.face.checks import a_path, maybe_whole
 from difrun.face.data import GivenData
+from difrun.face.opening import reopen
 from difrun.face.subject import heard_by
 from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import GivenValue
 from difrun.plugin.own import replaced
 from difrun.plugin.registry import Registry, get_registry
-from difrun.runs.opening import reopen, start
+from difrun.runs.opening import start
 from difrun.runs.run import Run
 
 
@@ -191,7 +192,7 @@ def resume(
         )
     if not isinstance(run, Run):
         a_path("run", run, "a run, or ")
-    opened = run if isinstance(run, Run) else reopen(run, listening(listener), **given)
+    opened = run if isinstance(run, Run) else reopen(run, listener, **given)
     with heard_by(opened, listener):
         if finish:
             return opened.finish()

@@ -1,7 +1,7 @@
 """What a model is asked through: a run, or a score model alone, with its data, its units and its defaults."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from difrun.data.toy import dataset_of_mixture
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Sections, altered, listening
 from difrun.face.data import GivenData
+from difrun.face.opening import reopen
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
@@ -27,7 +28,6 @@ from difrun.runs.build import build_dataset, guided
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
-from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 from difrun.runs.stages.labels import labels_of
 from difrun.text import quoted
@@ -80,7 +80,7 @@ class Subject:
             DifrunError: If the run is not trained.
         """
         if isinstance(model, str | Path):
-            model = reopen(model, listening(listener))
+            model = reopen(model, listener)
         if isinstance(model, Run):
             if dataset is not None:
                 raise ConfigError("a run has its own data: leave dataset out.")
@@ -133,9 +133,10 @@ class Subject:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Take the threads of the run in the block, and name a component whose code fails."""
-        count = self.plan.threads if self.run is not None else None
-        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan):
+        """Take the threads of the run in the block, let the listener hear it, and name a component whose code fails."""
+        count = None if self.run is None else self.plan.threads
+        heard = nullcontext() if self.run is None else heard_by(self.run, self.listener)
+        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan), heard:
             yield
 
     def encode(self, x: Any, what: str = "examples") -> Tensor:
@@ -148,6 +149,8 @@ class Subject:
                 f"{what} of shape {tuple(tensor.shape)} do not fit a model of examples of shape "
                 f"{tuple(self.base.shape)}; expected (n, {', '.join(map(str, self.base.shape))})."
             )
+        if not bool(tensor.isfinite().all()):
+            raise DifrunError(f"{what} must be finite numbers.")
         scaling = None if self.dataset is None else self.dataset.scaling
         return tensor if scaling is None else scaling.encode(tensor)
 

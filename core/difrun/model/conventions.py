@@ -13,7 +13,6 @@ Anything else is a function of the instant, such as ``lambda at: 1000 * at.t`` o
 fields of that instant are tensors (n,).
 """
 
-import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -97,7 +96,7 @@ class Convention:
         if not callable(self.scale):
             return x * (1 / total_std(at, self.data_std))
         factor = naming_function("input_scale", self.scale, at)
-        if not isinstance(factor, Tensor | numbers.Real):
+        if not isinstance(factor, Tensor | float | int):
             raise DifrunError(
                 "the function for `input_scale` must return a number or a tensor; it returned "
                 f"{type(factor).__name__}."
