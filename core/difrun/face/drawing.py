@@ -148,8 +148,7 @@ def sample(
             "that are noised to it."
         )
     plan = subject.plan
-    if seed is None and subject.run is not None and "seed" not in (options or {}):
-        seed = plan.seed + 1
+    new = subject.run is not None and "seed" not in given.get("", {})
     level = None if at is None else level_of(at)
     begin, n = _beginning(subject, start, data, level, n)
     with subject.working():
@@ -160,7 +159,7 @@ def sample(
             guided,
             n,
             times_of(subject, guided, level),
-            seed=seed_of(plan.seed if seed is None else seed, "samples"),
+            seed=seed_of(plan.seed + 1 if new else plan.seed, "samples"),
             chunk=plan.sample.chunk,
             device=subject.device,
             dtype=dtype,
