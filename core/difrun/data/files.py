@@ -65,6 +65,12 @@ def file(
         raise DifrunError("dataset 'file' needs a file: --dataset.path FILE, or --dataset FILE for short.")
     csv = CsvOptions(header, columns, decimal, condition=condition, gaps=missing != "refuse")
     table = read_labelled(Path(path), key, label, csv=csv)
+    if missing == "condition" and condition is None and table.conditions is not None:
+        raise DifrunError(
+            f"file '{path}': its array 'c' is taken for a condition beside the examples, and with --dataset.missing "
+            "condition the columns of the examples are the condition. Take --dataset.missing drop, or save the file "
+            "without 'c' or with another name for it."
+        )
     return dataset_of(
         table,
         name=Path(path).name,

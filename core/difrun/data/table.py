@@ -1,6 +1,6 @@
 """A table of examples, from a file or from Python, and how it becomes a dataset: gaps, split and scaling."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import attrs
 import numpy as np
@@ -16,11 +16,13 @@ from difrun.data.dataset import Dataset
 from difrun.data.scaling import FAR_OUT, Scaling, far_out
 from difrun.errors import DifrunError
 from difrun.randomness.generator import torch_generator
-from difrun.text import listed
+from difrun.text import did_you_mean, listed
 
 Missing = Literal["refuse", "drop", "mean", "condition"]
 """What is done about missing values: the data are refused, rows with gaps are left out, gaps are filled with the mean
 of their column, or rows with gaps are left out and the model learns to fill them."""
+
+SCALES = ("std", "robust", "none")
 
 
 @attrs.frozen(eq=False)
@@ -67,8 +69,16 @@ def dataset_of(
 
     Raises:
         DifrunError: If the table is not numeric, not finite, or has fewer than 20 rows, if a column to be scaled is
-            constant, or if a class has no training example.
+            constant, or if a class has no training example; or if `scale` or `missing` is another word, or two
+            options exclude each other.
     """
+    _check_words(scale, missing, source)
+    if table.conditions is not None and missing == "condition":
+        raise DifrunError(
+            f"{source}: a condition beside the examples (--dataset.condition) and --dataset.missing condition cannot be "
+            "used together: with the latter, the columns of the examples are the condition. Take the condition among "
+            "these columns and leave out --dataset.condition, or take --dataset.missing drop."
+        )
     if table.labels is not None and (table.conditions is not None or missing == "condition"):
         flag = "--dataset.condition" if table.conditions is not None else "--dataset.missing condition"
         raise DifrunError(
@@ -103,6 +113,13 @@ def dataset_of(
         notes=(*notes, *told),
         **labels,
     )
+
+
+def _check_words(scale: str, missing: str, source: str) -> None:
+    for name, word, known in (("scale", scale, SCALES), ("missing", missing, get_args(Missing))):
+        if word not in known:
+            guess = did_you_mean(word, known) if isinstance(word, str) else ""
+            raise DifrunError(f"{source}: {name} is one of {listed(known)}, not {word!r}.{guess}")
 
 
 def _without_gaps(table: Table, missing: Missing, source: str) -> tuple[Table, tuple[str, ...]]:

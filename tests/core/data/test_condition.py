@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.data import Condition, Dataset
+from difrun.data import Condition, Dataset, as_dataset
 from difrun.data.files import file
 from difrun.errors import DifrunError
 
@@ -70,10 +70,26 @@ def test_an_array_c_is_the_condition_unless_there_are_classes(tmp_path):
         (("a",), {"columns": ("x", "a")}, "is a condition (--dataset.condition); leave it out"),
         (("a",), {"label": "b"}, "cannot be used together"),
         (("a",), {"missing": "condition", "label": "b"}, "cannot be used together"),
+        (
+            ("a",),
+            {"missing": "condition"},
+            "(--dataset.condition) and --dataset.missing condition cannot be used",
+        ),
     ],
 )
 def test_columns_with_two_tasks_are_refused(tmp_path, condition, options, said):
     assert said in error(file, seed=0, path=write(tmp_path / "t.csv", rows()), condition=condition, **options)
+
+
+def test_a_condition_beside_the_examples_and_gaps_that_are_learned_exclude_each_other(tmp_path):
+    """Also for an array c that no option names, and in Python."""
+    np.savez(tmp_path / "t.npz", x=rows(), c=rows()[:, :1])
+    said = error(file, seed=0, path=tmp_path / "t.npz", missing="condition")
+    assert "its array 'c' is taken for a condition" in said
+    assert "--dataset.missing drop, or save the file without 'c'" in said
+    for given in ({"data": rows(), "condition": rows()[:, 0]}, {"data": (rows(), rows()[:, :1])}):
+        said = error(as_dataset, **given, missing="condition")
+        assert "--dataset.condition) and --dataset.missing condition cannot be used together" in said
 
 
 def test_a_constant_condition_is_refused(tmp_path):
