@@ -69,8 +69,8 @@ def rms(error: Tensor) -> float:
     return error.square().mean().sqrt().item()
 
 
-def of_spacing_alone(method: Method) -> bool:
-    """Whether the settings decide no more than where the steps of the own grid lie."""
+def sets_its_own_grid(method: Method) -> bool:
+    """Whether settings decide where the steps of the own grid lie, so that it takes no other grid."""
     names = {setting.partition("=")[0] for setting in method.settings.split(",") if setting}
     return bool(names & SPACING - {"final_sigmas_type"}) and method.package == "diffusers"
 
@@ -150,32 +150,36 @@ class OwnGrid:
         before: The same before the last step.
         evaluations: Calls of the network.
         ends: The last two levels σ/α.
-        failure: Why there is none.
     """
 
     error: float | None = None
     before: float | None = None
     evaluations: int | None = None
     ends: tuple[float, float] | None = None
-    failure: str = ""
 
 
 def own_grid(method: Method, steps: int = OWN) -> OwnGrid:
     """Measure a scheduler of diffusers on its own grid."""
+    process = process_of(kind_of(method.sampler))
+    counted = Counted(one_gaussian(process))
+    try:
+        times, _ = _on_own_grid(method, counted, steps)
+        ratios = method.sampler.own(process, steps).ratios
+        error, before = (_error(method, process, times, upto) for upto in (-1, -2))
+    except ImportError:
+        raise
+    except Exception:  # whatever the package raises; `failures` says what
+        return OwnGrid()
+    return OwnGrid(error, before, counted.evaluations, (ratios[-2], ratios[-1]))
+
+
+def _on_own_grid(method: Method, model: ScoreModel, steps: int) -> tuple[list[float], Tensor]:
+    """The times of the grid that a scheduler makes, and two samples on it."""
     from difrun_diffusers.grid import scheduler_grid
 
-    process = process_of(kind_of(method.sampler))
-    try:
-        times = scheduler_grid(process, steps, method.sampler)
-        ratios = method.sampler.own(process, steps).ratios
-        counted = Counted(one_gaussian(process))
-        x = counted.prior(2, 0, dtype=torch.float64, t=times[0])
-        method.run(counted, x, times, Generator(1))
-        error, before = (_error(method, process, times, upto) for upto in (-1, -2))
-    except Exception as failure:
-        text = str(failure).splitlines()[0]
-        return OwnGrid(failure=text.replace("|", "/"))
-    return OwnGrid(error, before, counted.evaluations, (ratios[-2], ratios[-1]))
+    times = scheduler_grid(model.process, steps, method.sampler)
+    x = model.prior(2, 0, dtype=torch.float64, t=times[0])
+    return times, method.run(model, x, times, Generator(1))
 
 
 def _error(method: Method, process: GaussianProcess, times: list[float], upto: int) -> float:
@@ -207,13 +211,13 @@ class AtTimesteps(ModelWrapper):
         return self.process.convert(self.inner.predict(x, told, "noise"), x, at, "noise", kind)
 
 
-def two_views(method: Method) -> tuple[Order, Order] | None:
+def two_views(method: Method) -> tuple[Order, Order]:
     """Orders before the last step on the own grid, with the network asked at the level and at the timestep."""
     process = process_of("chain")
     orders = []
     for told in (False, True):
         errors = []
-        for steps in (20, 40, 80):
+        for steps in STEPS:
             schedule = method.sampler.own(process, steps)
             calls = [call for step in schedule.calls for call in step]
             places = {call.ratio: float(call.timestep) for call in calls}
@@ -224,7 +228,7 @@ def two_views(method: Method) -> tuple[Order, Order] | None:
             exact = probability_flow_endpoint(model, x, times=(times[0], times[-1]))
             last = 0.0 if schedule.ratios[-1] == 0 else float(process.time_at(-math.log(schedule.ratios[-1])))
             errors.append(rms(_states(method, asked, x, [*times, last], None)[-2] - exact))
-        orders.append(Order(observed_order((20, 40, 80), errors), 0.0, errors[1]))
+        orders.append(Order(observed_order(STEPS, errors), 0.0, errors[1]))
     return orders[0], orders[1]
 
 
@@ -241,14 +245,10 @@ def failures(method: Method) -> dict[str, list[int]]:
 
 def own_grid_runs(method: Method, steps: int) -> str:
     """Why a scheduler does not sample on its own grid of so many steps; empty if it does."""
-    from difrun_diffusers.grid import scheduler_grid
-
-    process = process_of(kind_of(method.sampler))
-    model = one_gaussian(process)
     try:
-        times = scheduler_grid(process, steps, method.sampler)
-        x = model.prior(2, 0, dtype=torch.float64, t=times[0])
-        end = method.run(model, x, times, Generator(1))
+        _, end = _on_own_grid(method, one_gaussian(process_of(kind_of(method.sampler))), steps)
+    except ImportError:
+        raise
     except Exception as failure:
         return str(failure).splitlines()[0].replace("|", "/")
     return "" if bool(end.isfinite().all()) else "samples are not finite"

@@ -6,6 +6,7 @@ Needs benchmarks/requirements-peers.txt, the plugins ddpm, edm, flow and diffuse
 """
 
 import argparse
+import contextlib
 import json
 import sys
 import warnings
@@ -18,12 +19,14 @@ import attrs
 from verdict_measures import (
     REFERENCE,
     failures,
-    of_spacing_alone,
     order_of,
     own_grid,
+    sets_its_own_grid,
     two_views,
 )
 from verdict_methods import SOURCES, Method
+
+from difrun.errors import DifrunError
 
 PAGE = Path(__file__).parents[1] / "docs" / "verdicts.md"
 MARK = "<!-- measured: {} -->"
@@ -34,19 +37,19 @@ def measured(method: Method) -> dict[str, Any]:
     row: dict[str, Any] = {
         key: getattr(method, key) for key in ("package", "name", "settings", "claim", "stochastic")
     }
-    if not of_spacing_alone(method):
+    if not sets_its_own_grid(method):
         try:
             row["order"] = attrs.asdict(order_of(method, REFERENCE))
+        except ImportError:  # of ours, and no verdict
+            raise
         except Exception as error:
             row["order_failure"] = _line(error)
     if method.sampler is not None:
         row["own"] = attrs.asdict(own_grid(method))
         row["failures"] = failures(method)
         if "use_karras_sigmas=true" in method.settings and not method.stochastic:
-            try:
+            with contextlib.suppress(DifrunError):  # no such grid: `failures` says why
                 row["views"] = [attrs.asdict(view) for view in two_views(method)]
-            except Exception as error:
-                row["views_failure"] = _line(error)
     return row
 
 
@@ -79,7 +82,7 @@ def _claim(row: dict[str, Any]) -> str:
 
 def _order(row: dict[str, Any]) -> tuple[str, str]:
     if "order" not in row:
-        return ("as above", "–") if "order_failure" not in row else ("fails", "–")
+        return ("–", "–") if "order_failure" not in row else ("fails", "–")
     order = row["order"]
     return f"{order['value']:.2f} ± {order['bar']:.2f}", f"{order['error']:.1e}"
 

@@ -12,24 +12,20 @@ from typing import Any, Literal
 
 import attrs
 
-from difrun.errors import DifrunError
-from difrun.plugin.packages import Plugin, canonical
+from difrun.api import KINDS
+from difrun.errors import ConfigError, DifrunError
+from difrun.plugin.known import install
+from difrun.plugin.packages import Plugin, canonical, installed, names_of
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
 from difrun.testing.check import CHECKS, Check, ComponentUnderTest, components_under_test
 from difrun.testing.verdict import NotTried, RuleBroken
-from difrun.text import in_one_line
+from difrun.text import did_you_mean, in_one_line, listed
 
 for module in pkgutil.iter_modules(checks.__path__):
     importlib.import_module(f"{checks.__name__}.{module.name}")
 
-ONCE = ("any", "once")
-"""Kinds of rules about what a component declares, which does not depend on the values of its options."""
-
-READ_ON = {
-    kind: f"docs/plugins/{kind}.md"
-    for kind in ("process", "model", "loss", "sampler", "guidance", "grid", "dataset", "metric")
-}
+READ_ON = {kind: f"docs/plugins/{kind}.md" for kind in KINDS}
 """Kind -> the page that says more."""
 
 
@@ -114,7 +110,7 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
     Raises:
         DifrunError: If the distribution is not installed, is broken or offers no component.
     """
-    dist, others = canonical(dist), tuple(canonical(other) for other in against)
+    dist, *others = (_installed(name) for name in (dist, *against))
     registry = Registry.discover(only=[dist, *others], strict=True)
     entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
     package = InstalledPackage(dist, registry, entries)
@@ -126,11 +122,27 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
         if check.kind == "distribution" and _applies(check, dist)
     ]
     for entry in entries:
-        for subject in components_under_test(entry, registry, others):
+        for subject in components_under_test(entry, registry, tuple(others)):
             cases += [
                 Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject) for rule in _rules(subject)
             ]
     return cases, len(entries)
+
+
+def _installed(name: str) -> str:
+    """The distribution that is installed under a name, or whose plugin has it. Raises ConfigError if there is none."""
+    plugins = [plugin for plugin, _ in installed()]
+    if canonical(name) == "difrun":
+        return "difrun"
+    for plugin in plugins:
+        if canonical(name) in names_of(plugin):
+            return canonical(plugin.dist)
+    known = sorted({"difrun", *(plugin.dist for plugin in plugins)})
+    commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
+    raise ConfigError(
+        f"No plugin called '{name}' is installed.{did_you_mean(name, known)} Installed: {listed(known)}."
+        + "".join(f"\nTo install it: {command}" for command in commands)
+    )
 
 
 def _rules(subject: ComponentUnderTest) -> list[Check]:
@@ -198,6 +210,8 @@ def _failed(case: Case, measured: str, expected: str, seconds: float) -> Outcome
 
 
 def _page(case: Case) -> str:
+    if "discrete" in case.check.provides:
+        return "docs/plugins/discrete-process.md"
     if case.check.kind in ("any", "none") and not isinstance(case.subject, InstalledPackage):
         return READ_ON[case.subject.entry.kind]
     return READ_ON.get(case.check.kind, "docs/plugins.md, 'Testing'")

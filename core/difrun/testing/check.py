@@ -21,7 +21,7 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.sampler.base import Sampler
 from difrun.testing.references import ReferenceFlow, ReferenceVE, ReferenceVP
 from difrun.testing.second_values import accepted, choices, second_options
-from difrun.testing.verdict import NotTried, ensure
+from difrun.testing.verdict import NotTried, RuleBroken, ensure
 from difrun.text import in_one_line
 
 GAUSSIAN_RUN = frozenset({"real", "continuous", "gaussian", "sde", "ode"})
@@ -134,7 +134,16 @@ class ComponentUnderTest:
         try:
             return self.make(**offered)
         except DifrunError as error:
-            raise NotTried(f"it needs an option: {in_one_line(error)}") from error
+            raise self.refusal(error, "it needs an option") from error
+
+    def refusal(self, error: DifrunError, why: str) -> NotTried | RuleBroken:
+        """What it means that the component is refused: not tried, unless no option could have changed that."""
+        unset = any(field.default is None for field in fields(self.entry.component.options))
+        if unset or self.variant:
+            return NotTried(f"{why}: {in_one_line(error)}")
+        return RuleBroken(
+            f"it is refused with its default options: {in_one_line(error)}", "one that can be used"
+        )
 
     @cached_property
     def fault(self) -> tuple[str, str]:

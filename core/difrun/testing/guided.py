@@ -16,8 +16,7 @@ from difrun.options.attrs_fields import values
 from difrun.process.gaussian import GaussianProcess
 from difrun.testing.check import ComponentUnderTest
 from difrun.testing.references import two_classes
-from difrun.testing.verdict import NotTried, RuleBroken
-from difrun.text import in_one_line
+from difrun.testing.verdict import RuleBroken
 
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0])
 
@@ -71,9 +70,7 @@ class GuidedWorld:
         try:
             guided = self.subject.entry.call(offered, options)
         except DifrunError as error:
-            raise NotTried(
-                f"it does not guide an exact model of two classes: {in_one_line(error)}"
-            ) from error
+            raise self.subject.refusal(error, "it does not guide an exact model of two classes") from error
         if not isinstance(guided, ScoreModel):
             raise RuleBroken(f"it makes a {type(guided).__name__}", "a ScoreModel")
         return guided

@@ -64,7 +64,7 @@ class DiffusersModel(ConditionalModel):
     @property
     @override
     def kind(self) -> str:  # type: ignore[override]
-        """What `forward` returns: what the network predicts, or x̂_0 under another process."""
+        """What `forward` returns: what the network predicts, or the noise under another process."""
         return self.predicts if self.process is self.table else "noise"
 
     @override

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from difrun.api import KINDS
+from difrun.cli.kind_type import KindType
 from difrun.errors import ConfigError
 from difrun.text import counted, did_you_mean, listed
 
@@ -23,7 +24,7 @@ SLOWEST = 8
 
 @click.command()
 @click.argument("dist", metavar="DIST_OR_PATH")
-@click.option("--kind", type=click.Choice(list(KINDS)), help="Check components of this kind alone.")
+@click.option("--kind", type=KindType(KINDS), metavar="KIND", help="Check components of this kind alone.")
 @click.option("--name", help="Check the components of this name alone.")
 @click.option(
     "--against",

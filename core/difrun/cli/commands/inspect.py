@@ -7,6 +7,7 @@ import click
 
 from difrun.api import KINDS
 from difrun.cli.directory import directory, directory_json, offers_in_words
+from difrun.cli.kind_type import KindType
 from difrun.cli.output import GAP, options_table, paragraph, reflowed, table, width
 from difrun.cli.source import find_source
 from difrun.config.selection import ORDER, choose, partners
@@ -16,20 +17,6 @@ from difrun.options.attrs_fields import Field, Section, fields
 from difrun.plugin.packages import where_from
 from difrun.plugin.registry import Plugin, Registered, Registry, get_registry
 from difrun.text import did_you_mean, listed, plural
-
-
-class _KindType(click.ParamType):
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        singular = {plural(kind): kind for kind in KINDS}
-        if value not in KINDS and value not in singular:
-            known = listed(KINDS)
-            self.fail(f"there is no kind '{value}'.{did_you_mean(value, KINDS)} Kinds: {known}.", param, ctx)
-        return singular.get(value, value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return [click.shell_completion.CompletionItem(kind) for kind in KINDS if kind.startswith(incomplete)]
 
 
 def _complete_any(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -47,7 +34,7 @@ def _complete_plugins(ctx: click.Context, param: click.Parameter, incomplete: st
 
 
 @click.command("list")
-@click.argument("kind", required=False, type=_KindType())
+@click.argument("kind", required=False, type=KindType(KINDS))
 def list_components(kind: str | None) -> None:
     """List the installed components, of one KIND or of all; * marks the defaults."""
     registry = get_registry()

@@ -1,28 +1,13 @@
 """`difrun plugin new`: a package of one's own that works at once."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
+from difrun.cli.kind_type import KindType
 from difrun.cli.scaffold.kinds import KINDS
-from difrun.errors import ConfigError
 from difrun.plugin.registry import get_registry
-from difrun.text import did_you_mean, listed, quoted
-
-
-class _NewKindType(click.ParamType):
-    name = "kind"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        if value not in KINDS:
-            raise ConfigError(
-                f"There is no kind of plugin called '{value}'.{did_you_mean(value, KINDS)} Kinds: {listed(KINDS)}."
-            )
-        return value
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
-        return [click.shell_completion.CompletionItem(kind) for kind in KINDS if kind.startswith(incomplete)]
+from difrun.text import listed, quoted
 
 
 @click.group()
@@ -32,7 +17,7 @@ def plugin() -> None:
 
 @plugin.command()
 @click.argument("name")
-@click.option("--kind", type=_NewKindType(), required=True, help=f"What it offers: {listed(KINDS, ' or ')}.")
+@click.option("--kind", type=KindType(KINDS), required=True, help=f"What it offers: {listed(KINDS, ' or ')}.")
 @click.option("--out", type=click.Path(path_type=Path), help="The new folder; default: ./difrun-NAME.")
 @click.option("--author", default="", help="The author, for the licence and pyproject.toml.")
 def new(name: str, kind: str, out: Path | None, author: str) -> None:

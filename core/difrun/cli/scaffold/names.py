@@ -1,9 +1,11 @@
 """The names that follow from one name, and those that cannot be taken."""
 
 import builtins
+import functools
 import importlib.util
 import keyword
 import re
+from importlib import resources
 
 import attrs
 
@@ -14,9 +16,6 @@ from difrun.plugin.registry import Registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _LONGEST = 40
-
-_IN_TEMPLATES = {"chain", "check", "option", "pairwise", "pictured", "product", "reads", "torch", "attrs"}
-"""Names that the templates use themselves, beside classes, which all end in their kind where they could collide."""
 
 
 @attrs.frozen
@@ -90,30 +89,24 @@ def _camel(name: str) -> str:
 def _object(name: str, kind: str) -> str:
     """The class or function of a component; a name that Python or a template uses gets its kind behind it."""
     word = _last(kind)
-    if KINDS[kind].is_class:
-        proper = _camel(name)
-        clashes = keyword.iskeyword(proper) or hasattr(builtins, proper) or proper in _classes_of_templates()
-        return f"{proper}{word.capitalize()}" if clashes else proper
-    proper = name.replace("-", "_")
-    clashes = keyword.iskeyword(proper) or hasattr(builtins, proper) or proper in _IN_TEMPLATES
-    return f"{proper}_{word}" if clashes else proper
+    of_class = KINDS[kind].is_class
+    proper = _camel(name) if of_class else name.replace("-", "_")
+    clashes = keyword.iskeyword(proper) or hasattr(builtins, proper) or proper in _words_of_templates(kind)
+    if not clashes:
+        return proper
+    return f"{proper}{word.capitalize()}" if of_class else f"{proper}_{word}"
 
 
-def _classes_of_templates() -> set[str]:
-    """The classes that the templates import or define."""
-    return {
-        *(
-            "Any",
-            "Component",
-            "Dataset",
-            "ExactModel",
-            "ForwardProcess",
-            "GaussianOptions",
-            "GaussianProcess",
-        ),
-        *("Generator", "Instant", "ChainOptions", "Randomness", "Sampler", "ScoreModel", "Spins", "Tensor"),
-        *("DifrunError", "ExactMixture", "Mapping", "Path", "ReferenceVP", "Sequence"),
-    }
+@functools.cache
+def _words_of_templates(kind: str) -> frozenset[str]:
+    """Every word of the templates of a kind: what they import, define and call their arguments is among them."""
+    folder = resources.files(__package__).joinpath("templates", kind.replace("-", "_"))
+    texts = [
+        template.read_text(encoding="utf-8")
+        for part in ("package", "tests")
+        for template in folder.joinpath(part).iterdir()
+    ]
+    return frozenset(re.findall(r"[A-Za-z_]\w*", re.sub(r"{{.*?}}", " ", " ".join(texts))))
 
 
 def _refuse_taken(names: Names, registry: Registry) -> None:
