@@ -168,6 +168,9 @@ def test_a_model_that_fills_gaps_completes_rows(given, folder, tmp_path):
     sample = drawn(tmp_path / "run", "--condition", tmp_path / "rows.csv")
     assert sample["x"][:, 1].tolist() == pytest.approx([-1, 1])
     assert np.isnan(sample["c"]).tolist() == [[True, False, True]] * 2
+    with without_pictures():
+        said = difrun("evaluate", tmp_path / "run", "--condition", ",-1,", "--n", 50)
+    assert "all samples have one condition" in said
 
 
 def test_python_calls_take_conditions_in_the_units_of_the_data(given):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from difrun.data import Condition, Dataset, as_dataset
+from difrun.data.condition import all_equal
 from difrun.data.files import file
 from difrun.errors import DifrunError
 
@@ -188,3 +189,11 @@ def test_conditions_of_a_dataset_are_checked():
             labels=labels,
             held_out_labels=labels[:5],
         )
+
+
+def test_conditions_with_gaps_can_be_equal():
+    gap = math.nan
+    assert all_equal(torch.tensor([[1.0, gap], [1.0, gap]]))
+    assert not all_equal(torch.tensor([[1.0, gap], [gap, 1.0]]))
+    assert not all_equal(torch.tensor([[1.0, gap], [1.0, 2.0]]))
+    assert all_equal(torch.tensor([3, 3]))
