@@ -56,6 +56,8 @@ def test_an_array_c_is_the_condition_unless_there_are_classes(tmp_path):
     np.savez(path, x=x, other=c[:10])
     assert "one row for each of the 60 examples" in error(file, seed=0, path=path, condition=("other",))
     np.save(tmp_path / "t.npy", x)
+    np.savez(path, x=x, words=np.array(["a"] * 60))
+    assert "t.npz': its array 'words' holds text" in error(file, seed=0, path=path, condition=("words",))
     assert "holds one array, and no condition" in error(
         file, seed=0, path=tmp_path / "t.npy", condition=("c",)
     )
@@ -65,9 +67,13 @@ def test_an_array_c_is_the_condition_unless_there_are_classes(tmp_path):
     ("condition", "options", "said"),
     [
         (("z",), {}, "has no column 'z' (--dataset.condition)"),
-        (("a", "a"), {}, "names a column twice"),
+        (("a", "a"), {}, "names column 'a' twice"),
         (("a",), {"label": "a"}, "name the same column"),
-        (("x", "a", "b", "y"), {}, "names all columns"),
+        (
+            ("x", "a", "b", "y"),
+            {},
+            "no column is left for the examples, as --dataset.condition names all of them",
+        ),
         (("a",), {"columns": ("x", "a")}, "is a condition (--dataset.condition); leave it out"),
         (("a",), {"label": "b"}, "cannot be used together"),
         (("a",), {"missing": "condition", "label": "b"}, "cannot be used together"),
@@ -90,7 +96,7 @@ def test_a_condition_beside_the_examples_and_gaps_that_are_learned_exclude_each_
     assert "--dataset.missing drop, or save the file without 'c'" in said
     for given in ({"data": rows(), "condition": rows()[:, 0]}, {"data": (rows(), rows()[:, :1])}):
         said = error(as_dataset, **given, missing="condition")
-        assert "--dataset.condition) and --dataset.missing condition cannot be used together" in said
+        assert "(condition=) and missing='condition' cannot be used together" in said
 
 
 def test_a_constant_condition_is_refused(tmp_path):
@@ -109,7 +115,11 @@ def with_gaps():
 def test_missing_values_are_refused_left_out_or_filled(tmp_path):
     table = with_gaps()
     path = write(tmp_path / "t.csv", table)
-    assert "line 7, column 'x': the value is missing" in error(file, seed=0, path=path)
+    said = error(file, seed=0, path=path)
+    assert (
+        "line 7, column 'x': the value is missing. Rows with missing values are left out by --dataset.m"
+        in said
+    )
     dropped = file(seed=0, path=path, missing="drop")
     assert len(dropped.train) + len(dropped.held_out) == 57
     assert any("3 of 60 rows have a missing value" in note for note in dropped.notes)
@@ -132,7 +142,9 @@ def test_names_of_gaps_are_read_where_gaps_may_be(tmp_path, cell):
     lines[1] = f"{cell},1,2,3"
     path.write_text("\n".join(lines))
     assert len(file(seed=0, path=path, missing="drop").train) == 47
-    assert "line 2" in error(file, seed=0, path=path)
+    said = error(file, seed=0, path=path)
+    assert "line 2" in said
+    assert "--dataset.missing drop" in said
     lines[1] = "inf,1,2,3"
     path.write_text("\n".join(lines))
     assert "line 2, column 'x': inf" in error(file, seed=0, path=path, missing="drop")
@@ -142,6 +154,7 @@ def test_gaps_in_arrays_are_gaps_too(tmp_path):
     path = tmp_path / "t.npy"
     np.save(path, with_gaps())
     assert "NaN" in error(file, seed=0, path=path)
+    assert "--dataset.missing drop leaves out rows with NaN" in error(file, seed=0, path=path)
     data = file(seed=0, path=path, missing="condition")
     assert data.condition.completes
     assert len(data.train) + len(data.held_out) == 57
