@@ -65,7 +65,7 @@ def test_a_user_who_stops_is_heard_by_an_open_run(run, quick_tuning):
         (lambda heard: api.tune(run, 3, iterations=1, listener=heard), "tune 3"),
         (lambda heard: api.resume(run, steps=run.trainer.step + 5, listener=heard), "train"),
     ):
-        with without_pictures(), pytest.raises(Interrupted, match="Stopped|[Ii]nterrupted"):
+        with without_pictures(), pytest.raises(Interrupted, match=r"Stopped|[Ii]nterrupted"):
             call(Hearing(stop_in=stage))
     with without_pictures():
         assert api.resume(run).trained
