@@ -47,7 +47,7 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
     of_dataset = DatasetPictures(run, left_out)
     replaced = {drawing.stem for drawing in of_dataset.drawings}
     for name, make in _drawings(run):
-        if name in replaced or (of_dataset.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
+        if name in replaced or (of_dataset.own and len(run.parts.dataset.shape) != 1 and name != "loss"):
             continue
         if name == "loss":
             pictures += of_dataset.draw(redraw)
