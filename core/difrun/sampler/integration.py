@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_labels
+from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
@@ -74,7 +75,7 @@ def carry(
     watch: Watch | None = None,
 ) -> Tensor:
     """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones."""
-    x = as_data(x, "the start of sampling")
+    x = finite_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
     if process is not model.process:
