@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from difrun.cli.flags import OptionFlag, without_name
-from difrun.config.plan import OptionGroup
+from difrun.config.option_groups import OptionGroup
 from difrun.config.selection import MANY
 from difrun.text import did_you_mean, listed
 
