@@ -102,6 +102,13 @@ def test_a_run_begins_with_its_plan(told):
     assert begin["config"] == again["config"] | {"threads": 1}
     assert begin["config"] == tomllib.loads((folder / "run.toml").read_text("utf-8"))
     assert begin["plan"].process.name == "ou"
+    flat = begin["hyperparameters"]
+    assert [flat[key] for key in ("seed", "process.name", "process.theta", "train.lr", "metrics.names")] == [
+        *(0, "ou", 1.0),
+        *(begin["config"]["train"]["lr"], "energy"),
+    ]
+    assert not [key for key in flat if key.startswith(("versions", "data."))]
+    assert all(isinstance(value, int | float | bool | str) for value in flat.values())
     assert [begin[name] for name in ("work", "folder", "step", "steps")] == ["run", folder, 0, 60]
     assert [again[name] for name in ("work", "folder", "step", "steps")] == ["resume", folder, 30, 60]
 

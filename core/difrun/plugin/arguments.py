@@ -54,6 +54,11 @@ EVENT_ARGUMENTS: dict[str, tuple[Argument, ...]] = {
             _ANY,
             "The plan as run.toml has it; of a comparison, what compare.json says of all rows.",
         ),
+        Argument(
+            "hyperparameters",
+            "Mapping[str, int | float | bool | str]",
+            "The same without versions and fingerprints, flat: train.lr, process.name; lists as text.",
+        ),
         _TRAINED,
         Argument("steps", "int", "Training steps in total; 0 for an exact model."),
         _SETTINGS,

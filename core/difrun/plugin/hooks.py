@@ -75,6 +75,7 @@ def difrun_run_started(
     folder: Path,
     plan: "Plan",
     config: Mapping[str, Any],
+    hyperparameters: Mapping[str, int | float | bool | str],
     step: int,
     steps: int,
     settings: Any,

@@ -20,7 +20,7 @@ from difrun.plugin.signatures import Lazy
 from difrun.report.verdict import suggestion
 from difrun.runs.build import Components, guided
 from difrun.runs.environment.context import guidance_context
-from difrun.runs.environment.telling import told
+from difrun.runs.environment.telling import hyperparameters, told
 from difrun.runs.folder.layout import Folder
 from difrun.runs.stages import evaluation, training
 from difrun.training.trainer import Trainer
@@ -114,6 +114,7 @@ class RunState:
         begin = {
             "plan": self.plan,
             "config": Lazy(lambda: self.plan.to_dict(torch.__version__)),
+            "hyperparameters": Lazy(lambda: hyperparameters(self.plan.to_dict())),
             "steps": 0 if self.parts.loss is None else self.plan.train.steps,
         }
         self._is_told = True

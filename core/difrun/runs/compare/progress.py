@@ -11,7 +11,7 @@ from difrun.errors import Interrupted
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.plugin.signatures import Lazy
-from difrun.runs.environment.telling import told
+from difrun.runs.environment.telling import hyperparameters, told
 
 
 class Progress:
@@ -55,7 +55,12 @@ class Progress:
 
     def told(self, plan: Plan, facts: Mapping[str, Any]) -> AbstractContextManager[None]:
         """Tell the loggers that the comparison in the block begins, and how it ends; plan: of the first run."""
-        begin = {"plan": plan, "config": Lazy(lambda: copy.deepcopy(facts)), "steps": 0}
+        begin = {
+            "plan": plan,
+            "config": Lazy(lambda: copy.deepcopy(facts)),
+            "hyperparameters": Lazy(lambda: hyperparameters(facts)),
+            "steps": 0,
+        }
         return told(self.tell, "compare", begin)
 
     def stop_if_asked(self, *_: Any) -> None:

@@ -11,6 +11,31 @@ Tell = Callable[..., None]
 """Called with the name of an event and its values on offer."""
 
 
+def hyperparameters(config: Mapping[str, Any], prefix: str = "") -> dict[str, int | float | bool | str]:
+    """Return the values of a run.toml in one flat dict, with dotted keys: ``train.lr``.
+
+    The versions and the fingerprint of the data, which nobody chooses, are left out.
+
+    Args:
+        config: The values, as `difrun.config.Plan.to_dict` gives them.
+        prefix: What every key begins with.
+    """
+    flat: dict[str, int | float | bool | str] = {}
+    for key, value in config.items():
+        if not prefix and key in ("versions", "data"):
+            continue
+        if isinstance(value, Mapping):
+            flat |= hyperparameters(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and value and all(isinstance(part, Mapping) for part in value):
+            for part in value:
+                flat |= hyperparameters(part, f"{prefix}{key}.{part.get('name', '')}.")
+        elif isinstance(value, list):
+            flat[prefix + key] = ", ".join(map(str, value))
+        else:
+            flat[prefix + key] = value if isinstance(value, int | float | bool) else str(value)
+    return flat
+
+
 @contextlib.contextmanager
 def told(
     tell: Tell, work: str, begin: Mapping[str, Any], end: Callable[[], Mapping[str, Any]] = dict
