@@ -19,7 +19,7 @@ PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 NAMES = [folder.name for folder in PLUGINS]
 
 SEPARATE = ("diffusers", "mlflow", "tensorboard")
-"""Plugins with dependencies that few need. README's first command leaves them out; tox installs each for itself alone."""
+"""Plugins with dependencies that few need: README's first command leaves them out, and tox installs each for itself."""
 
 
 def project(folder):
