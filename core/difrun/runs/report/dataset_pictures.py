@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -129,8 +130,12 @@ class DatasetPictures:
                     picture = drawing.draw()
                     ending = "gif" if isinstance(picture, draw.Film) else "png"
                     files = [draw.save(picture, self.run.folder.drawing(drawing.stem, ending))]
+                    self._tell(files[0], drawing)
                 pictures.append(Picture(drawing.title, drawing.caption, files[0], drawing.alt))
         return pictures
+
+    def _tell(self, file: Path, drawing: Drawing) -> None:
+        self.run.tell("difrun_picture", file=file, title=drawing.title, caption=drawing.caption)
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:
