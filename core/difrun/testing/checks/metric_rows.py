@@ -76,6 +76,32 @@ def uses_every_row(subject: ComponentUnderTest) -> None:
 
 
 @check("metric", alone_in=USABLE)
+def uses_every_column(subject: ComponentUnderTest) -> None:
+    """Each coordinate of the samples changes its numbers, and each of the reference, if it asks for one.
+
+    All rows of one column are moved by 50 to 100, at random.
+    """
+    a, b = draws(2, 200)
+    plain = measured(subject, a, b)
+    asks = any(subject.entry.asks_for(name) for name in ("reference", "dataset"))
+    for column in range(a.shape[1]):
+        far = torch.zeros_like(a)
+        far[:, column] = 50 * (1 + torch.rand(len(a), generator=torch.Generator().manual_seed(9)))
+        wanted = "every coordinate to count"
+        ensure(
+            measured(subject, a + far, b) != plain,
+            f"column {column + 1} of the samples has no effect",
+            wanted,
+        )
+        if asks:
+            ensure(
+                measured(subject, a, b + far) != plain,
+                f"column {column + 1} of the reference has no effect",
+                wanted,
+            )
+
+
+@check("metric", alone_in=USABLE)
 def does_not_grow_with_the_number_of_rows(subject: ComponentUnderTest) -> None:
     """For two unequal distributions 800 rows give the numbers of 200, within a factor 1.6 and 5 standard deviations.
 
