@@ -193,7 +193,7 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
 
 
 @pytest.mark.parametrize("force", [False, True])
-def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path, force):
+def test_death_at_some_calls_that_change_the_folder(server, finished, tmp_path, force):
     """Before, after or instead of every third call of the start, where a folder becomes a run, and of one in thirteen.
 
     The run is new, or (force) replaces another.

@@ -10,9 +10,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+from difrun.api import MANY
 from difrun.config.plan import OptionGroup, option_groups, suggested_settings
 from difrun.config.run_options import PredictionOptions, WeightsOptions
-from difrun.config.selection import MANY, Choice, find
+from difrun.config.selection import Choice, find
 from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, fields, variable

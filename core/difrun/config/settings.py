@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
-from difrun.api import KINDS
-from difrun.config.selection import MANY, ORDER, lookup
+from difrun.api import KINDS, MANY
+from difrun.config.selection import ORDER, lookup
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.options.parsing import shown_briefly

@@ -148,6 +148,16 @@ def _clipped(names: Sequence[str]) -> list[str]:
     return [*names] if len(names) <= 6 else [*names[:5], f"and {len(names) - 5} more"]
 
 
+def all_equal(conditions: Tensor) -> bool:
+    """Whether all rows hold one condition; an entry that is not known, NaN, equals another that is not.
+
+    Args:
+        conditions: Conditions or classes, (n, ...).
+    """
+    first = conditions[:1]
+    return bool(((conditions == first) | (conditions.isnan() & first.isnan())).all())
+
+
 def gaussian_conditional(x: Tensor, condition: Condition) -> ConditionalMixture:
     """Return p(x | c) of the Gaussian with the moments of examples and their conditions.
 

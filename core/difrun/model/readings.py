@@ -8,6 +8,7 @@ import attrs
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.model.conventions import TIMES
 from difrun.model.foreign_model import ForeignModel
 from difrun.model.predictions import PARAMETERISATIONS
 from difrun.randomness.generator import Generator
@@ -178,7 +179,7 @@ def _times_of(model: ForeignModel) -> dict[str, ForeignModel]:
         "lambda at: at.sigma / at.alpha": lambda at: at.sigma / at.alpha,
         "lambda at: 2 * at.lam": lambda at: 2 * at.lam,
     }
-    times = {f"time={name!r}": name for name in ("index", "t", "sigma", "log-snr", "c-noise")}
+    times = {f"time={name!r}": name for name in TIMES}
     given = model.convention.time
     first = f"time={given!r}" if isinstance(given, str) else "time as given"
     everything: dict[str, Any] = {

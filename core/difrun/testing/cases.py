@@ -140,7 +140,7 @@ def _installed(name: str) -> str:
     known = sorted({"difrun", *(plugin.dist for plugin in plugins)})
     commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
     raise ConfigError(
-        f"No plugin called '{name}' is installed.{did_you_mean(name, known)} Installed: {listed(known)}."
+        f"The plugin '{name}' is not installed.{did_you_mean(name, known)} Installed: {listed(known)}."
         + "".join(f"\nTo install it: {command}" for command in commands)
     )
 

@@ -14,6 +14,11 @@ from difrun.cli.scaffold.package import files_of
 from difrun.plugin.registry import Registry
 
 
+def _written(folder: Path) -> list[Path]:
+    """All that is in a folder, besides what Python writes when it imports a module."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -26,7 +31,7 @@ from difrun.plugin.registry import Registry
         (("heun", "--kind", "sampler"), "sampler 'heun' (difrun) exists already: choose another name."),
         (("difrun-toy", "--kind", "sampler"), "The plugin difrun-toy is installed already"),
         (("coin", "--kind", "discrete-process"), "process 'coin' (difrun-toy) exists already"),
-        (("hop", "--kind", "samplr"), "There is no kind of plugin called 'samplr'. Did you mean 'sampler'?"),
+        (("hop", "--kind", "samplr"), "there is no kind 'samplr'. Did you mean 'sampler'?"),
         (("hop",), "Missing option '--kind'"),
         (("hop", "--kind", "loss", "--out", "here"), "here exists already: choose another folder with --out"),
         (("hop", "--kind", "loss", "--out", "no/where"), "There is no folder no to put where into"),
@@ -35,13 +40,13 @@ from difrun.plugin.registry import Registry
 )
 def test_what_cannot_be_made_is_refused_in_words(toy, call, in_folder, tmp_path, arguments, message):
     (tmp_path / "here").mkdir()
-    before = sorted(tmp_path.rglob("*"))
+    before = _written(tmp_path)
     code, out, err = call("plugin", "new", *arguments)
     assert code == 2
     assert message in err
     assert "Traceback" not in err
     assert out == ""
-    assert sorted(tmp_path.rglob("*")) == before
+    assert _written(tmp_path) == before
 
 
 def test_a_package_of_the_name_that_is_no_plugin_is_not_hidden(toy, call, in_folder):
@@ -68,12 +73,12 @@ def test_a_disk_that_is_full_leaves_nothing(toy, call, in_folder, tmp_path, monk
     def full(self, *arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = sorted(tmp_path.rglob("*"))
+    before = _written(tmp_path)
     monkeypatch.setattr(Path, "write_text", full)
     code, _, err = call("plugin", "new", "hop", "--kind", "sampler")
     assert code == 1
     assert "Cannot write difrun-hop: No space left on device. Free some space" in err
-    assert sorted(tmp_path.rglob("*")) == before
+    assert _written(tmp_path) == before
 
 
 @functools.cache

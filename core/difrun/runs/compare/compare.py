@@ -16,6 +16,7 @@ from difrun.errors import ConfigError, DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.options.parsing import python_number
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times
@@ -287,7 +288,7 @@ def _measure(
 
 def _checked_steps(steps: Sequence[int]) -> list[int]:
     """The numbers of steps without repetitions. Raises ConfigError for anything that is not a number of steps."""
-    counts: list[int] = list(dict.fromkeys(steps))
+    counts = list(dict.fromkeys(python_number(count) for count in steps))
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(

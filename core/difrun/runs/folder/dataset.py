@@ -29,7 +29,11 @@ from difrun.runs.folder.schema import damaged, fitting, parse_json, structure
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.text import listed
 
-_SCALED = {"std": "mean 0 and variance 1", "robust": "median 0 and interquartile range 1.349"}
+_SCALED = {
+    "std": "mean 0 and variance 1",
+    "robust": "median 0 and interquartile range 1.349",
+    "pixels": "−1 for black and 1 for white",
+}
 
 Contents = tuple[dict[str, Tensor], dict[str, str]]
 """The tensors and the text of data.safetensors."""

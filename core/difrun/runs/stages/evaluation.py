@@ -30,6 +30,7 @@ Numbers = dict[str, dict[str, Any]]
 UNITS = {
     "std": "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples",
     "robust": "each coordinate scaled to median 0 and interquartile range 1.349 over the training examples",
+    "pixels": "of pixels, −1 for black and 1 for white",
 }
 """Units of distances by the kind of the scaling."""
 
