@@ -52,7 +52,11 @@ def difrun_samplers() -> list[Component]:
         return Component(name, f"difrun_cld.samplers:{target}", summary, requires={"momentum"})
 
     return [
-        sampler("sscs", "Splitting", "Symmetric splitting: exact damped motion around a kick by the score (SSCS)"),
-        sampler("cld-em", "EulerMaruyama", "Euler–Maruyama for the reverse SDE of critically damped Langevin"),
+        sampler(
+            "sscs", "Splitting", "Symmetric splitting: exact damped motion around a kick by the score (SSCS)"
+        ),
+        sampler(
+            "cld-em", "EulerMaruyama", "Euler–Maruyama for the reverse SDE of critically damped Langevin"
+        ),
         sampler("cld-flow", "Flow", "Heun's method for the probability flow of critically damped Langevin"),
     ]

@@ -57,7 +57,7 @@ class ExactVelocityScore(VelocityScore):
         return self._terms(x, at)[0].logsumexp(1)
 
     def _terms(self, x: Tensor, at: Instant) -> tuple[Tensor, Tensor]:
-        """log w_k + log N_k(u), (n, K), and ∂_v log N_k along the principal axes, (n, K, d)."""
+        """Return log w_k + log N_k(u), (n, K), and ∂_v log N_k along the principal axes, (n, K, d)."""
         mixture = self.mixture
         means, values = mixture.means.to(x), mixture.eigenvalues.to(x)
         (mean_x, mean_v), (xx, xv, vv) = self.process.marginal(at, means, values)

@@ -31,7 +31,9 @@ class HybridScoreMatching(Loss):
         xx, vx, vv = root_like(at.cov, x0)
         first = generator.normal(x0) if noise is None else noise
         second = generator.normal(x0)
-        states = torch.cat((at.first[0] * x0 + xx * first, at.first[1] * x0 + vx * first + vv * second), dim=1)
+        states = torch.cat(
+            (at.first[0] * x0 + xx * first, at.first[1] * x0 + vx * first + vv * second), dim=1
+        )
         return {"u": states, "t": t, "target": second}
 
     @override

@@ -24,7 +24,9 @@ class VelocityScore(ScoreModel):
     @override
     def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
         if kind != "score":
-            raise DifrunError(f"a model of the process 'cld' predicts the score of the velocities, not {kind!r}")
+            raise DifrunError(
+                f"a model of the process 'cld' predicts the score of the velocities, not {kind!r}"
+            )
         return self(x, at)
 
 
@@ -36,7 +38,7 @@ class NetworkScore(VelocityScore):
 
         ε̂_v = ℓ (−∂_v log N(u; m_t, C_t)) + F(u', c)_v,
 
-    with N the Gaussian of the moments of the data, noised: for data that are Gaussian in each coordinate F = 0 is right.
+    with N the Gaussian of the moments of the data, noised: F = 0 is right for data of independent Gaussians.
     u' is u with mean 0 and variance 1, and c = ¼ log t. Of the output of F only the half that belongs to v is used.
 
     Args:
@@ -85,7 +87,9 @@ class NetworkScore(VelocityScore):
         position, velocity = kept.chunk(2, dim=1)
         position, velocity = position - mean_x, velocity - mean_v
         gaussian = (xx * velocity - xv * position) / (xx * vv - xv * xv)
-        scaled = torch.cat((position / torch.as_tensor(xx) ** 0.5, velocity / torch.as_tensor(vv) ** 0.5), dim=1)
+        scaled = torch.cat(
+            (position / torch.as_tensor(xx) ** 0.5, velocity / torch.as_tensor(vv) ** 0.5), dim=1
+        )
         t = torch.as_tensor(at.t, dtype=kept.dtype, device=kept.device)
         level = t.clamp_min(self.process.t_min).log().reshape(-1) / 4
         return self.deviation(at) * gaussian + self.network(scaled, level).chunk(2, dim=1)[1]

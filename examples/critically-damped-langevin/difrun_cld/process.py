@@ -141,14 +141,18 @@ class CriticallyDampedLangevin(ForwardProcess, CldOptions):
         (x, v), cov = self.marginal(at, mean, var)
         triangle = tuple(each.to(dtype).to(device) for each in root(cov))
         centre = torch.zeros((shape[0], shape[1] // 2, *shape[2:]), dtype=dtype, device=device)
-        return drawn((x.to(centre) + centre, v.to(centre) + centre), triangle, Generator.of(generator, device))
+        return drawn(
+            (x.to(centre) + centre, v.to(centre) + centre), triangle, Generator.of(generator, device)
+        )
 
     @numpy_too
     @override
     def sample(self, x0: Tensor, t: Any, generator: Any = None) -> Tensor:
         """Draw u_t = (x_t, v_t) given x_0, over all initial velocities; (n, 2 · first axis, ...)."""
         at = self.at(t, x0.ndim)
-        return drawn((at.first[0] * x0, at.first[1] * x0), root_like(at.cov, x0), Generator.of(generator, x0.device))
+        return drawn(
+            (at.first[0] * x0, at.first[1] * x0), root_like(at.cov, x0), Generator.of(generator, x0.device)
+        )
 
     @numpy_too
     @override
@@ -181,7 +185,9 @@ class CriticallyDampedLangevin(ForwardProcess, CldOptions):
 
 def root_like(cov: Cov, like: Tensor) -> Cov:
     """Return `root`, computed in float64, with dtype and device of a tensor."""
-    return tuple(torch.as_tensor(each).to(like) for each in root(tuple(torch.as_tensor(c).double() for c in cov)))  # type: ignore[return-value]
+    return tuple(
+        torch.as_tensor(each).to(like) for each in root(tuple(torch.as_tensor(c).double() for c in cov))
+    )  # type: ignore[return-value]
 
 
 def drawn(mean: Pair, triangle: Cov, random: Generator) -> Tensor:

@@ -1,4 +1,6 @@
-r"""Samplers. With s = ∇_v log p and time running from T to 0, the reverse SDE over a step of B = ∫β dt is
+r"""Samplers.
+
+With s = ∇_v log p and time running from T to 0, the reverse SDE over a step of B = ∫β dt is
 
     dx = −v/M dB,    dv = (x + Γ v/M + 2Γ s) dB + √(2Γ) dw,
 
@@ -65,7 +67,7 @@ def drift(process: CriticallyDampedLangevin, x: Tensor, score: Tensor, share: fl
 class Splitting(Sampler):
     r"""Symmetric splitting CLD sampler, SSCS: half a step of damped motion, a kick, and another half step.
 
-    The reverse SDE is the sum of motion that can be solved exactly, with noise and the stationary covariance diag(1, M),
+    The reverse SDE is the sum of a motion that can be solved exactly, whose stationary covariance is diag(1, M),
 
         dx = −v/M dB,    dv = (x − Γ v/M) dB + √(2Γ) dw,
 

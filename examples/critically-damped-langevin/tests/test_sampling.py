@@ -24,7 +24,9 @@ from difrun_cld.samplers import EulerMaruyama, Flow, Splitting
 PROCESS = CriticallyDampedLangevin()
 
 
-@pytest.mark.parametrize("sampler", [EulerMaruyama(), Splitting(), Flow()], ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "sampler", [EulerMaruyama(), Splitting(), Flow()], ids=lambda each: type(each).__name__
+)
 def test_samples_of_a_mixture_have_its_distribution(sampler):
     """Mean and covariance of 4000 samples within 5 standard errors and 0.02; the share of each mode as well."""
     mixture, n = two_gaussians(), 4000
@@ -72,7 +74,7 @@ def test_the_flow_converges_at_order_two():
 
 
 def test_the_target_of_hybrid_score_matching_is_exact_for_gaussian_data():
-    """The regression of its target on (x, v), from 200 000 draws at one time, is −L_vv ∇_v log p: five standard errors."""
+    """Its target, regressed on (x, v) with 200 000 draws at one time, is −L_vv ∇_v log p: five standard errors."""
     mixture = GaussianMixture([1.0], [[0.6]], [0.3])
     model = ExactVelocityScore(mixture, PROCESS)
     n, t = 200_000, 0.25
@@ -98,7 +100,7 @@ def test_the_target_of_hybrid_score_matching_is_exact_for_gaussian_data():
 
 
 def test_an_untrained_network_is_exact_for_gaussian_data():
-    """The last layer of the network is 0: its score is that of N(m, v), to float32; and the loss reaches its weights."""
+    """The last layer of the network is 0: its score is that of N(m, v), to float32. The loss reaches its weights."""
     mixture = GaussianMixture([1.0], [[0.6, -1.0]], [[[0.3, 0.0], [0.0, 0.9]]])
     shape = PROCESS.state_shape((2,))
     model = PROCESS.denoiser(MLP(shape, width=8, depth=1), shape=(2,), mean=mixture.mean, var=mixture.var)
@@ -108,7 +110,9 @@ def test_an_untrained_network_is_exact_for_gaussian_data():
         at = PROCESS.at(t)
         expected = exact.predict(u, at, "score").float()
         torch.testing.assert_close(model.predict(u, at, "score"), expected, rtol=2e-3, atol=2e-3)
-    losses = HybridScoreMatching()(model, mixture.sample(64, torch.Generator().manual_seed(3)).float(), Generator(4))
+    losses = HybridScoreMatching()(
+        model, mixture.sample(64, torch.Generator().manual_seed(3)).float(), Generator(4)
+    )
     assert losses.shape == (64,)
     losses.mean().backward()
     assert float(model.network.last.weight.grad.abs().sum()) > 0
@@ -122,19 +126,35 @@ def test_other_kinds_of_prediction_are_refused():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--model", "cld-exact", "--sampler", "sscs"), ("--model", "mlp", "--train.steps", "2", "--sampler", "cld-em")],
+    [
+        ("--model", "cld-exact", "--sampler", "sscs"),
+        ("--model", "mlp", "--train.steps", "2", "--sampler", "cld-em"),
+    ],
     ids=("exact", "trained"),
 )
 def test_a_run_from_the_command_line(arguments, tmp_path, monkeypatch):
     """Samples in the shape of the data, metrics and a report; the state, twice as wide, is nowhere in the folder."""
     monkeypatch.chdir(tmp_path)
-    rest = ("--dataset", "blobs", "--n", "64", "--steps", "10", "--threads", "1", "--metric", "energy", "--out", "run")
+    rest = (
+        "--dataset",
+        "blobs",
+        "--n",
+        "64",
+        "--steps",
+        "10",
+        "--threads",
+        "1",
+        "--metric",
+        "energy",
+        "--out",
+        "run",
+    )
     with pytest.raises(SystemExit) as stopped:
         main(["run", "--process", "cld", *arguments, *rest])
     assert not stopped.value.code
     assert np.load("run/samples.npz")["x"].shape == (64, 2)
     assert (tmp_path / "run" / "report.html").is_file()
-    with pytest.raises(DifrunError, match="sampler 'heun' .* needs gaussian, which process 'cld'"):
+    with pytest.raises(DifrunError, match=r"sampler 'heun' .* needs gaussian, which process 'cld'"):
         difrun.invert("run", np.zeros((2, 2)), sampler="heun")
     with pytest.raises(DifrunError, match="predicts the score of the velocities, not 'x0'"):
         difrun.sample("run", 4, sampler="ancestral")

@@ -39,8 +39,8 @@ class ErSde(Sampler):
 
         (r_s − r_t + φ(r_s) ∫ dr/φ(r)) D',    r from r_s to r_t.
 
-    Without noise (φ = r) the solver has order 2, and order 1 if it is not `corrected`, which is DDIM. With noise the weak
-    order is 1: the difference of two evaluations has the noise of a step in it. One network evaluation per step.
+    Without noise (φ = r) the solver has order 2, and order 1 if it is not `corrected`, which is DDIM. With noise the
+    weak order is 1: the difference of two evaluations has the noise of a step in it. One network evaluation per step.
 
     Args:
         noise: The noise scale.

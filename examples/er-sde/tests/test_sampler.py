@@ -9,8 +9,14 @@ from difrun.grid import logsnr
 from difrun.model import ExactMixture
 from difrun.randomness import Generator
 from difrun.sampler import integrate
-from difrun.testing import ReferenceFlow, ReferenceVP, affine_moments, observed_order, probability_flow_endpoint
-from difrun.testing import two_gaussians
+from difrun.testing import (
+    ReferenceFlow,
+    ReferenceVP,
+    affine_moments,
+    observed_order,
+    probability_flow_endpoint,
+    two_gaussians,
+)
 
 from difrun_er_sde.sampler import ErSde
 
@@ -41,7 +47,8 @@ def test_without_noise_the_order_is_two() -> None:
         counts = (40, 80, 160)
         sampler = ErSde(noise="ode", corrected=corrected)
         errors = [
-            float((integrate(sampler, model, x, logsnr(model.process, n)) - end).square().mean().sqrt()) for n in counts
+            float((integrate(sampler, model, x, logsnr(model.process, n)) - end).square().mean().sqrt())
+            for n in counts
         ]
         assert observed_order(counts, errors) == pytest.approx(order, abs=0.2), errors
 
@@ -68,7 +75,7 @@ def test_moments_of_a_gaussian_converge(noise, corrected) -> None:
 
 
 def test_it_starts_from_pure_noise() -> None:
-    """On a rectified flow, where α = 0 at T, the first step forgets the start if it draws noise, and scales it if not."""
+    """On a rectified flow, where α = 0 at T, the first step forgets the start if it draws noise; else it scales it."""
     model = ExactMixture(two_gaussians(), ReferenceFlow())
     at, to = model.process.instants([1.0, 0.9])
     x = torch.tensor([[0.3, -0.4]], dtype=torch.float64)

@@ -5,7 +5,7 @@ from collections import defaultdict
 import pytest
 
 from difrun.testing.cases import attempt, collect
-from difrun.testing.check import CHECKS, VP, ComponentUnderTest
+from difrun.testing.rules import CHECKS, VP, ComponentUnderTest
 
 from .faulty.more_tables import PACKAGES
 from .faulty.tables import TABLES

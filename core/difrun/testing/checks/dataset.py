@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import (
     NotTried,
     RuleBroken,

@@ -5,8 +5,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.metric import USABLE, draws, floors, measured
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.plugin.signatures import Lazy
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite
 
 NETWORK = {"network"}

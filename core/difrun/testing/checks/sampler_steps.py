@@ -13,9 +13,9 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import carry, integrate
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.sampler import USABLE, endpoint, exact, refuses_no_signal, start
 from difrun.testing.references import NoNoise, ReferenceFlow, observed_order, two_gaussians
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite, name_of, shown
 
 UNEVEN = {2: 0.3, 3: 0.1}
@@ -113,7 +113,8 @@ def inverts_the_flow_as_it_says(subject: ComponentUnderTest) -> None:
     model = exact(subject.partners[0])
     errors = []
     for steps in counts:
-        noise = carry(sampler, model, endpoint(model.process), logsnr(model.process, steps)[::-1], NoNoise())
+        data, times = endpoint(model.process).clone(), logsnr(model.process, steps)[::-1]
+        noise = carry(sampler, model, data, times, NoNoise())
         errors.append((noise - start(model, 32)).square().mean().sqrt().item())
     observed = observed_order(counts, errors) if min(errors) > 1e-10 else math.inf
     ensure(

@@ -121,14 +121,15 @@ class Restless(Fine):
     """It leaves a state in no time."""
 
     def expected(self, x, to, at):
-        return (0.9 if to.t == at.t > 0 else 1.0) * super().expected(x, to, at)
+        same = isinstance(at.t, float) and to.t == at.t > 0
+        return (0.9 if same else 1.0) * super().expected(x, to, at)
 
 
 class Leaping(Fine):
     """Forgets less on the way to T, but from the data."""
 
     def expected(self, x, to, at):
-        late = at.t == self.horizon and 0 < to.t < at.t
+        late = isinstance(at.t, float) and at.t == self.horizon and 0 < to.t < at.t
         return (1.5 if late else 1.0) * super().expected(x, to, at)
 
 

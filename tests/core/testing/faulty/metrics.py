@@ -48,6 +48,12 @@ def few_references(samples, reference):
     return {"gap": gap(samples, reference[:50])}
 
 
+def middle(samples, reference):
+    """Leaves out the first and the last fifth of the samples."""
+    fifth = len(samples) // 5
+    return {"gap": gap(samples[fifth : len(samples) - fifth], reference)}
+
+
 def total(samples, reference):
     """A sum over rows."""
     return {"total": gap(samples, reference) * len(samples)}

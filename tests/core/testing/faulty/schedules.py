@@ -82,14 +82,14 @@ class Bent(ReferenceVP):
 
 
 class Apart(ReferenceVP):
-    """Says of its prior what it is not."""
+    """Noises with half as much noise again as it says, but draws as it says."""
 
-    def prior_moments(self, like, **more):
-        location, scale = super().prior_moments(like, **more)
-        return location, 1.1 * scale
+    def diffuse(self, x0, noise, at):
+        return super().diffuse(x0, 1.5 * noise, at)
 
-    def prior(self, shape, **more):
-        return ReferenceVP().prior(shape, **more)
+    @numpy_too
+    def sample(self, x0, t, generator=None):
+        return ReferenceVP().sample(x0, t, generator)
 
 
 class LoudForAWhile(ReferenceVP):
