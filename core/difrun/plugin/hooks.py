@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement: one per kind of component, and three events for loggers.
+"""The hooks that a plugin may implement: one per kind of component, one for formats, and three events for loggers.
 
 An implementation of an event names the arguments that it wants (`difrun.plugin.signatures`). So neither a new argument
 nor a new optional field of `Component` breaks a plugin.
@@ -60,6 +60,12 @@ def difrun_metrics() -> Iterable[Component]:
 
 
 @hookspec
+def difrun_formats() -> Iterable[Component]:
+    """Formats in which `difrun export` writes the model of a run: functions of the run and a new folder."""
+    return []
+
+
+@hookspec
 def difrun_train_step(step: int, steps: int, loss: float, rate: float) -> None:
     """Called at each report of the training loop; `rate` is in steps per second."""
 
@@ -73,5 +79,8 @@ def difrun_sample_step(step: int, steps: int) -> None:
 def difrun_run_finished(folder: Path, metrics: Mapping[str, Mapping[str, Any]]) -> None:
     """Called when a run has been trained, sampled and evaluated."""
 
+
+FORMATS = "difrun_formats"
+"""The hook whose components are no part of a run."""
 
 EVENTS = ("difrun_train_step", "difrun_sample_step", "difrun_run_finished")
