@@ -70,4 +70,4 @@ def difrun_run_finished(work: str, folder: Path) -> None:
 
 @hookimpl
 def difrun_run_failed(work: str, error: BaseException, stopped: bool) -> None:
-    RECORD.end("KILLED" if stopped else "FAILED", f"{type(error).__name__}: {error}")
+    RECORD.end("KILLED" if stopped else "FAILED", f"{type(error).__name__}: {error}".rstrip(": "))

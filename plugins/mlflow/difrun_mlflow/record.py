@@ -18,6 +18,9 @@ FOLDER = "difrun.folder"
 ERROR = "difrun.error"
 """The tag that says why a run has failed or was stopped."""
 
+WITHOUT_NUMBERS = ("sample", "tune", "report")
+"""The work for which no run of MLflow is begun, as there would be nothing in it."""
+
 ENDED = ("FINISHED", "FAILED", "KILLED")
 
 MOST_OF_A_BATCH = 100
@@ -51,6 +54,8 @@ class Record:
         client, experiment = open_store(options)
         place = str(folder.resolve())
         found = [] if work == "run" else _runs_of(client, experiment, place)
+        if not found and work in WITHOUT_NUMBERS:
+            return
         self.files, self.is_new = options.files, not found
         if found:
             self.run_id = found[0]

@@ -173,6 +173,16 @@ def test_options_choose_store_experiment_and_name(patch, store, tmp_path):
     assert len(runs(store)) == before
 
 
+def test_to_draw_samples_begins_no_run_and_to_measure_does(finished, tmp_path, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", str(tmp_path / "store"))
+    plan = finished.plan
+    finished.draw_samples(10, plan.sampler, plan.grid, 2, 5, 10, out=tmp_path / "more.npz")
+    assert runs(tmp_path / "store") == []
+    finished.evaluate_file(tmp_path / "more.npz")
+    assert curve(tmp_path / "store", "metrics of more/energy")[0] == [60]
+    assert only_run(tmp_path / "store").info.status == "FINISHED"
+
+
 def test_a_run_that_fails_says_why(patch, tmp_path, monkeypatch):
     monkeypatch.setattr("difrun.runs.stages.sampling.draw", fails)
     options = {"mlflow.tracking_uri": str(tmp_path / "store"), "train.steps": 3}

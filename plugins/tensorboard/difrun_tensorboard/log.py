@@ -18,8 +18,9 @@ class Log:
     """Writes what happens in a run into event files, in the folder that the options name."""
 
     def __init__(self) -> None:
-        self.writer: Writer | None = None
+        self.home: Path | None = None
         self.options = TensorBoardOptions()
+        self._writer: Writer | None = None
 
     def begin(
         self,
@@ -41,19 +42,28 @@ class Log:
         self.end(work, succeeded=False)
         if not options.log:
             return
-        from difrun_tensorboard.writer import Writer
-
         self.options = options
-        home = folder / "tensorboard" if options.folder is None else options.folder / folder.resolve().name
-        self.writer = Writer(home)
+        self.home = (
+            folder / "tensorboard" if options.folder is None else options.folder / folder.resolve().name
+        )
         if work in TRAINING:
             self.writer.begin_session(step)
         if work in TRAINING or work == "compare":
             self.writer.hyperparameters(hyperparameters, str(folder.resolve()))
 
+    @property
+    def writer(self) -> "Writer":
+        """The writer, made when there is something to write: to draw samples alone leaves no file."""
+        from difrun_tensorboard.writer import Writer
+
+        assert self.home is not None
+        if self._writer is None:
+            self._writer = Writer(self.home)
+        return self._writer
+
     def numbers(self, numbers: Mapping[str, Any], step: int) -> None:
         """Write numbers by their tags; what is None or no number is left out."""
-        if self.writer is not None:
+        if self.home is not None:
             for tag, value in numbers.items():
                 if isinstance(value, int | float) and not math.isinf(value):
                     self.writer.number(tag, float(value), step)
@@ -66,7 +76,7 @@ class Log:
 
     def picture(self, file: Path, title: str, caption: str, step: int) -> None:
         """Keep a picture under the name of its file, with its title and caption."""
-        if self.writer is not None and self.options.pictures:
+        if self.home is not None and self.options.pictures:
             self.writer.picture(f"pictures/{file.stem}", file.read_bytes(), title, caption, step)
 
     def end(self, work: str, *, succeeded: bool) -> None:
@@ -75,9 +85,8 @@ class Log:
         That a run has failed or was stopped is not written: TensorBoard reads the first such entry alone, and would not
         see that the run was finished later.
         """
-        if self.writer is None:
-            return
-        writer, self.writer = self.writer, None
-        if work in TRAINING and succeeded:
-            writer.finished()
-        writer.close()
+        writer, self._writer, self.home = self._writer, None, None
+        if writer is not None:
+            if work in TRAINING and succeeded:
+                writer.finished()
+            writer.close()

@@ -160,6 +160,17 @@ def test_a_comparison_is_a_curve_over_the_number_of_steps(finished, tmp_path):
     assert distances == [pytest.approx(row.metrics["energy"]["value"], rel=1e-6) for row in compared.rows]
 
 
+def test_to_draw_samples_leaves_no_log(finished, tmp_path):
+    plan = finished.plan
+    before = sorted((finished.path / "tensorboard").iterdir())
+    finished.draw_samples(10, plan.sampler, plan.grid, 2, 5, 10, out=tmp_path / "more.npz")
+    assert sorted((finished.path / "tensorboard").iterdir()) == before
+    finished.evaluate_file(tmp_path / "more.npz")
+    log = read(finished.path / "tensorboard")
+    assert curve(log, "metrics of more/energy")[0] == [60]
+    assert curve(log, "metrics/energy")[0] == [60]
+
+
 def test_what_is_done_again_after_a_kill_is_logged_once(tmp_path):
     """Saved at step 10 and killed after step 12: a continuation logs steps 11 and 12 again."""
     log = Log()
