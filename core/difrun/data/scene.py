@@ -56,9 +56,10 @@ class Scene:
         dataset: The dataset of the run.
         process: Its forward process.
         samples: Its samples, (n, *shape).
-        labels: The classes of the samples, (n,), int64; None if they have none.
+        labels: The classes of the samples, (n,), int64, or their conditions, (n, *shape); None if they have none.
         sampled: n -> the times and the frames of the run's sampler, as `reverse` returns them.
         seed: The seed of the pictures: the same run draws the same pictures.
+        given: Conditions (n, *shape) -> a sample of the run's sampler for each; None if the model takes no condition.
     """
 
     dataset: Dataset
@@ -67,6 +68,7 @@ class Scene:
     labels: Tensor | None = None
     sampled: Callable[[int], tuple[list[float], Tensor]]
     seed: int
+    given: Callable[[Tensor], Tensor] | None = None
 
     def generator(self, *name: int | str) -> torch.Generator:
         """Return the generator of the stream called `name`, which gives the same numbers at every call."""

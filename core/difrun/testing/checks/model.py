@@ -14,7 +14,7 @@ from difrun.testing.rules import ComponentUnderTest, check, global_randomness_un
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite
 
 NETWORK = {"network"}
-SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
+SHAPES = ((2,), (5,), (12, 2), (1, 16, 16), (3, 32, 32), (1, 4, 6, 5))
 
 
 def make_network(
