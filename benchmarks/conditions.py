@@ -1,6 +1,6 @@
 """How near the samples of a trained model are to the exact p(x | c), for the tables of docs/conditions.md.
 
-    python benchmarks/conditions.py [--seed 0] [--train-steps N]
+    python benchmarks/conditions.py [--seed 0] [--train-steps N] [--conditions=0.6,1.5]
 
 It trains the default network on `gmm-given`, as `difrun run --dataset gmm-given --seed S` does, and prints the sliced
 W2 of samples to exact draws for several c, the calibration over held-out pairs, and the gap of the likelihood. The ± of
@@ -11,6 +11,7 @@ the error of the mean is √SETS times smaller. One torch thread.
 import argparse
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -42,10 +43,12 @@ def sliced(a: Tensor, b: Tensor) -> float:
     return float(gap.square().mean().sqrt())
 
 
-def of_conditions(draw: Any, exact: ConditionalMixture, random: torch.Generator) -> None:
+def of_conditions(
+    draw: Any, exact: ConditionalMixture, random: torch.Generator, conditions: Sequence[float]
+) -> None:
     """Print the sliced W2 of samples and exact draws, and of two sets of exact draws, for each c."""
     print("| c | samples | floor: two exact sets |\n|---|---|---|")
-    for c in CONDITIONS:
+    for c in conditions:
         given = torch.full((SAMPLES, 1), c)
         # All of them new: with one set of samples, its own chance would be taken for an error of the model.
         ours = [sliced(draw(given, seed=1 + k), exact.sample(given, random)) for k in range(SETS)]
@@ -82,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of data, training and exact draws")
     parser.add_argument("--train-steps", type=int, help="fewer or more than the default number")
+    parser.add_argument("--conditions", help="measure the distances alone, for these c: 0.6,1.5")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     options: dict[str, Any] = {"": {"device": "cpu", "threads": 1, "seed": arguments.seed}}
@@ -103,9 +107,13 @@ def main() -> None:
     def draw(given: Tensor, seed: int) -> Tensor:
         return generate(sampler, model, len(given), times, labels=given, seed=seed, chunk=20000)
 
-    of_conditions(draw, dataset.conditional, torch.Generator().manual_seed(arguments.seed + 7))
-    of_pairs(draw, dataset)
-    of_likelihood(model, dataset)
+    asked = [float(c) for c in (arguments.conditions or "").split(",") if c]
+    of_conditions(
+        draw, dataset.conditional, torch.Generator().manual_seed(arguments.seed + 7), asked or CONDITIONS
+    )
+    if not asked:
+        of_pairs(draw, dataset)
+        of_likelihood(model, dataset)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,7 @@ def compare(
     listener: Listener | None = None,
     device: str | None = None,
     threads: Threads = None,
+    loggers: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Draw samples from every run, with every sampler, grid and number of steps, and measure them.
 
@@ -79,6 +80,7 @@ def compare(
         listener: Receives notes and progress; None is silent.
         device: The device, instead of that of the runs.
         threads: The number of CPU threads, instead of that of the runs.
+        loggers: Name of a plugin -> the options of its logger.
 
     Returns:
         The comparison, with its rows in the order in which they were computed.
@@ -107,18 +109,15 @@ def compare(
     for note in notes:
         listener.note(note)
     pairs = sum(len(model.pairs) for model in models)
-    facts = {
-        "n": n,
-        "seed": seed,
-        "asked": pairs * len(counts),
-        "runs": {model.name: model.facts() for model in models},
-    }
+    facts: dict[str, Any] = {"n": n, "seed": seed, "asked": pairs * len(counts)}
+    facts["runs"] = {model.name: model.facts() for model in models}
     comparison = Comparison(output_folder(out, force), facts, notes)
-    progress = Progress(listener, comparison.path, pairs * sum(counts))
-    listener.stage("compare")
-    _fill(comparison, models, counts, exact, progress)
-    listener.stage("draw")
-    comparison.draw()
+    progress = Progress(listener, comparison.path, pairs * sum(counts), loggers or first.loggers)
+    with progress.told(models[0].plan, facts):
+        listener.stage("compare")
+        _fill(comparison, models, counts, exact, progress)
+        listener.stage("draw")
+        comparison.draw()
     return comparison
 
 
@@ -163,6 +162,7 @@ def _fill(
             for row in _rows(model, counts, endpoints, progress):
                 comparison.rows.append(row)
                 comparison.write()
+                progress.tell("difrun_compared", row=comparison.records()[-1])
     except Interrupted:
         finished, folder = len(comparison.rows), comparison.path
         outcome = "Nothing was written."

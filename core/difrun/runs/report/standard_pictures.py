@@ -47,7 +47,7 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
     of_dataset = DatasetPictures(run, left_out)
     replaced = {drawing.stem for drawing in of_dataset.drawings}
     for name, make in _drawings(run):
-        if name in replaced or (of_dataset.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
+        if name in replaced or (of_dataset.own and len(run.parts.dataset.shape) != 1 and name != "loss"):
             continue
         if name == "loss":
             pictures += of_dataset.draw(redraw)
@@ -55,8 +55,10 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
             run.stop_if_asked()
         path = run.folder.picture(name)
         title, caption, alt, drawn = make()
-        if (redraw or not path.is_file()) and not _saved(run, drawn, path, left_out):
-            continue
+        if redraw or not path.is_file():
+            if not _saved(run, drawn, path, left_out):
+                continue
+            run.tell("difrun_picture", file=path, title=title, caption=caption)
         pictures.append(Picture(title, caption, path, alt))
     return pictures + of_dataset.draw(redraw)
 
