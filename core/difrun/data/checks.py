@@ -1,11 +1,13 @@
 """Checks that examples can form a dataset: enough of them, of one shape, and finite."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from difrun.api import MIN_EXAMPLES
+from difrun.data.casts import as_data
 from difrun.errors import DifrunError
 
 CHUNK = 2**24
@@ -48,6 +50,22 @@ def check_examples(examples: Tensor, source: str, columns: Sequence[str] = (), a
             f"{source}: {len(columns)} column names for examples of shape {tuple(examples.shape[1:])}."
         )
     check_finite(examples, source, columns, advice)
+
+
+def finite_data(value: Any, what: str = "data") -> Tensor:
+    """Return real, finite numbers as a tensor, by `as_data`.
+
+    Args:
+        value: A tensor, an array, or nested lists of numbers: (N, *shape).
+        what: What the numbers are, for the message.
+
+    Raises:
+        DifrunError: If they are no real numbers, or one of them is NaN or infinite.
+    """
+    x = as_data(value, what)
+    if x.ndim > 1 and not x.is_meta and not bool(x.isfinite().all()):
+        check_finite(x, what)
+    return x
 
 
 def check_finite(examples: Tensor, source: str, columns: Sequence[str] = (), advice: str = REMOVE) -> None:

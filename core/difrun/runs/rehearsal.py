@@ -6,8 +6,9 @@ import attrs
 import torch
 from torch import Tensor
 
+from difrun.api import MANY
 from difrun.config.plan import ChosenComponent, Plan, assemble
-from difrun.config.selection import MANY, choose
+from difrun.config.selection import choose
 from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context

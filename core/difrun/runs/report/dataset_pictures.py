@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -82,8 +83,13 @@ def trajectory(
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     x = model.prior(n, generator, device=device)
-    frames = [x.cpu()]
-    integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
+    observed = model.process.observed
+    frames = [observed(x).cpu()]
+
+    def keep(k: int, at: Any, x: Tensor) -> None:
+        frames.append(observed(x).cpu())
+
+    integrate(sampler, model, x, times, generator=generator, watch=keep)
     return torch.stack(frames)
 
 
@@ -129,8 +135,12 @@ class DatasetPictures:
                     picture = drawing.draw()
                     ending = "gif" if isinstance(picture, draw.Film) else "png"
                     files = [draw.save(picture, self.run.folder.drawing(drawing.stem, ending))]
+                    self._tell(files[0], drawing)
                 pictures.append(Picture(drawing.title, drawing.caption, files[0], drawing.alt))
         return pictures
+
+    def _tell(self, file: Path, drawing: Drawing) -> None:
+        self.run.tell("difrun_picture", file=file, title=drawing.title, caption=drawing.caption)
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:

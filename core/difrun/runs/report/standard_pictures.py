@@ -55,8 +55,10 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
             run.stop_if_asked()
         path = run.folder.picture(name)
         title, caption, alt, drawn = make()
-        if (redraw or not path.is_file()) and not _saved(run, drawn, path, left_out):
-            continue
+        if redraw or not path.is_file():
+            if not _saved(run, drawn, path, left_out):
+                continue
+            run.tell("difrun_picture", file=path, title=title, caption=caption)
         pictures.append(Picture(title, caption, path, alt))
     return pictures + of_dataset.draw(redraw)
 

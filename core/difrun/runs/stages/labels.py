@@ -44,7 +44,7 @@ def labels_of(model: ScoreModel, dataset: Dataset, asked: Asked | None, n: int) 
     in turn.
 
     Returns:
-        The labels; None if none are asked for and the model takes none.
+        The labels; None if none are asked for and the model takes none, or if they have no effect.
 
     Raises:
         DifrunError: If the data do not have the class, the condition does not fit them, or the model takes no such
@@ -52,6 +52,12 @@ def labels_of(model: ScoreModel, dataset: Dataset, asked: Asked | None, n: int) 
     """
     if asked is None or (asked.label is None and asked.condition is None):
         return labels_as_in_data(model, n)
+    labels = _labels_asked(model, dataset, asked, n)
+    return labels if _have_effect(labels, model) else None
+
+
+def _labels_asked(model: ScoreModel, dataset: Dataset, asked: Asked, n: int) -> Tensor:
+    """The class or condition of each of n samples that the user asks for."""
     if asked.condition is not None:
         if asked.label is not None:
             raise DifrunError(
@@ -66,6 +72,16 @@ def labels_of(model: ScoreModel, dataset: Dataset, asked: Asked | None, n: int) 
             "that takes them, such as mlp, and --train.label-dropout 0.1."
         )
     return torch.full((n,), number)
+
+
+def _have_effect(labels: Tensor, model: ScoreModel) -> bool:
+    """Whether a model heeds labels that it is given: one whose guidance is off (cfg of scale 0) draws all classes."""
+    heard = model.condition_on(labels[:1]).labels
+    return heard is None or not _say_nothing(heard) or _say_nothing(labels[:1])
+
+
+def _say_nothing(labels: Tensor) -> bool:
+    return bool((labels.isnan() if labels.is_floating_point() else labels < 0).all())
 
 
 def _condition_of(model: ScoreModel, dataset: Dataset, text: str, n: int) -> Tensor:
@@ -114,8 +130,16 @@ def identity(condition: str) -> str:
 
 
 def note(listener: Listener, dataset: Dataset, asked: Asked, labels: Tensor | None) -> None:
-    """Say which class is drawn, if its name is not written as it stands; or that a condition is beyond the data."""
-    if asked.label is not None:
+    """Say which class is drawn, if its name is not written as it stands; or that a condition is beyond the data.
+
+    And say if what was asked for has no effect.
+    """
+    flag = "--label" if asked.label is not None else "--condition"
+    if labels is None and (asked.label is not None or asked.condition is not None):
+        listener.note(
+            f"{flag} has no effect: guidance of this strength draws from all the data, whatever is asked for"
+        )
+    elif asked.label is not None:
         name = dataset.classes[dataset.class_number(asked.label)]
         if name != asked.label.strip():
             listener.note(f"--label {asked.label} is class '{name}' of dataset '{dataset.name}'")

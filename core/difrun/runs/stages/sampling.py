@@ -1,5 +1,6 @@
 """Samples of a run: drawing them, and the files that hold them."""
 
+import copy
 import functools
 import hashlib
 import json
@@ -18,6 +19,7 @@ from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.plugin.signatures import Lazy
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.folder.contents import Drawn
@@ -174,6 +176,14 @@ def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dic
     if counted is not None:
         facts["evaluations"] = round(counted.examples / request.n, 1)
     return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
+
+
+def draw_into(path: Path, run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+    """Draw samples, write them into a file, and return what `draw` does."""
+    samples, labels, facts = draw(run, request)
+    write(path, samples, labels, run.parts.dataset, request, facts)
+    run.tell("difrun_sampled", file=path, n=request.n, facts=Lazy(lambda: copy.deepcopy(facts)))
+    return samples, labels, facts
 
 
 def _note_accuracy(run: "Run", request: SampleRequest, sampler: Sampler) -> None:
