@@ -107,9 +107,13 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
 
 
 def deaths(calls):
-    """Every call with every moment; in CI a third of the first 24, where a folder becomes a run, then one in 13."""
+    """Every call; in CI a third of the first 24, where a folder becomes a run, then one in 13.
+
+    Death after a call leaves what death before the next one does, so the complete set has no "after" but the last.
+    """
     if LONG:
-        return [(number, moment) for number in range(1, calls + 1) for moment in MOMENTS]
+        every = [(number, moment) for number in range(1, calls + 1) for moment in ("before", "raise")]
+        return [*every, (calls, "after")]
     chosen = [*range(1, 25, 3), *range(25, calls + 1, 13)]
     return [(number, MOMENTS[turn % 3]) for turn, number in enumerate(chosen)]
 
@@ -118,7 +122,7 @@ def deaths(calls):
     ("kind", "force"), [(kind, force) for kind in (RUNS if LONG else ["points"]) for force in (False, True)]
 )
 def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path, kind, force):
-    """Before, after or instead of every call that renames, opens, links, flushes or removes (`deaths`).
+    """Before, after or instead of calls that rename, open, link, flush, make folders or remove (`deaths`).
 
     The run is new, or (force) replaces another.
     """

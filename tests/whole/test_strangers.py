@@ -53,7 +53,7 @@ def run(finished, tmp_path, monkeypatch):
     ],
 )
 def test_what_is_no_file_of_the_folder_is_refused(run, tmp_path, name, kind):
-    """A link that leaves the folder, a pipe, a folder, a link to a device: an error that names it, at once. So is a link to itself."""
+    """A link that leaves the folder, or leads to itself, a pipe, a folder, a device: an error that names it."""
     file, mine = run / name, tmp_path / "mine"
     mine.write_bytes((run / name).read_bytes() if file.exists() else b"mine")
     file.unlink(missing_ok=True)
