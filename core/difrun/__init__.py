@@ -30,6 +30,7 @@ _HOME = {
     "evaluate": "difrun.face.measuring",
     "log_likelihood": "difrun.face.measuring",
     "compare": "difrun.face.compared",
+    "export": "difrun.face.exported",
     "tune": "difrun.face.few_steps",
     "wrap": "difrun.model.foreign",
 }
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "export",
     "get_registry",
     "invert",
     "log_likelihood",
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from difrun.config.plan import resolve
     from difrun.face.compared import compare
     from difrun.face.drawing import sample
+    from difrun.face.exported import export
     from difrun.face.few_steps import tune
     from difrun.face.inverting import invert
     from difrun.face.measuring import evaluate, log_likelihood

@@ -9,6 +9,7 @@ import difrun
 from difrun.errors import DifrunError
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "own-network.md"
+SCRIPT = PAGE.parent / "own_network_page.py"
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,14 @@ def page(tmp_path_factory):
         for block in blocks:
             exec(compile(block, str(PAGE), "exec"), names)
     return names
+
+
+def test_the_page_is_the_script_that_mypy_checks():
+    docstring, *written = SCRIPT.read_text(encoding="utf-8").split("\n")
+    assert docstring.startswith('"""')
+    blocks = "\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+    lines = [[line for line in part if line.strip()] for part in (written, blocks.split("\n"))]
+    assert lines[0] == lines[1], f"the page has changed: put its blocks into {SCRIPT.name}"
 
 
 def test_about_ten_lines_do_everything(page):

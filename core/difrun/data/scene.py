@@ -88,7 +88,8 @@ class Scene:
     def forward(self, n: int, frames: int = 48) -> tuple[list[float], Tensor]:
         """Return times from 0 to T, and the exact joint path of n training examples, (frames, n, *shape)."""
         times = self.times(frames)
-        return times, self.process.path(self.dataset.train[:n], times, self.generator("forward"))
+        path = self.process.path(self.dataset.train[:n], times, self.generator("forward"))
+        return times, torch.stack([self.process.observed(states) for states in path])
 
     def reverse(self, n: int) -> tuple[list[float], Tensor]:
         """Return times from T to t_min, and the path of n samples of the run, (steps + 1, n, *shape)."""

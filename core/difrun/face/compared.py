@@ -30,7 +30,7 @@ _OF_OBJECTS = "those of a sampler or a grid come with an object of it, samplers=
 def compare(
     *models: Model | Plan,
     samplers: Sequence[Any] | Any = None,
-    steps: Sequence[int] = comparing.STEPS,
+    steps: int | Sequence[int] = comparing.STEPS,
     grids: Sequence[Any] | Any = None,
     metrics: Sequence[Any] | Any = None,
     guidance: Sequence[Any] | Any = None,
@@ -55,7 +55,7 @@ def compare(
     Args:
         *models: Trained runs, their folders, score models, or the plan of a model that needs no training.
         samplers: Names, classes or objects, or ``["all"]``; None takes a run's own sampler, `adams` and `heun`.
-        steps: Numbers of steps.
+        steps: A number of steps, or several.
         grids: Names or functions, or ``["all"]``; None takes what suits each sampler.
         metrics: Names or functions; None takes the first metric of the first model.
         guidance: Guidances of every model, instead of its own.

@@ -226,9 +226,10 @@ def _beginning(
         rows = subject.encode(data, "data")
     else:
         rows = as_data(start, "start")
-        if tuple(rows.shape[1:]) != tuple(subject.base.shape) or rows.ndim == 0 or not len(rows):
+        shape = subject.base.process.state_shape(subject.base.shape)
+        if tuple(rows.shape[1:]) != tuple(shape) or rows.ndim == 0 or not len(rows):
             raise DifrunError(
-                f"start has shape {tuple(rows.shape)}; expected states (n, {', '.join(map(str, subject.base.shape))})."
+                f"start has shape {tuple(rows.shape)}; expected states (n, {', '.join(map(str, shape))})."
             )
         if not bool(rows.isfinite().all()):
             raise DifrunError("start must hold finite numbers.")

@@ -1,4 +1,4 @@
-"""The hooks that a plugin may implement: one per kind of component, and the events for loggers.
+"""The hooks that a plugin may implement: one per kind of component, one for formats, and the events for loggers.
 
 An implementation of an event names the arguments that it wants (`difrun.plugin.signatures`). So neither a new argument
 nor a new optional field of `Component` breaks a plugin.
@@ -60,6 +60,12 @@ def difrun_datasets() -> Iterable[Component]:
 @hookspec
 def difrun_metrics() -> Iterable[Component]:
     """Distances between samples and data."""
+    return []
+
+
+@hookspec
+def difrun_formats() -> Iterable[Component]:
+    """Formats in which `difrun export` writes the model of a run: functions of the run and a new folder."""
     return []
 
 
@@ -141,3 +147,6 @@ def difrun_run_failed(work: str, folder: Path, error: BaseException, stopped: bo
 EVENTS = tuple(EVENT_ARGUMENTS)
 
 SETTINGS = "difrun_settings"
+
+FORMATS = "difrun_formats"
+"""The hook whose components are no part of a run."""

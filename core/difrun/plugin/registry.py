@@ -55,6 +55,7 @@ class Registry:
     report: Callable[[str], None] = lambda text: warnings.warn(text, RuntimeWarning, stacklevel=3)
     given: dict[tuple[str, str], Registered] = attrs.field(factory=dict)
     _entries: list[Registered] = attrs.field(factory=list, alias="entries")
+    _formats: list[Registered] = attrs.field(factory=list, alias="formats")
     settings: dict[str, type] = attrs.field(factory=dict)
     _listeners: Listeners = attrs.field(factory=Listeners, alias="listeners")
 
@@ -118,6 +119,7 @@ class Registry:
         manager.register(module, plugin.dist)
         kind_of = {hook: kind for kind, hook in KINDS.items()}
         entries: list[Registered] = []
+        formats: list[Registered] = []
         listeners: dict[str, list[tuple[Plugin, Any]]] = {}
         settings: dict[str, type] = {}
         for caller in manager.get_hookcallers(module) or []:
@@ -130,19 +132,22 @@ class Registry:
                     entries += _components(
                         plugin, kind_of[caller.name], caller.name, implementation.function()
                     )
+                elif caller.name == hooks.FORMATS:
+                    formats += _components(plugin, "format", caller.name, implementation.function())
                 elif caller.name in hooks.EVENTS:
                     listeners.setdefault(caller.name, []).append((plugin, implementation))
                 elif caller.name == hooks.SETTINGS:
                     settings[plugin.name] = settings_of(plugin, implementation.function())
                 else:
-                    known = [*KINDS.values(), *hooks.EVENTS, hooks.SETTINGS]
+                    known = [*KINDS.values(), hooks.FORMATS, *hooks.EVENTS, hooks.SETTINGS]
                     raise NameError(f"there is no hook {caller.name}.{did_you_mean(caller.name, known)}")
-        taken = {(entry.kind, entry.qualified) for entry in self._entries}
-        for entry in entries:
+        taken = {(entry.kind, entry.qualified) for entry in [*self._entries, *self._formats]}
+        for entry in [*entries, *formats]:
             if (entry.kind, entry.qualified) in taken:
                 raise ValueError(f"{plugin.dist} offers {entry.kind} '{entry.name}' twice")
             taken.add((entry.kind, entry.qualified))
         self._entries += entries
+        self._formats += formats
         self.settings |= settings
         self._listeners.add(listeners)
 
@@ -200,6 +205,24 @@ class Registry:
         text = f"No {kind} is called '{shown_briefly(name)}'.{did_you_mean(name, self.names(kind))}"
         text += f" Installed: {listed(self.names(kind)) or 'none'}."
         raise ConfigError(text + where_from(name, self.plugins, kind))
+
+    def formats(self) -> list[Registered]:
+        """The formats in which the model of a run can be written, by name."""
+        return sorted(self._formats, key=lambda entry: (entry.name, entry.plugin.dist))
+
+    def format(self, name: str) -> Registered:
+        """The format called ``name`` or ``dist:name``. Raises ConfigError if there is none, or several."""
+        named = [entry for entry in self.formats() if name in (entry.name, entry.qualified)]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            choices = listed([entry.qualified for entry in named], last=" or ")
+            raise ConfigError(f"Several plugins offer format '{name}': write {choices}.")
+        known = [entry.name for entry in self.formats()]
+        raise ConfigError(
+            f"There is no format '{shown_briefly(name)}'.{did_you_mean(name, known)} Installed: {listed(known)}."
+            + where_from(name, self.plugins, "format")
+        )
 
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.

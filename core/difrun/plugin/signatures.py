@@ -87,6 +87,10 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
         Argument("reference_conditions", "Tensor (n, *shape)", "The conditions of the real examples."),
         Argument("generator", "torch.Generator", "Random numbers, for projections and subsets."),
     ),
+    "format": (
+        Argument("run", "difrun.runs.run.Run", "The run, trained; its model is `run.model`."),
+        Argument("folder", "pathlib.Path", "The folder to write; it does not exist, or is empty."),
+    ),
     PICTURES: (Argument("scene", "difrun.data.Scene", "The samples, examples and frames to draw."),),
     **EVENT_ARGUMENTS,
 }

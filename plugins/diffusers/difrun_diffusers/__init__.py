@@ -49,6 +49,17 @@ def difrun_models() -> list[Component]:
 
 
 @hookimpl
+def difrun_formats() -> list[Component]:
+    return [
+        Component(
+            "diffusers",
+            "difrun_diffusers.exporting:export",
+            "A folder that DDPMPipeline and DDIMPipeline of diffusers load, of a run of --model diffusers-unet",
+        )
+    ]
+
+
+@hookimpl
 def difrun_samplers() -> list[Component]:
     return [
         Component(

@@ -1,7 +1,9 @@
 """`difrun plugin new`: which names it takes, and what it says of those that it does not."""
 
 import errno
+import functools
 import keyword
+import re
 from pathlib import Path
 
 import pytest
@@ -79,6 +81,13 @@ def test_a_disk_that_is_full_leaves_nothing(toy, call, in_folder, tmp_path, monk
     assert _written(tmp_path) == before
 
 
+@functools.cache
+def words_of(kind):
+    """Every word in the modules of a package of another name."""
+    texts = files_of(names_for("quux", kind, Registry()))
+    return {word for path, text in texts.items() if path.endswith(".py") for word in re.findall(r"\w+", text)}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     "name",
@@ -94,6 +103,10 @@ def test_a_disk_that_is_full_leaves_nothing(toy, call, in_folder, tmp_path, monk
         "torch",
         "chain",
         "generator",
+        "weight",
+        "power",
+        "bound",
+        "steps",
         "x2-y",
     ],
 )
@@ -101,6 +114,7 @@ def test_no_name_hides_what_the_package_uses(kind, name):
     """Every file is valid Python, and the class or function has no name that the file imports or Python reserves."""
     names = names_for(name, kind, Registry())
     assert not keyword.iskeyword(names.object)
+    assert names.object not in words_of(kind), "a local name of a template, such as `weight`, would hide it"
     for path, text in files_of(names).items():
         if path.endswith(".py"):
             compile(text, path, "exec")

@@ -254,6 +254,8 @@ def _with_distribution(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
     known = ["fresh", "distribution", "log_density", "entropy"]
     if dataset.classes == original.classes:
         known += ["fresh_labelled", "component_labels"]
+    if dataset.condition is not None and original.condition is not None:
+        known += ["conditional"]
     return attrs.evolve(dataset, **{name: getattr(original, name) for name in known})
 
 

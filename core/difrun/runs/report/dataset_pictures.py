@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -83,8 +83,13 @@ def trajectory(
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     x = model.prior(n, generator, device=device)
-    frames = [x.cpu()]
-    integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
+    observed = model.process.observed
+    frames = [observed(x).cpu()]
+
+    def keep(k: int, at: Any, x: Tensor) -> None:
+        frames.append(observed(x).cpu())
+
+    integrate(sampler, model, x, times, generator=generator, watch=keep)
     return torch.stack(frames)
 
 
