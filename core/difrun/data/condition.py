@@ -87,8 +87,9 @@ class Condition:
             DifrunError: If they have another shape, are infinite, or lack an entry that must be known.
         """
         if tuple(values.shape[1:]) != self.shape:
+            how = " Give it as an array in a .npy or .npz file." if len(self.shape) > 1 else ""
             raise DifrunError(
-                f"{source}: {_counted(values)}; the condition of these data has {self._described()}."
+                f"{source}: {_counted(values)}; the condition of these data has {self._described()}.{how}"
             )
         if bool(values.isinf().any()):
             raise DifrunError(f"{source}: a condition must be a finite number.")

@@ -11,6 +11,7 @@ from torch import Tensor
 from difrun import draw
 from difrun.data.condition import Condition
 from difrun.data.scene import Drawing, Scene
+from difrun.runs.report.images import as_images
 
 PLACES = (0.05, 0.35, 0.65, 0.95)
 """Which values of the condition are shown, as quantiles of those of the training examples."""
@@ -20,8 +21,6 @@ POINTS, IMAGES = 1000, 8
 
 FEWEST_NEAR, MOST_NEAR, SHARE_NEAR = 20, 400, 0.05
 """How many training examples with a condition nearby are shown, where p(x | c) is not known."""
-
-SMALLEST_IMAGE = 4
 
 
 def pictures_given(scene: Scene) -> Iterator[Drawing]:
@@ -93,7 +92,7 @@ class _View:
 def _view(scene: Scene) -> _View:
     dataset = scene.dataset
     kept = slice(1, None) if dataset.condition is not None and dataset.condition.completes else slice(None)
-    side = _image_axes(dataset.shape)
+    side = as_images(dataset.shape)
     if side is not None:
         return _View(None, lambda x: side(dataset.decode(x).numpy()), as_images=True)
     names = dataset.columns[kept] or None
@@ -101,17 +100,6 @@ def _view(scene: Scene) -> _View:
     if names is not None and len(names) > 2:
         return _View(names, lambda x: x.flatten(1)[:, kept].numpy(), unit="scaled" if dataset.scaling else "")
     return _View(names, lambda x: dataset.decode(x).flatten(1)[:, kept].numpy())
-
-
-def _image_axes(shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray] | None:
-    """What turns examples into images (n, rows, columns) or (n, rows, columns, 3); None if they are none."""
-    if len(shape) == 2 and min(shape) >= SMALLEST_IMAGE:
-        return lambda x: x
-    if len(shape) == 3 and shape[-1] in (1, 3) and min(shape[:2]) >= SMALLEST_IMAGE:
-        return lambda x: x if x.shape[-1] == 3 else x[..., 0]
-    if len(shape) == 3 and min(shape[1:]) >= SMALLEST_IMAGE:
-        return lambda x: np.moveaxis(x, 1, -1) if x.shape[1] == 3 else x[:, 0]
-    return None
 
 
 def _drawn(scene: Scene, condition: Condition) -> Any:
