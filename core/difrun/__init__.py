@@ -21,7 +21,7 @@ _HOME = {
     "get_registry": "difrun.plugin.registry",
     "refresh": "difrun.plugin.registry",
     "start": "difrun.runs",
-    "reopen": "difrun.runs",
+    "reopen": "difrun.face.opening",
     "Listener": "difrun.listener",
     "run": "difrun.face.running",
     "resume": "difrun.face.running",
@@ -63,11 +63,12 @@ if TYPE_CHECKING:
     from difrun.face.few_steps import tune
     from difrun.face.inverting import invert
     from difrun.face.measuring import evaluate, log_likelihood
+    from difrun.face.opening import reopen
     from difrun.face.running import resume, run
     from difrun.listener import Listener
     from difrun.model.foreign import wrap
     from difrun.plugin.registry import get_registry, refresh
-    from difrun.runs.opening import reopen, start
+    from difrun.runs.opening import start
 
 
 def __getattr__(name: str) -> Any:

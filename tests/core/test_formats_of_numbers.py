@@ -8,7 +8,7 @@ from torch import nn
 from difrun import draw
 from difrun.analysis import elbo, log_likelihood
 from difrun.data import Dataset, GaussianMixture, Scaling
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, as_labels
 from difrun.draw.arrays import as_array
 from difrun.errors import DifrunError
 from difrun.metric import measure
@@ -184,6 +184,40 @@ def test_arrays_of_every_format_go_through_a_process(name, form):
 def test_what_is_no_real_numbers_is_refused_in_words(name, what):
     with pytest.raises(DifrunError, match=r"expected (real numbers|an array of real numbers)"):
         {**FUNCTIONS, **PROCESS_METHODS}[name](REFUSED[what])
+
+
+GAPS = np.where(np.arange(80).reshape(40, 2) == 11, np.nan, WHOLE)
+"""NaN in row 6, column 2."""
+
+WITHOUT_GAPS = (
+    "integrate",
+    "log_likelihood",
+    "elbo",
+    "measure",
+)
+
+
+@pytest.mark.parametrize("name", WITHOUT_GAPS)
+def test_a_gap_is_named_and_not_blamed_on_model_or_sampler(name):
+    """NaN, infinity, and what a masked array does not hold."""
+    masked = np.ma.masked_array(WHOLE, np.isnan(GAPS))
+    for x in (GAPS, np.nan_to_num(GAPS, nan=np.inf), torch.from_numpy(GAPS).float(), masked):
+        with pytest.raises(DifrunError, match=r"(nan|inf) in row 6, column 2 \(1 of 40 rows hold NaN"):
+            FUNCTIONS[name](x)
+
+
+def test_what_is_masked_is_not_read():
+    """The number under a mask was taken for data."""
+    masked = np.ma.masked_array(WHOLE, np.isnan(GAPS))
+    for form in (np.float64, np.float32, np.int16):
+        found = as_data(masked.astype(form))
+        assert torch.equal(found.isnan(), torch.from_numpy(np.isnan(GAPS)))
+        assert torch.equal(found.nan_to_num(nan=9).double(), torch.from_numpy(np.nan_to_num(GAPS, nan=9)))
+    assert as_data(np.ma.masked_array(WHOLE)).equal(torch.from_numpy(WHOLE))
+    with pytest.raises(DifrunError, match="expected real numbers, not complex128"):
+        as_data(masked.astype(complex))
+    with pytest.raises(DifrunError, match="some of these are masked"):
+        as_labels(np.ma.masked_array([0, 1], [False, True]))
 
 
 def test_large_whole_numbers_keep_their_digits():

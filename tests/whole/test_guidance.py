@@ -38,6 +38,20 @@ def test_scales_that_do_nothing_give_the_same_samples_bit_for_bit(points):
     assert not (points / "guidance-classifier.safetensors").exists()
 
 
+def test_samples_of_all_classes_are_labelled_with_none(points):
+    """cfg of scale 0 draws all classes, whatever --label says: it said class 1 of samples of both."""
+    off = ("--guidance", "cfg", "--guidance.scale", "0", "--seed", "0", "--n", "50")
+    with_label, without = points.parent / "with.npz", points.parent / "without.npz"
+    said = difrun("sample", points, *off, "--label", "upper", "--out", with_label)
+    difrun("sample", points, *off, "--out", without)
+    assert "y" not in arrays(with_label)
+    assert np.array_equal(arrays(with_label)["x"], arrays(without)["x"])
+    assert "--label has no effect" in said
+    half = ("--guidance", "cfg", "--guidance.scale", "0.5", "--n", "9", "--label", "upper")
+    assert "no effect" not in difrun("sample", points, *half, "--out", points.parent / "half.npz")
+    assert set(arrays(points.parent / "half.npz")["y"]) == {"upper"}
+
+
 def test_a_guidance_is_measured_and_compared(points):
     """`evaluate --guidance` draws and measures samples of its own; `compare --guidance` takes it for every row."""
     before = (points / "metrics.json").read_text()

@@ -25,7 +25,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, wide
+from difrun.data.casts import wide
+from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
@@ -95,7 +96,7 @@ def log_likelihood(
     References:
         Hutchinson (1990); Grathwohl et al. (2019), arXiv 1810.01367, eq. 8: the estimate of the divergence.
     """
-    x = as_data(x, "examples")
+    x = finite_data(x, "examples")
     check_model(model, x)
     _check_numbers(steps, probes)
     d = x[:1].numel()

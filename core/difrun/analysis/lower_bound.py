@@ -23,7 +23,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.analysis.likelihood import check_model
-from difrun.data.casts import as_data, wide, wide_dtype
+from difrun.data.casts import wide, wide_dtype
+from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.loss.times import TimeDistribution
 from difrun.model.base import ScoreModel
@@ -96,7 +97,7 @@ def elbo(
         DifrunError: If the process is not Gaussian, x0 does not have the model's shape, `times` is below 1, or a result
             is not finite.
     """
-    x0 = as_data(x0, "examples")
+    x0 = finite_data(x0, "examples")
     check_model(model, x0)
     if times < 1:
         raise DifrunError(f"the bound needs at least 1 time per example, not {times}.")

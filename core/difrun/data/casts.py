@@ -33,7 +33,8 @@ def as_data(value: Any, what: str = "data") -> Tensor:
     """Return real numbers as a tensor in float32 or float64, in which difrun computes.
 
     Those formats are kept. Half precision becomes float32. Whole numbers become float32 if it holds all of them, up to
-    2²⁴, else float64. An array of NumPy may have any byte order and any strides; its whole numbers become float64.
+    2²⁴, else float64. An array of NumPy may have any byte order and any strides; its whole numbers become float64, and
+    what is masked becomes NaN.
 
     Args:
         value: A tensor, an array, or nested lists of numbers.
@@ -61,7 +62,7 @@ def as_data(value: Any, what: str = "data") -> Tensor:
 
 def _from_array(value: Any, what: str) -> Tensor:
     try:
-        array = np.asarray(value)
+        array = np.asarray(_with_gaps(value) if isinstance(value, np.ma.MaskedArray) else value)
     except (ValueError, TypeError) as error:
         raise DifrunError(f"{what}: expected an array of real numbers ({error}).") from None
     if array.dtype.kind not in "buif":
@@ -71,6 +72,13 @@ def _from_array(value: Any, what: str) -> Tensor:
     return torch.from_numpy(np.array(array, dtype=np.float32 if narrow else np.float64, order="C"))
 
 
+def _with_gaps(value: Any) -> Any:
+    """A masked array with NaN where it is masked: the number under the mask is nobody's."""
+    if value.dtype.kind in "bui":
+        value = value.astype(np.float64)
+    return value.filled(np.nan) if value.dtype.kind == "f" else value
+
+
 def as_labels(value: Any) -> Tensor:
     """Return labels, whole numbers of any format in a tensor, an array or a list, as int64.
 
@@ -78,6 +86,8 @@ def as_labels(value: Any) -> Tensor:
         DifrunError: If they are no whole numbers.
     """
     if not isinstance(value, Tensor):
+        if np.ma.is_masked(value):
+            raise DifrunError("labels are whole numbers (int64), and some of these are masked.")
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
             raise DifrunError(f"labels are whole numbers (int64), not {array.dtype}.")

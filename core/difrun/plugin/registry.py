@@ -21,9 +21,10 @@ from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.options.parsing import shown_briefly
-from difrun.plugin import hooks, own, signatures
+from difrun.plugin import hooks, own
 from difrun.plugin.compatibility import unmet_requirements
 from difrun.plugin.containment import contained, watching_for_interrupts
+from difrun.plugin.events import Listeners, settings_of
 from difrun.plugin.packages import (
     GROUP,
     Plugin,
@@ -47,6 +48,7 @@ class Registry:
         plugins: A row for each installed plugin.
         report: Called with one line of text when an event hook of a plugin raises.
         given: (kind, name) -> a component of the user's that stands for a name in one run.toml (`with_given`).
+        settings: Name of a plugin -> the class of the options of its logger.
     """
 
     plugins: list[Plugin] = attrs.field(factory=list)
@@ -54,7 +56,8 @@ class Registry:
     given: dict[tuple[str, str], Registered] = attrs.field(factory=dict)
     _entries: list[Registered] = attrs.field(factory=list, alias="entries")
     _formats: list[Registered] = attrs.field(factory=list, alias="formats")
-    _listeners: dict[str, list[tuple[Plugin, Any]]] = attrs.field(factory=dict, alias="listeners")
+    settings: dict[str, type] = attrs.field(factory=dict)
+    _listeners: Listeners = attrs.field(factory=Listeners, alias="listeners")
 
     @classmethod
     def discover(cls, only: str | Iterable[str] | None = None, strict: bool | None = None) -> "Registry":
@@ -118,6 +121,7 @@ class Registry:
         entries: list[Registered] = []
         formats: list[Registered] = []
         listeners: dict[str, list[tuple[Plugin, Any]]] = {}
+        settings: dict[str, type] = {}
         for caller in manager.get_hookcallers(module) or []:
             for implementation in caller.get_hookimpls():
                 if implementation.wrapper or implementation.hookwrapper:
@@ -132,8 +136,10 @@ class Registry:
                     formats += _components(plugin, "format", caller.name, implementation.function())
                 elif caller.name in hooks.EVENTS:
                     listeners.setdefault(caller.name, []).append((plugin, implementation))
+                elif caller.name == hooks.SETTINGS:
+                    settings[plugin.name] = settings_of(plugin, implementation.function())
                 else:
-                    known = [*KINDS.values(), hooks.FORMATS, *hooks.EVENTS]
+                    known = [*KINDS.values(), hooks.FORMATS, *hooks.EVENTS, hooks.SETTINGS]
                     raise NameError(f"there is no hook {caller.name}.{did_you_mean(caller.name, known)}")
         taken = {(entry.kind, entry.qualified) for entry in [*self._entries, *self._formats]}
         for entry in [*entries, *formats]:
@@ -142,8 +148,8 @@ class Registry:
             taken.add((entry.kind, entry.qualified))
         self._entries += entries
         self._formats += formats
-        for event, pairs in listeners.items():
-            self._listeners.setdefault(event, []).extend(pairs)
+        self.settings |= settings
+        self._listeners.add(listeners)
 
     @property
     def broken(self) -> list[Plugin]:
@@ -160,7 +166,7 @@ class Registry:
 
     def listens(self, plugin: Plugin) -> bool:
         """Whether a plugin listens to any event."""
-        return any(plugin is listener for pairs in self._listeners.values() for listener, _ in pairs)
+        return self._listeners.of(plugin)
 
     def entries(self, kind: str | None = None) -> list[Registered]:
         """The components of one kind (of all kinds), by name."""
@@ -234,22 +240,13 @@ class Registry:
             if not unmet_requirements(self, {**others, kind: entry})
         ]
 
+    def hears(self, event: str) -> bool:
+        """Whether a plugin listens to an event."""
+        return self._listeners.hears(event)
+
     def emit(self, event: str, **values: Any) -> None:
-        """Call an event's implementations one by one. One that raises is reported and not called again."""
-        if event not in hooks.EVENTS:
-            raise NameError(f"there is no event {event}.{did_you_mean(event, hooks.EVENTS)}")
-        for pair in list(self._listeners.get(event, ())):
-            plugin, implementation = pair
-            with watching_for_interrupts() as interrupted:
-                try:
-                    signatures.call(event, implementation.function, values)
-                except BaseException as error:
-                    if interrupted():
-                        raise
-                    self._listeners[event].remove(pair)
-                    self.report(
-                        f"{event} of {plugin.dist} failed and is not called again: {in_one_line(error)}"
-                    )
+        """Call an event's implementations one by one (`Listeners.emit`); `report` is told of those that raise."""
+        self._listeners.emit(event, values, self.report)
 
 
 def _broken(plugin: Plugin) -> DifrunError:

@@ -14,6 +14,7 @@ from difrun.process.arrays import numpy_too
 from difrun.process.base import Randomness
 from difrun.process.forward import ForwardSimulation, alpha_ratio
 from difrun.process.schedule import Instant
+from difrun.process.times import one_time
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class GaussianProcess(ForwardSimulation):
         self, like: Tensor, *, mean: Any = 0.0, var: Any = 0.0, t: float | None = None
     ) -> tuple[Tensor, Tensor]:
         """Return mean and standard deviation of `prior`, per coordinate, with dtype and device of `like` (n, ...)."""
-        at = self.at(self.horizon if t is None else float(t))
+        at = self.at(self.horizon if t is None else one_time(t))
         mean, var = (torch.as_tensor(a, dtype=like.dtype, device=like.device) for a in (mean, var))
         centre = self.centre_like(like)
         return centre + at.alpha * (mean - centre), (at.alpha**2 * var + at.var).sqrt()
@@ -136,7 +137,7 @@ class GaussianProcess(ForwardSimulation):
         Raises:
             DifrunError: If t is outside [0, T], or 0, where finitely many examples have no density.
         """
-        at = self.at(float(t))
+        at = self.at(one_time(t))
         if not at.sigma > 0:
             raise DifrunError(f"finitely many examples have no density at t = {t}; choose a time above 0")
         data = data.to(points.dtype)

@@ -42,6 +42,20 @@ def as_time(t: Any, ndim: int | None = None, dtype: torch.dtype | None = None) -
     return t.reshape(-1)
 
 
+def one_time(t: Any) -> float:
+    """Return one time, a number or an array or tensor of one number, as a Python number.
+
+    Raises:
+        DifrunError: If it is no time, or more than one.
+    """
+    t = as_time(t, dtype=torch.float64)
+    if isinstance(t, Tensor):
+        if t.numel() != 1:
+            raise DifrunError(f"expected one time; got {t.numel()}")
+        return float(t)
+    return t
+
+
 def times_of_rows(t: Any, rows: int, like: Tensor) -> float | Tensor:
     """Return `as_time` for a batch of so many examples, as a number or a tensor like `like`: (1,) or (rows,).
 
@@ -77,7 +91,7 @@ def decreasing(times: Iterable[Any]) -> list[float]:
 
 
 def _number(t: Any) -> float:
-    if not isinstance(t, (str, bytes)):
+    if not isinstance(t, (str, bytes, bool, np.bool_)):
         try:
             return float(t)
         except (TypeError, ValueError, RuntimeError):  # the last is torch's, of a tensor of several numbers

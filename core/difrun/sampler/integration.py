@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_labels
+from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
@@ -19,6 +20,7 @@ from difrun.process.times import decreasing
 from difrun.randomness.brownian import Brownian
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
+from difrun.sampler.spacing import refuse_useless
 
 Watch = Callable[[int, Any, Tensor], None]
 """Called after every step with its number (from 1), the instant reached and x there, in plain coordinates."""
@@ -59,7 +61,7 @@ def integrate(
         x at times[-1], (n, ...).
 
     Raises:
-        DifrunError: If there are fewer than two times, or they do not strictly decrease.
+        DifrunError: If there are fewer than two times, they do not strictly decrease, or as `refuse_useless`.
     """
     return carry(sampler, model, x, decreasing(times), generator, watch)
 
@@ -73,7 +75,7 @@ def carry(
     watch: Watch | None = None,
 ) -> Tensor:
     """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones."""
-    x = as_data(x, "the start of sampling")
+    x = finite_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
     if process is not model.process:
@@ -82,6 +84,8 @@ def carry(
         x = x - shift
     random = Generator.of(generator, x.device)
     instants = process.instants(times)
+    if isinstance(process, GaussianProcess):
+        refuse_useless(instants, sampler, x.dtype)
     at_data = isinstance(process, GaussianProcess) and instants[-1].t == 0
     no_noise = at_data and not sampler.ends_at_data
     before = instants[:-1] if no_noise else instants
@@ -223,10 +227,11 @@ def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> 
 def to_data(process: ForwardProcess, x: Tensor, t: float) -> Tensor:
     """Return x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
 
-    Noise of standard deviation σ/α, the `noise_floor`, remains. For a process without α it is x itself.
+    Noise of standard deviation σ/α, the `noise_floor`, remains. For a process without α it is what x has of data
+    (`ForwardProcess.observed`).
     """
     if not isinstance(process, GaussianProcess):
-        return x
+        return process.observed(x)
     centre = process.centre_like(x)
     return centre + (x - centre) / process.at(float(t)).alpha
 

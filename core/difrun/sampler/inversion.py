@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
@@ -71,7 +71,7 @@ def invert(
     References:
         Song et al. (2021), arXiv 2010.02502, sec. 4.3: DDIM in increasing time.
     """
-    x0, times = as_data(x0, "examples"), decreasing(times)
+    x0, times = finite_data(x0, "examples"), decreasing(times)
     _refuse(model, x0, sampler)
     upwards = times[::-1]
     process, centre = model.process, model.process.centre_like(x0)

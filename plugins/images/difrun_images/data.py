@@ -226,7 +226,7 @@ def dataset_of(
     if left < MIN_EXAMPLES:
         raise DifrunError(
             f"dataset '{name}': of {len(images)} images {left} are left to train on; at least {MIN_EXAMPLES} are "
-            "needed. Bring more, or hold out a smaller share."
+            f"needed. Bring more, or hold out a smaller share.{''.join(f' {note}.' for note in notes)}"
         )
     image = images.shape[1:]
     label_fields: dict[str, Any] = {}

@@ -94,6 +94,34 @@ def test_what_is_no_time_is_refused_in_words(t, said):
         ReferenceVP().sample(torch.zeros(3, 2), t, 1)
 
 
+@pytest.mark.parametrize(
+    ("t", "said"),
+    [
+        ("0.5", "a time is a number; got '0.5'"),
+        (True, "a time is a number; got True"),
+        (1j, "a time is a number"),
+        ([0.1, 0.2, 0.3], "expected one time; got 3"),
+        (torch.full((3, 1), 0.5), "expected one time; got 3"),
+        (np.array([]), "expected one time; got 0"),
+        ([7.0], "runs from 0"),
+    ],
+)
+def test_where_one_time_is_expected_others_are_refused(t, said):
+    process, x = ReferenceVP(), torch.zeros(3, 2)
+    for call in (lambda: process.prior((3, 2), t=t), lambda: process.density(x, x, t)):
+        with pytest.raises(DifrunError, match=said):
+            call()
+
+
+@pytest.mark.parametrize(
+    "t", [[0.3], np.array(0.3), np.array([[0.3]]), torch.tensor([0.3], dtype=torch.float64)], ids=str
+)
+def test_one_time_may_be_in_an_array(t):
+    process, x = ReferenceVP(), torch.ones(3, 2)
+    assert torch.equal(process.prior((3, 2), t=t, generator=1), process.prior((3, 2), t=0.3, generator=1))
+    assert torch.equal(process.density(x, x, t), process.density(x, x, 0.3))
+
+
 def test_one_time_is_for_all_rows():
     x = torch.ones(3, 2)
     for t in (0.5, [0.5], torch.tensor(0.5), torch.tensor([[0.5]]), np.float32(0.5)):

@@ -140,6 +140,7 @@ def _compare(
             listener=listener,
             device=request.only_given("", "device", plan.device),
             threads=request.only_given("", "threads", plan.threads),
+            loggers=plan.loggers,
         )
     click.echo(comparison_text(comparison))
     if all(row.failed for row in comparison.rows):

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from difrun.errors import DifrunError
 from difrun.process import Randomness, numpy_too
-from difrun.process.times import as_time, times_of_rows
+from difrun.process.times import as_time, one_time, times_of_rows
 from difrun.randomness import Generator
 from difrun_ising.discrete.schedule import Instant, Schedule
 from difrun_ising.discrete.sites import (
@@ -196,7 +196,9 @@ class DiscreteProcess(Schedule):
         """The distribution of `prior`, for data with this mean."""
         means = torch.as_tensor(mean, dtype=torch.float64, device=device).expand(shape)
         return Sites(
-            self.marginal(self.site_distributions(means), self.at(self.horizon if t is None else t)),
+            self.marginal(
+                self.site_distributions(means), self.at(self.horizon if t is None else one_time(t))
+            ),
             self,
             dtype,
         )
