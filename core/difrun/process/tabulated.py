@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
-from typing_extensions import override
+from typing_extensions import Self, override
 
 from difrun.data.casts import CastCache
 from difrun.errors import DifrunError
@@ -92,7 +92,7 @@ class TabulatedProcess(GaussianProcess):
         self._casts = CastCache()
 
     @classmethod
-    def from_betas(cls, betas: Any, *, noise_floor: float | None = None) -> "TabulatedProcess":
+    def from_betas(cls, betas: Any, *, noise_floor: float | None = None) -> Self:
         """Return the process of a chain x_n = √(1 − β_n) x_{n−1} + √β_n ε.
 
         Args:
@@ -110,7 +110,7 @@ class TabulatedProcess(GaussianProcess):
     @classmethod
     def from_alphas_cumprod(
         cls, alphas_cumprod: Any, *, noise_floor: float | None = None
-    ) -> "TabulatedProcess":
+    ) -> Self:
         """Return the process with α² = ᾱ_n and σ² = 1 − ᾱ_n.
 
         Args:
@@ -131,7 +131,7 @@ class TabulatedProcess(GaussianProcess):
         return cls._preserving(u, noise_floor)
 
     @classmethod
-    def _preserving(cls, u: Tensor, noise_floor: float | None) -> "TabulatedProcess":
+    def _preserving(cls, u: Tensor, noise_floor: float | None) -> Self:
         """The process with u = −log ᾱ at its entries; α and σ follow without a loss of digits."""
         process = cls.__new__(cls)
         process._start(u, (-0.5 * u).exp(), (-torch.expm1(-u)).sqrt(), "preserving", noise_floor)
@@ -144,7 +144,7 @@ class TabulatedProcess(GaussianProcess):
         *,
         scale: Literal["exploding", "preserving", "straight"] = "exploding",
         noise_floor: float | None = None,
-    ) -> "TabulatedProcess":
+    ) -> Self:
         """Return the process with the noise levels of a table, in either order.
 
         Args:
