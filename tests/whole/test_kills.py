@@ -3,78 +3,27 @@
 Each command runs in a fork of a process that has everything imported (`kill_server`), so that hundreds can be killed.
 """
 
-import json
 import os
 import random
 import shutil
 import signal
+import tomllib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from .kill_client import Server
+from .kill_client import RUNS, TINY, Server, assert_whole, go_on, is_begun, place, start
 from .support import assert_same_result
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 
-TINY = ("--train.batch", "16", "--train.checkpoint-steps", "2", "--n", "24", "--steps", "3", "--threads", "1")
-RUNS = {
-    "points": (
-        "--dataset",
-        "points.npz",
-        "--train.steps",
-        "6",
-        "--model.width",
-        "8",
-        "--metric",
-        "sliced-w2",
-    ),
-    "spins": (
-        *("--process", "ising", "--dataset.size", "4,4", "--dataset.n", "100", "--dataset.held-out", "50"),
-        *(
-            "--train.steps",
-            "4",
-            "--model.width",
-            "4",
-            "--model.depth",
-            "1",
-            "--metric",
-            "lattice",
-            "--no-likelihood",
-        ),
-    ),
-    "digits": (
-        *(
-            "--dataset",
-            "image-folder",
-            "--dataset.folder",
-            "scans",
-            "--dataset.size",
-            "4,4",
-            "--dataset.colour",
-        ),
-        *(
-            "grey",
-            "--dataset.flat",
-            "--model",
-            "mlp",
-            "--train.steps",
-            "4",
-            "--model.width",
-            "8",
-            "--metric",
-            "energy",
-        ),
-    ),
-}
-RUNS["strings"] = (
-    *("--process", "categorical", "--dataset", "markov", "--dataset.length", "6", "--dataset.letters", "3"),
-    *("--dataset.n", "100", "--dataset.held-out", "50", "--train.steps", "4"),
-    *("--model.width", "8", "--no-likelihood"),
-)
-KILLS, LATER_KILLS = (13, 3) if os.environ.get("HYPOTHESIS_PROFILE") == "long" else (4, 1)
+LONG = os.environ.get("HYPOTHESIS_PROFILE") == "long"
+KILLS, LATER_KILLS = (13, 3) if LONG else (4, 1)
 """How often a run of each kind, and each later command, is killed."""
+
+MOMENTS = ("before", "after", "raise")
+"""When a process dies at a call: before it, after it, or by an exception in its place."""
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 
@@ -111,41 +60,6 @@ def finished(server, tmp_path_factory):
         kind: server.well(folder, "run", *RUNS[kind], *TINY, "--out", kind)["seconds"] for kind in RUNS
     }
     return folder, seconds
-
-
-def start(server, cwd, kind, *more, **how):
-    return server(cwd, "run", *RUNS[kind], *TINY, "--out", "run", *more, **how)
-
-
-def is_begun(cwd):
-    return (cwd / "run" / "run.toml").is_file()
-
-
-def go_on(server, cwd, kind):
-    """Bring a run to its end after a death: resume it, or start it again if it is no run yet."""
-    if is_begun(cwd):
-        server.well(cwd, "resume", "run")
-    else:
-        answer = start(server, cwd, kind)
-        assert answer["code"] == 0, answer["said"]
-
-
-def place(folder, tmp_path):
-    """A working folder with the data."""
-    shutil.copytree(folder / "scans", tmp_path / "scans", dirs_exist_ok=True)
-    shutil.copy(folder / "points.npz", tmp_path)
-    return tmp_path
-
-
-def assert_whole(run):
-    """Nothing half-written is left, and every file can be read by another program."""
-    left = [path.name for path in run.iterdir() if path.name.startswith(".") or "lock" in path.name]
-    assert left == []
-    for path in run.glob("*.npz"):
-        with np.load(path, allow_pickle=False) as file:
-            assert np.isfinite(file["x"]).all()
-    for path in run.glob("*.json"):
-        json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("kind", RUNS)
@@ -192,33 +106,61 @@ def test_kills_of_later_commands_leave_the_run(server, finished, tmp_path, kind)
         assert_whole(cwd / "run")
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_death_at_some_calls_that_change_the_folder(server, finished, tmp_path, force):
-    """Before, after or instead of every third call of the start, where a folder becomes a run, and of one in thirteen.
+def deaths(calls):
+    """Every call; in CI a third of the first 24, where a folder becomes a run, then one in 13.
+
+    Death after a call leaves what death before the next one does, so the complete set has no "after" but the last.
+    """
+    if LONG:
+        every = [(number, moment) for number in range(1, calls + 1) for moment in ("before", "raise")]
+        return [*every, (calls, "after")]
+    chosen = [*range(1, 25, 3), *range(25, calls + 1, 13)]
+    return [(number, MOMENTS[turn % 3]) for turn, number in enumerate(chosen)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "force"), [(kind, force) for kind in (RUNS if LONG else ["points"]) for force in (False, True)]
+)
+def test_death_at_calls_that_change_the_folder(server, finished, tmp_path, kind, force):
+    """Before, after or instead of calls that rename, open, link, flush, make folders or remove (`deaths`).
 
     The run is new, or (force) replaces another.
     """
     folder, _ = finished
     cwd, more = place(folder, tmp_path), ("--force",) if force else ()
+    other = "points" if kind == "spins" else "spins"
     if force:
-        shutil.copytree(folder / "spins", cwd / "run")
-    calls = start(server, cwd, "points", *more, count=True)["calls"]
+        shutil.copytree(folder / other, cwd / "run")
+    calls = start(server, cwd, kind, *more, count=True)["calls"]
     assert calls > 30
-    for place_in_turn, number in enumerate([*range(1, 25, 3), *range(25, calls + 1, 13)]):
-        shutil.rmtree(cwd / "run")
+    died, lost, mismatched = 0, [], []
+    for number, moment in deaths(calls):
+        shutil.rmtree(cwd / "run", ignore_errors=True)
         if force:
-            shutil.copytree(folder / "spins", cwd / "run")
-        moment = ("before", "after", "raise")[place_in_turn % 3]
-        died = start(server, cwd, "points", *more, die_at=number, moment=moment)
+            shutil.copytree(folder / other, cwd / "run")
+        answer = start(server, cwd, kind, *more, die_at=number, moment=moment)
         # The number of calls varies by a few, so that the last of them may not come.
-        assert died["code"] == 77 or (died["code"] == 0 and number > calls - 12), died["said"]
-        if force and is_begun(cwd) and 'name = "ising"' in (cwd / "run" / "run.toml").read_text("utf-8"):
-            server.well(cwd, "resume", "run")  # the earlier run, as it was
-            assert_same_result(cwd / "run", folder / "spins")
+        assert answer["code"] == 77 or (answer["code"] == 0 and number > calls - 12), answer["said"]
+        died += answer["code"] == 77
+        is_earlier = force and is_begun(cwd) and process_of(cwd / "run") == process_of(folder / other)
+        expected = other if is_earlier else kind
+        try:
+            go_on(server, cwd, expected)
+        except AssertionError as error:
+            lost.append((number, moment, str(error)))
             continue
-        go_on(server, cwd, "points")
-        assert_same_result(cwd / "run", folder / "points")
-        assert_whole(cwd / "run")
+        try:
+            assert_same_result(cwd / "run", folder / expected)
+            if not is_earlier:
+                assert_whole(cwd / "run")
+        except AssertionError as error:
+            mismatched.append((number, moment, str(error)))
+    print(f"{kind}, {'replacing a run' if force else 'new'}: {calls} calls, {died} deaths")
+    assert (lost, mismatched) == ([], [])
+
+
+def process_of(run):
+    return tomllib.loads((run / "run.toml").read_text("utf-8"))["process"]["name"]
 
 
 @pytest.mark.parametrize(

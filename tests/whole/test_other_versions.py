@@ -28,7 +28,9 @@ def test_another_version_is_told_and_used(run, command):
     edited(run, 'difrun-ou = "0.1.0"', 'difrun-ou = "0.0.9"')
     with without_pictures():
         said = difrun(*COMMANDS[command])
-    told = "run.toml was made with difrun-ou 0.0.9; 0.1.0 is installed. Weights and samples can be used; what is computed"
+    told = (
+        "run.toml was made with difrun-ou 0.0.9; 0.1.0 is installed. Weights and samples can be used; what is"
+    )
     assert told in " ".join(said.split())
 
 

@@ -1,6 +1,7 @@
 """A run folder from a stranger: nothing outside it is read or written, nothing hangs, nothing fills the memory."""
 
 import io
+import itertools
 import os
 import shutil
 import struct
@@ -43,10 +44,16 @@ def run(finished, tmp_path, monkeypatch):
         yield Path(shutil.copytree(finished, "run"))
 
 
-@pytest.mark.parametrize("name", FILES)
-@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "device"])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *itertools.product(["link", "pipe", "folder", "device"], FILES),
+        ("circle", "run.toml"),
+        ("circle", "metrics.json"),
+    ],
+)
 def test_what_is_no_file_of_the_folder_is_refused(run, tmp_path, name, kind):
-    """A link that leaves the folder, a pipe, a folder, a link to a device: an error that names it, at once."""
+    """A link that leaves the folder, or leads to itself, a pipe, a folder, a device: an error that names it."""
     file, mine = run / name, tmp_path / "mine"
     mine.write_bytes((run / name).read_bytes() if file.exists() else b"mine")
     file.unlink(missing_ok=True)
@@ -55,6 +62,7 @@ def test_what_is_no_file_of_the_folder_is_refused(run, tmp_path, name, kind):
         "pipe": lambda: os.mkfifo(file),
         "folder": lambda: file.mkdir(),
         "device": lambda: file.symlink_to("/dev/zero"),
+        "circle": lambda: file.symlink_to(name),
     }
     make[kind]()
     before = mine.read_bytes()

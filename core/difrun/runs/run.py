@@ -16,6 +16,7 @@ from difrun.runs.folder import lock
 from difrun.runs.stages import evaluation, labels, length, likelihood, sampling, training, tuning
 from difrun.runs.stages.sampling import SampleRequest
 from difrun.runs.state import RunState
+from difrun.storage.regular import resolved
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
 
@@ -261,7 +262,7 @@ class Run(RunState):
     @contextlib.contextmanager
     def _writing_beside(self, file: Path) -> Iterator[None]:
         """Hold the lock of the run folder if `file` is in it; no lock if not."""
-        inside = file.parent.resolve() == self.path.resolve()
+        inside = resolved(file.parent) == resolved(self.path)
         with lock.hold_lock(self.path) if inside else contextlib.nullcontext():
             self.folder.refuse_replaced()
             yield

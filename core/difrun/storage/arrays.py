@@ -19,12 +19,17 @@ from difrun.storage.regular import open_regular, size
 from difrun.text import clipped
 
 MOST_EXPANSION = 256
-"""How many times larger than its archive the arrays of a .npz file may be, beyond `ALWAYS_ALLOWED`."""
+"""How many times larger than its archive an array of a .npz file may be as float64, beyond `ALWAYS_ALLOWED`."""
 
-ALWAYS_ALLOWED = 2**28
-"""Bytes that an array may take however small its archive: a compressed array of equal numbers is tiny."""
+ALWAYS_ALLOWED = 2**26
+"""Bytes that an array may take as float64 however small its archive: a compressed array of equal numbers is tiny."""
 
 Result = TypeVar("Result")
+
+
+def most_allowed(length: int) -> int:
+    """Return the most bytes that a compressed array may take as float64 in an archive of this length."""
+    return max(ALWAYS_ALLOWED, MOST_EXPANSION * length)
 
 
 class DamagedArray(ValueError):
@@ -61,15 +66,20 @@ class Archive:
             raise DamagedArray(f"its array {clipped(name)} is encrypted")
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise DamagedArray(f"its array {clipped(name)} is compressed in a way that numpy does not use")
-        allowed = max(ALWAYS_ALLOWED, MOST_EXPANSION * self._length)
-        if info.file_size > allowed:
-            raise DamagedArray(
-                f"its array {clipped(name)} claims {size(info.file_size)} in an archive of {size(self._length)}"
-            )
+        allowed = most_allowed(self._length)
+
+        def refuse_above(claimed: int) -> None:
+            if claimed > allowed and info.compress_type != zipfile.ZIP_STORED:
+                raise DamagedArray(
+                    f"its array {clipped(name)} claims {size(claimed)} in an archive of {size(self._length)}; if that "
+                    "is right, save it without compression (numpy.savez)"
+                )
+
+        refuse_above(info.file_size)
 
         def read() -> NDArray:
             with self._zip.open(info) as member:
-                return _read_array(member, info.file_size)
+                return _read_array(member, info.file_size, refuse_above)
 
         return _checked(read)
 
@@ -121,8 +131,11 @@ def archive_names(path: Path) -> list[str]:
     return archive.files if isinstance(archive, Archive) else []
 
 
-def _read_array(stream: Any, length: int) -> NDArray:
-    """The array of a .npy file of `length` bytes, once its header claims no more than that."""
+def _read_array(stream: Any, length: int, refuse_above: Callable[[int], None] | None = None) -> NDArray:
+    """The array of a .npy file of `length` bytes, once its header claims no more than that.
+
+    `refuse_above` is asked whether it may take so many bytes as float64, in which numbers are read in the end.
+    """
     version = npy.read_magic(stream)
     if version == (1, 0):
         shape, fortran, dtype = npy.read_array_header_1_0(stream)
@@ -135,6 +148,8 @@ def _read_array(stream: Any, length: int) -> NDArray:
     count = math.prod(shape)
     if any(side < 0 for side in shape) or count * max(1, dtype.itemsize) > length:
         raise DamagedArray(f"its header claims an array of shape {shape}, more than the file holds")
+    if refuse_above is not None and dtype.kind in "buif":
+        refuse_above(count * 8)
     flat = _read_exactly(stream, count * dtype.itemsize).view(dtype)
     array = flat.reshape(shape[::-1]).transpose() if fortran else flat.reshape(shape)
     return array.astype(dtype.newbyteorder("="), copy=False)

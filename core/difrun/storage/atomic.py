@@ -141,7 +141,9 @@ def write_text(path: Path | str, text: str) -> Path:
 
 
 def write_npz(path: Path | str, **arrays: Any) -> Path:
-    """Write arrays or tensors by name to a compressed .npz file, as `write_bytes` does.
+    """Write arrays or tensors by name to a .npz file, as `write_bytes` does.
+
+    It is compressed, unless so much smaller that `difrun.storage.arrays` would not believe it.
 
     Raises:
         DifrunError: As `write_bytes`.
@@ -149,9 +151,14 @@ def write_npz(path: Path | str, **arrays: Any) -> Path:
     """
     import numpy as np  # here, because commands that only write text must start without it
 
+    from difrun.storage.arrays import most_allowed
+
     buffer = io.BytesIO()
     converted: dict[str, Any] = {name: np.asarray(array) for name, array in arrays.items()}
     np.savez_compressed(buffer, allow_pickle=False, **converted)
+    if any(8 * array.size > most_allowed(len(buffer.getbuffer())) for array in converted.values()):
+        buffer = io.BytesIO()
+        np.savez(buffer, allow_pickle=False, **converted)
     return write_bytes(path, buffer.getvalue())
 
 

@@ -5,6 +5,8 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 
+from difrun.storage.regular import resolved
+
 _only: ContextVar[tuple[Path, ...]] = ContextVar("only", default=())
 
 
@@ -27,6 +29,6 @@ def allowed(path: Path) -> Path:
     Whoever writes a file that options name, such as a cache, asks here. A file that exists may be read from anywhere.
     """
     folders = _only.get()
-    if not folders or any(path.resolve().is_relative_to(folder.resolve()) for folder in folders):
+    if not folders or any(resolved(path).is_relative_to(resolved(folder)) for folder in folders):
         return path
     return folders[0] / "cache" / path.name

@@ -62,11 +62,23 @@ def read_bounded(path: Path | str, most: int = MOST_TEXT, within: Path | None = 
 
 def refuse_outside(path: Path, folder: Path | None) -> None:
     """Raise DifrunError if a path is, or goes through, a link that leaves the folder; None allows any link."""
-    if folder is not None and not path.resolve().is_relative_to(folder.resolve()):
+    if folder is not None and not resolved(path).is_relative_to(resolved(folder)):
         raise DifrunError(
-            f"{path} is a link to {path.resolve()}, outside its folder, and is not followed. Replace it by a copy of "
+            f"{path} is a link to {resolved(path)}, outside its folder, and is not followed. Replace it by a copy of "
             "that file, or remove it."
         )
+
+
+def resolved(path: Path) -> Path:
+    """Return where a path leads, through all links.
+
+    Raises:
+        DifrunError: If its links lead in a circle.
+    """
+    try:
+        return path.resolve()
+    except RuntimeError:  # of pathlib; from Python 3.13 on the path is opened, which fails
+        raise DifrunError(f"{path} is a link that leads in a circle. Remove it.") from None
 
 
 def _refuse_irregular(path: Path, found: os.stat_result) -> None:

@@ -29,7 +29,7 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
     slowest = sorted(times.items(), key=lambda item: -item[1])[:SLOWEST]
     lines += ["", "Time of the slowest rules:"]
     lines += [f"  {taken:6.1f} s  {rule}" for rule, taken in slowest]
-    counts = Counter(outcome.status for outcome in outcomes)
+    counts: Counter[str] = Counter(outcome.status for outcome in outcomes)
     verdict = "It passes." if not counts["failed"] else "It does not pass."
     numbers = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
     seconds = sum(times.values())

@@ -4,13 +4,14 @@ References:
     Dockhorn et al. (2022), arXiv 2112.07068, eq. 7–8.
 """
 
+from typing import Any
+
 import torch
 from difrun.loss import Loss
 from difrun.randomness import Generator
 from torch import Tensor
 from typing_extensions import override
 
-from difrun_cld.model import NetworkScore
 from difrun_cld.process import root_like
 
 
@@ -23,7 +24,7 @@ class HybridScoreMatching(Loss):
 
     @override
     def draw(
-        self, model: NetworkScore, x0: Tensor, generator: Generator, noise: Tensor | None = None
+        self, model: Any, x0: Tensor, generator: Generator, noise: Tensor | None = None
     ) -> dict[str, Tensor]:
         process = model.process
         t = process.t_min + (process.horizon - process.t_min) * generator.uniform(x0.new_empty(len(x0)))
@@ -37,7 +38,7 @@ class HybridScoreMatching(Loss):
         return {"u": states, "t": t, "target": second}
 
     @override
-    def evaluate(self, model: NetworkScore, examples: dict[str, Tensor]) -> Tensor:
+    def evaluate(self, model: Any, examples: dict[str, Tensor]) -> Tensor:
         at = model.process.at(examples["t"], examples["u"].ndim)
         error = model.noise(examples["u"], at) - examples["target"]
         return error.flatten(1).square().mean(1)

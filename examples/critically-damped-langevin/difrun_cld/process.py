@@ -185,9 +185,9 @@ class CriticallyDampedLangevin(ForwardProcess, CldOptions):
 
 def root_like(cov: Cov, like: Tensor) -> Cov:
     """Return `root`, computed in float64, with dtype and device of a tensor."""
-    return tuple(
-        torch.as_tensor(each).to(like) for each in root(tuple(torch.as_tensor(c).double() for c in cov))
-    )  # type: ignore[return-value]
+    xx, xv, vv = (torch.as_tensor(each).double() for each in cov)
+    lower = root((xx, xv, vv))
+    return lower[0].to(like), lower[1].to(like), lower[2].to(like)
 
 
 def drawn(mean: Pair, triangle: Cov, random: Generator) -> Tensor:

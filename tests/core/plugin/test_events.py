@@ -134,3 +134,11 @@ def test_flags_variables_and_help_of_a_logger(toy):
     assert wrong.returncode == 2
     assert "DIFRUN_LOG1_EVERY" in wrong.stderr
     assert "nothing reads" not in wrong.stderr
+
+
+def test_what_a_logger_offers_is_listed(toy):
+    toy.add("difrun-log1", log())
+    listed = toy.difrun("plugins", "log1", DIFRUN_PLUGINS="log1").stdout
+    assert "logger log1  (listens to events)" in listed
+    assert "--log1.every INT" in listed
+    assert "listens to events" in toy.difrun("plugins", DIFRUN_PLUGINS="log1").stdout

@@ -8,6 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
+from difrun.storage import arrays, atomic
 from difrun.storage.arrays import DamagedArray, load, read_archive
 
 ARRAYS = {
@@ -33,11 +34,11 @@ def test_arrays_survive_the_round_trip(tmp_path, name):
     found = [read_archive(tmp_path / file, ("x", "gone")) for file in ("x.npz", "packed.npz")]
     with open(tmp_path / "x.npy", "rb") as stream:
         alone = load(stream)
-    for other in (alone, *(arrays["x"] for arrays in found)):
+    for other in (alone, *(each["x"] for each in found)):
         np.testing.assert_array_equal(other, array)
         assert other.dtype == array.dtype.newbyteorder("=")
         assert other.flags.writeable
-    assert [sorted(arrays) for arrays in found] == [["x"], ["x"]]
+    assert [sorted(each) for each in found] == [["x"], ["x"]]
 
 
 def npy(shape: str, descr: str = "<f8", data: bytes = b"") -> bytes:
@@ -96,7 +97,7 @@ def test_misleading_files_are_refused_without_memory(name):
 
 
 def test_an_archive_that_expands_is_refused_before_it_does():
-    """A megabyte that holds a gigabyte of zeros; 200 MB of zeros are allowed, as samples may all be equal."""
+    """A megabyte that holds a gigabyte of zeros."""
     tracemalloc.start()
     try:
         with pytest.raises(DamagedArray, match=r"claims 1\.07 GB in an archive of 1\.0"):
@@ -104,6 +105,42 @@ def test_an_archive_that_expands_is_refused_before_it_does():
         assert tracemalloc.get_traced_memory()[1] < 100e6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("descr", ["|u1", "|b1", "<f2", "<f8"])
+def test_numbers_that_take_more_as_float64_are_refused_before_they_do(monkeypatch, descr):
+    """A quarter of a megabyte of bytes became gigabytes. Uncompressed, the same numbers are read."""
+    count = 2**20
+    array = np.zeros(count, np.dtype(descr))
+    whole = npy(f"({count},)", descr, array.tobytes())
+    monkeypatch.setattr(arrays, "ALWAYS_ALLOWED", 8 * count + 200)
+    assert len(load(io.BytesIO(npz(whole)))["x"]) == count
+    monkeypatch.setattr(arrays, "ALWAYS_ALLOWED", 8 * count - 1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            DamagedArray, match=r"claims 8\.39 MB in an archive of .*; if that is right, save it with"
+        ):
+            load(io.BytesIO(npz(whole)))["x"]
+        assert tracemalloc.get_traced_memory()[1] < (10e6 if descr == "<f8" else 5e6)
+    finally:
+        tracemalloc.stop()
+    stored = io.BytesIO()
+    np.savez(stored, x=array)
+    assert len(load(stored)["x"]) == count
+
+
+def test_whatever_is_written_is_read(monkeypatch, tmp_path):
+    """Samples that are all equal compress a thousand times, more than is believed of a stranger."""
+    monkeypatch.setattr(arrays, "ALWAYS_ALLOWED", 2**16)
+    equal, random = np.ones((2**17, 2), np.float32), np.random.default_rng(0).random((2**14, 2))
+    for name, x in (("equal", equal), ("random", random)):
+        path = atomic.write_npz(tmp_path / f"{name}.npz", x=x, y=np.zeros(len(x), np.int64))
+        found = read_archive(path, ("x", "y"))
+        np.testing.assert_array_equal(found["x"], x)
+        assert len(found["y"]) == len(x)
+    small = atomic.write_npz(tmp_path / "small.npz", x=np.ones(2**13, np.float32))
+    assert small.stat().st_size < 1000  # still compressed
 
 
 def test_a_changed_byte_is_noticed():

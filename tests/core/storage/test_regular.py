@@ -1,5 +1,6 @@
 """Only regular files of bounded size are read, and links only where they stay in their folder."""
 
+import contextlib
 import os
 import sys
 import threading
@@ -70,6 +71,18 @@ def test_links_may_not_leave_the_folder(tmp_path):
     assert read_bounded(folder / "out") == b"mine"
     for path in (folder / "out", folder / "up" / "mine", folder / ".." / "mine"):
         assert "outside its folder, and is not followed" in refusal(path, within=folder)
+
+
+def test_a_link_in_a_circle_is_refused(tmp_path):
+    """It was a RuntimeError of pathlib, and is an error of the system from Python 3.13 on."""
+    (tmp_path / "x").symlink_to("y")
+    (tmp_path / "y").symlink_to("x")
+    for within in (tmp_path, None):
+        with pytest.raises((DifrunError, OSError)) as caught:
+            read_bounded(tmp_path / "x", within=within)
+        assert str(tmp_path / "x") in str(caught.value)
+    with places.writing_only_in(tmp_path), contextlib.suppress(DifrunError):
+        places.allowed(tmp_path / "x")
 
 
 def test_sizes_in_words():

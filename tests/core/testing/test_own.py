@@ -18,6 +18,10 @@ def bent(process, steps, *, scale=1.0):
     return grids.bent(process, steps, scale=scale)
 
 
+def short(process, steps):
+    return linear(process, steps)[:-1]
+
+
 def test_the_verdict_says_what_is_broken():
     """The class tells its kind, and needs neither a docstring nor a package."""
     verdict = check(Hasty)
@@ -37,9 +41,7 @@ def test_functions_and_objects_are_taken():
     verdict = check(bent, "grid")
     assert verdict.passed, verdict
     assert any(each.case.subject.variant == "(second values)" for each in verdict.outcomes)
-    assert check(lambda process, steps: linear(process, steps)[:-1], "grid").broken == (
-        "runs_from_the_horizon_to_t_min",
-    )
+    assert check(short, "grid").broken == ("runs_from_the_horizon_to_t_min",)
 
 
 def test_what_it_cannot_be_is_said():

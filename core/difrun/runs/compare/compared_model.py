@@ -25,6 +25,7 @@ from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 from difrun.runs.stages import evaluation
 from difrun.runs.stages.labels import labels_of, note
+from difrun.storage.regular import resolved
 from difrun.text import quoted
 
 
@@ -188,7 +189,7 @@ def with_distinct_names(models: list[ComparedModel]) -> list[ComparedModel]:
     Raises:
         ConfigError: If a run is named twice.
     """
-    paths = [model.path.resolve() for model in models if model.path]
+    paths = [resolved(model.path) for model in models if model.path]
     for index, path in enumerate(paths):
         if path in paths[:index]:
             raise ConfigError(f"The run {path} is named twice.")

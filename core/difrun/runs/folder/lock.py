@@ -17,6 +17,7 @@ from filelock import BaseFileLock, FileLock, Timeout
 from difrun.errors import DifrunError
 from difrun.runs.folder.contents import LockNote
 from difrun.runs.folder.schema import read_json, structure
+from difrun.storage.regular import resolved
 
 NAME = "run.lock"
 """The locked file. The system frees it when its process ends, however that ends."""
@@ -36,7 +37,7 @@ def hold_lock(folder: Path) -> Iterator[None]:
     Raises:
         DifrunError: If another process or thread holds the lock. The message names it.
     """
-    path = folder.resolve() / NAME
+    path = resolved(folder) / NAME
     lock = FileLock(path, is_singleton=True)
     if lock.is_locked or not _acquire(lock, path):
         yield
@@ -59,7 +60,7 @@ def refuse_if_held(folder: Path) -> None:
 
     The lock is taken for a moment to find out; another process that asks in that moment is refused.
     """
-    path = folder.resolve() / NAME
+    path = resolved(folder) / NAME
     if path.is_file():
         lock = FileLock(path)
         if _acquire(lock, path):
