@@ -62,3 +62,44 @@ def test_a_file_of_images_is_that_of_python(tmp_path, scale):
         )
     assert "pixels from 0 to 255 become" in " ".join(said.split())
     assert api.reopen(tmp_path / "run").parts.dataset.scaling.kind == "pixels"
+
+
+def test_a_network_tells_which_axis_has_the_channels_or_asks(tmp_path):
+    colours = np.random.default_rng(1).integers(0, 256, (40, 6, 5, 3), dtype=np.uint8)
+    np.savez(tmp_path / "last.npz", x=colours)
+    np.savez(tmp_path / "first.npz", x=np.moveaxis(colours, -1, 1))
+    np.savez(tmp_path / "grey.npz", x=IMAGES)
+    small = (
+        "--train.steps",
+        1,
+        "--train.batch",
+        4,
+        "--n",
+        8,
+        "--steps",
+        2,
+        "--metric",
+        "energy",
+        "--threads",
+        1,
+    )
+
+    def run(name, *more, code=0):
+        out = ("--out", tmp_path / "run", "--force")
+        with without_pictures():
+            said = difrun(
+                "run", "--dataset", tmp_path / name, "--model", "cnn", "--model.width", 4, "--model.depth", 1,
+                *small, *more, *out, code=code,
+            )  # fmt: skip
+        return " ".join(said.split())
+
+    told = "images (6x5) of 3 channels, which are the last axis; --model.channels says otherwise"
+    assert told in run("last.npz")
+    with np.load(tmp_path / "run" / "samples.npz") as file:
+        assert file["x"].shape == (8, 6, 5, 3)
+    assert "says otherwise" not in run("last.npz", "--model.channels", "last")
+    assert "says otherwise" not in run("first.npz")
+    assert "--model.channels none, or --model.channels first" in run("grey.npz", code=1)
+    run("grey.npz", "--model.channels", "none")
+    with np.load(tmp_path / "run" / "samples.npz") as file:
+        assert file["x"].shape == (8, 6, 5)

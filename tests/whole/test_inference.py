@@ -12,6 +12,12 @@ import pytest
 from .support import difrun, without_pictures
 
 SHORT = ("--train.batch", "128", "--train.ema", "0.98", "--train.lr", "0.005", "--n", "200", "--steps", "12")
+SHORTER = {
+    "cases, draws = 300, 100": "cases, draws = 100, 40",
+    "20000": "4000",
+    '{"train.steps": 4000}': '{"train.steps": 400, "train.batch": 256, "train.lr": 0.005, "train.ema": 0.98, '
+    '"model.width": 64}, metric="energy", n=100, steps=8',
+}
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "inference.md"
 
 
@@ -21,16 +27,13 @@ def page(tmp_path_factory):
     names, printed = {}, io.StringIO()
     folder = tmp_path_factory.mktemp("inference")
     blocks = re.findall(r"```(python|sh)\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["python", "sh", "python", "sh", "python"]
+    assert [kind for kind, _ in blocks] == ["python", "sh", "python", "sh", "python", "python"]
     with contextlib.chdir(folder), contextlib.redirect_stdout(printed), without_pictures():
         for kind, text in blocks:
             if kind == "python":
-                exec(
-                    text.replace("cases, draws = 300, 100", "cases, draws = 100, 40").replace(
-                        "20000", "4000"
-                    ),
-                    names,
-                )
+                for long, short in SHORTER.items():
+                    text = text.replace(long, short)
+                exec(text, names)
                 continue
             for line in text.splitlines():
                 command = shlex.split(line)[1:]
@@ -68,3 +71,13 @@ def test_the_checks_are_printed_and_a_short_training_is_near_the_posterior(page)
     gap = names["drawn"][:, :, 1] - names["drawn"][:, :, 0]
     of_truth = names["truth"][:, 1] - names["truth"][:, 0]
     assert np.sqrt(((gap - of_truth[:, None]) ** 2).mean()) < 0.4
+
+
+def test_the_posterior_in_ten_dimensions_is_near_that_in_closed_form(page):
+    """N(c/2, 0.05): the mean of a model that ignores c is off by |c|/2, and its deviation is √2 times too large."""
+    names, _ = page
+    seen, found = names["c"][0], names["found"]
+    assert found.shape == (2000, 10)
+    off = np.sqrt(np.mean((found.mean(0) - seen / 2) ** 2))
+    assert off < 0.3 * np.sqrt(np.mean((seen / 2) ** 2))
+    assert found.std(0) / np.sqrt(0.05) == pytest.approx(np.ones(10), abs=0.25)

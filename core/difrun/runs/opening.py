@@ -137,6 +137,10 @@ def _notes(run: Run) -> list[str]:
     parts, signal = run.parts, run.signal
     notes = [f"{entry.kind} {entry.label}: {entry.record['reopen']}" for _, entry in run.plan.own()]
     notes += [dataset.describe(parts.dataset), *parts.dataset.notes]
+    of_network = getattr(
+        getattr(parts.model, "network", None), "notes", ()
+    )  # a network of the user's may have any
+    notes += [text for text in of_network if isinstance(text, str)] if isinstance(of_network, tuple) else []
     notes += [*check_scales(parts.process, parts.dataset), *parts.process.advice()]
     if signal is not None and not signal.is_negligible:
         notes.append(signal.sentence())

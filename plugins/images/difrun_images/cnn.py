@@ -41,6 +41,7 @@ class CNN(nn.Module):
     ):
         super().__init__()
         self.layout = Layout.of(shape, channels, "cnn")
+        self.notes = self.layout.notes(channels, "cnn")
         inputs, axes = self.layout.channels, self.layout.axes
         conv = CONVOLUTIONS[axes]
         self.condition = Condition(4 * width, classes, condition_shape=condition_shape)

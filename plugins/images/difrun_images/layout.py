@@ -58,6 +58,22 @@ class Layout:
             )
         return layout
 
+    def notes(self, channels: Channels, model: str) -> tuple[str, ...]:
+        """Return a sentence on how examples are read, if that was found out and other data could look the same.
+
+        Args:
+            channels: Where the user says that the channels are.
+            model: The name of the network.
+        """
+        if channels != "auto" or (self.where == "first" and self.channels <= FEW):
+            return ()
+        what = {1: "series", 2: "images", 3: "volumes"}[self.axes]
+        size = "x".join(map(str, self.lengths))
+        return (
+            f"model '{model}' reads the examples as {what} ({size}) of {self.channels} channels, which are the "
+            f"{self.where} axis; --model.channels says otherwise",
+        )
+
     @property
     def axes(self) -> int:
         """The number of axes that are convolved: 1 for series, 2 for images, 3 for volumes."""

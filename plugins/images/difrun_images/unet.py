@@ -57,6 +57,7 @@ class UNet(nn.Module):
     ):
         super().__init__()
         self.layout = Layout.of(shape, channels, "unet")
+        self.notes = self.layout.notes(channels, "unet")
         inputs, lengths, axes = self.layout.channels, self.layout.lengths, self.layout.axes
         self.conv = CONVOLUTIONS[axes]
         preset = PRESETS[size]
