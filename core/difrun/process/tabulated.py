@@ -14,12 +14,12 @@ At t = 0, before the first entry, x_0 is the data.
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from scipy.interpolate import CubicSpline
 from torch import Tensor
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from difrun.data.casts import CastCache
 from difrun.errors import DifrunError
@@ -108,9 +108,7 @@ class TabulatedProcess(GaussianProcess):
         return cls._preserving(variance_steps(betas).cumsum(0), noise_floor)
 
     @classmethod
-    def from_alphas_cumprod(
-        cls, alphas_cumprod: Any, *, noise_floor: float | None = None
-    ) -> Self:
+    def from_alphas_cumprod(cls, alphas_cumprod: Any, *, noise_floor: float | None = None) -> Self:
         """Return the process with α² = ᾱ_n and σ² = 1 − ᾱ_n.
 
         Args:
