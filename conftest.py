@@ -1,6 +1,7 @@
 """What the tests of core, plugins and the whole share: profiles of hypothesis, and a watch on what is written."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -109,6 +110,29 @@ def contained() -> Callable[..., AbstractContextManager[None]]:
         assert seconds < LONGEST
 
     return block
+
+
+@pytest.fixture(scope="session")
+def peak_memory() -> Callable[[Callable[[], object]], int]:
+    """Return what measures the bytes that a call takes at most beyond those of the process, whoever takes them.
+
+    Python, NumPy, torch and Pillow take memory in different ways; the system sees all of it (VmHWM, on Linux).
+    """
+    if not Path("/proc/self/clear_refs").exists():
+        pytest.skip("only Linux tells the most memory that a process had in a while")
+
+    def most() -> int:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("VmHWM:"))
+
+    def measure(call: Callable[[], object]) -> int:
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+        before = most()
+        call()
+        return most() - before
+
+    return measure
 
 
 @pytest.fixture

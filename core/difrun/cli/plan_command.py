@@ -23,7 +23,7 @@ from difrun.cli.flags import (
 )
 from difrun.cli.plan_builder import Offer, PlanBuilder
 from difrun.cli.tell import tell
-from difrun.cli.unknown_flag import explain
+from difrun.cli.unknown_flag import advice_for_a_run, explain
 from difrun.cli.written_flags import WrittenFlag, written_flags
 from difrun.config.settings import Settings, from_dict, read_file
 from difrun.errors import DifrunError, no_run
@@ -91,7 +91,11 @@ class PlanCommand(click.Command):
         ctx.meta[TOLERANT] = ctx.resilient_parsing or "--help" in args
         own = [text for param in super().get_params(ctx) for text in param.opts + param.secondary_opts]
         ctx.meta[WRITTEN] = written_flags(get_registry(), self.kinds, self.sections, own, args)
-        rest = super().parse_args(ctx, args)
+        written = list(args)  # Click empties the list
+        try:
+            rest = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise self._with_advice(error, written) from None
         values = _take_flags(ctx, self.get_params(ctx))
         builder = ctx.meta[BUILDER]
         if builder is not None and not ctx.resilient_parsing:
@@ -168,6 +172,18 @@ class PlanCommand(click.Command):
             return click.UsageError(text, ctx)
         known = [text for param in self.get_params(ctx) for text in param.opts + param.secondary_opts]
         return click.NoSuchOption(flag, possibilities=difflib.get_close_matches(flag, known), ctx=ctx)
+
+    def _with_advice(self, error: click.NoSuchOption, args: Sequence[str]) -> click.UsageError:
+        """The error for an unknown flag of a command on a run, with what to do instead where another command has it."""
+        folders = [word for word in args if not word.startswith("-")]
+        if not any(param.name == "folder" for param in self.params) or not folders:
+            return error
+        advice = advice_for_a_run(error.option_name, self.name or "", folders[0])
+        if not advice:
+            return error
+        return click.UsageError(
+            f"'difrun {self.name}' has no option '{error.option_name}'. {advice}", error.ctx
+        )
 
     def _builder(
         self, ctx: click.Context, registry: Registry, values: Mapping[str, Any], tolerant: bool

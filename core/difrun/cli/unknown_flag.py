@@ -1,6 +1,7 @@
 """Error messages for a flag that the chosen components do not have."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from difrun.api import MANY
 from difrun.cli.flags import OptionFlag, without_name
@@ -28,6 +29,29 @@ def explain(flag: str, flags: Flags, installed: Mapping[str, str]) -> str:
     kind = owner.split()[0]
     used = [group.owner for group, _ in flags if group.owner.startswith(kind)]
     return f"{flag} is an option of {owner}; this run uses {', '.join(used) or f'no {kind}'}."
+
+
+def advice_for_a_run(flag: str, command: str, folder: str) -> str:
+    """Say what to do with a flag of `difrun run` that a command on a run does not take; empty for other flags.
+
+    Args:
+        flag: The flag as it was written.
+        command: The command, such as ``resume``.
+        folder: The run as it was written.
+    """
+    part, _, option = flag.removeprefix("--").partition(".")
+    if (part, option) == ("train", "steps"):
+        return f"'difrun resume {folder} --train.steps N' trains further."
+    if part in ("process", "model", "loss", "dataset", "train", "seed"):
+        return (
+            f"What a run was made with stays. 'difrun run --config {Path(folder) / 'run.toml'} {flag} ...' makes "
+            f"another one; 'difrun run --from {folder} {flag} ...' begins it with these weights."
+        )
+    draws = ("sampler", "grid", "guidance", "sample", "n", "steps", "label", "condition", "noise", "chunk")
+    for other, parts in (("sample", draws), ("evaluate", ("metric", "samples"))):
+        if part in parts and command != other:
+            return f"It is an option of 'difrun {other} {folder}'."
+    return ""
 
 
 def _ambiguous(flag: str, flags: Flags) -> str:

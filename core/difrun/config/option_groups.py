@@ -1,5 +1,6 @@
 """The options of a run, in groups: those of each component, of training, of sampling, of the run, and of loggers."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import attrs
@@ -12,8 +13,8 @@ from difrun.config.run_options import (
     WeightsOptions,
 )
 from difrun.config.selection import Choice
-from difrun.config.settings import SAMPLE, TOP, TRAIN, section_of
-from difrun.options.attrs_fields import Section
+from difrun.config.settings import SAMPLE, TOP, TRAIN, option_from_environ, section_of
+from difrun.options.attrs_fields import GivenValue, Section, fields
 from difrun.plugin.registry import Registered, Registry, get_registry
 
 
@@ -60,6 +61,16 @@ def logger_groups(registry: Registry) -> list[OptionGroup]:
         OptionGroup(Section(name, f"{name}."), (settings,), f"logger '{name}'", is_logger=True)
         for name, settings in registry.settings.items()
     ]
+
+
+def from_environ(group: OptionGroup, environ: Mapping[str, str]) -> dict[str, GivenValue]:
+    """Return the options of a group that the environment sets, by name."""
+    found = {
+        field.name: option_from_environ(group.section, field, environ)
+        for cls in group.classes
+        for field in fields(cls)
+    }
+    return {name: given for name, given in found.items() if given is not None}
 
 
 def suggested_settings(choice: Choice, section: str) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """The resolved plan of a run: which components, with which options, and how it is written as TOML."""
 
+import os
 import platform
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
-from difrun.config.option_groups import option_groups, suggested_settings
+from difrun.config.option_groups import from_environ, option_groups, suggested_settings
 from difrun.config.run_options import (
     GeneralOptions,
     PredictionOptions,
@@ -170,7 +171,7 @@ def assemble(
 
     Args:
         choice: The components.
-        options: Their options, those of the run, and those of loggers.
+        options: Their options, those of the run, and those of loggers, which the environment may set as well.
         registry: The installed loggers; None discovers them.
 
     Raises:
@@ -189,6 +190,8 @@ def assemble(
                 option: GivenValue(value, f"{name}.{option}, which the components of this run ask for")
                 for option, value in suggested_settings(choice, name).items()
             }
+            if part.is_logger:
+                suggested = from_environ(part, os.environ)
             plain[name] = build(part.classes[0], {**suggested, **own_options}, part.owner, part.section)
         else:
             built = build_all(part.classes, own_options, part.owner, part.section)

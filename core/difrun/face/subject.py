@@ -24,7 +24,7 @@ from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.model.labels import labels_as_in_data
 from difrun.model.wrappers import innermost
-from difrun.runs.build import build_dataset, guided
+from difrun.runs.build import build_dataset, guided, instantiate
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
@@ -122,14 +122,21 @@ class Subject:
         """Return the model inside its guidances."""
         if self.run is not None:
             return self.run.guided(self.plan.guidance)
-        if not self.plan.guidance:
-            return self.base
         if self.dataset is None:
-            raise ConfigError(
-                "a guidance may ask for the data, and this model has none: give dataset as well."
-            )
+            return self._guided_without_data()
         context = guidance_context(self.dataset, self.plan.seed, self.device, self.listener)
         return guided(self.base, self.plan.guidance, context)
+
+    def _guided_without_data(self) -> ScoreModel:
+        """The model inside guidances that ask for nothing else. Raises ConfigError if one asks for the data."""
+        model = self.base
+        for chosen in self.plan.guidance:
+            if chosen.entry.asks_for("dataset") or chosen.entry.asks_for("context"):
+                raise ConfigError(
+                    f"{chosen.entry} asks for the data, and this model has none: give dataset as well."
+                )
+            model = instantiate(chosen, model=model)
+        return model
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -91,7 +91,7 @@ def wrap(
         condition_shape: The shape of a condition that it takes instead, floats (n, *condition_shape).
         null: The label or condition that stands for none, without which there is no classifier-free guidance.
         data: Examples (N, *shape) to check it with, in its units. They also give mean, variance and covariance.
-        labels: Their classes (N,), or conditions (N, *condition_shape).
+        labels: Their classes (N,), to which the prior is then matched, or conditions (N, *condition_shape).
         mean: Mean of the data per coordinate, to which the prior is matched; None takes that of `data`, the middle of
             `data_range`, or 0.
         var: Variance of the data, likewise; None takes that of `data`, of even numbers in `data_range`, or 1.
@@ -132,7 +132,10 @@ def wrap(
     if taken is not None:
         model.set_condition(taken, knows_any=null is not None)
     elif shares:
-        model.set_classes(shares, knows_any=null is not None)
+        moments = _class_moments(examples, asked, shares)
+        if moments is not None:
+            model.mean, model.var = (part.expand(shape).clone() for part in (model.mean, model.var))
+        model.set_classes(shares, moments, knows_any=null is not None)
     if examples is not None and examples[0].numel() <= MOST_CORRELATED:
         model.cov = torch.cov(examples.flatten(1).double().T, correction=0).reshape(
             2 * (examples[0].numel(),)
@@ -156,6 +159,23 @@ def _call(arguments: Any, keywords: Any, output: Any, learned_variance: bool, *,
     check_output(output)
     refuse_wrong_arguments(arguments, takes_label)
     return Call(arguments, as_keywords(keywords, arguments), output, bool(learned_variance))
+
+
+def _class_moments(
+    examples: Tensor | None, labels: Tensor | None, shares: tuple[float, ...]
+) -> tuple[Tensor, Tensor] | None:
+    """Mean and variance of the data of each class, (classes, *shape) each; None where a class has too few examples."""
+    if examples is None or labels is None:
+        return None
+    used = [k for k, share in enumerate(shares) if share > 0]
+    rows = {k: examples[labels.to(examples.device) == k].double() for k in used}
+    if any(len(part) < 2 for part in rows.values()):
+        return None
+    parts = [rows.get(k, examples.double()) for k in range(len(shares))]
+    return (
+        torch.stack([part.mean(0) for part in parts]).float(),
+        torch.stack([part.var(0, correction=0) for part in parts]).float(),
+    )
 
 
 def _moments(

@@ -184,7 +184,7 @@ def test_components_are_tried_with_the_processes_of_another_plugin(package, site
         assert "measured: the number of times for 1 steps on Odd: 1" in result.output
     error = run(folder, "--against", "od").exception
     assert isinstance(error, ConfigError)
-    assert "No plugin called 'od' is installed." in str(error)
+    assert "The plugin 'od' is not installed." in str(error)
 
 
 def test_folders_without_a_package_are_refused(tmp_path):

@@ -60,6 +60,40 @@ def test_an_unknown_flag_is_not_taken_for_a_run(made, call, work):
         assert (code, "No such option '--frobnicate'" in err) == (2, True), err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("resume", "r", "--train.lr", "1"),
+            "'difrun run --config r/run.toml --train.lr ...' makes another one",
+        ),
+        (
+            ("resume", "r", "--process.theta=2"),
+            "'difrun run --from r --process.theta ...' begins it with these",
+        ),
+        (("resume", "--seed", "3", "r"), "What a run was made with stays. 'difrun run --config "),
+        (("sample", "r", "--train.steps", "8"), "'difrun resume r --train.steps N' trains further."),
+        (("resume", "r", "--sampler", "leap"), "It is an option of 'difrun sample r'."),
+        (("report", "r", "--n", "5"), "It is an option of 'difrun sample r'."),
+        (("sample", "r", "--metric", "gap"), "It is an option of 'difrun evaluate r'."),
+        (("resume", "r", "--train.steps", "x"), "'x' is not a valid whole number."),
+    ],
+)
+def test_a_flag_of_another_command_says_what_to_do(made, call, work, arguments, said):
+    code, _, error = call(*arguments)
+    assert code == 2
+    assert said in error
+    assert "x" in arguments or f"'difrun {arguments[0]}' has no option '--" in error
+
+
+@pytest.mark.parametrize("name", ["run.toml", "model.safetensors"])
+def test_a_file_in_the_place_of_a_run_is_told(made, call, work, name):
+    Path("r", name).touch()
+    code, _, error = call("resume", f"r/{name}")
+    assert code == 2
+    assert f"r/{name} is a file of a run: give the folder, r." in error
+
+
 def test_help_says_what_comes_from_the_run(made, call, work):
     """Named by the run, by the user, or not known without a run: the seed is never that of the run itself."""
     help_text = " ".join(call("sample", "--help")[1].split())

@@ -10,7 +10,7 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.listener import Listener
 from difrun.model import ExactMixture
 from difrun.sampler import Adaptive
-from difrun.testing import ReferenceVP, two_classes
+from difrun.testing import ReferenceFlow, ReferenceVP, two_classes
 
 VP = ReferenceVP()
 MIXTURE = GaussianMixture([0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], [0.2, 0.3])
@@ -223,10 +223,29 @@ def test_the_likelihood_gives_its_guidances_the_data():
     model = difrun.wrap(lambda x, t: 0 * x, VP, (2,), "x0", "t", check=False)
     same(difrun.log_likelihood(model, X, steps=3, guidance=watched, dataset=X), plain)
     assert seen == [(2,)]
-    with pytest.raises(
-        ConfigError, match="a guidance may ask for the data, and this model has none: give dataset"
-    ):
+    with pytest.raises(ConfigError, match="asks for the data, and this model has none: give dataset"):
         difrun.log_likelihood(model, X, steps=3, guidance=watched)
+
+
+def test_a_guidance_of_the_model_alone_needs_no_data():
+    """As guidance without a classifier on a network trained elsewhere: its samples are those of the exact model."""
+    mixture, classes = two_classes()
+    flow = ReferenceFlow()  # its prior is the same for every class
+    exact = ExactMixture(mixture, flow, classes)
+
+    def network(x, t, y):
+        asked = exact.condition_on(torch.where(y == 9, -1, y))
+        return asked.predict(x.double(), flow.at(t.double(), 2), "straight").to(x.dtype)
+
+    def towards_one(model, *, scale: float = 2.0):
+        return flow.extrapolate(model, torch.ones(40, dtype=torch.int64), lambda at: scale)
+
+    model = difrun.wrap(network, flow, (2,), "straight", "t", classes=2, null=9, check=False)
+    wishes = {"guidance": towards_one, "grid": "rho", "label": 1, "dtype": torch.float64}
+    drawn, right = (difrun.sample(m, 40, "heun", 6, **wishes) for m in (model, exact))
+    torch.testing.assert_close(drawn, right, atol=1e-4, rtol=1e-4)
+    plain = difrun.sample(model, 40, "heun", 6, grid="rho", label=1, dtype=torch.float64)
+    assert (drawn - plain).abs().max() > 0.01
 
 
 class Impatient(Listener):

@@ -167,6 +167,15 @@ def test_the_label_of_a_class_without_a_share_may_stand_for_none():
     assert model.shares == (0, 0.25, 0.75)
 
 
+def test_the_prior_of_a_class_is_matched_to_its_examples():
+    y = (DATA[:, 0] > 0.2).long()
+    model = wrapped(classes=(0, 0.5, 0.5), null=9, data=DATA, labels=1 + y, mean=0.5, check=False)
+    mean, var = model.condition_on(torch.tensor([1, 2, -1, 0])).moments()
+    for row, part in ((0, DATA[y == 0]), (1, DATA[y == 1]), (2, None)):
+        torch.testing.assert_close(mean[row], torch.full((2,), 0.5) if part is None else part.mean(0))
+        torch.testing.assert_close(var[row], (DATA if part is None else part).var(0, correction=0))
+
+
 def test_labels_of_one_number_may_be_a_row_of_numbers():
     seen = []
 

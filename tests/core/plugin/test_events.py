@@ -92,12 +92,20 @@ def test_what_a_logger_changes_of_the_process_is_put_back(loaded, capsys):
     assert capsys.readouterr() == ("", "words\n")
 
 
-def test_the_options_of_a_logger_are_read_like_those_of_a_component(loaded):
+def test_the_options_of_a_logger_are_read_like_those_of_a_component(loaded, monkeypatch):
     found = loaded()
     named = {"process": "toy"}
     plan = assemble(choose(found, named), {"log1": {"every": 5}})
     assert (plan.loggers["log1"].every, plan.loggers["log2"].every) == (5, 1)
     assert "log1" not in plan.to_dict()
+    monkeypatch.setenv("DIFRUN_LOG1_EVERY", "7")
+    monkeypatch.setenv("DIFRUN_LOG2_EVERY", "8")
+    plan = assemble(choose(found, named), {"log1": {"every": 5}})
+    assert (plan.loggers["log1"].every, plan.loggers["log2"].every) == (5, 8)
+    monkeypatch.setenv("DIFRUN_LOG2_EVERY", "0")
+    with pytest.raises(ConfigError, match="DIFRUN_LOG2_EVERY"):
+        assemble(choose(found, named), {})
+    monkeypatch.delenv("DIFRUN_LOG2_EVERY")
     with pytest.raises(ConfigError, match=r"'every' of logger 'log1'.*> 0"):
         assemble(choose(found, named), {"log1": {"every": 0}})
     with pytest.raises(ConfigError, match=r"evry.*Did you mean"):

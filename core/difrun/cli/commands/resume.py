@@ -9,6 +9,12 @@ from difrun.cli.run_folder import FOLDER, QUIET, WHERE, reopened, show_results
 from difrun.errors import ConfigError
 
 
+class Count(click.IntRange):
+    """A whole number within bounds, which errors call so."""
+
+    name = "whole number"
+
+
 def _resume(request: CommandRequest, folder: str, quiet: bool, finish: bool, train_steps: int | None) -> None:
     if finish and train_steps is not None:
         raise ConfigError("--finish ends training and --train.steps goes on with it: give one of the two.")
@@ -37,7 +43,7 @@ resume = PlanCommand(
         ),
         click.Option(
             ["--train.steps", "train_steps"],
-            type=click.IntRange(min=1),
+            type=Count(min=1),
             metavar="N",
             help="Train further, to N steps in all; the learning rate begins a new schedule. What was sampled and "
             "measured before is replaced.",
