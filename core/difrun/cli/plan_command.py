@@ -175,10 +175,10 @@ class PlanCommand(click.Command):
 
     def _with_advice(self, error: click.NoSuchOption, args: Sequence[str]) -> click.UsageError:
         """The error for an unknown flag of a command on a run, with what to do instead where another command has it."""
-        folders = [word for word in args if not word.startswith("-")]
-        if not any(param.name == "folder" for param in self.params) or not folders:
+        if not any(param.name in ("folder", "runs") for param in self.params):
             return error
-        advice = advice_for_a_run(error.option_name, self.name or "", folders[0])
+        folder = next((word for word in args if (Path(word) / "run.toml").is_file()), "RUN")
+        advice = advice_for_a_run(error.option_name, self.name or "", folder)
         if not advice:
             return error
         return click.UsageError(

@@ -71,7 +71,7 @@ def test_an_unknown_flag_is_not_taken_for_a_run(made, call, work):
             ("resume", "r", "--process.theta=2"),
             "'difrun run --from r --process.theta ...' begins it with these",
         ),
-        (("resume", "--seed", "3", "r"), "What a run was made with stays. 'difrun run --config "),
+        (("resume", "--seed", "3", "r"), "What a run was made with stays. 'difrun run --config r/run.toml "),
         (("sample", "r", "--train.steps", "8"), "'difrun resume r --train.steps N' trains further."),
         (("resume", "r", "--sampler", "leap"), "It is an option of 'difrun sample r'."),
         (("report", "r", "--n", "5"), "It is an option of 'difrun sample r'."),
