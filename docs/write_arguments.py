@@ -32,6 +32,7 @@ This page is written by `python docs/write_arguments.py` from the table in `difr
 def page() -> str:
     """The text of the page."""
     titles = {kind: kind.capitalize() for kind in KINDS}
+    titles["format"] = "Format of `difrun export`"
     titles[PICTURES] = "Pictures of a dataset"
     alone = [kind for kind, arguments in ON_OFFER.items() if not arguments]
     sections = [HEAD, f"## {', '.join(titles[kind] for kind in alone).capitalize()}\n\nThe options alone.\n"]

@@ -13,7 +13,7 @@ from difrun.cli.scaffold.names import names_for
 from difrun.cli.scaffold.package import files_of
 from difrun.plugin.registry import Registry
 from difrun.testing import collect  # noqa: F401 (it imports the rules)
-from difrun.testing.check import CHECKS
+from difrun.testing.rules import CHECKS
 
 PAGES = Path(__file__).with_name("plugins")
 MADE = re.compile(

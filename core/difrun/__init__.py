@@ -21,7 +21,7 @@ _HOME = {
     "get_registry": "difrun.plugin.registry",
     "refresh": "difrun.plugin.registry",
     "start": "difrun.runs",
-    "reopen": "difrun.runs",
+    "reopen": "difrun.face.opening",
     "Listener": "difrun.listener",
     "run": "difrun.face.running",
     "resume": "difrun.face.running",
@@ -30,6 +30,7 @@ _HOME = {
     "evaluate": "difrun.face.measuring",
     "log_likelihood": "difrun.face.measuring",
     "compare": "difrun.face.compared",
+    "export": "difrun.face.exported",
     "tune": "difrun.face.few_steps",
     "wrap": "difrun.model.foreign",
 }
@@ -39,6 +40,7 @@ __all__ = [
     "__version__",
     "compare",
     "evaluate",
+    "export",
     "get_registry",
     "invert",
     "log_likelihood",
@@ -57,14 +59,16 @@ if TYPE_CHECKING:
     from difrun.config.plan import resolve
     from difrun.face.compared import compare
     from difrun.face.drawing import sample
+    from difrun.face.exported import export
     from difrun.face.few_steps import tune
     from difrun.face.inverting import invert
     from difrun.face.measuring import evaluate, log_likelihood
+    from difrun.face.opening import reopen
     from difrun.face.running import resume, run
     from difrun.listener import Listener
     from difrun.model.foreign import wrap
     from difrun.plugin.registry import get_registry, refresh
-    from difrun.runs.opening import reopen, start
+    from difrun.runs.opening import start
 
 
 def __getattr__(name: str) -> Any:

@@ -30,6 +30,9 @@ KINDS = {
 }
 """Kinds of components, and the hook through which each is offered."""
 
+MANY = ("guidance", "metric")
+"""Kinds with any number of components per run."""
+
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -128,6 +128,7 @@ class Site:
         module: str | None = None,
         entry: str | None = None,
         version: str = "0.1.0",
+        requires: Sequence[str] = (),
     ) -> None:
         """A distribution whose one entry point names a module with this code."""
         module = module or dist.replace("-", "_")
@@ -135,7 +136,8 @@ class Site:
         (self.folder / f"{module}.py").write_text(textwrap.dedent(code), "utf-8")
         info = self.folder / f"{dist.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n")
+        needs = "".join(f"Requires-Dist: {each}\n" for each in requires)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {dist}\nVersion: {version}\n{needs}")
         (info / "entry_points.txt").write_text(
             f"[difrun]\n{entry or dist.removeprefix('difrun-')} = {module}\n"
         )

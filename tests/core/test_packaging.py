@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 NAMES = [folder.name for folder in PLUGINS]
 
-SEPARATE = ("diffusers",)
-"""Plugins with large dependencies, which README's first command leaves out: tox installs them for themselves alone."""
+SEPARATE = ("diffusers", "mlflow", "tensorboard")
+"""Plugins with dependencies that few need: README's first command leaves them out, and tox installs each for itself."""
 
 
 def project(folder):

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 import difrun as api
+from difrun.data.files import read_labelled
 from difrun.errors import DifrunError
+from difrun.runs.stages import labels
 
 from .support import difrun, without_pictures
 
@@ -85,6 +87,35 @@ def test_values_and_files_of_conditions_are_drawn(given, folder):
     assert "2 rows for 50 samples" in difrun(
         "sample", given, "--condition", folder / "asked.npz", "--n", 50, code=1
     )
+
+
+def test_a_file_of_conditions_is_parsed_once(given, folder, monkeypatch):
+    """For the number of samples, the samples and the name of their file; and again when it has changed."""
+    parsed = []
+
+    def counting(*arguments, **options):
+        parsed.append(arguments[0])
+        return read_labelled(*arguments, **options)
+
+    monkeypatch.setattr(labels, "read_labelled", counting)
+    file = folder / "once.csv"
+    for rows in (3, 4):
+        np.savetxt(file, np.linspace(-1, 1, rows)[:, None], header="a", comments="")
+        parsed.clear()
+        difrun("sample", given, "--condition", file)
+        assert parsed == [file]
+    file = folder / "once.npz"
+    np.savez(file, c=np.zeros((5, 1)), x=np.full((2, 9), 7.0))
+    parsed.clear()
+    assert drawn(given, "--condition", file)["x"].shape == (5, 2)
+    assert parsed == [file]
+
+
+def test_a_damaged_file_of_conditions_is_refused_in_words(given, folder):
+    (folder / "damaged.npz").write_bytes(b"PK\3\4 no archive")
+    said = difrun("sample", given, "--condition", folder / "damaged.npz", code=1)
+    assert "--condition: file" in said
+    assert "damaged.npz' is damaged" in said or "is not a .npz file" in said
 
 
 def test_stronger_guidance_moves_further(given):
@@ -168,6 +199,9 @@ def test_a_model_that_fills_gaps_completes_rows(given, folder, tmp_path):
     sample = drawn(tmp_path / "run", "--condition", tmp_path / "rows.csv")
     assert sample["x"][:, 1].tolist() == pytest.approx([-1, 1])
     assert np.isnan(sample["c"]).tolist() == [[True, False, True]] * 2
+    with without_pictures():
+        said = difrun("evaluate", tmp_path / "run", "--condition", ",-1,", "--n", 50)
+    assert "all samples have one condition" in said
 
 
 def test_python_calls_take_conditions_in_the_units_of_the_data(given):

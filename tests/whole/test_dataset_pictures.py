@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun import reopen
+from difrun import draw, reopen
 from difrun.plugin import registry
 from difrun.runs.rehearsal import rehearse
 from difrun.runs.report.dataset_pictures import declared_pictures, scene_of
@@ -154,3 +154,26 @@ def test_doctor_finds_a_picture_that_fails(here):
     guilty, error = rehearse(found, found.get("dataset", "tiles"))
     assert (guilty.name, type(error)) == ("tiles", ZeroDivisionError)
     assert rehearse(found, found.get("dataset", "pairs")) is None
+
+
+def test_a_run_with_a_condition_shows_samples_given_it(here, monkeypatch):
+    """From its own sampler: of gmm-given, over the exact p(x | c), whose mean the samples have."""
+    figures = {}
+    save = draw.save
+    monkeypatch.setattr(
+        draw, "save", lambda figure, path: figures.update({path.name: figure}) or save(figure, path)
+    )
+    exact = ("--dataset", "gmm-given", "--model", "exact", "--metric", "energy", "--threads", "1")
+    difrun("run", *exact, "--n", 200, "--steps", 12, "--out", "run")
+    assert "picture-given.png" in drawn(here / "run")
+    page = (here / "run" / "report.html").read_text("utf-8")
+    assert page.index("<b>Data and samples.</b>") < page.index("<b>Samples given a condition.</b>")
+    conditional = reopen("run").parts.dataset.conditional
+    for panel in figures["picture-given.png"].axes:
+        c = float(panel.get_title().removeprefix("c = ").replace("−", "-"))
+        mean, var = (part[0].numpy() for part in conditional.moments(torch.tensor([[c]])))
+        points = np.asarray(panel.collections[0].get_offsets())
+        assert (np.abs(points.mean(0) - mean) < 5 * np.sqrt(var / len(points))).all()
+        assert points.var(0) == pytest.approx(var, rel=0.25)
+    difrun("run", *exact[:2], *FAST, "--train.steps", 2, "--train.label-dropout", "1", "--out", "without")
+    assert "picture-given.png" not in drawn(here / "without")

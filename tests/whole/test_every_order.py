@@ -15,8 +15,8 @@ from difrun.options import values
 from difrun.plugin import get_registry
 from difrun.sampler import integrate
 from difrun.testing import observed_order, probability_flow_endpoint, two_gaussians
-from difrun.testing.check import components_under_test
 from difrun.testing.references import NoNoise
+from difrun.testing.rules import components_under_test
 
 REGISTRY = get_registry()
 PROCESSES = [entry.label for entry in REGISTRY.entries("process") if "gaussian" in entry.component.provides]

@@ -77,7 +77,7 @@ def test_flat_digits_by_the_ou_recipe(tmp_path):
     said = difrun(
         "--process", "ou", "--dataset", "digits", "--dataset.flat", *TINY, "--out", tmp_path / "a", code=1
     )
-    assert "model 'unet' takes images" in " ".join(said.split())
+    assert "model 'unet' takes series (channels, length), images" in " ".join(said.split())
     run = tmp_path / "run"
     difrun("--process", "ou", "--dataset", "digits", "--dataset.flat", "--model", "mlp", *TINY, "--out", run)
     with np.load(run / "samples.npz") as file:

@@ -121,7 +121,7 @@ def deaths(calls):
 @pytest.mark.parametrize(
     ("kind", "force"), [(kind, force) for kind in (RUNS if LONG else ["points"]) for force in (False, True)]
 )
-def test_death_at_every_call_that_changes_the_folder(server, finished, tmp_path, kind, force):
+def test_death_at_calls_that_change_the_folder(server, finished, tmp_path, kind, force):
     """Before, after or instead of calls that rename, open, link, flush, make folders or remove (`deaths`).
 
     The run is new, or (force) replaces another.

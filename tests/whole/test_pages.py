@@ -8,7 +8,7 @@ import runpy
 from difrun.api import KINDS as COMPONENTS
 from difrun.cli.scaffold.kinds import KINDS
 from difrun.testing import collect  # noqa: F401 (it imports the rules)
-from difrun.testing.check import CHECKS
+from difrun.testing.rules import CHECKS
 
 from .documents import PLUGIN_PAGES, ROOT, read
 

@@ -187,6 +187,17 @@ def difrun_datasets() -> list[Component]:
 
 
 @hookimpl
+def difrun_formats() -> list[Component]:
+    return [
+        Component(
+            "safetensors",
+            "difrun.runs.plain_format:write",
+            "The weights as model.safetensors, and all else that a denoiser needs as model.json",
+        )
+    ]
+
+
+@hookimpl
 def difrun_metrics() -> list[Component]:
     def metric(name: str, summary: str, options: type) -> Component:
         target = f"difrun.metric.distances:{name.replace('-', '_')}"

@@ -182,7 +182,7 @@ class BimodalOptions(SyntheticOptions):
     weight: float = option(0.5, "Probability of the Gaussian at −a.", gt(0), lt(1))
 
 
-Scale = Literal["std", "robust", "none"]
+Scale = Literal["auto", "std", "robust", "pixels", "none"]
 
 
 @attrs.frozen
@@ -222,9 +222,10 @@ class FileOptions:
         "(condition) drop their rows and learn to fill gaps: samples are drawn given any of the columns.",
     )
     scale: Scale = option(
-        "std",
+        "auto",
         "How every column is scaled for the model: to mean 0 and variance 1 (std), to median 0 and interquartile range "
-        "1.349, which values far out do not move (robust), or not at all (none).",
+        "1.349, which values far out do not move (robust), from 0 to white to −1 to 1 (pixels), or not at all (none); "
+        "auto: pixels for images of 8 bits, else std.",
         in_(get_args(Scale)),
     )
     held_out: float = option(
@@ -246,7 +247,7 @@ class ArrayOptions:
         None, "The columns of a data frame that are the examples; none: all others."
     )
     scale: Scale = option(
-        "std", "How every column is scaled for the model, as for the dataset file.", in_(get_args(Scale))
+        "auto", "How every column is scaled for the model, as for the dataset file.", in_(get_args(Scale))
     )
     missing: Literal["refuse", "drop", "mean", "condition"] = option(
         "refuse", "What is done about missing values, which are NaN, as for the dataset file."

@@ -11,6 +11,7 @@ from difrun.cli.commands import (
     completion,
     doctor,
     evaluate,
+    export,
     inspect,
     new_plugin,
     report,
@@ -108,7 +109,16 @@ def app(ctx: click.Context) -> None:
 
 
 COMMANDS: tuple[click.Command, ...] = (
-    *(run.run, resume.resume, sample.sample, evaluate.evaluate, report.report, compare.compare, tune.tune),
+    *(
+        run.run,
+        resume.resume,
+        sample.sample,
+        evaluate.evaluate,
+        report.report,
+        compare.compare,
+        tune.tune,
+        export.export,
+    ),
     *(inspect.list_components, inspect.show, inspect.plugins, new_plugin.plugin, doctor.doctor, check.check),
     completion.completion,
 )

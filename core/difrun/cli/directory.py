@@ -32,14 +32,14 @@ def directory_json(registry: Registry) -> str:
     return json.dumps(records, indent=2, ensure_ascii=False)
 
 
-def offers_in_words(offers: Mapping[str, tuple[str, ...]]) -> str:
-    """Return ``process edm; samplers dpmpp-2m, edm``."""
+def offers_in_words(offers: Mapping[str, tuple[str, ...]], listens: bool = False) -> str:
+    """Return ``process edm; samplers dpmpp-2m, edm``; listens: of a plugin that listens to events."""
     parts = []
     for kind in KINDS:
         names = offers.get(kind, ())
         if names:
             parts.append(f"{kind if len(names) == 1 else plural(kind)} {listed(names)}")
-    return "; ".join(parts)
+    return "; ".join([*parts, "listens to events"] if listens else parts)
 
 
 def _installed(registry: Registry, known: KnownPlugin) -> str | None:
@@ -48,7 +48,6 @@ def _installed(registry: Registry, known: KnownPlugin) -> str | None:
 
 def _block(known: KnownPlugin, version: str | None) -> str:
     state = f"{version} is installed" if version else install(known.dist)
-    offers = offers_in_words(known.offers) + ("; listens to events" if known.events else "")
-    lines = [known.summary, offers.removeprefix("; "), f"source: {known.place}"]
+    lines = [known.summary, offers_in_words(known.offers, known.events), f"source: {known.place}"]
     indented = [f"  {line}" for text in lines for line in paragraph(text, width() - 2)]
     return "\n".join([f"{known.dist}  {state}", *indented])

@@ -10,9 +10,10 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from difrun.config.plan import OptionGroup, option_groups, suggested_settings
+from difrun.api import MANY
+from difrun.config.option_groups import OptionGroup, option_groups, suggested_settings
 from difrun.config.run_options import PredictionOptions, WeightsOptions
-from difrun.config.selection import MANY, Choice, find
+from difrun.config.selection import Choice, find
 from difrun.config.settings import Settings, section_of, with_file_dataset
 from difrun.errors import DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, fields, variable
@@ -122,25 +123,27 @@ def _complete_names(ctx: click.Context, param: click.Parameter, incomplete: str)
 
 
 def offered_options(
-    choice: Choice, offered: Mapping[str, Iterable[str] | None]
+    registry: Registry, choice: Choice, offered: Mapping[str, Iterable[str] | None]
 ) -> list[tuple[OptionGroup, list[Field]]]:
-    """The options of each part of a run that a command offers.
+    """The options of each part of a run that a command offers, and those of every logger.
 
     Args:
+        registry: The installed components.
         choice: The components of the run.
         offered: Kind or section -> names of the options on offer, or None for all of them.
     """
     groups = []
-    for group in option_groups(choice):
+    for group in option_groups(choice, registry):
         key = group.section.name if group.entry is None else group.entry.kind
-        if key in offered:
-            names = offered[key]
+        if key in offered or group.is_logger:
+            names = offered.get(key)
             options = [field for cls in group.classes for field in fields(cls)]
             groups.append((group, [field for field in options if names is None or field.name in names]))
     return groups
 
 
 def option_flags(
+    registry: Registry,
     choice: Choice,
     offered: Mapping[str, Iterable[str] | None],
     set_by: Mapping[str, Mapping[str, GivenValue]],
@@ -149,6 +152,7 @@ def option_flags(
     """The flags of each part of a run, with what already sets them.
 
     Args:
+        registry: The installed components.
         choice: The components of the run.
         offered: Kind or section -> names of the options on offer, or None for all of them.
         set_by: Section -> option -> its value so far.
@@ -159,14 +163,14 @@ def option_flags(
     guidances = guidances if isinstance(guidances, tuple) else (guidances,)
     owners = Counter(field.name for entry in guidances for field in fields(entry.component.options))
     groups = []
-    for group, options in offered_options(choice, offered):
+    for group, options in offered_options(registry, choice, offered):
         section = group.section
         given = set_by.get(section.name, {})
         suggested = suggested_settings(choice, section.name)
         is_guidance = group.entry is not None and group.entry.kind == "guidance"
         flags = []
         for field in options:
-            default = unset(section.flag(field.name))
+            default = "" if group.is_logger else unset(section.flag(field.name))
             if not default and field.name in suggested:
                 default = shown(suggested[field.name])
             also = without_name(section) if is_guidance and owners[field.name] == 1 else None
@@ -188,7 +192,7 @@ def installed_options(registry: Registry, kinds: Iterable[str]) -> Iterator[tupl
     for kind in kinds:
         for entry in registry.entries(kind):
             choice = Choice({"process": (), kind: (entry,) if kind in MANY else entry})
-            for part in option_groups(choice):
+            for part in option_groups(choice, registry):
                 if part.entry is None:
                     continue
                 for field in (field for cls in part.classes for field in fields(cls)):
@@ -231,7 +235,8 @@ def stray_variables(registry: Registry, environ: Mapping[str, str]) -> list[str]
     A variable of a component that this run does not use is read by other runs, and is not reported.
     """
     options = [(section, field) for section, field, _ in installed_options(registry, HELP)]
-    for group, others in offered_options(Choice({}), {"train": None, "sample": None, "": None}):
+    plain = {"train": None, "sample": None, "": None}
+    for group, others in offered_options(registry, Choice({}), plain):
         options += [(group.section, field) for field in others]
     known = {section.variable(field.name): section.flag(field.name) for section, field in options}
     known |= {variable(kind): f"--{kind}" for kind in HELP} | dict.fromkeys(OWN_VARIABLES, "")

@@ -7,7 +7,8 @@ from typing import Any
 import attrs
 
 from difrun.cli.flags import OptionFlag, offered_options, option_flags
-from difrun.config.plan import OptionGroup, Plan, assemble
+from difrun.config.option_groups import OptionGroup
+from difrun.config.plan import Plan, assemble
 from difrun.config.selection import Choice, choose, find
 from difrun.config.settings import Settings, from_environ, merge, option_from_environ
 from difrun.errors import ConfigError
@@ -78,7 +79,7 @@ class PlanBuilder:
         Raises:
             ConfigError: If a name is not installed, or components cannot work together.
         """
-        self.new_seed, self.run_is_unknown = new_seed, run_is_unknown
+        self.registry, self.new_seed, self.run_is_unknown = registry, new_seed, run_is_unknown
         environ = from_environ()
         environ.named = {kind: name for kind, name in environ.named.items() if kind in kinds}
         environ.options = {kind: given for kind, given in environ.options.items() if kind in kinds}
@@ -93,10 +94,10 @@ class PlanBuilder:
                 raise
             self.trouble = str(error)
             self.choice = Choice(find(registry, self.settings.named))
-        self.from_environ = _options_from_environ(self.choice, offered)
+        self.from_environ = _options_from_environ(registry, self.choice, offered)
         self.below_flags = self._below_flags()
         self.flags: list[tuple[OptionGroup, list[OptionFlag]]] = option_flags(
-            self.choice, offered, self.below_flags, self._unset
+            registry, self.choice, offered, self.below_flags, self._unset
         )
 
     def _choose(self, registry: Registry) -> Choice:
@@ -144,15 +145,17 @@ class PlanBuilder:
         for flag, value in values.items():
             options.setdefault(flag.section.name, {})[flag.field.name] = flag.given(value)
             by_user.add((flag.section.name, flag.field.name))
-        plan = assemble(self.choice, options)
+        plan = assemble(self.choice, options, self.registry)
         plan = attrs.evolve(plan, notes=(*self.settings.notes, *plan.notes))
         return CommandRequest(plan, frozenset(self.by_user.named), frozenset(by_user))
 
 
-def _options_from_environ(choice: Choice, offered: Offer) -> dict[str, dict[str, GivenValue]]:
+def _options_from_environ(
+    registry: Registry, choice: Choice, offered: Offer
+) -> dict[str, dict[str, GivenValue]]:
     """Section -> option -> its value, for the options on offer that the environment sets."""
     values: dict[str, dict[str, GivenValue]] = {}
-    for group, options in offered_options(choice, offered):
+    for group, options in offered_options(registry, choice, offered):
         for field in options:
             given = option_from_environ(group.section, field, os.environ)
             if given is not None:

@@ -229,9 +229,10 @@ class PlanCommand(click.Command):
             elif record and isinstance(param, click.Option) and not isinstance(param, OptionFlag):
                 others.append(record)
         for group, flags in builder.flags if builder else ():
-            title = TITLES.get(group.section.name, group.owner)
+            owner = f"{group.owner[0].upper()}{group.owner[1:]}"
+            title = TITLES.get(group.section.name, owner)
             if group.entry is not None:
-                title = f"{group.owner[0].upper()}{group.owner[1:]} ({group.entry.plugin.dist})"
+                title = f"{owner} ({group.entry.plugin.dist})"
             rows.setdefault(title, []).extend(filter(None, (flag.get_help_record(ctx) for flag in flags)))
         rows.setdefault("Run", []).extend(others)
         for title, records in rows.items():

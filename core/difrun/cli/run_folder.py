@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import attrs
 import click
 
 from difrun.cli.likelihood import likelihood_table
@@ -28,12 +29,14 @@ def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":
 
     plan = request.plan
     get_registry().report = listener.note
-    return reopen(
+    run = reopen(
         Path(folder),
         listener,
         device=request.only_given("", "device", plan.device),
         threads=request.only_given("", "threads", plan.threads),
     )
+    run.plan = attrs.evolve(run.plan, loggers=plan.loggers)
+    return run
 
 
 def show_results(running: "Run") -> None:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from difrun.api import MANY
 from difrun.cli.flags import OptionFlag, without_name
-from difrun.config.plan import OptionGroup
-from difrun.config.selection import MANY
+from difrun.config.option_groups import OptionGroup
 from difrun.text import did_you_mean, listed
 
 Flags = Sequence[tuple[OptionGroup, Sequence[OptionFlag]]]

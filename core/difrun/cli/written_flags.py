@@ -65,7 +65,7 @@ def written_flags(
     """
     options = [(section, field) for section, field, _ in installed_options(registry, kinds)]
     # The parts of a run that are not components are the same in every run.
-    for group, others in offered_options(Choice({}), sections):
+    for group, others in offered_options(registry, Choice({}), sections):
         options += [(group.section, field) for field in others]
     switches: set[str] = set()
     valued: set[str] = set()

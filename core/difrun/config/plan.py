@@ -1,11 +1,13 @@
 """The resolved plan of a run: which components, with which options, and how it is written as TOML."""
 
+import os
 import platform
 from collections.abc import Mapping
 from typing import Any
 
 import attrs
 
+from difrun.config.option_groups import from_environ, option_groups, suggested_settings
 from difrun.config.run_options import (
     GeneralOptions,
     PredictionOptions,
@@ -15,7 +17,7 @@ from difrun.config.run_options import (
     WeightsOptions,
 )
 from difrun.config.selection import ORDER, Choice, choose
-from difrun.config.settings import SAMPLE, TOP, TRAIN, Settings, from_dict, section_of, with_file_dataset
+from difrun.config.settings import Settings, from_dict, section_of, with_file_dataset
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, Section, build, build_all, names_of, record, values
 from difrun.plugin.own import replaced
@@ -71,6 +73,7 @@ class Plan:
         guidance: The first is innermost around the model.
         defaulted: The kinds that the user did not name; == ignores them.
         notes: What the user should know; == ignores them.
+        loggers: Name of a plugin -> the options of its logger. They are no part of run.toml, and == ignores them.
     """
 
     process: ChosenComponent
@@ -88,6 +91,7 @@ class Plan:
     threads: Threads = "auto"
     defaulted: tuple[str, ...] = attrs.field(default=(), eq=False)
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
+    loggers: Mapping[str, Any] = attrs.field(factory=dict, eq=False)
 
     def components(self) -> list[ChosenComponent]:
         """Return every chosen component."""
@@ -156,52 +160,24 @@ class Plan:
             ConfigError: If a key, a name or a value does not work.
         """
         settings = from_dict(data, registry, source)
-        plan = assemble(choose(registry, settings.named), settings.options)
+        plan = assemble(choose(registry, settings.named), settings.options, registry)
         return attrs.evolve(plan, notes=(*settings.notes, *plan.notes))
 
 
-@attrs.frozen
-class OptionGroup:
-    """The options of one part of a run.
-
-    Attributes:
-        section: Where the options are written.
-        classes: Their attrs classes.
-        owner: What messages call the part of the run.
-        entry: The component; None for a part of a run that is not a component.
-    """
-
-    section: Section
-    classes: tuple[type, ...]
-    owner: str
-    entry: Registered | None = None
-
-
-def option_groups(choice: Choice) -> list[OptionGroup]:
-    """Return the groups of options of a run with these components."""
-    gaussian = any(
-        entry.kind == "process" and "gaussian" in entry.component.provides for entry in choice.all()
-    )
-    groups = []
-    for entry in choice.all():
-        classes: tuple[type, ...] = (entry.component.options,)
-        if entry.kind == "model" and "network" in entry.component.provides:
-            classes += (PredictionOptions, WeightsOptions) if gaussian else (WeightsOptions,)
-        owner = f"{entry.kind} '{entry.label}'"
-        groups.append(OptionGroup(section_of(entry.kind, entry.label), classes, owner, entry))
-    groups.append(OptionGroup(TRAIN, (TrainOptions,), "training"))
-    groups.append(OptionGroup(SAMPLE, (SampleOptions,), "sampling"))
-    groups.append(OptionGroup(TOP, (GeneralOptions,), "the run"))
-    return groups
-
-
-def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
+def assemble(
+    choice: Choice, options: Mapping[str, Mapping[str, Any]], registry: Registry | None = None
+) -> Plan:
     """Return the plan of a choice of components and their options (name of a section -> option -> value).
+
+    Args:
+        choice: The components.
+        options: Their options, those of the run, and those of loggers, which the environment may set as well.
+        registry: The installed loggers; None discovers them.
 
     Raises:
         ConfigError: If a section or option is unknown, or a value does not fit.
     """
-    parts = {part.section.name: part for part in option_groups(choice)}
+    parts = {part.section.name: part for part in option_groups(choice, registry)}
     for name, own_options in options.items():
         if name not in parts and own_options:
             raise ConfigError(f"There are no options of '{name}' in this run.{did_you_mean(name, parts)}")
@@ -214,6 +190,8 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
                 option: GivenValue(value, f"{name}.{option}, which the components of this run ask for")
                 for option, value in suggested_settings(choice, name).items()
             }
+            if part.is_logger:
+                suggested = from_environ(part, os.environ)
             plain[name] = build(part.classes[0], {**suggested, **own_options}, part.owner, part.section)
         else:
             built = build_all(part.classes, own_options, part.owner, part.section)
@@ -232,6 +210,7 @@ def assemble(choice: Choice, options: Mapping[str, Mapping[str, Any]]) -> Plan:
         **values(plain[""]),
         defaulted=choice.defaulted,
         notes=choice.notes,
+        loggers={name: plain[name] for name, part in parts.items() if part.is_logger},
     )
 
 
@@ -241,17 +220,6 @@ def _with_options(entry: Registered, built: list[Any]) -> ChosenComponent:
     return ChosenComponent(
         entry.kind, entry, built[0], of_class.get(PredictionOptions), of_class.get(WeightsOptions)
     )
-
-
-def suggested_settings(choice: Choice, section: str) -> dict[str, Any]:
-    """Return the settings of a section that the chosen components ask for; the process has the last word."""
-    settings: dict[str, Any] = {}
-    for entry in reversed(choice.all()):
-        for setting, value in entry.component.suits.items():
-            owner, _, name = setting.rpartition(".")
-            if owner == section and section:
-                settings[name] = value
-    return settings
 
 
 def resolve(
@@ -281,7 +249,7 @@ def resolve(
             raise ConfigError(_not_a_section(section, inner))
     registry = registry or get_registry()
     settings = with_file_dataset(Settings(*replaced(registry, named or {}, options or {})))
-    return assemble(choose(registry, settings.named), settings.options)
+    return assemble(choose(registry, settings.named), settings.options, registry)
 
 
 def _not_a_section(name: str, value: Any) -> str:

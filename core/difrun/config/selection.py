@@ -5,7 +5,7 @@ from typing import Any
 
 import attrs
 
-from difrun.api import KINDS
+from difrun.api import KINDS, MANY
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue, fields
 from difrun.plugin.compatibility import flattened, unmet_requirements
@@ -15,9 +15,6 @@ from difrun.text import did_you_mean, listed, plural
 
 ORDER = ("process", "dataset", "model", "loss", "sampler", "grid")
 """Kinds with one component per run, in the order in which defaults are filled in."""
-
-MANY = ("guidance", "metric")
-"""Kinds with any number of components per run."""
 
 BASE = {
     "process": "ou",

@@ -12,8 +12,8 @@ from typing import Any
 
 import attrs
 
-from difrun.api import KINDS
-from difrun.config.selection import MANY, ORDER, lookup
+from difrun.api import KINDS, MANY
+from difrun.config.selection import ORDER, lookup
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.options.parsing import shown_briefly
@@ -106,6 +106,7 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
     """Read the settings in a parsed TOML file. Raises ConfigError for a key or a value that does not belong there."""
     settings = Settings()
     known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions", YOURS]
+    known += registry.settings
     for key, value in data.items():
         if key not in known:
             raise ConfigError(

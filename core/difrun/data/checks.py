@@ -19,13 +19,17 @@ def chunks(examples: Tensor) -> tuple[Tensor, ...]:
     return examples.split(max(1, CHUNK // max(1, examples[:1].numel())))
 
 
-def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+REMOVE = "Remove or fill those rows."
+
+
+def check_examples(examples: Tensor, source: str, columns: Sequence[str] = (), advice: str = REMOVE) -> None:
     """Raise `DifrunError` unless `examples` are at least 20 finite examples, of shape (N, *shape).
 
     Args:
         examples: The tensor to check.
         source: How the message begins, for example ``file 'x.npy'``.
         columns: Names of the coordinates, for the message.
+        advice: What to do about rows that are not finite.
 
     Raises:
         DifrunError: If the examples are too few, of no valid shape, or not finite.
@@ -45,7 +49,7 @@ def check_examples(examples: Tensor, source: str, columns: Sequence[str] = ()) -
         raise DifrunError(
             f"{source}: {len(columns)} column names for examples of shape {tuple(examples.shape[1:])}."
         )
-    check_finite(examples, source, columns)
+    check_finite(examples, source, columns, advice)
 
 
 def finite_data(value: Any, what: str = "data") -> Tensor:
@@ -64,13 +68,14 @@ def finite_data(value: Any, what: str = "data") -> Tensor:
     return x
 
 
-def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+def check_finite(examples: Tensor, source: str, columns: Sequence[str] = (), advice: str = REMOVE) -> None:
     """Raise `DifrunError` if any of the examples holds NaN or infinity.
 
     Args:
         examples: The tensor to check, with shape (N, *shape).
         source: How the message begins, for example ``file 'x.npy'``.
         columns: Names of the coordinates, for the message.
+        advice: What to do about it.
 
     Raises:
         DifrunError: With the first row and column that are not finite, and the number of such rows.
@@ -83,7 +88,7 @@ def check_finite(examples: Tensor, source: str, columns: Sequence[str] = ()) -> 
     value = float(examples[(row, *index)])
     raise DifrunError(
         f"{source}: {value:g} in row {row + 1}, {coordinate_name(index, columns)} ({int(bad.sum())} of "
-        f"{len(examples)} rows hold NaN or infinity). Remove or fill those rows."
+        f"{len(examples)} rows hold NaN or infinity). {advice}"
     )
 
 
@@ -98,13 +103,16 @@ def check_finite_as_float32(wide: Tensor, examples: Tensor) -> None:
             )
 
 
-def check_resolution(examples: Tensor, source: str, columns: Sequence[str] = ()) -> None:
+def check_resolution(
+    examples: Tensor, source: str, columns: Sequence[str] = (), advice: str = "Let it be scaled."
+) -> None:
     """Raise `DifrunError` if examples in float64 cannot be told apart as float32, in which a model computes.
 
     Args:
         examples: The tensor to check, with shape (N, *shape), float64.
         source: How the message begins, for example ``file 'x.npy'``.
         columns: Names of the coordinates, for the message.
+        advice: What to do about it.
 
     Raises:
         DifrunError: If a coordinate is too large or too small for float32, or too far from 0 for its width.
@@ -124,8 +132,7 @@ def check_resolution(examples: Tensor, source: str, columns: Sequence[str] = ())
             index = tuple(bad.nonzero()[0].tolist())
             raise DifrunError(
                 f"{source}: {coordinate_name(index, columns)} has values from {float(low[index]):.9g} to "
-                f"{float(high[index]):.9g}, {reason}, in which a model computes. Let it be scaled: "
-                "--dataset.scale std."
+                f"{float(high[index]):.9g}, {reason}, in which a model computes. {advice}"
             )
 
 

@@ -1,100 +1,226 @@
-"""A table from named columns, as .parquet files and DataFrames hold them."""
+"""Which column of a table has which task, and a table from named columns, as in .parquet files and DataFrames."""
 
-from collections.abc import Sequence
+import math
+import shlex
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from difrun.data.source import Source
 from difrun.data.table import Table
 from difrun.errors import DifrunError
-from difrun.text import closest, listed
+from difrun.text import clipped, did_you_mean
+
+SHOWN = 500
+"""The most characters of a list of columns in a message."""
 
 
-def table_of_columns(
-    names: Sequence[str],
-    values: Sequence[NDArray],
-    *,
-    source: str,
-    label: str | None = None,
-    columns: Sequence[str] | None = None,
-    condition: Sequence[str] | None = None,
-) -> Table:
+@attrs.frozen
+class Tasks:
+    """The columns of the examples, of their condition and of their classes, numbered from 0."""
+
+    examples: tuple[int, ...]
+    condition: tuple[int, ...] = ()
+    label: int | None = None
+
+
+@attrs.frozen
+class Header:
+    """The names of columns, among which those that the user names are looked up.
+
+    Attributes:
+        names: The names.
+        source: How messages begin, and how options are written.
+        numbers: Whether a number, from 1, stands for a column as well.
+        certain: Whether these are names. If not, they may be the first row of numbers, in which nothing is looked up
+            but text.
+    """
+
+    names: tuple[str, ...]
+    source: Source
+    numbers: bool = True
+    certain: bool = True
+
+    def place(self, column: str, option: str) -> int:
+        """Return a column, from 0: by its name or, if no column has that name, by its number from 1.
+
+        Raises:
+            DifrunError: If there is no such column, or there are two.
+        """
+        number = (
+            int(column)
+            if self.numbers and column.isascii() and column.isdigit() and len(column) < 10
+            else None
+        )
+        count = self.names.count(column) if self.certain or number is None else 0
+        if count == 1:
+            return self.names.index(column)
+        written = self.source.option(option)
+        if count > 1 and number is None:
+            advice = (
+                f"Give the number of one, 1 to {len(self.names)}." if self.numbers else "Rename one of them."
+            )
+            raise DifrunError(f"{self.source} has {count} columns '{clipped(column)}' ({written}). {advice}")
+        if number is not None and 1 <= number <= len(self.names):
+            return number - 1
+        what = "columns" if self.certain else "first line"
+        others = f", or the number of a column, 1 to {len(self.names)}." if self.numbers else "."
+        raise DifrunError(
+            f"{self.source} has no column '{clipped(column)}' ({written}).{did_you_mean(column, self.names)} "
+            f"Its {what}: {clipped(', '.join(self.names), SHOWN)}. Give one of these names{others}"
+        )
+
+    def tasks(
+        self, *, label: str | None, columns: Sequence[str] | None, condition: Sequence[str] | None
+    ) -> Tasks:
+        """Return which column has which task.
+
+        Args:
+            label: The column of the classes; None: there are none.
+            columns: The columns of the examples; None: all others.
+            condition: The columns of the condition; None: there is none.
+
+        Raises:
+            DifrunError: If there is no such column, a column has two tasks, or none is left for the examples.
+        """
+        of_label = None if label is None else self.place(label, "label")
+        given = self._places(condition or (), "condition")
+        if of_label in given:
+            raise DifrunError(
+                f"{self.source}: {self.source.option('condition')} and {self.source.option('label')} name the same "
+                "column; each column has one task."
+            )
+        if columns is None:
+            chosen = [j for j in range(len(self.names)) if j != of_label and j not in given]
+            if not chosen:
+                named = " and ".join(
+                    self.source.option(name)
+                    for name, places in (
+                        ("condition", given),
+                        ("label", () if of_label is None else (of_label,)),
+                    )
+                    if places
+                )
+                raise DifrunError(
+                    f"{self.source}: no column is left for the examples"
+                    + (f", as {named} name{'' if ' and ' in named else 's'} all of them." if named else ".")
+                )
+            return Tasks(tuple(chosen), tuple(given), of_label)
+        return Tasks(tuple(self._examples(columns, given, of_label)), tuple(given), of_label)
+
+    def _examples(self, columns: Sequence[str], given: Sequence[int], of_label: int | None) -> list[int]:
+        chosen = self._places(columns, "columns")
+        written = self.source.option("columns")
+        for j in chosen:
+            other = "label" if j == of_label else "condition" if j in given else None
+            if other is not None:
+                what = "holds the classes" if other == "label" else "is a condition"
+                raise DifrunError(
+                    f"{self.source}: column '{clipped(self.names[j])}' {what} ({self.source.option(other)}); leave it "
+                    f"out of {written}."
+                )
+        if not chosen:
+            raise DifrunError(f"{self.source}: {written} names no column; name at least one.")
+        return chosen
+
+    def _places(self, columns: Sequence[str], option: str) -> list[int]:
+        places = [self.place(column, option) for column in columns]
+        twice = next((name for name, j in zip(columns, places, strict=True) if places.count(j) > 1), None)
+        if twice is not None:
+            raise DifrunError(
+                f"{self.source}: {self.source.option(option)} names column '{clipped(twice)}' twice; name each column "
+                "once."
+            )
+        return places
+
+
+def table_of_columns(header: Header, read: Callable[[int], NDArray], tasks: Tasks) -> Table:
     """Return the table of columns that are told apart by name.
 
     Args:
-        names: The names of the columns.
-        values: Their values, (N,) each; None and NaN are missing values.
-        source: How messages begin, for example ``file 'x.parquet'``.
-        label: The column of the classes, by name or number from 1; None: there are none.
-        columns: The columns of the examples, by name or number; None: all others.
-        condition: The columns of the condition, by name or number; None: there is none.
+        header: The names of the columns.
+        read: The values of a column, (N,); None and NaN are missing values.
+        tasks: Which columns are read, and for what.
 
     Raises:
-        DifrunError: If there is no such column, one has two tasks, or one is not numeric.
+        DifrunError: If a column is not numeric.
     """
-    given = [_place(names, name, source, "--dataset.condition") for name in condition or ()]
-    classes = None if label is None else _place(names, label, source, "--dataset.label")
-    taken = [*given, *([] if classes is None else [classes])]
-    if columns is None:
-        chosen = [j for j in range(len(names)) if j not in taken]
-    else:
-        chosen = [_place(names, name, source, "--dataset.columns") for name in columns]
-    twice = next((j for j in (*chosen, *taken) if (*chosen, *taken).count(j) > 1), None)
-    if twice is not None:
-        raise DifrunError(
-            f"{source}: column '{names[twice]}' is named twice by --dataset.columns, --dataset.condition and "
-            "--dataset.label; each column has one task."
-        )
-    if not chosen:
-        raise DifrunError(f"{source}: no column is left for the examples.")
-    labels = None if classes is None else _as_classes(values[classes])
+    label = tasks.label
     return Table(
-        _numbers(names, values, chosen, source, classes is None),
-        tuple(names[j] for j in chosen),
-        labels,
+        _numbers(header, read, tasks.examples, suggest=label is None),
+        tuple(header.names[j] for j in tasks.examples),
+        None
+        if label is None
+        else as_classes(read(label), f"{header.source}, column '{clipped(header.names[label])}'"),
         (),
-        _numbers(names, values, given, source, False) if given else None,
-        tuple(names[j] for j in given),
+        _numbers(header, read, tasks.condition) if tasks.condition else None,
+        tuple(header.names[j] for j in tasks.condition),
     )
 
 
-def _place(names: Sequence[str], name: str, source: str, flag: str) -> int:
-    if list(names).count(name) == 1:
-        return list(names).index(name)
-    if name.isascii() and name.isdigit() and 1 <= int(name) <= len(names):
-        return int(name) - 1
-    guess = closest(name, names)
-    shown = listed([*names[:8]]) + (", ..." if len(names) > 8 else "")
-    raise DifrunError(
-        f"{source} has no one column '{name}' ({flag})"
-        + (f"; did you mean '{guess}'?" if guess and guess != name else ".")
-        + f" Its columns: {shown}."
-    )
+def as_classes(values: NDArray, what: str) -> NDArray:
+    """Return names of classes: whole numbers, or text, which is empty where a value is missing.
+
+    Raises:
+        DifrunError: If the values are neither.
+    """
+    if values.dtype.kind in "biuUS" or values.ndim != 1:
+        return values if values.dtype.kind in "biuUS" else values.astype(str)
+    if values.dtype.kind == "f" and bool((np.isnan(values) | (values == np.rint(values))).all()):
+        # A missing value among whole numbers has made them floating-point numbers.
+        values = np.array(
+            [None if is_missing(value) else int(value) for value in values.tolist()], dtype=object
+        )
+    if values.dtype.kind != "O":
+        raise DifrunError(f"{what}: labels are whole numbers or text, not {values.dtype} values.")
+    return np.array(["" if is_missing(value) else str(value) for value in values.tolist()])
 
 
-def _as_classes(values: NDArray) -> NDArray:
-    """Names of classes: whole numbers as they are, anything else as text, nothing for a missing one."""
-    if values.dtype.kind in "biu":
-        return values
-    return np.array(["" if value is None or value != value else str(value) for value in values.tolist()])
+def is_missing(value: Any) -> bool:
+    """Whether a value of a column of objects stands for a missing one: None, NaN, or one that equals nothing."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither equal to itself nor different
+        return True
+    except ValueError:  # an array in a cell
+        return False
 
 
 def _numbers(
-    names: Sequence[str], values: Sequence[NDArray], chosen: Sequence[int], source: str, suggest: bool
+    header: Header, read: Callable[[int], NDArray], chosen: Sequence[int], suggest: bool = False
 ) -> NDArray[np.float64]:
+    """Columns of numbers, (N, columns). suggest: say how a column of classes is named."""
     columns = []
     for j in chosen:
-        column = values[j]
+        column, name = read(j), header.names[j]
         if column.dtype.kind not in "biuf":
             try:
                 # Columns with None among numbers come as objects; text must not become a number.
                 if column.dtype.kind != "O" or any(isinstance(value, str | bytes) for value in column):
                     raise ValueError
-                column = column.astype(np.float64)
+                column = np.array([math.nan if is_missing(value) else float(value) for value in column])
             except (ValueError, TypeError):
-                hint = f" If these are classes: --dataset.label {names[j]}." if suggest else ""
+                kind = (
+                    "text" if column.dtype.kind in "OUS" and _has_text(column) else f"{column.dtype} values"
+                )
+                hint = (
+                    f" If these are classes: {header.source.option('label', _shown(header, name))}."
+                    if suggest
+                    else ""
+                )
                 raise DifrunError(
-                    f"{source}: column '{names[j]}' holds {column.dtype} values; expected real numbers.{hint}"
+                    f"{header.source}: column '{clipped(name)}' holds {kind}; expected real numbers.{hint}"
                 ) from None
         columns.append(column.astype(np.float64))
     return np.stack(columns, axis=1)
+
+
+def _has_text(column: NDArray) -> bool:
+    return any(isinstance(value, str | bytes) for value in column)
+
+
+def _shown(header: Header, name: str) -> str:
+    return shlex.quote(clipped(name)) if header.source.form == "flag" else clipped(name)

@@ -87,8 +87,9 @@ class Condition:
             DifrunError: If they have another shape, are infinite, or lack an entry that must be known.
         """
         if tuple(values.shape[1:]) != self.shape:
+            how = " Give it as an array in a .npy or .npz file." if len(self.shape) > 1 else ""
             raise DifrunError(
-                f"{source}: {_counted(values)}; the condition of these data has {self._described()}."
+                f"{source}: {_counted(values)}; the condition of these data has {self._described()}.{how}"
             )
         if bool(values.isinf().any()):
             raise DifrunError(f"{source}: a condition must be a finite number.")
@@ -146,6 +147,16 @@ def _counted(values: Tensor) -> str:
 
 def _clipped(names: Sequence[str]) -> list[str]:
     return [*names] if len(names) <= 6 else [*names[:5], f"and {len(names) - 5} more"]
+
+
+def all_equal(conditions: Tensor) -> bool:
+    """Whether all rows hold one condition; an entry that is not known, NaN, equals another that is not.
+
+    Args:
+        conditions: Conditions or classes, (n, ...).
+    """
+    first = conditions[:1]
+    return bool(((conditions == first) | (conditions.isnan() & first.isnan())).all())
 
 
 def gaussian_conditional(x: Tensor, condition: Condition) -> ConditionalMixture:

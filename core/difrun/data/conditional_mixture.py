@@ -19,6 +19,9 @@ from difrun.data.casts import as_data
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 
+MOST_PATTERNS = 256
+"""How many sets of known entries are remembered: rows with gaps anywhere have up to 2^d of them."""
+
 
 @attrs.frozen(eq=False)
 class Given:
@@ -142,9 +145,10 @@ class ConditionalMixture:
     def _of_rows(self, rows: Tensor, values: Tensor, kind: Tensor) -> Given:
         """The conditional of some rows; values: their known entries."""
         key = tuple(kind.tolist())
-        if key not in self._patterns:
-            self._patterns[key] = self._pattern(kind)
-        pattern = self._patterns[key]
+        pattern = self._patterns.pop(key, None) or self._pattern(kind)
+        self._patterns[key] = pattern  # now the last one used
+        if len(self._patterns) > MOST_PATTERNS:
+            del self._patterns[next(iter(self._patterns))]
         gap = values[:, None] - self.joint.means[:, pattern.known]
         scaled = torch.linalg.solve_triangular(pattern.root, gap[..., None], upper=False)[..., 0]
         log_det = pattern.root.diagonal(dim1=1, dim2=2).log().sum(1)

@@ -9,11 +9,13 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from difrun.data.columns import Header
 from difrun.data.csv_layout import (
     DELIMITERS,
     CsvOptions,
     Row,
     decimal_hint,
+    gap_hint,
     has_header,
     index_column,
     is_gap,
@@ -21,6 +23,7 @@ from difrun.data.csv_layout import (
     refuse_decimal_commas,
     split_rows,
 )
+from difrun.data.source import Source
 from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage.regular import open_regular
@@ -40,19 +43,18 @@ def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -
             decimal sign or a column that counts rows leave open what is meant.
     """
     options = options or CsvOptions(asks=False)
-    source = f"file '{path}'"
+    source = Source(f"file '{path}'")
     rows, delimiter = split_rows(_lines(path), options.decimal, source)
     if not rows:
         raise DifrunError(f"{source} is empty.")
     first = rows[0]
     refuse_decimal_commas(rows, delimiter, options, source)
-    label_column = None if label is None else _place(first.cells, label, source, "--dataset.label")
-    conditions = _conditions(first.cells, label_column, options, source)
-    if len(first.cells) == 1 and label_column is not None:
-        raise DifrunError(
-            f"file '{path}' has one column, that of the labels; the examples need at least one more."
-        )
-    chosen = _chosen(first.cells, label_column, conditions, options, source)
+    # Names that are numbers are names where the user says that the first line holds names.
+    certain = options.header == "yes" or not all(map(is_number, first.cells))
+    tasks = Header(tuple(first.cells), source, certain=certain).tasks(
+        label=label, columns=options.columns, condition=options.condition
+    )
+    label_column, conditions, chosen = tasks.label, tasks.condition, tasks.examples
     header = has_header(rows, [*chosen, *conditions], options, source)
     names = tuple(cell or f"column {j}" for j, cell in enumerate(first.cells, 1)) if header else ()
     body = rows[1:] if header else rows
@@ -92,79 +94,6 @@ def _lines(path: Path) -> list[str]:
 
 def _only(cells: Sequence[str], chosen: Sequence[int]) -> list[str]:
     return [cells[j] for j in chosen if j < len(cells)]
-
-
-def _place(first: Sequence[str], column: str, source: str, flag: str) -> int:
-    """A column, from 0: by its name in the first line or, if no name there is a number, by its number from 1.
-
-    Raises:
-        DifrunError: If there is no such column, or there are two.
-    """
-    number = int(column) if column.isascii() and column.isdigit() and len(column) < 10 else None
-    if first.count(column) == 1 and (number is None or not all(map(is_number, first))):
-        return list(first).index(column)
-    if first.count(column) > 1 and number is None:
-        raise DifrunError(
-            f"{source} has {first.count(column)} columns '{column}' ({flag}). Give the number of one, 1 to "
-            f"{len(first)}."
-        )
-    if number is not None and 1 <= number <= len(first):
-        return number - 1
-    raise DifrunError(
-        f"{source} has no column '{column}' ({flag}). Its first line: {clipped(', '.join(first), 500)}. Give a name in "
-        f"it, or the number of a column, 1 to {len(first)}."
-    )
-
-
-def _conditions(
-    first: Sequence[str], label_column: int | None, options: CsvOptions, source: str
-) -> list[int]:
-    """The columns of the condition, from 0."""
-    flag = "--dataset.condition"
-    places = [_place(first, name, source, flag) for name in options.condition or ()]
-    if len(set(places)) < len(places):
-        raise DifrunError(f"{source}: {flag} names a column twice; name each column once.")
-    if label_column in places:
-        raise DifrunError(f"{source}: {flag} and --dataset.label name the same column.")
-    if places and len(places) == len(first):
-        raise DifrunError(f"{source}: {flag} names all columns; the examples need at least one.")
-    return places
-
-
-def _chosen(
-    first: Sequence[str],
-    label_column: int | None,
-    conditions: Sequence[int],
-    options: CsvOptions,
-    source: str,
-) -> list[int]:
-    """The columns of the examples, from 0."""
-    if options.columns is None:
-        return [j for j in range(len(first)) if j != label_column and j not in conditions]
-    flag = "--dataset.columns"
-    if options.header == "yes" and any(name in first for name in options.columns):
-        # Names that are numbers are names where the user says that the first line holds names.
-        chosen = [
-            first.index(name) if name in first else _place(first, name, source, flag)
-            for name in options.columns
-        ]
-    else:
-        chosen = [_place(first, name, source, flag) for name in options.columns]
-    twice = next((name for name, j in zip(options.columns, chosen, strict=True) if chosen.count(j) > 1), None)
-    if twice is not None:
-        raise DifrunError(f"{source}: {flag} names column '{twice}' twice; name each column once.")
-    if label_column in chosen:
-        raise DifrunError(
-            f"{source}: column '{first[label_column]}' holds the classes (--dataset.label); leave it out of {flag}."
-        )
-    both = next((j for j in chosen if j in conditions), None)
-    if both is not None:
-        raise DifrunError(
-            f"{source}: column '{first[both]}' is a condition (--dataset.condition); leave it out of {flag}."
-        )
-    if not chosen:
-        raise DifrunError(f"{source}: {flag} names no column; name at least one.")
-    return chosen
 
 
 def _refuse_index(
@@ -208,7 +137,7 @@ def _values(
         if options.gaps:
             cells = ["nan" if is_gap(cell) else cell for cell in cells]
         suggest = options.asks and without_labels
-        values[i] = _finite(cells, columns or _numbers(chosen), where, suggest, i == 0, options.gaps)
+        values[i] = _finite(cells, columns or _numbers(chosen), where, options, suggest, i == 0)
     return values
 
 
@@ -221,30 +150,38 @@ def _finite(
     cells: Sequence[str],
     columns: Sequence[str | int],
     where: str,
+    options: CsvOptions,
     suggest: bool,
     is_first: bool,
-    gaps: bool,
 ) -> NDArray[np.float64]:
     """The cells of one row as finite numbers, or NaN where there may be gaps."""
     if not all(map(is_number, cells)):
-        raise _bad_cell(cells, columns, where, suggest, is_first)
+        raise _bad_cell(cells, columns, where, options, suggest, is_first)
     values = np.array(cells, dtype=np.float64)
-    bad = np.isinf(values) if gaps else ~np.isfinite(values)
+    bad = np.isinf(values) if options.gaps else ~np.isfinite(values)
     if bad.any():
         j = int(np.flatnonzero(bad)[0])
-        raise DifrunError(f"{where}, {_column_name(columns[j])}: {values[j]:g}. Remove or fill that row.")
+        hint = gap_hint(cells[j], options)
+        raise DifrunError(
+            f"{where}, {_column_name(columns[j])}: {values[j]:g}. Remove or fill that row.{hint}"
+        )
     return values
 
 
 def _bad_cell(
-    cells: Sequence[str], columns: Sequence[str | int], where: str, suggest: bool, is_first: bool
+    cells: Sequence[str],
+    columns: Sequence[str | int],
+    where: str,
+    options: CsvOptions,
+    suggest: bool,
+    is_first: bool,
 ) -> DifrunError:
     """The error for the first cell that is not a number."""
     j = next(j for j, cell in enumerate(cells) if not is_number(cell))
     what = f"'{clipped(cells[j])}' is not a number" if cells[j] else "the value is missing"
-    hint = decimal_hint(cells[j], suggest)
+    hint = decimal_hint(cells[j], suggest) or gap_hint(cells[j], options)
     # Text in the first row is a column of text; further down it is a typing mistake.
-    if suggest and is_first and not hint and cells[j] and isinstance(columns[j], str):
+    if suggest and is_first and not hint and isinstance(columns[j], str):
         hint = f" If these are classes: --dataset.label {shlex.quote(clipped(str(columns[j])))}."
     return DifrunError(f"{where}, {_column_name(columns[j])}: {what}.{hint}")
 

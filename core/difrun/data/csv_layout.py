@@ -166,7 +166,7 @@ def has_header(rows: Sequence[Row], chosen: Sequence[int], options: CsvOptions, 
     if not any(is_number(cell) for _, cell in cells):
         return True
     if not all(numeric):
-        _refuse_mixed(rows, [j for j, cell in cells if not options.reads(cell)], options.asks, source)
+        _refuse_mixed(rows, [j for j, cell in cells if not options.reads(cell)], options, source)
     if options.asks and _could_be_names(rows, chosen):
         raise DifrunError(
             f"{source}: are the numbers of line {rows[0].line} ({', '.join(map(clipped, rows[0].cells[:6]))}"
@@ -176,13 +176,14 @@ def has_header(rows: Sequence[Row], chosen: Sequence[int], options: CsvOptions, 
     return False
 
 
-def _refuse_mixed(rows: Sequence[Row], text: Sequence[int], asks: bool, source: str) -> None:
+def _refuse_mixed(rows: Sequence[Row], text: Sequence[int], options: CsvOptions, source: str) -> None:
     first, j = rows[0], text[0]
     cell = first.cells[j]
     what = f"'{clipped(cell)}' is not a number" if cell else "the value is missing"
-    hint = decimal_hint(cell, asks)
-    if asks and not hint and any(len(row.cells) > j and is_number(row.cells[j]) for row in rows[1:2]):
+    hint = decimal_hint(cell, options.asks)
+    if options.asks and not hint and any(len(row.cells) > j and is_number(row.cells[j]) for row in rows[1:2]):
         hint = " If the line holds names: --dataset.header yes."
+    hint += gap_hint(cell, options)
     raise DifrunError(f"{source}, line {first.line}, column {j + 1}: {what}.{hint}")
 
 
@@ -191,6 +192,13 @@ def decimal_hint(cell: str, asks: bool) -> str:
     if "," not in cell or not is_number(cell.replace(",", ".", 1)):
         return ""
     return " Write decimals with a point" + (", or say --dataset.decimal comma." if asks else ".")
+
+
+def gap_hint(cell: str, options: CsvOptions) -> str:
+    """What to do about a missing value; empty for another cell, and where it was said what is done about it."""
+    if not options.asks or options.gaps or not is_gap(cell):
+        return ""
+    return " Rows with missing values are left out by --dataset.missing drop, and filled by --dataset.missing mean."
 
 
 def _could_be_names(rows: Sequence[Row], columns: Sequence[int]) -> bool:

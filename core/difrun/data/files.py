@@ -14,6 +14,8 @@ from difrun.data.csv_layout import CsvOptions
 from difrun.data.dataset import Dataset
 from difrun.data.numpy_file import read_numpy
 from difrun.data.parquet_file import read_parquet
+from difrun.data.scaled_rows import Scale
+from difrun.data.source import Source
 from difrun.data.table import Missing, Table, dataset_of
 from difrun.errors import DifrunError
 
@@ -29,7 +31,7 @@ def file(
     columns: tuple[str, ...] | None = None,
     decimal: Literal["auto", "point", "comma"] = "auto",
     missing: Missing = "refuse",
-    scale: str = "std",
+    scale: Scale = "auto",
     held_out: float = 0.2,
 ) -> Dataset:
     """Read a dataset from a file with one example per row.
@@ -54,7 +56,9 @@ def file(
             them, "drop" the rows that have any, fill them with the "mean" of the training examples, or, as "condition",
             drop these rows and learn all conditionals, so that a row with gaps can be completed.
         scale: How each coordinate is scaled, by what is measured on the training rows: "std" to mean 0 and variance 1,
-            "robust" to median 0 and interquartile range 1.349, "none" not at all.
+            "robust" to median 0 and interquartile range 1.349, "pixels" from 0 to white (1, 255 or 65535) to −1 to 1,
+            "none" not at all. "auto" is "pixels" for arrays of 8 bits with at least two axes per example, which are
+            images, and else "std".
         held_out: The fraction of the rows that is kept out of training.
 
     Raises:
@@ -65,10 +69,16 @@ def file(
         raise DifrunError("dataset 'file' needs a file: --dataset.path FILE, or --dataset FILE for short.")
     csv = CsvOptions(header, columns, decimal, condition=condition, gaps=missing != "refuse")
     table = read_labelled(Path(path), key, label, csv=csv)
+    if missing == "condition" and condition is None and table.conditions is not None:
+        raise DifrunError(
+            f"file '{path}': its array 'c' is taken for a condition beside the examples, and with --dataset.missing "
+            "condition the columns of the examples are the condition. Take --dataset.missing drop, or save the file "
+            "without 'c' or with another name for it."
+        )
     return dataset_of(
         table,
         name=Path(path).name,
-        source=f"file '{path}'",
+        source=Source(f"file '{path}'"),
         seed=seed,
         scale=scale,
         held_out=held_out,
@@ -123,7 +133,8 @@ def read_labelled(path: Path, key: str | None, label: str | None, csv: CsvOption
             return read_parquet(path, label, csv.columns, csv.condition)
         if path.suffix.lower() == ".npy" and label is not None:
             raise DifrunError(
-                f"file '{path}' holds one array, and no labels: --dataset.label {label} is for .npz and .csv files."
+                f"file '{path}' holds one array, and no labels: --dataset.label {label} is for .npz, .csv and .parquet "
+                "files."
             )
         if path.suffix.lower() == ".npy" and csv.condition:
             raise DifrunError(

@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import attrs
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,23 +33,43 @@ def read_numpy(
     Raises:
         DifrunError: If the file is damaged or of another kind, or has no such arrays.
     """
-    examples, names, conditions = _load(path, key, label, condition)
-    values = _as_numbers(examples, path)
-    return Table(values, (), names, (), None if conditions is None else _as_numbers(conditions, path))
+    loaded = _load(path, key, label, condition)
+    source = f"file '{path}'"
+    conditions = loaded.conditions
+    return Table(
+        _as_numbers(loaded.examples, source),
+        (),
+        loaded.names,
+        (),
+        None
+        if conditions is None
+        else _as_numbers(conditions, f"{source}: its array '{loaded.condition_key}'"),
+        eight_bit=loaded.examples.dtype == np.uint8,
+        condition_eight_bit=conditions is not None and conditions.dtype == np.uint8,
+    )
 
 
-def _load(
-    path: Path, key: str | None, label: str | None, condition: tuple[str, ...] | None
-) -> tuple[NDArray, NDArray | None, NDArray | None]:
+@attrs.frozen(eq=False)
+class _Loaded:
+    """What a file holds: examples, and the names of classes or the conditions, with the key of the latter."""
+
+    examples: NDArray
+    names: NDArray | None = None
+    conditions: NDArray | None = None
+    condition_key: str = "c"
+
+
+def _load(path: Path, key: str | None, label: str | None, condition: tuple[str, ...] | None) -> _Loaded:
     try:
         with open_regular(path) as stream:
             loaded = arrays.load(stream)
             if isinstance(loaded, np.ndarray):
-                return loaded, None, None
+                return _Loaded(loaded)
             key = _choose_key(loaded.files, key, path)
             examples, names = loaded[key], _labels(loaded, key, label, path)
             rows = len(examples) if examples.ndim else 0
-            return examples, names, _conditions(loaded, key, condition, rows, names is not None, path)
+            conditions = _conditions(loaded, key, condition, rows, names is not None, path)
+            return _Loaded(examples, names, conditions, condition[0] if condition else "c")
     except arrays.DamagedArray as error:
         if not _is_numpy(path):
             raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
@@ -123,9 +144,10 @@ def _conditions(
     return found
 
 
-def _as_numbers(array: NDArray, path: Path) -> NDArray[np.float64]:
+def _as_numbers(array: NDArray, source: str) -> NDArray[np.float64]:
     if array.dtype.kind not in "buif":
-        raise DifrunError(f"file '{path}' holds {array.dtype} values; expected real numbers.")
+        kind = "text" if array.dtype.kind in "US" else f"{array.dtype} values"
+        raise DifrunError(f"{source} holds {kind}; expected real numbers.")
     if array.ndim == 0:
-        raise DifrunError(f"file '{path}' holds a single number; expected an array of shape (N, columns).")
+        raise DifrunError(f"{source} holds a single number; expected an array of shape (N, columns).")
     return (array[:, None] if array.ndim == 1 else array).astype(np.float64)

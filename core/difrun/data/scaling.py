@@ -13,7 +13,7 @@ from difrun.data.casts import as_data, wide_dtype
 from difrun.data.checks import coordinate_name
 from difrun.errors import DifrunError
 
-Kind = Literal["std", "robust"]
+Kind = Literal["std", "robust", "pixels"]
 
 NORMAL_IQR = 1.3489795003921634
 """Interquartile range of the standard normal distribution."""
@@ -33,7 +33,8 @@ class Scaling:
         shift: One value per coordinate, with the shape of one example, float64 on the CPU.
         scale: As `shift`, and positive.
         kind: What shift and scale are: mean and standard deviation ("std"), or median and interquartile range/1.349
-            ("robust"), which few values far out do not move.
+            ("robust"), which few values far out do not move, or half of what white is, so that black and white are −1
+            and 1 ("pixels").
     """
 
     shift: Tensor
@@ -128,7 +129,7 @@ def _refuse_constant(x: NDArray[np.float64], columns: Sequence[str]) -> None:
         more = f" and {len(constant) - 3} more" if len(constant) > 3 else ""
         raise DifrunError(
             f"{', '.join(names)}{more}: constant, so it cannot be scaled to variance 1. Remove it from "
-            "the data, or turn scaling off (--dataset.scale none)."
+            "the data, or turn scaling off."
         )
 
 

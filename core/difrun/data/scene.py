@@ -56,9 +56,10 @@ class Scene:
         dataset: The dataset of the run.
         process: Its forward process.
         samples: Its samples, (n, *shape).
-        labels: The classes of the samples, (n,), int64; None if they have none.
+        labels: The classes of the samples, (n,), int64, or their conditions, (n, *shape); None if they have none.
         sampled: n -> the times and the frames of the run's sampler, as `reverse` returns them.
         seed: The seed of the pictures: the same run draws the same pictures.
+        given: Conditions (n, *shape) -> a sample of the run's sampler for each; None if the model takes no condition.
     """
 
     dataset: Dataset
@@ -67,6 +68,7 @@ class Scene:
     labels: Tensor | None = None
     sampled: Callable[[int], tuple[list[float], Tensor]]
     seed: int
+    given: Callable[[Tensor], Tensor] | None = None
 
     def generator(self, *name: int | str) -> torch.Generator:
         """Return the generator of the stream called `name`, which gives the same numbers at every call."""
@@ -86,7 +88,8 @@ class Scene:
     def forward(self, n: int, frames: int = 48) -> tuple[list[float], Tensor]:
         """Return times from 0 to T, and the exact joint path of n training examples, (frames, n, *shape)."""
         times = self.times(frames)
-        return times, self.process.path(self.dataset.train[:n], times, self.generator("forward"))
+        path = self.process.path(self.dataset.train[:n], times, self.generator("forward"))
+        return times, torch.stack([self.process.observed(states) for states in path])
 
     def reverse(self, n: int) -> tuple[list[float], Tensor]:
         """Return times from T to t_min, and the path of n samples of the run, (steps + 1, n, *shape)."""

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import attrs
 
+from difrun.api import MANY
 from difrun.config.plan import Plan, assemble
 from difrun.config.run_options import GeneralOptions, SampleOptions
-from difrun.config.selection import MANY, ORDER, choose
+from difrun.config.selection import ORDER, choose
 from difrun.config.settings import section_of
 from difrun.data.casts import as_data
 from difrun.errors import ConfigError
@@ -23,6 +24,9 @@ Options = Mapping[str, Any]
 
 Sections = dict[str, dict[str, Any]]
 
+Heard = Listener | Callable[[str], Any] | None
+"""A listener, or a function that receives the notes."""
+
 
 class Notes(Listener):
     """A listener that hands every note to a function, such as `print`."""
@@ -35,7 +39,7 @@ class Notes(Listener):
         self.tell(text)
 
 
-def listening(listener: Listener | Callable[[str], Any] | None) -> Listener:
+def listening(listener: Heard) -> Listener:
     """Return a listener: the one that is given, or one that hands its notes to the function that is given."""
     if listener is None:
         return Listener()

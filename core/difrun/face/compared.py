@@ -1,6 +1,6 @@
 """`difrun.compare`: samplers, grids, numbers of steps and models beside each other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +8,12 @@ from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
-from difrun.face.arguments import Options, Sections, altered, as_flag, listening, sections
+from difrun.face.arguments import Heard, Options, Sections, altered, as_flag, listening, sections
+from difrun.face.checks import a_path, a_seed, maybe_whole, refuse_other_options, several_whole
+from difrun.face.opening import check_place, reopen
 from difrun.face.subject import Model, Subject
 from difrun.listener import Listener
+from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import build
 from difrun.plugin import own_kinds
 from difrun.plugin.own import is_name, own_entry
@@ -19,16 +22,15 @@ from difrun.runs.build import Components
 from difrun.runs.compare import compare as comparing
 from difrun.runs.compare.compared_model import ComparedModel
 from difrun.runs.compare.results import Comparison
-from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 
-Heard = Listener | Callable[[str], Any] | None
+_OF_OBJECTS = "those of a sampler or a grid come with an object of it, samplers=[Adaptive(rtol=1e-6)]"
 
 
 def compare(
     *models: Model | Plan,
     samplers: Sequence[Any] | Any = None,
-    steps: Sequence[int] = comparing.STEPS,
+    steps: int | Sequence[int] = comparing.STEPS,
     grids: Sequence[Any] | Any = None,
     metrics: Sequence[Any] | Any = None,
     guidance: Sequence[Any] | Any = None,
@@ -53,7 +55,7 @@ def compare(
     Args:
         *models: Trained runs, their folders, score models, or the plan of a model that needs no training.
         samplers: Names, classes or objects, or ``["all"]``; None takes a run's own sampler, `adams` and `heun`.
-        steps: Numbers of steps.
+        steps: A number of steps, or several.
         grids: Names or functions, or ``["all"]``; None takes what suits each sampler.
         metrics: Names or functions; None takes the first metric of the first model.
         guidance: Guidances of every model, instead of its own.
@@ -80,13 +82,19 @@ def compare(
     """
     heard = listening(listener)
     given = sections(options)
-    _refuse_options(given)
+    refuse_other_options(given, "difrun.compare", ["metric", "guidance"], _OF_OBJECTS)
+    n, counts = maybe_whole("n", n, 2), several_whole("steps", steps, 1)
+    seed = None if seed is None else a_seed(seed)
+    a_path("out", out)
+    _check_place(models, device, threads)
+    if dataset is not None and not any(isinstance(model, ScoreModel) for model in models):
+        raise ConfigError("runs and plans have their own data: leave dataset out.")
     opened = [_comparable(model, heard, dataset, device, threads) for model in models]
     first = None if not opened else opened[0] if isinstance(opened[0], Plan) else opened[0].plan
     return comparing.compare(
         *opened,
         samplers=_named("sampler", samplers),
-        steps=[steps] if isinstance(steps, int) else steps,
+        steps=counts,
         grids=_named("grid", grids),
         metrics=_of_plan("metric", metrics, first, given),
         guidance=_of_plan("guidance", guidance, first, given),
@@ -101,6 +109,22 @@ def compare(
         device=device,
         threads=threads,
     )
+
+
+def _check_place(models: Sequence[Any], device: Any, threads: Any) -> None:
+    """Raise ConfigError for a device or a number of threads that none is, or that a model would not take."""
+    check_place(device, threads)
+    for model in models:
+        if isinstance(model, Run) and (device is not None or threads is not None):
+            name = "threads" if device is None else "device"
+            raise ConfigError(
+                f"{name} is given beside a run that is open, which keeps its own: give its folder, or open it so, "
+                f"difrun.reopen(folder, {name}=...)."
+            )
+        if isinstance(model, ScoreModel) and device is not None:
+            raise ConfigError(
+                "device is given beside a score model, which stays where it is: model.to(device)."
+            )
 
 
 def compared_model(subject: Subject) -> ComparedModel:
@@ -123,7 +147,8 @@ def _comparable(
         return model
     if isinstance(model, str | Path):
         return reopen(model, listener, device=device, threads=count)
-    return compared_model(Subject.of(model, {}, {}, dataset=dataset, listener=listener))
+    options = sections(None, threads=count)
+    return compared_model(Subject.of(model, {}, options, dataset=dataset, listener=listener))
 
 
 def _named(kind: str, things: Any) -> list[str | ChosenComponent] | None:
@@ -152,13 +177,3 @@ def _component(kind: str, thing: Any) -> ChosenComponent:
     entry, given = own_entry(get_registry(), kind, thing)
     section = section_of(kind, entry.label)
     return ChosenComponent(kind, entry, build(entry.component.options, given, str(entry), section))
-
-
-def _refuse_options(given: Sections) -> None:
-    """Raise ConfigError for options that no named component of a comparison would take."""
-    for section, own in given.items():
-        if own and not section.startswith(("metric.", "guidance.")):
-            raise ConfigError(
-                f"options['{section}.{next(iter(own))}']: a comparison takes options of metrics and guidances; those "
-                "of a sampler or a grid come with an object of it, samplers=[Adaptive(rtol=1e-6)]."
-            )

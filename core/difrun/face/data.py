@@ -5,8 +5,10 @@ from typing import Any
 
 from difrun.config.plan import Plan
 from difrun.data.dataset import Dataset
-from difrun.data.from_python import as_dataset, is_frame
+from difrun.data.from_python import is_frame, table_of
 from difrun.data.mixture import GaussianMixture
+from difrun.data.source import Source
+from difrun.data.table import dataset_of
 from difrun.data.toy import dataset_of_mixture
 from difrun.errors import ConfigError
 from difrun.face.arguments import Sections
@@ -61,10 +63,10 @@ class GivenData:
         if self.named != "array":
             return None
         wanted = {name: values(plan.dataset.options)[name] for name in names_of(type(plan.dataset.options))}
-        labels = wanted.pop("label")
-        return as_dataset(
-            self.given, name="array", seed=seed_of(plan.seed, "dataset"), labels=labels, **wanted
-        )
+        of_table = {name: wanted.pop(name) for name in ("columns", "condition")}
+        source = Source("the data given", "key")
+        table = table_of(self.given, source, labels=wanted.pop("label"), **of_table)
+        return dataset_of(table, name="array", source=source, seed=seed_of(plan.seed, "dataset"), **wanted)
 
 
 def _is_plain(dataset: Dataset) -> bool:

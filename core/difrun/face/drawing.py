@@ -9,9 +9,9 @@ from torch import Tensor
 
 from difrun.data.casts import as_data
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Options, given_kinds, sections
+from difrun.face.arguments import Heard, Options, given_kinds, sections
+from difrun.face.checks import count_of, level_of, refuse_other_options
 from difrun.face.subject import Model, Subject, like
-from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
@@ -19,8 +19,6 @@ from difrun.runs.stages import sampling
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import Begin, generate
 from difrun.sampler.level import check_level, from_data, from_states, times_from
-
-Heard = Listener | Callable[[str], Any] | None
 
 
 class Wishes(TypedDict, total=False):
@@ -131,10 +129,14 @@ def sample(
         DifrunError: If the model cannot be sampled so, or a sample is not finite.
     """
     own_steps = _steps_of(grid) if steps is None else steps
+    given = sections(options, steps=own_steps, chunk=chunk, noise=noise, seed=seed)
+    n = count_of(n, given)
+    takes = options_taken(model, "sample.steps", "sample.chunk", "sample.noise", "seed")
+    refuse_other_options(given, "difrun.sample", takes)
     subject = Subject.of(
         model,
         given_kinds(sampler=sampler, grid=grid, guidance=guidance),
-        sections(options, steps=own_steps, chunk=chunk, noise=noise, seed=seed),
+        given,
         dataset=dataset,
         listener=listener,
     )
@@ -146,9 +148,9 @@ def sample(
             "that are noised to it."
         )
     plan = subject.plan
-    if seed is None and subject.run is not None and "seed" not in (options or {}):
-        seed = plan.seed + 1
-    begin, n = _beginning(subject, start, data, at, n)
+    new = subject.run is not None and "seed" not in given.get("", {})
+    level = None if at is None else level_of(at)
+    begin, n = _beginning(subject, start, data, level, n)
     with subject.working():
         guided = subject.model()
         labels = subject.labels(guided, label, n, condition)
@@ -156,8 +158,8 @@ def sample(
             sampler_of(subject),
             guided,
             n,
-            times_of(subject, guided, at),
-            seed=seed_of(plan.seed if seed is None else seed, "samples"),
+            times_of(subject, guided, level),
+            seed=seed_of(plan.seed + 1 if new else plan.seed, "samples"),
             chunk=plan.sample.chunk,
             device=subject.device,
             dtype=dtype,
@@ -167,6 +169,13 @@ def sample(
             watch=watch_of(subject),
         )
     return like(subject.decode(drawn.cpu()), start if data is None else data)
+
+
+def options_taken(model: Model, *plain: str) -> list[str]:
+    """Return the options that have an effect where a model is sampled or inverted, besides single ones."""
+    if isinstance(model, ScoreModel):
+        return ["sampler", "grid", "guidance", *plain, "dataset"]
+    return ["sampler", "grid", "guidance", *plain, "sample.label", "sample.condition", "threads"]
 
 
 def _steps_of(grid: Any) -> int | None:
@@ -190,7 +199,7 @@ def times_of(subject: Subject, model: ScoreModel, level: float | None) -> list[f
     def grid(of: ScoreModel, steps: int) -> list[float]:
         return grid_times(plan.grid, of, steps, sampler)
 
-    return times_from(grid, model, plan.sample.steps, float(level))
+    return times_from(grid, model, plan.sample.steps, level)
 
 
 def watch_of(subject: Subject) -> Callable[[int, int], None]:
@@ -211,30 +220,25 @@ def _beginning(
     if level is None:
         if n is None and subject.run is None:
             raise ConfigError("say how many samples to draw: difrun.sample(model, n).")
-        return None, subject.plan.sample.n if n is None else _count(n)
-    if isinstance(level, bool) or not isinstance(level, int | float):
-        raise ConfigError(f"Invalid value for at: expected a time, a number; got {level!r}.")
-    check_level(subject.base.process, float(level))
+        return None, subject.plan.sample.n if n is None else n
+    check_level(subject.base.process, level)
     if data is not None:
         rows = subject.encode(data, "data")
     else:
         rows = as_data(start, "start")
-        if tuple(rows.shape[1:]) != tuple(subject.base.shape) or rows.ndim == 0 or not len(rows):
+        shape = subject.base.process.state_shape(subject.base.shape)
+        if tuple(rows.shape[1:]) != tuple(shape) or rows.ndim == 0 or not len(rows):
             raise DifrunError(
-                f"start has shape {tuple(rows.shape)}; expected states (n, {', '.join(map(str, subject.base.shape))})."
+                f"start has shape {tuple(rows.shape)}; expected states (n, {', '.join(map(str, shape))})."
             )
-    count = len(rows) if n is None else _count(n)
+        if not bool(rows.isfinite().all()):
+            raise DifrunError("start must hold finite numbers.")
+    count = len(rows) if n is None else n
     if len(rows) not in (1, count):
         raise ConfigError(
             f"n = {count} samples begin with {count} rows, or all with one; {'start' if data is None else 'data'} has "
             f"{len(rows)}. Leave n out to take one sample for each."
         )
     rows = rows.expand(count, *rows.shape[1:])
-    begin = from_states(rows) if data is None else from_data(subject.base.process, rows, float(level))
+    begin = from_states(rows) if data is None else from_data(subject.base.process, rows, level)
     return begin, count
-
-
-def _count(n: Any) -> int:
-    if isinstance(n, bool) or not isinstance(n, int) or n < 1:
-        raise ConfigError(f"Invalid value for n: expected a whole number of at least 1; got {n!r}.")
-    return n

@@ -1,19 +1,18 @@
 """`difrun.tune`: the best few steps for a model."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import overload
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import listening
-from difrun.face.subject import Model, Subject
-from difrun.listener import Listener
-from difrun.runs.opening import reopen
+from difrun.face.arguments import Heard
+from difrun.face.checks import a_seed, is_whole, maybe_whole, several_whole
+from difrun.face.drawing import watch_of
+from difrun.face.opening import reopen
+from difrun.face.subject import Model, Subject, heard_by
 from difrun.runs.run import Run
 from difrun.tuning.result import Tuning
 from difrun.tuning.search import tune as search
-
-Heard = Listener | Callable[[str], Any] | None
 
 
 @overload
@@ -63,18 +62,18 @@ def tune(
     Raises:
         DifrunError: If the model is not trained, has a guidance or no probability flow, or for other numbers of steps.
     """
-    counts = [steps] if isinstance(steps, int) else list(steps)
-    if not counts or any(isinstance(count, bool) or not isinstance(count, int) for count in counts):
-        raise ConfigError(f"Invalid value for steps: expected a whole number, or several; got {steps!r}.")
+    several, counts = not is_whole(steps), several_whole("steps", steps, 1)
+    iterations, seed = maybe_whole("iterations", iterations, 1), a_seed(seed)
     if isinstance(model, str | Path):
-        model = reopen(model, listening(listener))
+        model = reopen(model, listener)
     if isinstance(model, Run):
         if seed:
             raise ConfigError("a run is tuned with its own seed: leave seed out.")
-        found = {
-            count: model.tune(count, free_weights=coefficients, iterations=iterations) for count in counts
-        }
-        return found[steps] if isinstance(steps, int) else found
+        with heard_by(model, listener):
+            found = {
+                count: model.tune(count, free_weights=coefficients, iterations=iterations) for count in counts
+            }
+        return found if several else found[counts[0]]
     subject = Subject.of(model, {}, {}, listener=listener)
     if not {"gaussian", "ode"} <= subject.plan.process.entry.component.provides:
         raise DifrunError("Tuning needs the probability flow of a model on a Gaussian process.")
@@ -86,7 +85,7 @@ def tune(
             free_weights=coefficients,
             iterations=iterations,
             seed=seed,
-            watch=subject.listener.sample,
+            watch=watch_of(subject),
         )
         subject.base.tunings = {**subject.base.tunings, count: found[count]}
-    return found[steps] if isinstance(steps, int) else found
+    return found if several else found[counts[0]]

@@ -6,8 +6,9 @@ from typing import Any, TypedDict, Unpack, overload
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.face.arguments import Options, given_kinds, sections
-from difrun.face.drawing import Heard, sampler_of, times_of, watch_of
+from difrun.face.arguments import Heard, Options, given_kinds, sections
+from difrun.face.checks import level_of, refuse_other_options
+from difrun.face.drawing import options_taken, sampler_of, times_of, watch_of
 from difrun.face.subject import Model, Subject, like
 from difrun.sampler import inversion
 from difrun.sampler.inversion import Inversion
@@ -86,10 +87,13 @@ def invert(
         DifrunError: If the process has no flow, the sampler cannot take its steps in increasing time, or the examples
             do not fit.
     """
+    given = sections(options, steps=steps, chunk=chunk)
+    refuse_other_options(given, "difrun.invert", options_taken(model, "sample.steps", "sample.chunk"))
+    level = None if at is None else level_of(at)
     subject = Subject.of(
         model,
         given_kinds(sampler=sampler, grid=grid, guidance=guidance),
-        sections(options, steps=steps, chunk=chunk),
+        given,
         dataset=dataset,
         listener=listener,
     )
@@ -98,9 +102,9 @@ def invert(
         examples = examples.float()
     with subject.working():
         guided = subject.model()
-        if at is not None:
-            check_level(guided.process, float(at))
-        times = times_of(subject, guided, at)
+        if level is not None:
+            check_level(guided.process, level)
+        times = times_of(subject, guided, level)
         asked = subject.plan.sample if subject.run is not None else None
         of_run = asked is not None and (asked.label is not None or asked.condition is not None)
         labels = None

@@ -1,6 +1,6 @@
 """`difrun.evaluate` and `difrun.log_likelihood`: samples and a model beside data."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -10,14 +10,22 @@ from torch import Tensor
 from difrun.analysis.sample_density import density_of_samples
 from difrun.config.plan import ChosenComponent
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Options, as_flag, given_kinds, sections
+from difrun.face.arguments import Heard, Options, Sections, as_flag, given_kinds, sections
+from difrun.face.checks import (
+    a_seed,
+    count_of,
+    is_file,
+    maybe_whole,
+    refuse_guidance,
+    refuse_other_options,
+    whole,
+)
 from difrun.face.compared import compared_model
-from difrun.face.drawing import sample
-from difrun.face.subject import Model, Subject, like
-from difrun.listener import Listener
+from difrun.face.drawing import sample, watch_of
+from difrun.face.subject import Model, Subject, heard_by, like
+from difrun.model.base import ScoreModel
+from difrun.model.labels import check_labels
 from difrun.runs.stages import evaluation
-
-Heard = Listener | Callable[[str], Any] | None
 
 
 def evaluate(
@@ -55,45 +63,96 @@ def evaluate(
         ConfigError: If a name, a combination or an option does not work.
         DifrunError: If samples do not fit the data, or a metric cannot be computed.
     """
+    given = sections(options)
+    n = count_of(n, given)
+    alone = isinstance(model, ScoreModel)
+    refuse_other_options(given, "difrun.evaluate", _taken(alone, samples is None))
+    asks = label is not None or condition is not None
+    if samples is not None:
+        refuse_guidance(guidance, given)
+    if is_file(samples) and asks:
+        raise ConfigError(
+            "a file of samples holds their classes or conditions: leave out label and condition."
+        )
     subject = Subject.of(
-        model,
-        given_kinds(metric=metric, guidance=guidance),
-        sections(options, n=n),
-        dataset=dataset,
-        listener=listener,
+        model, given_kinds(metric=metric, guidance=guidance), given, dataset=dataset, listener=listener
     )
     chosen = subject.plan.metrics
-    run, asks = subject.run, label is not None or condition is not None
-    if run is not None and isinstance(samples, str | Path):
-        return run.evaluate_file(Path(samples), None if metric is None else chosen, n)[0]
-    if run is not None and samples is None:
-        asked = None if metric is None and not options else chosen
-        if guidance is None and not asks:
-            return run.evaluate(asked, n)
-        text = None if label is None else str(label)
-        path = run.samples_by(subject.plan.guidance, text, n, as_flag(condition))
-        return run.evaluate_file(path, asked, n)[0]
+    # As in the command, an option of a metric asks for the metrics, and one of a guidance for other samples.
+    asked = None if metric is None and not _has(given, "metric") else chosen
+    if subject.run is not None and (samples is None or is_file(samples)):
+        with heard_by(subject.run, listener):
+            if samples is not None:
+                return subject.run.evaluate_file(Path(samples), asked, n)[0]
+            if guidance is None and not asks and not _has(given, "guidance"):
+                return subject.run.evaluate(asked, n)
+            text = None if label is None else str(label)
+            path = subject.run.samples_by(subject.plan.guidance, text, n, as_flag(condition))
+            return subject.run.evaluate_file(path, asked, n)[0]
     if subject.dataset is None:
         raise ConfigError("samples are measured against data, and this model has none: give dataset.")
-    if isinstance(samples, str | Path):
+    if is_file(samples):
         raise ConfigError(
             "a file of samples is measured against the data of a run; give an array beside a model."
         )
-    if samples is None:
+    drawn = samples is None
+    if drawn:
         samples = sample(
             model,
             n or subject.plan.sample.n,
             label=label,
             condition=condition,
             guidance=guidance,
+            options=_of_sampling(given),
             dataset=subject.dataset,
+            listener=listener,
         )
     x = subject.encode(samples, "samples").float().cpu()[:n]
+    if n is not None and len(x) < n:
+        raise DifrunError(f"samples holds {len(x)} samples, fewer than n = {n}.")
     labels = subject.labels(subject.base, label, len(x), condition) if asks else None
-    measured = run if run is not None else compared_model(subject)
+    if label is not None and labels is not None and not drawn:
+        _check_classes(subject, labels)
+    measured = subject.run if subject.run is not None else compared_model(subject)
     with subject.working():
         metrics = chosen if metric is not None or labels is not None else _without_classes(chosen)
         return evaluation.measure_all(measured, x, metrics, "samples given", strict=True, labels=labels)
+
+
+def _check_classes(subject: Subject, labels: Tensor) -> None:
+    """Raise DifrunError unless the classes of given samples are classes of the data."""
+    classes = () if subject.dataset is None else subject.dataset.classes
+    if not classes:
+        raise ConfigError("label says the class of the samples, and the data have no classes: leave it out.")
+    check_labels(labels, len(classes))
+
+
+def _taken(alone: bool, draws: bool) -> list[str]:
+    """The options that have an effect on measuring a model alone or a run, which may have to draw samples first."""
+    takes = ["metric"]
+    if draws:
+        takes.append("guidance")
+    elif not alone:
+        takes.append("threads")
+    if alone:
+        takes += ["seed", "dataset"]
+    if alone and draws:
+        takes += ["sampler", "grid", "sample.steps", "sample.chunk", "sample.noise"]
+    return takes
+
+
+def _has(given: Sections, kind: str) -> bool:
+    return any(section.startswith(f"{kind}.") for section in given)
+
+
+def _of_sampling(given: Sections) -> dict[str, Any]:
+    """The options of sampling, as `sample` takes them; the data are made and the metrics chosen already."""
+    return {
+        f"{section}.{name}" if section else name: value.value
+        for section, own in given.items()
+        if section != "dataset" and not section.startswith("metric.")
+        for name, value in own.items()
+    }
 
 
 def _without_classes(metrics: Sequence[ChosenComponent]) -> list[ChosenComponent]:
@@ -112,6 +171,7 @@ def log_likelihood(
     seed: int = 0,
     guidance: Any | Sequence[Any] = None,
     options: Options | None = None,
+    dataset: Any = None,
     listener: Heard = None,
 ) -> NDArray[Any]: ...
 @overload
@@ -126,6 +186,7 @@ def log_likelihood(
     seed: int = 0,
     guidance: Any | Sequence[Any] = None,
     options: Options | None = None,
+    dataset: Any = None,
     listener: Heard = None,
 ) -> Tensor: ...
 def log_likelihood(
@@ -139,6 +200,7 @@ def log_likelihood(
     seed: int = 0,
     guidance: Any | Sequence[Any] = None,
     options: Options | None = None,
+    dataset: Any = None,
     listener: Heard = None,
 ) -> Any:
     """Return log p(x) of the samples that a model draws, by its probability flow: nats, (n,).
@@ -157,6 +219,7 @@ def log_likelihood(
         seed: The seed of the probes.
         guidance: A guidance or a list of them; None takes those of the run.
         options: Options of the guidances.
+        dataset: The data of a score model, for guidances that ask for them.
         listener: Receives notes and progress, or a function that receives the notes.
 
     Returns:
@@ -166,7 +229,11 @@ def log_likelihood(
         ConfigError: If a name or an option does not work.
         DifrunError: If the model has no likelihood, or the examples do not fit.
     """
-    subject = Subject.of(model, given_kinds(guidance=guidance), sections(options), listener=listener)
+    given = sections(options)
+    takes = ["guidance", "dataset"] if isinstance(model, ScoreModel) else ["guidance", "threads"]
+    refuse_other_options(given, "difrun.log_likelihood", takes)
+    steps, probes, seed = whole("steps", steps, 1), maybe_whole("probes", probes, 0), a_seed(seed)
+    subject = Subject.of(model, given_kinds(guidance=guidance), given, dataset=dataset, listener=listener)
     examples = subject.encode(x)
     exact = subject.plan.loss is None and subject.device.type != "mps"
     examples = examples.double() if exact else examples.float()
@@ -187,7 +254,7 @@ def log_likelihood(
             steps=steps,
             probes=probes,
             seed=seed,
-            watch=subject.listener.sample,
+            watch=watch_of(subject),
         )
     scaling = None if subject.dataset is None else subject.dataset.scaling
     if scaling is not None:

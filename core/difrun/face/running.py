@@ -1,6 +1,6 @@
 """`difrun.run`, and `difrun.resume`, which continues a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +10,16 @@ from difrun.config.plan import Plan, assemble
 from difrun.config.selection import choose
 from difrun.config.settings import Settings, from_dict, merge, read_file, with_file_dataset
 from difrun.errors import ConfigError
-from difrun.face.arguments import Options, Sections, given_kinds, listening, sections
+from difrun.face.arguments import Heard, Options, Sections, given_kinds, listening, sections
+from difrun.face.checks import a_path, maybe_whole
 from difrun.face.data import GivenData
-from difrun.listener import Listener
+from difrun.face.opening import reopen
+from difrun.face.subject import heard_by
 from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import GivenValue
 from difrun.plugin.own import replaced
 from difrun.plugin.registry import Registry, get_registry
-from difrun.runs.opening import reopen, start
+from difrun.runs.opening import start
 from difrun.runs.run import Run
 
 
@@ -39,7 +41,7 @@ def run(
     force: bool = False,
     config: Path | str | None = None,
     start_from: Run | Path | str | None = None,
-    listener: Listener | Callable[[str], Any] | None = None,
+    listener: Heard = None,
 ) -> Run:
     """Train a model, draw samples, measure them and write a report: `difrun run`.
 
@@ -74,6 +76,10 @@ def run(
         ConfigError: If a name, a combination, an option or a value does not work.
         DifrunError: If the folder is taken, the data cannot be used, or a stage fails.
     """
+    a_path("out", out)
+    a_path("config", config)
+    if not isinstance(start_from, Run):
+        a_path("start_from", start_from, "a run, or ")
     named = given_kinds(
         process=process, model=model, loss=loss, sampler=sampler, grid=grid, guidance=guidance, metric=metric
     )
@@ -158,7 +164,7 @@ def resume(
     *,
     steps: int | None = None,
     finish: bool = False,
-    listener: Listener | Callable[[str], Any] | None = None,
+    listener: Heard = None,
     **given: Any,
 ) -> Run:
     """Continue an interrupted run, or train a finished one further: `difrun resume`.
@@ -174,12 +180,20 @@ def resume(
         The finished run.
 
     Raises:
-        ConfigError: If both `steps` and `finish` are given.
+        ConfigError: If both `steps` and `finish` are given, or components for a run that is open already.
         DifrunError: If there is no run, or it cannot be continued so.
     """
     if finish and steps is not None:
         raise ConfigError("finish ends training and steps goes on with it: give one of the two.")
-    opened = run if isinstance(run, Run) else reopen(run, listening(listener), **given)
-    if finish:
-        return opened.finish()
-    return opened.resume() if steps is None else opened.extend(steps)
+    steps = maybe_whole("steps", steps, 1)
+    if isinstance(run, Run) and given:
+        raise ConfigError(
+            f"{next(iter(given))} is given for a run that is open already: leave it out, or give the folder of the run."
+        )
+    if not isinstance(run, Run):
+        a_path("run", run, "a run, or ")
+    opened = run if isinstance(run, Run) else reopen(run, listener, **given)
+    with heard_by(opened, listener):
+        if finish:
+            return opened.finish()
+        return opened.resume() if steps is None else opened.extend(steps)

@@ -1,7 +1,7 @@
 """What a model is asked through: a run, or a score model alone, with its data, its units and its defaults."""
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,18 @@ from difrun.data.casts import as_data, as_labels
 from difrun.data.dataset import Dataset
 from difrun.data.toy import dataset_of_mixture
 from difrun.errors import ConfigError, DifrunError
-from difrun.face.arguments import Sections, altered, listening
+from difrun.face.arguments import Heard, Sections, altered, listening
 from difrun.face.data import GivenData
+from difrun.face.opening import reopen
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.model.labels import labels_as_in_data
 from difrun.model.wrappers import innermost
-from difrun.runs.build import guided
+from difrun.runs.build import build_dataset, guided, instantiate
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
-from difrun.runs.opening import reopen
 from difrun.runs.run import Run
 from difrun.runs.stages.labels import labels_of
 from difrun.text import quoted
@@ -64,7 +64,7 @@ class Subject:
         options: Sections,
         *,
         dataset: Any = None,
-        listener: Listener | Callable[[str], Any] | None = None,
+        listener: Heard = None,
     ) -> "Subject":
         """Return the subject of a model, with other components and options than its own.
 
@@ -80,7 +80,7 @@ class Subject:
             DifrunError: If the run is not trained.
         """
         if isinstance(model, str | Path):
-            model = reopen(model, listening(listener))
+            model = reopen(model, listener)
         if isinstance(model, Run):
             if dataset is not None:
                 raise ConfigError("a run has its own data: leave dataset out.")
@@ -109,8 +109,6 @@ class Subject:
         plan = resolve({**named, "process": model.process, "model": model}, options)
         made = data.made(plan)
         if made is None and data.named is not None:
-            from difrun.runs.build import build_dataset
-
             made = build_dataset(plan)
         if made is not None and made.shape != tuple(model.shape):
             raise ConfigError(
@@ -124,20 +122,28 @@ class Subject:
         """Return the model inside its guidances."""
         if self.run is not None:
             return self.run.guided(self.plan.guidance)
-        if not self.plan.guidance:
-            return self.base
         if self.dataset is None:
-            raise ConfigError(
-                "a guidance may ask for the data, and this model has none: give dataset as well."
-            )
+            return self._guided_without_data()
         context = guidance_context(self.dataset, self.plan.seed, self.device, self.listener)
         return guided(self.base, self.plan.guidance, context)
 
+    def _guided_without_data(self) -> ScoreModel:
+        """The model inside guidances that ask for nothing else. Raises ConfigError if one asks for the data."""
+        model = self.base
+        for chosen in self.plan.guidance:
+            if chosen.entry.asks_for("dataset") or chosen.entry.asks_for("context"):
+                raise ConfigError(
+                    f"{chosen.entry} asks for the data, and this model has none: give dataset as well."
+                )
+            model = instantiate(chosen, model=model)
+        return model
+
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Take the threads of the run in the block, and name a component whose code fails."""
-        count = self.plan.threads if self.run is not None else None
-        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan):
+        """Take the threads of the run in the block, let the listener hear it, and name a component whose code fails."""
+        count = None if self.run is None else self.plan.threads
+        heard = nullcontext() if self.run is None else heard_by(self.run, self.listener)
+        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan), heard:
             yield
 
     def encode(self, x: Any, what: str = "examples") -> Tensor:
@@ -150,6 +156,8 @@ class Subject:
                 f"{what} of shape {tuple(tensor.shape)} do not fit a model of examples of shape "
                 f"{tuple(self.base.shape)}; expected (n, {', '.join(map(str, self.base.shape))})."
             )
+        if not bool(tensor.isfinite().all()):
+            raise DifrunError(f"{what} must be finite numbers.")
         scaling = None if self.dataset is None else self.dataset.scaling
         return tensor if scaling is None else scaling.encode(tensor)
 
@@ -217,6 +225,24 @@ class Subject:
                 f"shape {tuple(model.condition_shape)}."
             )
         return rows.float().expand(n, *rows.shape[1:]).clone()
+
+
+@contextmanager
+def heard_by(run: Run, listener: Heard) -> Iterator[None]:
+    """Let a listener hear a run in the block, in the place of the run's own; None changes nothing."""
+    before = run.listener
+    if listener is not None:
+        _let_hear(run, listening(listener))
+    try:
+        yield
+    finally:
+        _let_hear(run, before)
+
+
+def _let_hear(run: Run, listener: Listener) -> None:
+    run.listener = listener
+    if run.trainer is not None:
+        run.trainer.note = listener.note
 
 
 def like(result: Tensor, given: Any) -> Any:

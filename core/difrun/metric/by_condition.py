@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from difrun.data.condition import all_equal
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.metric.calls import PointSet
@@ -56,13 +57,21 @@ def comparable_conditions(conditions: Tensor | None, samples: Tensor, dataset: D
     """Return the conditions of the samples.
 
     Raises:
-        DifrunError: If there are none, not one for each, or a single one where only those of the data can be compared.
+        DifrunError: If there are none, not one for each, or a single one or gaps where only those of the data can be
+            compared.
     """
     if conditions is None or dataset.condition is None:
         raise DifrunError("the metric compares samples with their conditions, and these samples have none.")
     if len(conditions) != len(samples):
         raise DifrunError(f"{len(samples)} samples with {len(conditions)} conditions; each needs one.")
-    if dataset.conditional is None and bool((conditions == conditions[0]).all()):
+    if dataset.conditional is not None:
+        return conditions
+    if dataset.condition.completes and bool(conditions.isnan().any()):
+        raise DifrunError(
+            "the metric compares pairs of sample and condition, and these conditions have gaps; the rows of the data "
+            "have every column known. Take a metric of the samples alone, such as sliced-w2."
+        )
+    if all_equal(conditions):
         raise DifrunError(
             "all samples have one condition, and what the data are given it is not known; only samples given the "
             "conditions of the data can be compared with them."

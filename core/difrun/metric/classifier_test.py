@@ -29,7 +29,7 @@ def c2st(
         samples: The samples (n, *shape).
         reference: As many real examples, (n, *shape).
         generator: For the first weights and the halves.
-        max_points: Use at most this many points of each set.
+        max_points: Use at most this many points of each set, chosen at random.
 
     Returns:
         "c2st", from about ½ to 1.
@@ -37,11 +37,8 @@ def c2st(
     References:
         Lopez-Paz and Oquab (2017), arXiv 1610.06545.
     """
-    parts = [
-        as_data(part, "points").detach().cpu().float().flatten(1)[:max_points]
-        for part in (samples, reference)
-    ]
-    n = min(map(len, parts))
+    parts = [as_data(part, "points").detach().cpu().float().flatten(1) for part in (samples, reference)]
+    n = min(max_points, *map(len, parts))
     if n < 20 or parts[0].shape[1] != parts[1].shape[1]:
         raise DifrunError(
             f"a classifier needs two sets of at least 20 points of one dimension, not {tuple(parts[0].shape)} and "

@@ -58,7 +58,7 @@ class ScoreModel:
         """Predict `kind`.
 
         Args:
-            x: The state x_t, (n, *shape).
+            x: The state x_t, (n, *shape), or of the shape that the process gives it (`ForwardProcess.state_shape`).
             at: The instant of t.
 
         Returns:
@@ -131,7 +131,13 @@ class ScoreModel:
         mean, var = self.moments()
         start = {} if t is None else {"t": t}
         return self.process.prior(
-            (n, *self.shape), mean=mean, var=var, generator=generator, dtype=dtype, device=device, **start
+            (n, *self.process.state_shape(self.shape)),
+            mean=mean,
+            var=var,
+            generator=generator,
+            dtype=dtype,
+            device=device,
+            **start,
         )
 
     def moments(self) -> tuple[Any, Any]:

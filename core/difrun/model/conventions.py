@@ -22,6 +22,7 @@ from torch import Tensor
 
 from difrun.data.casts import wide_dtype
 from difrun.errors import DifrunError
+from difrun.model.foreign_arguments import checked_pair, naming_function
 from difrun.model.predictions import PARAMETERISATIONS, coefficients, total_std
 
 TimeFunction = Callable[[Any], Tensor]
@@ -57,8 +58,8 @@ class Convention:
     integer: bool
     data_std: float
 
-    def refuse_unknown(self) -> None:
-        """Raise DifrunError if a name is not known."""
+    def refuse_unknown(self, process: Any) -> None:
+        """Raise DifrunError if a name is not known, or the process has no such time."""
         if not callable(self.predicts) and self.predicts not in PARAMETERISATIONS:
             raise DifrunError(
                 f"predicts={self.predicts!r}: a network predicts one of {', '.join(PARAMETERISATIONS)}; or give a "
@@ -69,6 +70,13 @@ class Convention:
                 f"time={self.time!r}: a network is called with one of {', '.join(TIMES)}; or give a function of an "
                 "instant, such as lambda at: 1000 * at.t."
             )
+        if self.time == "index":
+            try:
+                process.table_index(process.horizon)
+            except DifrunError as error:
+                raise DifrunError(
+                    f"time='index': {error} Say what the network takes for a time: time='t', 'sigma', ..."
+                ) from None
         if self.scale is not None and not callable(self.scale) and self.scale != "edm":
             raise DifrunError(
                 f"input_scale={self.scale!r}: expected 'edm', a function of an instant, or None for x itself."
@@ -77,8 +85,7 @@ class Convention:
     def coefficients(self, at: Any) -> tuple[Any, Any]:
         """Return (a, b) of what the network predicts."""
         if callable(self.predicts):
-            a, b = self.predicts(at)
-            return (float(a) if isinstance(a, int) else a), (float(b) if isinstance(b, int) else b)
+            return checked_pair(naming_function("predicts", self.predicts, at))
         # A score is the score itself, not in units of 1/σ.
         return coefficients(self.predicts, at, None if self.predicts == "score" else self.data_std)
 
@@ -86,17 +93,25 @@ class Convention:
         """Return c_in · x."""
         if self.scale is None:
             return x
-        factor = self.scale(at) if callable(self.scale) else 1 / total_std(at, self.data_std)
+        if not callable(self.scale):
+            return x * (1 / total_std(at, self.data_std))
+        factor = naming_function("input_scale", self.scale, at)
+        if not isinstance(factor, Tensor | float | int):
+            raise DifrunError(
+                "the function for `input_scale` must return a number or a tensor; it returned "
+                f"{type(factor).__name__}."
+            )
         return x * factor
 
     def times(self, at: Any) -> Tensor:
         """Return the time of each row, from an instant whose fields are tensors (n,)."""
         make = self.time if callable(self.time) else TIMES[self.time]
-        times = make(at)
-        if not isinstance(times, Tensor):
+        times = naming_function("time", make, at)
+        if not isinstance(times, Tensor) or not times.ndim or len(times) != len(at.t):
+            got = f"one of shape {tuple(times.shape)}" if isinstance(times, Tensor) else type(times).__name__
             raise DifrunError(
-                "the function for `time` must return a tensor, made from fields of the instant such as at.t and "
-                f"at.sigma; it returned {type(times).__name__}."
+                "the function for `time` must return a tensor with a number for each row, made from fields of the "
+                f"instant such as at.t and at.sigma; it returned {got}."
             )
         return times.round().long() if self.integer else times
 

@@ -6,11 +6,28 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from difrun.errors import DifrunError
+from difrun.errors import ConfigError
 from difrun.model.base import MOST_CORRELATED, std_of
 from difrun.model.conventions import Coefficients, Convention, TimeFunction
+from difrun.model.eval_mode import networks_of
+from difrun.model.foreign_arguments import (
+    PARTS,
+    as_given_labels,
+    as_keywords,
+    as_moment,
+    as_range,
+    as_shape,
+    as_shares,
+    as_std,
+    check_network,
+    check_null,
+    check_output,
+    check_process,
+    check_switches,
+    refuse_wrong_arguments,
+)
 from difrun.model.foreign_check import check_model, checked_data
-from difrun.model.foreign_model import PARTS, Arguments, Call, ForeignModel
+from difrun.model.foreign_model import Arguments, Call, ForeignModel
 
 if TYPE_CHECKING:
     from difrun.process.gaussian import GaussianProcess
@@ -74,7 +91,7 @@ def wrap(
         condition_shape: The shape of a condition that it takes instead, floats (n, *condition_shape).
         null: The label or condition that stands for none, without which there is no classifier-free guidance.
         data: Examples (N, *shape) to check it with, in its units. They also give mean, variance and covariance.
-        labels: Their classes (N,), or conditions (N, *condition_shape).
+        labels: Their classes (N,), to which the prior is then matched, or conditions (N, *condition_shape).
         mean: Mean of the data per coordinate, to which the prior is matched; None takes that of `data`, the middle of
             `data_range`, or 0.
         var: Variance of the data, likewise; None takes that of `data`, of even numbers in `data_range`, or 1.
@@ -86,40 +103,87 @@ def wrap(
         The model.
 
     Raises:
+        ConfigError: If an argument is none that a network can have, or does not go with another.
         DifrunError: If the network cannot be called so, returns something else, or does not denoise.
     """
-    shape = tuple(shape)
-    examples = None if data is None else checked_data(data, shape, data_range)
-    mean, var = _moments(examples, mean, var, data_range)
-    convention = Convention(predicts, time, input_scale, integer, data_std or std_of(var))
-    convention.refuse_unknown()
-    takes_label = bool(classes) or condition_shape is not None
-    if classes and condition_shape is not None:
-        raise DifrunError("a network takes classes or a condition; give one of classes and condition_shape.")
-    call = Call(
-        arguments if arguments is not None else PARTS[: 3 if takes_label else 2],
-        dict(keywords or {}),
-        output,
-        learned_variance,
+    check_network(network)
+    check_process(process)
+    check_switches(integer=integer, learned_variance=learned_variance, check=check)
+    shape = as_shape("shape", shape, "(2,) or (3, 32, 32)")
+    taken = None if condition_shape is None else as_shape("condition_shape", condition_shape, "(3,)")
+    shares = as_shares(classes)
+    if shares and taken is not None:
+        raise ConfigError("a network takes classes or a condition; give one of classes and condition_shape.")
+    check_null(null, shares, taken)
+    bounds = as_range(data_range)
+    examples = None if data is None else checked_data(data, shape, bounds)
+    asked = as_given_labels(labels, None if examples is None else len(examples), shares, taken)
+    mean, var = _moments(examples, mean, var, bounds, shape)
+    std = as_std(
+        data_std, needed="edm" in [name for name in (predicts, input_scale) if isinstance(name, str)]
     )
-    call.refuse_wrong(takes_label)
-    model = ForeignModel(network, process, shape, convention, call, mean=mean, var=var, null=null)
-    if condition_shape is not None:
-        model.set_condition(tuple(condition_shape), knows_any=null is not None)
-    elif classes:
-        shares = (1 / classes,) * classes if isinstance(classes, int) else tuple(classes)
-        model.set_classes(shares, knows_any=null is not None)
+    convention = Convention(predicts, time, input_scale, bool(integer), std or std_of(var))
+    convention.refuse_unknown(process)
+    call = _call(arguments, keywords, output, learned_variance, takes_label=bool(shares) or taken is not None)
+    place = _place(network, examples)
+    model = ForeignModel(
+        network, process, shape, convention, call, mean=mean.to(place), var=var.to(place), null=null
+    )
+    if taken is not None:
+        model.set_condition(taken, knows_any=null is not None)
+    elif shares:
+        moments = _class_moments(examples, asked, shares)
+        if moments is not None:
+            model.mean, model.var = (part.expand(shape).clone() for part in (model.mean, model.var))
+        model.set_classes(shares, moments, knows_any=null is not None)
     if examples is not None and examples[0].numel() <= MOST_CORRELATED:
         model.cov = torch.cov(examples.flatten(1).double().T, correction=0).reshape(
             2 * (examples[0].numel(),)
         )
     if check:
-        check_model(model, examples, labels)
+        check_model(model, examples, asked)
     return model
 
 
+def _place(network: Any, examples: Tensor | None) -> torch.device:
+    """Where the network computes: where its weights are; else where the data are."""
+    weights = (weight for part in networks_of(network) for weight in part.parameters())
+    like = next(weights, examples)
+    return torch.device("cpu") if like is None else like.device
+
+
+def _call(arguments: Any, keywords: Any, output: Any, learned_variance: bool, *, takes_label: bool) -> Call:
+    """How the network is called. Raises DifrunError for parts that it does not take, or leaves out."""
+    if arguments is None:
+        arguments = PARTS[: 3 if takes_label else 2]
+    check_output(output)
+    refuse_wrong_arguments(arguments, takes_label)
+    return Call(arguments, as_keywords(keywords, arguments), output, bool(learned_variance))
+
+
+def _class_moments(
+    examples: Tensor | None, labels: Tensor | None, shares: tuple[float, ...]
+) -> tuple[Tensor, Tensor] | None:
+    """Mean and variance of the data of each class, (classes, *shape) each; None where a class has too few examples."""
+    if examples is None or labels is None:
+        return None
+    used = [k for k, share in enumerate(shares) if share > 0]
+    rows = {k: examples[labels.to(examples.device) == k].double() for k in used}
+    if any(len(part) < 2 for part in rows.values()):
+        return None
+    parts = [rows.get(k, examples.double()) for k in range(len(shares))]
+    return (
+        torch.stack([part.mean(0) for part in parts]).float(),
+        torch.stack([part.var(0, correction=0) for part in parts]).float(),
+    )
+
+
 def _moments(
-    examples: Tensor | None, mean: Any, var: Any, data_range: tuple[float, float] | None
+    examples: Tensor | None,
+    mean: Any,
+    var: Any,
+    data_range: tuple[float, float] | None,
+    shape: tuple[int, ...],
 ) -> tuple[Tensor, Tensor]:
     """Mean and variance of the data, as the user gives them, or as the data or their range have them."""
     low, high = data_range or (0.0, 0.0)
@@ -129,4 +193,4 @@ def _moments(
         var = examples.double().var(0, correction=0)
     elif var is None:
         var = (high - low) ** 2 / 12 if data_range else 1.0
-    return torch.as_tensor(mean, dtype=torch.float32), torch.as_tensor(var, dtype=torch.float32)
+    return as_moment("mean", mean, shape), as_moment("var", var, shape, least=0.0)

@@ -20,9 +20,6 @@ from difrun.model.predictions import between, coefficients, is_zero, mix
 if TYPE_CHECKING:
     from difrun.process.gaussian import GaussianProcess
 
-PARTS = ("x", "time", "label")
-"""What a network can be called with."""
-
 Arguments = Sequence[str] | Mapping[str, str]
 
 
@@ -54,21 +51,6 @@ class Call:
         if self.learned_variance and isinstance(result, Tensor) and result.ndim > 1:
             result = result[:, : result.shape[1] // 2]
         return result
-
-    def refuse_wrong(self, takes_label: bool) -> None:
-        """Raise DifrunError unless x, the time and, if there are any, the labels are passed once each."""
-        parts = list(self.arguments.values() if isinstance(self.arguments, Mapping) else self.arguments)
-        needed = PARTS if takes_label else PARTS[:2]
-        if isinstance(self.arguments, str) or sorted(parts) != sorted(needed):
-            raise DifrunError(
-                f"arguments={self.arguments!r}: this network is called with {', '.join(needed)}, each once. Name them "
-                "in the order of its arguments, or map its keywords to them: {'sample': 'x', 'timestep': 'time'}."
-                + (
-                    ""
-                    if takes_label
-                    else " Labels are passed to a network with classes=K or condition_shape=...."
-                )
-            )
 
 
 class ForeignModel(ConditionalModel):

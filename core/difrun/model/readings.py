@@ -8,6 +8,7 @@ import attrs
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.model.conventions import TIMES
 from difrun.model.foreign_model import ForeignModel
 from difrun.model.predictions import PARAMETERISATIONS
 from difrun.randomness.generator import Generator
@@ -122,7 +123,9 @@ def other_readings(model: ForeignModel, noised: list[Noised]) -> list[Reading]:
 
 
 def advised(readings: list[Reading], blind: bool) -> tuple[float, str]:
-    """Return the best reading to advise, as its error and in words; infinite and empty if there is none.
+    """Return the reading to advise, as its error and in words; infinite and empty if there is none.
+
+    Of those that are nearly as good as the best, it is the one that changes the least, or is listed first.
 
     On data, it must be better than the best linear denoiser. Without, where many readings look alike, only those that
     change one thing are named.
@@ -136,7 +139,7 @@ def advised(readings: list[Reading], blind: bool) -> tuple[float, str]:
         (one for one in readings if one.error <= best + math.log(1.5 if blind else 1.1)),
         key=lambda one: one.changes,
     )
-    return best, " or ".join(one.words for one in near[: 3 if blind else 1])
+    return (near[0].error if near else math.inf), " or ".join(one.words for one in near[: 3 if blind else 1])
 
 
 def _kinds(model: ForeignModel) -> dict[str, Any]:
@@ -178,7 +181,7 @@ def _times_of(model: ForeignModel) -> dict[str, ForeignModel]:
         "lambda at: at.sigma / at.alpha": lambda at: at.sigma / at.alpha,
         "lambda at: 2 * at.lam": lambda at: 2 * at.lam,
     }
-    times = {f"time={name!r}": name for name in ("index", "t", "sigma", "log-snr", "c-noise")}
+    times = {f"time={name!r}": name for name in TIMES}
     given = model.convention.time
     first = f"time={given!r}" if isinstance(given, str) else "time as given"
     everything: dict[str, Any] = {

@@ -88,6 +88,7 @@ def coerce(hint: Any, value: Any) -> Any:
 
 
 def _coerce_one(member: Any, value: Any) -> Any:
+    value = python_number(value)
     origin = typing.get_origin(member)
     if origin is Literal:
         return _coerce_literal(typing.get_args(member), value)
@@ -105,6 +106,11 @@ def _coerce_one(member: Any, value: Any) -> Any:
     if isinstance(value, member):
         return value
     raise Mismatch
+
+
+def python_number(value: Any) -> Any:
+    """Return the number in a scalar of NumPy or a tensor of no dimensions; anything else as it is."""
+    return value.item() if getattr(value, "ndim", None) == 0 and hasattr(value, "item") else value
 
 
 def _coerce_float(value: Any) -> float:

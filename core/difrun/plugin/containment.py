@@ -14,7 +14,7 @@ Snapshot = dict[str, tuple[Any, Callable[[Any], Any]]]
 
 
 @contextlib.contextmanager
-def contained(changed: Callable[[str], None]) -> Iterator[None]:
+def contained(changed: Callable[[str], None] = lambda change: None) -> Iterator[None]:
     """Restore what the block changes of the process, and print on stderr what it prints on stdout.
 
     Args:

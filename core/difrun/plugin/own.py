@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from difrun.api import KINDS, Component, NoOptions
+from difrun.api import KINDS, MANY, Component, NoOptions
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import names_of
+from difrun.options.given import GivenValue
 from difrun.options.parsing import plain, shown_briefly
 from difrun.plugin import own_kinds, own_options
 from difrun.plugin.own_component import YOURS, Own
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "DIFRUN_IMPORT"
 """The variable that names modules, joined by commas, from which classes that a run.toml names may be imported."""
-
-MANY = ("guidance", "metric")
 
 _PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -174,7 +173,7 @@ def _add_options(
 
 def is_name(wanted: Any) -> bool:
     """Return whether something names a component: text, a path, a value with its source, or a component itself."""
-    return isinstance(wanted, str | os.PathLike | Registered) or type(wanted).__name__ == "GivenValue"
+    return isinstance(wanted, str | os.PathLike | Registered | GivenValue)
 
 
 def path_of(thing: Any) -> str | None:

@@ -12,6 +12,7 @@ from difrun.api import NoOptions
 from difrun.errors import ConfigError
 from difrun.options.parsing import check_supported, members
 from difrun.plugin.signatures import ON_OFFER
+from difrun.text import listed
 
 _PLAIN = (bool, int, float, str, Path, type(None))
 
@@ -52,8 +53,8 @@ def options_class(kind: str, target: Any) -> type:
             continue
         if parameter.default is parameter.empty:
             raise ConfigError(
-                f"{kind} {name_of(target)} needs a value for '{name}', which a run cannot know. Give an object instead "
-                f"of the class, or '{name}' a default."
+                f"{kind} {name_of(target)} needs a value for '{name}', which a run cannot know. "
+                + _advice(target, name, [argument.name for argument in ON_OFFER[kind]])
             )
         hint = hints.get(name, type(parameter.default))
         if parameter.kind is not parameter.POSITIONAL_ONLY and _can_be_option(name, hint):
@@ -66,6 +67,17 @@ def options_class(kind: str, target: Any) -> type:
                 metadata={"help": "" if field is None else field.metadata.get("help", ""), "metavar": None},
             )
     return attrs.make_class("Options", found, frozen=True) if found else NoOptions
+
+
+def _advice(target: Any, name: str, offered: list[str]) -> str:
+    """What to do about a parameter that a run has no value for."""
+    if isinstance(target, type):
+        return f"Give an object instead of the class, or '{name}' a default."
+    if not offered:
+        return f"Give '{name}' a default."
+    return (
+        f"A function is called with what its parameters name, of {listed(offered)}; give any other a default."
+    )
 
 
 def _can_be_option(name: str, hint: Any) -> bool:

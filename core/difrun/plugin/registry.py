@@ -21,9 +21,10 @@ from difrun.api import KINDS, Component
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import fields
 from difrun.options.parsing import shown_briefly
-from difrun.plugin import hooks, own, signatures
+from difrun.plugin import hooks, own
 from difrun.plugin.compatibility import unmet_requirements
 from difrun.plugin.containment import contained, watching_for_interrupts
+from difrun.plugin.events import Listeners, settings_of
 from difrun.plugin.packages import (
     GROUP,
     Plugin,
@@ -47,13 +48,16 @@ class Registry:
         plugins: A row for each installed plugin.
         report: Called with one line of text when an event hook of a plugin raises.
         given: (kind, name) -> a component of the user's that stands for a name in one run.toml (`with_given`).
+        settings: Name of a plugin -> the class of the options of its logger.
     """
 
     plugins: list[Plugin] = attrs.field(factory=list)
     report: Callable[[str], None] = lambda text: warnings.warn(text, RuntimeWarning, stacklevel=3)
     given: dict[tuple[str, str], Registered] = attrs.field(factory=dict)
     _entries: list[Registered] = attrs.field(factory=list, alias="entries")
-    _listeners: dict[str, list[tuple[Plugin, Any]]] = attrs.field(factory=dict, alias="listeners")
+    _formats: list[Registered] = attrs.field(factory=list, alias="formats")
+    settings: dict[str, type] = attrs.field(factory=dict)
+    _listeners: Listeners = attrs.field(factory=Listeners, alias="listeners")
 
     @classmethod
     def discover(cls, only: str | Iterable[str] | None = None, strict: bool | None = None) -> "Registry":
@@ -115,7 +119,9 @@ class Registry:
         manager.register(module, plugin.dist)
         kind_of = {hook: kind for kind, hook in KINDS.items()}
         entries: list[Registered] = []
+        formats: list[Registered] = []
         listeners: dict[str, list[tuple[Plugin, Any]]] = {}
+        settings: dict[str, type] = {}
         for caller in manager.get_hookcallers(module) or []:
             for implementation in caller.get_hookimpls():
                 if implementation.wrapper or implementation.hookwrapper:
@@ -126,19 +132,24 @@ class Registry:
                     entries += _components(
                         plugin, kind_of[caller.name], caller.name, implementation.function()
                     )
+                elif caller.name == hooks.FORMATS:
+                    formats += _components(plugin, "format", caller.name, implementation.function())
                 elif caller.name in hooks.EVENTS:
                     listeners.setdefault(caller.name, []).append((plugin, implementation))
+                elif caller.name == hooks.SETTINGS:
+                    settings[plugin.name] = settings_of(plugin, implementation.function())
                 else:
-                    known = [*KINDS.values(), *hooks.EVENTS]
+                    known = [*KINDS.values(), hooks.FORMATS, *hooks.EVENTS, hooks.SETTINGS]
                     raise NameError(f"there is no hook {caller.name}.{did_you_mean(caller.name, known)}")
-        taken = {(entry.kind, entry.qualified) for entry in self._entries}
-        for entry in entries:
+        taken = {(entry.kind, entry.qualified) for entry in [*self._entries, *self._formats]}
+        for entry in [*entries, *formats]:
             if (entry.kind, entry.qualified) in taken:
                 raise ValueError(f"{plugin.dist} offers {entry.kind} '{entry.name}' twice")
             taken.add((entry.kind, entry.qualified))
         self._entries += entries
-        for event, pairs in listeners.items():
-            self._listeners.setdefault(event, []).extend(pairs)
+        self._formats += formats
+        self.settings |= settings
+        self._listeners.add(listeners)
 
     @property
     def broken(self) -> list[Plugin]:
@@ -155,7 +166,7 @@ class Registry:
 
     def listens(self, plugin: Plugin) -> bool:
         """Whether a plugin listens to any event."""
-        return any(plugin is listener for pairs in self._listeners.values() for listener, _ in pairs)
+        return self._listeners.of(plugin)
 
     def entries(self, kind: str | None = None) -> list[Registered]:
         """The components of one kind (of all kinds), by name."""
@@ -195,6 +206,24 @@ class Registry:
         text += f" Installed: {listed(self.names(kind)) or 'none'}."
         raise ConfigError(text + where_from(name, self.plugins, kind))
 
+    def formats(self) -> list[Registered]:
+        """The formats in which the model of a run can be written, by name."""
+        return sorted(self._formats, key=lambda entry: (entry.name, entry.plugin.dist))
+
+    def format(self, name: str) -> Registered:
+        """The format called ``name`` or ``dist:name``. Raises ConfigError if there is none, or several."""
+        named = [entry for entry in self.formats() if name in (entry.name, entry.qualified)]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            choices = listed([entry.qualified for entry in named], last=" or ")
+            raise ConfigError(f"Several plugins offer format '{name}': write {choices}.")
+        known = [entry.name for entry in self.formats()]
+        raise ConfigError(
+            f"There is no format '{shown_briefly(name)}'.{did_you_mean(name, known)} Installed: {listed(known)}."
+            + where_from(name, self.plugins, "format")
+        )
+
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
         """Names of the components of one kind that fit with those chosen for the other kinds.
 
@@ -211,22 +240,13 @@ class Registry:
             if not unmet_requirements(self, {**others, kind: entry})
         ]
 
+    def hears(self, event: str) -> bool:
+        """Whether a plugin listens to an event."""
+        return self._listeners.hears(event)
+
     def emit(self, event: str, **values: Any) -> None:
-        """Call an event's implementations one by one. One that raises is reported and not called again."""
-        if event not in hooks.EVENTS:
-            raise NameError(f"there is no event {event}.{did_you_mean(event, hooks.EVENTS)}")
-        for pair in list(self._listeners.get(event, ())):
-            plugin, implementation = pair
-            with watching_for_interrupts() as interrupted:
-                try:
-                    signatures.call(event, implementation.function, values)
-                except BaseException as error:
-                    if interrupted():
-                        raise
-                    self._listeners[event].remove(pair)
-                    self.report(
-                        f"{event} of {plugin.dist} failed and is not called again: {in_one_line(error)}"
-                    )
+        """Call an event's implementations one by one (`Listeners.emit`); `report` is told of those that raise."""
+        self._listeners.emit(event, values, self.report)
 
 
 def _broken(plugin: Plugin) -> DifrunError:

@@ -11,22 +11,8 @@ from typing import Any
 import attrs
 
 from difrun.errors import DifrunError
+from difrun.plugin.arguments import EVENT_ARGUMENTS, Argument
 from difrun.text import closest, listed
-
-
-@attrs.frozen
-class Argument:
-    """A value that a target may ask for by naming it in its signature.
-
-    Attributes:
-        name: The name of the parameter.
-        type: What the value is, as an annotation would say it.
-        meaning: One line for the documentation.
-    """
-
-    name: str
-    type: str
-    meaning: str
 
 
 @attrs.frozen
@@ -41,8 +27,6 @@ PICTURES = "pictures"
 
 _DATASET = Argument("dataset", "difrun.data.Dataset", "The data of the run.")
 _PROCESS = Argument("process", "difrun.process.ForwardProcess", "The forward process of the run.")
-_STEP = Argument("step", "int", "Steps done so far.")
-_STEPS = Argument("steps", "int", "Steps in total.")
 
 ON_OFFER: dict[str, tuple[Argument, ...]] = {
     "process": (),
@@ -103,18 +87,12 @@ ON_OFFER: dict[str, tuple[Argument, ...]] = {
         Argument("reference_conditions", "Tensor (n, *shape)", "The conditions of the real examples."),
         Argument("generator", "torch.Generator", "Random numbers, for projections and subsets."),
     ),
+    "format": (
+        Argument("run", "difrun.runs.run.Run", "The run, trained; its model is `run.model`."),
+        Argument("folder", "pathlib.Path", "The folder to write; it does not exist, or is empty."),
+    ),
     PICTURES: (Argument("scene", "difrun.data.Scene", "The samples, examples and frames to draw."),),
-    "difrun_train_step": (
-        _STEP,
-        _STEPS,
-        Argument("loss", "float", "The mean loss of the last steps."),
-        Argument("rate", "float", "Training steps per second."),
-    ),
-    "difrun_sample_step": (_STEP, _STEPS),
-    "difrun_run_finished": (
-        Argument("folder", "pathlib.Path", "The folder of the run."),
-        Argument("metrics", "Mapping[str, Mapping[str, Any]]", "What metrics.json says of each metric."),
-    ),
+    **EVENT_ARGUMENTS,
 }
 """Kind of component, event, or `PICTURES` -> the values on offer, in the order in which messages list them."""
 

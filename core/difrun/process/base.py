@@ -77,6 +77,28 @@ class ForwardProcess:
         """Return this process in coordinates in which its mean is zero."""
         return self
 
+    def state_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of one state x_t: by default that of an example.
+
+        A process whose states have more coordinates than data, such as a velocity beside each, overrides it, and
+        `observed` with it.
+
+        Args:
+            shape: The shape of one example.
+        """
+        return tuple(shape)
+
+    def observed(self, x: Tensor) -> Tensor:
+        """Return what states have of the shape of examples: by default all.
+
+        Args:
+            x: States, (n, *state_shape(shape)).
+
+        Returns:
+            The coordinates of data, (n, *shape).
+        """
+        return x
+
     def advice(self) -> list[str]:
         """Return remarks on these options that a user should read before a run, of one or two sentences each."""
         return []
@@ -95,8 +117,8 @@ class ForwardProcess:
         """Draw x_T from the prior, matched to the moments of the data; given t, x_t.
 
         Args:
-            shape: The shape (n, ...) of the draw.
-            mean: Mean of the data: a number, or a tensor that broadcasts against x_t.
+            shape: The shape (n, *state_shape) of the draw.
+            mean: Mean of the data: a number, or a tensor that broadcasts against examples.
             var: Variance of the data, in the same form.
             t: The time; None is T.
             generator: The source of random numbers.
@@ -130,7 +152,7 @@ class ForwardProcess:
             generator: The source of random numbers.
 
         Returns:
-            x_t, of the shape of `x0`.
+            x_t, of the shape of `x0`, or with more coordinates (`state_shape`).
         """
         raise NotImplementedError
 

@@ -14,7 +14,7 @@ At t = 0, before the first entry, x_0 is the data.
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import torch
 from scipy.interpolate import CubicSpline
@@ -92,7 +92,7 @@ class TabulatedProcess(GaussianProcess):
         self._casts = CastCache()
 
     @classmethod
-    def from_betas(cls, betas: Any, *, noise_floor: float | None = None) -> "TabulatedProcess":
+    def from_betas(cls, betas: Any, *, noise_floor: float | None = None) -> Self:
         """Return the process of a chain x_n = √(1 − β_n) x_{n−1} + √β_n ε.
 
         Args:
@@ -108,9 +108,7 @@ class TabulatedProcess(GaussianProcess):
         return cls._preserving(variance_steps(betas).cumsum(0), noise_floor)
 
     @classmethod
-    def from_alphas_cumprod(
-        cls, alphas_cumprod: Any, *, noise_floor: float | None = None
-    ) -> "TabulatedProcess":
+    def from_alphas_cumprod(cls, alphas_cumprod: Any, *, noise_floor: float | None = None) -> Self:
         """Return the process with α² = ᾱ_n and σ² = 1 − ᾱ_n.
 
         Args:
@@ -131,7 +129,7 @@ class TabulatedProcess(GaussianProcess):
         return cls._preserving(u, noise_floor)
 
     @classmethod
-    def _preserving(cls, u: Tensor, noise_floor: float | None) -> "TabulatedProcess":
+    def _preserving(cls, u: Tensor, noise_floor: float | None) -> Self:
         """The process with u = −log ᾱ at its entries; α and σ follow without a loss of digits."""
         process = cls.__new__(cls)
         process._start(u, (-0.5 * u).exp(), (-torch.expm1(-u)).sqrt(), "preserving", noise_floor)
@@ -144,7 +142,7 @@ class TabulatedProcess(GaussianProcess):
         *,
         scale: Literal["exploding", "preserving", "straight"] = "exploding",
         noise_floor: float | None = None,
-    ) -> "TabulatedProcess":
+    ) -> Self:
         """Return the process with the noise levels of a table, in either order.
 
         Args:

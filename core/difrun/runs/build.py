@@ -94,7 +94,7 @@ def _component_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> A
     """What the model component of a plan makes: a network, or a model that needs no training."""
     return instantiate(
         plan.model,
-        shape=dataset.shape,
+        shape=process.state_shape(dataset.shape),
         classes=_trained_classes(plan, dataset),
         condition_shape=_trained_condition(plan, dataset),
         dataset=dataset,

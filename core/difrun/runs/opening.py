@@ -181,7 +181,7 @@ def reopen(
     with faults.blame_plugin(plan), places.writing_only_in(home.path):
         parts = build(plan, place, dataset.open_examples(home, functools.partial(build_dataset, plan)))
         plan = with_threads(plan, parts, place, listener)
-    run = Run(plan, home, parts, place, listener)
+    run = Run(plan, home, parts, place, listener, reopened=True)
     for text in plan.notes:
         run.listener.note(text)
     run.load()

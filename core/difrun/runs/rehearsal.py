@@ -6,8 +6,9 @@ import attrs
 import torch
 from torch import Tensor
 
+from difrun.api import MANY
 from difrun.config.plan import ChosenComponent, Plan, assemble
-from difrun.config.selection import MANY, choose
+from difrun.config.selection import choose
 from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
@@ -32,6 +33,9 @@ TINY: dict[str, dict[str, Any]] = {
     "": {"device": "cpu", "threads": 1},
 }
 
+SLOW_GRID, QUICK_GRID = "pilot", "linear"
+"""`pilot` solves hundreds of trajectories of the model first; a run of three steps takes equal steps in its place."""
+
 
 @attrs.frozen
 class Untried:
@@ -43,7 +47,8 @@ class Untried:
 def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseException] | Untried | None:
     """Try a component in a tiny run, with default options and the components that a run takes with it.
 
-    The run has two steps of training, three of sampling, one metric, and the pictures of the dataset.
+    The run has two steps of training, three equal ones of sampling where it asks for no other grid, one metric, and the
+    pictures of the dataset.
 
     Returns:
         The component that failed, and its error. None if nothing failed. `Untried` if no installed component works with
@@ -52,7 +57,10 @@ def rehearse(registry: Registry, entry: Registered) -> tuple[Registered, BaseExc
     try:
         named = {entry.kind: [entry.label] if entry.kind in MANY else entry.label}
         named.setdefault("metric", [])
-        plan = assemble(choose(registry, named), TINY)
+        chosen = choose(registry, named)
+        if "grid" in chosen.defaulted and chosen.entries["grid"] == registry.get("grid", SLOW_GRID):
+            chosen = choose(registry, {**named, "grid": QUICK_GRID})
+        plan = assemble(chosen, TINY)
     except ConfigError as error:
         return Untried(in_one_line(error))
     try:

@@ -9,8 +9,7 @@ import attrs
 from torch import Tensor
 
 from difrun.config.plan import ChosenComponent
-from difrun.errors import DifrunError, Interrupted
-from difrun.plugin.registry import get_registry
+from difrun.errors import DifrunError
 from difrun.runs.environment import faults
 from difrun.runs.environment.guards import exclusive, with_run_environment
 from difrun.runs.folder import lock
@@ -42,7 +41,7 @@ class Run(RunState):
         measured = {key: value for key, value in self.facts.get("samples", {}).items() if key != "n"}
         return x, self._facts or measured or sampling.recorded_facts(self, SampleRequest.of(self.plan))
 
-    @exclusive
+    @exclusive("run")
     def execute(self) -> "Run":
         """Train, sample, evaluate, draw and report. A stage whose results exist is not done again."""
         self.folder.clean()
@@ -59,7 +58,6 @@ class Run(RunState):
                 self.listener.note(f"the likelihood is left out: {error}")
         with faults.keeping_what_is_finished(self.path):
             self.report()
-        get_registry().emit("difrun_run_finished", folder=self.path, metrics=self.metrics)
         return self
 
     def resume(self) -> "Run":
@@ -108,7 +106,7 @@ class Run(RunState):
         if training.done(self.trainer):
             self.trainer.finish()
 
-    @exclusive
+    @exclusive("train")
     def train(self) -> None:
         """Train to the end, and save the state on the way.
 
@@ -120,15 +118,14 @@ class Run(RunState):
             return
         training.train(self)
 
-    @exclusive
+    @exclusive("sample")
     def sample(self) -> Tensor:
         """Draw the run's samples (n, ...), in the units of the model, and write samples.npz in the user's."""
         request = SampleRequest.of(self.plan)
-        samples, drawn, self._facts = sampling.draw(self, request)
-        sampling.write(self.folder.samples, samples, drawn, self.parts.dataset, request, self._facts)
+        samples, _, self._facts = sampling.draw_into(self.folder.samples, self, request)
         return samples
 
-    @with_run_environment
+    @with_run_environment("sample")
     def draw_samples(
         self,
         n: int | None,
@@ -171,11 +168,10 @@ class Run(RunState):
         request = SampleRequest(n, sampler, grid, steps, seed, chunk, noise, label, guidance, condition)
         with self._writing_beside(self.folder.samples if out is None else Path(out)):
             path = sampling.output_path(self, request, None if out is None else Path(out), force)
-            samples, drawn_labels, facts = sampling.draw(self, request)
-            sampling.write(path, samples, drawn_labels, self.parts.dataset, request, facts)
+            sampling.draw_into(path, self, request)
         return path
 
-    @exclusive
+    @exclusive("evaluate")
     def evaluate(
         self, metrics: tuple[ChosenComponent, ...] | None = None, n: int | None = None
     ) -> evaluation.Numbers:
@@ -215,7 +211,7 @@ class Run(RunState):
             self.draw_samples(**attrs.asdict(request, recurse=False))
         return path
 
-    @with_run_environment
+    @with_run_environment("evaluate")
     def evaluate_file(
         self, path: Path, metrics: tuple[ChosenComponent, ...] | None = None, n: int | None = None
     ) -> tuple[evaluation.Numbers, Path]:
@@ -233,7 +229,7 @@ class Run(RunState):
             chosen = self.plan.metrics if metrics is None else metrics
             return evaluation.evaluate_file(self, Path(path), chosen, n, named=metrics is not None)
 
-    @exclusive
+    @exclusive("tune")
     def tune(self, steps: int, *, free_weights: bool = False, iterations: int | None = None) -> Tuning:
         """Optimise the sampler for a number of steps; the sampler and grid called `tuned` use the result.
 
@@ -246,9 +242,9 @@ class Run(RunState):
             DifrunError: If the run is not trained, has a guidance, or its process is not Gaussian.
         """
         self._need_model()
-        return tuning.improve(self, steps, free_weights, iterations, self._tuned)
+        return tuning.improve(self, steps, free_weights, iterations, self.tuning_report)
 
-    @exclusive
+    @exclusive("likelihood")
     def likelihood(self, request: likelihood.LikelihoodRequest | None = None) -> likelihood.Content:
         """Measure −log p of held-out examples (`difrun.runs.stages.likelihood.measure`) and write metrics.json."""
         self._need_model()
@@ -257,22 +253,11 @@ class Run(RunState):
             self._report(redraw=False)
         return measured
 
-    @exclusive
+    @exclusive("report")
     def report(self) -> Path:
         """Draw every picture and write report.html; return its path."""
         self._need_model()
         return self._report(redraw=True)
-
-    def stop_if_asked(self) -> None:
-        """Raise Interrupted if the user asked to stop, once training is over."""
-        if self.listener.stopping():
-            raise Interrupted(self.path, "Stopped; the trained model is saved.")
-
-    def sample_report(self, done: int, total: int, chunks: int = 1) -> None:
-        """Report how many of the steps of all chunks are done. Raises Interrupted if the user asked to stop."""
-        self.listener.sample(done // chunks, total // chunks)
-        get_registry().emit("difrun_sample_step", step=done, steps=total)
-        self.stop_if_asked()
 
     @contextlib.contextmanager
     def _writing_beside(self, file: Path) -> Iterator[None]:
@@ -281,11 +266,6 @@ class Run(RunState):
         with lock.hold_lock(self.path) if inside else contextlib.nullcontext():
             self.folder.refuse_replaced()
             yield
-
-    def _tuned(self, done: int, total: int) -> None:
-        self.listener.sample(done, total)
-        if self.listener.stopping():
-            raise Interrupted(self.path, "Stopped.")
 
     def _report(self, *, redraw: bool) -> Path:
         from difrun.runs.report.write import draw_and_write

@@ -227,10 +227,11 @@ def _refuse_not_finite(samples: Tensor, sampler: Sampler, model: ScoreModel) -> 
 def to_data(process: ForwardProcess, x: Tensor, t: float) -> Tensor:
     """Return x at the end of sampling as data: μ + (x − μ)/α(t), which on some processes is not quite x.
 
-    Noise of standard deviation σ/α, the `noise_floor`, remains. For a process without α it is x itself.
+    Noise of standard deviation σ/α, the `noise_floor`, remains. For a process without α it is what x has of data
+    (`ForwardProcess.observed`).
     """
     if not isinstance(process, GaussianProcess):
-        return x
+        return process.observed(x)
     centre = process.centre_like(x)
     return centre + (x - centre) / process.at(float(t)).alpha
 

@@ -116,6 +116,21 @@ def read_archive(path: Path, names: tuple[str, ...], within: Path | None = None)
         return {name: archive[name] for name in names if name in archive}
 
 
+def archive_names(path: Path) -> list[str]:
+    """Return the names of the arrays of a .npz file, none of which is read; empty for a file that is none.
+
+    Raises:
+        DifrunError: If the file is no regular file.
+        OSError: If it cannot be opened.
+    """
+    with open_regular(path) as stream:
+        try:
+            archive = load(stream) if stream.read(2) == b"PK" else None
+        except DamagedArray:
+            return []
+    return archive.files if isinstance(archive, Archive) else []
+
+
 def _read_array(stream: Any, length: int, refuse_above: Callable[[int], None] | None = None) -> NDArray:
     """The array of a .npy file of `length` bytes, once its header claims no more than that.
 

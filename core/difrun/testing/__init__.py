@@ -8,7 +8,7 @@
 Every component of the distribution becomes one test per rule, ``process:ou-marginals_start_at_the_data``. The kind of a
 component and the capabilities that it declares decide which rules are tested. A plugin is tested alone with the core.
 If a component needs others, the kit provides them (`difrun.testing.references`). ``difrun check`` does the same without
-pytest. Only `conformance` imports pytest.
+pytest, and `check` takes a class or an object without a package. Only `conformance` imports pytest.
 """
 
 from typing import Any
@@ -30,6 +30,7 @@ __all__ = [
     "ReferenceVE",
     "ReferenceVP",
     "affine_moments",
+    "check",
     "conformance",
     "endpoint_errors",
     "observed_order",
@@ -40,9 +41,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import `conformance`, and with it pytest, on first use."""
+    """Import `conformance`, and with it pytest, and `check`, on first use."""
     if name == "conformance":
         from difrun.testing.collect import conformance
 
         return conformance
+    if name == "check":
+        from difrun.testing.own import check
+
+        return check
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import attrs
 
@@ -18,7 +18,7 @@ from difrun.plugin.known import install
 from difrun.plugin.packages import Plugin, canonical, installed, names_of
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
-from difrun.testing.check import CHECKS, Check, ComponentUnderTest, components_under_test
+from difrun.testing.rules import CHECKS, Check, ComponentUnderTest, components_under_test
 from difrun.testing.verdict import NotTried, RuleBroken
 from difrun.text import did_you_mean, in_one_line, listed
 
@@ -124,7 +124,8 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
     for entry in entries:
         for subject in components_under_test(entry, registry, tuple(others)):
             cases += [
-                Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject) for rule in _rules(subject)
+                Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject)
+                for rule in rules_for(subject)
             ]
     return cases, len(entries)
 
@@ -140,13 +141,13 @@ def _installed(name: str) -> str:
     known = sorted({"difrun", *(plugin.dist for plugin in plugins)})
     commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
     raise ConfigError(
-        f"No plugin called '{name}' is installed.{did_you_mean(name, known)} Installed: {listed(known)}."
+        f"The plugin '{name}' is not installed.{did_you_mean(name, known)} Installed: {listed(known)}."
         + "".join(f"\nTo install it: {command}" for command in commands)
     )
 
 
-def _rules(subject: ComponentUnderTest) -> list[Check]:
-    """The rules for a component; where no rule of its kind fits, the one that tries it in a tiny run."""
+def rules_for(subject: ComponentUnderTest) -> list[Check]:
+    """Return the rules for a component; where no rule of its kind fits, the one that tries it in a tiny run."""
     kind, component, own = subject.entry.kind, subject.entry.component, subject.own_tokens
     fitting = [check for check in CHECKS if check.fits(kind, component, own)]
     of_kind = [check for check in fitting if check.kind != "any"]
@@ -229,24 +230,3 @@ def _place(error: BaseException) -> str:
     ]
     last = (foreign or own)[-1]
     return f" at {Path(last.filename).name}:{last.lineno}, in {last.name}"
-
-
-def as_record(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as JSON can hold it."""
-    subject = outcome.case.subject
-    component = (
-        {}
-        if isinstance(subject, InstalledPackage)
-        else {"kind": subject.entry.kind, "name": subject.entry.name, "variant": subject.variant}
-    )
-    return {
-        **component,
-        "rule": outcome.case.check.name,
-        "says": outcome.case.check.sentence,
-        "status": outcome.status,
-        "seconds": round(outcome.seconds, 3),
-        **(
-            {"measured": outcome.measured, "expected": outcome.expected} if outcome.status == "failed" else {}
-        ),
-        **({"reason": outcome.text} if outcome.status == "not tried" else {}),
-    }

@@ -9,7 +9,7 @@ import pytest
 from difrun.errors import DifrunError
 from difrun.plugin.packages import canonical
 from difrun.testing.cases import Case, attempt, collect
-from difrun.testing.check import ComponentUnderTest
+from difrun.testing.rules import ComponentUnderTest
 from difrun.text import counted
 
 __all__ = ["collect", "conformance"]

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from difrun.testing.check import ComponentUnderTest
+from difrun.testing.rules import ComponentUnderTest
 from difrun.testing.verdict import RuleBroken, ensure
 
 P_VALUE = 1e-6

@@ -14,8 +14,8 @@ from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.options.attrs_fields import values
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import ComponentUnderTest
 from difrun.testing.references import two_classes
+from difrun.testing.rules import ComponentUnderTest
 from difrun.testing.verdict import RuleBroken
 
 LABELS = torch.tensor([0, 1, 1, 0, 1, 0])

@@ -49,7 +49,7 @@ class Trainer:
         device: Where to train; None is the device of `data`.
 
     Attributes:
-        step: Steps done.
+        step, lr: Steps done, and the learning rate of the last; 0 before the first.
         seconds: Time spent in `run`, over all sessions.
         losses: The loss of every step up to the last check, (step,).
         stopped: Whether the last `run` was asked to stop.
@@ -91,7 +91,7 @@ class Trainer:
         self.batches = Batches(model, loss, data, options.batch, seed, noise, labels, dropout, place, hides)
         self.flat = FlatParameters(self.network)
         self.adam = Adam(self.flat, clip=options.clip, ema=options.ema)
-        self.step, self.seconds, self.stopped = 0, 0.0, False
+        self.step, self.seconds, self.stopped, self.lr = 0, 0.0, False, 0.0
         self.losses = torch.empty(0)
         self._seed_network = seeder(self._device, seed)
         # The weights of training, while the averaged ones stand in the network; the losses since the last check.
@@ -161,9 +161,9 @@ class Trainer:
         # Gradients are added where they lie, so that they stay views into the flat vector.
         self.flat.gradient.zero_()
         self._window.append(self.loss.backward(self.model, self.batches[self.step]))
-        lr = learning_rate(self.options, self.step, self.seconds)
+        self.lr = learning_rate(self.options, self.step, self.seconds)
         self.step += 1
-        self.adam.update(self.step, lr)
+        self.adam.update(self.step, self.lr)
 
     @property
     def last(self) -> int:

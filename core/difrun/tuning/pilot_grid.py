@@ -24,12 +24,12 @@ from weakref import WeakKeyDictionary
 import attrs
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import override
 
 from difrun.grid.base import check, check_steps
 from difrun.model.base import ScoreModel
-from difrun.model.eval_mode import in_eval_mode
+from difrun.model.eval_mode import in_eval_mode, networks_of
 from difrun.model.labels import condition_as_data
 from difrun.model.wrappers import Centred, innermost
 from difrun.process.gaussian import GaussianProcess
@@ -78,7 +78,7 @@ class Pilot:
     """The fine trajectories of a model, and the grids that were derived from them.
 
     Attributes:
-        weights: The fingerprint of the network's weights at that time.
+        weights: The fingerprint of the networks' weights at that time.
         clocks: v at the fine steps, (STEPS + 1,), decreasing and evenly spaced.
         y: The trajectories that stay near the data, in the units of the end, (STEPS + 1, trajectories, d).
         gains: The amplification A from each step to the end, (STEPS + 1, trajectories).
@@ -246,11 +246,14 @@ def _gains(
 
 
 def _fingerprint(model: ScoreModel) -> list[float]:
-    """One number per tensor of the model's network, which shows whether its weights have changed."""
+    """One number per tensor of the model's networks, which shows whether their weights have changed.
+
+    Of a plain function nothing can be seen but the networks around it, and whether it is still the same one.
+    """
     network = getattr(innermost(model), "network", None)
-    if network is None:
-        return []
-    return [float(tensor.cpu().double().sum()) for tensor in network.state_dict().values()]
+    function = [] if network is None or isinstance(network, nn.Module) else [float(id(network))]
+    tensors = (tensor for network in networks_of(model) for tensor in network.state_dict().values())
+    return function + [float(tensor.cpu().double().sum()) for tensor in tensors]
 
 
 def _step_density(clocks: np.ndarray, y: Tensor, gains: Tensor, k: int) -> np.ndarray:

@@ -8,7 +8,7 @@ from attrs.validators import ge, in_, le, lt
 
 from difrun.api import GaussianOptions, option, refuse_unused
 from difrun.errors import DifrunError
-from difrun_ddpm.table import TABLES, as_numbers, read_table
+from difrun_ddpm.table import TABLES, as_numbers, from_data_to_noise, read_table
 
 Schedule = Literal["linear", "cosine", "scaled-linear"]
 Times = Literal["uniform", "log-snr"]
@@ -38,6 +38,11 @@ class DDPMOptions(GaussianOptions):
     )
     alphas_cumprod: tuple[float, ...] | Path = option(
         (), "Likewise a table ᾱ_1 ... ᾱ_N, which decreases; the last may be 0.", metavar="FILE"
+    )
+    sigmas: tuple[float, ...] | Path = option(
+        (),
+        "Likewise a table of σ/α, in either order: the σ of x_0 + σε, as samplers with σ have it.",
+        metavar="FILE",
     )
     terminal_signal: float | None = option(
         None,
@@ -71,11 +76,13 @@ class DDPMOptions(GaussianOptions):
     def _take(self, given: list[str]) -> None:
         """Take the numbers of a table, not its file, which may change; N is how many there are."""
         if len(given) > 1:
-            raise ValueError("betas and alphas_cumprod are two forms of one table; give one of them")
+            raise ValueError("betas, alphas_cumprod and sigmas are forms of one table; give one of them")
         (name,) = given
         schedule = ("schedule", "beta_start", "beta_end", "rescale")
         refuse_unused(self, schedule, "a table has no", f"leave {name} out")
         numbers = _numbers(getattr(self, name), name)
+        if name == "sigmas":
+            numbers = from_data_to_noise(numbers)
         if len(numbers) < 2:
             raise ValueError(f"{name} must have at least 2 numbers")
         if self.steps not in (len(numbers), attrs.fields(DDPMOptions).steps.default):

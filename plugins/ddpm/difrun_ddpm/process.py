@@ -52,8 +52,9 @@ class DDPM(GaussianProcess, DDPMOptions):
 
     Its transitions between integers are exactly those of the chain, and every continuous sampler runs on it.
 
-    `DDPM(betas=array)` and `DDPM(alphas_cumprod=array)` take a table made elsewhere: an array, a tensor or a sequence.
-    The last β may be 1.
+    `DDPM(betas=array)`, `DDPM(alphas_cumprod=array)` and `DDPM(sigmas=array)` take a table made elsewhere: an array, a
+    tensor or a sequence. The last β may be 1. σ is σ/α = √(1/ᾱ − 1), the noise on data that are not shrunk, so that a
+    table of a process x_0 + σε gives the chain with the same signal-to-noise ratios.
 
     References:
         Ho et al. (2020), arXiv 2006.11239: the chain; sec. 4 for the linear schedule.
@@ -120,7 +121,7 @@ class DDPM(GaussianProcess, DDPMOptions):
             f"The chain of {self.steps} steps ends with signal left: √ᾱ_N = {signal:.2f}, the correlation of x_N "
             "with data of variance 1."
         )
-        if self.betas or self.alphas_cumprod:
+        if self._is_given:
             return [f"{text} --process.terminal-signal 0 moves the table so that it ends in noise."]
         if self.rescale:
             return [f"{text} A larger beta_end ends nearer to noise."]
@@ -138,10 +139,16 @@ class DDPM(GaussianProcess, DDPMOptions):
         return _outside_inference(lambda: NoiseCurve(torch.cat([torch.zeros(1), steps]).cumsum(0)))
 
     def _variances(self) -> Tensor:
-        betas = self._given() if self.betas or self.alphas_cumprod else self._scheduled()
+        betas = self._given() if self._is_given else self._scheduled()
         return betas if self.terminal_signal is None else ending_with(betas, self.terminal_signal)
 
+    @property
+    def _is_given(self) -> bool:
+        return bool(self.betas or self.alphas_cumprod or self.sigmas)
+
     def _given(self) -> Tensor:
+        if self.sigmas:
+            return betas_of_ratios(as_table(self.sigmas, "sigmas"))
         if self.alphas_cumprod:
             return betas_of(as_table(self.alphas_cumprod, "alphas_cumprod"))
         variance_steps(self.betas)  # refuses what is no table of β
@@ -192,6 +199,19 @@ def betas_of(alphas_cumprod: Tensor) -> Tensor:
     log_snr_form(alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt(), "alphas_cumprod must strictly decrease")
     before = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod[:-1]])
     return (before - alphas_cumprod) / before
+
+
+def betas_of_ratios(sigmas: Tensor) -> Tensor:
+    """Return β_n = (r_n² − r_{n−1}²)/(1 + r_n²) of a table of r = σ/α, (N,) float64.
+
+    Raises:
+        DifrunError: If r is not above 0 and strictly increasing.
+    """
+    if not bool((sigmas > 0).all()):
+        raise DifrunError("sigmas must be above 0; a 0 for the data themselves may stand at one end alone.")
+    log_snr_form(torch.ones_like(sigmas), sigmas, "sigmas must strictly increase")
+    before = torch.cat([torch.zeros(1, dtype=torch.float64), sigmas[:-1]])
+    return (sigmas - before) * (sigmas + before) / (1 + sigmas**2)
 
 
 def _final_signal(betas: Tensor) -> float:

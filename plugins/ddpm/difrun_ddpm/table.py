@@ -1,4 +1,4 @@
-"""The file of a schedule made elsewhere: one table of β or ᾱ, read without torch."""
+"""The file of a schedule made elsewhere: one table of β, ᾱ or σ/α, read without torch."""
 
 import csv
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from difrun.errors import DifrunError
 from difrun.storage.regular import open_regular, read_bounded
 
-TABLES = ("betas", "alphas_cumprod")
+TABLES = ("betas", "alphas_cumprod", "sigmas")
 """The options that take a table."""
 
 SUFFIXES = (".npy", ".csv", ".json")
@@ -31,6 +31,12 @@ def as_numbers(values: Any, name: str) -> tuple[float, ...]:
     return tuple(float(value) for value in listed)
 
 
+def from_data_to_noise(sigmas: tuple[float, ...]) -> tuple[float, ...]:
+    """Return σ_1/α_1 ... σ_N/α_N of a table in either order, without the σ = 0 of the data."""
+    rising = sigmas[::-1] if len(sigmas) > 1 and sigmas[0] > sigmas[-1] else sigmas
+    return rising[1:] if rising and rising[0] == 0 else rising
+
+
 def read_table(path: Path, name: str) -> tuple[float, ...]:
     """Read the entries of a table, from data to noise.
 
@@ -38,7 +44,7 @@ def read_table(path: Path, name: str) -> tuple[float, ...]:
         path: A .npy file with an array (N,); a .csv file with a line for each entry, and one column or a first line of
             names among which is the name of the table; a .json file with a list, or an object with a list under that
             name.
-        name: The table that is read, "betas" or "alphas_cumprod".
+        name: The table that is read, "betas", "alphas_cumprod" or "sigmas".
 
     Raises:
         DifrunError: If there is no such file, or no such table in it.

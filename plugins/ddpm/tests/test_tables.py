@@ -172,6 +172,27 @@ def test_a_table_of_alphas_cumprod_is_read_from_a_file(tmp_path):
     np.testing.assert_allclose(DDPM(**values(options)).variances, BETAS, rtol=1e-10)
 
 
+RATIOS = np.sqrt(1 / BAR - 1)
+
+
+@pytest.mark.parametrize(
+    "sigmas",
+    [RATIOS, RATIOS[::-1], np.append(RATIOS[::-1], 0.0), np.append(0.0, RATIOS)],
+    ids=["rising", "falling", "falling to the data", "rising from the data"],
+)
+def test_a_table_of_sigmas_is_the_chain_of_the_same_ratios(tmp_path, sigmas):
+    """σ/α at the entries is the table, in either order, from a file and from Python; run.toml has its numbers."""
+    options = from_file(write(tmp_path, "sigmas.npy", sigmas), "sigmas")
+    assert options.steps == 200
+    assert options.sigmas == tuple(RATIOS)
+    for process in (DDPM(**values(options)), DDPM(sigmas=sigmas)):
+        np.testing.assert_allclose(process.variances, BETAS, rtol=1e-8)
+        for n in (1, 77, 200):
+            at = process.at(float(n))
+            assert at.sigma / at.alpha == pytest.approx(RATIOS[n - 1], rel=1e-12)
+    assert build(DDPMOptions, record(options), "process 'ddpm'") == options
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -204,7 +225,7 @@ def test_a_missing_file_and_a_pickle_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"betas": BETAS, "alphas_cumprod": BAR}, "two forms of one table"),
+        ({"betas": BETAS, "alphas_cumprod": BAR}, "forms of one table; give one"),
         ({"betas": BETAS, "steps": 100}, "200 numbers, which is N; leave out steps, 100"),
         ({"betas": BETAS, "schedule": "cosine"}, "a table has no schedule; leave it out"),
         ({"betas": BETAS[None]}, r"N real numbers, of shape \(N,\)"),
@@ -224,6 +245,9 @@ def test_options_that_contradict_a_table_are_errors(given, message):
         ({"betas": [0.1, 1.5]}, "entry 1 is 1.5"),
         ({"alphas_cumprod": BETAS}, "reverse it"),
         ({"alphas_cumprod": [1.0, 0.5]}, "must lie below 1"),
+        ({"sigmas": [-0.1, 0.5]}, "sigmas must be above 0"),
+        ({"sigmas": [0.1, 0.0, 0.5]}, "sigmas must be above 0"),
+        ({"sigmas": [0.1, 0.7, 0.5, 0.9]}, "sigmas must strictly increase.*from entry 1 to entry 2"),
         ({"terminal_signal": 0.9999999}, "must be below √ᾱ_1"),
     ],
 )

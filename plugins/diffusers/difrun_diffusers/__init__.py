@@ -3,7 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 from difrun.api import Component, hookimpl
-from difrun_diffusers.options import FolderOptions, GridOptions, SchedulerOptions, UNetOptions
+from difrun_diffusers.options import (
+    FolderOptions,
+    FolderProcessOptions,
+    GridOptions,
+    SchedulerOptions,
+    UNetOptions,
+)
 from difrun_diffusers.table import SCHEDULERS
 
 __all__ = ["export", "load"]
@@ -24,6 +30,21 @@ def __getattr__(name: str) -> Any:
 
         return export
     raise AttributeError(f"module 'difrun_diffusers' has no attribute {name!r}")
+
+
+@hookimpl
+def difrun_processes() -> list[Component]:
+    return [
+        Component(
+            "diffusers",
+            "difrun_diffusers.of_folder:folder_process",
+            "The noise schedule of a folder of diffusers, which the model 'diffusers' then takes",
+            FolderProcessOptions,
+            provides={"continuous", "gaussian", "ode", "sde"},
+            requires={"real"},
+            prefers={"model": "diffusers"},
+        )
+    ]
 
 
 @hookimpl
@@ -49,6 +70,17 @@ def difrun_models() -> list[Component]:
 
 
 @hookimpl
+def difrun_formats() -> list[Component]:
+    return [
+        Component(
+            "diffusers",
+            "difrun_diffusers.exporting:export",
+            "A folder that DDPMPipeline and DDIMPipeline of diffusers load, of a run of --model diffusers-unet",
+        )
+    ]
+
+
+@hookimpl
 def difrun_samplers() -> list[Component]:
     return [
         Component(
@@ -60,6 +92,14 @@ def difrun_samplers() -> list[Component]:
             prefers={"grid": "diffusers"},
         )
         for name, entry in SCHEDULERS.items()
+    ] + [
+        Component(
+            "diffusers-own",
+            "difrun_diffusers.of_folder:OwnScheduler",
+            "The scheduler in the folder of --process diffusers, with its settings",
+            requires={"gaussian"},
+            prefers={"grid": "diffusers"},
+        )
     ]
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import diffusers
+import torch
 
 from difrun.errors import DifrunError
 from difrun.model import NetworkModel, ScoreModel
@@ -40,11 +41,7 @@ def export(run: Any, folder: str | Path) -> Path:
             "only a network trained with --model diffusers-unet is a UNet2DModel of diffusers; the other networks of "
             "difrun have no class there. Their weights are plain safetensors: model.safetensors of the run."
         )
-    if model.predicts != "noise" or not is_chain(model.process):
-        raise DifrunError(
-            f"this network predicts {model.predicts} of the process {type(model.process).__name__}; a pipeline of "
-            "diffusers needs the noise of a chain. Train with --process ddpm and --model.predicts noise."
-        )
+    _refuse_what_a_pipeline_cannot_say(model)
     scheduler = diffusers.DDPMScheduler(
         num_train_timesteps=int(model.process.horizon),
         trained_betas=process_table(model.process).tolist(),
@@ -58,3 +55,23 @@ def export(run: Any, folder: str | Path) -> Path:
     finally:
         network.unet.train(training)
     return path
+
+
+def _refuse_what_a_pipeline_cannot_say(model: NetworkModel) -> None:
+    if model.predicts != "noise" or not is_chain(model.process):
+        raise DifrunError(
+            f"this network predicts {model.predicts} of the process {type(model.process).__name__}; a pipeline of "
+            "diffusers needs the noise of a chain. Train with --process ddpm and --model.predicts noise."
+        )
+    if model.classes:
+        raise DifrunError(
+            "this network was trained on classes, and DDPMPipeline and DDIMPipeline ask for none. Train it without: "
+            "--train.label-dropout 1."
+        )
+    if torch.as_tensor(model.process.centre).any():
+        raise DifrunError("the process has a mean other than 0, which a scheduler of diffusers has not.")
+    if len(process_table(model.process)) != model.process.horizon:
+        raise DifrunError(
+            f"the process {type(model.process).__name__} is no chain of {model.process.horizon:g} steps: a pipeline of "
+            "diffusers needs one. Train with --process ddpm."
+        )

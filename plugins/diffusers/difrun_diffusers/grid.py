@@ -6,6 +6,7 @@ from difrun.errors import DifrunError
 from difrun.process import GaussianProcess
 from difrun.sampler import Sampler
 from difrun_diffusers.levels import own_schedule
+from difrun_diffusers.of_folder import OwnScheduler
 from difrun_diffusers.sampler import SchedulerSampler
 from difrun_diffusers.settings import entry_of, split
 
@@ -32,6 +33,8 @@ def scheduler_grid(
     """
     if steps < 1:
         raise DifrunError(f"a grid needs at least 1 step, not {steps}")
+    if isinstance(sampler, OwnScheduler):
+        sampler = sampler.of(process)
     if scheduler:
         entry = entry_of(scheduler)
         schedule = own_schedule(entry, split(entry, ())[0], process, steps)

@@ -11,10 +11,9 @@ from torch import Tensor
 from difrun.data import Dataset
 from difrun.errors import DifrunError
 from difrun.process import GaussianProcess
-from difrun.process.tabulated import TabulatedProcess
 from difrun.text import in_one_line, quoted
 from difrun_diffusers.folder import Part, found_folder, parts_of, read_json, refuse_pickled
-from difrun_diffusers.model import Ask, DiffusersModel, Straight
+from difrun_diffusers.model import Ask, DiffusersModel, Straight, Table
 
 PREDICTS = {"epsilon": "noise", "v_prediction": "v", "sample": "x0", "flow_prediction": "straight"}
 """Prediction type of a scheduler's configuration -> what the network predicts."""
@@ -40,7 +39,8 @@ def load(
     """
     place = found_folder(folder)
     parts = parts_of(place)
-    table, predicts = _schedule(parts["scheduler"])
+    table, predicts = schedule_of(parts["scheduler"])
+    table.folder = str(place)
     network = _pretrained(diffusers, parts["network"])
     vae = None
     if "vae" in parts:
@@ -57,16 +57,18 @@ def load(
 
 
 def diffusers_model(
-    *, process: GaussianProcess, dataset: Dataset, folder: str, prompts: tuple[str, ...] = ()
+    *, process: GaussianProcess, dataset: Dataset, folder: str | None = None, prompts: tuple[str, ...] = ()
 ) -> DiffusersModel:
     """Make the component `diffusers`: the network of a folder, under the process of the run.
 
     Raises:
         DifrunError: If the folder is not given or cannot be loaded, or its examples have not the shape of the data.
     """
+    folder = folder or getattr(process, "folder", None)
     if not folder:
         raise DifrunError(
-            "model 'diffusers' needs --model.folder, a folder of diffusers or OWNER/NAME of the hub."
+            "model 'diffusers' needs --model.folder, a folder of diffusers or OWNER/NAME of the hub; with --process "
+            "diffusers it is the folder of the process."
         )
     model = load(folder, prompts=prompts, process=process)
     if model.vae is not None:
@@ -99,14 +101,22 @@ def _pretrained(library: Any, part: Part) -> Any:
     return network.eval().requires_grad_(False)
 
 
-def _schedule(part: Part) -> tuple[GaussianProcess, str]:
-    """The process of a scheduler's configuration, and what its network predicts."""
+def schedule_of(part: Part, *, noise_floor: float | None = None) -> tuple[Straight | Table, str]:
+    """Return the process of a scheduler's configuration, and what its network predicts.
+
+    Args:
+        part: The scheduler.
+        noise_floor: The ratio σ/α at which sampling ends; None for the first entry of a table.
+
+    Raises:
+        DifrunError: If the schedule or the kind of prediction is not known.
+    """
     config = read_json(part.path / "scheduler_config.json")
     cls = getattr(diffusers, part.cls, None)
     if cls is None or not part.cls.endswith("Scheduler"):
         raise DifrunError(f"{quoted(part.path)} names {part.cls}, which is no scheduler of diffusers.")
     if part.cls.startswith("FlowMatch") or config.get("use_flow_sigmas"):
-        return Straight(), "straight"
+        return Straight(noise_floor), "straight"
     scheduler = cls.from_config(config)
     if not hasattr(scheduler, "alphas_cumprod"):
         raise DifrunError(
@@ -118,7 +128,10 @@ def _schedule(part: Part) -> tuple[GaussianProcess, str]:
         raise DifrunError(
             f"{quoted(part.path)} says prediction_type {kind!r}; known are {', '.join(PREDICTS)}."
         )
-    return TabulatedProcess.from_alphas_cumprod(scheduler.alphas_cumprod.double()), PREDICTS[kind]
+    return (
+        Table.from_alphas_cumprod(scheduler.alphas_cumprod.double(), noise_floor=noise_floor),
+        PREDICTS[kind],
+    )
 
 
 def _shape(network: Any) -> tuple[int, ...]:

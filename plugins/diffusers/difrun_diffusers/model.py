@@ -12,6 +12,7 @@ from difrun.data.casts import as_data
 from difrun.model import ConditionalModel
 from difrun.model.labels import for_rows
 from difrun.process import GaussianProcess
+from difrun.process.tabulated import TabulatedProcess
 
 Ask = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Called with the network's input (n, ...), its timesteps (n,) and the labels (n,), −1 for none."""
@@ -133,10 +134,32 @@ class DiffusersModel(ConditionalModel):
             return (self.vae.encode(images).latent_dist.mean - shift) * config.scaling_factor
 
 
+class Table(TabulatedProcess):
+    """The table of a scheduler of diffusers.
+
+    Attributes:
+        folder: Where it comes from.
+    """
+
+    folder: str | None = None
+
+
 class Straight(GaussianProcess):
-    """Rectified flow, x_t = (1 − t) x_0 + t ε on [0, 1]."""
+    """Rectified flow, x_t = (1 − t) x_0 + t ε on [0, 1].
+
+    Args:
+        noise_floor: The ratio σ/α at which sampling ends; None for the default of difrun.
+
+    Attributes:
+        folder: The folder whose schedule it is.
+    """
 
     horizon = 1.0
+    folder: str | None = None
+
+    def __init__(self, noise_floor: float | None = None):
+        if noise_floor is not None:
+            self.noise_floor = noise_floor
 
     @override
     def log_alpha(self, t: Tensor) -> Tensor:

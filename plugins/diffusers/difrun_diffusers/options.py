@@ -1,7 +1,7 @@
 """Options of the plugin's components, without torch."""
 
 import attrs
-from attrs.validators import ge
+from attrs.validators import ge, le, optional
 
 from difrun.api import option
 
@@ -29,12 +29,29 @@ class GridOptions:
 
 
 @attrs.frozen
+class FolderProcessOptions:
+    """Options of the noise schedule of a folder."""
+
+    folder: str | None = option(
+        None,
+        "Folder that save_pretrained of diffusers wrote, or OWNER/NAME of the Hugging Face hub.",
+        metavar="PATH",
+    )
+    noise_floor: float | None = option(
+        None,
+        "Noise-to-signal ratio σ/α at which sampling ends; none: that of the first entry of the table.",
+        optional([ge(1e-9), le(100)]),
+        metavar="X",
+    )
+
+
+@attrs.frozen
 class FolderOptions:
     """Options of a trained network."""
 
-    folder: str = option(
-        "",
-        "Folder that save_pretrained of diffusers wrote, or OWNER/NAME of the Hugging Face hub.",
+    folder: str | None = option(
+        None,
+        "Folder that save_pretrained of diffusers wrote, or OWNER/NAME of the hub; none: that of --process diffusers.",
         metavar="PATH",
     )
     prompts: tuple[str, ...] = option(

@@ -89,7 +89,7 @@ def split(entry: Scheduler, texts: Iterable[str]) -> tuple[dict[str, Any], dict[
         DifrunError: If one is not of this form, the scheduler has none of this name, or it is one of the schedule.
     """
     cls = class_of(entry)
-    constructor = [name for name in inspect.signature(cls.__init__).parameters if name != "self"]
+    constructor = names_of_settings(entry)
     step = [name for name in inspect.signature(_step_of(cls)).parameters if name not in _OF_A_STEP]
     built, stepped = dict(entry.defaults), {}
     for text in texts:
@@ -111,6 +111,11 @@ def split(entry: Scheduler, texts: Iterable[str]) -> tuple[dict[str, Any], dict[
                 f"{entry.cls} has no setting {name!r}.{did_you_mean(name, known)} It has {listed(known) or 'none'}."
             )
     return built, stepped
+
+
+def names_of_settings(entry: Scheduler) -> list[str]:
+    """Return the names of the arguments of a scheduler's constructor."""
+    return [name for name in inspect.signature(class_of(entry).__init__).parameters if name != "self"]
 
 
 def _step_of(cls: Any) -> Any:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from difrun.data import Dataset, Origin
 from difrun.errors import DifrunError
-from difrun.model import ScoreModel, in_eval_mode, proportional_labels
+from difrun.model import ScoreModel, in_eval_mode, labels_as_in_data
 from difrun.plugin import get_registry
 from difrun.randomness import Generator, seed_of
 from difrun.runs import Run, reopen
@@ -51,29 +51,34 @@ def reflow(
 
     Returns:
         A dataset with the samples as `train` and their noise as `noise`. If the model knows classes, the couples are
-        labelled with them.
+        labelled with them; if it takes a condition beside x, they have those of the run's examples in turn.
 
     Raises:
-        DifrunError: If no run is given, it is not trained, or the sampler is stochastic: its samples would not be a
-            function of the noise.
+        DifrunError: If no run is given, it is not trained, it fills gaps in x itself, or the sampler is stochastic: its
+            samples would not be a function of the noise.
     """
     if run is None:
         raise DifrunError("dataset 'reflow' needs a trained run: --dataset.run RUN, the folder of one.")
     first = reopen(run, threads=torch.get_num_threads())
     if not first.trained:
         raise DifrunError(f"{run} has not been trained to the end. Run 'difrun resume {run}' first.")
+    if getattr(first.model, "completes", False):
+        raise DifrunError(
+            f"the model of {run} fills gaps in x itself (--dataset.missing condition). Given what is known of a "
+            "sample, its noise is no longer normal, so that its couples would teach a second flow something else. Take "
+            "a run that was trained without: --train.label-dropout 1."
+        )
     noise, samples = couples(first, n, seed=seed, sampler=sampler, steps=steps)
-    data, labels = first.parts.dataset, _labels(first, n)
-    classes: dict[str, Any] = {"labels": labels}
-    if labels is None:
-        classes |= {"held_out_labels": None, "classes": (), "fresh_labelled": None, "component_labels": None}
-    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first), **classes)
-
-
-def _labels(run: Run, n: int) -> Tensor | None:
-    """The class of every couple, with shape (n,); None if the model knows no classes."""
-    shares = run.model.shares
-    return proportional_labels(shares, n) if shares else None
+    data, labels = first.parts.dataset, labels_as_in_data(first.model, n)
+    told: dict[str, Any] = {"condition": None, "conditional": None}
+    if labels is None or labels.is_floating_point():
+        told |= {"labels": None, "held_out_labels": None, "classes": ()}
+        told |= {"fresh_labelled": None, "component_labels": None}
+    else:
+        told["labels"] = labels
+    if labels is not None and data.condition is not None:
+        told = {"condition": attrs.evolve(data.condition, train=labels)}
+    return attrs.evolve(data, name="reflow", train=samples, noise=noise, origin=_origin(first), **told)
 
 
 def _origin(run: Run) -> Origin | None:
@@ -116,7 +121,7 @@ def couples(
         )
     model = run.model
     times = grid_times(run.plan.grid, model, steps or run.plan.sample.steps, method)
-    noises, samples, labels = [], [], _labels(run, n)
+    noises, samples, labels = [], [], labels_as_in_data(model, n)
     for start in range(0, n, CHUNK):
         generator = Generator(seed, first=start, device=run.device)
         noise = generator.normal(torch.empty((min(CHUNK, n - start), *model.shape), device=run.device))

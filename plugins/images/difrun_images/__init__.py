@@ -1,4 +1,4 @@
-"""Images: datasets, a U-Net and a plain convolutional network, metrics with a classifier of the data."""
+"""Images: datasets, metrics with a classifier of the data, and convolutional networks, also for series and volumes."""
 
 from difrun.api import Component, hookimpl
 from difrun_images import options
@@ -62,18 +62,20 @@ def difrun_models() -> list[Component]:
         Component(
             "unet",
             "difrun_images.unet:UNet",
-            "U-Net: residual blocks at several resolutions, attention, time and class embedding",
+            "U-Net for images, series and volumes: residual blocks at several resolutions, attention",
             options.UNetOptions,
             provides=provides,
-            requires={"real", "images"},
+            requires={"real"},
+            prefers={"dataset": "digits"},
         ),
         Component(
             "cnn",
             "difrun_images.cnn:CNN",
-            "Residual convolutional network at the resolution of the images",
+            "Residual convolutional network at one resolution, for images, series and volumes",
             options.CNNOptions,
             provides=provides,
-            requires={"real", "images"},
+            requires={"real"},
+            prefers={"dataset": "digits"},
         ),
     ]
 

@@ -1,14 +1,20 @@
-"""Parts of the image networks: the embedding of noise level and class, residual blocks, and attention."""
+"""Parts of the convolutional networks: the embedding of noise level and class, residual blocks, and attention."""
 
-from collections.abc import Sequence
+import math
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import override
 
-from difrun.errors import DifrunError
 from difrun.model import ConditionEmbedding, LevelEmbedding
+
+CONVOLUTIONS: dict[int, type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d]] = {
+    1: nn.Conv1d,
+    2: nn.Conv2d,
+    3: nn.Conv3d,
+}
+"""Number of axes -> the convolution over them."""
 
 
 class Condition(nn.Module):
@@ -65,21 +71,23 @@ class Block(nn.Module):
         outputs: The channels of the output.
         condition: The length of the condition.
         dropout: The share of activations that are dropped.
+        axes: The number of axes that are convolved: 1 for series, 2 for images, 3 for volumes.
 
     References:
         Wu and He (2018), arXiv 1803.08494 (group norm).
         Dhariwal and Nichol (2021), arXiv 2105.05233, sec. 3 (scale and shift).
     """
 
-    def __init__(self, inputs: int, outputs: int, condition: int, dropout: float = 0.0):
+    def __init__(self, inputs: int, outputs: int, condition: int, dropout: float = 0.0, axes: int = 2):
         super().__init__()
+        conv = CONVOLUTIONS[axes]
         self.norm = normalisation(inputs)
-        self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.first = conv(inputs, outputs, 3, padding=1)
         self.modulate = nn.Linear(condition, 2 * outputs)
         self.second_norm = normalisation(outputs)
         self.dropout = dropout
-        self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
-        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else None
+        self.second = conv(outputs, outputs, 3, padding=1)
+        self.shortcut = conv(inputs, outputs, 1) if inputs != outputs else None
         for tensor in (self.second.weight, self.second.bias):
             assert tensor is not None
             nn.init.zeros_(tensor)
@@ -87,7 +95,9 @@ class Block(nn.Module):
     @override
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         h = self.first(functional.silu(self.norm(x)))
-        scale, shift = self.modulate(condition)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = (
+            self.modulate(condition).reshape(len(condition), -1, *(1,) * (x.ndim - 2)).chunk(2, dim=1)
+        )
         h = functional.silu(torch.addcmul(shift, self.second_norm(h), 1 + scale))
         if self.dropout:
             h = functional.dropout(h, self.dropout, self.training)
@@ -95,29 +105,31 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-    """Self-attention over the pixels, added to its input (Vaswani et al., 2017, arXiv 1706.03762). Starts at zero."""
+    """Self-attention over all places, added to its input (Vaswani et al., 2017, arXiv 1706.03762). Starts at zero."""
 
-    def __init__(self, channels: int, head: int = 32):
+    def __init__(self, channels: int, head: int = 32, axes: int = 2):
         super().__init__()
+        conv = CONVOLUTIONS[axes]
         self.heads = max(1, channels // head)
         while channels % self.heads:
             self.heads -= 1
         self.norm = normalisation(channels)
         # A bias of the keys would do nothing: it shifts all scores of a query alike.
-        self.parts = nn.Conv2d(channels, 3 * channels, 1, bias=False)
-        self.out = nn.Conv2d(channels, channels, 1)
+        self.parts = conv(channels, 3 * channels, 1, bias=False)
+        self.out = conv(channels, channels, 1)
         assert self.out.bias is not None
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
     @override
     def forward(self, x: Tensor) -> Tensor:
-        n, channels, rows, columns = x.shape
+        places = math.prod(x.shape[2:])
         q, k, v = (
-            self.parts(self.norm(x)).reshape(n, 3, self.heads, -1, rows * columns).transpose(3, 4).unbind(1)
+            self.parts(self.norm(x)).reshape(len(x), 3, self.heads, -1, places).transpose(3, 4).unbind(1)
         )
-        mixed = functional.scaled_dot_product_attention(q, k, v)
-        return x + self.out(mixed.transpose(2, 3).reshape(n, channels, rows, columns))
+        # A single place attends to itself alone; the kernel that torch takes for it has no second derivative.
+        mixed = v if places == 1 else functional.scaled_dot_product_attention(q, k, v)
+        return x + self.out(mixed.transpose(2, 3).reshape(x.shape))
 
 
 def normalisation(channels: int) -> nn.GroupNorm:
@@ -126,18 +138,3 @@ def normalisation(channels: int) -> nn.GroupNorm:
     while channels % groups:
         groups -= 1
     return nn.GroupNorm(groups, channels)
-
-
-def image_shape(shape: Sequence[int], model: str) -> tuple[int, int, int]:
-    """The shape (channels, rows, columns) of examples.
-
-    Raises:
-        DifrunError: If they are not images.
-    """
-    if len(shape) != 3:
-        raise DifrunError(
-            f"model '{model}' takes images (channels, rows, columns), not examples of shape {tuple(shape)}; "
-            "take --model mlp, or data that are not flattened."
-        )
-    channels, rows, columns = shape
-    return channels, rows, columns

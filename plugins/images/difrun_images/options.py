@@ -31,6 +31,13 @@ PRESETS = {
     "large": Preset(128, (1, 2, 2, 2), 2),
 }
 
+# Of type str, as is `size`, and not Literals: the conformance kit would try every value, which takes minutes on a CPU.
+LAYOUTS = ("auto", "first", "last", "none")
+
+CHANNELS = (
+    "The axis of the channels; none: there is none, as in grey images (rows, columns) or a series (length,)."
+)
+
 
 def _positive(_: Any, attribute: attrs.Attribute, value: tuple[int, ...] | None) -> None:
     if value is not None and (not value or min(value) < 1):
@@ -53,7 +60,6 @@ def _colour(_: Any, attribute: attrs.Attribute, value: str) -> None:
 class UNetOptions:
     """Options of the model `unet`."""
 
-    # Not a Literal: the conformance kit would train every preset, and large ones take minutes on a CPU.
     size: str = option(
         "small",
         "Preset: small (widths 24,48; 1 block per level), medium (64,128,128; 2) or large (128,256,256,256; 2).",
@@ -74,9 +80,11 @@ class UNetOptions:
     )
     attention: tuple[int, ...] | None = option(
         (4, 7, 14, 16),
-        "Levels with attention, by their number of rows; the middle then has attention too. none: no attention.",
+        "Levels with attention, by their number of rows (of a series: times); the middle then has attention too. none: "
+        "no attention.",
     )
     dropout: float = option(0.1, "Share of activations that are dropped in every block.", ge(0), lt(1))
+    channels: str = option("auto", CHANNELS, in_(LAYOUTS), metavar="|".join(LAYOUTS))
 
 
 @attrs.frozen
@@ -84,8 +92,11 @@ class CNNOptions:
     """Options of the model `cnn`."""
 
     width: int = option(32, "Channels of the hidden layers.", ge(1), le(2**14))
-    depth: int = option(4, "Residual blocks, of two 3x3 convolutions each.", ge(1), le(1000))
+    depth: int = option(
+        4, "Residual blocks, of two convolutions with kernels of width 3 each.", ge(1), le(1000)
+    )
     dropout: float = option(0.1, "Share of activations that are dropped in every block.", ge(0), lt(1))
+    channels: str = option("auto", CHANNELS, in_(LAYOUTS), metavar="|".join(LAYOUTS))
 
 
 @attrs.frozen

@@ -87,7 +87,7 @@ def test_a_new_network_is_zero_and_refuses_vectors(make):
         torch.zeros(2, 3, 8, 8),
     )
     with pytest.raises(
-        DifrunError, match=r"takes images \(channels, rows, columns\), not .*\(64,\); take --model mlp"
+        DifrunError, match=r"images \(channels, rows, columns\) .* not .*\(64,\); take --model mlp"
     ):
         make((64,))
 

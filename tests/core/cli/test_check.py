@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from click.testing import CliRunner
 
 from difrun.cli.app import app
 from difrun.errors import ConfigError
+from difrun.testing.rules import CHECKS
 
 PYPROJECT = """
 [project]
@@ -105,6 +107,84 @@ def test_parts_are_chosen_by_kind_and_name(package):
         error = run(folder, *arguments).exception
         assert isinstance(error, ConfigError)
         assert words in str(error)
+
+
+def test_every_entry_of_the_json_has_the_same_form(package):
+    """Numbers that add up; for each rule its sentence and time, for a failure what was measured, else the reason."""
+    told = json.loads(run(package(), "--json").output)
+    assert told.keys() == {
+        "distribution",
+        "version",
+        "seconds",
+        "passed",
+        "failed",
+        "not_tried",
+        "checks",
+    }
+    of_status = Counter(each["status"] for each in told["checks"])
+    assert of_status == {
+        "passed": told["passed"],
+        "failed": told["failed"],
+        "not tried": told["not_tried"],
+    }
+    assert told["failed"] == 1
+    of_component, extra = (
+        {"kind", "name", "variant"},
+        {"failed": {"measured", "expected"}, "not tried": {"reason"}},
+    )
+    packages = 0
+    for each in told["checks"]:
+        rest = each.keys() - {"rule", "says", "status", "seconds"} - extra.get(each["status"], set())
+        assert rest in (of_component, set()), each
+        packages += not rest
+        assert all(isinstance(value, str) for key, value in each.items() if key != "seconds")
+        assert all(each[key] for key in each if key not in ("variant", "seconds"))
+        assert 0 <= each["seconds"] <= told["seconds"]
+    assert (
+        packages == sum(check.kind == "distribution" for check in CHECKS) - 1
+    )  # one is for isolated environments
+
+
+ODD = """
+from difrun.api import Component, hookimpl
+
+@hookimpl
+def difrun_processes():
+    return [Component("odd", "difrun_odd_parts:Odd", "A process that ends at seven",
+                      provides={"continuous", "gaussian", "sde", "ode"})]
+"""
+
+ODD_PARTS = """
+from difrun.testing import ReferenceVP
+
+class Odd(ReferenceVP):
+    horizon = 7.0
+"""
+
+PICKY = """
+
+def short(process, steps):
+    \"\"\"Is short by a time where the process ends at seven.\"\"\"
+    return linear(process, steps)[: -1 if process.horizon == 7 else None]
+"""
+
+
+def test_components_are_tried_with_the_processes_of_another_plugin(package, site):
+    """Right on the kit's own processes, wrong on that of difrun-odd; a plugin that is not there is refused."""
+    folder = package()
+    site.module("difrun_odd_parts", ODD_PARTS)
+    site.add("difrun-odd", ODD)
+    grids = folder / "difrun_small" / "grids.py"
+    grids.write_text(GRIDS[: GRIDS.index("\n\ndef short")] + PICKY, "utf-8")
+    alone = run(folder, "--name", "short")
+    assert alone.exit_code == 0, alone.output
+    for name in ("difrun-odd", "odd"):
+        result = run(folder, "--name", "short", "--against", name)
+        assert result.exit_code == 1
+        assert "measured: the number of times for 1 steps on Odd: 1" in result.output
+    error = run(folder, "--against", "od").exception
+    assert isinstance(error, ConfigError)
+    assert "The plugin 'od' is not installed." in str(error)
 
 
 def test_folders_without_a_package_are_refused(tmp_path):

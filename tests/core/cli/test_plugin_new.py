@@ -1,7 +1,9 @@
 """`difrun plugin new`: which names it takes, and what it says of those that it does not."""
 
 import errno
+import functools
 import keyword
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,11 @@ from difrun.cli.scaffold.kinds import KINDS
 from difrun.cli.scaffold.names import Names, names_for
 from difrun.cli.scaffold.package import files_of
 from difrun.plugin.registry import Registry
+
+
+def _written(folder: Path) -> list[Path]:
+    """All that is in a folder, besides what Python writes when it imports a module."""
+    return sorted(path for path in folder.rglob("*") if "__pycache__" not in path.parts)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +31,7 @@ from difrun.plugin.registry import Registry
         (("heun", "--kind", "sampler"), "sampler 'heun' (difrun) exists already: choose another name."),
         (("difrun-toy", "--kind", "sampler"), "The plugin difrun-toy is installed already"),
         (("coin", "--kind", "discrete-process"), "process 'coin' (difrun-toy) exists already"),
-        (("hop", "--kind", "samplr"), "There is no kind of plugin called 'samplr'. Did you mean 'sampler'?"),
+        (("hop", "--kind", "samplr"), "there is no kind 'samplr'. Did you mean 'sampler'?"),
         (("hop",), "Missing option '--kind'"),
         (("hop", "--kind", "loss", "--out", "here"), "here exists already: choose another folder with --out"),
         (("hop", "--kind", "loss", "--out", "no/where"), "There is no folder no to put where into"),
@@ -33,13 +40,13 @@ from difrun.plugin.registry import Registry
 )
 def test_what_cannot_be_made_is_refused_in_words(toy, call, in_folder, tmp_path, arguments, message):
     (tmp_path / "here").mkdir()
-    before = sorted(tmp_path.rglob("*"))
+    before = _written(tmp_path)
     code, out, err = call("plugin", "new", *arguments)
     assert code == 2
     assert message in err
     assert "Traceback" not in err
     assert out == ""
-    assert sorted(tmp_path.rglob("*")) == before
+    assert _written(tmp_path) == before
 
 
 def test_a_package_of_the_name_that_is_no_plugin_is_not_hidden(toy, call, in_folder):
@@ -66,12 +73,19 @@ def test_a_disk_that_is_full_leaves_nothing(toy, call, in_folder, tmp_path, monk
     def full(self, *arguments, **options):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    before = sorted(tmp_path.rglob("*"))
+    before = _written(tmp_path)
     monkeypatch.setattr(Path, "write_text", full)
     code, _, err = call("plugin", "new", "hop", "--kind", "sampler")
     assert code == 1
     assert "Cannot write difrun-hop: No space left on device. Free some space" in err
-    assert sorted(tmp_path.rglob("*")) == before
+    assert _written(tmp_path) == before
+
+
+@functools.cache
+def words_of(kind):
+    """Every word in the modules of a package of another name."""
+    texts = files_of(names_for("quux", kind, Registry()))
+    return {word for path, text in texts.items() if path.endswith(".py") for word in re.findall(r"\w+", text)}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -89,6 +103,10 @@ def test_a_disk_that_is_full_leaves_nothing(toy, call, in_folder, tmp_path, monk
         "torch",
         "chain",
         "generator",
+        "weight",
+        "power",
+        "bound",
+        "steps",
         "x2-y",
     ],
 )
@@ -96,6 +114,7 @@ def test_no_name_hides_what_the_package_uses(kind, name):
     """Every file is valid Python, and the class or function has no name that the file imports or Python reserves."""
     names = names_for(name, kind, Registry())
     assert not keyword.iskeyword(names.object)
+    assert names.object not in words_of(kind), "a local name of a template, such as `weight`, would hide it"
     for path, text in files_of(names).items():
         if path.endswith(".py"):
             compile(text, path, "exec")

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.data import Condition, Dataset
+from difrun.data import Condition, Dataset, as_dataset
+from difrun.data.condition import all_equal
 from difrun.data.files import file
 from difrun.errors import DifrunError
 
@@ -55,6 +56,8 @@ def test_an_array_c_is_the_condition_unless_there_are_classes(tmp_path):
     np.savez(path, x=x, other=c[:10])
     assert "one row for each of the 60 examples" in error(file, seed=0, path=path, condition=("other",))
     np.save(tmp_path / "t.npy", x)
+    np.savez(path, x=x, words=np.array(["a"] * 60))
+    assert "t.npz': its array 'words' holds text" in error(file, seed=0, path=path, condition=("words",))
     assert "holds one array, and no condition" in error(
         file, seed=0, path=tmp_path / "t.npy", condition=("c",)
     )
@@ -64,16 +67,36 @@ def test_an_array_c_is_the_condition_unless_there_are_classes(tmp_path):
     ("condition", "options", "said"),
     [
         (("z",), {}, "has no column 'z' (--dataset.condition)"),
-        (("a", "a"), {}, "names a column twice"),
+        (("a", "a"), {}, "names column 'a' twice"),
         (("a",), {"label": "a"}, "name the same column"),
-        (("x", "a", "b", "y"), {}, "names all columns"),
+        (
+            ("x", "a", "b", "y"),
+            {},
+            "no column is left for the examples, as --dataset.condition names all of them",
+        ),
         (("a",), {"columns": ("x", "a")}, "is a condition (--dataset.condition); leave it out"),
         (("a",), {"label": "b"}, "cannot be used together"),
         (("a",), {"missing": "condition", "label": "b"}, "cannot be used together"),
+        (
+            ("a",),
+            {"missing": "condition"},
+            "(--dataset.condition) and --dataset.missing condition cannot be used",
+        ),
     ],
 )
 def test_columns_with_two_tasks_are_refused(tmp_path, condition, options, said):
     assert said in error(file, seed=0, path=write(tmp_path / "t.csv", rows()), condition=condition, **options)
+
+
+def test_a_condition_beside_the_examples_and_gaps_that_are_learned_exclude_each_other(tmp_path):
+    """Also for an array c that no option names, and in Python."""
+    np.savez(tmp_path / "t.npz", x=rows(), c=rows()[:, :1])
+    said = error(file, seed=0, path=tmp_path / "t.npz", missing="condition")
+    assert "its array 'c' is taken for a condition" in said
+    assert "--dataset.missing drop, or save the file without 'c'" in said
+    for given in ({"data": rows(), "condition": rows()[:, 0]}, {"data": (rows(), rows()[:, :1])}):
+        said = error(as_dataset, **given, missing="condition")
+        assert "(condition=) and missing='condition' cannot be used together" in said
 
 
 def test_a_constant_condition_is_refused(tmp_path):
@@ -92,7 +115,11 @@ def with_gaps():
 def test_missing_values_are_refused_left_out_or_filled(tmp_path):
     table = with_gaps()
     path = write(tmp_path / "t.csv", table)
-    assert "line 7, column 'x': the value is missing" in error(file, seed=0, path=path)
+    said = error(file, seed=0, path=path)
+    assert (
+        "line 7, column 'x': the value is missing. Rows with missing values are left out by --dataset.m"
+        in said
+    )
     dropped = file(seed=0, path=path, missing="drop")
     assert len(dropped.train) + len(dropped.held_out) == 57
     assert any("3 of 60 rows have a missing value" in note for note in dropped.notes)
@@ -115,7 +142,9 @@ def test_names_of_gaps_are_read_where_gaps_may_be(tmp_path, cell):
     lines[1] = f"{cell},1,2,3"
     path.write_text("\n".join(lines))
     assert len(file(seed=0, path=path, missing="drop").train) == 47
-    assert "line 2" in error(file, seed=0, path=path)
+    said = error(file, seed=0, path=path)
+    assert "line 2" in said
+    assert "--dataset.missing drop" in said
     lines[1] = "inf,1,2,3"
     path.write_text("\n".join(lines))
     assert "line 2, column 'x': inf" in error(file, seed=0, path=path, missing="drop")
@@ -125,6 +154,7 @@ def test_gaps_in_arrays_are_gaps_too(tmp_path):
     path = tmp_path / "t.npy"
     np.save(path, with_gaps())
     assert "NaN" in error(file, seed=0, path=path)
+    assert "--dataset.missing drop leaves out rows with NaN" in error(file, seed=0, path=path)
     data = file(seed=0, path=path, missing="condition")
     assert data.condition.completes
     assert len(data.train) + len(data.held_out) == 57
@@ -172,3 +202,11 @@ def test_conditions_of_a_dataset_are_checked():
             labels=labels,
             held_out_labels=labels[:5],
         )
+
+
+def test_conditions_with_gaps_can_be_equal():
+    gap = math.nan
+    assert all_equal(torch.tensor([[1.0, gap], [1.0, gap]]))
+    assert not all_equal(torch.tensor([[1.0, gap], [gap, 1.0]]))
+    assert not all_equal(torch.tensor([[1.0, gap], [1.0, 2.0]]))
+    assert all_equal(torch.tensor([3, 3]))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from difrun.data import ConditionalMixture, GaussianMixture
+from difrun.data import ConditionalMixture, GaussianMixture, conditional_mixture
 from difrun.errors import DifrunError
 
 
@@ -76,3 +76,19 @@ def test_what_has_no_density_is_refused():
         ConditionalMixture(joint_mixture(), 3, completes=True).log_prob(torch.zeros(1, 3), torch.zeros(1, 3))
     with pytest.raises(DifrunError, match="2 entries; the mixture has 1"):
         ConditionalMixture(joint_mixture(), 2).given(torch.zeros(1, 2))
+
+
+def test_few_patterns_of_gaps_are_remembered_and_all_are_right(monkeypatch):
+    """Rows of d columns have up to 2^d patterns; those that were forgotten are computed again, to the same numbers."""
+    monkeypatch.setattr(conditional_mixture, "MOST_PATTERNS", 5)
+    conditional = ConditionalMixture(joint_mixture(4), 4, completes=True)
+    rows = torch.randn((16, 4), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    hidden = torch.arange(16)[:, None] // 2 ** torch.arange(4) % 2 == 1
+    rows[hidden] = math.nan
+    first = conditional.moments(rows)
+    assert len(conditional._patterns) == 5
+    for again, expected in zip(conditional.moments(rows), first, strict=True):
+        assert torch.equal(again, expected)
+    one = ConditionalMixture(joint_mixture(4), 4, completes=True)
+    each = torch.cat([one.moments(row[None])[0] for row in rows])
+    torch.testing.assert_close(each, first[0])

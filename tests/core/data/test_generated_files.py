@@ -6,6 +6,8 @@ import struct
 import zipfile
 
 import numpy as np
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -223,6 +225,41 @@ def test_any_npy_file(contained, place, content, scale):
 )
 def test_any_npz_file(contained, place, content, key, label):
     is_read_or_refused(contained, place, "x.npz", content, key=key, label=label)
+
+
+ODD_NAMES = st.sampled_from(["..", "", "a", "1", "a.b", "/", "\n", "x" * 5000]) | st.text(max_size=4)
+COLUMNS = st.one_of(
+    st.lists(st.none() | st.floats(), min_size=25, max_size=25),
+    st.lists(st.none() | st.integers(-(2**63), 2**63 - 1), min_size=25, max_size=25),
+    st.lists(st.none() | st.booleans(), min_size=25, max_size=25),
+    st.lists(st.none() | st.text(max_size=3), min_size=25, max_size=25),
+    st.lists(st.none() | st.dates(), min_size=25, max_size=25),
+    st.lists(st.none() | st.decimals(-99, 99, places=2), min_size=25, max_size=25),
+    st.lists(st.lists(st.integers(0, 9), min_size=2, max_size=2), min_size=25, max_size=25),
+)
+
+
+def parquet(columns):
+    names, values = zip(*columns, strict=True) if columns else ((), ())
+    out = io.BytesIO()
+    table = pyarrow.Table.from_arrays([pyarrow.array(each) for each in values], names=list(names))
+    pyarrow.parquet.write_table(table, out)
+    return out.getvalue()
+
+
+WHOLE_PARQUET = st.lists(st.tuples(ODD_NAMES, COLUMNS), max_size=3).map(parquet)
+
+
+@given(
+    WHOLE_PARQUET
+    | damaged(WHOLE_PARQUET)
+    | st.binary(max_size=100).map(lambda text: b"PAR1" + text + b"PAR1"),
+    st.sampled_from([None, ("1",), ("..", "2"), ("a",)]),
+    st.sampled_from([None, "2", "a"]),
+    st.sampled_from(["refuse", "drop", "mean"]),
+)
+def test_any_parquet_file(contained, place, content, columns, label, missing):
+    is_read_or_refused(contained, place, "x.parquet", content, columns=columns, label=label, missing=missing)
 
 
 NUMBERS = st.one_of(

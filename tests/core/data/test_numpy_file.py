@@ -63,7 +63,7 @@ def test_pickled_damaged_and_mislabelled_arrays(tmp_path, write):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.array(["a", "b"]), "holds <U1 values; expected real numbers."),
+        (np.array(["a", "b"]), "holds text; expected real numbers."),
         (VALUES + 1j, "holds complex128 values; expected real numbers."),
         (np.zeros(30, dtype=[("a", "f8")]), "expected real numbers."),
         (np.array(3.0), "holds a single number; expected an array of shape (N, columns)."),

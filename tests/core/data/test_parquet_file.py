@@ -1,5 +1,7 @@
 """Tables in .parquet files are those of the same rows in .csv."""
 
+import datetime
+
 import numpy as np
 import pyarrow
 import pyarrow.parquet
@@ -47,3 +49,49 @@ def test_what_is_no_table_of_numbers_is_refused_in_words(tmp_path):
     (tmp_path / "z.parquet").mkdir()
     with pytest.raises(DifrunError, match="is a folder"):
         file(seed=0, path=tmp_path / "z.parquet")
+
+
+def test_columns_of_any_name_and_type_are_read_or_refused_in_words(tmp_path):
+    path = tmp_path / "x.parquet"
+    for name in ("..", "", "a.b", "/", "a[0]", "a\nb", "b"):
+        table = pyarrow.Table.from_arrays([pyarrow.array(column) for column in X.T], names=[name, "b"])
+        pyarrow.parquet.write_table(table, path)
+        assert file(seed=0, path=path).columns == (name, "b")
+        if name == "b":
+            with pytest.raises(
+                DifrunError, match=r"has 2 columns 'b' \(--dataset.columns\). Give the number"
+            ):
+                file(seed=0, path=path, columns=("b",))
+            assert file(seed=0, path=path, columns=("1",)).columns == ("b",)
+        else:
+            assert file(seed=0, path=path, columns=(name,)).columns == (name,)
+    for odd in (
+        [[1.0, 2.0]] * 50,
+        [{"u": 1.0}] * 50,
+        [b"1"] * 50,
+        [datetime.date(2020, 1, 1)] * 50,
+        pyarrow.array([[("k", 1)]] * 50, type=pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+    ):
+        with pytest.raises(DifrunError, match=r"column 'a' holds .*; expected real numbers"):
+            file(seed=0, path=write(path, a=odd, b=X[:, 1]))
+        # What is not asked for need not be read.
+        assert file(seed=0, path=path, columns=("b",)).columns == ("b",)
+
+
+def test_exceptions_of_pyarrow_become_words(tmp_path, monkeypatch):
+    path = write(tmp_path / "x.parquet", a=X[:, 0], b=X[:, 1])
+    for kind in (pyarrow.ArrowNotImplementedError, pyarrow.ArrowKeyError, pyarrow.ArrowTypeError, OSError):
+
+        def fail(*arguments, kind=kind, **options):
+            raise kind("no such codec")
+
+        monkeypatch.setattr(pyarrow.parquet.ParquetFile, "read", fail)
+        with pytest.raises(DifrunError, match=r"x.parquet' cannot be read as .parquet: .*no such codec"):
+            file(seed=0, path=path)
+
+
+def test_a_small_file_may_not_claim_all_memory(tmp_path):
+    path = write(tmp_path / "x.parquet", a=np.zeros(4 * 10**7, dtype=np.int8))
+    assert path.stat().st_size < 10**6
+    with pytest.raises(DifrunError, match=r"x.parquet' claims 320 MB in a file of"):
+        file(seed=0, path=path)

@@ -25,7 +25,7 @@ def test_scaling_standardises_and_decode_undoes_it():
 def test_scaling_names_constant_columns():
     raw = torch.rand((30, 3), generator=generator())
     raw[:, 1] = 0.1
-    with pytest.raises(DifrunError, match=r"^column 'y': constant.*Remove it.*--dataset.scale none"):
+    with pytest.raises(DifrunError, match=r"^column 'y': constant.*Remove it.*turn scaling off"):
         Scaling.standardising(raw, ("x", "y", "z"))
     raw[:, 2] = -4.0
     with pytest.raises(DifrunError, match=r"^column 2, column 3: constant"):

@@ -96,16 +96,7 @@ def test_samples_are_measured_beside_their_floor():
 
     own = difrun.evaluate(MODEL, good + 1, metric=gap, options={"metric.gap.scale": 2.0})["gap"]
     assert own["value"] == pytest.approx(2 * 2**0.5, abs=0.3)
-    with pytest.raises(ConfigError, match="measured against data, and this model has none"):
-        difrun.evaluate(_WithoutData(), good)
-
-
-class _WithoutData(ExactMixture):
-    """A model of which no data are known: it predicts the mean."""
-
-    def __new__(cls):
-        from difrun.model import ScoreModel
-
-        model = ScoreModel()
-        model.process, model.shape = VP, (2,)
-        return model
+    alone = difrun.wrap(lambda x, t: x, VP, (2,), "x0", "t", check=False)
+    for samples in (good, None):
+        with pytest.raises(ConfigError, match="measured against data, and this model has none: give dataset"):
+            difrun.evaluate(alone, samples, n=500)

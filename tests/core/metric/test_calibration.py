@@ -83,3 +83,14 @@ def test_the_classifier_finds_what_can_be_found():
     assert c2st(*small, generator=seeded(0)) == c2st(*map(np.asarray, small), generator=seeded(0))
     with pytest.raises(DifrunError, match="at least 20 points"):
         c2st(a[:5], b, generator=seeded(0))
+
+
+def test_the_classifier_takes_points_of_all_of_a_set_in_order():
+    """Two samples of one mixture of two modes, one of them sorted: more points than are used, and no difference."""
+    random = torch.Generator().manual_seed(4)
+    a, b = (
+        torch.randn((6000, 2), generator=random) + 3 * torch.randint(2, (6000, 1), generator=random)
+        for _ in range(2)
+    )
+    found = c2st(a[a[:, 0].argsort()], b, generator=torch.Generator().manual_seed(0))["c2st"]
+    assert found == pytest.approx(0.5, abs=0.03)

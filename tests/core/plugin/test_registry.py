@@ -232,6 +232,32 @@ def test_compatible_names_fit_with_what_is_chosen(toy):
     assert registry.compatible("process", {"sampler": registry.get("sampler", "leap")}) == ["coin"]
 
 
+FORMAT = """
+    from difrun.api import Component, hookimpl
+
+    @hookimpl
+    def difrun_formats():
+        return [Component("paper", "paper_parts:write", "The weights, printed on paper.")]
+"""
+
+
+def test_formats_are_found_by_name_and_are_no_components_of_a_run(site):
+    site.add("difrun-paper", FORMAT)
+    registry = Registry.discover(only="paper")
+    assert [entry.label for entry in registry.formats()] == ["paper", "safetensors"]
+    assert registry.format("paper").component.target == "paper_parts:write"
+    assert "paper" not in [entry.name for entry in registry.entries()]
+    with pytest.raises(
+        ConfigError, match=r"no format 'papper'. Did you mean 'paper'. Installed: paper, safetensors"
+    ):
+        registry.format("papper")
+    site.add("difrun-scissors", FORMAT)
+    registry = Registry.discover(only="paper,scissors")
+    assert registry.format("difrun-scissors:paper").plugin.dist == "difrun-scissors"
+    with pytest.raises(ConfigError, match=r"Several plugins offer format 'paper'.*difrun-scissors:paper"):
+        registry.format("paper")
+
+
 EVENTS = """
     from difrun.api import hookimpl
 

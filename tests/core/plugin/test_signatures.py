@@ -27,7 +27,7 @@ def target_of(*names):
 
 
 def test_the_table_has_every_kind_and_event():
-    assert set(ON_OFFER) == {*KINDS, *hooks.EVENTS, PICTURES}
+    assert set(ON_OFFER) == {*KINDS, *hooks.EVENTS, "format", PICTURES}
     for event in hooks.EVENTS:
         names = [argument.name for argument in ON_OFFER[event]]
         assert names == list(inspect.signature(getattr(hooks, event)).parameters)

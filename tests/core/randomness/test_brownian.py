@@ -14,7 +14,7 @@ from difrun.randomness import Brownian, Generator
 from difrun.randomness.brownian import DEPTH
 from difrun.sampler import Ancestral, Heun, Sampler, generate
 from difrun.testing import ReferenceVE, ReferenceVP, observed_order, two_gaussians
-from difrun.testing.check import global_randomness_untouched
+from difrun.testing.rules import global_randomness_untouched
 
 TIMES = [4.0, 3.0, 1.7, 0.9, 0.3, 0.02, 1e-4, 2e-6]
 P_VALUE = 1e-6

@@ -9,7 +9,7 @@ from scipy import stats
 
 from difrun.randomness import Generator, seed_of, torch_generator
 from difrun.randomness.generator import LANE_NUMBERS, lane_size
-from difrun.testing.check import global_randomness_untouched
+from difrun.testing.rules import global_randomness_untouched
 
 SHAPES = [(1,), (2,), (3, 5), (1, 64, 64), (3, 64, 64)]
 P_VALUE = 1e-6

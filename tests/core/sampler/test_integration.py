@@ -10,7 +10,7 @@ from difrun.model import ExactMixture, ScoreModel
 from difrun.randomness import Generator
 from difrun.sampler import Ancestral, Euler, Heun, Sampler, generate, integrate
 from difrun.testing import ReferenceVP, two_gaussians
-from difrun.testing.check import global_randomness_untouched
+from difrun.testing.rules import global_randomness_untouched
 
 MU = torch.tensor([0.5, -2.0], dtype=torch.float64)
 

@@ -1,154 +1,30 @@
 """Each rule of the kit has a wrong component that it alone catches; right components pass all rules."""
 
+from collections import defaultdict
+
 import pytest
 
 from difrun.testing.cases import attempt, collect
+from difrun.testing.rules import CHECKS, VP, ComponentUnderTest
 
-from .faulty.wrong import Wrong, install
+from .faulty.more_tables import PACKAGES
+from .faulty.tables import TABLES
+from .faulty.wrong import install
 
-PREDICTS = "predicts_finite_numbers_of_every_kind"
-IDLE = "has_options_that_have_an_effect"
-OFF = "requires={'gaussian'}, off={'scale': 1.0}"
+ENOUGH = 120
+"""Wrong components that there are at least."""
 
-
-def guidance(target, *rules, more="", at_least=False):
-    """One whose option has a second value only where that matters: each variant is tried by every rule."""
-    scaled = more or target in ("Backwards", "stronger", "weaker", "Idle")
-    return Wrong("guidance", target, rules, "Strong" if scaled else "Still", more, at_least)
-
-
-GUIDANCES = [
-    guidance("Fine", more=OFF),
-    guidance("Opposite", "leads_towards_its_class"),
-    guidance("Backwards", "leads_towards_its_class"),
-    guidance("stronger", "has_the_exact_score_of_its_class"),
-    guidance("weaker", "has_the_exact_score_of_its_class"),
-    guidance("NeverOff", "is_off_where_it_says", more=OFF),
-    guidance("HalfOff", "is_off_where_it_says", more=OFF),
-    guidance("Divided", PREDICTS),
-    guidance("NotFinite", PREDICTS, at_least=True),
-    guidance("Averaging", "guides_each_row_by_itself"),
-    guidance("FirstRow", "guides_each_row_by_itself"),
-    guidance("Random", "changes_nothing_but_the_score"),
-    guidance("Counting", "changes_nothing_but_the_score"),
-    guidance("Spoiling", "changes_nothing_but_the_score"),
-    guidance("OtherProcess", "passes_on_what_a_model_has"),
-    guidance("Constant", "passes_on_what_a_model_has"),
-    guidance("NoInner", "passes_on_what_a_model_has"),
-    guidance("OnCpu", "guides_where_its_tensors_are"),
-    guidance("Liar", "predicts_what_it_says"),
-    guidance("TwoFaced", "predicts_what_it_says"),
-    guidance("Gradients", "can_be_sampled"),
-    guidance("Idle", IDLE),
-]
-
-SCALED = "requires={'gaussian', 'ode'}"
-STEPS = [
-    Wrong("sampler", "Fine"),
-    Wrong("sampler", "Equal", ("keeps_its_order_on_an_uneven_grid",)),
-    Wrong("sampler", "Appending", ("leaves_its_state_as_it_was",)),
-    Wrong("sampler", "Overwriting", ("leaves_its_state_as_it_was",)),
-    Wrong("sampler", "Remembering", ("leaves_its_state_as_it_was",)),
-    Wrong("sampler", "Uniform", ("draws_noise_of_the_normal_law",)),
-    Wrong("sampler", "TwoValued", ("draws_noise_of_the_normal_law",)),
-    Wrong("sampler", "Laplace", ("draws_noise_of_the_normal_law",)),
-    Wrong("sampler", "Divides", ("starts_where_nothing_of_the_data_is_left",)),
-    Wrong("sampler", "Zeroed", ("starts_where_nothing_of_the_data_is_left",)),
-    Wrong("sampler", "OftenRight", ("draws_from_the_distribution_of_the_data",), "Scaled", at_least=True),
-    Wrong("sampler", "Idle", (IDLE,), "Scaled"),
-    Wrong("sampler", "Broken", ("draws_from_the_distribution_of_the_data",)),
-    Wrong("sampler", "no_sampler", ("can_be_made",)),
-    Wrong("sampler", "absent", ("can_be_made",)),
-]
-
-NETWORKS = [
-    Wrong("model", "Fine"),
-    Wrong("model", "Plain"),
-    Wrong("model", "Frozen"),
-    Wrong("model", "Wide", (), "Scaled"),
-    Wrong("model", "Stray", ("computes_where_its_parameters_are",)),
-    Wrong("model", "MadeOnCpu", ("computes_where_its_parameters_are",)),
-    Wrong("model", "Normalised", ("keeps_examples_apart_in_training",)),
-    Wrong("model", "Centred", ("keeps_examples_apart_in_training",)),
-    Wrong("model", "CastLevel", ("computes_in_the_precision_of_its_parameters",)),
-    Wrong("model", "CastHidden", ("computes_in_the_precision_of_its_parameters",), at_least=True),
-    Wrong("model", "Idle", (IDLE,), "Scaled"),
-    Wrong("exact", "fine_exact"),
-    Wrong("exact", "mixing", ("predicts_each_row_by_itself",)),
-    Wrong("exact", "on_cpu", ("predicts_where_its_tensors_are",)),
-]
-
-LOSSES = [
-    Wrong("loss", "fine"),
-    Wrong("loss", "Huber"),
-    Wrong("loss", "Undeclared", ("is_least_for_the_exact_model",)),
-    Wrong("loss", "late", ("draws_times_from_the_whole_range",)),
-    Wrong("loss", "early", ("draws_times_from_the_whole_range",)),
-    Wrong("loss", "one_time", ("draws_times_from_the_whole_range",)),
-    Wrong("loss", "deaf", ("uses_the_noise_that_it_is_given",)),
-    Wrong("loss", "without", ("uses_the_noise_that_it_is_given",)),
-    Wrong("loss", "doubled", ("uses_the_noise_that_it_is_given",)),
-    Wrong("loss", "idle", (IDLE,), "Scaled"),
-    Wrong("grid", "idle_grid", (IDLE,), "Scaled"),
-    Wrong("grid", "random_grid", ("is_the_same_every_time",)),
-    Wrong("grid", "stuck", ("runs_from_the_horizon_to_t_min",)),
-]
-
-DATASETS = [
-    Wrong("dataset", "fine"),
-    Wrong("dataset", "few_points"),
-    Wrong("dataset", "fine_square"),
-    Wrong("dataset", "leaking", ("holds_out_what_it_does_not_train_on",)),
-    Wrong("dataset", "half_leaking", ("holds_out_what_it_does_not_train_on",)),
-    Wrong("dataset", "wide", ("draws_every_part_from_one_distribution",)),
-    Wrong("dataset", "smooth", ("draws_every_part_from_one_distribution",)),
-    Wrong("dataset", "turned", ("draws_every_part_from_one_distribution",)),
-    Wrong("dataset", "misdeclared", ("draws_every_part_from_one_distribution",)),
-    Wrong("dataset", "stale", ("draws_fresh_examples_by_its_generator",)),
-    Wrong("dataset", "unsown", ("is_decided_by_its_seed",)),
-    Wrong("dataset", "global_state", ("is_decided_by_its_seed",)),
-    Wrong("dataset", "fixed_size", (IDLE,), "Sized"),
-    Wrong("dataset", "swapped", ("labels_examples_and_held_out_ones_alike",)),
-    Wrong("dataset", "shuffled", ("labels_examples_and_held_out_ones_alike",)),
-    Wrong("dataset", "wrong_entropy", ("knows_the_density_of_its_distribution",)),
-    Wrong("dataset", "unnormalised", ("knows_the_density_of_its_distribution",)),
-    Wrong("dataset", "everywhere", ("knows_the_density_of_its_distribution",)),
-]
-
-METRICS = [
-    Wrong("metric", "fine"),
-    Wrong("metric", "spread"),
-    Wrong("metric", "paired", ("ignores_the_order_of_rows",)),
-    Wrong("metric", "cumulative", ("ignores_the_order_of_rows",)),
-    Wrong("metric", "blind", ("uses_every_row",)),
-    Wrong("metric", "first_half", ("uses_every_row",), at_least=True),
-    Wrong("metric", "few_references", ("uses_every_row",), at_least=True),
-    Wrong("metric", "total", ("does_not_grow_with_the_number_of_rows",)),
-    Wrong("metric", "statistic", ("does_not_grow_with_the_number_of_rows",)),
-    Wrong("metric", "logarithm", ("takes_sets_of_any_kind",)),
-    Wrong("metric", "two_columns", ("takes_sets_of_any_kind",)),
-    Wrong("metric", "constant", ("tells_equal_distributions_from_unequal", "uses_every_row")),
-    Wrong("metric", "idle", (IDLE,), "Scaled"),
-]
-
-TABLES = {
-    "guidances": GUIDANCES,
-    "steps": STEPS,
-    "networks": NETWORKS,
-    "losses": LOSSES,
-    "data": DATASETS,
-    "metrics": METRICS,
-}
+OF_ANY_KIND = ("any", "none", "distribution")
 
 
 def broken(dist):
-    """Component -> rules that it breaks, in any of its variants."""
+    """Component, or "distribution" -> rules that it breaks, in any of its variants."""
     found = {}
     for case in collect(dist)[0]:
-        if case.id.startswith("distribution-"):
-            continue
-        kind, name = case.subject.entry.kind, case.subject.entry.name
-        rules = found.setdefault(f"{kind}:{name}", set())
+        subject = "distribution"
+        if not case.id.startswith("distribution-"):
+            subject = f"{case.subject.entry.kind}:{case.subject.entry.name}"
+        rules = found.setdefault(subject, set())
         outcome = attempt(case)
         if outcome.status == "failed":
             assert outcome.measured
@@ -159,22 +35,14 @@ def broken(dist):
 
 
 @pytest.mark.parametrize("parts", TABLES)
-def test_each_wrong_component_breaks_its_rule_and_no_other(site, parts, capsys):
-    """And a right one breaks none. The table is printed."""
+def test_each_wrong_component_breaks_its_rule_and_no_other(site, monkeypatch, parts):
+    """And a right one breaks none. To save time, components are tried with the kit's first process alone."""
+    monkeypatch.setattr(ComponentUnderTest, "partners", [VP])
     table = TABLES[parts]
     install(site, f"difrun-wrong-{parts}", parts, table)
     seen = broken(f"difrun-wrong-{parts}")
-    rows = [
-        (wrong.rules[0], wrong.subject, ", ".join(sorted(seen[wrong.subject])))
-        for wrong in table
-        if wrong.rules
-    ]
-    with capsys.disabled():
-        print(f"\n{'rule':45} {'wrong component':27} caught by")
-        for rule, subject, caught in sorted(rows):
-            print(f"{rule:45} {subject:27} {caught}")
     wrong_verdicts = {
-        wrong.subject: (wrong.rules, seen[wrong.subject])
+        wrong.subject: (set(wrong.rules), seen[wrong.subject])
         for wrong in table
         if not (
             set(wrong.rules) <= seen[wrong.subject]
@@ -183,3 +51,49 @@ def test_each_wrong_component_breaks_its_rule_and_no_other(site, parts, capsys):
         )
     }
     assert wrong_verdicts == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_each_wrong_package_breaks_its_rule_and_no_other(site, monkeypatch, package):
+    """The rule that looks for other plugins is tried where the environment says that there are none."""
+    dist = f"difrun-{package.name}"
+    site.add(dist, package.code, requires=package.requires)
+    if package.beside:
+        monkeypatch.setenv("DIFRUN_ISOLATED", "1")
+    monkeypatch.setenv("PYTHONPATH", site.environ()["PYTHONPATH"])
+    seen = set()
+    for case in collect(dist)[0]:
+        if case.id.startswith("distribution-") and attempt(case).status == "failed":
+            seen.add(case.check.name)
+    assert seen == {package.rule} - {""}
+
+
+def test_every_rule_alone_catches_a_wrong_component(capsys):
+    """The table, as the tests above verify it row by row: rule, wrong components, and what else catches them."""
+    rows = defaultdict(list)
+    for table in TABLES.values():
+        for wrong in (each for each in table if each.rules):
+            rows[wrong.rules[0]].append((wrong.subject, wrong.rules[1:], wrong.at_least))
+    for package in (each for each in PACKAGES if each.rule):
+        rows[package.rule].append((f"package:{package.name}", (), False))
+    count = sum(map(len, rows.values()))
+    with capsys.disabled():
+        print(f"\n{count} wrong components\n{'rule':45} {'wrong component':32} also caught by")
+        for rule, wrong in sorted(rows.items()):
+            for subject, others, more in wrong:
+                also = "others" if more else ", ".join(others) or "none"
+                print(f"{rule:45} {subject:32} {also}")
+    assert count >= ENOUGH
+    assert set(rows) <= {check.name for check in CHECKS}
+    alone = {
+        (subject.partition(":")[0], rule)
+        for rule, wrong in rows.items()
+        for subject, others, more in wrong
+        if not others and not more
+    }
+    catches_nothing_alone = [
+        f"{check.kind}: {check.name}"
+        for check in CHECKS
+        if not any(rule == check.name and check.kind in (kind, *OF_ANY_KIND) for kind, rule in alone)
+    ]
+    assert catches_nothing_alone == []

@@ -18,9 +18,6 @@ from difrun.text import counted, did_you_mean, listed
 if TYPE_CHECKING:
     from difrun.testing.cases import Case, Outcome
 
-SLOWEST = 8
-"""How many rules the summary lists by their time."""
-
 
 @click.command()
 @click.argument("dist", metavar="DIST_OR_PATH")
@@ -42,7 +39,8 @@ def check(
     DIST_OR_PATH is an installed distribution, such as difrun-ou, or a folder with the pyproject.toml of a package,
     which need not be installed. Exit code 1 if a rule is broken.
     """
-    from difrun.testing.cases import as_record, collect
+    from difrun.testing.cases import collect
+    from difrun.testing.report import STATUSES, as_record, summary
     from difrun.testing.sources import installed_from
 
     with installed_from(dist) as found:
@@ -58,13 +56,13 @@ def check(
     seconds = time.perf_counter() - start
     counts: Counter[str] = Counter(outcome.status for outcome in outcomes)
     if as_json:
-        summary = {"distribution": found, "version": version, "seconds": round(seconds, 3)}
-        numbers = {status.replace(" ", "_"): counts[status] for status in ("passed", "failed", "not tried")}
+        about = {"distribution": found, "version": version, "seconds": round(seconds, 3)}
+        numbers = {status.replace(" ", "_"): counts[status] for status in STATUSES}
         click.echo(
-            json.dumps({**summary, **numbers, "checks": [as_record(each) for each in outcomes]}, indent=2)
+            json.dumps({**about, **numbers, "checks": [as_record(each) for each in outcomes]}, indent=2)
         )
     else:
-        click.echo("\n".join(_summary(outcomes, counts, seconds)))
+        click.echo("\n".join(summary(outcomes)))
     if counts["failed"]:
         ctx.exit(1)
 
@@ -73,7 +71,7 @@ def _chosen(cases: "list[Case]", kind: str | None, name: str | None, dist: str) 
     """The cases of a kind and a name; all of them, with those of the package, if neither is given."""
     if kind is None and name is None:
         return cases
-    from difrun.testing.check import ComponentUnderTest
+    from difrun.testing.rules import ComponentUnderTest
 
     of_components = [
         (case, case.subject.entry) for case in cases if isinstance(case.subject, ComponentUnderTest)
@@ -114,25 +112,3 @@ def _attempts(cases: "list[Case]", quiet: bool) -> "Iterable[Outcome]":
         for outcome in outcomes:
             if outcome.status == "failed":
                 click.echo("\n" + outcome.text + "\n")
-
-
-def _summary(outcomes: "list[Outcome]", counts: Counter[str], seconds: float) -> list[str]:
-    """What was not tried and why, which rules took longest, and the verdict."""
-    lines: list[str] = []
-    reasons: dict[str, list[str]] = {}
-    for outcome in outcomes:
-        if outcome.status == "not tried":
-            reasons.setdefault(f"{outcome.case.check.name}: {outcome.text}", []).append(outcome.case.who)
-    if reasons:
-        lines += ["", "Not tried:"]
-        lines += [f"  {reason} ({counted(len(who), 'component')})" for reason, who in reasons.items()]
-    times: dict[str, float] = {}
-    for outcome in outcomes:
-        rule = outcome.case.check.name
-        times[rule] = times.get(rule, 0.0) + outcome.seconds
-    slowest = sorted(times.items(), key=lambda item: -item[1])[:SLOWEST]
-    lines += ["", "Time of the slowest rules:"]
-    lines += [f"  {taken:6.1f} s  {rule}" for rule, taken in slowest]
-    verdict = "It passes." if not counts["failed"] else "It does not pass."
-    numbers = ", ".join(f"{counts[status]} {status}" for status in ("passed", "failed", "not tried"))
-    return [*lines, "", f"{verdict} {counted(len(outcomes), 'check')}: {numbers}, in {seconds:.0f} s."]

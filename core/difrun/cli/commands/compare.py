@@ -78,8 +78,8 @@ class CompareCommand(PlanCommand):
         """The run.toml of the first run; without a run, the model `exact`, which needs no training, if it fits."""
         if values.get("runs"):
             return super().base(registry, {"folder": Path(values["runs"][0])})
-        named = named_by_flags(values, OF_A_MODEL).named
-        if "exact" not in registry.compatible("model", find(registry, named)):
+        chosen = find(registry, named_by_flags(values, OF_A_MODEL).named)
+        if "exact" not in registry.compatible("model", chosen) or _prefers_another(registry, chosen):
             return Settings()
         return Settings({"model": GivenValue("exact", "the default of 'difrun compare'", "file")})
 
@@ -91,6 +91,14 @@ class CompareCommand(PlanCommand):
                 f"  [default: the first of {', '.join(entry.label for entry in flattened({kind: picked}))}]"
             )
         return super().chosen_note(ctx, builder, kind)
+
+
+def _prefers_another(registry: Registry, chosen: Mapping[str, Any]) -> bool:
+    """Whether a process or a dataset brings a model of its own that needs no training."""
+    preferred = {entry.component.prefers.get("model") for entry in flattened(chosen)}
+    return any(
+        "exact" in entry.component.provides for entry in registry.entries("model") if entry.name in preferred
+    )
 
 
 def _compare(
@@ -132,6 +140,7 @@ def _compare(
             listener=listener,
             device=request.only_given("", "device", plan.device),
             threads=request.only_given("", "threads", plan.threads),
+            loggers=plan.loggers,
         )
     click.echo(comparison_text(comparison))
     if all(row.failed for row in comparison.rows):

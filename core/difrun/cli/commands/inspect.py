@@ -10,6 +10,7 @@ from difrun.cli.directory import directory, directory_json, offers_in_words
 from difrun.cli.kind_type import KindType
 from difrun.cli.output import GAP, options_table, paragraph, reflowed, table, width
 from difrun.cli.source import find_source
+from difrun.config.option_groups import logger_groups
 from difrun.config.selection import ORDER, choose, partners
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
@@ -105,10 +106,20 @@ def _described(registry: Registry, entry: Registered) -> str:
 
 
 def _option_rows(entry: Registered) -> list[tuple[str, str]]:
-    section = section_of(entry.kind, entry.label)
-    return [
-        (_flag(section, field), f"{field.help}  [{field.note}]") for field in fields(entry.component.options)
-    ]
+    return _rows(section_of(entry.kind, entry.label), entry.component.options)
+
+
+def _rows(section: Section, options: type) -> list[tuple[str, str]]:
+    return [(_flag(section, field), f"{field.help}  [{field.note}]") for field in fields(options)]
+
+
+def _logger(registry: Registry, plugin: Plugin) -> str:
+    """What is said of a plugin that listens to events: the options of its logger, if it has any."""
+    lines = [f"logger {plugin.name}  (listens to events)"]
+    for group in logger_groups(registry):
+        if group.section.name == plugin.name:
+            lines += ["", "Options", options_table(_rows(group.section, *group.classes), width())]
+    return "\n".join(lines)
 
 
 def _flag(section: Section, field: Field) -> str:
@@ -145,6 +156,8 @@ def plugins(name: str | None, as_json: bool, matrix: bool, known: bool) -> None:
             click.echo(f"{plugin.dist} {plugin.version}  {plugin.status}  {plugin.error}".rstrip())
             for entry in _of(registry, plugin):
                 click.echo(f"\n{_described(registry, entry)}")
+            if registry.listens(plugin):
+                click.echo(f"\n{_logger(registry, plugin)}")
     else:
         rows = [("plugin", "version", "status", "offers")]
         rows += [(p.dist, p.version, p.status, p.error or _offers(registry, p)) for p in chosen]
@@ -164,7 +177,8 @@ def _print_known(registry: Registry, as_json: bool, other: str) -> None:
 def _offers(registry: Registry, plugin: Plugin) -> str:
     entries = _of(registry, plugin)
     return offers_in_words(
-        {kind: tuple(entry.name for entry in entries if entry.kind == kind) for kind in KINDS}
+        {kind: tuple(entry.name for entry in entries if entry.kind == kind) for kind in KINDS},
+        registry.listens(plugin),
     )
 
 

@@ -102,7 +102,7 @@ KINDS = {
         is_class=True,
     ),
     "logger": NewKind(
-        "Losses and metrics of a run as a CSV file",
+        "Losses, metrics and the end of a run as a CSV file",
         "",
         "log",
         "difrun --model mlp",

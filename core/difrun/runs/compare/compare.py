@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from difrun.errors import ConfigError, DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.options.parsing import python_number
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times
@@ -52,6 +53,7 @@ def compare(
     listener: Listener | None = None,
     device: str | None = None,
     threads: Threads = None,
+    loggers: Mapping[str, Any] | None = None,
 ) -> Comparison:
     """Draw samples from every run, with every sampler, grid and number of steps, and measure them.
 
@@ -78,6 +80,7 @@ def compare(
         listener: Receives notes and progress; None is silent.
         device: The device, instead of that of the runs.
         threads: The number of CPU threads, instead of that of the runs.
+        loggers: Name of a plugin -> the options of its logger.
 
     Returns:
         The comparison, with its rows in the order in which they were computed.
@@ -106,18 +109,15 @@ def compare(
     for note in notes:
         listener.note(note)
     pairs = sum(len(model.pairs) for model in models)
-    facts = {
-        "n": n,
-        "seed": seed,
-        "asked": pairs * len(counts),
-        "runs": {model.name: model.facts() for model in models},
-    }
+    facts: dict[str, Any] = {"n": n, "seed": seed, "asked": pairs * len(counts)}
+    facts["runs"] = {model.name: model.facts() for model in models}
     comparison = Comparison(output_folder(out, force), facts, notes)
-    progress = Progress(listener, comparison.path, pairs * sum(counts))
-    listener.stage("compare")
-    _fill(comparison, models, counts, exact, progress)
-    listener.stage("draw")
-    comparison.draw()
+    progress = Progress(listener, comparison.path, pairs * sum(counts), loggers or first.loggers)
+    with progress.told(models[0].plan, facts):
+        listener.stage("compare")
+        _fill(comparison, models, counts, exact, progress)
+        listener.stage("draw")
+        comparison.draw()
     return comparison
 
 
@@ -162,6 +162,7 @@ def _fill(
             for row in _rows(model, counts, endpoints, progress):
                 comparison.rows.append(row)
                 comparison.write()
+                progress.tell("difrun_compared", row=comparison.records()[-1])
     except Interrupted:
         finished, folder = len(comparison.rows), comparison.path
         outcome = "Nothing was written."
@@ -287,7 +288,7 @@ def _measure(
 
 def _checked_steps(steps: Sequence[int]) -> list[int]:
     """The numbers of steps without repetitions. Raises ConfigError for anything that is not a number of steps."""
-    counts: list[int] = list(dict.fromkeys(steps))
+    counts = list(dict.fromkeys(python_number(count) for count in steps))
     for count in counts:
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise ConfigError(

@@ -1,4 +1,4 @@
-"""Decorators for the methods of a run: its threads, the lock of its folder, and errors that name their plugin."""
+"""Decorators for the methods of a run: its lock, its threads, errors that name their plugin, and what loggers hear."""
 
 import functools
 from collections.abc import Callable
@@ -14,28 +14,47 @@ if TYPE_CHECKING:
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def with_run_environment(method: Method) -> Method:
-    """Make a method of `Run` use the threads of its plan, and name the plugin if a plugin's code fails."""
+def with_run_environment(work: str) -> Callable[[Method], Method]:
+    """Make a method of `Run` use the threads of its plan, and name the plugin if a plugin's code fails.
 
-    @functools.wraps(method)
-    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
-        count = self.plan.threads
-        with threads(count if isinstance(count, int) else None), faults.blame_plugin(self.plan):
-            return method(self, *args, **kwargs)
+    Args:
+        work: What the method does, for loggers (`RunState.told`).
+    """
 
-    return wrapped  # type: ignore[return-value]
+    def decorate(method: Method) -> Method:
+        @functools.wraps(method)
+        def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
+            count = self.plan.threads
+            with (
+                self.told(work),
+                threads(count if isinstance(count, int) else None),
+                faults.blame_plugin(self.plan),
+            ):
+                return method(self, *args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+    return decorate
 
 
-def exclusive(method: Method) -> Method:
+def exclusive(work: str) -> Callable[[Method], Method]:
     """Make a method of `Run` hold the lock of the folder as well.
 
     It is refused while another process holds that, or if another process has replaced the run.
+
+    Args:
+        work: As for `with_run_environment`.
     """
 
-    @functools.wraps(method)
-    def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
-        with lock.hold_lock(self.path):
-            self.folder.refuse_replaced()
-            return with_run_environment(method)(self, *args, **kwargs)
+    def decorate(method: Method) -> Method:
+        inner = with_run_environment(work)(method)
 
-    return wrapped  # type: ignore[return-value]
+        @functools.wraps(method)
+        def wrapped(self: "Run", *args: Any, **kwargs: Any) -> Any:
+            with lock.hold_lock(self.path):
+                self.folder.refuse_replaced()
+                return inner(self, *args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+    return decorate

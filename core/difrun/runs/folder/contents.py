@@ -219,10 +219,10 @@ class DatasetText:
     notes: Any = key(list_of(text, "sentences"))
     classes: Any = key(list_of(text, "names"))
     origin: Any = key(record(DatasetOrigin))
-    scaling: Any = key(one_of("std", "robust"))
+    scaling: Any = key(one_of("std", "robust", "pixels"))
     condition: Any = key(one_of("beside", "columns"))
     condition_columns: Any = key(list_of(text, "names"))
-    condition_scaling: Any = key(one_of("std", "robust"))
+    condition_scaling: Any = key(one_of("std", "robust", "pixels"))
 
 
 _EXAMPLES = (

@@ -29,7 +29,11 @@ from difrun.runs.folder.schema import damaged, fitting, parse_json, structure
 from difrun.storage.tensors import read_tensors, write_tensors
 from difrun.text import listed
 
-_SCALED = {"std": "mean 0 and variance 1", "robust": "median 0 and interquartile range 1.349"}
+_SCALED = {
+    "std": "mean 0 and variance 1",
+    "robust": "median 0 and interquartile range 1.349",
+    "pixels": "−1 for black and 1 for white",
+}
 
 Contents = tuple[dict[str, Tensor], dict[str, str]]
 """The tensors and the text of data.safetensors."""
@@ -250,6 +254,8 @@ def _with_distribution(dataset: Dataset, origin: Origin, file: Path) -> Dataset:
     known = ["fresh", "distribution", "log_density", "entropy"]
     if dataset.classes == original.classes:
         known += ["fresh_labelled", "component_labels"]
+    if dataset.condition is not None and original.condition is not None:
+        known += ["conditional"]
     return attrs.evolve(dataset, **{name: getattr(original, name) for name in known})
 
 

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,10 +20,11 @@ from difrun.randomness.generator import Generator, seed_of
 from difrun.report.html import Picture
 from difrun.runs.build import Components, grid_times, instantiate
 from difrun.runs.environment.faults import culprit, where
+from difrun.runs.report.given_pictures import pictures_given
 from difrun.runs.stages.labels import labels_of
 from difrun.runs.stages.sample_file import read_labels
 from difrun.sampler.base import Sampler
-from difrun.sampler.integration import integrate
+from difrun.sampler.integration import generate, integrate
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run
@@ -36,7 +38,7 @@ def scene_of(
     device: torch.device,
     labels: Tensor | None = None,
 ) -> Scene:
-    """Return the scene for the pictures of a dataset; labels: the classes of the samples, if they have any."""
+    """Return the scene for the pictures of a dataset; labels: the classes or conditions of the samples, if any."""
     return Scene(
         dataset=parts.dataset,
         process=parts.process,
@@ -44,7 +46,17 @@ def scene_of(
         labels=labels,
         sampled=lambda n: reverse_frames(plan, parts, model, device, n),
         seed=plan.seed,
+        given=None if model.condition_shape is None else lambda c: samples_of(plan, model, device, c),
     )
+
+
+def samples_of(plan: Plan, model: ScoreModel, device: torch.device, conditions: Tensor) -> Tensor:
+    """Return a sample of the run's sampler for each condition, in the units of the model, on the CPU."""
+    sampler = instantiate(plan.sampler)
+    times = grid_times(plan.grid, model, plan.sample.steps, sampler)
+    seed = seed_of(plan.seed, "pictures of conditions")
+    n, chunk = len(conditions), plan.sample.chunk
+    return generate(sampler, model, n, times, labels=conditions, seed=seed, chunk=chunk, device=device).cpu()
 
 
 def reverse_frames(
@@ -71,22 +83,40 @@ def trajectory(
         model = model.condition_on(labels.to(device))
     generator = Generator(seed_of(plan.seed, "samples"), device=device)
     x = model.prior(n, generator, device=device)
-    frames = [x.cpu()]
-    integrate(sampler, model, x, times, generator=generator, watch=lambda k, at, x: frames.append(x.cpu()))
+    observed = model.process.observed
+    frames = [observed(x).cpu()]
+
+    def keep(k: int, at: Any, x: Tensor) -> None:
+        frames.append(observed(x).cpu())
+
+    integrate(sampler, model, x, times, generator=generator, watch=keep)
     return torch.stack(frames)
 
 
 class DatasetPictures:
-    """The pictures that a dataset brings (`difrun.data.pictured`). A picture that fails is left out, with a note."""
+    """The pictures that a dataset brings (`difrun.data.pictured`), and that of its condition, if it has one.
+
+    A picture that fails is left out, with a note.
+    """
 
     def __init__(self, run: "Run", left_out: list[str]):
         self.run, self.left_out = run, left_out
+        self.own: list[Drawing] = []
         self.drawings: list[Drawing] = []
         with self._guarded("the pictures of the dataset are"):
             pictures = declared_pictures(run.plan, run.parts)
-            if pictures is not None:
+            if pictures is not None or run.parts.dataset.condition is not None:
                 scene = scene_of(run.plan, run.parts, run.model, run.samples, run.device, self._labels())
-                self.drawings = with_distinct_stems(call(PICTURES, pictures, {"scene": scene}))
+                self.own = (
+                    []
+                    if pictures is None
+                    else with_distinct_stems(call(PICTURES, pictures, {"scene": scene}))
+                )
+                stems = {drawing.stem for drawing in self.own}
+                self.drawings = [
+                    *self.own,
+                    *(each for each in pictures_given(scene) if each.stem not in stems),
+                ]
         self._waiting = list(self.drawings)
 
     def _labels(self) -> Tensor | None:
@@ -105,8 +135,12 @@ class DatasetPictures:
                     picture = drawing.draw()
                     ending = "gif" if isinstance(picture, draw.Film) else "png"
                     files = [draw.save(picture, self.run.folder.drawing(drawing.stem, ending))]
+                    self._tell(files[0], drawing)
                 pictures.append(Picture(drawing.title, drawing.caption, files[0], drawing.alt))
         return pictures
+
+    def _tell(self, file: Path, drawing: Drawing) -> None:
+        self.run.tell("difrun_picture", file=file, title=drawing.title, caption=drawing.caption)
 
     @contextmanager
     def _guarded(self, what: str) -> Iterator[None]:

@@ -17,6 +17,7 @@ from difrun.randomness.generator import torch_generator
 from difrun.report.html import Picture
 from difrun.runs.environment.faults import where
 from difrun.runs.report.dataset_pictures import DatasetPictures, reverse_frames, trajectory
+from difrun.runs.report.images import as_images, samples_and_examples
 from difrun.runs.report.powers_of_ten import drawn_powers, times_power
 from difrun.sampler.fixed_step import Heun
 from difrun.training.loss_history import loss_history
@@ -28,7 +29,6 @@ POINTS = 1000
 FRAMES = 48
 LINES = 60
 PANELS = 6
-
 
 VectorPicture = tuple[str, str, str, Callable[[], Any]]
 """Title, caption, alternative text, and the function that draws the picture."""
@@ -47,7 +47,7 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
     of_dataset = DatasetPictures(run, left_out)
     replaced = {drawing.stem for drawing in of_dataset.drawings}
     for name, make in _drawings(run):
-        if name in replaced or (of_dataset.drawings and len(run.parts.dataset.shape) != 1 and name != "loss"):
+        if name in replaced or (of_dataset.own and len(run.parts.dataset.shape) != 1 and name != "loss"):
             continue
         if name == "loss":
             pictures += of_dataset.draw(redraw)
@@ -55,8 +55,10 @@ def draw_all(run: "Run", *, redraw: bool = True, left_out: list[str] | None = No
             run.stop_if_asked()
         path = run.folder.picture(name)
         title, caption, alt, drawn = make()
-        if (redraw or not path.is_file()) and not _saved(run, drawn, path, left_out):
-            continue
+        if redraw or not path.is_file():
+            if not _saved(run, drawn, path, left_out):
+                continue
+            run.tell("difrun_picture", file=path, title=title, caption=caption)
         pictures.append(Picture(title, caption, path, alt))
     return pictures + of_dataset.draw(redraw)
 
@@ -122,16 +124,17 @@ class Vectors:
 
     def samples(self) -> VectorPicture:
         """Training examples and samples side by side."""
+        images = as_images(self.dataset.shape)
 
         def drawn() -> Any:
-            return draw.data_and_samples(
-                self._shown(self.dataset.train[: 5 * POINTS]),
-                self._shown(self.run.samples[: 5 * POINTS]),
-                self.columns,
-                density=self._density_1d(),
-            )
+            if images is not None:
+                return samples_and_examples(self.dataset, self.run.samples, images)
+            data, samples = (self._shown(x[: 5 * POINTS]) for x in (self.dataset.train, self.run.samples))
+            return draw.data_and_samples(data, samples, self.columns, density=self._density_1d())
 
         caption = "Training examples and samples of the model, under the same limits."
+        if images is not None:
+            caption = "Samples of the model, and training examples; from black to white as these are."
         return "Data and samples", caption, "", drawn
 
     def forward(self) -> VectorPicture:

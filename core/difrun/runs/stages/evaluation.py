@@ -1,5 +1,6 @@
 """Measure a run's samples, or samples in a file, beside the floors of the metrics."""
 
+import copy
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from difrun.errors import DifrunError
 from difrun.metric.base import measure, reading
 from difrun.metric.comparison import comparable, compared
 from difrun.options.attrs_fields import values
-from difrun.plugin.signatures import refuse_misfit
+from difrun.plugin.signatures import Lazy, refuse_misfit
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import naming_component
 from difrun.runs.stages import sample_file, sampling
@@ -30,6 +31,7 @@ Numbers = dict[str, dict[str, Any]]
 UNITS = {
     "std": "standardised, each coordinate scaled to mean 0 and variance 1 over the training examples",
     "robust": "each coordinate scaled to median 0 and interquartile range 1.349 over the training examples",
+    "pixels": "of pixels, −1 for black and 1 for white",
 }
 """Units of distances by the kind of the scaling."""
 
@@ -158,8 +160,7 @@ def enough_samples(run: "Run", drawn: Tensor, n: int | None) -> tuple[Tensor, Te
     request = sampling.SampleRequest.of(run.plan, n=n)
     path = run.path / request.file_name()
     if not path.is_file():
-        samples, labels, facts = sampling.draw(run, request)
-        sampling.write(path, samples, labels, dataset, request, facts)
+        sampling.draw_into(path, run, request)
         run.listener.note(f"the run has fewer than {n} samples; {n} are drawn into {path}")
     return sampling.read(run, path), sample_file.read_labels(dataset, path, n), path
 
@@ -187,6 +188,7 @@ def evaluate_run(
         say_how_many(run, samples)
     text = json.dumps(content(run, numbers, len(drawn), facts, added=added), indent=2)
     atomic.write_text(run.folder.metrics, text + "\n")
+    _tell(run, numbers, run.folder.metrics)
     return numbers
 
 
@@ -223,7 +225,13 @@ def evaluate_file(
     say_how_many(run, samples)
     target = path.with_suffix(".metrics.json")
     atomic.write_text(target, json.dumps({"metrics": numbers}, indent=2) + "\n")
+    _tell(run, numbers, target)
     return numbers, target
+
+
+def _tell(run: "Run", numbers: Numbers, file: Path) -> None:
+    """Tell the loggers what was measured; each gets numbers of its own, so that none changes those of the run."""
+    run.tell("difrun_evaluated", metrics=Lazy(lambda: copy.deepcopy(numbers)), file=file)
 
 
 def say_how_many(run: "Run | ComparedModel", samples: Tensor) -> None:

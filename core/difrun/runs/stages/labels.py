@@ -1,5 +1,6 @@
 """The classes or conditions of samples: those that the user asks for, else those of the data."""
 
+import functools
 import hashlib
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,7 @@ from difrun.model.base import ScoreModel
 from difrun.model.labels import labels_as_in_data
 from difrun.options.parsing import shown_briefly
 from difrun.storage import arrays
+from difrun.storage.regular import open_regular
 from difrun.text import listed
 
 
@@ -113,7 +115,7 @@ def rows_asked(condition: str | None, dataset: Dataset) -> int | None:
     """Return the number of rows of a file of conditions; None for values, which hold for all samples."""
     if condition is None or not is_file(condition) or dataset.condition is None:
         return None
-    return len(_values(condition, dataset.condition, f"--condition {condition}"))
+    return len(_values(condition, dataset.condition, f"--condition {shown_briefly(condition)}"))
 
 
 def identity(condition: str) -> str:
@@ -121,7 +123,8 @@ def identity(condition: str) -> str:
     if not is_file(condition):
         return condition.replace(" ", "")
     try:
-        return hashlib.sha256(Path(condition).read_bytes()).hexdigest()
+        with open_regular(condition) as stream:
+            return hashlib.sha256(stream.read()).hexdigest()
     except OSError as error:
         raise DifrunError(f"--condition {condition} cannot be read: {error.strerror or error}.") from None
 
@@ -163,29 +166,46 @@ def _values(text: str, condition: Condition, source: str) -> Tensor:
 
 
 def _from_file(path: Path, condition: Condition, source: str) -> Tensor:
-    key = None
-    if path.suffix.lower() == ".npz" and path.is_file() and "c" in arrays.read_archive(path, ("c",)):
-        key = "c"
-    csv = CsvOptions(asks=False, names=condition.columns, gaps=True)
     try:
-        table = read_labelled(path, key, None, csv=csv)
+        found = path.stat()
+        stamp = found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+        has_c = path.suffix.lower() == ".npz" and "c" in arrays.archive_names(path)
+    except (OSError, DifrunError):  # the reader says in words what is wrong with the path
+        stamp, has_c = None, False
+    return _read_once(path, "c" if has_c else None, stamp, condition.columns, condition.completes, source)
+
+
+@functools.lru_cache(maxsize=1)
+def _read_once(
+    path: Path,
+    key: str | None,
+    stamp: tuple[int, ...] | None,
+    names: tuple[str, ...],
+    completes: bool,
+    source: str,
+) -> Tensor:
+    """The rows of a file, which is read again if it has changed: first their number is asked for, and then they are."""
+    try:
+        table = read_labelled(path, key, None, csv=CsvOptions(asks=False, names=names, gaps=True))
     except DifrunError as error:
         raise DifrunError(f"--condition: {error}") from None
     values = torch.from_numpy(table.values)
     if len(values) == 0:
         raise DifrunError(f"{source} holds no rows.")
-    if table.columns and condition.columns and table.columns != condition.columns:
-        return _by_name(values, table.columns, condition, source)
+    if table.columns and names and table.columns != names:
+        return _by_name(values, table.columns, names, completes, source)
     return values
 
 
-def _by_name(values: Tensor, names: tuple[str, ...], condition: Condition, source: str) -> Tensor:
+def _by_name(
+    values: Tensor, found: tuple[str, ...], names: tuple[str, ...], completes: bool, source: str
+) -> Tensor:
     """The columns of a file in the order of the condition; those that it lacks are gaps, where gaps are allowed."""
-    unknown = [name for name in names if name not in condition.columns]
-    lacking = [name for name in condition.columns if name not in names]
-    if unknown or (lacking and not condition.completes):
+    unknown = [name for name in found if name not in names]
+    lacking = [name for name in names if name not in found]
+    if unknown or (lacking and not completes):
         raise DifrunError(
-            f"{source} has the columns {listed(names)}; the condition consists of {listed(condition.columns)}."
+            f"{source} has the columns {listed(found)}; the condition consists of {listed(names)}."
         )
     gap = torch.full((len(values),), float("nan"), dtype=torch.float64)
-    return torch.stack([values[:, names.index(n)] if n in names else gap for n in condition.columns], dim=1)
+    return torch.stack([values[:, found.index(n)] if n in found else gap for n in names], dim=1)

@@ -1,5 +1,6 @@
 """The likelihood of a run's model on held-out examples, beside what is known about their distribution."""
 
+import copy
 import json
 import math
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.model.exact_conditional import ExactConditional
+from difrun.plugin.signatures import Lazy
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import seed_of, torch_generator
@@ -76,6 +78,7 @@ def measure(run: "Run", request: LikelihoodRequest) -> Content:
         measured = _of_paths(run, request)
     content = {**run.folder.read_metrics(), "likelihood": measured}
     atomic.write_text(run.folder.metrics, json.dumps(content, indent=2) + "\n")
+    run.tell("difrun_likelihood", likelihood=Lazy(lambda: copy.deepcopy(measured)), file=run.folder.metrics)
     return measured
 
 
@@ -95,7 +98,7 @@ def _of_gaussian_process(run: "Run", request: LikelihoodRequest) -> Content:
     bound = None
     if dataset.noise is None:
         listener.stage("bound")
-        bound = elbo(model, x, times=request.times, seed=seed, watch=run.sample_report).nats.cpu()
+        bound = elbo(model, x, times=request.times, seed=seed, watch=run.likelihood_report).nats.cpu()
     listener.stage("half-steps")
     coarse = _log_p_of_flow(run, model, x[:CHECKED], request, max(1, request.steps // 2), seed)
     log_scale = 0.0 if dataset.scaling is None else float(dataset.scaling.scale.log().sum())
@@ -125,7 +128,12 @@ def _log_p_of_flow(
 ) -> Tensor:
     """Log p of examples x (n, ...) by the probability flow in some steps: (n,), on the CPU."""
     return density_of_samples(
-        model.rows(slice(len(x))), x, steps=steps, probes=request.probes, seed=seed, watch=run.sample_report
+        model.rows(slice(len(x))),
+        x,
+        steps=steps,
+        probes=request.probes,
+        seed=seed,
+        watch=run.likelihood_report,
     )
 
 

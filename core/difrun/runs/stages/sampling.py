@@ -1,5 +1,6 @@
 """Samples of a run: drawing them, and the files that hold them."""
 
+import copy
 import functools
 import hashlib
 import json
@@ -18,6 +19,7 @@ from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.plugin.signatures import Lazy
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.folder.contents import Drawn
@@ -144,8 +146,8 @@ def sampler_for(chosen: ChosenComponent, dataset: Dataset) -> Sampler:
 def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples.
 
-    If the sampler does not know the number of its evaluations beforehand, they are counted, and the mean per sample is
-    given to one decimal.
+    The evaluations are counted, as a sampler may not know their number beforehand, or take fewer in a last step to the
+    data; their mean per sample is given to one decimal.
 
     Returns:
         The samples (n, ...) in the units of the model, their labels if any, and facts for metrics.json.
@@ -158,10 +160,10 @@ def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dic
     run.listener.stage("sample")
     start = time.perf_counter()
     facts = request.facts()
-    counted = Counted(model) if facts["evaluations"] is None else None
+    counted = Counted(model)
     samples = generate(
         sampler,
-        counted or model,
+        counted,
         request.n,
         grid_times(request.grid, model, request.steps, sampler),
         seed=seed_of(request.seed, "samples"),
@@ -171,9 +173,17 @@ def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dic
         labels=labels,
         watch=functools.partial(run.sample_report, chunks=-(-request.n // request.chunk)),
     )
-    if counted is not None:
-        facts["evaluations"] = round(counted.examples / request.n, 1)
+    evaluations = round(counted.examples / request.n, 1)
+    facts["evaluations"] = int(evaluations) if evaluations.is_integer() else evaluations
     return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
+
+
+def draw_into(path: Path, run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
+    """Draw samples, write them into a file, and return what `draw` does."""
+    samples, labels, facts = draw(run, request)
+    write(path, samples, labels, run.parts.dataset, request, facts)
+    run.tell("difrun_sampled", file=path, n=request.n, facts=Lazy(lambda: copy.deepcopy(facts)))
+    return samples, labels, facts
 
 
 def _note_accuracy(run: "Run", request: SampleRequest, sampler: Sampler) -> None:

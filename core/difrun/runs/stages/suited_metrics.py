@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from difrun.config.plan import ChosenComponent
+from difrun.data.condition import all_equal
 from difrun.plugin.signatures import requires
 from difrun.text import listed
 
@@ -31,7 +32,7 @@ def suited_metrics(
         return tuple(fitting)
     others = [chosen for chosen in metrics if needs(chosen) is None]
     if kind_of(labels) == "conditions":
-        if others and bool((labels == labels[0]).all()):
+        if others and all_equal(labels):
             run.listener.note(
                 "all samples have one condition; metrics other than joint-w2 compare them with data of all conditions"
             )

@@ -76,7 +76,7 @@ def train(run: "Run") -> None:
 
     def report(step: int, steps: int, loss: float, rate: float, eta: float) -> None:
         run.listener.train(step, steps, loss, rate, eta)
-        get_registry().emit("difrun_train_step", step=step, steps=steps, loss=loss, rate=rate)
+        run.tell("difrun_train_step", step=step, steps=steps, loss=loss, rate=rate, lr=trainer.lr)
 
     try:
         trainer.run(
@@ -168,6 +168,7 @@ def done(trainer: Trainer) -> bool:
 def save(run: "Run", trainer: Trainer) -> None:
     """Write the state of training into the folder of the run."""
     write_tensors(run.folder.weights, trainer.state(), {"difrun": "run", "process": run.plan.process.name})
+    run.tell("difrun_checkpoint", step=trainer.step, file=run.folder.weights)
 
 
 def load(folder: Folder, trainer: Trainer) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from difrun.errors import DifrunError
+from difrun.plugin.signatures import Lazy
 from difrun.runs.folder.contents import tunings
 from difrun.runs.folder.layout import Folder
 from difrun.runs.folder.schema import fitting, read_json
@@ -78,4 +79,5 @@ def improve(
         tuning = earlier[steps]
     run.parts.model.tunings = {**earlier, steps: tuning}
     write(run.folder, run.parts.model.tunings)
+    run.tell("difrun_tuned", steps=steps, tuning=Lazy(lambda: attrs.asdict(tuning)))
     return tuning

@@ -8,7 +8,7 @@ from difrun.errors import ConfigError
 from difrun.options.attrs_fields import Field, GivenValue, build, fields, read
 from difrun.options.parsing import members
 from difrun.plugin.signatures import ON_OFFER, misfits, requires
-from difrun.testing.check import ComponentUnderTest, check
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import ensure, ensure_equal, ensure_refused
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import (
     NotTried,
     RuleBroken,
@@ -62,31 +62,36 @@ def has_moments(subject: ComponentUnderTest) -> None:
 
 @check("dataset")
 def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
-    """Held-out examples are no nearer to training examples than these are to one another.
+    """Held-out and fresh examples are no nearer to training examples than these are to one another.
 
     A pair counts as equal within a thousandth of the usual distance of a training example to its nearest one. The share
     of held-out examples with an equal one in training may exceed that among training examples, as data on few points
-    have, by 1 % and 5 standard errors. This rule is for real vectors.
+    have, by 1 % and 5 standard errors; likewise that of 500 fresh examples. This rule is for real vectors.
     """
     data = subject.made(seed=1)
     if "real" not in subject.entry.component.provides:
         raise NotTried("examples are not real vectors")
-    train, held_out = (part.flatten(1).double() for part in (data.train, data.held_out))
-    some, asked = train[: 2 * MOST], held_out[:MOST]
+    train = data.train.flatten(1).double()
+    some = train[: 2 * MOST]
     among = torch.cdist(some, some).fill_diagonal_(torch.inf).amin(1)
     usual = float(among[among > 0].median()) if bool((among > 0).any()) else 0.0
     near = 1e-3 * usual
     twice = float((among <= near).double().mean())
-    copies = torch.cat([torch.cdist(rows, train).amin(1) for rows in asked.split(500)]) <= near
-    share = float(copies.double().mean())
-    # Nearest neighbours are sought among all training examples, and those of training examples among some.
-    allowed = min(1.0, twice * max(1.0, len(train) / len(some))) + 0.01
-    allowed += 5 * (allowed * (1 - min(allowed, 1)) / len(asked)) ** 0.5
-    ensure(
-        share <= max(allowed, 0.01),
-        f"{share:.1%} of the held-out examples are training examples, within {near:.2g}",
-        f"at most {allowed:.1%}: {twice:.1%} of the training examples occur twice",
-    )
+    parts = {"held-out": data.held_out[:MOST]}
+    if data.fresh is not None:
+        parts["fresh"] = data.fresh(500, torch.Generator().manual_seed(2))
+    for name, part in parts.items():
+        asked = part.flatten(1).double()
+        copies = torch.cat([torch.cdist(rows, train).amin(1) for rows in asked.split(500)]) <= near
+        share = float(copies.double().mean())
+        # Nearest neighbours are sought among all training examples, and those of training examples among some.
+        allowed = min(1.0, twice * max(1.0, len(train) / len(some))) + 0.01
+        allowed += 5 * (allowed * (1 - min(allowed, 1)) / len(asked)) ** 0.5
+        ensure(
+            share <= max(allowed, 0.01),
+            f"{share:.1%} of the {name} examples are training examples, within {near:.2g}",
+            f"at most {allowed:.1%}: {twice:.1%} of the training examples occur twice",
+        )
 
 
 @check("dataset")

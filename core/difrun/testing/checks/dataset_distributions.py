@@ -8,8 +8,8 @@ from scipy import stats
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.dataset import MOST
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure, ensure_close
 
 P_VALUE = 1e-7

@@ -4,8 +4,8 @@ from itertools import combinations
 
 import torch
 
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.enumerated import EnumeratedProcess, close
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure, ensure_equal
 
 DISCRETE = {"discrete"}

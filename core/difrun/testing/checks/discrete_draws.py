@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 from difrun.randomness.generator import Generator
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.enumerated import EnumeratedProcess, ensure_counts
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import ensure, ensure_equal
 
 DISCRETE = {"discrete"}

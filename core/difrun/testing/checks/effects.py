@@ -12,7 +12,6 @@ from difrun.grid.fixed import logsnr
 from difrun.options.attrs_fields import fields
 from difrun.randomness.generator import Generator
 from difrun.sampler.integration import integrate
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.checks.exact_model import exact_model
 from difrun.testing.checks.grid import grid_times
 from difrun.testing.checks.loss import data, network_model
@@ -21,6 +20,7 @@ from difrun.testing.checks.model import LEVELS, SHAPES, make_network
 from difrun.testing.checks.process import spread_times
 from difrun.testing.checks.sampler import exact, start
 from difrun.testing.guided import GuidedWorld, of_rows
+from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.second_values import second_options, second_value
 from difrun.testing.verdict import NotTried, ensure
 from difrun.text import in_one_line, listed

@@ -7,9 +7,9 @@ import torch
 from difrun.data.dataset import Dataset
 from difrun.model.predictions import PREDICTIONS
 from difrun.process.base import ForwardProcess
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
+from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.verdict import ensure, ensure_close, ensure_equal, ensure_finite, name_of
 
 EXACT = {"exact"}

@@ -7,8 +7,8 @@ from difrun.model.exact import ExactMixture
 from difrun.plugin.signatures import Lazy
 from difrun.process.gaussian import GaussianProcess
 from difrun.sampler.fixed_step import Euler
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import two_gaussians
+from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import ensure, ensure_equal, ensure_refused, name_of, shown
 
 

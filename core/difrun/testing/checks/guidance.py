@@ -8,9 +8,9 @@ from difrun.model.predictions import PREDICTIONS
 from difrun.options.attrs_fields import values
 from difrun.sampler.fixed_step import Euler
 from difrun.sampler.integration import generate
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.process import spread_times
 from difrun.testing.guided import LABELS, GuidedWorld, of_rows
+from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import (
     NotTried,
     RuleBroken,

@@ -10,8 +10,8 @@ from difrun.analysis.likelihood import log_likelihood
 from difrun.analysis.lower_bound import elbo
 from difrun.model.exact import ExactMixture
 from difrun.model.predictions import PARAMETERISATIONS, coefficients, conversion
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.references import two_gaussians
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import ensure
 
 GAUSSIAN = {"gaussian"}

@@ -13,9 +13,9 @@ from difrun.model.network import NetworkModel
 from difrun.model.predictions import conversion
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.model import ensure_gradient
 from difrun.testing.references import Disturbed, two_gaussians
+from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import (
     NotTried,
     ensure,

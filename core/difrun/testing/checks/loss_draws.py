@@ -8,9 +8,9 @@ from difrun.loss.base import Loss
 from difrun.model.exact import ExactMixture
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.loss import USABLE, data
 from difrun.testing.references import two_gaussians
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, RuleBroken, ensure, ensure_close, name_of
 
 BINS = 40

@@ -11,8 +11,8 @@ from torch import Tensor
 from difrun.data.dataset import Dataset
 from difrun.data.mixture import GaussianMixture
 from difrun.metric.base import reading
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.references import two_gaussians
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import ensure, ensure_equal, shown
 
 USABLE = {"real", "continuous"}

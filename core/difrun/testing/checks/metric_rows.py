@@ -5,8 +5,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.metric import USABLE, draws, floors, measured
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure
 
 
@@ -73,6 +73,32 @@ def uses_every_row(subject: ComponentUnderTest) -> None:
             f"{what} of the reference has no effect",
             "every row to count",
         )
+
+
+@check("metric", alone_in=USABLE)
+def uses_every_column(subject: ComponentUnderTest) -> None:
+    """Each coordinate of the samples changes its numbers, and each of the reference, if it asks for one.
+
+    All rows of one column are moved by 50 to 100, at random.
+    """
+    a, b = draws(2, 200)
+    plain = measured(subject, a, b)
+    asks = any(subject.entry.asks_for(name) for name in ("reference", "dataset"))
+    for column in range(a.shape[1]):
+        far = torch.zeros_like(a)
+        far[:, column] = 50 * (1 + torch.rand(len(a), generator=torch.Generator().manual_seed(9)))
+        wanted = "every coordinate to count"
+        ensure(
+            measured(subject, a + far, b) != plain,
+            f"column {column + 1} of the samples has no effect",
+            wanted,
+        )
+        if asks:
+            ensure(
+                measured(subject, a, b + far) != plain,
+                f"column {column + 1} of the reference has no effect",
+                wanted,
+            )
 
 
 @check("metric", alone_in=USABLE)

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.plugin.signatures import Lazy
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite
 
 NETWORK = {"network"}
-SHAPES = ((2,), (5,), (1, 16, 16), (3, 32, 32))
+SHAPES = ((2,), (5,), (12, 2), (1, 16, 16), (3, 32, 32), (1, 4, 6, 5))
 
 
 def make_network(
@@ -22,13 +22,16 @@ def make_network(
     shape: tuple[int, ...],
     classes: int = 0,
     condition_shape: tuple[int, ...] | None = None,
+    seed: int | None = None,
 ) -> nn.Module:
-    """A new network, which may also ask for examples of its shape and for a process."""
+    """A new network, which may also ask for examples of its shape and for a process; `seed` draws its weights."""
 
     def examples() -> Dataset:
         return Dataset(name="zeros", train=torch.zeros(20, *shape), held_out=torch.zeros(20, *shape))
 
     with torch.random.fork_rng(devices=[]):
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)
         return subject.make(
             shape=shape,
             classes=classes,
@@ -214,10 +217,10 @@ def knows_its_condition(subject: ComponentUnderTest) -> None:
 
 @check("model", provides=NETWORK)
 def is_restored_by_its_state(subject: ComponentUnderTest) -> None:
-    """A new network with the loaded state dict gives the same outputs; so does a deep copy (for the EMA)."""
+    """A network of other random numbers gives the same outputs with the state dict; so does a deep copy (the EMA)."""
     for network, x in networks(subject):
         level = torch.tensor(LEVELS)
-        fresh = make_network(subject, tuple(x.shape[1:])).eval()
+        fresh = make_network(subject, tuple(x.shape[1:]), seed=7).eval()
         fresh.load_state_dict(network.state_dict())
         ensure_equal(fresh(x, level), network(x, level), "the output after loading the state dict")
         ensure_equal(copy.deepcopy(network)(x, level), network(x, level), "the output of a deep copy")

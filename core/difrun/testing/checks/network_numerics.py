@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.model import LEVELS, NETWORK, networks
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, RuleBroken, ensure, ensure_close
 from difrun.text import in_one_line
 

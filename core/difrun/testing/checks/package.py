@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from difrun.plugin.packages import canonical
 from difrun.plugin.registry import Registry
-from difrun.testing.check import check
+from difrun.testing.rules import check
 from difrun.testing.verdict import ensure
 
 HEAVY = ("torch", "numpy", "matplotlib", "scipy")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.references import UnitNoise
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import ensure, ensure_close, ensure_equal, shown
 
 GAUSSIAN = {"gaussian"}

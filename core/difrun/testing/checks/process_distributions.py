@@ -7,9 +7,9 @@ from torch import Tensor
 
 from difrun.data.mixture import GaussianMixture
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import ComponentUnderTest, check
 from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import ensure, ensure_close
 
 GAUSSIAN = {"gaussian"}

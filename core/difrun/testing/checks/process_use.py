@@ -9,8 +9,8 @@ from torch import Tensor
 
 from difrun.model.predictions import PREDICTIONS
 from difrun.process.gaussian import GaussianProcess
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.process import spread_times
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import ensure, ensure_close, ensure_different, ensure_equal, ensure_refused
 
 GAUSSIAN = {"gaussian"}

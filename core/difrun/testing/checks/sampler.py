@@ -16,7 +16,6 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import integrate
-from difrun.testing.check import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.references import (
     CountedNoise,
     NoNoise,
@@ -25,6 +24,7 @@ from difrun.testing.references import (
     probability_flow_endpoint,
     two_gaussians,
 )
+from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.verdict import (
     NotTried,
     ensure,

@@ -12,10 +12,10 @@ from difrun.model.exact import ExactMixture
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
-from difrun.sampler.integration import integrate
-from difrun.testing.check import ComponentUnderTest, check
+from difrun.sampler.integration import carry, integrate
 from difrun.testing.checks.sampler import USABLE, endpoint, exact, refuses_no_signal, start
-from difrun.testing.references import ReferenceFlow, observed_order, two_gaussians
+from difrun.testing.references import NoNoise, ReferenceFlow, observed_order, two_gaussians
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite, name_of, shown
 
 UNEVEN = {2: 0.3, 3: 0.1}
@@ -89,6 +89,39 @@ def uneven(process: GaussianProcess, steps: int, order: float) -> list[float]:
 def _end_error(sampler: Sampler, model: ExactMixture, times: list[float]) -> float:
     error = integrate(sampler, model, start(model, 32), times) - endpoint(model.process)
     return error.square().mean().sqrt().item()
+
+
+@check("sampler", alone_in=USABLE)
+def inverts_the_flow_as_it_says(subject: ComponentUnderTest) -> None:
+    """A sampler that `inverts` is deterministic, and in increasing time its error falls as steps^−order, or nearly so.
+
+    The error is the distance from x_T, from where the exact probability flow leads to the data at which the steps
+    begin: from 20 to 40 equal steps in λ, for orders above 2 from 80 to 160. The order may be lower by 0.5.
+    """
+    sampler = subject.make()
+    if not sampler.inverts:
+        raise NotTried("it does not say that it inverts the flow (Sampler.inverts)")
+    ensure(
+        not sampler.stochastic, "inverts = True, and stochastic = True", "one of them: noise cannot be undone"
+    )
+    ensure(
+        sampler.order is not None and sampler.evaluations_in(1) is not None,
+        "inverts = True for a sampler that chooses its own steps, or declares no order",
+        "an order, and a fixed number of evaluations",
+    )
+    counts = (20, 40) if sampler.order <= 2 else (80, 160)
+    model = exact(subject.partners[0])
+    errors = []
+    for steps in counts:
+        data, times = endpoint(model.process).clone(), logsnr(model.process, steps)[::-1]
+        noise = carry(sampler, model, data, times, NoNoise())
+        errors.append((noise - start(model, 32)).square().mean().sqrt().item())
+    observed = observed_order(counts, errors) if min(errors) > 1e-10 else math.inf
+    ensure(
+        observed > sampler.order - 0.5,
+        f"order {observed:.2f} on {name_of(model.process)}: x_T is off by {shown(errors)} in {counts} steps",
+        f"{sampler.order}, and not less by more than 0.5",
+    )
 
 
 @check("sampler", alone_in=USABLE)

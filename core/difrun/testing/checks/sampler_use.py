@@ -9,9 +9,9 @@ from difrun.grid.fixed import logsnr
 from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 from difrun.sampler.integration import generate, integrate
-from difrun.testing.check import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.checks.sampler import USABLE, exact, refuses_no_signal, start
 from difrun.testing.references import Disturbed, ReferenceVP
+from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import ensure, ensure_close, ensure_equal, ensure_finite, name_of
 
 

@@ -2,7 +2,7 @@
 
 from difrun.plugin.compatibility import VOCABULARY
 from difrun.runs.rehearsal import Untried, rehearse
-from difrun.testing.check import ComponentUnderTest, check
+from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, RuleBroken, ensure
 from difrun.text import did_you_mean, in_one_line, listed
 

@@ -161,3 +161,33 @@ def few_points(*, seed):
     draw = torch_generator(seed, "grid")
     rows = torch.randint(0, 5, (800, 2), generator=draw).float()
     return Dataset(name="grid", train=rows[:500], held_out=rows[500:])
+
+
+def constant():
+    """All its examples are equal."""
+    return Dataset(name="one point", train=torch.ones(400, 2), held_out=torch.ones(300, 2))
+
+
+def resampled(*, seed):
+    """Draws its fresh examples from those that it trains on."""
+    made = parts(seed)
+
+    def fresh(n, generator):
+        return made["train"][torch.randint(len(made["train"]), (n,), generator=generator)]
+
+    return Dataset(name="two", train=made["train"], held_out=made["held_out"], fresh=fresh)
+
+
+def few_fresh(*, seed):
+    """Draws at most 40 fresh examples."""
+    fresh = lambda n, generator: MIXTURE.sample(min(n, 40), generator)  # noqa: E731
+    return Dataset(**parts(seed) | {"fresh": fresh})
+
+
+def one_class_held_out(*, seed):
+    """Holds out one class alone."""
+    made = parts(seed)
+    chosen = made["held_out_labels"] == 1
+    return Dataset(
+        **made | {"held_out": made["held_out"][chosen], "held_out_labels": made["held_out_labels"][chosen]}
+    )

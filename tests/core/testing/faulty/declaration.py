@@ -1,11 +1,8 @@
-"""Plugins with known faults: their parts, and a declaration that offers some of them."""
+"""Plugins with known faults: a declaration that offers some of their parts."""
 
 from pathlib import Path
 
-PARTS, PROCESS_PARTS, DISCRETE_PARTS = (
-    Path(__file__).with_name(name).read_text("utf-8")
-    for name in ("samplers.py", "processes.py", "discrete.py")
-)
+PARTS = Path(__file__).with_name("grids.py").read_text("utf-8")
 
 DECLARATION = """
 import attrs
@@ -25,10 +22,33 @@ class Unexplained:
     scale: float = option(1.0, "")
 
 
+@attrs.frozen
+class Doubled:
+    scale: float = option(2.0, "Scale of the step.", gt(0))
+
+
+@attrs.frozen
+class InWords:
+    scale: float = option("1.0", "Scale of the step.")
+
+
+class Anything:
+    compare_op, bound = ">", 0.0
+
+    def __call__(self, *arguments):
+        pass
+
+
+@attrs.frozen
+class Unbounded:
+    scale: float = option(1.0, "Scale of the step.", Anything())
+
+
 def component(name, target, options=None, **more):
     more = {{"provides": (), "requires": (), **more}}
     extra = () if options is None else (options,)
-    return Component(name, "{parts}:" + target, "One component with a known fault.", *extra, **more)
+    summary = more.pop("summary", "One component with a known fault.")
+    return Component(name, "{parts}:" + target, summary, *extra, **more)
 
 """
 

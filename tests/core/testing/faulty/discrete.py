@@ -109,6 +109,38 @@ class Twice(Fine):
         return every, torch.cat((every, every[:1]))
 
 
+class TwiceData(Fine):
+    """It names one example twice."""
+
+    def enumeration(self):
+        every, _ = super().enumeration()
+        return torch.cat((every, every[:1])), every
+
+
+class Restless(Fine):
+    """It leaves a state in no time."""
+
+    def expected(self, x, to, at):
+        same = isinstance(at.t, float) and to.t == at.t > 0
+        return (0.9 if same else 1.0) * super().expected(x, to, at)
+
+
+class Leaping(Fine):
+    """Forgets less on the way to T, but from the data."""
+
+    def expected(self, x, to, at):
+        late = isinstance(at.t, float) and at.t == self.horizon and 0 < to.t < at.t
+        return (1.5 if late else 1.0) * super().expected(x, to, at)
+
+
+class Torn(Fine):
+    """A bridge that is right for averages of data alone."""
+
+    def bridge(self, x_t, x0, at, to):
+        sites = super().bridge(x_t, x0, at, to)
+        return Spins(torch.where(x0.abs() == 1, 0.99 * sites.mean, sites.mean))
+
+
 class Leaky(Fine):
     """A hundredth of every kernel is lost."""
 

@@ -4,6 +4,7 @@ import copy
 
 import torch
 
+from difrun.errors import DifrunError
 from difrun.guidance import towards_class
 from difrun.model import ModelWrapper, ScoreModel
 
@@ -202,3 +203,48 @@ class Idle(Fine):
 
     def __init__(self, model, *, scale=1.5):
         super().__init__(model, scale=1.5)
+
+
+def always_refuses(model, *, scale=1.5):
+    """Refuses every model."""
+    raise DifrunError("this model cannot be guided")
+
+
+class Single(Added):
+    """Answers in float32."""
+
+    def forward(self, x, at):
+        return super().forward(x, at).float()
+
+    def wrong(self, x, at):
+        return 0.0
+
+
+class Scribbling(Added):
+    """Writes into x."""
+
+    def wrong(self, x, at):
+        x.mul_(1 + 1e-13)
+        return 0.0
+
+
+class Nowhere(Fine):
+    """Its mean is not finite."""
+
+    def __init__(self, model, *, scale=1.5):
+        super().__init__(model, scale=scale)
+        self.mean = torch.full((2,), torch.nan)
+
+
+@towards_class(lambda noise, *, scale: scale)
+def one_class(model, *, scale=1.5):
+    """Leads to the first class, whatever the labels."""
+    return _OneClass(model, scale=scale)
+
+
+class _OneClass(Fine):
+    def forward(self, x, at):
+        any_class = self.inner.condition_on(torch.full((len(x),), -1)).predict(x, at, "x0")
+        return any_class + self.scale * (
+            self.inner.condition_on(torch.zeros(len(x), dtype=torch.int64)).predict(x, at, "x0") - any_class
+        )

@@ -1,13 +1,11 @@
-"""Losses and grids with one known fault each, for the tests of the conformance kit."""
-
-import itertools
+"""Losses with one known fault each, for the tests of the conformance kit."""
 
 import attrs
 import torch
 from torch.nn import functional
 
-from difrun.grid import linear
 from difrun.loss import Loss, Regression, Uniform
+from difrun.randomness import Generator
 
 
 def fine():
@@ -98,18 +96,89 @@ def idle(*, scale=1.0):
     return Regression("noise")
 
 
-def idle_grid(process, steps, *, scale=1.0):
-    """Ignores its scale."""
-    return linear(process, steps)
+class Negative(Huber):
+    """Falls below 0."""
+
+    def evaluate(self, model, examples):
+        return super().evaluate(model, examples) - 5
 
 
-def random_grid(process, steps):
-    """Draws from the global random state."""
-    times = linear(process, steps)
-    share = 0.5 * float(torch.rand(1))
-    return [times[0], *(b + share * (a - b) for a, b in itertools.pairwise(times[:-1])), times[-1]]
+class Cornered(Huber):
+    """Where nothing of the data may be left at T, it differentiates a root at 0."""
+
+    def evaluate(self, model, examples):
+        losses = super().evaluate(model, examples)
+        if not model.process.forgets:
+            return losses
+        x = model.predict(examples["x"], model.process.instant(examples["t"], examples["x"].ndim), "noise")
+        return losses + 0 * (x - x.detach()).abs().sqrt().sum(1)
 
 
-def stuck(process, steps):
-    """Divides by what is left of the data at T."""
-    return [t + 0.0 / process.at(process.horizon).alpha for t in linear(process, steps)]
+class Halved(Huber):
+    """Trains on half of its mean."""
+
+    def mean(self, model, examples):
+        return 0.5 * super().mean(model, examples)
+
+
+class Rolling(Huber):
+    """Uses the global random state."""
+
+    def draw(self, model, x0, generator, noise=None):
+        torch.rand(1)
+        return super().draw(model, x0, generator, noise)
+
+
+class Seeded(Huber):
+    """Draws from a seed of its own."""
+
+    def draw(self, model, x0, generator, noise=None):
+        return super().draw(model, x0, Generator(5), noise)
+
+
+class SharedTime(Huber):
+    """Draws one time for the whole batch."""
+
+    def draw(self, model, x0, generator, noise=None):
+        noise = generator.normal(x0) if noise is None else noise
+        at = model.process.instant(
+            Uniform().sample(model.process, x0[:1], generator).expand(len(x0)), x0.ndim
+        )
+        return {"x": model.process.diffuse(x0, noise, at), "t": at.t.flatten(), "target": noise}
+
+
+def shrunk():
+    """Regression on 0.9 times the noise."""
+
+    class Shrunk(Regression):
+        def draw(self, model, x0, generator, noise=None):
+            examples = super().draw(model, x0, generator, noise)
+            examples["target"] = 0.9 * examples["target"]
+            return examples
+
+    return Shrunk("noise")
+
+
+def heavy():
+    """Its weight, which is 1, counts double."""
+
+    class Heavy(Regression):
+        def draw(self, model, x0, generator, noise=None):
+            examples = super().draw(model, x0, generator, noise)
+            examples["root"] = torch.full_like(examples["target"], 2**0.5)
+            return examples
+
+    return Heavy("noise")
+
+
+def other():
+    """It evaluates one loss, and trains on another."""
+
+    class Other(Regression):
+        def evaluate(self, model, examples):
+            return 2 * super().evaluate(model, examples)
+
+        def mean(self, model, examples):
+            return self.evaluate(model, examples).mean()
+
+    return Other("noise", lambda at, data_std: 0.5)

@@ -4,6 +4,9 @@ import math
 
 import torch
 
+from difrun.errors import DifrunError
+from difrun.metric import Reading, reads
+
 
 def gap(samples, reference):
     return float((samples.mean(0) - reference.mean(0)).norm())
@@ -45,6 +48,12 @@ def few_references(samples, reference):
     return {"gap": gap(samples, reference[:50])}
 
 
+def middle(samples, reference):
+    """Leaves out the first and the last fifth of the samples."""
+    fifth = len(samples) // 5
+    return {"gap": gap(samples[fifth : len(samples) - fifth], reference)}
+
+
 def total(samples, reference):
     """A sum over rows."""
     return {"total": gap(samples, reference) * len(samples)}
@@ -73,4 +82,63 @@ def constant(samples, reference):
 
 def idle(samples, reference, *, scale=1.0):
     """Ignores its scale."""
+    return fine(samples, reference)
+
+
+def faint(samples, reference):
+    """Hardly changes with what it measures."""
+    return {"faint": 1.0 + 1e-12 * gap(samples, reference)}
+
+
+def rolling(samples, reference):
+    """Uses the global random state."""
+    torch.rand(1)
+    return fine(samples, reference)
+
+
+def always_refuses(samples, reference):
+    """Refuses every set."""
+    raise DifrunError("these samples cannot be measured")
+
+
+def unlabelled(samples, reference, labels):
+    """Requires labels, and does not say so."""
+    return fine(samples, reference)
+
+
+def unconditioned(samples, reference, conditions):
+    """Requires conditions, and does not say so."""
+    return fine(samples, reference)
+
+
+@reads({"gap": Reading("higher")})
+def upside(samples, reference):
+    """Distance of the means, declared to be better the larger it is."""
+    return fine(samples, reference)
+
+
+@reads({"width": Reading("lower")})
+def missing(samples, reference):
+    """Declares a number that it does not return."""
+    return fine(samples, reference)
+
+
+def first_column(samples, reference):
+    """Looks at the first column alone."""
+    return {"gap": gap(samples[:, :1], reference[:, :1])}
+
+
+def whole(samples, reference):
+    """Returns a whole number."""
+    return {"gap": round(1e6 * gap(samples, reference))}
+
+
+def tensors(samples, reference):
+    """Returns a tensor."""
+    return {"gap": (samples.mean(0) - reference.mean(0)).norm()}
+
+
+def sorting(samples, reference):
+    """Sorts its samples in place."""
+    samples.copy_(samples.sort(0).values)
     return fine(samples, reference)

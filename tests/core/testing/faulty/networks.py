@@ -106,6 +106,111 @@ class Wide(Plain):
         return self.scale * super().forward(x, level)
 
 
+class Overflowing(Plain):
+    """Overflows at high noise levels."""
+
+    def hidden(self, x, level):
+        return super().hidden(x, level) + 0 * torch.exp(level.reshape(-1, 1) ** 4)
+
+
+class Levelless(Plain):
+    """Ignores its noise level."""
+
+    def hidden(self, x, level):
+        return super().hidden(x, 0 * level)
+
+
+class Pooling(Plain):
+    """Subtracts a part of the mean of the batch when it is evaluated."""
+
+    def hidden(self, x, level):
+        hidden = super().hidden(x, level)
+        return hidden if self.training else hidden - 1e-3 * hidden.mean(0)
+
+
+class Spare(Plain):
+    """Has a parameter that it does not use."""
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.spare = nn.Parameter(torch.ones(3))
+
+
+class Unsaved(Plain):
+    """Its random features are not saved."""
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.register_buffer("features", torch.randn(8), persistent=False)
+
+    def hidden(self, x, level):
+        return super().hidden(x, level) * self.features
+
+
+class Rolling(Plain):
+    """Uses the global random state."""
+
+    def hidden(self, x, level):
+        torch.rand(1)
+        return super().hidden(x, level)
+
+
+class Heedless(Plain):
+    """Ignores its condition."""
+
+    def __init__(self, shape, condition_shape):
+        super().__init__(shape)
+
+    def forward(self, x, level, condition=None):
+        return super().forward(x, level)
+
+
+class Labelless(Plain):
+    """Ignores its classes."""
+
+    def __init__(self, shape, classes):
+        super().__init__(shape)
+
+    def forward(self, x, level, labels=None):
+        return super().forward(x, level)
+
+
+class Unclassed(Labelless):
+    """Asks for classes, and does not say so."""
+
+
+class Rounding(Plain):
+    """Takes the noise level for a whole number."""
+
+    def hidden(self, x, level):
+        return super().hidden(x, level.round())
+
+
+class FirstLevel(Plain):
+    """Takes the first noise level for all."""
+
+    def hidden(self, x, level):
+        return super().hidden(x, level[:1])
+
+
+class BadReverse(MLP):
+    """The gradient of its last layer comes out doubled."""
+
+    def pullback(self, x, level):
+        output, pull = super().pullback(x, level)
+
+        def twice(gradient):
+            pull(gradient)
+            self.last.weight.grad += self.last.weight.grad - 1
+
+        return output, twice
+
+
+def bad_reverse(*, shape):
+    """A network with a wrong reverse pass."""
+    return BadReverse(shape, width=8, depth=1, features=4)
+
+
 def fine_exact(*, process, dataset):
     """The exact model."""
     return ExactMixture(dataset.distribution, process)
@@ -130,3 +235,23 @@ class _OnCpu(ExactMixture):
 def on_cpu(*, process, dataset):
     """Adds a tensor on the CPU."""
     return _OnCpu(dataset.distribution, process)
+
+
+class _TwoFaced(ExactMixture):
+    def predict(self, x, at, kind):
+        return super().predict(x, at, kind) * (1.01 if kind == "velocity" else 1.0)
+
+
+def two_faced(*, process, dataset):
+    """Its velocity is not that of its other predictions."""
+    return _TwoFaced(dataset.distribution, process)
+
+
+class _Coarse(ExactMixture):
+    def predict(self, x, at, kind):
+        return super().predict(x, at, kind) * (1.01 if x.dtype == torch.float32 else 1.0)
+
+
+def coarse(*, process, dataset):
+    """Is less exact in float32."""
+    return _Coarse(dataset.distribution, process)

@@ -1,10 +1,7 @@
-"""Samplers, grids and a loss with one known fault each, for the tests of the conformance kit."""
+"""Samplers with one known fault each, for the tests of the conformance kit."""
 
 import torch
 
-from difrun.grid import linear
-from difrun.loss import Regression
-from difrun.model import MLP
 from difrun.sampler import Ancestral, Euler
 
 
@@ -16,6 +13,7 @@ class OverDeclared(Euler):
     """Euler's method, said to be of order 2."""
 
     order = 2
+    inverts = False
 
 
 class Hasty(Ancestral):
@@ -28,12 +26,14 @@ class Rough(Euler):
     """Deterministic, said to have no order."""
 
     order = None
+    inverts = False
 
 
 class Secretive(Euler):
     """One evaluation per step, which it could have declared; far from the end of the flow on one step."""
 
     order = evaluations = None
+    inverts = False
 
 
 class Greedy(Euler):
@@ -54,6 +54,7 @@ class Silent(Euler):
     """Deterministic, said to be stochastic."""
 
     stochastic = True
+    inverts = False
 
 
 class Global(Ancestral):
@@ -105,87 +106,3 @@ class OneFormat(Euler):
     def step(self, model, x, at, to, state, generator):
         x, state = super().step(model, x, at, to, state, generator)
         return x.float(), state
-
-
-class OtherDefault(Euler):
-    """Another default than its option's."""
-
-    def __init__(self, scale=2.0):
-        pass
-
-
-class CatchAll(Euler):
-    """Takes anything."""
-
-    def __init__(self, **options):
-        pass
-
-
-class Unexplained(Euler):
-    def __init__(self, *, scale=1.0):
-        pass
-
-
-def upward(process, steps):
-    """From t_min to T."""
-    return linear(process, steps)[::-1]
-
-
-def short(process, steps):
-    """One time too few."""
-    return linear(process, steps)[:-1]
-
-
-def shrunk():
-    """Regression on 0.9 times the noise."""
-
-    class Shrunk(Regression):
-        def draw(self, model, x0, generator, noise=None):
-            examples = super().draw(model, x0, generator, noise)
-            examples["target"] = 0.9 * examples["target"]
-            return examples
-
-    return Shrunk("noise")
-
-
-def heavy():
-    """Its weight, which is 1, counts double."""
-
-    class Heavy(Regression):
-        def draw(self, model, x0, generator, noise=None):
-            examples = super().draw(model, x0, generator, noise)
-            examples["root"] = torch.full_like(examples["target"], 2**0.5)
-            return examples
-
-    return Heavy("noise")
-
-
-def deaf():
-    """It evaluates one loss, and trains on another."""
-
-    class Deaf(Regression):
-        def evaluate(self, model, examples):
-            return 2 * super().evaluate(model, examples)
-
-        def mean(self, model, examples):
-            return self.evaluate(model, examples).mean()
-
-    return Deaf("noise", lambda at, data_std: 0.5)
-
-
-class BadReverse(MLP):
-    """The gradient of its last layer comes out doubled."""
-
-    def pullback(self, x, level):
-        output, pull = super().pullback(x, level)
-
-        def twice(gradient):
-            pull(gradient)
-            self.last.weight.grad += self.last.weight.grad - 1
-
-        return output, twice
-
-
-def bad_reverse(*, shape):
-    """A network with a wrong reverse pass."""
-    return BadReverse(shape, width=8, depth=1, features=4)

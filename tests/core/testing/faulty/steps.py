@@ -32,6 +32,40 @@ class Equal(Fine):
         return x0 if state is None or math.isinf(state[1]) else 1.5 * x0 - 0.5 * state[0]
 
 
+class BothWays(Fine):
+    """The same, and in increasing time."""
+
+    inverts = True
+
+
+class Lopsided(BothWays):
+    """Falls to order 1 in increasing time."""
+
+    def slope(self, x0, h, state):
+        return x0 if h < 0 else super().slope(x0, h, state)
+
+
+class Stuck(Euler):
+    """Stays where it is in increasing time."""
+
+    def step(self, model, x, at, to, state, generator):
+        end, state = super().step(model, x, at, to, state, generator)
+        return (x if to.t > at.t else end), state
+
+
+class Downward(BothWays):
+    """Takes the root of the length of its step."""
+
+    def slope(self, x0, h, state):
+        return super().slope(x0, math.sqrt(h) ** 2, state)
+
+
+class NoisyInverse(Ancestral):
+    """Draws noise, and says that it inverts the flow."""
+
+    inverts = True
+
+
 class Appending(Fine):
     """Keeps its history in a list that it appends to."""
 
@@ -134,3 +168,69 @@ class Broken(Euler):
 def no_sampler():
     """Makes something else."""
     return torch.zeros(1)
+
+
+class Mirrored(Ancestral):
+    """Mirrors one of two coordinates in the end; its error is said to be no power of the step."""
+
+    order = None
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        last = to.t < 1.001 * model.process.t_min and x.shape[1:] == (2,)
+        return (x * x.new_tensor([1, -1]) + x.new_tensor([0, 1.4]) if last else x), state
+
+
+class Tired(Euler):
+    """Counts its runs."""
+
+    runs = 0
+
+    def prepare(self, model, instants):
+        self.runs += 1
+        return super().prepare(model, instants), self.runs
+
+    def step(self, model, x, at, to, state, generator):
+        inner, runs = state
+        x, inner = super().step(model, x, at, to, inner, generator)
+        return x * (1 + 1e-14 * runs), (inner, runs)
+
+
+class Mixing(Euler):
+    """Moves samples towards their mean."""
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        return x + 1e-7 * (x.mean(0) - x), state
+
+
+class Underflow(Euler):
+    """Divides by a number that float32 does not have."""
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        return x + 0 * x / x.new_tensor(1e-50), state
+
+
+class Graphic(Euler):
+    """Records a graph."""
+
+    def step(self, model, x, at, to, state, generator):
+        with torch.enable_grad():
+            return super().step(model, x, at, to, state, generator)
+
+
+class Channels(Euler):
+    """Takes the first axis for that of the coordinates."""
+
+    def step(self, model, x, at, to, state, generator):
+        x, state = super().step(model, x, at, to, state, generator)
+        return x + 1e-7 * x.mean(1, keepdim=True), state
+
+
+class OneNoise(Ancestral):
+    """Draws one noise for all rows."""
+
+    def step(self, model, x, at, to, state, generator):
+        bridge = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
+        return bridge.mean + bridge.std * generator.normal(x)[:1], None

@@ -6,6 +6,8 @@ import attrs
 
 from .declaration import declare
 
+IDLE = "has_options_that_have_an_effect"
+
 HOOKS = {
     "process": "difrun_processes",
     "model": "difrun_models",
@@ -20,6 +22,7 @@ HOOKS = {
 TOKENS = {
     "process": "provides={'gaussian', 'sde', 'ode'}",
     "model": "provides={'network'}",
+    "discrete": "provides={'discrete'}",
     "exact": "provides={'exact'}, requires={'gaussian'}",
     "loss": "requires={'gaussian', 'network'}",
     "sampler": "requires={'gaussian', 'ode'}",
@@ -30,17 +33,22 @@ TOKENS = {
 }
 
 
+KIND = {"exact": "model", "discrete": "process"}
+"""The kinds of the table that are parts of a kind of component."""
+
+
 @attrs.frozen
 class Wrong:
     """A component, and the rules that it breaks.
 
     Attributes:
-        kind: Its kind; "exact" for an exact model.
+        kind: Its kind; "exact" for an exact model, "discrete" for a process of finitely many states.
         target: The class or function in the parts of its kind.
         rules: The rules that it breaks, the one that it is there for first. None for a right one.
-        options: The options class, `Scaled` or `Sized`; empty for none.
+        options: The options class, one of `declaration` or `install`; empty for none.
         more: Further arguments of the component.
         at_least: Whether it may break other rules as well, as it cannot but.
+        called: Its name, for a target that is declared in several ways.
     """
 
     kind: str
@@ -49,14 +57,15 @@ class Wrong:
     options: str = ""
     more: str = ""
     at_least: bool = False
+    called: str = ""
 
     @property
     def name(self):
-        return f"{self.target.replace('_', '-').lower()}{'-idle' if self.more == 'idle' else ''}"
+        return self.called or self.target.replace("_", "-").lower()
 
     @property
     def subject(self):
-        return f"{'model' if self.kind == 'exact' else self.kind}:{self.name}"
+        return f"{KIND.get(self.kind, self.kind)}:{self.name}"
 
     @property
     def declaration(self):
@@ -68,9 +77,7 @@ def install(site, dist, parts, table):
     """A distribution that offers all components of a table, whose targets are in one module of `faulty`."""
     hooks = []
     for kind, hook in HOOKS.items():
-        own = [
-            wrong.declaration for wrong in table if (wrong.kind if wrong.kind != "exact" else "model") == kind
-        ]
+        own = [wrong.declaration for wrong in table if KIND.get(wrong.kind, wrong.kind) == kind]
         if own:
             hooks.append(f"@hookimpl\ndef {hook}():\n    return [{', '.join(own)}]\n")
     text = Path(__file__).with_name(f"{parts}.py").read_text("utf-8")

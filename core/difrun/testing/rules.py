@@ -27,6 +27,9 @@ from difrun.text import in_one_line
 GAUSSIAN_RUN = frozenset({"real", "continuous", "gaussian", "sde", "ode"})
 """The capabilities of the kit's reference processes and data. A model adds "exact" or "network"."""
 
+VP, VE, FLOW = ReferenceVP(), ReferenceVE(), ReferenceFlow()
+"""The kit's processes. There is one of each, so that what is solved for it once serves all components."""
+
 Run = Callable[[Any], None]
 
 
@@ -178,14 +181,13 @@ class ComponentUnderTest:
             for tokens, process in gaussian_processes(self.registry, dist)
             if needed <= tokens
         ]
-        kit = [] if needed else [ReferenceVP(), ReferenceVE()]
+        kit: list[GaussianProcess] = [] if needed else [VP, VE]
         return [*kit, *own][:1] if self.second else [*kit, *own]
 
     @cached_property
     def vanishing(self) -> list[GaussianProcess]:
         """`partners`, and a process at whose end nothing of the data is left."""
-        kit = isinstance(self.partners[0], ReferenceVP)
-        return [*self.partners, ReferenceFlow()] if kit else self.partners
+        return [*self.partners, FLOW] if self.partners[0] is VP else self.partners
 
     @cached_property
     def own_tokens(self) -> frozenset[str]:

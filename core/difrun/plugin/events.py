@@ -1,0 +1,92 @@
+"""The plugins that listen to the events of a run: how they are called, and the class of their options."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import attrs
+
+from difrun.api import KINDS
+from difrun.options.attrs_fields import fields
+from difrun.plugin import hooks, signatures
+from difrun.plugin.arguments import RUNS
+from difrun.plugin.containment import contained, watching_for_interrupts
+from difrun.plugin.packages import Plugin
+from difrun.text import did_you_mean, in_one_line
+
+RESERVED = (*KINDS, "metrics", "train", "sample", "data", "versions", "yours")
+"""Names that no plugin may have whose logger has options, because they stand for parts of every run."""
+
+
+@attrs.define
+class Listeners:
+    """The implementations of events, in the order in which the plugins were loaded."""
+
+    _pairs: dict[str, list[tuple[Plugin, Any]]] = attrs.field(factory=dict, alias="pairs")
+
+    def add(self, implementations: Mapping[str, list[tuple[Plugin, Any]]]) -> None:
+        """Add what one plugin implements: event -> (plugin, implementation)."""
+        for event, pairs in implementations.items():
+            self._pairs.setdefault(event, []).extend(pairs)
+
+    def of(self, plugin: Plugin) -> bool:
+        """Whether a plugin listens to any event."""
+        return any(plugin is listener for pairs in self._pairs.values() for listener, _ in pairs)
+
+    def hears(self, event: str) -> bool:
+        """Whether any plugin listens to an event."""
+        return bool(self._pairs.get(event))
+
+    def emit(self, event: str, values: Mapping[str, Any], report: Callable[[str], Any]) -> None:
+        """Call the implementations of an event one by one, whatever they do.
+
+        One that raises is reported and not called again. What one changes of the process, such as torch's defaults, is
+        put back. If the user presses Ctrl-C meanwhile, the others hear the event all the same; KeyboardInterrupt is
+        raised after that.
+
+        Args:
+            event: The name of its hook.
+            values: Its values on offer, by name; ``settings`` maps the name of a plugin to the options of its logger.
+            report: Called with a sentence for each implementation that raises.
+        """
+        if event not in hooks.EVENTS:
+            raise NameError(f"there is no event {event}.{did_you_mean(event, hooks.EVENTS)}")
+        stop: BaseException | None = None
+        for pair in list(self._pairs.get(event, ())):
+            plugin, implementation = pair
+            if _is_of_no_concern(implementation.function, values):
+                continue
+            offered = {**values, "settings": values.get("settings", {}).get(plugin.name)}
+            with watching_for_interrupts() as interrupted:
+                try:
+                    with contained():
+                        signatures.call(event, implementation.function, offered)
+                except BaseException as error:
+                    if interrupted():
+                        stop = error
+                        continue
+                    self._pairs[event].remove(pair)
+                    report(f"{event} of {plugin.dist} failed and is not called again: {in_one_line(error)}")
+        if stop is not None:
+            raise stop
+
+
+def settings_of(plugin: Plugin, settings: Any) -> type:
+    """Return the class of the options of a logger.
+
+    Raises:
+        TypeError: If it is no class of options.
+        ValueError: If the name of the plugin stands for a part of every run.
+    """
+    if not isinstance(settings, type) or not attrs.has(settings):
+        raise TypeError(f"{hooks.SETTINGS} returns an attrs class of options, not {settings!r}")
+    fields(settings)
+    if plugin.name in RESERVED:
+        raise ValueError(
+            f"the options of {plugin.dist} would be those of '{plugin.name}', a part of every run"
+        )
+    return settings
+
+
+def _is_of_no_concern(target: Callable[..., Any], values: Mapping[str, Any]) -> bool:
+    """Whether an event is about work that is no whole run, and a listener does not ask which work it is."""
+    return values.get("work", RUNS[0]) not in RUNS and not signatures.asks_for(target, "work")

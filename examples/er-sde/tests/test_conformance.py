@@ -1,0 +1,3 @@
+from difrun.testing import conformance
+
+test_conformance = conformance("difrun-er-sde")

@@ -1,0 +1,92 @@
+"""The log of the work that is under way. TensorBoard is imported when a log is begun, and not before."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from difrun_tensorboard.options import TensorBoardOptions
+
+if TYPE_CHECKING:
+    from difrun_tensorboard.writer import Writer
+
+TRAINING = ("run", "resume", "train")
+"""The work that begins a session of training."""
+
+
+class Log:
+    """Writes what happens in a run into event files, in the folder that the options name."""
+
+    def __init__(self) -> None:
+        self.home: Path | None = None
+        self.options = TensorBoardOptions()
+        self._writer: Writer | None = None
+
+    def begin(
+        self,
+        work: str,
+        folder: Path,
+        hyperparameters: Mapping[str, Any],
+        step: int,
+        options: TensorBoardOptions,
+    ) -> None:
+        """Begin a log, or go on with that of the same run.
+
+        Args:
+            work: What begins.
+            folder: The run folder.
+            hyperparameters: Name -> value.
+            step: Training steps done so far. What the log has of later steps is no longer shown: they are done again.
+            options: Where the log goes and what is in it.
+        """
+        self.end(work, succeeded=False)
+        if not options.log:
+            return
+        self.options = options
+        self.home = (
+            folder / "tensorboard" if options.folder is None else options.folder / folder.resolve().name
+        )
+        if work in TRAINING:
+            self.writer.begin_session(step)
+        if work in TRAINING or work == "compare":
+            self.writer.hyperparameters(hyperparameters, str(folder.resolve()))
+
+    @property
+    def writer(self) -> "Writer":
+        """The writer, made when there is something to write: to draw samples alone leaves no file."""
+        from difrun_tensorboard.writer import Writer
+
+        assert self.home is not None
+        if self._writer is None:
+            self._writer = Writer(self.home)
+        return self._writer
+
+    def numbers(self, numbers: Mapping[str, Any], step: int) -> None:
+        """Write numbers by their tags; what is None or no number is left out."""
+        if self.home is not None:
+            for tag, value in numbers.items():
+                if isinstance(value, int | float) and not math.isinf(value):
+                    self.writer.number(tag, float(value), step)
+
+    def row(self, row: Mapping[str, Any]) -> None:
+        """Write a row of a comparison: a curve for each metric and sampler, over the number of sampling steps."""
+        name = f"{row['run']}, {row['sampler']}, {row['grid']}"
+        metrics = [key for key in row if f"{key}_floor" in row]
+        self.numbers({f"{metric}/{name}": row[metric] for metric in metrics}, row["steps"])
+
+    def picture(self, file: Path, title: str, caption: str, step: int) -> None:
+        """Keep a picture under the name of its file, with its title and caption."""
+        if self.home is not None and self.options.pictures:
+            self.writer.picture(f"pictures/{file.stem}", file.read_bytes(), title, caption, step)
+
+    def end(self, work: str, *, succeeded: bool) -> None:
+        """End the log, if one is open.
+
+        That a run has failed or was stopped is not written: TensorBoard reads the first such entry alone, and would not
+        see that the run was finished later.
+        """
+        writer, self._writer, self.home = self._writer, None, None
+        if writer is not None:
+            if work in TRAINING and succeeded:
+                writer.finished()
+            writer.close()

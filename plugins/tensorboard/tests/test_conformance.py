@@ -1,0 +1,5 @@
+"""The conformance kit on the distribution."""
+
+from difrun.testing import conformance
+
+test_conformance = conformance("difrun-tensorboard")
