@@ -38,6 +38,9 @@ FLAG_KINDS, BUILDER = "difrun.kinds", "difrun.builder"
 WRITTEN, TOLERANT = "difrun.written", "difrun.tolerant"
 """Where it holds the flags that may be written, and whether to go on after an error."""
 
+MOST_WORDS = 4000
+"""The longest message on a flag, in characters: a list of all samplers fits."""
+
 
 class PlanCommand(click.Command):
     """A command that works on a `Plan`; its callback gets it as `request`.
@@ -99,8 +102,10 @@ class PlanCommand(click.Command):
         except click.NoSuchOption as error:
             raise self._with_advice(error, written) from None
         except click.UsageError as error:
-            error.message = clipped(error.message, 1000)  # Click repeats what was written, all of it
-            raise
+            said = error.format_message()  # Click repeats what was written, all of it
+            if len(said) <= MOST_WORDS:
+                raise
+            raise click.UsageError(clipped(said, MOST_WORDS), error.ctx) from None
         values = _take_flags(ctx, self.get_params(ctx))
         builder = ctx.meta[BUILDER]
         if builder is not None and not ctx.resilient_parsing:
