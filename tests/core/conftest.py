@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import attrs
 import pytest
 
 TOY = '''
@@ -235,6 +236,13 @@ def call(
     return run
 
 
+@attrs.frozen
+class FakePlan:
+    """Stands for the plan of a run that was reopened."""
+
+    loggers: object = ()
+
+
 class FakeRun:
     """Stands for floor 5: keeps what the command asks of it."""
 
@@ -244,6 +252,7 @@ class FakeRun:
         self.metrics = {"sliced-w2": {"value": 0.05, "floor": 0.04, "floor_sd": 0.01}}
         self.facts = {"metrics": self.metrics}
         self.suggestion = ""
+        self.reopened_plan = FakePlan()
         self.raises: BaseException | None = None
 
     def start(self, plan, folder=None, *, force=False, listener=None, examples_of=None):
@@ -277,8 +286,12 @@ class FakeRun:
 
     @property
     def plan(self):
-        """The plan with which the last run was started."""
-        return self.calls[-1][1]
+        """The plan with which the last run was started; of one that was reopened, what commands change of it."""
+        return self.reopened_plan if self.calls[-1][0] == "reopen" else self.calls[-1][1]
+
+    @plan.setter
+    def plan(self, plan):
+        self.reopened_plan = plan
 
 
 @pytest.fixture

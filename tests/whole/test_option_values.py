@@ -87,7 +87,7 @@ def check_message(error, name=""):
 
 @functools.cache
 def options():
-    """Every option of every installed component and of a run, with its group.
+    """The options of all installed components and of a run, with their groups.
 
     A function, as hypothesis prints the fixtures of a test that fails, and these are long.
     """
@@ -96,7 +96,13 @@ def options():
         choice = Choice({"process": (), entry.kind: (entry,) if entry.kind in MANY else entry})
         for group in option_groups(choice):
             found[group.owner] = group
-    return [(group, field) for group in found.values() for cls in group.classes for field in fields(cls)]
+    every = [(group, field) for group in found.values() for cls in group.classes for field in fields(cls)]
+    # Many components share a declaration: one of each that is alike is read by the same code as all.
+    alike = {}
+    for group, field in every:
+        key = (field.name, repr(field.type), repr(field.attribute.validator), repr(field.default))
+        alike.setdefault((key, group.entry.kind if group.entry else None), (group, field))
+    return list(alike.values())
 
 
 def take(group, field, given):

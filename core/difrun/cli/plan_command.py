@@ -28,6 +28,7 @@ from difrun.cli.written_flags import WrittenFlag, written_flags
 from difrun.config.settings import Settings, from_dict, read_file
 from difrun.errors import DifrunError, no_run
 from difrun.plugin.registry import Registry, get_registry
+from difrun.text import clipped
 
 TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
@@ -36,6 +37,9 @@ FLAG_KINDS, BUILDER = "difrun.kinds", "difrun.builder"
 
 WRITTEN, TOLERANT = "difrun.written", "difrun.tolerant"
 """Where it holds the flags that may be written, and whether to go on after an error."""
+
+MOST_WORDS = 4000
+"""The longest message on a flag, in characters: a list of all samplers fits."""
 
 
 class PlanCommand(click.Command):
@@ -89,6 +93,7 @@ class PlanCommand(click.Command):
         # Help and completion go on as far as they can; help says what is wrong.
         ctx.meta.pop(BUILDER, None)
         ctx.meta[TOLERANT] = ctx.resilient_parsing or "--help" in args
+        _refuse_unwritable(args, ctx)
         own = [text for param in super().get_params(ctx) for text in param.opts + param.secondary_opts]
         ctx.meta[WRITTEN] = written_flags(get_registry(), self.kinds, self.sections, own, args)
         written = list(args)  # Click empties the list
@@ -96,6 +101,11 @@ class PlanCommand(click.Command):
             rest = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             raise self._with_advice(error, written) from None
+        except click.UsageError as error:
+            said = error.format_message()  # Click repeats what was written, all of it
+            if len(said) <= MOST_WORDS:
+                raise
+            raise click.UsageError(clipped(said, MOST_WORDS), error.ctx) from None
         values = _take_flags(ctx, self.get_params(ctx))
         builder = ctx.meta[BUILDER]
         if builder is not None and not ctx.resilient_parsing:
@@ -175,10 +185,10 @@ class PlanCommand(click.Command):
 
     def _with_advice(self, error: click.NoSuchOption, args: Sequence[str]) -> click.UsageError:
         """The error for an unknown flag of a command on a run, with what to do instead where another command has it."""
-        folders = [word for word in args if not word.startswith("-")]
-        if not any(param.name == "folder" for param in self.params) or not folders:
+        if not any(param.name in ("folder", "runs") for param in self.params):
             return error
-        advice = advice_for_a_run(error.option_name, self.name or "", folders[0])
+        folder = next((word for word in args if (Path(word) / "run.toml").is_file()), "RUN")
+        advice = advice_for_a_run(error.option_name, self.name or "", folder)
         if not advice:
             return error
         return click.UsageError(
@@ -239,6 +249,20 @@ class PlanCommand(click.Command):
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records, col_max=36)
+
+
+def _refuse_unwritable(args: Sequence[str], ctx: click.Context) -> None:
+    """Raise UsageError for characters that no shell gives, and no name of a file can have: NUL, halves of pairs."""
+    for number, word in enumerate(args):
+        try:
+            if "\0" not in word:
+                os.fsencode(word)
+                continue
+        except UnicodeEncodeError:
+            pass
+        flag, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
+        name = flag or (args[number - 1] if number else "the command line")
+        raise click.UsageError(f"{name}: {value!a:.60} cannot be written as text.", ctx)
 
 
 def _kinds(ctx: click.Context, command: PlanCommand) -> tuple[str, ...]:

@@ -153,7 +153,11 @@ def _sorted_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     if names.dtype.kind in "biuf":
         distinct, numbers = np.unique(names.astype(np.int64), return_inverse=True)
         return tuple(map(str, distinct.tolist())), numbers
-    text = np.char.strip(names.astype(str))
+    # Bytes of any encoding become text, and what is not UTF-8 stays distinct.
+    text = (
+        np.char.decode(names, "utf-8", "backslashreplace") if names.dtype.kind == "S" else names.astype(str)
+    )
+    text = np.char.strip(text)
     distinct, numbers = np.unique(text, return_inverse=True)
     values = [_as_number(name) for name in distinct.tolist()]
     if any(value is None or value != value.to_integral_value() for value in values):

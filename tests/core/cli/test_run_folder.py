@@ -71,7 +71,7 @@ def test_an_unknown_flag_is_not_taken_for_a_run(made, call, work):
             ("resume", "r", "--process.theta=2"),
             "'difrun run --from r --process.theta ...' begins it with these",
         ),
-        (("resume", "--seed", "3", "r"), "What a run was made with stays. 'difrun run --config "),
+        (("resume", "--seed", "3", "r"), "What a run was made with stays. 'difrun run --config r/run.toml "),
         (("sample", "r", "--train.steps", "8"), "'difrun resume r --train.steps N' trains further."),
         (("resume", "r", "--sampler", "leap"), "It is an option of 'difrun sample r'."),
         (("report", "r", "--n", "5"), "It is an option of 'difrun sample r'."),
@@ -84,6 +84,23 @@ def test_a_flag_of_another_command_says_what_to_do(made, call, work, arguments, 
     assert code == 2
     assert said in error
     assert "x" in arguments or f"'difrun {arguments[0]}' has no option '--" in error
+
+
+@pytest.mark.parametrize("text", ["\ud800", "a\0b"])
+def test_what_cannot_be_written_is_refused_with_its_flag(made, call, work, text):
+    """Only Python gives it to the command: it was a UnicodeEncodeError or a ValueError of the system."""
+    for arguments in (("sample", "r", f"--out={text}"), ("sample", "r", "--out", text), ("sample", text)):
+        code, _, error = call(*arguments)
+        assert code == 2
+        assert f"{'--out' if 'r' in arguments else 'the command line'}: {text!a} cannot be" in error
+
+
+def test_what_is_written_for_pages_is_not_repeated(made, call, work):
+    """Click repeats the value of a flag that is no number."""
+    code, _, error = call("resume", "r", "--train.steps", "x" * 10_000)
+    assert code == 2
+    assert "Invalid value for '--train.steps': 'xxxx" in error
+    assert len(error) < 5000
 
 
 @pytest.mark.parametrize("name", ["run.toml", "model.safetensors"])

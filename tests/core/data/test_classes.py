@@ -70,3 +70,11 @@ def test_names_that_are_whole_numbers_are_ordered_as_numbers(names, classes):
     found, labels = number_classes(np.array(names), len(names), "file 'x.csv'")
     assert found == classes
     assert [found[label] for label in labels.tolist()] == names
+
+
+def test_names_in_bytes_are_text_whatever_their_encoding():
+    """It was a UnicodeDecodeError that was taken for a fault of the dataset."""
+    names = np.array([b"a", b"\xff", "é".encode(), b"\xfe"] * 5)
+    classes, numbers = number_classes(names, 20, "here")
+    assert classes == ("\\xfe", "\\xff", "a", "é")
+    assert [classes[number] for number in numbers[:4]] == ["a", "\\xff", "é", "\\xfe"]
