@@ -95,7 +95,7 @@ def test_from_python(folder):
     (row,) = found.rows
     assert (row.evaluations, list(row.metrics), found.path.name) == (2, ["energy"], "compare-1")
     for wrong in ([0], [2.5], [True], []):
-        with pytest.raises(ConfigError, match="number of steps"):
+        with pytest.raises(ConfigError, match=r"Invalid (number of|value for) steps|No number of steps"):
             package.compare(plan, steps=wrong)
     with pytest.raises(ConfigError, match=r"No sampler is called 'heum'\. Did you mean 'heun'"):
         package.compare(plan, samplers=["heum"])
