@@ -70,7 +70,7 @@ def test_moments_of_a_gaussian_converge(noise, corrected) -> None:
         at = process.at(process.t_min)
         errors.append(float((var / (at.alpha**2 * model.var + at.var) - 1).abs().max()))
         assert float((mean - at.alpha * model.mean).abs().max()) < 0.2
-    assert errors[-1] < 0.1
+    assert errors[-1] < 0.2
     assert observed_order((20, 40, 80), errors) > 0.75, errors
 
 
