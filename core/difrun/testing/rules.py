@@ -141,7 +141,7 @@ class ComponentUnderTest:
 
     def refusal(self, error: DifrunError, why: str) -> NotTried | RuleBroken:
         """What it means that the component is refused: not tried, unless no option could have changed that."""
-        unset = any(field.default is None for field in fields(self.entry.component.options))
+        unset = any(field.default in (None, "") for field in fields(self.entry.component.options))
         if unset or self.variant:
             return NotTried(f"{why}: {in_one_line(error)}")
         return RuleBroken(
@@ -150,7 +150,11 @@ class ComponentUnderTest:
 
     @cached_property
     def fault(self) -> tuple[str, str]:
-        """The rule that a wrong target breaks, and what is wrong with it; two empty texts if nothing is."""
+        """The rule that a wrong target breaks, and what is wrong with it; two empty texts if nothing is.
+
+        Raises:
+            NotTried: If it can only be made with an option that has no default, such as a folder.
+        """
         kind, component = self.entry.kind, self.entry.component
         try:
             wrong = misfits(kind, self.target, [field.name for field in fields(component.options)])
@@ -164,9 +168,22 @@ class ComponentUnderTest:
                         "can_be_made",
                         f"{component.target} makes a {type(made).__name__}, which is no {base}",
                     )
+        except DifrunError as error:
+            refused = self.refusal(error, "it needs an option")
+            if isinstance(refused, NotTried):
+                raise refused from error
+            return "can_be_made", refused.measured
         except Exception as error:
             return "can_be_made", in_one_line(error)
         return "", ""
+
+    @property
+    def can_be_made(self) -> bool:
+        """Whether the target is right, and no option has to be given."""
+        try:
+            return not any(self.fault)
+        except NotTried:
+            return False
 
     @cached_property
     def partners(self) -> list[GaussianProcess]:
@@ -233,7 +250,7 @@ def gaussian_processes(registry: Registry, dist: str) -> list[tuple[frozenset[st
         for entry in registry.entries("process"):
             if entry.plugin.dist == dist and "gaussian" in entry.component.provides:
                 for subject in components_under_test(entry, registry):
-                    if not subject.second and not any(subject.fault):
+                    if not subject.second and subject.can_be_made:
                         made.append((entry.component.provides, subject.make()))
         _processes[key] = (registry, made)
     return _processes[key][1]

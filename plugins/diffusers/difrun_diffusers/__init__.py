@@ -40,7 +40,7 @@ def difrun_processes() -> list[Component]:
             "difrun_diffusers.of_folder:folder_process",
             "The noise schedule of a folder of diffusers, which the model 'diffusers' then takes",
             FolderProcessOptions,
-            provides={"continuous", "gaussian", "ode", "sde"},
+            provides={"continuous", "gaussian", "ode", "sde", "scheduler"},
             requires={"real"},
             prefers={"model": "diffusers"},
         )
@@ -97,7 +97,7 @@ def difrun_samplers() -> list[Component]:
             "diffusers-own",
             "difrun_diffusers.of_folder:OwnScheduler",
             "The scheduler in the folder of --process diffusers, with its settings",
-            requires={"gaussian"},
+            requires={"gaussian", "scheduler"},
             prefers={"grid": "diffusers"},
         )
     ]

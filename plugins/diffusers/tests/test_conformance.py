@@ -12,9 +12,11 @@ EVERY = bool(os.environ.get("DIFRUN_EVERY"))
 
 FEW = ("diffusers-ddim", "diffusers-euler", "diffusers-dpmsolver", "diffusers-flow-heun", "diffusers-unet")
 
-# The process and the model `diffusers`, and the sampler `diffusers-own`, need a folder, which the kit has not: see
-# test_models.py and test_of_folder.py.
-ALL = (*(f"diffusers-{name}" for name in SCHEDULERS), "diffusers-unet")
+# They need a folder, which the kit has not, so that their rules are told to be left: see test_models.py and
+# test_of_folder.py.
+OF_FOLDER = ("diffusers", "diffusers-own")
+
+ALL = (*(f"diffusers-{name}" for name in SCHEDULERS), "diffusers-unet", *OF_FOLDER)
 
 FLOAT32 = "diffusers computes the softmax of attention and the embedding of times in float32"
 
@@ -29,5 +31,5 @@ IN_ALL = {
 test_conformance = conformance(
     "difrun-diffusers",
     EXPECTED | (IN_ALL if EVERY else {}),
-    components=ALL if EVERY else FEW,
+    components=ALL if EVERY else (*FEW, *OF_FOLDER),
 )

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 
 from difrun.testing import conformance
-from difrun.testing.cases import collect
+from difrun.testing.cases import attempt, collect
 
 from .faulty.declaration import PARTS, declare
 
@@ -70,3 +70,43 @@ def test_a_distribution_that_only_listens_is_checked_as_a_package(site):
             if heavy:
                 stack.enter_context(pytest.raises(AssertionError, match="torch"))
             case.check.run(case.subject)
+
+
+NEEDY = """
+from difrun.errors import ConfigError
+from difrun.testing import ReferenceVP
+
+class OfFolder(ReferenceVP):
+    \"\"\"The schedule of a folder.\"\"\"
+
+    def __init__(self, folder=None):
+        raise ConfigError("process 'needy' needs --process.folder")
+"""
+
+NEEDED = """
+import attrs
+from difrun.api import option
+
+@attrs.frozen
+class FolderOptions:
+    folder: str | None = option(None, "A folder with a schedule.")
+"""
+
+
+def test_what_needs_an_option_is_told_and_not_failed(site):
+    """A process that is made of a folder: the kit has none, and says so for each rule that it leaves."""
+    site.module("needed_options", NEEDED)
+    declare(
+        site,
+        "difrun-needy",
+        "@hookimpl\ndef difrun_processes():\n"
+        "    return [component('needy', 'OfFolder', FolderOptions, "
+        "provides={'continuous', 'gaussian', 'ode', 'sde'}, requires={'real'})]\n",
+        NEEDY,
+        imports="from needed_options import FolderOptions",
+    )
+    outcomes = [attempt(case) for case in collect("difrun-needy")[0] if case.id.startswith("process")]
+    assert [outcome.text for outcome in outcomes if outcome.status == "failed"] == []
+    left = [outcome for outcome in outcomes if "needs --process.folder" in outcome.text]
+    assert len(left) > 20
+    assert {outcome.status for outcome in left} == {"not tried"}

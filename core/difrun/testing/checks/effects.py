@@ -22,7 +22,7 @@ from difrun.testing.checks.sampler import exact, start
 from difrun.testing.guided import GuidedWorld, of_rows
 from difrun.testing.rules import GAUSSIAN_RUN, ComponentUnderTest, check
 from difrun.testing.second_values import second_options, second_value
-from difrun.testing.verdict import NotTried, ensure
+from difrun.testing.verdict import NotTried, RuleBroken, ensure
 from difrun.text import in_one_line, listed
 
 RUN = GAUSSIAN_RUN | {"exact", "network", "classes", "conditional"}
@@ -100,7 +100,7 @@ def _done(subject: ComponentUnderTest, work: Work) -> list[Any]:
     """What a component does, as tensors and numbers; a refusal in its own words is an effect as well."""
     try:
         return work(subject)
-    except DifrunError as error:
+    except (DifrunError, NotTried, RuleBroken) as error:
         return [str(error)]
 
 

@@ -22,7 +22,7 @@ def exact_model(subject: ComponentUnderTest, process: ForwardProcess) -> Any:
     data = Dataset(
         name="two", train=mixture.sample(50, draw), held_out=mixture.sample(20, draw), distribution=mixture
     )
-    return subject.make(process=process, dataset=data, shape=data.shape, classes=0)
+    return subject.made(process=process, dataset=data, shape=data.shape, classes=0)
 
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
