@@ -3,8 +3,7 @@
 import importlib
 from pathlib import Path
 
-from difrun.api import KINDS
-from difrun.plugin.hooks import EVENTS
+from difrun.plugin.hooks import EVENTS, OFFERED
 from difrun.plugin.known import known_plugins
 
 FOLDERS = Path(__file__).resolve().parents[2] / "plugins"
@@ -20,7 +19,7 @@ def test_the_directory_lists_what_every_plugin_offers(monkeypatch):
         module = importlib.import_module(f"difrun_{name}")
         offered = {
             kind: tuple(sorted(component.name for component in getattr(module, hook)()))
-            for kind, hook in KINDS.items()
+            for kind, hook in OFFERED.items()
             if hasattr(module, hook)
         }
         assert dict(known.offers) == offered, f"change {name} in core/difrun/plugin/known.toml"

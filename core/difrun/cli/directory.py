@@ -3,8 +3,8 @@
 import json
 from collections.abc import Mapping
 
-from difrun.api import KINDS
 from difrun.cli.output import paragraph, width
+from difrun.plugin.hooks import OFFERED
 from difrun.plugin.known import KnownPlugin, install, known_plugins
 from difrun.plugin.registry import Registry
 from difrun.text import listed, plural
@@ -35,7 +35,7 @@ def directory_json(registry: Registry) -> str:
 def offers_in_words(offers: Mapping[str, tuple[str, ...]], listens: bool = False) -> str:
     """Return ``process edm; samplers dpmpp-2m, edm``; listens: of a plugin that listens to events."""
     parts = []
-    for kind in KINDS:
+    for kind in OFFERED:
         names = offers.get(kind, ())
         if names:
             parts.append(f"{kind if len(names) == 1 else plural(kind)} {listed(names)}")

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from difrun.api import Component, NoOptions, hookspec
+from difrun.api import KINDS, Component, NoOptions, hookspec
 from difrun.plugin.arguments import EVENT_ARGUMENTS
 
 if TYPE_CHECKING:
@@ -150,3 +150,6 @@ SETTINGS = "difrun_settings"
 
 FORMATS = "difrun_formats"
 """The hook whose components are no part of a run."""
+
+OFFERED = {**KINDS, "format": FORMATS}
+"""What a plugin may offer -> the hook: components of a run, and formats to write its model in."""

@@ -5,16 +5,18 @@ import sys
 
 import diffusers
 
-from difrun.api import KINDS
 from difrun.plugin import get_registry
+from difrun.plugin.hooks import OFFERED
 from difrun.plugin.known import known_plugins
 from difrun_diffusers.table import OTHERS, SCHEDULERS
 
 
 def test_the_directory_lists_what_the_plugin_offers():
     (known,) = [plugin for plugin in known_plugins() if plugin.dist == "difrun-diffusers"]
-    entries = [entry for entry in get_registry().entries() if entry.plugin.dist == "difrun-diffusers"]
-    offered = {kind: tuple(sorted(entry.name for entry in entries if entry.kind == kind)) for kind in KINDS}
+    registry = get_registry()
+    everything = [*registry.entries(), *registry.formats()]
+    entries = [entry for entry in everything if entry.plugin.dist == "difrun-diffusers"]
+    offered = {kind: tuple(sorted(entry.name for entry in entries if entry.kind == kind)) for kind in OFFERED}
     assert dict(known.offers) == {kind: names for kind, names in offered.items() if names}
 
 

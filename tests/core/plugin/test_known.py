@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from difrun.api import KINDS
+from difrun.plugin.hooks import OFFERED
 from difrun.plugin.known import install, known_plugins, offering
 from difrun.plugin.packages import Plugin, where_from
 
@@ -24,7 +24,7 @@ def test_the_directory_is_well_formed():
         assert "\n" not in table["summary"], dist
         assert table.get("offers") or table.get("events"), dist
         for kind, names in table.get("offers", {}).items():
-            assert kind in KINDS, dist
+            assert kind in OFFERED, dist
             assert names == sorted(set(names)), (dist, kind)
 
 

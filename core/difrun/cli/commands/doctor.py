@@ -98,7 +98,9 @@ def _plugins(registry: Registry) -> Iterator[Problem]:
                 "when it was imported; that is restored.",
                 f"contact its author, or pip uninstall {plugin.dist}",
             )
-        offers = registry.listens(plugin) or any(entry.plugin is plugin for entry in registry.entries())
+        offers = registry.listens(plugin) or any(
+            entry.plugin is plugin for entry in [*registry.entries(), *registry.formats()]
+        )
         if plugin.status == "ok" and not offers:
             yield Problem(
                 f"Plugin {plugin.dist} {plugin.version} ({plugin.module}) offers nothing.",

@@ -15,6 +15,7 @@ from difrun.config.selection import ORDER, choose, partners
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import Field, Section, fields
+from difrun.plugin.hooks import OFFERED
 from difrun.plugin.packages import where_from
 from difrun.plugin.registry import Plugin, Registered, Registry, get_registry
 from difrun.text import did_you_mean, listed, plural
@@ -97,6 +98,8 @@ def _described(registry: Registry, entry: Registered) -> str:
     rows = _option_rows(entry)
     if rows:
         lines += ["", "Options", options_table(rows, width())]
+    if entry.kind not in KINDS:
+        return "\n".join(lines)
     rows = [
         (f"  {plural(kind)}", listed(partners(registry, kind, entry)) or "none that is installed")
         for kind in (*ORDER, "guidance")
@@ -165,7 +168,7 @@ def plugins(name: str | None, as_json: bool, matrix: bool, known: bool) -> None:
 
 
 def _of(registry: Registry, plugin: Plugin) -> list[Registered]:
-    return [entry for entry in registry.entries() if entry.plugin is plugin]
+    return [entry for entry in [*registry.entries(), *registry.formats()] if entry.plugin is plugin]
 
 
 def _print_known(registry: Registry, as_json: bool, other: str) -> None:
@@ -177,7 +180,7 @@ def _print_known(registry: Registry, as_json: bool, other: str) -> None:
 def _offers(registry: Registry, plugin: Plugin) -> str:
     entries = _of(registry, plugin)
     return offers_in_words(
-        {kind: tuple(entry.name for entry in entries if entry.kind == kind) for kind in KINDS},
+        {kind: tuple(entry.name for entry in entries if entry.kind == kind) for kind in OFFERED},
         registry.listens(plugin),
     )
 
