@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_labels
+from difrun.data.casts import as_data, as_labels
 from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
@@ -63,6 +63,7 @@ def integrate(
     Raises:
         DifrunError: If there are fewer than two times, they do not strictly decrease, or as `refuse_useless`.
     """
+    x = finite_data(x, "the start of sampling")
     return carry(sampler, model, x, decreasing(times), generator, watch)
 
 
@@ -74,8 +75,11 @@ def carry(
     generator: Randomness = None,
     watch: Watch | None = None,
 ) -> Tensor:
-    """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones."""
-    x = finite_data(x, "the start of sampling")
+    """Carry x along times as `integrate` does; a deterministic sampler also along increasing ones.
+
+    Rows that are not finite are carried along with the others.
+    """
+    x = as_data(x, "the start of sampling")
     process = model.process.centred()
     shift = None
     if process is not model.process:

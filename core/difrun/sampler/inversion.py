@@ -14,7 +14,7 @@ from difrun.model.eval_mode import in_eval_mode
 from difrun.process.gaussian import GaussianProcess
 from difrun.process.times import decreasing
 from difrun.sampler.base import Sampler
-from difrun.sampler.integration import carry, integrate, to_data
+from difrun.sampler.integration import carry, to_data
 
 Array = TypeVar("Array")
 
@@ -90,7 +90,7 @@ def invert(
         of_rows = model if labels is None else model.condition_on(labels[rows])
         x = carry(sampler, of_rows, start[rows], upwards, watch=tick)
         states.append(x)
-        returned.append(to_data(process, integrate(sampler, of_rows, x, times, watch=tick), times[-1]))
+        returned.append(to_data(process, carry(sampler, of_rows, x, times, watch=tick), times[-1]))
     x, back = torch.cat(states), torch.cat(returned)
     lost = ~(x.isfinite() & back.isfinite()).flatten(1).all(1)
     if bool(lost.any()):

@@ -37,7 +37,7 @@ from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.base import Sampler
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
-from difrun.sampler.integration import integrate
+from difrun.sampler.integration import carry, integrate
 from difrun.tuning.refine import ReferenceTrajectories
 
 TRAJECTORIES = 64
@@ -236,7 +236,7 @@ def _gains(
         # in_data is linear, and the same at all times.
         unit = frame.in_data(torch.ones_like(inside))
         start = frame.leave(inside + perturbation.to(inside).reshape(inside.shape) / unit, at)
-        x = integrate(Adams(fixed_order=3), model, start, times[k::STRIDE])
+        x = carry(Adams(fixed_order=3), model, start, times[k::STRIDE])
         difference = frame.in_data(frame.enter(x, end)).flatten(1).cpu().double() - y[-1]
         gains.append(difference.norm(dim=1) / size + 1e-3)
     logs = torch.stack([*gains, torch.ones_like(gains[0])]).log().numpy()

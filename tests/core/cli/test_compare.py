@@ -55,6 +55,7 @@ def test_a_run_is_compared_as_it_is_where_nothing_is_named(call, asked):
         "steps": (5, 10, 20, 50),
         "force": False,
         "exact": False,
+        "loggers": {},
         **dict.fromkeys(
             [
                 "samplers",
@@ -92,6 +93,7 @@ def test_what_is_named_is_asked_for(call, asked):
         "exact": True,
         "out": "c",
         "force": True,
+        "loggers": {},
         "device": "cpu",
         "threads": 1,
     }

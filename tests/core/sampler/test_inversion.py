@@ -99,5 +99,8 @@ def test_what_cannot_be_inverted_is_refused(sampler, x0, message):
 def test_what_leaves_the_numbers_is_told():
     far = X0.clone()
     far[3] = 1e300
+    with pytest.raises(DifrunError, match=r"examples: inf in row 4, column 1 \(1 of 41 rows"):
+        invert(MODEL, far.float(), Heun(), rho(VP, 5))
+    far[3] = 1e38
     with pytest.raises(DifrunError, match=r"1 of 41 examples have no finite way .* is number 3"):
         invert(MODEL, far.float(), Heun(), rho(VP, 5))
