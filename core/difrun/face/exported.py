@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from difrun.face.arguments import listening
+from difrun.face.checks import a_path
 from difrun.listener import Listener
 from difrun.runs.exporting import DEFAULT, export_run
 from difrun.runs.opening import reopen
@@ -34,5 +35,7 @@ def export(
         DifrunError: If the run is not trained, the folder is not empty, or the format cannot hold the model.
     """
     heard = None if listener is None else listening(listener)
+    if not isinstance(run, Run):
+        a_path("run", run, "a trained run, or ")
     opened = run if isinstance(run, Run) else reopen(run, heard)
     return export_run(opened, folder, format, None if heard is None else heard.note)

@@ -8,6 +8,7 @@ for data of mean m and variance v per coordinate. R is the same for every kind o
 R < 1 on its own data; one that is read wrongly has an R of 10 or 10 000.
 """
 
+import contextlib
 import math
 import warnings
 from typing import Any
@@ -153,6 +154,27 @@ def _try_call(model: ForeignModel, x0: Tensor) -> None:
         ) from error
     if not bool(output.isfinite().all()):
         raise DifrunError("the network returned numbers that are not finite for noised data.")
+    for t in (model.process.t_min, model.process.horizon):
+        _try_end(model, x0, t)
+
+
+def _try_end(model: ForeignModel, x0: Tensor, t: float) -> None:
+    """Raise DifrunError if the network fails at an end of the process, as one that has no entry for that time does."""
+    at = model.process.at(t)
+    try:
+        with torch.no_grad():
+            model.output(x0, at)
+    except DifrunError:  # a time that has no number there, such as log σ where σ is 0
+        return
+    except Exception as error:
+        value = ""
+        with contextlib.suppress(Exception):  # of a function of the user's, for times or scales
+            value = f", time = {model.parts(x0, at)['time'].flatten()[0].item():g}"
+        raise DifrunError(
+            f"the network works in the middle of the process and failed at its end t = {t:g}{value}: "
+            f"{in_one_line(error)[:300]}. Its times do not reach so far: is the schedule the one it was trained with, "
+            "with as many entries, and is `time` what it counts in (an index begins with 0, t of a chain with 1)?"
+        ) from error
 
 
 def _called_with(model: ForeignModel, x0: Tensor, at: Any) -> str:

@@ -134,14 +134,20 @@ class DiffusersModel(ConditionalModel):
             return (self.vae.encode(images).latent_dist.mean - shift) * config.scaling_factor
 
 
+OF_FOLDER = frozenset({"continuous", "gaussian", "ode", "sde", "scheduler"})
+"""What the schedule of a folder provides: `scheduler` is what the sampler `diffusers-own` asks for."""
+
+
 class Table(TabulatedProcess):
     """The table of a scheduler of diffusers.
 
     Attributes:
         folder: Where it comes from.
+        provides: What goes with it.
     """
 
     folder: str | None = None
+    provides = OF_FOLDER
 
 
 class Straight(GaussianProcess):
@@ -152,10 +158,12 @@ class Straight(GaussianProcess):
 
     Attributes:
         folder: The folder whose schedule it is.
+        provides: What goes with it.
     """
 
     horizon = 1.0
     folder: str | None = None
+    provides = OF_FOLDER
 
     def __init__(self, noise_floor: float | None = None):
         if noise_floor is not None:

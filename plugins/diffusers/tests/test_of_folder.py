@@ -85,6 +85,33 @@ def test_a_comparison_of_a_folder(folders, tmp_path):
     assert [row.problem for row in table.rows] == [""] * 4
 
 
+@pytest.mark.parametrize(
+    "scheduler",
+    [diffusers.DDIMScheduler(), diffusers.FlowMatchEulerDiscreteScheduler()],
+    ids=["table", "flow"],
+)
+def test_python_takes_a_loaded_model_with_its_own_scheduler(scheduler, tmp_path):
+    """As the README shows it: the process of `load` says that it has a scheduler."""
+    model = load(pipelines.saved(pipelines.unet(), scheduler, tmp_path / "folder"))
+    x = np.random.default_rng(0).normal(0, 0.5, size=(40, 3, 8, 8))
+    table = difrun.compare(
+        model,
+        dataset=x,
+        samplers=["heun", "diffusers-own"],
+        steps=[2],
+        n=4,
+        metrics=["energy"],
+        out=tmp_path / "out",
+    )
+    assert [row.sampler for row in table.rows] == ["heun", "diffusers-own"]
+    drawn = difrun.sample(model, 3, sampler="diffusers-own", steps=2, seed=1)
+    model, sampler = load(tmp_path / "folder"), OwnScheduler()
+    again = difrun.sample(
+        model, 3, sampler=sampler, steps=2, seed=1, grid=scheduler_grid(model.process, 2, sampler)
+    )
+    torch.testing.assert_close(drawn, again)
+
+
 class Other(GaussianProcess):
     horizon = 1.0
 

@@ -65,7 +65,8 @@ class Layout:
             channels: Where the user says that the channels are.
             model: The name of the network.
         """
-        if channels != "auto" or (self.where == "first" and self.channels <= FEW):
+        could_be_last = self.lengths[-1] <= FEW
+        if channels != "auto" or (self.where == "first" and self.channels <= FEW and not could_be_last):
             return ()
         what = {1: "series", 2: "images", 3: "volumes"}[self.axes]
         size = "x".join(map(str, self.lengths))

@@ -154,6 +154,14 @@ def test_which_axis_has_the_channels(shape, channels, layout):
     assert found.axes == len(layout[2])
 
 
+def test_what_the_channels_are_is_told_where_data_could_be_read_otherwise():
+    """The first and the last axis of (3, 8, 3) may both be channels; of (3, 8, 8) the first alone."""
+    for shape, told in (((3, 8, 3), 1), ((3, 3, 3), 1), ((8, 8, 3), 1), ((3, 8, 8), 0), ((1, 8, 8), 0)):
+        notes = Layout.of(shape, "auto", "unet").notes("auto", "unet")
+        assert len(notes) == told, shape
+        assert all("--model.channels" in note for note in notes)
+
+
 @pytest.mark.parametrize(
     ("shape", "channels", "says"),
     [

@@ -152,6 +152,7 @@ def test_numbers_of_numpy_and_torch_are_numbers(tmp_path, monkeypatch):
         (lambda: difrun.run(config={"process": "ou"}), "Invalid value for config: expected a path"),
         (lambda: difrun.run(start_from=3), "Invalid value for start_from: expected a run, or a path"),
         (lambda: difrun.run(out=3), "Invalid value for out: expected a path"),
+        (lambda: difrun.export(MODEL, "x"), "Invalid value for run: expected a trained run, or a path"),
         (lambda: difrun.resume(3), "Invalid value for run: expected a run, or a path"),
         (
             lambda: difrun.log_likelihood(MODEL, X, probes=-1),

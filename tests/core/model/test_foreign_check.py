@@ -119,6 +119,24 @@ def test_a_call_that_fails_says_what_it_was_called_with_and_what_works():
         difrun.wrap(lambda x: x, CHAIN, (2,), data=DATA)
 
 
+@pytest.mark.parametrize("entries", [1000, 700])
+def test_times_beyond_those_that_a_network_knows_are_refused(entries):
+    """An index that begins with 1, and a schedule of more entries than the network has: the end of the chain tells."""
+    right, table = exact(CHAIN, "noise", lambda n: n + 1), torch.nn.Embedding(entries, 2)
+
+    def network(x, n):
+        return right(x, n) + 0 * table(n)
+
+    time = "t" if entries == CHAIN.horizon else "index"
+    last = 1000 if time == "t" else 999
+    with pytest.raises(
+        DifrunError, match=rf"failed at its end t = 1000, time = {last}: IndexError.*as many entries"
+    ):
+        difrun.wrap(network, CHAIN, (2,), time=time, integer=True, data=DATA)
+    if time == "t":
+        difrun.wrap(network, CHAIN, (2,), time="index", integer=True, data=DATA)
+
+
 def test_moments_come_from_the_data_or_their_range():
     network = exact(CHAIN, "noise", lambda n: n + 1)
     model = difrun.wrap(network, CHAIN, (2,), data=DATA)
