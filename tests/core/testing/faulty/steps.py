@@ -126,6 +126,14 @@ class Laplace(Uniform):
         return -u.sign() * (1 - 2 * u.abs()).clamp_min(1e-12).log() / 2**0.5
 
 
+class Student(Uniform):
+    """Draws from Student's distribution of 8 degrees of freedom, at variance 1."""
+
+    def noise(self, x, generator):
+        squares = sum(generator.normal(x).square() for _ in range(8)) / 8
+        return (6 / 8) ** 0.5 * generator.normal(x) / squares.sqrt()
+
+
 class Divides(Euler):
     """Divides by α where it starts."""
 

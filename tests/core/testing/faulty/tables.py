@@ -83,6 +83,7 @@ STEPS = [
     Wrong("sampler", "Uniform", (NORMAL,)),
     Wrong("sampler", "TwoValued", (NORMAL,)),
     Wrong("sampler", "Laplace", (NORMAL,)),
+    Wrong("sampler", "Student", (NORMAL,)),
     Wrong("sampler", "Divides", (STARTS,)),
     Wrong("sampler", "Zeroed", (STARTS,)),
     Wrong("sampler", "OftenRight", (DRAWS,), "Scaled", at_least=True),
