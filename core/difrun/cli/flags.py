@@ -26,7 +26,7 @@ NAMED = "difrun.named"
 
 HELP = {
     "process": "Forward process.",
-    "dataset": "Dataset, or a file: .npy, .npz, .csv or .parquet.",
+    "dataset": "Dataset, or .npy, .npz, .csv, .parquet.",
     "model": "Network, or exact model.",
     "loss": "Training loss.",
     "sampler": "Sampler.",
