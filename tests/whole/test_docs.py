@@ -7,8 +7,6 @@ import shutil
 import numpy as np
 import pytest
 
-from difrun.testing import collect  # noqa: F401 (it imports the rules)
-
 from . import support
 from .documents import PLUGIN_PAGES, ROOT, commands, read
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from difrun.api import MIN_EXAMPLES
 from difrun.data.casts import as_data
 from difrun.errors import DifrunError
+from difrun.text import counted
 
 CHUNK = 2**24
 """Numbers that are processed at once: 128 MB in float64."""
@@ -43,7 +44,7 @@ def check_examples(examples: Tensor, source: str, columns: Sequence[str] = (), a
         raise DifrunError(f"{source} is empty (shape {tuple(examples.shape)}).")
     if len(examples) < MIN_EXAMPLES:
         raise DifrunError(
-            f"{source} has {len(examples)} rows; at least {MIN_EXAMPLES} are needed to train on."
+            f"{source} has {counted(len(examples), 'row')}; at least {MIN_EXAMPLES} are needed to train on."
         )
     if columns and examples.shape[1:] != (len(columns),):
         raise DifrunError(

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
@@ -32,7 +32,7 @@ def with_run_environment(work: str) -> Callable[[Method], Method]:
             ):
                 return method(self, *args, **kwargs)
 
-        return wrapped  # type: ignore[return-value]
+        return cast(Method, wrapped)
 
     return decorate
 
@@ -55,6 +55,6 @@ def exclusive(work: str) -> Callable[[Method], Method]:
                 self.folder.refuse_replaced()
                 return inner(self, *args, **kwargs)
 
-        return wrapped  # type: ignore[return-value]
+        return cast(Method, wrapped)
 
     return decorate

@@ -87,9 +87,11 @@ def misdeclared(*, seed):
 
 def stale(*, seed):
     """Draws the same fresh examples whatever the generator."""
-    made = parts(seed)
-    fresh = lambda n, generator: MIXTURE.sample(n, torch_generator(seed, "fresh"))  # noqa: E731
-    return Dataset(**made | {"fresh": fresh})
+
+    def fresh(n, generator):
+        return MIXTURE.sample(n, torch_generator(seed, "fresh"))
+
+    return Dataset(**parts(seed) | {"fresh": fresh})
 
 
 def unsown(*, seed):
@@ -180,7 +182,10 @@ def resampled(*, seed):
 
 def few_fresh(*, seed):
     """Draws at most 40 fresh examples."""
-    fresh = lambda n, generator: MIXTURE.sample(min(n, 40), generator)  # noqa: E731
+
+    def fresh(n, generator):
+        return MIXTURE.sample(min(n, 40), generator)
+
     return Dataset(**parts(seed) | {"fresh": fresh})
 
 
