@@ -55,6 +55,8 @@ def short(process, steps):
 def package(tmp_path, monkeypatch):
     """Make the package in a folder; `root` is the folder of its modules."""
     monkeypatch.delenv("DIFRUN_PLUGINS", raising=False)
+    # Other plugins may be installed beside it, whatever the environment of these tests says of itself.
+    monkeypatch.delenv("DIFRUN_ISOLATED", raising=False)
 
     def make(root=".", core='"difrun>=0.1,<0.2", '):
         folder = tmp_path / "small"

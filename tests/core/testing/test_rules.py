@@ -7,7 +7,7 @@ import pytest
 from difrun.testing.cases import attempt, collect
 from difrun.testing.rules import CHECKS, VP, ComponentUnderTest
 
-from .faulty.more_tables import PACKAGES
+from .faulty.more_tables import HOOK, NEEDS, PACKAGES
 from .faulty.tables import TABLES
 from .faulty.wrong import install
 
@@ -59,7 +59,10 @@ def test_each_wrong_package_breaks_its_rule_and_no_other(site, monkeypatch, pack
     dist = f"difrun-{package.name}"
     site.add(dist, package.code, requires=package.requires)
     if package.beside:
+        site.add("difrun-neighbour", HOOK.format(name="neighbouring"), requires=NEEDS)
         monkeypatch.setenv("DIFRUN_ISOLATED", "1")
+    else:
+        monkeypatch.delenv("DIFRUN_ISOLATED", raising=False)
     monkeypatch.setenv("PYTHONPATH", site.environ()["PYTHONPATH"])
     seen = set()
     for case in collect(dist)[0]:
