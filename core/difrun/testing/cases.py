@@ -28,7 +28,7 @@ READ_ON = {kind: f"docs/plugins/{kind}.md" for kind in (*KINDS, "logger")}
 """Kind -> the page that says more."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class InstalledPackage:
     """An installed package under test.
 
@@ -107,7 +107,7 @@ class Outcome:
 
 
 def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
-    """All cases of a distribution, and the number of its components.
+    """All cases of a distribution, and the number of its components, a logger among them.
 
     Args:
         dist: The distribution.
@@ -116,18 +116,19 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
     Raises:
         DifrunError: If the distribution is not installed, is broken or offers no component.
     """
-    dist, *others = (_installed(name) for name in (dist, *against))
+    dist, *others = map(distribution_of, (dist, *against))
     registry = Registry.discover(only=[dist, *others], strict=True)
     entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
     package = InstalledPackage(dist, registry, entries)
-    if not entries and not any(registry.listens(plugin) for plugin in package.plugins):
+    listens = any(registry.listens(plugin) for plugin in package.plugins)
+    if not entries and not listens:
         raise DifrunError(f"the distribution {dist} offers no component, and listens to no event")
     cases = [
         Case(f"distribution-{check.name}", check, package)
         for check in CHECKS
         if check.kind == "distribution" and _applies(check, dist)
     ]
-    if any(registry.listens(plugin) for plugin in package.plugins):
+    if listens:
         cases += [Case(f"logger-{check.name}", check, package) for check in CHECKS if check.kind == "logger"]
     for entry in entries:
         for subject in components_under_test(entry, registry, tuple(others)):
@@ -135,11 +136,11 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
                 Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject)
                 for rule in rules_for(subject)
             ]
-    return cases, len(entries)
+    return cases, len(entries) + listens
 
 
-def _installed(name: str) -> str:
-    """The distribution that is installed under a name, or whose plugin has it. Raises ConfigError if there is none."""
+def distribution_of(name: str) -> str:
+    """Return the distribution of a name, or of the plugin of that name. Raises ConfigError if none is installed."""
     plugins = [plugin for plugin, _ in installed()]
     if canonical(name) == "difrun":
         return "difrun"

@@ -39,12 +39,13 @@ def check(
     DIST_OR_PATH is an installed distribution, such as difrun-ou, or a folder with the pyproject.toml of a package,
     which need not be installed. KIND is one of those of 'difrun plugin new'. Exit code 1 if a rule is broken.
     """
-    from difrun.testing.cases import collect
+    from difrun.testing.cases import collect, distribution_of
     from difrun.testing.report import STATUSES, as_record, summary
     from difrun.testing.sources import installed_from
 
     with installed_from(dist) as found:
         cases, components = collect(found, against)
+        found = distribution_of(found)
         version = importlib.metadata.version(found)
         chosen = _chosen(cases, kind, name, found)
         if not as_json:
