@@ -17,8 +17,8 @@ COUPLINGS = ({"beta": 0.3}, {"beta": 0.5, "coupling": -0.7, "field": 0.3}, {"bet
 @pytest.mark.parametrize("periodic", [True, False])
 @pytest.mark.parametrize("shape", [(3, 3), (2, 4), (4, 3), (1, 8), (2, 2), (5, 1), (1, 1), (4, 4)], ids=str)
 def test_moments_are_those_of_the_enumeration(shape, periodic):
-    """C(r) to 1e-13 and ⟨M²⟩ − ⟨M⟩² to 1e-9, with and without a field, for couplings of either sign; the closed forms of log Z
-    and energy of a torus to 1e-11."""
+    """C(r) to 1e-13 and ⟨M²⟩ − ⟨M⟩² to 1e-9, with and without a field, for couplings of either sign; the closed
+    forms of log Z and energy of a torus to 1e-11."""
     for couplings in COUPLINGS:
         lattice = Lattice(*shape, periodic=periodic, **couplings)
         s, energy, p, log_z = distribution(lattice)
