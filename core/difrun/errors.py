@@ -14,6 +14,13 @@ class ConfigError(DifrunError):
     """A wrong name, option, value or combination, found before any work is done. Exit code 2."""
 
 
+class OptionError(ConfigError, ValueError):
+    """Options of a component that do not go together, or a value that one cannot have.
+
+    Options classes raise it. A run adds where the options were given.
+    """
+
+
 class Interrupted(DifrunError):
     """The work on a run was interrupted, at a point where nothing is lost.
 
