@@ -28,9 +28,22 @@ class Listeners:
         for event, pairs in implementations.items():
             self._pairs.setdefault(event, []).extend(pairs)
 
+    def copy(self) -> "Listeners":
+        """Return the same listeners: one that raises in the copy is dropped there alone."""
+        return Listeners({event: list(pairs) for event, pairs in self._pairs.items()})
+
     def of(self, plugin: Plugin) -> bool:
         """Whether a plugin listens to any event."""
-        return any(plugin is listener for pairs in self._pairs.values() for listener, _ in pairs)
+        return bool(self.functions_of(plugin))
+
+    def functions_of(self, plugin: Plugin) -> list[tuple[str, Callable[..., Any]]]:
+        """Return the implementations of a plugin, each with its event, in the order of a run."""
+        return [
+            (event, implementation.function)
+            for event in hooks.EVENTS
+            for listener, implementation in self._pairs.get(event, ())
+            if listener is plugin
+        ]
 
     def hears(self, event: str) -> bool:
         """Whether any plugin listens to an event."""

@@ -76,6 +76,29 @@ def offering(name: str, kind: str | None = None) -> dict[str, str]:
     return {dist: what for dist, what in found.items() if what}
 
 
+PLUGINS = "plugin"
+"""What `similar` takes in the place of a kind, for the names of plugins."""
+
+
+def similar(name: str, kind: str | None = None) -> dict[str, str]:
+    """Return the names that a misspelt one may stand for: each, as the user would write it -> the plugin that has it.
+
+    Args:
+        name: What the user wrote: the name of a component, ``dist:name``, or the name of a plugin.
+        kind: The kind of component that was looked for; None: any, or a plugin; `PLUGINS`: a plugin.
+    """
+    dist, colon, _ = name.rpartition(":")
+    words: dict[str, str] = {}
+    for plugin in known_plugins():
+        if kind in (None, PLUGINS) and not colon:
+            words |= dict.fromkeys((plugin.dist, plugin.dist.removeprefix("difrun-")), plugin.dist)
+        before = f"{dist if plugin.is_called(dist) else plugin.dist}:" if colon else ""
+        for each, names in plugin.offers.items():
+            if kind in (None, each):
+                words |= {f"{before}{component}": plugin.dist for component in names}
+    return words
+
+
 def _what(plugin: KnownPlugin, name: str, kind: str | None) -> str:
     """What a plugin has of a name: ``sampler 'dpmpp-2m' is``, or ``sampler 'edm' and loss 'edm' are``; else empty."""
     dist, colon, component = name.rpartition(":")

@@ -8,7 +8,7 @@ import pytest
 
 from difrun.plugin.hooks import OFFERED
 from difrun.plugin.known import install, known_plugins, offering
-from difrun.plugin.packages import Plugin, where_from
+from difrun.plugin.packages import Plugin, not_found, where_from
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -74,3 +74,43 @@ def test_only_what_is_in_the_directory_has_a_command():
     assert install("difrun-edm", "0.1.0") == "pip install difrun-edm==0.1.0"
     assert install("difrun-nowhere") == ""
     assert offering("no-such") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("dpmpp-2n", "sampler", " Did you mean 'dpmpp-2m' of difrun-edm (pip install difrun-edm)?"),
+        (
+            "difrun-edm:dpmpp-2n",
+            "sampler",
+            " Did you mean 'difrun-edm:dpmpp-2m' of difrun-edm (pip install difrun-edm)?",
+        ),
+        ("edm:dpmpp-2n", "sampler", " Did you mean 'edm:dpmpp-2m' of difrun-edm (pip install difrun-edm)?"),
+        ("difrun-edn:edm", "loss", " Did you mean 'difrun-edm:edm' of difrun-edm (pip install difrun-edm)?"),
+        (
+            "tensorbord",
+            None,
+            " Did you mean 'tensorboard' of difrun-tensorboard (pip install difrun-tensorboard)?",
+        ),
+        ("difrun-tensorbord", None, " Did you mean 'difrun-tensorboard' (pip install difrun-tensorboard)?"),
+        ("heunn", "sampler", " Did you mean 'heun'?"),
+        ("dpmpp-2n", "grid", ""),
+        ("no-such-thing", None, ""),
+    ],
+)
+def test_a_misspelt_name_of_an_absent_plugin_is_guessed(name, kind, said):
+    assert not_found(name, ["heun", "euler"], [], kind) == (said, "")
+
+
+def test_what_is_installed_is_guessed_without_a_command():
+    edm = Plugin("edm", "difrun-edm", "0.1.0", "difrun_edm")
+    assert not_found("dpmpp-2n", ["heun", "dpmpp-2m"], [edm], "sampler") == (" Did you mean 'dpmpp-2m'?", "")
+    edm.status = "disabled"
+    assert not_found("dpmpp-2n", ["heun"], [edm], "sampler") == (
+        " Did you mean 'dpmpp-2m' of difrun-edm, which is disabled by DIFRUN_PLUGINS?",
+        "",
+    )
+    assert not_found("dpmpp-2m", ["heun"], [edm], "sampler") == (
+        "",
+        "\nThe plugin difrun-edm is disabled by DIFRUN_PLUGINS.",
+    )
