@@ -93,7 +93,7 @@ def entries(columns: Columns, name: str, path: Path) -> tuple[float, ...] | None
     numbers = []
     for k, cell in enumerate(cells, start=1):
         number = _as_number(cell) if isinstance(cell, str) else cell
-        if not is_number(number):
+        if number is None or not is_number(number):
             raise DifrunError(f"{path}: entry {k} of the table is no number")
         numbers.append(float(number))
     if not numbers:
