@@ -37,6 +37,17 @@ def clipped(text: str, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
+def described(value: object) -> str:
+    """Return a value in one line of bounded length: an array by its type and shape, others as Python writes them."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if dtype is not None and isinstance(shape, tuple) and shape and not isinstance(value, type):
+        return f"{type(value).__name__} of {dtype} with shape {tuple(shape)}"
+    try:
+        return clipped(" ".join(repr(value).split()))
+    except Exception:  # the text of an object is the work of its class
+        return f"an object of {type(value).__name__}"
+
+
 def plural(kind: str) -> str:
     """Return the plural of a kind: ``process`` -> ``processes``."""
     return kind + ("es" if kind.endswith("s") else "s")

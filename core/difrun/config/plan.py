@@ -23,7 +23,7 @@ from difrun.options.attrs_fields import GivenValue, Section, build, build_all, n
 from difrun.plugin.own import replaced
 from difrun.plugin.own_component import YOURS, Own
 from difrun.plugin.registry import Registered, Registry, get_registry
-from difrun.text import did_you_mean
+from difrun.text import described, did_you_mean
 
 
 @attrs.frozen
@@ -243,7 +243,7 @@ def resolve(
     """
     for argument, value in (("named", named), ("options", options)):
         if value is not None and not isinstance(value, Mapping):
-            raise ConfigError(f"Invalid value for {argument}: expected a dict; got {value!r}.")
+            raise ConfigError(f"Invalid value for {argument}: expected a dict; got {described(value)}.")
     for section, inner in (options or {}).items():
         if not isinstance(inner, Mapping):
             raise ConfigError(_not_a_section(section, inner))

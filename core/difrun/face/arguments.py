@@ -17,7 +17,7 @@ from difrun.listener import Listener
 from difrun.options.attrs_fields import GivenValue, names_of, values
 from difrun.plugin.own import replaced
 from difrun.plugin.registry import Registered, get_registry
-from difrun.text import listed
+from difrun.text import described, listed
 
 Options = Mapping[str, Any]
 """Options as ``{"process.theta": 0.5}``, the names of the command's flags without the dashes before them."""
@@ -66,7 +66,7 @@ def sections(options: Options | None, **plain: Any) -> Sections:
     """
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(
-            f"Invalid value for options: expected a dict such as {{'process.theta': 0.5}}; got {options!r}."
+            f"Invalid value for options: expected a dict such as {{'process.theta': 0.5}}; got {described(options)}."
         )
     found: Sections = {}
     for key, value in (options or {}).items():

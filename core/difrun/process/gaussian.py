@@ -2,7 +2,6 @@ r"""Gaussian processes: x_t = μ + α(t)(x_0 − μ) + σ(t) ε, with everything
 
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -12,6 +11,7 @@ from difrun.model.base import ScoreModel
 from difrun.model.predictions import PREDICTIONS, conversion, mix
 from difrun.process.arrays import numpy_too
 from difrun.process.base import Randomness
+from difrun.process.distribution import Normal
 from difrun.process.forward import ForwardSimulation, alpha_ratio
 from difrun.process.schedule import Instant
 from difrun.process.times import one_time
@@ -19,18 +19,6 @@ from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
     from difrun.guidance.conditioned import LogLikelihoodFunction, Scale
-
-
-@attrs.frozen(eq=False)
-class Normal:
-    """The distribution N(mean, std²), independent in every coordinate."""
-
-    mean: Tensor
-    std: Any
-
-    def sample(self, generator: Generator) -> Tensor:
-        """Draw one sample, of the shape of `mean`."""
-        return self.mean + self.std * generator.normal(self.mean)
 
 
 class GaussianProcess(ForwardSimulation):

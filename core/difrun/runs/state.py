@@ -168,16 +168,16 @@ class RunState:
 
     @property
     def suggestion(self) -> str:
-        """What may help if the samples of a trained model are far from the data; empty if they are not.
+        """What may help if the samples are far from the data; empty if they are not.
 
         It is also empty if a class, condition or guidance was asked for: such samples are not meant to be like all.
         """
         sample = self.plan.sample
-        if (
-            self.trainer is None
-            or self.plan.guidance
-            or sample.label is not None
-            or sample.condition is not None
-        ):
+        if self.plan.guidance or sample.label is not None or sample.condition is not None:
             return ""
-        return suggestion(self.metrics, self.trainer.step, self.plan.sample.steps)
+        return suggestion(
+            self.metrics,
+            None if self.trainer is None else self.trainer.step,
+            sample.steps,
+            prior_is_off=self.signal is not None and self.signal.is_large,
+        )

@@ -147,8 +147,8 @@ def test_text_is_escaped(context):
 def test_the_page_says_what_it_was_given(context):
     page = Page(html.render(context))
     assert (
-        "Worst: sliced-w2 is 0.025, 1.2× its floor 0.021. Not distinguishable from its floor: energy."
-        in page.text
+        "The samples are close to real data, but can be told from them: sliced-w2 is 0.025, 1.2× its floor 0.021. Not "
+        "distinguishable from its floor: energy." in page.text
     )
     assert (
         "sliced-w2 Distance between the samples & the data 0.0246 ± 0.0012 0.0205 ± 0.001 1.2× 10 000"
@@ -190,31 +190,36 @@ def test_empty_parts_are_left_out():
     assert "nothing yet" in page.text
 
 
+TOLD = "The samples can be told from real data"
+CLOSE = "The samples are close to real data, but can be told from them"
+ALIKE = "The samples cannot be told from real data"
+
+
 @pytest.mark.parametrize(
     ("metric", "sentence"),
     [
-        ({"value": 0.024, "floor": 0.02, "floor_sd": 0.001}, "m is 0.024, 1.2× its floor 0.02."),
+        ({"value": 0.024, "floor": 0.02, "floor_sd": 0.001}, f"{CLOSE}: m is 0.024, 1.2× its floor 0.02."),
         (
             {"value": 0.0219, "floor": 0.02, "floor_sd": 0.001},
-            "m is 0.022, 1.1× its floor 0.02, within two standard deviations of it.",
+            f"{ALIKE}: m is 0.022, 1.1× its floor 0.02. It would show a difference above 1.1× its floor.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0018, "floor": 0.02, "floor_sd": 0.001},  # 2 hypot = 0.00412
-            "m is 0.024, 1.2× its floor 0.02, within two standard deviations of it.",
+            f"{ALIKE}: m is 0.024, 1.2× its floor 0.02. It would show a difference above 1.21× its floor.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0017, "floor": 0.02, "floor_sd": 0.001},
-            "m is 0.024, 1.2× its floor 0.02.",
+            f"{CLOSE}: m is 0.024, 1.2× its floor 0.02.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0021, "floor": 0.02},
-            "m is 0.024, 1.2× its floor 0.02, within two standard deviations of it.",
+            f"{ALIKE}: m is 0.024, 1.2× its floor 0.02. It would show a difference above 1.21× its floor.",
         ),
-        ({"value": 0.024, "floor": 0.02}, "m is 0.024, 1.2× its floor 0.02."),
-        ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, "m is 5, 250× its floor 0.02."),
+        ({"value": 0.024, "floor": 0.02}, f"{CLOSE}: m is 0.024, 1.2× its floor 0.02."),
+        ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, f"{TOLD}: m is 5, 250× its floor 0.02."),
         (
             {"value": 0.5, "floor": -0.1, "floor_sd": 0.1},
-            "m is 0.5, 6 standard deviations above its floor −0.1.",
+            f"{TOLD}: m is 0.5, 6 standard deviations above its floor −0.1.",
         ),
         ({"value": 0.5, "floor": None}, "m is 0.5."),
         ({"value": float("nan"), "floor": 0.1}, "m: not a finite number. Look at the samples."),
