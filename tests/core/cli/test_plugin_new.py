@@ -33,6 +33,7 @@ def _written(folder: Path) -> list[Path]:
         (("none", "--kind", "grid"), "'none' has a meaning of its own"),
         (("heun", "--kind", "sampler"), "sampler 'heun' (difrun) exists already: choose another name."),
         (("difrun-toy", "--kind", "sampler"), "The plugin difrun-toy is installed already"),
+        (("edm", "--kind", "metric"), "difrun-edm is the name of another plugin"),
         (("coin", "--kind", "discrete-process"), "process 'coin' (difrun-toy) exists already"),
         (("hop", "--kind", "samplr"), "there is no kind 'samplr'. Did you mean 'sampler'?"),
         (("hop",), "Missing option '--kind'"),
