@@ -14,6 +14,7 @@ from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 import difrun
 from difrun.errors import DifrunError, Interrupted
+from difrun.plugin import registry
 from difrun.runs.stages.likelihood import LikelihoodRequest
 from difrun.testing import ReferenceVP
 from difrun_tensorboard.log import Log
@@ -223,7 +224,11 @@ def test_what_is_done_again_after_a_kill_is_logged_once(tmp_path):
 
 @pytest.mark.parametrize("where", ["at the beginning", "later"])
 def test_a_log_that_cannot_be_written_is_told_once_and_the_run_goes_on(tmp_path, patch, monkeypatch, where):
-    """A file in the place of the folder, then a disk that is full from the tenth entry on."""
+    """A file in the place of the folder, then a disk that is full from the tenth entry on.
+
+    What raises is not called again, so this process finds its loggers anew.
+    """
+    monkeypatch.setattr(registry, "_cached", None)
     if where == "later":
         left, write = [9], EventFileWriter.add_event
 
