@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_data, as_labels, data_on_cpu
 from difrun.errors import ConfigError, DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.labels import as_condition, check_labels
@@ -285,7 +285,7 @@ def _check_fits(name: str, found: Tensor, shape: tuple[int, ...], what: str) -> 
 
 def _numbers(name: str, value: Any) -> Tensor:
     try:
-        return as_data(value, name).detach().cpu()
+        return data_on_cpu(value, name)
     except DifrunError as error:
         raise ConfigError(f"Invalid value for {error}") from None
 

@@ -51,14 +51,14 @@ def read_table(path: Path, name: str) -> tuple[float, ...]:
     """
     readers = {".npy": _from_npy, ".csv": _from_csv, ".json": _from_json}
     reader = readers.get(path.suffix.lower())
+    if not path.exists():
+        raise DifrunError(f"there is no file {path}")
     if reader is None:
         raise DifrunError(
             f"a table is a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, not {path.name!r}"
         )
     try:
         numbers = reader(path, name)
-    except FileNotFoundError:
-        raise DifrunError(f"there is no file {path}") from None
     except OSError as error:
         raise DifrunError(f"cannot read {path}: {error.strerror or error}") from error
     if not numbers:
