@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.data.checks import check_finite, coordinate_name
 from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
@@ -21,7 +21,7 @@ LEAST = 1e-9
 
 
 def _numbers(value: Any) -> Tensor:
-    return as_data(value, "conditions of a dataset").detach().cpu().float()
+    return data_on_cpu(value, "conditions of a dataset").float()
 
 
 @attrs.frozen(eq=False)

@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_labels, data_on_cpu
 from difrun.data.checks import check_examples, check_finite, check_finite_as_float32
 from difrun.data.classes import check_labels, class_number
 from difrun.data.condition import Condition, gaussian_conditional
@@ -25,7 +25,7 @@ def _labels(value: Any) -> Tensor:
 
 
 def _examples(value: Any) -> Tensor:
-    wide_examples = as_data(value, "examples of a dataset").detach().cpu()
+    wide_examples = data_on_cpu(value, "examples of a dataset")
     examples = wide_examples.float()
     if examples is not wide_examples:
         check_finite_as_float32(wide_examples, examples)

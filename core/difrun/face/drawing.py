@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, with_numbers
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Options, given_kinds, sections
 from difrun.face.checks import count_of, level_of, refuse_other_options
@@ -225,7 +225,7 @@ def _beginning(
     if data is not None:
         rows = subject.encode(data, "data")
     else:
-        rows = as_data(start, "start")
+        rows = with_numbers(as_data(start, "start"), "start")
         shape = subject.base.process.state_shape(subject.base.shape)
         if tuple(rows.shape[1:]) != tuple(shape) or rows.ndim == 0 or not len(rows):
             raise DifrunError(
