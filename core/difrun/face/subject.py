@@ -29,7 +29,7 @@ from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
-from difrun.runs.stages.labels import labels_of
+from difrun.runs.stages.labels import labels_of, rows_asked
 from difrun.text import quoted
 
 Model = Run | ScoreModel | Path | str
@@ -164,6 +164,16 @@ class Subject:
     def decode(self, x: Tensor) -> Tensor:
         """Return samples of the model in the units of the data."""
         return x if self.dataset is None else self.dataset.decode(x)
+
+    def count(self, n: int | None, label: Any, condition: Any) -> int | None:
+        """Return how many samples are asked for: n, or the number of labels or rows of conditions; None for neither."""
+        if n is not None:
+            return n
+        if isinstance(condition, str | Path):
+            return None if self.dataset is None else rows_asked(str(condition), self.dataset)
+        shape = np.shape(label if condition is None else condition)
+        row = () if self.base.condition_shape is None or condition is None else self.base.condition_shape
+        return shape[0] if len(shape) == len(row) + 1 and shape[0] > 1 else None
 
     def labels(self, model: ScoreModel, label: Any, n: int, condition: Any = None) -> Tensor | None:
         """Return the class or the condition of each of n samples: one for all, or one each; None where there are none.
