@@ -106,7 +106,7 @@ def test_the_likelihood_of_a_class_is_asked_for_by_its_name(with_classes):
     all_two = api.log_likelihood(with_classes, X[:4], label="two", steps=5)
     np.testing.assert_allclose(all_two[[0, 2, 3]], each[[0, 2, 3]], atol=1e-4)
     assert abs(all_two[1] - each[1]) > 1e-3
-    with pytest.raises(DifrunError, match="no class 'three'.*2 classes: one, two"):
+    with pytest.raises(DifrunError, match=r"no class 'three'.*2 classes: one, two"):
         api.log_likelihood(with_classes, X[:4], label="three")
 
 
@@ -173,6 +173,20 @@ def test_conditions_are_given_as_numbers(runs):
         api.sample(run, 30, condition=c[:7])
     with pytest.raises(ConfigError, match="give label or condition"):
         api.sample(run, 30, condition=0.5, label=1)
+    assert torch.equal(api.sample(run, 30, condition=0.5, steps=4), drawn)
+    assert len(api.sample(run, condition=c[:7], steps=4)) == 7
+    for call in (api.sample, api.evaluate, api.compare):
+        with pytest.raises(DifrunError, match=r"^condition=a: 'a' is not a number"):
+            call(run, condition="a")
+    with pytest.raises(DifrunError, match="condition: 3 values; the condition of these data has 1 value"):
+        api.sample(run, condition=[[1, 2, 3]])
+    said = difrun("sample", run.path, "--condition", "a", code=1)
+    assert "--condition a: 'a' is not a number" in said
+    message = (
+        r"trained on examples of shape \(2,\) with a condition of 1 value.*neither classes nor a condition"
+    )
+    with pytest.raises(DifrunError, match=message):
+        api.run(start_from=run, dataset=X, out=runs / "other")
 
 
 def test_a_model_without_a_condition_refuses_one(run):

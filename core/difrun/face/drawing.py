@@ -19,6 +19,7 @@ from difrun.model.wrappers import Counted
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.stages import sampling
+from difrun.runs.stages.labels import ARGUMENTS, in_words
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import Begin, generate
 from difrun.sampler.level import check_level, from_data, from_states, times_from
@@ -76,6 +77,7 @@ def sample(
     at: float | None = None,
     **wishes: Unpack[Wishes],
 ) -> Tensor: ...
+@in_words(ARGUMENTS)
 def sample(
     model: Model,
     n: int | None = None,

@@ -172,8 +172,9 @@ class Subject:
         if isinstance(condition, str | Path):
             return None if self.dataset is None else rows_asked(str(condition), self.dataset)
         shape = np.shape(label if condition is None else condition)
-        row = () if self.base.condition_shape is None or condition is None else self.base.condition_shape
-        return shape[0] if len(shape) == len(row) + 1 and shape[0] > 1 else None
+        row = () if condition is None else tuple(self.base.condition_shape or ())
+        listed_alone = row == (1,) and len(shape) == 1  # numbers of a condition of one, each a row
+        return shape[0] if (listed_alone or shape[1:] == row) and shape[:1] > (1,) else None
 
     def labels(self, model: ScoreModel, label: Any, n: int, condition: Any = None) -> Tensor | None:
         """Return the class or the condition of each of n samples: one for all, or one each; None where there are none.
@@ -223,8 +224,10 @@ class Subject:
             assert asked is not None  # there is a condition
             return asked
         rows = as_data(condition, "condition").double()
-        if tuple(rows.shape) == tuple(model.condition_shape):
-            rows = rows[None]
+        if tuple(rows.shape) == tuple(model.condition_shape) or (
+            rows.ndim == 0 and tuple(model.condition_shape) == (1,)
+        ):
+            rows = rows.reshape(1, *model.condition_shape)
         elif rows.ndim == 1 and tuple(model.condition_shape) == (1,):
             rows = rows[:, None]
         if self.dataset is not None and self.dataset.condition is not None:
