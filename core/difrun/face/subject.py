@@ -30,7 +30,7 @@ from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
-from difrun.runs.stages.labels import labels_of
+from difrun.runs.stages.labels import labels_of, rows_asked
 from difrun.text import quoted
 
 Model = Run | ScoreModel | Path | str
@@ -166,6 +166,17 @@ class Subject:
         """Return samples of the model in the units of the data."""
         return x if self.dataset is None else self.dataset.decode(x)
 
+    def count(self, n: int | None, label: Any, condition: Any) -> int | None:
+        """Return how many samples are asked for: n, or the number of labels or rows of conditions; None for neither."""
+        if n is not None:
+            return n
+        if isinstance(condition, str | Path):
+            return None if self.dataset is None else rows_asked(str(condition), self.dataset)
+        shape = np.shape(label if condition is None else condition)
+        row = () if condition is None else tuple(self.base.condition_shape or ())
+        listed_alone = row == (1,) and len(shape) == 1  # numbers of a condition of one, each a row
+        return shape[0] if (listed_alone or shape[1:] == row) and shape[:1] > (1,) else None
+
     def labels(self, model: ScoreModel, label: Any, n: int, condition: Any = None) -> Tensor | None:
         """Return the class or the condition of each of n samples: one for all, or one each; None where there are none.
 
@@ -234,8 +245,10 @@ class Subject:
             assert asked is not None  # there is a condition
             return asked
         rows = data_on_cpu(condition, "condition").double()
-        if tuple(rows.shape) == tuple(model.condition_shape):
-            rows = rows[None]
+        if tuple(rows.shape) == tuple(model.condition_shape) or (
+            rows.ndim == 0 and tuple(model.condition_shape) == (1,)
+        ):
+            rows = rows.reshape(1, *model.condition_shape)
         elif rows.ndim == 1 and tuple(model.condition_shape) == (1,):
             rows = rows[:, None]
         if self.dataset is not None and self.dataset.condition is not None:

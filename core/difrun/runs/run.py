@@ -166,7 +166,7 @@ class Run(RunState):
         if n is None:
             n = labels.rows_asked(condition, self.parts.dataset) or self.plan.sample.n
         request = SampleRequest(n, sampler, grid, steps, seed, chunk, noise, label, guidance, condition)
-        with self._writing_beside(self.folder.samples if out is None else Path(out)):
+        with self.writing_beside(self.folder.samples if out is None else Path(out)):
             path = sampling.output_path(self, request, None if out is None else Path(out), force)
             sampling.draw_into(path, self, request)
         return path
@@ -225,7 +225,7 @@ class Run(RunState):
         Returns:
             The metrics, and the file that they are written to: ``NAME.metrics.json`` beside ``NAME.npz``.
         """
-        with self._writing_beside(Path(path)):
+        with self.writing_beside(Path(path)):
             chosen = self.plan.metrics if metrics is None else metrics
             return evaluation.evaluate_file(self, Path(path), chosen, n, named=metrics is not None)
 
@@ -260,7 +260,7 @@ class Run(RunState):
         return self._report(redraw=True)
 
     @contextlib.contextmanager
-    def _writing_beside(self, file: Path) -> Iterator[None]:
+    def writing_beside(self, file: Path) -> Iterator[None]:
         """Hold the lock of the run folder if `file` is in it; no lock if not."""
         inside = resolved(file.parent) == resolved(self.path)
         with lock.hold_lock(self.path) if inside else contextlib.nullcontext():
