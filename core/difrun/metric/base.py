@@ -41,6 +41,7 @@ def reads(
     readings: Mapping[str, Reading],
     most: str = "",
     exact: Callable[..., Mapping[str, float]] | None = None,
+    robust: bool = False,
 ) -> Callable[[M], M]:
     """Declare how the numbers of a metric are read. A decorator.
 
@@ -49,12 +50,15 @@ def reads(
         most: The option that bounds how many points of each set the metric compares; empty if it compares all.
         exact: (dataset, **options) -> {number: its exact value for the distribution of the dataset}, for the numbers
             whose value is known. Such a number is judged by its exact value instead of its floor.
+        robust: Whether a tenth of the examples may lie anywhere and count for nothing, as for medians and trimmed
+            means. The conformance kit then asks for no effect of examples far out.
     """
 
     def declare(metric: M) -> M:
         metric.readings = dict(readings)  # type: ignore[attr-defined]
         metric.most = most  # type: ignore[attr-defined]
         metric.exact = exact  # type: ignore[attr-defined]
+        metric.robust = robust  # type: ignore[attr-defined]
         return metric
 
     return declare
