@@ -23,6 +23,7 @@ class KnownPlugin:
         repository: Where its source is: an address, or `OWN_REPOSITORY`.
         offers: Kind of component -> the names of its components.
         events: Whether it listens to events.
+        folder: Where it is in difrun's own repository, if it is an example there, and not published.
     """
 
     dist: str
@@ -30,12 +31,14 @@ class KnownPlugin:
     repository: str
     offers: Mapping[str, tuple[str, ...]]
     events: bool = False
+    folder: str = ""
 
     @property
     def place(self) -> str:
         """Where its source is, in words."""
         if self.repository == OWN_REPOSITORY:
-            return f"difrun's own repository, plugins/{self.dist.removeprefix('difrun-')}"
+            folder = self.folder or f"plugins/{self.dist.removeprefix('difrun-')}"
+            return f"difrun's own repository, {folder}"
         return self.repository
 
     def is_called(self, name: str) -> bool:
@@ -54,6 +57,7 @@ def known_plugins() -> tuple[KnownPlugin, ...]:
             entry["repository"],
             {kind: tuple(names) for kind, names in entry.get("offers", {}).items()},
             entry.get("events", False),
+            entry.get("folder", ""),
         )
         for dist, entry in tomllib.loads(text).items()
     )
@@ -61,8 +65,12 @@ def known_plugins() -> tuple[KnownPlugin, ...]:
 
 def install(dist: str, version: str = "") -> str:
     """Return the command that installs a plugin of the directory; empty for one that is not in it."""
-    known = any(plugin.dist == dist for plugin in known_plugins())
-    return f"pip install {dist}{f'=={version}' if version else ''}" if known else ""
+    for plugin in known_plugins():
+        if plugin.dist == dist:
+            if plugin.folder:
+                return f"pip install ./{plugin.folder}, in a checkout of difrun"
+            return f"pip install {dist}{f'=={version}' if version else ''}"
+    return ""
 
 
 def offering(name: str, kind: str | None = None) -> dict[str, str]:

@@ -172,6 +172,7 @@ def test_every_entry_of_the_json_has_the_same_form(package):
         "distribution",
         "version",
         "seconds",
+        "notes",
         "passed",
         "failed",
         "not_tried",

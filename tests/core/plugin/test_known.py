@@ -18,7 +18,8 @@ def test_the_directory_is_well_formed():
     tables = tomllib.loads(text)
     assert list(tables) == sorted(tables)
     for dist, table in tables.items():
-        assert table.keys() <= {"summary", "repository", "offers", "events"}, dist
+        assert table.keys() <= {"summary", "repository", "folder", "offers", "events"}, dist
+        assert "folder" not in table or table["repository"] == "difrun", dist
         assert table["repository"] == "difrun" or table["repository"].startswith("https://"), dist
         assert table["summary"].strip(), dist
         assert "\n" not in table["summary"], dist
@@ -29,13 +30,14 @@ def test_the_directory_is_well_formed():
 
 
 def test_the_plugins_of_this_repository_are_in_it_with_their_summary():
-    folders = {f"difrun-{path.parent.name}": path for path in ROOT.glob("plugins/*/pyproject.toml")}
+    files = [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("examples/*/pyproject.toml")]
+    projects = {path: tomllib.loads(path.read_text(encoding="utf-8"))["project"] for path in files}
+    folders = {project["name"]: path for path, project in projects.items()}
     own = {plugin.dist: plugin for plugin in known_plugins() if plugin.repository == "difrun"}
     assert own.keys() == folders.keys()
     for dist, path in folders.items():
-        assert own[dist].summary == tomllib.loads(path.read_text(encoding="utf-8"))["project"]["description"]
-        assert own[dist].place == f"difrun's own repository, plugins/{path.parent.name}"
-        assert (ROOT / own[dist].place.split(", ")[1]).is_dir()
+        assert own[dist].summary == projects[path]["description"]
+        assert own[dist].place == f"difrun's own repository, {path.parent.relative_to(ROOT).as_posix()}"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,12 @@ def test_the_plugins_of_this_repository_are_in_it_with_their_summary():
         ("difrun-edm:edm", "loss", "\nLoss 'edm' is in difrun-edm: pip install difrun-edm"),
         ("difrun-ou:edm", "loss", ""),
         ("difrun_edm", None, "\nWhat 'difrun_edm' offers is in difrun-edm: pip install difrun-edm"),
+        (
+            "sscs",
+            "sampler",
+            "\nSampler 'sscs' is in difrun-cld: pip install ./examples/critically-damped-langevin, in a checkout of "
+            "difrun",
+        ),
         ("no-such", None, ""),
     ],
 )

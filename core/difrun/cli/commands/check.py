@@ -54,16 +54,16 @@ def check(
             )
         start = time.perf_counter()
         outcomes = list(_attempts(chosen, quiet=as_json))
-    seconds = time.perf_counter() - start
+    seconds, notes = time.perf_counter() - start, _of_templates(cases)
     counts: Counter[str] = Counter(outcome.status for outcome in outcomes)
     if as_json:
-        about = {"distribution": found, "version": version, "seconds": round(seconds, 3)}
+        about = {"distribution": found, "version": version, "seconds": round(seconds, 3), "notes": notes}
         numbers = {status.replace(" ", "_"): counts[status] for status in STATUSES}
         click.echo(
             json.dumps({**about, **numbers, "checks": [as_record(each) for each in outcomes]}, indent=2)
         )
     else:
-        click.echo("\n".join(summary(outcomes)))
+        click.echo("\n".join([*summary(outcomes), *notes]))
     if counts["failed"]:
         ctx.exit(1)
 
@@ -83,6 +83,20 @@ def _chosen(cases: "list[Case]", kind: str | None, name: str | None, dist: str) 
         offers = f" It offers {listed(everything)}." if everything else ""
         raise ConfigError(f"{dist} offers no {what}{called or '.'}{offers}")
     return chosen
+
+
+def _of_templates(cases: "list[Case]") -> list[str]:
+    """A sentence for each component whose summary is still that of the template of `difrun plugin new`."""
+    from difrun.testing.rules import ComponentUnderTest
+
+    of_templates = {kind.summary for kind in KINDS.values()}
+    entries = [case.subject.entry for case in cases if isinstance(case.subject, ComponentUnderTest)]
+    return [
+        f"The summary of {who} is still that of the template, '{summary}'. Say what yours does, in its declaration, "
+        "pyproject.toml and README.md."
+        for who, summary in dict.fromkeys((str(entry), entry.component.summary) for entry in entries)
+        if summary in of_templates
+    ]
 
 
 def _kinds_of(case: "Case") -> tuple[str, ...]:
