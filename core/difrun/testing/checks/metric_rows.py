@@ -106,7 +106,9 @@ def counts_every_row_once(subject: ComponentUnderTest) -> None:
     ensure(len(without) <= len(rows) // 4, text, "every row to count")
     first, few = a[:100], a[:50]
     once, twice = (measured(subject, torch.cat((first, *more)), b) for more in ((first,), (few, few)))
-    ensure(once != twice, "which of 100 rows occur twice or thrice among 200 has no effect", "copies to count")
+    ensure(
+        once != twice, "which of 100 rows occur twice or thrice among 200 has no effect", "copies to count"
+    )
 
 
 def _moved(x: Tensor, row: int, by: float) -> Tensor:

@@ -31,7 +31,9 @@ def repeats_itself(subject: ComponentUnderTest) -> None:
         again = integrate(sampler, model, x, times, generator=3)
     ensure_equal(x, before, "the start, after sampling,")
     for name, value in zip(("mean", "var"), moments, strict=True):
-        ensure_equal(torch.as_tensor(getattr(model, name)), value, f"the {name} of the model, after sampling,")
+        ensure_equal(
+            torch.as_tensor(getattr(model, name)), value, f"the {name} of the model, after sampling,"
+        )
     ensure_equal(again, first, "the samples of one seed after another run")
     fresh = integrate(subject.make(), model, x, times, generator=3)
     ensure_equal(fresh, first, "the samples of one seed by a new sampler")
