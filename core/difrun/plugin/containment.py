@@ -104,7 +104,7 @@ def _open_again(number: int, stream: Any) -> Any:
     if not getattr(stream, "closed", False) or stream is not own:
         return stream
     try:
-        return open(number, "r" if number == 0 else "w", errors="replace", closefd=False)  # noqa: SIM115
+        return open(number, "r" if number == 0 else "w", errors="replace", closefd=False)
     except OSError:
         return stream
 
