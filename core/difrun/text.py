@@ -5,6 +5,9 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+MOST_OF_AN_ERROR = 1000
+"""The most characters of the text of an error that a message repeats."""
+
 
 def closest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is closest to a misspelt one, or None if none is close."""
@@ -69,5 +72,5 @@ def in_one_line(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # the text is the work of whoever raises
         text = "(its text cannot be shown)"
-    text = " ".join(text.split())
+    text = clipped(" ".join(text.split()), MOST_OF_AN_ERROR)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

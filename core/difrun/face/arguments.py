@@ -11,7 +11,7 @@ from difrun.config.plan import Plan, assemble
 from difrun.config.run_options import GeneralOptions, SampleOptions
 from difrun.config.selection import ORDER, choose
 from difrun.config.settings import section_of
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import ConfigError
 from difrun.listener import Listener
 from difrun.options.attrs_fields import GivenValue, names_of, values
@@ -119,7 +119,7 @@ def as_flag(condition: Any) -> str | None:
     """
     if condition is None or isinstance(condition, str | Path):
         return None if condition is None else str(condition)
-    rows = as_data(condition, "condition").double()
+    rows = data_on_cpu(condition, "condition").double()
     if rows.ndim > 1 and len(rows) != 1:
         raise ConfigError(
             "samples of a run are drawn given one condition, or a file of them; for an array of conditions c: "

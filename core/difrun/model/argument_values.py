@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import ConfigError, DifrunError
 from difrun.text import described
 
@@ -28,7 +28,7 @@ def check_fits(name: str, found: Tensor, shape: tuple[int, ...], what: str) -> N
 def as_numbers(name: str, value: Any) -> Tensor:
     """Return a value as a tensor on the CPU. Raises ConfigError, with the argument, if it holds no numbers."""
     try:
-        return as_data(value, name).detach().cpu()
+        return data_on_cpu(value, name)
     except DifrunError as error:
         raise ConfigError(f"Invalid value for {error}") from None
 

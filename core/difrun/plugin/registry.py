@@ -100,7 +100,7 @@ class Registry:
         """Import a plugin and add what it offers; note on its row what goes wrong."""
         with watching_for_interrupts() as interrupted:
             try:
-                with contained(plugin.changes.append):
+                with contained(plugin.changes.append, at_import=True):
                     self._add(plugin, load())
             # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
             except BaseException as error:

@@ -1,6 +1,7 @@
 """What metrics and their floors say about samples: whether they can be told from data, and what may help."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -97,7 +98,8 @@ def _told_apart(off: list[str], judged: Mapping[str, Number], names: Mapping[str
         marks = _marks([judged[name] for name in others])
         brief = [f"{names[name]} {times(judged[name])}".rstrip() for name in others]
         sentences.append(f"Also off their {marks}: {listed(brief, ' and ')}.")
-    fine = [name for name in judged if name not in off]
+    worse = set(off)
+    fine = [name for name in judged if name not in worse]
     if fine:
         numbers = [judged[name] for name in fine]
         marks = f"its {_marks(numbers, single=True)}" if len(fine) == 1 else f"their {_marks(numbers)}"
@@ -261,6 +263,5 @@ def short_names(metrics: Iterable[str]) -> dict[str, str]:
     """Shorten density-coverage.density to density, and the like, where no other number has that name."""
     metrics = list(metrics)
     last = [name.rpartition(".")[2] for name in metrics]
-    return {
-        name: short if last.count(short) == 1 else name for name, short in zip(metrics, last, strict=True)
-    }
+    how_often = Counter(last)
+    return {name: short if how_often[short] == 1 else name for name, short in zip(metrics, last, strict=True)}

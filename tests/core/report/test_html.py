@@ -2,7 +2,6 @@
 
 import base64
 import os
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,46 +11,9 @@ from difrun.errors import DifrunError
 from difrun.report import html
 from difrun.report.html import Picture, ReportContext
 
+from .page import Page
+
 NASTY = "</code></pre><script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\" {{ 7 * 7 }}"
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags with attributes, and the text below each id or class."""
-
-    VOID = frozenset({"meta", "link", "img", "br"})
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.code: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "code":
-            self.code.append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        if "code" in self.open:
-            self.code[-1] += data
-        self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from difrun.plugin.containment import restored
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.folder import lock
@@ -28,6 +29,9 @@ def with_run_environment(work: str) -> Callable[[Method], Method]:
             with (
                 self.told(work),
                 threads(count if isinstance(count, int) else None),
+                restored(
+                    lambda what: self.listener.note(f"code of this run changed {what}; that is restored")
+                ),
                 faults.blame_plugin(self.plan),
             ):
                 return method(self, *args, **kwargs)
