@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from difrun.data.casts import as_labels, data_on_cpu
-from difrun.data.checks import check_examples, check_finite, check_finite_as_float32
+from difrun.data.checks import as_float32, check_examples, check_finite
 from difrun.data.classes import check_labels, class_number
 from difrun.data.condition import Condition, gaussian_conditional
 from difrun.data.conditional_mixture import ConditionalMixture
@@ -25,11 +25,7 @@ def _labels(value: Any) -> Tensor:
 
 
 def _examples(value: Any) -> Tensor:
-    wide_examples = data_on_cpu(value, "examples of a dataset")
-    examples = wide_examples.float()
-    if examples is not wide_examples:
-        check_finite_as_float32(wide_examples, examples)
-    return examples
+    return as_float32(data_on_cpu(value, "examples of a dataset"), "examples of a dataset")
 
 
 @attrs.frozen(eq=False, slots=False, kw_only=True)

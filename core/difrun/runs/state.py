@@ -179,7 +179,7 @@ class RunState:
         sample = self.plan.sample
         if (
             self.trainer is None
-            or self.plan.guidance
+            or self.plan.guides
             or sample.label is not None
             or sample.condition is not None
         ):
