@@ -132,8 +132,9 @@ def _refuse_lost_bulk(
         index = tuple(lost.nonzero()[0].tolist())
         raise DifrunError(
             f"{source}: {coordinate_name(index, columns)} has values so far out (standard deviation "
-            f"{float(scaling.scale[index]):.3g}) that all others cannot be told apart beside them in 32-bit numbers, in "
-            f"which a model computes. Scale by the bulk with {source.option('scale', 'robust')}, or remove those values."
+            f"{float(scaling.scale[index]):.3g}) that all others cannot be told apart beside them in 32-bit numbers, "
+            f"in which a model computes. Scale by the bulk with {source.option('scale', 'robust')}, or remove those "
+            "values."
         )
 
 
