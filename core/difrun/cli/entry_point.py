@@ -123,12 +123,16 @@ def _say_in_one_line() -> None:
     """Tell in one line what Python would print with a traceback: errors at its end and in threads, and warnings."""
 
     def unraisable(event: "sys.UnraisableHookArgs") -> None:
-        tell(f"Warning: an error was ignored, {_of(event.object)}: {in_one_line(event.exc_value or KeyError())}")
+        tell(
+            f"Warning: an error was ignored, {_of(event.object)}: {in_one_line(event.exc_value or KeyError())}"
+        )
 
     def of_thread(event: threading.ExceptHookArgs) -> None:
         last = traceback.extract_tb(event.exc_traceback)[-1]
         reason = in_one_line(event.exc_value or KeyError())
-        tell(f"Warning: a thread ended with an error in {last.name} ({last.filename}:{last.lineno}): {reason}")
+        tell(
+            f"Warning: a thread ended with an error in {last.name} ({last.filename}:{last.lineno}): {reason}"
+        )
 
     def warning(message: Warning | str, *_: object) -> None:
         tell(f"Warning: {message}")
@@ -156,7 +160,9 @@ def _wait_for_threads(code: int) -> None:
     left = [thread for thread in others if thread.is_alive() and not thread.daemon]
     if left:
         names = ", ".join(f"{thread.name} ({_of(thread)})" for thread in left[:3])
-        tell(f"Warning: a thread does not end, and is not waited for: {names}. This is a fault of the plugin.")
+        tell(
+            f"Warning: a thread does not end, and is not waited for: {names}. This is a fault of the plugin."
+        )
         _flush()
         os._exit(code)
 
@@ -204,7 +210,9 @@ def _drop(stream: object) -> None:
 
 def _os_error(error: OSError) -> str:
     if error.filename is None and error.errno == errno.ENOENT and _is_nowhere():
-        return "the working folder does not exist any more. Change to another one, and start the command again."
+        return (
+            "the working folder does not exist any more. Change to another one, and start the command again."
+        )
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}. {advice(error)}".rstrip()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from difrun.data.casts import as_data, as_labels
-from difrun.data.checks import check_examples, check_finite, check_finite_as_float32
+from difrun.data.checks import check_examples, check_finite, check_finite_as_float32, check_types
 from difrun.data.classes import check_labels, class_number
 from difrun.data.condition import Condition, gaussian_conditional
 from difrun.data.conditional_mixture import ConditionalMixture
@@ -92,6 +92,7 @@ class Dataset:
     origin: Origin | None = None
 
     def __attrs_post_init__(self) -> None:
+        check_types(self, {"scaling": Scaling, "condition": Condition, "origin": Origin})
         source = f"dataset '{self.name}'"
         check_examples(self.train, source, self.columns)
         if self.held_out.shape[1:] != self.shape or len(self.held_out) == 0:

@@ -111,7 +111,9 @@ TORCH: tuple[tuple[Kept, Callable[[], Any]], ...] = (
         lambda: "highest",
     ),
     (
-        Kept("torch's settings of cuDNN", _cudnn, _restore_cudnn, silently_equal("torch's settings of cuDNN")),
+        Kept(
+            "torch's settings of cuDNN", _cudnn, _restore_cudnn, silently_equal("torch's settings of cuDNN")
+        ),
         lambda: (False, False, True),
     ),
     (

@@ -122,7 +122,9 @@ def _points(distribution: Distribution) -> tuple[list[EntryPoint], str]:
     if not points:
         return [], "its entry_points.txt has no entry in the group difrun"
     if len(points) > MOST_PLUGINS:
-        return points[:1], f"its entry_points.txt has {len(points)} entries for difrun; at most {MOST_PLUGINS} are read"
+        return points[
+            :1
+        ], f"its entry_points.txt has {len(points)} entries for difrun; at most {MOST_PLUGINS} are read"
     for point in points:
         if not _NAME.fullmatch(point.name) or not _VALUE.fullmatch(point.value):
             return points, (

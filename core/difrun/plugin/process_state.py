@@ -209,9 +209,7 @@ ALWAYS = (
 
 AT_IMPORT = (
     Kept("the permissions of new files", _mask, os.umask, silently_equal("the permissions of new files")),
-    Kept(
-        "the handlers of signals", _handlers, _restore_handlers, silently_equal("the handlers of signals")
-    ),
+    Kept("the handlers of signals", _handlers, _restore_handlers, silently_equal("the handlers of signals")),
     Kept("the alarm clock", _alarm_is_set, _stop_alarm, silently_equal("the alarm clock of the process")),
     Kept(
         "Python's own functions",
@@ -226,6 +224,8 @@ AT_IMPORT = (
         lambda: locale.setlocale(locale.LC_ALL),
         lambda before: locale.setlocale(locale.LC_ALL, before),
     ),
-    Kept("the root logger", _root_logger, _restore_root_logger, silently_equal("the root logger"), told=False),
+    Kept(
+        "the root logger", _root_logger, _restore_root_logger, silently_equal("the root logger"), told=False
+    ),
 )
 """What an import may not change either. A component at work may handle signals, and import modules."""

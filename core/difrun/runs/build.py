@@ -15,9 +15,11 @@ from difrun.guidance.context import Context
 from difrun.loss.base import Loss
 from difrun.model.base import MOST_CORRELATED, ScoreModel
 from difrun.model.conditional import ConditionalModel
+from difrun.options.parsing import shown_briefly
 from difrun.plugin.registry import Registered
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
+from difrun.process.times import decreasing
 from difrun.randomness.generator import seed_of
 from difrun.sampler.base import Sampler
 from difrun.text import in_one_line
@@ -210,7 +212,11 @@ def grid_times(
         steps: The number of steps.
         sampler: The sampler that takes the steps; None if no sampler does, as for a likelihood bound.
     """
-    return instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
+    times = instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
+    try:
+        return decreasing(times)
+    except DifrunError as error:
+        raise DifrunError(f"{grid.entry} failed: {error}") from error
 
 
 def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
@@ -226,7 +232,20 @@ def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
         raise DifrunError(
             f"{chosen.entry} returned {_described(made)}; expected a {expected.__module__}.{expected.__name__}."
         )
+    if chosen.kind == "sampler":
+        _refuse_wrong_attributes(chosen.entry, made)
     return made
+
+
+def _refuse_wrong_attributes(entry: Registered, sampler: Any) -> None:
+    """Raise DifrunError if what a sampler says of itself is of another type than `Sampler` declares."""
+    kinds = {"order": int | None, "evaluations": int | None, "stochastic": bool, "inverts": bool}
+    for name, expected in kinds.items():
+        value = getattr(sampler, name)
+        fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+        if not fits or (isinstance(value, int) and value < 0):
+            wanted = "yes or no (bool)" if expected is bool else "a whole number of at least 0, or None"
+            raise DifrunError(f"{entry}: its attribute {name} is {shown_briefly(value)}; expected {wanted}.")
 
 
 def _described(made: Any) -> str:
