@@ -56,7 +56,9 @@ def _write(entry: Registered, run: Run, path: Path) -> None:
     try:
         entry.call({"run": run, "folder": path}, {})
         if not path.is_dir() or not any(path.iterdir()):
-            raise DifrunError(f"{entry} wrote nothing into {quoted(path)}. This is a fault of {entry.plugin.dist}.")
+            raise DifrunError(
+                f"{entry} wrote nothing into {quoted(path)}. This is a fault of {entry.plugin.dist}."
+            )
     except BaseException as error:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

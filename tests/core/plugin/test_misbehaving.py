@@ -220,7 +220,10 @@ def test_texts_of_a_class_of_the_plugins_own_become_texts():
 @pytest.mark.parametrize(
     ("inside", "reason"),
     [
-        ("return [type('Long', (), {'__repr__': lambda self: 'x' * 10**7})()]", "difrun_samplers returned xxx"),
+        (
+            "return [type('Long', (), {'__repr__': lambda self: 'x' * 10**7})()]",
+            "difrun_samplers returned xxx",
+        ),
         ("raise ValueError('x' * 10**7)", "ValueError: xxx"),
     ],
 )
