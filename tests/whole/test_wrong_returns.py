@@ -29,6 +29,11 @@ def difrun_grids():
     return parts("endless", "broken-grid")
 
 @hookimpl
+def difrun_models():
+    names = "no-output", "flat-output", "whole-output", "detached", "lazy"
+    return parts(*names, provides={"network"})
+
+@hookimpl
 def difrun_losses():
     return parts("word", requires={"network", "gaussian"})
 
@@ -58,6 +63,21 @@ def numbers(seed): return torch.zeros(100, 2)
 def word(): return "loss"
 def three(): return 3
 def lost(model): return None
+
+def network(change, layer=torch.nn.Linear, sizes=(2, 2)):
+    class Network(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = layer(*sizes)
+        def forward(self, x, level):
+            return change(self.layer(x))
+    return Network
+
+no_output = network(lambda y: None)
+flat_output = network(lambda y: y[:, :1])
+whole_output = network(lambda y: y.long())
+detached = network(lambda y: y.detach())
+lazy = network(lambda y: y, torch.nn.LazyLinear, (2,))
 
 def stepping(move):
     class Step(Sampler):
@@ -150,6 +170,29 @@ def test_a_component_that_makes_the_wrong_thing_is_named(wrong, flags, message):
     said = difrun(*RUN, *flags, "--threads", 1, "--metric", "sliced-w2", "--out", "x", code=1)
     assert message in said, said
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            "no-output",
+            "tensor of real numbers with the shape of its input, (64, 2); it returned NoneType",
+        ),
+        ("flat-output", "with the shape of its input, (64, 2); it returned torch.float32, (64, 1)."),
+        ("whole-output", "with the shape of its input, (64, 2); it returned torch.int64, (64, 2)."),
+        (
+            "detached",
+            "The loss does not depend on the weights: the network has none that are trained, detaches",
+        ),
+        ("lazy", "model 'lazy' (difrun-wrong) has lazy layers, whose sizes are not known"),
+    ],
+)
+def test_a_network_whose_output_cannot_be_trained_is_refused(wrong, model, message):
+    said = difrun(
+        "--train.batch", 64, "--model", model, "--metric", "sliced-w2", "--threads", 1, "--out", "x", code=1
+    )
+    assert message in said, said
 
 
 def test_metrics_that_return_no_numbers_are_left_out_and_named(wrong):

@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.data.dataset import Dataset
@@ -127,6 +128,11 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     if not isinstance(network, nn.Module):
         raise DifrunError(
             f"{plan.model.entry} did not return a torch.nn.Module, which a component that provides 'network' must."
+        )
+    if any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+        raise DifrunError(
+            f"{plan.model.entry} has lazy layers, whose sizes are not known before they are called. Give their sizes: "
+            "torch.nn.Linear(in, out) in the place of torch.nn.LazyLinear(out)."
         )
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with naming_component(plan.process.entry):
