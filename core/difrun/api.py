@@ -16,6 +16,8 @@ from typing import Any
 import attrs
 import pluggy
 
+from difrun.errors import OptionError
+
 hookspec = pluggy.HookspecMarker("difrun")
 hookimpl = pluggy.HookimplMarker("difrun")
 
@@ -70,7 +72,7 @@ def option(default: Any, help: str, *validators: Any, metavar: str | None = None
 
 
 def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) -> None:
-    """Raise ValueError if options were set that have no effect because of another choice.
+    """Raise OptionError if options were set that have no effect because of another choice.
 
     Call it in `__attrs_post_init__`. The message is ``{why} {names}; leave it out, or {instead}``::
 
@@ -85,7 +87,7 @@ def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) ->
     fields = attrs.fields_dict(type(options))
     changed = [name for name in names if getattr(options, name) != fields[name].default]
     if changed:
-        raise ValueError(
+        raise OptionError(
             f"{why} {' and '.join(changed)}; leave {'them' if len(changed) > 1 else 'it'} out, or {instead}"
         )
 

@@ -14,14 +14,11 @@ class ConfigError(DifrunError):
     """A wrong name, option, value or combination, found before any work is done. Exit code 2."""
 
 
-def no_run(folder: Path | str, config: Path) -> ConfigError:
-    """Return the error for a folder without a run.toml, or for a file in the place of a folder."""
-    folder = Path(folder)
-    if folder.is_file() and (folder.parent / config.name).is_file():
-        return ConfigError(f"{folder} is a file of a run: give the folder, {folder.parent}.")
-    return ConfigError(
-        f"There is no run in {folder}: {config} does not exist. 'difrun run' prints the folder that it makes."
-    )
+class OptionError(ConfigError, ValueError):
+    """Options of a component that do not go together, or a value that one cannot have.
+
+    Options classes raise it. A run adds where the options were given.
+    """
 
 
 class Interrupted(DifrunError):

@@ -1,11 +1,14 @@
 """The entry point of the command: exit codes, and errors as one message without a traceback.
 
+Where a command is asked for JSON (--json), an error is JSON too: its text and the exit code.
+
 0: done. 1: a DifrunError, no memory left, or a file that cannot be read or written. 2: wrong names, options or
 values. 130 and 143: stopped by Ctrl-C (SIGINT) or by SIGTERM.
 """
 
 import contextlib
 import errno
+import json
 import os
 import sys
 import threading
@@ -79,10 +82,9 @@ def _guarded(args: Sequence[str] | None) -> int:
         tell(f"{error}\n{error.outcome or f'Continue with: {again}{use}'}")
         return _stopped_by()
     except ConfigError as error:
-        tell(f"Error: {error}")
-        return 2
+        return _told(str(error), 2, args)
     except DifrunError as error:
-        tell(f"Error: {error}")
+        return _told(str(error), 1, args)
     except OSError as error:
         if error.filename is not None or not _stdout_fails():
             tell(f"Error: {_os_error(error)}")
@@ -113,10 +115,25 @@ def _invoke(args: Sequence[str] | None) -> int:
     try:
         code = app.main(args=None if args is None else list(args), prog_name="difrun", standalone_mode=False)
     except click.ClickException as error:
+        if _in_json(args):
+            return _told(error.format_message(), error.exit_code, args)
         with contextlib.suppress(OSError, ValueError):  # stderr may be full
             error.show()
         return error.exit_code
     return code if isinstance(code, int) else 0
+
+
+def _in_json(args: Sequence[str] | None) -> bool:
+    return "--json" in (sys.argv[1:] if args is None else args)
+
+
+def _told(text: str, code: int, args: Sequence[str] | None) -> int:
+    """Tell of an error and return its exit code; on stdout and as JSON where the command was asked for JSON."""
+    if _in_json(args):
+        click.echo(json.dumps({"error": text, "exit_code": code}, indent=2, ensure_ascii=False))
+    else:
+        tell(f"Error: {text}")
+    return code
 
 
 def _say_in_one_line() -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from difrun.api import MIN_EXAMPLES
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, as_labels, data_on_cpu
 from difrun.errors import DifrunError
 from difrun.text import counted
 
@@ -169,3 +169,17 @@ def check_types(dataset: Any, parts: Mapping[str, type]) -> None:
             raise DifrunError(
                 f"{source}: {name} must be a {kind.__module__}.{kind.__name__}, not {value!r:.60}."
             )
+
+
+def stored_examples(value: Any) -> Tensor:
+    """Return examples as a dataset keeps them, float32 on the CPU. Raises DifrunError if they are no finite numbers."""
+    wide = data_on_cpu(value, "examples of a dataset")
+    examples = wide.float()
+    if examples is not wide:
+        check_finite_as_float32(wide, examples)
+    return examples
+
+
+def stored_labels(value: Any) -> Tensor:
+    """Return labels as a dataset keeps them, int64 on the CPU. Raises DifrunError if they are no whole numbers."""
+    return as_labels(value).cpu()

@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import as_data
-from difrun.data.columns import Header, as_classes, table_of_columns
+from difrun.data.casts import data_on_cpu, with_numbers
+from difrun.data.classes import as_classes
+from difrun.data.columns import Header, is_unnamed, table_of_columns
 from difrun.data.dataset import Dataset
 from difrun.data.scaled_rows import Scale
 from difrun.data.source import Source
@@ -153,13 +154,23 @@ def _apart(data: Any, source: Source) -> tuple[Any, Any, str]:
 
 def _as_array(value: Any, source: Source) -> NDArray:
     try:
-        return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    except (ValueError, TypeError) as error:
+        if isinstance(value, Tensor):
+            tensor = with_numbers(value, source).detach().cpu().resolve_neg()
+            return (
+                tensor.float() if tensor.dtype.is_floating_point and tensor.itemsize < 4 else tensor
+            ).numpy()
+        return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
         raise DifrunError(f"{source}: what is beside the examples is no array ({error}).") from None
 
 
 def _of_frame(
-    data: Any, source: Source, labels: Any, columns: tuple[str, ...] | None, condition: Any
+    data: Any,
+    source: Source,
+    labels: Any = None,
+    columns: tuple[str, ...] | None = None,
+    condition: Any = None,
+    asks: bool = True,
 ) -> Table:
     names = _names_of(data)
     header = Header(tuple(map(str, names)), source, numbers=False)
@@ -175,7 +186,7 @@ def _of_frame(
             )
         return values
 
-    table = table_of_columns(header, read, tasks)
+    table = table_of_columns(header, read, tasks, asks and columns is None)
     return _with(
         table, None if label is not None else labels, None if given is not None else condition, source
     )
@@ -221,7 +232,7 @@ def _of_array(
             f"{source}: the text '{clipped(str(data))}' is no array of examples. A file is read by "
             "difrun.run(dataset=FILE), or difrun.data.files.file(path=FILE, seed=0)."
         )
-    values = as_data(data, source).detach().cpu().double().numpy()
+    values = data_on_cpu(data, source).double().numpy()
     if values.ndim == 0:
         raise DifrunError(f"{source}: a single number; expected an array of shape (N, columns).")
     if values.ndim == 1:
@@ -243,8 +254,14 @@ def _with(table: Table, labels: Any, condition: Any, source: Source) -> Table:
     if condition is None:
         return table
     part = source.part("condition")
-    given = _of_frame(condition, part, None, None, None) if is_frame(condition) else None
-    values = given.values if given else as_data(condition, part).detach().cpu().double().numpy()
+    given = _of_frame(condition, part, asks=False) if is_frame(condition) else None
+    unnamed = [name for name in given.columns if is_unnamed(name)] if given else []
+    if unnamed and given and len(given.columns) > 1:
+        raise DifrunError(
+            f"{part}: a column has no name of its own ('{unnamed[0]}'). Is it an index, or data? Leave it out, or give "
+            "it a name."
+        )
+    values = given.values if given else data_on_cpu(condition, part).double().numpy()
     values = values[:, None] if values.ndim == 1 else values
     n = len(table.values)
     if values.ndim == 0 or len(values) != n:
@@ -285,7 +302,7 @@ def _items(data: Any, source: Source) -> tuple[Tensor, NDArray | None]:
         firsts, labels = tuple(item[0] for item in items), None
     else:
         firsts, labels = tuple(items), None
-    examples = [as_data(first, source).detach().cpu() for first in firsts]
+    examples = [data_on_cpu(first, source) for first in firsts]
     if len({tuple(example.shape) for example in examples}) > 1:
         raise DifrunError(f"{source}: the items differ in shape; all examples must have one shape.")
     # Pixels of 8 bits stay what they are, so that they are scaled as pixels.

@@ -112,6 +112,44 @@ def _open_again(number: int, stream: Any) -> Any:
         return stream
 
 
+class TookTooLong(BaseException):
+    """What is raised in code of a plugin that does not come to an end. No Exception: few handlers catch it."""
+
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TookTooLong in the block after so many seconds, and again after as many more if it is caught.
+
+    It ends what waits in Python: for a lock, a thread, a socket or a clock. There is no limit outside the main thread,
+    on systems without timers, and where another timer of the process runs.
+    """
+    if not _has_free_timer():
+        yield
+        return
+    over = False
+
+    def stop(number: int, frame: Any) -> None:
+        if not over:
+            raise TookTooLong
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _has_free_timer() -> bool:
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and not any(
+        signal.getitimer(signal.ITIMER_REAL)
+    )
+
+
 @contextlib.contextmanager
 def watching_for_interrupts() -> Iterator[Callable[[], bool]]:
     """Give the block a function that says whether Ctrl-C was pressed meanwhile.

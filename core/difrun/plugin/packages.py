@@ -10,9 +10,9 @@ from pathlib import Path
 import attrs
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.plugin.known import install, offering
+from difrun.plugin.known import PLUGINS, install, offering, similar
 from difrun.storage.regular import read_bounded
-from difrun.text import clipped, did_you_mean, in_one_line, listed
+from difrun.text import clipped, closest, did_you_mean, in_one_line, listed
 
 GROUP = "difrun"
 _GROUP_LINE = re.compile(rf"^\s*\[\s*{GROUP}\s*\]", re.MULTILINE)
@@ -155,11 +155,58 @@ def wanted_names(only: str | Iterable[str] | None, plugins: list[Plugin]) -> set
     wanted = {canonical(name.strip()) for name in names if name.strip()}
     known = {name for plugin in plugins for name in names_of(plugin)}
     for name in sorted(wanted - known):
-        text = f"DIFRUN_PLUGINS names '{name}', which is not installed.{did_you_mean(name, known)}"
-        text += f" Installed: {listed(sorted(plugin.dist for plugin in plugins))}."
-        commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
-        raise ConfigError(text + "".join(f"\nTo install it: {command}" for command in commands))
+        raise ConfigError(
+            f"DIFRUN_PLUGINS names '{name}', which is not installed.{not_installed(name, plugins)}"
+        )
     return wanted
+
+
+def not_installed(name: str, plugins: Iterable[Plugin]) -> str:
+    """Return what a message says of a plugin that is not installed: a guess, what is, and how to install it."""
+    plugins = list(plugins)
+    known = [word for plugin in plugins for word in sorted(names_of(plugin))]
+    commands = [command for command in map(install, (name, f"difrun-{name}")) if command]
+    guess = "" if commands else _guess(name, known, plugins, PLUGINS)
+    dists = listed(sorted({plugin.dist for plugin in plugins}))
+    return f"{guess} Installed: {dists}." + "".join(f"\nTo install it: {command}" for command in commands)
+
+
+def not_found(
+    name: str, names: Iterable[str], plugins: Iterable[Plugin], kind: str | None = None
+) -> tuple[str, str]:
+    """Return what a message says of a name that nothing loaded has: a guess what is meant, and where it is to be had.
+
+    Args:
+        name: What the user wrote: the name of a component, ``dist:name``, or the name of a plugin.
+        names: The names that there are.
+        plugins: The installed plugins.
+        kind: The kind of component that was looked for; None: any.
+
+    Returns:
+        `` Did you mean 'heun'?``, or with a plugin that is not loaded `` Did you mean 'dpmpp-2m' of difrun-edm (pip
+        install difrun-edm)?``; and `where_from`. At least one of the two is empty.
+    """
+    plugins = list(plugins)
+    where = where_from(name, plugins, kind)
+    return ("", where) if where else (_guess(name, names, plugins, kind), "")
+
+
+def _guess(name: str, names: Iterable[str], plugins: list[Plugin], kind: str | None) -> str:
+    loaded = {plugin.dist for plugin in plugins if plugin.status == "ok"}
+    elsewhere = {word: dist for word, dist in similar(name, kind).items() if dist not in loaded}
+    names = list(names)
+    guess = closest(name, [*(word for word in elsewhere if word not in names), *names])
+    if guess is None or guess in names:
+        return did_you_mean(name, names)
+    dist = elsewhere[guess]
+    status = next((plugin.status for plugin in plugins if plugin.dist == dist), "")
+    of = "" if guess == dist else f" of {dist}"
+    how = f", which is {_why(status)}" if status else f" ({install(dist)})"
+    return f" Did you mean '{guess}'{of}{how}?"
+
+
+def _why(status: str) -> str:
+    return "broken: see 'difrun doctor'" if status == "broken" else "disabled by DIFRUN_PLUGINS"
 
 
 def where_from(name: str, plugins: Iterable[Plugin], kind: str | None = None) -> str:
@@ -173,8 +220,7 @@ def where_from(name: str, plugins: Iterable[Plugin], kind: str | None = None) ->
     plugins, known = list(plugins), offering(name, kind)
     for plugin in plugins:
         if plugin.status != "ok" and (plugin.dist in known or name in names_of(plugin)):
-            why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
-            return f"\nThe plugin {plugin.dist} is {why}."
+            return f"\nThe plugin {plugin.dist} is {_why(plugin.status)}."
     present = {plugin.dist for plugin in plugins}
     lines = [f"{what} in {dist}: {install(dist)}" for dist, what in known.items() if dist not in present]
     return "".join(f"\n{line[0].upper()}{line[1:]}" for line in lines)

@@ -100,8 +100,8 @@ def _component_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> A
     return instantiate(
         plan.model,
         shape=process.state_shape(dataset.shape),
-        classes=_trained_classes(plan, dataset),
-        condition_shape=_trained_condition(plan, dataset),
+        classes=trained_classes(plan, dataset),
+        condition_shape=trained_condition(plan, dataset),
         dataset=dataset,
         process=process,
     )
@@ -115,7 +115,7 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     takes_classes = plan.model.entry.asks_for("classes")
     takes_condition = plan.model.entry.asks_for("condition_shape")
     _refuse_dropout_without_labels(plan, dataset, takes_classes or takes_condition)
-    condition_shape = _trained_condition(plan, dataset)
+    condition_shape = trained_condition(plan, dataset)
     if condition_shape is not None and not takes_condition:
         raise DifrunError(
             f"model '{plan.model.name}' takes no condition, and dataset '{dataset.name}' has one. Choose a model that "
@@ -137,7 +137,7 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
-    if takes_classes and _trained_classes(plan, dataset):
+    if takes_classes and trained_classes(plan, dataset):
         if not isinstance(model, ConditionalModel):
             raise DifrunError(
                 f"{plan.process.entry} made a model that cannot be asked for classes; it must be a "
@@ -156,12 +156,12 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     return model
 
 
-def _trained_classes(plan: Plan, dataset: Dataset) -> int:
+def trained_classes(plan: Plan, dataset: Dataset) -> int:
     """The number of classes to train on; 0 for training without labels."""
     return len(dataset.classes) if plan.train.label_dropout < 1 else 0
 
 
-def _trained_condition(plan: Plan, dataset: Dataset) -> tuple[int, ...] | None:
+def trained_condition(plan: Plan, dataset: Dataset) -> tuple[int, ...] | None:
     """The shape of the condition to train on; None for training without one."""
     trained = dataset.condition is not None and plan.train.label_dropout < 1
     return dataset.condition.shape if trained and dataset.condition is not None else None

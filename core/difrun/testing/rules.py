@@ -40,7 +40,8 @@ class Check:
     Attributes:
         run: A function that raises `RuleBroken` if a component breaks the rule, and `NotTried` if it has nothing to
             try. The first sentence of its docstring states the rule.
-        kind: The kind of component that the rule is for, "any" for all kinds, or "distribution".
+        kind: The kind of component that the rule is for, "any" for all kinds, "logger" for what listens to events, or
+            "distribution".
         provides: The rule is for components that provide all of these capabilities.
         alone_in: The rule is for components that require none but these capabilities, and those of the Gaussian
             processes of their own distribution; None: any.
@@ -258,10 +259,16 @@ def gaussian_processes(registry: Registry, dist: str) -> list[tuple[frozenset[st
 
 @contextlib.contextmanager
 def global_randomness_untouched() -> Iterator[None]:
-    """Assert that the block changes neither torch's, NumPy's nor Python's global random state."""
+    """Ensure that the block changes neither torch's, NumPy's nor Python's random state, nor torch's global settings."""
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 (it is what is tested)
-    yield
-    after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    settings = _settings()
+    try:
+        yield
+        after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        changed = {name: value for name, value in _settings().items() if value != settings[name]}
+    finally:
+        torch.set_grad_enabled(settings["gradients"])
+        torch.set_default_dtype(settings["default dtype"])
     same = torch.equal(before[0], after[0]), repr(before[1]) == repr(after[1]), before[2] == after[2]
     for untouched, name in zip(same, ("torch", "NumPy", "Python"), strict=True):
         ensure(
@@ -269,3 +276,15 @@ def global_randomness_untouched() -> Iterator[None]:
             f"the global random state of {name} was used",
             "random numbers from the generator alone",
         )
+    said = ", ".join(f"{name} = {value}" for name, value in changed.items())
+    ensure(not changed, f"a setting of the whole program was changed: {said}", "settings as they were")
+
+
+def _settings() -> dict[str, Any]:
+    """Settings of torch for the whole program."""
+    return {
+        "gradients": torch.is_grad_enabled(),
+        "default dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+    }

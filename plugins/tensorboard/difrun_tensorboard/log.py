@@ -14,6 +14,10 @@ TRAINING = ("run", "resume", "train")
 """The work that begins a session of training."""
 
 
+STATUS = {"finished": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "stopped": "STATUS_UNKNOWN"}
+"""How a run ended -> what the table of hyper-parameters says of it."""
+
+
 class Log:
     """Writes what happens in a run into event files, in the folder that the options name."""
 
@@ -39,7 +43,7 @@ class Log:
             step: Training steps done so far. What the log has of later steps is no longer shown: they are done again.
             options: Where the log goes and what is in it.
         """
-        self.end(work, succeeded=False)
+        self.end(work)
         if not options.log:
             return
         self.options = options
@@ -79,14 +83,15 @@ class Log:
         if self.home is not None and self.options.pictures:
             self.writer.picture(f"pictures/{file.stem}", file.read_bytes(), title, caption, step)
 
-    def end(self, work: str, *, succeeded: bool) -> None:
+    def end(self, work: str, status: str = "") -> None:
         """End the log, if one is open.
 
-        That a run has failed or was stopped is not written: TensorBoard reads the first such entry alone, and would not
-        see that the run was finished later.
+        Args:
+            work: What ends.
+            status: How a run ended, a key of `STATUS`; empty: it is not known.
         """
         writer, self._writer, self.home = self._writer, None, None
         if writer is not None:
-            if work in TRAINING and succeeded:
-                writer.finished()
+            if work in TRAINING and status:
+                writer.ended(STATUS[status])
             writer.close()

@@ -1,5 +1,6 @@
 """Samples from a level, against the closed form of a Gaussian: given states, and data that are noised first."""
 
+import json
 import math
 
 import numpy as np
@@ -179,3 +180,13 @@ def test_what_is_no_model_is_refused():
         difrun.sample(torch.nn.Linear(2, 2), 5)
     with pytest.raises(ConfigError, match="There is no run in"):
         difrun.sample("gone", 5)
+
+
+def test_samples_of_a_model_alone_are_written_without_units(tmp_path):
+    """A file has x, how it was drawn with the evaluations that were counted, and no more."""
+    drawn = difrun.sample(MODEL, 7, "heun", 5, out=tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as file:
+        np.testing.assert_array_equal(file["x"], drawn.numpy())
+        told = json.loads(str(file["drawn"]))
+        assert file.files == ["x", "columns", "drawn"]
+    assert told == {"n": 7, "seed": 0, "sampler": "heun", "grid": "pilot", "steps": 5, "evaluations": 10}

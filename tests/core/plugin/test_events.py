@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import threading
 import warnings
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from difrun.config.plan import assemble
 from difrun.config.selection import choose
 from difrun.errors import ConfigError
-from difrun.plugin import Registry, registry
+from difrun.plugin import Registry, events, registry
 from difrun.plugin.signatures import Lazy
 
 LOG = """
@@ -81,6 +82,55 @@ def test_ctrl_c_waits_until_all_have_heard(loaded):
     assert sys.modules["difrun_log2"].heard == [("run", None)]
     with pytest.raises(KeyboardInterrupt):  # the user's wish is no fault of the logger, which is called again
         found.emit("difrun_run_started", work="run")
+
+
+@pytest.mark.parametrize(
+    "hanging",
+    [
+        "import queue; q = queue.Queue(); q.put(1); q.join()",
+        "import threading; threading.Event().wait()",
+        "import time; time.sleep(600)",
+        """
+        import threading
+        while True:
+            try:
+                threading.Event().wait()
+            except Exception:
+                pass""",
+    ],
+)
+def test_a_logger_that_hangs_is_stopped_and_left_out(loaded, monkeypatch, hanging):
+    """A flush that waits for a thread that has died, for example. The others hear the event all the same."""
+    monkeypatch.setattr(events, "MOST_SECONDS", 0.1)
+    reported, found = [], loaded(log(before=hanging))
+    found.report = reported.append
+    for _ in range(2):
+        found.emit("difrun_run_started", work="run")
+        found.emit("difrun_run_failed", work="run", folder="here")
+    assert sys.modules["difrun_log1"].heard == []
+    assert sys.modules["difrun_log2"].heard == [("run", None), "here"] * 2
+    words = "difrun_run_started of difrun-log1 was stopped after 0.1 s; the plugin hears no more events"
+    assert reported == [words]
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_timer_of_the_process_is_left_alone(loaded, monkeypatch):
+    """And outside the main thread there is none."""
+    monkeypatch.setattr(events, "MOST_SECONDS", 0.05)
+    found, rung = loaded(log(before="import time; time.sleep(0.1)")), []
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        found.emit("difrun_run_started", work="run")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    thread = threading.Thread(target=lambda: found.emit("difrun_run_started", work="run"))
+    thread.start()
+    thread.join()
+    assert rung == [signal.SIGALRM]
+    assert sys.modules["difrun_log1"].heard == [("run", None)] * 2
 
 
 def test_what_a_logger_changes_of_the_process_is_put_back(loaded, capsys):

@@ -10,23 +10,30 @@ from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 from difrun.sampler.integration import generate, integrate
 from difrun.testing.checks.sampler import USABLE, exact, refuses_no_signal, start
-from difrun.testing.references import Disturbed, ReferenceVP
+from difrun.testing.references import Disturbed, ReferenceVP, two_gaussians
 from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
 from difrun.testing.verdict import ensure, ensure_close, ensure_equal, ensure_finite, name_of
 
 
 @check("sampler", alone_in=USABLE)
 def repeats_itself(subject: ComponentUnderTest) -> None:
-    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change."""
+    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change.
+
+    Nor do the start, and the mean and variance of the model.
+    """
     sampler, model = subject.make(), exact(subject.partners[0])
     times = logsnr(model.process, 6)
     x = start(model, 5)
-    before = x.clone()
+    before, moments = x.clone(), [torch.as_tensor(value).clone() for value in (model.mean, model.var)]
     with global_randomness_untouched():
         first = integrate(sampler, model, x, times, generator=3)
         integrate(sampler, model, -x, times[1:], generator=4)
         again = integrate(sampler, model, x, times, generator=3)
     ensure_equal(x, before, "the start, after sampling,")
+    for name, value in zip(("mean", "var"), moments, strict=True):
+        ensure_equal(
+            torch.as_tensor(getattr(model, name)), value, f"the {name} of the model, after sampling,"
+        )
     ensure_equal(again, first, "the samples of one seed after another run")
     fresh = integrate(subject.make(), model, x, times, generator=3)
     ensure_equal(fresh, first, "the samples of one seed by a new sampler")
@@ -59,6 +66,26 @@ def takes_one_step_and_one_example(subject: ComponentUnderTest) -> None:
             ensure_equal(tuple(x.shape), (1, 2), "the shape of one sample")
             ensure_equal(x.dtype, dtype, "the dtype of one sample")
             ensure_finite(x, f"one step on {name_of(process)}")
+
+
+@check("sampler", alone_in=USABLE)
+def computes_in_the_precision_of_its_samples(subject: ComponentUnderTest) -> None:
+    """In float64 a change of the start by 1e-10 changes the end as one by 1e-7 does, in proportion, to 1 %.
+
+    The start is halfway in λ, and two steps follow, with one seed. A sampler that rounds to float32 on the way loses
+    the smaller change.
+    """
+    sampler, model = subject.make(), exact(subject.partners[0])
+    times = logsnr(model.process, 6)[2:5]
+    x = model.process.sample(two_gaussians().sample(8, torch.Generator().manual_seed(1)), times[0], 2)
+
+    def end(change: float) -> Tensor:
+        return integrate(sampler, model, x + change, times, generator=3)
+
+    plain = end(0.0)
+    small, large = ((end(change) - plain) / change for change in (1e-10, 1e-7))
+    off = float((small - large).norm() / large.norm().clamp_min(1e-300))
+    ensure(off <= 0.01, f"the effect of a change by 1e-10 is off by {off:.3g} of its size", "0 ± 0.01")
 
 
 @check("sampler", alone_in=USABLE)
