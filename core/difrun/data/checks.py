@@ -1,6 +1,6 @@
 """Checks that examples can form a dataset: enough of them, of one shape, and finite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -148,6 +148,33 @@ def coordinate_name(index: Sequence[int], columns: Sequence[str]) -> str:
     if len(index) == 1:
         return f"column '{columns[index[0]]}'" if columns else f"column {index[0] + 1}"
     return f"entry ({', '.join(str(i) for i in index)})"
+
+
+def check_types(dataset: Any, parts: Mapping[str, type]) -> None:
+    """Raise `DifrunError` if a field of a dataset that is no tensor has a wrong type.
+
+    Args:
+        dataset: A `difrun.data.Dataset` that is being made.
+        parts: Field -> the class that it must have, or be None.
+    """
+    for name in ("name", "fingerprint"):
+        if not isinstance(getattr(dataset, name), str):
+            raise DifrunError(f"the {name} of a dataset must be text, not {getattr(dataset, name)!r:.60}.")
+    source = f"dataset '{dataset.name}'"
+    for name in ("columns", "classes", "notes"):
+        value = getattr(dataset, name)
+        if not isinstance(value, tuple | list) or not all(isinstance(word, str) for word in value):
+            raise DifrunError(f"{source}: {name} must be a tuple of texts, not {value!r:.60}.")
+    for name in ("fresh", "fresh_labelled", "log_density"):
+        value = getattr(dataset, name)
+        if value is not None and not callable(value):
+            raise DifrunError(f"{source}: {name} must be a function, not {value!r:.60}.")
+    for name, kind in parts.items():
+        value = getattr(dataset, name)
+        if value is not None and not isinstance(value, kind):
+            raise DifrunError(
+                f"{source}: {name} must be a {kind.__module__}.{kind.__name__}, not {value!r:.60}."
+            )
 
 
 def stored_examples(value: Any) -> Tensor:

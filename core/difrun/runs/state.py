@@ -129,6 +129,10 @@ class RunState:
         except DifrunError:
             return {}
 
+    def note_change(self, what: str) -> None:
+        """Say that a component changed what belongs to the whole process; `restored` has put it back."""
+        self.listener.note(f"code of this run changed {what}; that is restored")
+
     def stop_if_asked(self, text: str = "Stopped; the trained model is saved.") -> None:
         """Raise Interrupted if the user asked to stop, once training is over."""
         if self.listener.stopping():
