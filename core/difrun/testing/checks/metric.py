@@ -39,7 +39,9 @@ def measured(
     The dataset has the reference in every part; for a metric that asks for the reference itself, `stock`, if given.
     """
     labels = torch.arange(len(samples)) % 2
-    dataset = two_sets(stock if stock is not None and subject.entry.asks_for("reference") else reference, labels)
+    dataset = two_sets(
+        stock if stock is not None and subject.entry.asks_for("reference") else reference, labels
+    )
     generator = torch.Generator().manual_seed(seed)
     return subject.made(
         samples=samples,

@@ -22,9 +22,16 @@ def does_not_grow_with_the_number_of_rows(subject: ComponentUnderTest) -> None:
     numbers = {n: _of_unequal(subject, n, count) for n, count in ((100, 16), (many, 2))}
     for name, small in numbers[100].items():
         large = numbers[many].get(name)
-        ensure(large is not None, f"{name} is not returned for {many} rows", "the names of the numbers for 100 rows")
+        ensure(
+            large is not None,
+            f"{name} is not returned for {many} rows",
+            "the names of the numbers for 100 rows",
+        )
         assert large is not None  # for the type checker
-        mean, bar = float(small.mean()), 7 * float((small.var() / len(small) + large.var() / len(large)).sqrt()) + 1e-9
+        mean, bar = (
+            float(small.mean()),
+            7 * float((small.var() / len(small) + large.var() / len(large)).sqrt()) + 1e-9,
+        )
         low, high = sorted((mean / 1.5, mean * 1.5))
         ensure(
             low - bar <= float(large.mean()) <= high + bar,
