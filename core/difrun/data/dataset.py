@@ -7,7 +7,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.checks import check_examples, check_finite, stored_examples, stored_labels
+from difrun.data.checks import check_examples, check_finite, check_types, stored_examples, stored_labels
 from difrun.data.classes import check_labels, class_number
 from difrun.data.condition import Condition, gaussian_conditional
 from difrun.data.conditional_mixture import ConditionalMixture
@@ -89,6 +89,7 @@ class Dataset:
         return as_html(self)
 
     def __attrs_post_init__(self) -> None:
+        check_types(self, {"scaling": Scaling, "condition": Condition, "origin": Origin})
         source = f"dataset '{self.name}'"
         check_examples(self.train, source, self.columns)
         if self.held_out.shape[1:] != self.shape or len(self.held_out) == 0:

@@ -23,7 +23,12 @@ def contained(
         changed: As for `restored`.
         at_import: As for `restored`.
     """
-    with restored(changed, at_import=at_import), _own_streams():
+    # The shell reads stdout as completions, and other programs read it as JSON.
+    completing = "_DIFRUN_COMPLETE" in os.environ
+    with (
+        restored(changed, at_import=at_import),
+        contextlib.redirect_stdout(io.StringIO() if completing else sys.stderr),
+    ):
         yield
 
 
@@ -42,7 +47,8 @@ def restored(
     before: list[tuple[Kept, Any]] = [(kept, kept.now()) for kept in watched]
     numbers = {kept.what: kept.now() for kept, _ in number_state.settings()}
     try:
-        yield
+        with _streams():
+            yield
     finally:
         for kept, start in number_state.settings():
             before.append((kept, numbers[kept.what] if kept.what in numbers else start()))
@@ -53,16 +59,13 @@ def restored(
 
 
 @contextlib.contextmanager
-def _own_streams() -> Iterator[None]:
-    """Print on stderr what the block prints on stdout; give the process its streams back, even if they were closed."""
+def _streams() -> Iterator[None]:
+    """Give the process its streams back after the block, even if that closed or replaced them."""
     streams = sys.stdin, sys.stdout, sys.stderr
     were_open = [not getattr(stream, "closed", True) for stream in streams]
     handles = [_copy(number) for number in range(3)]
-    # The shell reads stdout as completions, and other programs read it as JSON.
-    completing = "_DIFRUN_COMPLETE" in os.environ
     try:
-        with contextlib.redirect_stdout(io.StringIO() if completing else sys.stderr):
-            yield
+        yield
     finally:
         for number, handle in enumerate(handles):
             _reopen(number, handle)

@@ -1,5 +1,6 @@
 """The plugins that listen to the events of a run: how they are called, and the class of their options."""
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -75,7 +76,9 @@ class Listeners:
                 continue
             if _is_of_no_concern(implementation.function, values):
                 continue
-            offered = {**values, "settings": values.get("settings", {}).get(plugin.name)}
+            # Copies: what one listener writes into them is no matter of the others, or of the run.
+            copies = {name: _copied(value) for name, value in values.items()}
+            offered = {**copies, "settings": values.get("settings", {}).get(plugin.name)}
             with watching_for_interrupts() as interrupted:
                 try:
                     with contained(), limited(MOST_SECONDS):
@@ -96,6 +99,13 @@ class Listeners:
     def _leave_out(self, plugin: Plugin) -> None:
         for event, pairs in self._pairs.items():
             self._pairs[event] = [pair for pair in pairs if pair[0] is not plugin]
+
+
+def _copied(value: Any) -> Any:
+    """A copy of a mapping and of all in it; anything else as it is."""
+    if isinstance(value, signatures.Lazy):
+        return signatures.Lazy(lambda: _copied(value.make()))
+    return copy.deepcopy(value) if isinstance(value, dict) else value
 
 
 def settings_of(plugin: Plugin, settings: Any) -> type:

@@ -129,6 +129,10 @@ class RunState:
         except DifrunError:
             return {}
 
+    def note_change(self, what: str) -> None:
+        """Say that a component changed what belongs to the whole process; `restored` has put it back."""
+        self.listener.note(f"code of this run changed {what}; that is restored")
+
     def stop_if_asked(self, text: str = "Stopped; the trained model is saved.") -> None:
         """Raise Interrupted if the user asked to stop, once training is over."""
         if self.listener.stopping():
@@ -173,7 +177,7 @@ class RunState:
         It is also empty if a class, condition or guidance was asked for: such samples are not meant to be like all.
         """
         sample = self.plan.sample
-        if self.plan.guidance or sample.label is not None or sample.condition is not None:
+        if self.plan.guides or sample.label is not None or sample.condition is not None:
             return ""
         return suggestion(
             self.metrics,

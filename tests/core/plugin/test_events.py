@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+import warnings
 
 import pytest
 
@@ -10,6 +11,7 @@ from difrun.config.plan import assemble
 from difrun.config.selection import choose
 from difrun.errors import ConfigError
 from difrun.plugin import Registry, events, registry
+from difrun.plugin.signatures import Lazy
 
 LOG = """
     import sys
@@ -200,3 +202,54 @@ def test_what_a_logger_offers_is_listed(toy):
     assert "logger log1  (listens to events)" in listed
     assert "--log1.every INT" in listed
     assert "listens to events" in toy.difrun("plugins", DIFRUN_PLUGINS="log1").stdout
+
+
+STEPS = """
+    from difrun.api import hookimpl
+
+    seen = []
+
+    @hookimpl
+    def difrun_train_step(step, loss):
+        {first}
+        seen.append((step, loss))
+"""
+
+
+def test_events_reach_every_listener_and_one_that_raises_is_reported_once(site):
+    site.add("difrun-log1", STEPS.format(first="raise OSError('disk is full')"))
+    site.add("difrun-log2", STEPS.format(first="pass"))
+    registry = Registry.discover(only="log1,log2")
+    messages = []
+    registry.report = messages.append
+    for step in (1, 2):
+        registry.emit("difrun_train_step", step=step, steps=2, loss=0.5, rate=9.0)
+    assert sys.modules["difrun_log2"].seen == [(1, 0.5), (2, 0.5)]
+    assert messages == [
+        "difrun_train_step of difrun-log1 failed and is not called again: OSError: disk is full"
+    ]
+
+
+def test_a_listener_that_raises_warns_by_default(site):
+    site.add("difrun-log1", STEPS.format(first="raise OSError('disk is full')"))
+    registry = Registry.discover(only="log1")
+    with pytest.warns(RuntimeWarning, match="disk is full"):
+        registry.emit("difrun_train_step", step=1, steps=2, loss=0.5, rate=9.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        registry.emit("difrun_train_step", step=2, steps=2, loss=0.5, rate=9.0)
+    with pytest.raises(NameError, match="Did you mean 'difrun_train_step'"):
+        registry.emit("difrun_trainstep")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_a_listener_writes_into_its_values_reaches_nobody_else(loaded, lazy):
+    spoil = "config['seed'] = 7; config['train'].clear()"
+    first = log(before=spoil).replace("(work, settings):", "(work, settings, config):")
+    second = log(before="heard.append(config)").replace("(work, settings):", "(work, settings, config):")
+    config = {"seed": 1, "train": {"steps": 5}}
+    loaded(first, second).emit(
+        "difrun_run_started", work="run", config=Lazy(lambda: config) if lazy else config
+    )
+    assert sys.modules["difrun_log2"].heard[0] == {"seed": 1, "train": {"steps": 5}}
+    assert config == {"seed": 1, "train": {"steps": 5}}

@@ -37,9 +37,11 @@ def named_fault(error: BaseException, entries: Iterable[Registered]) -> DifrunEr
     if is_by_user(error) or out_of_memory(error):
         return None
     entry = culprit(error, entries)
-    if entry is None or (isinstance(error, OSError) and error.filename is None):
+    if entry is None:
         return None
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.filename is None and not _raised_in(error, entry):
+        return None  # a stream of the command, for example
+    if isinstance(error, OSError) and error.filename is not None:
         reason = f"{entry}: {error.filename}: {error.strerror or type(error).__name__}."
         return DifrunError(f"{reason} {advice(error)}".rstrip())
     if isinstance(entry, Own):
@@ -92,6 +94,12 @@ def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered |
             if suspects:
                 return suspects[0]
     return None
+
+
+def _raised_in(error: BaseException, entry: Registered) -> bool:
+    """Whether the innermost function is defined in the package of a component."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and _package(_module_of_code(frames[-1])) == _package(entry.component.target)
 
 
 def where(error: BaseException) -> str:

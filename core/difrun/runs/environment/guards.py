@@ -29,9 +29,7 @@ def with_run_environment(work: str) -> Callable[[Method], Method]:
             with (
                 self.told(work),
                 threads(count if isinstance(count, int) else None),
-                restored(
-                    lambda what: self.listener.note(f"code of this run changed {what}; that is restored")
-                ),
+                restored(self.note_change),
                 faults.blame_plugin(self.plan),
             ):
                 return method(self, *args, **kwargs)

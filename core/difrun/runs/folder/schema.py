@@ -98,7 +98,7 @@ def table_of(inner: Expectation, most: int = 10_000) -> Expectation:
     def check(key: str, value: Any) -> None:
         table(key, value)
         if len(value) > most:
-            raise Misfit(key, f"at most {most} keys", f"{len(value)} keys")
+            raise Misfit(key, f"at most {most} keys", len(value))
         for name, item in value.items():
             inner(f"{key}.{name}" if key else str(name), item)
 
