@@ -15,7 +15,7 @@ from difrun import loss, model, process, sampler
 from difrun.plugin import known, registry
 from difrun.plugin.registry import Registry
 from difrun.plugin.signatures import ON_OFFER
-from difrun.testing.rules import VP, ComponentUnderTest
+from difrun.testing import cases
 
 from . import support
 from .documents import PLUGIN_PAGES, read
@@ -48,6 +48,16 @@ def is_run(text):
 
 
 SIGNATURES = [(page, text) for page in PLUGIN_PAGES for text in blocks(page, "python") if not is_run(text)]
+
+
+@pytest.fixture(autouse=True)
+def forgotten():
+    """The packages of these tests are not imported any more when they are over."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if name.startswith(("difrun_tour", "difrun_csv_log")):
+            del sys.modules[name]
 
 
 def test_every_block_is_seen():
@@ -85,8 +95,9 @@ def test_what_a_page_says_of_a_contract_is_the_contract(page, text):
 
 
 def test_a_class_is_checked_as_the_page_says(monkeypatch):
-    """To save time, with the kit's first process alone."""
-    monkeypatch.setattr(ComponentUnderTest, "partners", [VP])
+    """To save time, by the rule of which the page speaks alone."""
+    rule = "converges_at_its_declared_order"
+    monkeypatch.setattr(cases, "CHECKS", [check for check in cases.CHECKS if check.name == rule])
     exec(block("docs/plugins.md", "check(Hasty)"), {"__name__": "notebook"})
 
 
@@ -201,13 +212,13 @@ def test_a_table_of_the_directory_is_one_as_the_page_says(monkeypatch):
 
 def test_the_failure_on_the_page_is_what_the_kit_says(tmp_path, monkeypatch):
     """But for the numbers, which are those of a sampler of one's own."""
-    from difrun.testing.cases import attempt, collect
-
     (tmp_path / "difrun_tour_twice.py").write_text(SAMPLER, encoding="utf-8")
     support.plugin(tmp_path, "difrun-tour", TWICE)
     monkeypatch.syspath_prepend(tmp_path)
     (case,) = [
-        each for each in collect("difrun-tour")[0] if each.check.name == "converges_at_its_declared_order"
+        each
+        for each in cases.collect("difrun-tour")[0]
+        if each.check.name == "converges_at_its_declared_order"
     ]
 
     def words(text):
@@ -216,4 +227,4 @@ def test_the_failure_on_the_page_is_what_the_kit_says(tmp_path, monkeypatch):
             for line in textwrap.dedent(text).strip().splitlines()
         ]
 
-    assert words(attempt(case).text) == words(block("docs/plugins.md", "breaks the rule", "text"))
+    assert words(cases.attempt(case).text) == words(block("docs/plugins.md", "breaks the rule", "text"))

@@ -65,6 +65,12 @@ class ChosenComponent:
         # Weights that are random, as most are, need no line in run.toml.
         return written | (record(self.start) if self.start and self.start.weights else {})
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it is a guidance with the values at which it leaves the model as it is (`Component.off`)."""
+        off = self.entry.component.off
+        return bool(off) and all(getattr(self.options, name) == value for name, value in off.items())
+
 
 @attrs.frozen(repr=False)
 class Plan:
@@ -104,6 +110,11 @@ class Plan:
 
     def _repr_html_(self) -> str:
         return card(repr(self).strip("<>"), after=f"<pre>{escape(self.to_toml())}</pre>")
+
+    @property
+    def guides(self) -> tuple[ChosenComponent, ...]:
+        """The guidances that change the model; one that is off leaves no trace but its record."""
+        return tuple(chosen for chosen in self.guidance if not chosen.is_off)
 
     def components(self) -> list[ChosenComponent]:
         """Return every chosen component."""

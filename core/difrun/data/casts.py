@@ -124,6 +124,27 @@ def _with_gaps(value: Any) -> Any:
     return value.filled(np.nan) if value.dtype.kind == "f" else value
 
 
+def as_any_array(value: Any, what: str) -> NDArray:
+    """Return values of any kind, numbers or text, as an array; a masked one stays masked.
+
+    Raises:
+        DifrunError: If they are no array.
+    """
+    try:
+        if isinstance(value, Tensor):
+            tensor = with_numbers(value, what).detach().cpu().resolve_neg()
+            narrow = tensor.is_floating_point() and tensor.itemsize < 4  # NumPy has no bfloat16
+            return (tensor.float() if narrow else tensor).numpy()
+        return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DifrunError(f"{what}: what is beside the examples is no array ({error}).") from None
+
+
+def has_eight_bits(data: Any) -> bool:
+    """Whether data are whole numbers of 8 bits, as pixels are."""
+    return (data.dtype == torch.uint8) if isinstance(data, Tensor) else np.asarray(data).dtype == np.uint8
+
+
 def as_labels(value: Any) -> Tensor:
     """Return labels, whole numbers of any format in a tensor, an array or a list, as int64.
 

@@ -93,15 +93,21 @@ def check_finite(examples: Tensor, source: str, columns: Sequence[str] = (), adv
     )
 
 
-def check_finite_as_float32(wide: Tensor, examples: Tensor) -> None:
-    """Raise `DifrunError` if finite examples in float64 are infinite in float32, in which a dataset holds them."""
-    for wide_part, part in zip(chunks(wide), chunks(examples), strict=True):
-        lost = part.isinf() & wide_part.isfinite()
-        if bool(lost.any()):
-            raise DifrunError(
-                f"{float(wide_part[lost][0]):g} is too large for 32-bit numbers, in which a dataset holds its "
-                "examples. Scale them, and give the dataset the scaling (`difrun.data.Scaling`)."
-            )
+def as_float32(wide: Tensor, what: str) -> Tensor:
+    """Return examples as float32, in which a dataset holds them.
+
+    Args:
+        wide: The examples, (N, *shape).
+        what: What they are, for the message.
+
+    Raises:
+        DifrunError: If float32 cannot hold them, or tell them apart (`check_resolution`).
+    """
+    if wide.dtype == torch.float64 and wide.ndim and len(wide) and bool(wide.isfinite().all()):
+        check_resolution(
+            wide, what, advice="Scale them, and give the dataset the scaling (`difrun.data.Scaling`)."
+        )
+    return wide.float()
 
 
 def check_resolution(
@@ -173,11 +179,7 @@ def check_types(dataset: Any, parts: Mapping[str, type]) -> None:
 
 def stored_examples(value: Any) -> Tensor:
     """Return examples as a dataset keeps them, float32 on the CPU. Raises DifrunError if they are no finite numbers."""
-    wide = data_on_cpu(value, "examples of a dataset")
-    examples = wide.float()
-    if examples is not wide:
-        check_finite_as_float32(wide, examples)
-    return examples
+    return as_float32(data_on_cpu(value, "examples of a dataset"), "examples of a dataset")
 
 
 def stored_labels(value: Any) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import data_on_cpu, with_numbers
+from difrun.data.casts import as_any_array, data_on_cpu, has_eight_bits
 from difrun.data.classes import as_classes
 from difrun.data.columns import Header, is_unnamed, table_of_columns
 from difrun.data.dataset import Dataset
@@ -146,22 +146,10 @@ def _apart(data: Any, source: Source) -> tuple[Any, Any, str]:
     """The examples, what is beside them (a DataFrame, an array, or None), and where that was given."""
     if isinstance(data, tuple) and len(data) == 2:
         examples, beside = data
-        return examples, beside if is_frame(beside) else _as_array(beside, source), "in the pair"
+        return examples, beside if is_frame(beside) else as_any_array(beside, source), "in the pair"
     if isinstance(data, torch.utils.data.Dataset) or _is_sequence_of_items(data):
         return *_items(data, source), "in the items of the data"
     return data, None, ""
-
-
-def _as_array(value: Any, source: Source) -> NDArray:
-    try:
-        if isinstance(value, Tensor):
-            tensor = with_numbers(value, source).detach().cpu().resolve_neg()
-            return (
-                tensor.float() if tensor.dtype.is_floating_point and tensor.itemsize < 4 else tensor
-            ).numpy()
-        return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise DifrunError(f"{source}: what is beside the examples is no array ({error}).") from None
 
 
 def _of_frame(
@@ -237,19 +225,14 @@ def _of_array(
         raise DifrunError(f"{source}: a single number; expected an array of shape (N, columns).")
     if values.ndim == 1:
         values = values[:, None]
-    table = Table(values, columns or (), None, (), eight_bit=_has_eight_bits(data))
+    table = Table(values, columns or (), None, (), eight_bit=has_eight_bits(data))
     return _with(table, labels, condition, source)
-
-
-def _has_eight_bits(data: Any) -> bool:
-    """Whether data are whole numbers of 8 bits, as pixels are."""
-    return (data.dtype == torch.uint8) if isinstance(data, Tensor) else np.asarray(data).dtype == np.uint8
 
 
 def _with(table: Table, labels: Any, condition: Any, source: Source) -> Table:
     """The table with labels and conditions that are given as arrays."""
     if labels is not None:
-        names = as_classes(_as_array(labels, source), f"{source}, {source.option('label')}")
+        names = as_classes(as_any_array(labels, source), f"{source}, {source.option('label')}")
         table = attrs.evolve(table, labels=names)
     if condition is None:
         return table
@@ -272,7 +255,7 @@ def _with(table: Table, labels: Any, condition: Any, source: Source) -> Table:
         table,
         conditions=values,
         condition_columns=given.columns if given else (),
-        condition_eight_bit=given is None and _has_eight_bits(condition),
+        condition_eight_bit=given is None and has_eight_bits(condition),
     )
 
 
@@ -306,10 +289,10 @@ def _items(data: Any, source: Source) -> tuple[Tensor, NDArray | None]:
     if len({tuple(example.shape) for example in examples}) > 1:
         raise DifrunError(f"{source}: the items differ in shape; all examples must have one shape.")
     # Pixels of 8 bits stay what they are, so that they are scaled as pixels.
-    kind = torch.uint8 if all(map(_has_eight_bits, firsts)) else torch.float64
+    kind = torch.uint8 if all(map(has_eight_bits, firsts)) else torch.float64
     stacked = torch.stack([example.to(kind) for example in examples])
     beside = None
     if labels is not None:
         each = [label.detach().cpu().numpy() if isinstance(label, Tensor) else label for label in labels]
-        beside = _as_array(each, source)
+        beside = as_any_array(each, source)
     return stacked, beside

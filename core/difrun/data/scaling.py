@@ -167,4 +167,7 @@ def _median_and_bulk(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     """Median and interquartile range/1.349 of every coordinate of x, (N, *shape)."""
     exponent = _exponents(x)
     low, median, high = np.quantile(np.ldexp(x, -exponent), [0.25, 0.5, 0.75], axis=0)
-    return np.ldexp(median, exponent), np.ldexp((high - low) / NORMAL_IQR, exponent)
+    # Of values near ±1.7e308 the range is beyond the largest number.
+    with np.errstate(over="ignore"):
+        bulk = np.minimum(np.ldexp((high - low) / NORMAL_IQR, exponent), LARGEST)
+    return np.ldexp(median, exponent), bulk

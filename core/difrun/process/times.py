@@ -82,6 +82,8 @@ def decreasing(times: Iterable[Any]) -> list[float]:
     if isinstance(times, (Tensor, np.ndarray)):
         if times.ndim > 1 and math.prod(times.shape) != len(times):
             raise DifrunError(f"sampling times have the shape (steps + 1,), not {tuple(times.shape)}")
+        if isinstance(times, Tensor) and times.is_meta:
+            raise DifrunError("sampling times are numbers, which a tensor on the device 'meta' does not have")
         times = times.reshape(-1).tolist()
     try:
         ts = [_number(t) for t in islice(times, MOST_TIMES + 1)]

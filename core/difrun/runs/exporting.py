@@ -45,8 +45,8 @@ def export_run(
     note = note or run.listener.note
     if run.plan.train.ema and run.parts.loss is not None:
         note("the weights are the averaged ones, with which the run samples")
-    if run.plan.guidance:
-        names = ", ".join(chosen.name for chosen in run.plan.guidance)
+    if run.plan.guides:
+        names = ", ".join(chosen.name for chosen in run.plan.guides)
         note(f"the guidance ({names}) is no part of the network and is left out")
     return path
 

@@ -177,7 +177,7 @@ class RunState:
         It is also empty if a class, condition or guidance was asked for: such samples are not meant to be like all.
         """
         sample = self.plan.sample
-        if self.plan.guidance or sample.label is not None or sample.condition is not None:
+        if self.plan.guides or sample.label is not None or sample.condition is not None:
             return ""
         return suggestion(
             self.metrics,

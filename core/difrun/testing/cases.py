@@ -5,12 +5,11 @@ import importlib.metadata
 import os
 import pkgutil
 import time
-import traceback
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 import attrs
+import torch
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError, DifrunError
@@ -18,7 +17,7 @@ from difrun.plugin.packages import Plugin, canonical, installed, names_of, not_i
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
 from difrun.testing.rules import CHECKS, Check, ComponentUnderTest, components_under_test
-from difrun.testing.verdict import NotTried, RuleBroken
+from difrun.testing.verdict import NotTried, Refused, RuleBroken, place
 from difrun.text import in_one_line
 
 for module in pkgutil.iter_modules(checks.__path__):
@@ -178,28 +177,51 @@ def attempt(case: Case) -> Outcome:
     start = time.perf_counter()
     try:
         _refuse_wrong_target(case)
-        case.check.run(case.subject)
+        with (
+            torch.enable_grad()
+        ):  # whatever the component does to this setting, the next rule does not see it
+            case.check.run(case.subject)
     except NotTried as reason:
         return Outcome(case, "not tried", str(reason), time.perf_counter() - start)
     except RuleBroken as broken:
-        return _failed(case, broken.measured, broken.expected, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        first = _first_report(case, broken.measured) if isinstance(broken, Refused) else case.id
+        if first != case.id:
+            return Outcome(case, "not tried", f"as in {first}: {broken.measured}", seconds)
+        return _failed(case, broken.measured, broken.expected, seconds)
     except Exception as error:
         seconds, what = time.perf_counter() - start, in_one_line(error)
-        key = (id(case.subject.registry), case.who, what)
-        first = _reported.setdefault(key, case.check.name)
-        if first != case.check.name:
+        if case.check.declares and _fault(case)[0]:
+            return Outcome(case, "not tried", f"the target is wrong: see {_fault(case)[0]}", seconds)
+        first = _first_report(case, what)
+        if first != case.id:
             return Outcome(case, "not tried", f"the same error as in {first}: {what}", seconds)
-        return _failed(case, f"an error{_place(error)}: {what}", "no error", seconds)
+        return _failed(case, f"an error{place(error)}: {what}", "no error", seconds)
     return Outcome(case, "passed", "", time.perf_counter() - start)
+
+
+def _first_report(case: Case, what: str) -> str:
+    """The id of the case that first reported something of a component, in any variant: this one, if none did."""
+    subject = case.subject
+    if isinstance(subject, InstalledPackage):
+        return case.id
+    return _reported.setdefault(
+        (id(subject.registry), f"{subject.entry.kind}:{subject.entry.name}", what), case.id
+    )
+
+
+def _fault(case: Case) -> tuple[str, str]:
+    """`ComponentUnderTest.fault`, if there is a component."""
+    return ("", "") if isinstance(case.subject, InstalledPackage) else case.subject.fault
 
 
 def _refuse_wrong_target(case: Case) -> None:
     """Leave a rule untried, or fail the one that reports it, if the target cannot be made."""
-    if isinstance(case.subject, InstalledPackage) or case.check.declares:
+    if case.check.declares:
         return
-    rule, wrong = case.subject.fault
+    rule, wrong = _fault(case)
     if rule == case.check.name:
-        raise RuleBroken(wrong, "a target that a run can load and call with its options")
+        raise Refused(wrong, "a target that a run can load and call with its options")
     if rule:
         raise NotTried(f"the target is wrong: see {rule}")
 
@@ -221,17 +243,3 @@ def _page(case: Case) -> str:
     if case.check.kind in ("any", "none") and not isinstance(case.subject, InstalledPackage):
         return READ_ON[case.subject.entry.kind]
     return READ_ON.get(case.check.kind, "docs/plugins.md, 'Testing'")
-
-
-def _place(error: BaseException) -> str:
-    """The last line outside the kit and torch that an error passed: `` at parts.py:12, in step``."""
-    here = str(Path(__file__).parent)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(here)]
-    if not own:
-        return ""
-    foreign = [
-        frame for frame in own if "site-packages" not in frame.filename and "difrun/" not in frame.filename
-    ]
-    last = (foreign or own)[-1]
-    return f" at {Path(last.filename).name}:{last.lineno}, in {last.name}"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from difrun.data import Dataset
 from difrun.errors import DifrunError
+from difrun.model.base import MOST_CORRELATED
 from difrun.process import GaussianProcess
 from difrun.text import in_one_line, quoted
 from difrun_diffusers.clipping import Clip, clip_of
@@ -104,6 +105,10 @@ def diffusers_model(
             f"shape {dataset.shape}. Choose data of that shape (channels, height, width)."
         )
     model.mean, model.var = dataset.mean, dataset.var
+    if dataset.train[0].numel() <= MOST_CORRELATED:
+        model.cov = (
+            dataset.cov
+        )  # as for a network of difrun: samplers need not integrate the linear part of the flow
     if model.clip is not None:
         model.network.notes = (
             f"the scheduler of {folder} {model.clip}, and so does this model; --model.no-clip leaves it as it is.",

@@ -83,6 +83,11 @@ class SchedulerSampler(SchedulerOptions, Sampler):
     def order(self) -> int | None:  # type: ignore[override]
         """The order that the scheduler claims."""
         built, stepped = self.built_and_stepped
+        if (
+            self.entry.cls == "SASolverScheduler"
+        ):  # a corrector raises the order of its predictor by 1 at most
+            predictor, corrector = built.get("predictor_order", 2), built.get("corrector_order", 2)
+            return int(min(corrector, predictor + 1) if corrector else predictor)
         chosen = built.get("solver_order", stepped.get("order"))
         if chosen is None:
             return self.entry.order
@@ -191,7 +196,11 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         if table == "score-sde-ve":
             return scheduler.step_pred(output, call.timestep, z, return_dict=False, **more)[0], None
         if table == "wuerstchen":
-            return scheduler.step(output, call.timestep.expand(len(z)), z, return_dict=False, **more)[0], None
+            # Its step needs timesteps of a batch on the device of the samples, and reads one of them back.
+            times = call.timestep.expand(len(z))
+            return scheduler.step(output.cpu(), times, z.cpu(), return_dict=False, **more)[0].to(
+                z.device
+            ), None
         if table == "unclip":
             times = scheduler.timesteps
             more = {**more, "prev_timestep": times[k + 1] if k + 1 < len(times) else torch.tensor(-1)}
@@ -208,7 +217,7 @@ class SchedulerSampler(SchedulerOptions, Sampler):
     ) -> Tensor:
         """What the scheduler's network would predict at z, whose level is a ratio σ/α."""
         a, s = coordinates(schedule.frame, ratio)
-        x = z * ((here.alpha + here.sigma) / (a + s)) if not _is_one(here, a, s) else z
+        x = z if _is_of(schedule.frame, here) else z * ((here.alpha + here.sigma) / (a + s))
         kind = self.entry.output or scheduler.config.get("prediction_type", "epsilon")
         if kind == "preconditioned":
             x0 = model.predict(x, here, "x0")
@@ -265,15 +274,18 @@ def _same(one: float, other: float) -> bool:
     return one == other or math.isclose(one, other, rel_tol=CLOSE)
 
 
-def _is_one(at: Any, a: float, s: float) -> bool:
-    """Whether a state of the process is one of the scheduler, up to the rounding of its table."""
-    return math.isclose(at.alpha, a, rel_tol=CLOSE) and math.isclose(at.sigma, s, rel_tol=CLOSE)
+def _is_of(frame: str, at: Any) -> bool:
+    """Whether a state of the process is one of the scheduler; its table may be rounded, the process is not."""
+    total = {"vp": at.alpha**2 + at.var, "ve": at.alpha, "flow": at.alpha + at.sigma}[frame]
+    return math.isclose(total, 1, abs_tol=1e-9)
 
 
 def _factor(schedule: Schedule, k: int, at: Any) -> float:
     """The factor that makes a state of the process one of the scheduler."""
+    if _is_of(schedule.frame, at):
+        return 1.0
     a, s = coordinates(schedule.frame, schedule.ratios[k])
-    return 1.0 if _is_one(at, a, s) else (a + s) / (at.alpha + at.sigma)
+    return (a + s) / (at.alpha + at.sigma)
 
 
 def _copied(scheduler: Any, wide: bool) -> Any:

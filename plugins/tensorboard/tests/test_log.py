@@ -1,5 +1,6 @@
 """What TensorBoard's own reader finds in the log of a run."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 import difrun
 from difrun.errors import DifrunError, Interrupted
+from difrun.plugin import registry
 from difrun.runs.stages.likelihood import LikelihoodRequest
 from difrun.testing import ReferenceVP
 from difrun_tensorboard.log import Log
@@ -217,6 +220,32 @@ def test_what_is_done_again_after_a_kill_is_logged_once(tmp_path):
         list(range(1, 16)),
         [1.0] * 10 + [2.0] * 5,
     )
+
+
+@pytest.mark.parametrize("where", ["at the beginning", "later"])
+def test_a_log_that_cannot_be_written_is_told_once_and_the_run_goes_on(tmp_path, patch, monkeypatch, where):
+    """A file in the place of the folder, then a disk that is full from the tenth entry on.
+
+    What raises is not called again, so this process finds its loggers anew.
+    """
+    monkeypatch.setattr(registry, "_cached", None)
+    if where == "later":
+        left, write = [9], EventFileWriter.add_event
+
+        def full(self, event):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(self, event)
+
+        monkeypatch.setattr(EventFileWriter, "add_event", full)
+    else:
+        (tmp_path / "logs").write_text("")
+    options = {"tensorboard.folder": tmp_path / "logs", "train.steps": 20}
+    with pytest.warns(RuntimeWarning) as warned:
+        run = difrun.run(out=tmp_path / "run", options=OPTIONS | options, **PARTS)
+    assert len([each for each in warned if "difrun-tensorboard failed" in str(each.message)]) == 1
+    assert "energy" in run.metrics
 
 
 def test_the_command_starts_without_tensorboard():

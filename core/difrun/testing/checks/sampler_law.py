@@ -24,7 +24,7 @@ N = 20000
 
 @check("sampler", alone_in=USABLE)
 def approaches_the_law_of_the_data(subject: ComponentUnderTest) -> None:
-    """Mean and variance of samples of one Gaussian approach the true ones, also of a stochastic sampler without an order.
+    """Mean and variance of samples of one Gaussian approach the true ones, also if a sampler declares no order.
 
     If the step is affine in its noise, they are computed exactly, in 160 and 320 steps, and continued to any number of
     steps as those of a method of order 1. What is left is at most twice their change, as for a method of order ½, plus
@@ -53,8 +53,8 @@ def approaches_the_law_of_the_data(subject: ComponentUnderTest) -> None:
         ensure(
             left.abs() <= bar,
             f"mean and variance on {name_of(process)}, over the true deviation and variance, are off by "
-            f"{_numbers(fine)} in {COUNTS[1]} steps, by {_numbers(coarse)} in {COUNTS[0]}, and by {_numbers(left)} where "
-            "they lead",
+            f"{_numbers(fine)} in {COUNTS[1]} steps, by {_numbers(coarse)} in {COUNTS[0]}, and by {_numbers(left)} "
+            "where they lead",
             f"0 ± {_numbers(bar)} where they lead",
         )
     if not told:
