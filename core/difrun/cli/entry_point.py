@@ -86,7 +86,7 @@ def _guarded(args: Sequence[str] | None) -> int:
     except DifrunError as error:
         return _told(str(error), 1, args)
     except OSError as error:
-        if error.filename is not None or not _stdout_fails():
+        if error.filename is not None or not (_is_of_echo(error) or _stdout_fails()):
             tell(f"Error: {_os_error(error)}")
         elif error.errno != errno.EPIPE:  # the reader of a pipe, such as head, may leave without a word
             tell(f"Error: what the command prints cannot be written: {error.strerror or error}.")
@@ -198,6 +198,12 @@ def _open_closed_streams() -> None:
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+
+
+def _is_of_echo(error: OSError) -> bool:
+    """Whether stdout did not take what the command prints: a disk that is full may take the next bytes again."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return any(frame.f_code is click.echo.__code__ for frame in frames)
 
 
 def _stdout_fails() -> bool:

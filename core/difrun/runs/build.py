@@ -23,7 +23,6 @@ from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
 from difrun.process.times import decreasing
 from difrun.randomness.generator import seed_of
-from difrun.runs.folder.schema import is_number
 from difrun.sampler.base import Sampler
 from difrun.text import in_one_line
 
@@ -243,7 +242,7 @@ def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
     if chosen.kind == "sampler":
         _refuse_wrong_attributes(chosen.entry, made)
     horizon = getattr(made, "horizon", None) if chosen.kind == "process" else 1.0
-    if not (is_number(horizon) and 0 < horizon < math.inf):
+    if not isinstance(horizon, int | float) or not 0 < horizon < math.inf:
         raise DifrunError(
             f"{chosen.entry}: its horizon is {shown_briefly(horizon)}; expected a finite number above 0."
         )

@@ -1,5 +1,7 @@
 """The end of the command: what plugins leave running or broken is one line, and the command ends."""
 
+from pathlib import Path
+
 import pytest
 
 from difrun.cli import entry_point
@@ -76,3 +78,12 @@ def test_stdout_that_code_closed_and_a_folder_that_is_gone_are_said(monkeypatch,
     assert (
         "Error: the working folder does not exist any more. Change to another one" in capsys.readouterr().err
     )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_results_that_a_full_disk_does_not_take_are_said(site):
+    """The advice is about what is printed, not about a folder of the run."""
+    run = "import os; os.dup2(os.open('/dev/full', os.O_WRONLY), 1); from difrun.cli import main; main()"
+    done = site.python(run, "list", "grid", DIFRUN_PLUGINS="builtin")
+    assert done.returncode == 1
+    assert done.stderr == "Error: what the command prints cannot be written: No space left on device.\n"
