@@ -8,8 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
-from difrun.data.checks import check_finite, coordinate_name
+from difrun.data.casts import data_on_cpu
+from difrun.data.checks import as_float32, check_finite, coordinate_name
 from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
 from difrun.data.scaling import Scaling
@@ -21,7 +21,7 @@ LEAST = 1e-9
 
 
 def _numbers(value: Any) -> Tensor:
-    return as_data(value, "conditions of a dataset").detach().cpu().float()
+    return as_float32(data_on_cpu(value, "conditions of a dataset"), "conditions of a dataset")
 
 
 @attrs.frozen(eq=False)
@@ -89,7 +89,7 @@ class Condition:
         if tuple(values.shape[1:]) != self.shape:
             how = " Give it as an array in a .npy or .npz file." if len(self.shape) > 1 else ""
             raise DifrunError(
-                f"{source}: {_counted(values)}; the condition of these data has {self._described()}.{how}"
+                f"{source}: {_counted(values)}; the condition of these data has {self.values_in_words()}.{how}"
             )
         if bool(values.isinf().any()):
             raise DifrunError(f"{source}: a condition must be a finite number.")
@@ -130,9 +130,10 @@ class Condition:
         """Return a sentence that says what the condition is."""
         if self.completes:
             return "Any of the columns may be given: training hides a random part of each row."
-        return f"Samples are drawn given a condition of {self._described()}."
+        return f"Samples are drawn given a condition of {self.values_in_words()}."
 
-    def _described(self) -> str:
+    def values_in_words(self) -> str:
+        """Return how many values a condition has, and their names: ``2 values: a, b``."""
         if len(self.shape) > 1:
             return f"shape {self.shape}"
         names = f": {listed(_clipped(self.columns))}" if self.columns else ""
@@ -140,6 +141,8 @@ class Condition:
 
 
 def _counted(values: Tensor) -> str:
+    if values.ndim < 2:
+        return "a single number" if values.ndim == 0 else f"{counted(len(values), 'number')} on one axis"
     if values.ndim != 2:
         return f"conditions of shape {tuple(values.shape[1:])}"
     return counted(values.shape[1], "value")

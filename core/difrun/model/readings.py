@@ -45,6 +45,9 @@ def instant_near(model: ForeignModel, lam: float) -> Any:
         process.table_index(t)
     except DifrunError:
         return process.at(t)
+    if hasattr(process, "times"):  # a `TabulatedProcess`, whose entries may have any times
+        times = [float(entry) for entry in process.times if entry >= process.t_min * (1 - 1e-9)]
+        return process.at(min(times, key=lambda entry: abs(entry - t)))
     return process.at(min(max(round(t), math.ceil(process.t_min)), math.floor(process.horizon)))
 
 
