@@ -106,11 +106,11 @@ def diffusers_model(
         )
     model.mean, model.var = dataset.mean, dataset.var
     if dataset.train[0].numel() <= MOST_CORRELATED:
-        model.cov = (
-            dataset.cov
-        )  # as for a network of difrun: samplers need not integrate the linear part of the flow
+        # As for a network of difrun: samplers then need not integrate the linear part of the flow.
+        model.cov = dataset.cov
     if model.clip is not None:
-        model.network.notes = (
+        network: Any = model.network
+        network.notes = (
             f"the scheduler of {folder} {model.clip}, and so does this model; --model.no-clip leaves it as it is.",
         )
     return model
