@@ -8,8 +8,8 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
-from difrun.data.checks import check_finite, coordinate_name
+from difrun.data.casts import data_on_cpu
+from difrun.data.checks import as_float32, check_finite, coordinate_name
 from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
 from difrun.data.scaling import Scaling
@@ -24,7 +24,7 @@ LEAST = 1e-9
 
 
 def _numbers(value: Any) -> Tensor:
-    return as_data(value, "conditions of a dataset").detach().cpu().float()
+    return as_float32(data_on_cpu(value, "conditions of a dataset"), "conditions of a dataset")
 
 
 @attrs.frozen(eq=False)

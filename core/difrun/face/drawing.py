@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, with_numbers
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Options, given_kinds, sections
 from difrun.face.checks import count_of, level_of, refuse_other_options
@@ -16,13 +16,14 @@ from difrun.face.saving import file_for, save
 from difrun.face.subject import Model, Subject, like
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.plugin.own_kinds import FixedTimes
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.stages import sampling
 from difrun.runs.stages.labels import ARGUMENTS, in_words
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import Begin, generate
-from difrun.sampler.level import check_level, from_data, from_states, times_from
+from difrun.sampler.level import beginning_at, check_level, from_data, from_states, times_from
 
 
 class Wishes(TypedDict, total=False):
@@ -209,8 +210,9 @@ def sampler_of(subject: Subject) -> Sampler:
 def times_of(subject: Subject, model: ScoreModel, level: float | None) -> list[float]:
     """Return the times of the grid, from T or from a level."""
     plan, sampler = subject.plan, sampler_of(subject)
-    if level is None or level == model.process.horizon:
-        return grid_times(plan.grid, model, plan.sample.steps, sampler)
+    if level is None or level == model.process.horizon or isinstance(plan.grid.entry.load(), FixedTimes):
+        times = grid_times(plan.grid, model, plan.sample.steps, sampler)
+        return times if level is None else beginning_at(level, times)
 
     def grid(of: ScoreModel, steps: int) -> list[float]:
         return grid_times(plan.grid, of, steps, sampler)
@@ -241,7 +243,7 @@ def _beginning(
     if data is not None:
         rows = subject.encode(data, "data")
     else:
-        rows = as_data(start, "start")
+        rows = with_numbers(as_data(start, "start"), "start")
         shape = subject.base.process.state_shape(subject.base.shape)
         if tuple(rows.shape[1:]) != tuple(shape) or rows.ndim == 0 or not len(rows):
             raise DifrunError(

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_data, as_labels, with_numbers
 from difrun.data.dataset import Dataset
 from difrun.metric.calls import Metric, Numbers
 from difrun.metric.comparison import Comparison, comparison_for
@@ -41,6 +41,7 @@ def reads(
     readings: Mapping[str, Reading],
     most: str = "",
     exact: Callable[..., Mapping[str, float]] | None = None,
+    robust: bool = False,
 ) -> Callable[[M], M]:
     """Declare how the numbers of a metric are read. A decorator.
 
@@ -49,12 +50,15 @@ def reads(
         most: The option that bounds how many points of each set the metric compares; empty if it compares all.
         exact: (dataset, **options) -> {number: its exact value for the distribution of the dataset}, for the numbers
             whose value is known. Such a number is judged by its exact value instead of its floor.
+        robust: Whether a tenth of the examples may lie anywhere and count for nothing, as for medians and trimmed
+            means. The conformance kit then asks for no effect of examples far out.
     """
 
     def declare(metric: M) -> M:
         metric.readings = dict(readings)  # type: ignore[attr-defined]
         metric.most = most  # type: ignore[attr-defined]
         metric.exact = exact  # type: ignore[attr-defined]
+        metric.robust = robust  # type: ignore[attr-defined]
         return metric
 
     return declare
@@ -135,7 +139,7 @@ def measure(
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2 for a standard deviation, not {repeats}")
     # Of the precision of the data, which is float32.
-    samples = as_data(samples, "samples").float()
+    samples = with_numbers(as_data(samples, "samples"), "samples").float()
     if labels is not None and not (isinstance(labels, Tensor) and labels.is_floating_point()):
         labels = as_labels(labels)
     comparison = comparison_for(metric, samples, dataset, labels, seed, repeats, options)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import ConfigError, DifrunError
-from difrun.text import clipped
+from difrun.text import described
 
 
 def check_fits(name: str, found: Tensor, shape: tuple[int, ...], what: str) -> None:
@@ -28,7 +28,7 @@ def check_fits(name: str, found: Tensor, shape: tuple[int, ...], what: str) -> N
 def as_numbers(name: str, value: Any) -> Tensor:
     """Return a value as a tensor on the CPU. Raises ConfigError, with the argument, if it holds no numbers."""
     try:
-        return as_data(value, name).detach().cpu()
+        return data_on_cpu(value, name)
     except DifrunError as error:
         raise ConfigError(f"Invalid value for {error}") from None
 
@@ -45,13 +45,5 @@ def is_whole(value: Any) -> bool:
 
 def invalid(name: str, expected: str, value: Any, advice: str = "") -> ConfigError:
     """Return the error of a value: what was expected, what was given, and what to do."""
-    got = f"the class {value.__name__}" if isinstance(value, type) else shown(value)
+    got = f"the class {value.__name__}" if isinstance(value, type) else described(value)
     return ConfigError(f"Invalid value for {name}: expected {expected}; got {got}. {advice}".rstrip())
-
-
-def shown(value: Any) -> str:
-    """Return a value in one line of bounded length."""
-    try:
-        return clipped(" ".join(repr(value).split()))
-    except Exception:  # the text of an object is the work of its class
-        return f"an object of {type(value).__name__}"

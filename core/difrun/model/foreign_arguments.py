@@ -9,9 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from difrun.errors import ConfigError, DifrunError
-from difrun.model.argument_values import as_numbers, check_fits, invalid, is_whole, shown
+from difrun.model.argument_values import as_numbers, check_fits, invalid, is_whole
 from difrun.model.base import ScoreModel
-from difrun.text import in_one_line
+from difrun.text import described, in_one_line
 
 PARTS = ("x", "time", "label")
 """What a network can be called with."""
@@ -80,8 +80,8 @@ def refuse_wrong_arguments(arguments: Any, takes_label: bool) -> None:
             "" if takes_label else " Labels are passed to a network with classes=K or condition_shape=...."
         )
         raise ConfigError(
-            f"arguments={shown(arguments)}: this network is called with {', '.join(needed)}, each once. Name them in "
-            "the order of its arguments, or map its keywords to them: {'sample': 'x', 'timestep': 'time'}."
+            f"arguments={described(arguments)}: this network is called with {', '.join(needed)}, each once. Name them "
+            "in the order of its arguments, or map its keywords to them: {'sample': 'x', 'timestep': 'time'}."
             + labels
         )
 
@@ -169,7 +169,7 @@ def checked_pair(pair: Any) -> tuple[Any, Any]:
     if not numeric or len(pair) != 2:
         raise DifrunError(
             "the function for `predicts` must return two numbers (a, b), of the prediction a·x0 + b·noise; it returned "
-            f"{shown(pair)}."
+            f"{described(pair)}."
         )
     a, b = (part if isinstance(part, Tensor) else float(part) for part in pair)
     if not isinstance(a, Tensor) and not isinstance(b, Tensor) and a == b == 0:

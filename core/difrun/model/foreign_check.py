@@ -17,7 +17,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, with_numbers
 from difrun.errors import DifrunError
 from difrun.model.foreign_model import ForeignModel
 from difrun.model.readings import advised, instant_near, log_error, noise_levels, other_readings
@@ -51,7 +51,7 @@ def checked_data(data: Any, shape: tuple[int, ...], data_range: tuple[float, flo
     Raises:
         DifrunError: If they have another shape, are not finite, or lie outside the range.
     """
-    examples = as_data(data).detach()
+    examples = with_numbers(as_data(data)).detach()
     if tuple(examples.shape[1:]) != shape or len(examples) < 2:
         raise DifrunError(
             f"data of shape {tuple(examples.shape)}; expected (N, {', '.join(map(str, shape))}), N ≥ 2."

@@ -1,5 +1,6 @@
 """Make the objects that a plan names: process, data, model and loss."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import attrs
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.data.dataset import Dataset
@@ -15,10 +17,13 @@ from difrun.guidance.context import Context
 from difrun.loss.base import Loss
 from difrun.model.base import MOST_CORRELATED, ScoreModel
 from difrun.model.conditional import ConditionalModel
+from difrun.options.parsing import shown_briefly
 from difrun.plugin.registry import Registered
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
+from difrun.process.times import decreasing
 from difrun.randomness.generator import seed_of
+from difrun.runs.folder.schema import is_number
 from difrun.sampler.base import Sampler
 from difrun.text import in_one_line
 
@@ -124,6 +129,11 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
         raise DifrunError(
             f"{plan.model.entry} did not return a torch.nn.Module, which a component that provides 'network' must."
         )
+    if any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+        raise DifrunError(
+            f"{plan.model.entry} has lazy layers, whose sizes are not known before they are called. Give their sizes: "
+            "torch.nn.Linear(in, out) in the place of torch.nn.LazyLinear(out)."
+        )
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
@@ -210,7 +220,11 @@ def grid_times(
         steps: The number of steps.
         sampler: The sampler that takes the steps; None if no sampler does, as for a likelihood bound.
     """
-    return instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
+    times = instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
+    try:
+        return decreasing(times)
+    except DifrunError as error:
+        raise DifrunError(f"{grid.entry} failed: {error}") from error
 
 
 def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
@@ -226,7 +240,25 @@ def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
         raise DifrunError(
             f"{chosen.entry} returned {_described(made)}; expected a {expected.__module__}.{expected.__name__}."
         )
+    if chosen.kind == "sampler":
+        _refuse_wrong_attributes(chosen.entry, made)
+    horizon = getattr(made, "horizon", None) if chosen.kind == "process" else 1.0
+    if not (is_number(horizon) and 0 < horizon < math.inf):
+        raise DifrunError(
+            f"{chosen.entry}: its horizon is {shown_briefly(horizon)}; expected a finite number above 0."
+        )
     return made
+
+
+def _refuse_wrong_attributes(entry: Registered, sampler: Any) -> None:
+    """Raise DifrunError if what a sampler says of itself is of another type than `Sampler` declares."""
+    kinds = {"order": int | None, "evaluations": int | None, "stochastic": bool, "inverts": bool}
+    for name, expected in kinds.items():
+        value = getattr(sampler, name)
+        fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+        if not fits or (isinstance(value, int) and value < 0):
+            wanted = "yes or no (bool)" if expected is bool else "a whole number of at least 0, or None"
+            raise DifrunError(f"{entry}: its attribute {name} is {shown_briefly(value)}; expected {wanted}.")
 
 
 def _described(made: Any) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from torch import Tensor
@@ -19,6 +19,10 @@ from difrun.runs.state import RunState
 from difrun.storage.regular import resolved
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
+
+if TYPE_CHECKING:
+    from difrun.draw import Film
+    from difrun.runs.report.notebook import ReportView
 
 
 @attrs.define(eq=False, repr=False)
@@ -258,6 +262,23 @@ class Run(RunState):
         """Draw every picture and write report.html; return its path."""
         self._need_model()
         return self._report(redraw=True)
+
+    def show(self) -> "ReportView":
+        """Show the report, in the notebook or else in the browser. Raises DifrunError if it is not written yet."""
+        from difrun.runs.report.notebook import show
+
+        return show(self)
+
+    def animate(self) -> "Film":
+        """Return the film of the sampler, which a notebook plays. Raises DifrunError if the data have none."""
+        from difrun.runs.report.notebook import animate
+
+        return animate(self)
+
+    def _repr_html_(self) -> str:
+        from difrun.runs.report.notebook import html_of
+
+        return html_of(self)
 
     @contextlib.contextmanager
     def writing_beside(self, file: Path) -> Iterator[None]:

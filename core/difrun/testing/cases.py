@@ -5,31 +5,29 @@ import importlib.metadata
 import os
 import pkgutil
 import time
-import traceback
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Literal
 
 import attrs
+import torch
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError, DifrunError
-from difrun.plugin.known import install
-from difrun.plugin.packages import Plugin, canonical, installed, names_of
+from difrun.plugin.packages import Plugin, canonical, installed, names_of, not_installed
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
 from difrun.testing.rules import CHECKS, Check, ComponentUnderTest, components_under_test
-from difrun.testing.verdict import NotTried, RuleBroken
-from difrun.text import did_you_mean, in_one_line, listed
+from difrun.testing.verdict import NotTried, Refused, RuleBroken, place
+from difrun.text import in_one_line
 
 for module in pkgutil.iter_modules(checks.__path__):
     importlib.import_module(f"{checks.__name__}.{module.name}")
 
-READ_ON = {kind: f"docs/plugins/{kind}.md" for kind in KINDS}
+READ_ON = {kind: f"docs/plugins/{kind}.md" for kind in (*KINDS, "logger")}
 """Kind -> the page that says more."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class InstalledPackage:
     """An installed package under test.
 
@@ -74,9 +72,16 @@ class Case:
     def who(self) -> str:
         """What is checked, in words."""
         if isinstance(self.subject, InstalledPackage):
-            return f"the distribution {self.subject.name}"
+            return f"the {self.check.kind} {self.subject.name}"
         entry = self.subject.entry
         return f"{entry.kind} '{self.subject.label}' ({entry.plugin.dist})"
+
+    @property
+    def called(self) -> str:
+        """The name of the component; of a logger, that of its plugin."""
+        if isinstance(self.subject, InstalledPackage):
+            return self.subject.plugins[0].name
+        return self.subject.entry.name
 
 
 @attrs.frozen
@@ -101,7 +106,7 @@ class Outcome:
 
 
 def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
-    """All cases of a distribution, and the number of its components.
+    """All cases of a distribution, and the number of its components, a logger among them.
 
     Args:
         dist: The distribution.
@@ -110,40 +115,39 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
     Raises:
         DifrunError: If the distribution is not installed, is broken or offers no component.
     """
-    dist, *others = (_installed(name) for name in (dist, *against))
+    dist, *others = map(distribution_of, (dist, *against))
     registry = Registry.discover(only=[dist, *others], strict=True)
     entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
     package = InstalledPackage(dist, registry, entries)
-    if not entries and not any(registry.listens(plugin) for plugin in package.plugins):
+    listens = any(registry.listens(plugin) for plugin in package.plugins)
+    if not entries and not listens:
         raise DifrunError(f"the distribution {dist} offers no component, and listens to no event")
     cases = [
         Case(f"distribution-{check.name}", check, package)
         for check in CHECKS
         if check.kind == "distribution" and _applies(check, dist)
     ]
+    if listens:
+        cases += [Case(f"logger-{check.name}", check, package) for check in CHECKS if check.kind == "logger"]
     for entry in entries:
         for subject in components_under_test(entry, registry, tuple(others)):
             cases += [
                 Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject)
                 for rule in rules_for(subject)
             ]
-    return cases, len(entries)
+    return cases, len(entries) + listens
 
 
-def _installed(name: str) -> str:
-    """The distribution that is installed under a name, or whose plugin has it. Raises ConfigError if there is none."""
+def distribution_of(name: str) -> str:
+    """Return the distribution of a name, or of the plugin of that name. Raises ConfigError if none is installed."""
     plugins = [plugin for plugin, _ in installed()]
     if canonical(name) == "difrun":
         return "difrun"
     for plugin in plugins:
         if canonical(name) in names_of(plugin):
             return canonical(plugin.dist)
-    known = sorted({"difrun", *(plugin.dist for plugin in plugins)})
-    commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
-    raise ConfigError(
-        f"The plugin '{name}' is not installed.{did_you_mean(name, known)} Installed: {listed(known)}."
-        + "".join(f"\nTo install it: {command}" for command in commands)
-    )
+    plugins.append(Plugin("difrun", "difrun", "", "difrun.builtin"))
+    raise ConfigError(f"The plugin '{name}' is not installed.{not_installed(name, plugins)}")
 
 
 def rules_for(subject: ComponentUnderTest) -> list[Check]:
@@ -173,28 +177,51 @@ def attempt(case: Case) -> Outcome:
     start = time.perf_counter()
     try:
         _refuse_wrong_target(case)
-        case.check.run(case.subject)
+        with (
+            torch.enable_grad()
+        ):  # whatever the component does to this setting, the next rule does not see it
+            case.check.run(case.subject)
     except NotTried as reason:
         return Outcome(case, "not tried", str(reason), time.perf_counter() - start)
     except RuleBroken as broken:
-        return _failed(case, broken.measured, broken.expected, time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        first = _first_report(case, broken.measured) if isinstance(broken, Refused) else case.id
+        if first != case.id:
+            return Outcome(case, "not tried", f"as in {first}: {broken.measured}", seconds)
+        return _failed(case, broken.measured, broken.expected, seconds)
     except Exception as error:
         seconds, what = time.perf_counter() - start, in_one_line(error)
-        key = (id(case.subject.registry), case.who, what)
-        first = _reported.setdefault(key, case.check.name)
-        if first != case.check.name:
+        if case.check.declares and _fault(case)[0]:
+            return Outcome(case, "not tried", f"the target is wrong: see {_fault(case)[0]}", seconds)
+        first = _first_report(case, what)
+        if first != case.id:
             return Outcome(case, "not tried", f"the same error as in {first}: {what}", seconds)
-        return _failed(case, f"an error{_place(error)}: {what}", "no error", seconds)
+        return _failed(case, f"an error{place(error)}: {what}", "no error", seconds)
     return Outcome(case, "passed", "", time.perf_counter() - start)
+
+
+def _first_report(case: Case, what: str) -> str:
+    """The id of the case that first reported something of a component, in any variant: this one, if none did."""
+    subject = case.subject
+    if isinstance(subject, InstalledPackage):
+        return case.id
+    return _reported.setdefault(
+        (id(subject.registry), f"{subject.entry.kind}:{subject.entry.name}", what), case.id
+    )
+
+
+def _fault(case: Case) -> tuple[str, str]:
+    """`ComponentUnderTest.fault`, if there is a component."""
+    return ("", "") if isinstance(case.subject, InstalledPackage) else case.subject.fault
 
 
 def _refuse_wrong_target(case: Case) -> None:
     """Leave a rule untried, or fail the one that reports it, if the target cannot be made."""
-    if isinstance(case.subject, InstalledPackage) or case.check.declares:
+    if case.check.declares:
         return
-    rule, wrong = case.subject.fault
+    rule, wrong = _fault(case)
     if rule == case.check.name:
-        raise RuleBroken(wrong, "a target that a run can load and call with its options")
+        raise Refused(wrong, "a target that a run can load and call with its options")
     if rule:
         raise NotTried(f"the target is wrong: see {rule}")
 
@@ -216,17 +243,3 @@ def _page(case: Case) -> str:
     if case.check.kind in ("any", "none") and not isinstance(case.subject, InstalledPackage):
         return READ_ON[case.subject.entry.kind]
     return READ_ON.get(case.check.kind, "docs/plugins.md, 'Testing'")
-
-
-def _place(error: BaseException) -> str:
-    """The last line outside the kit and torch that an error passed: `` at parts.py:12, in step``."""
-    here = str(Path(__file__).parent)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith(here)]
-    if not own:
-        return ""
-    foreign = [
-        frame for frame in own if "site-packages" not in frame.filename and "difrun/" not in frame.filename
-    ]
-    last = (foreign or own)[-1]
-    return f" at {Path(last.filename).name}:{last.lineno}, in {last.name}"

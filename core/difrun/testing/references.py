@@ -251,3 +251,18 @@ class Disturbed(ModelWrapper):
     @override
     def forward(self, x: Tensor, at: Any) -> Tensor:
         return self.inner.predict(x, at, "noise") + self.size * self.error(x, at)
+
+
+class Isotropic(ScoreModel):
+    """The exact model of N(1, ½) in every coordinate, for examples of any shape, of a process without a centre."""
+
+    kind = "x0"
+
+    def __init__(self, shape: tuple[int, ...], process: GaussianProcess | None = None):
+        self.process, self.shape = process or ReferenceVP(), shape
+        self.mean, self.var = torch.ones(shape), torch.full(shape, 0.5)
+
+    @override
+    def forward(self, x: Tensor, at: Any) -> Tensor:
+        gain = at.alpha * 0.5 / (at.alpha**2 * 0.5 + at.var)
+        return 1 + gain * (x - at.alpha)

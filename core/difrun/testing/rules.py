@@ -21,7 +21,7 @@ from difrun.process.gaussian import GaussianProcess
 from difrun.sampler.base import Sampler
 from difrun.testing.references import ReferenceFlow, ReferenceVE, ReferenceVP
 from difrun.testing.second_values import accepted, choices, second_options
-from difrun.testing.verdict import NotTried, RuleBroken, ensure
+from difrun.testing.verdict import NotTried, Refused, RuleBroken, ensure, place
 from difrun.text import in_one_line
 
 GAUSSIAN_RUN = frozenset({"real", "continuous", "gaussian", "sde", "ode"})
@@ -40,7 +40,8 @@ class Check:
     Attributes:
         run: A function that raises `RuleBroken` if a component breaks the rule, and `NotTried` if it has nothing to
             try. The first sentence of its docstring states the rule.
-        kind: The kind of component that the rule is for, "any" for all kinds, or "distribution".
+        kind: The kind of component that the rule is for, "any" for all kinds, "logger" for what listens to events, or
+            "distribution".
         provides: The rule is for components that provide all of these capabilities.
         alone_in: The rule is for components that require none but these capabilities, and those of the Gaussian
             processes of their own distribution; None: any.
@@ -144,7 +145,7 @@ class ComponentUnderTest:
         unset = any(field.default in (None, "") for field in fields(self.entry.component.options))
         if unset or self.variant:
             return NotTried(f"{why}: {in_one_line(error)}")
-        return RuleBroken(
+        return Refused(
             f"it is refused with its default options: {in_one_line(error)}", "one that can be used"
         )
 
@@ -174,7 +175,7 @@ class ComponentUnderTest:
                 raise refused from error
             return "can_be_made", refused.measured
         except Exception as error:
-            return "can_be_made", in_one_line(error)
+            return "can_be_made", f"an error{place(error)}: {in_one_line(error)}"
         return "", ""
 
     @property
@@ -257,15 +258,37 @@ def gaussian_processes(registry: Registry, dist: str) -> list[tuple[frozenset[st
 
 
 @contextlib.contextmanager
-def global_randomness_untouched() -> Iterator[None]:
-    """Assert that the block changes neither torch's, NumPy's nor Python's global random state."""
+def global_randomness_untouched(but: str = "") -> Iterator[None]:
+    """Ensure that the block changes neither torch's, NumPy's nor Python's random state, nor torch's global settings.
+
+    Args:
+        but: One of the three that may be used.
+    """
     before = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002 (it is what is tested)
-    yield
-    after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+    settings = _settings()
+    try:
+        yield
+        after = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
+        changed = {name: value for name, value in _settings().items() if value != settings[name]}
+    finally:
+        torch.set_grad_enabled(settings["gradients"])
+        torch.set_default_dtype(settings["default dtype"])
     same = torch.equal(before[0], after[0]), repr(before[1]) == repr(after[1]), before[2] == after[2]
     for untouched, name in zip(same, ("torch", "NumPy", "Python"), strict=True):
         ensure(
-            untouched,
+            untouched or name == but,
             f"the global random state of {name} was used",
             "random numbers from the generator alone",
         )
+    said = ", ".join(f"{name} = {value}" for name, value in changed.items())
+    ensure(not changed, f"a setting of the whole program was changed: {said}", "settings as they were")
+
+
+def _settings() -> dict[str, Any]:
+    """Settings of torch for the whole program."""
+    return {
+        "gradients": torch.is_grad_enabled(),
+        "default dtype": torch.get_default_dtype(),
+        "threads": torch.get_num_threads(),
+        "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
+    }

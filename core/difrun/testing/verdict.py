@@ -1,7 +1,10 @@
 """How a rule says what it measured, what it expected with its error bar, and why it had nothing to try. No pytest."""
 
 import re
+import sysconfig
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,6 +26,10 @@ class RuleBroken(AssertionError):
     def __init__(self, measured: str, expected: str) -> None:
         super().__init__(f"measured: {measured}; expected: {expected}")
         self.measured, self.expected = measured, expected
+
+
+class Refused(RuleBroken):
+    """A component cannot be made or used at all: whatever rule tries it finds the same, and one of them reports it."""
 
 
 class NotTried(Exception):
@@ -127,6 +134,13 @@ def ensure_finite(x: Tensor, what: str) -> None:
     ensure(not bad, f"{what}: {bad} of {x.numel()} numbers are not finite", "finite numbers")
 
 
+def ensure_in_proportion(small: Tensor, large: Tensor, what: str) -> None:
+    """Raise `RuleBroken` unless the effect of a small change is that of a larger one, each over its size, to 1 %."""
+    size = float(large.norm())
+    off = float((small - large).norm()) / size if size else 1.0
+    ensure(off <= 0.01, f"the effect of {what} is off by {off:.3g} of its size", "0 ± 0.01")
+
+
 def shown(value: Any) -> str:
     """A value as a message shows it: at most six numbers of a tensor, with its shape."""
     if isinstance(value, float):
@@ -145,3 +159,29 @@ def name_of(process: Any) -> str:
     """How a message names a process: its class, or what its representation says if that is not an address."""
     text = repr(process)
     return type(process).__name__ if " object at 0x" in text else text
+
+
+KIT = Path(__file__).parent
+LIBRARIES = ("torch", "numpy", "scipy", "attr", "attrs", "pluggy")
+"""Installed packages whose lines say little of a component."""
+
+
+def place(error: BaseException) -> str:
+    """The last line of the component that an error passed: `` at parts.py:12, in step``; one of difrun's, if none.
+
+    Lines of the kit, of the standard library and of `LIBRARIES` are left out.
+    """
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _says_little(frame)]
+    if not frames:
+        return ""
+    last = ([frame for frame in frames if KIT.parent not in Path(frame.filename).parents] or frames)[-1]
+    return f" at {Path(last.filename).name}:{last.lineno}, in {last.name}"
+
+
+def _says_little(frame: traceback.FrameSummary) -> bool:
+    path = Path(frame.filename)
+    if frame.filename.startswith("<frozen ") or KIT in path.parents:
+        return True
+    if "site-packages" in path.parts:
+        return path.parts[path.parts.index("site-packages") + 1] in LIBRARIES
+    return any(Path(sysconfig.get_path(name)) in path.parents for name in ("stdlib", "platstdlib"))

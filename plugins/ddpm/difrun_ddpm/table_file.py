@@ -66,14 +66,14 @@ def read_columns(path: Path, wanted: str) -> Columns:
         ".json": _from_json,
     }
     reader = readers.get(path.suffix.lower())
+    if not path.exists():
+        raise DifrunError(f"there is no file {path}")
     if reader is None:
         raise DifrunError(
             f"a table is a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, not {path.name!r}"
         )
     try:
         columns = reader(path, wanted)
-    except FileNotFoundError:
-        raise DifrunError(f"there is no file {path}") from None
     except OSError as error:
         raise DifrunError(f"cannot read {path}: {error.strerror or error}") from error
     if not columns or not any(len(cells) for cells in columns.values()):

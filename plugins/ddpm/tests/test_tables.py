@@ -228,6 +228,9 @@ def test_a_file_without_a_table_is_refused_in_words(tmp_path, name, content, mes
 
 
 def test_a_missing_file_and_a_pickle_are_refused(tmp_path):
+    for missing in ("none.txt", "none"):  # it is missing, whatever its suffix
+        with pytest.raises(ConfigError, match=rf"there is no file .*{missing}"):
+            from_file(tmp_path / missing)
     with pytest.raises(ConfigError, match=r"there is no file .*none\.csv"):
         from_file(tmp_path / "none.csv")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)

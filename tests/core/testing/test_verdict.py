@@ -15,6 +15,7 @@ from difrun.testing.verdict import (
     ensure_refused,
 )
 
+from .faulty.declaration import declare
 from .faulty.wrong import Wrong, install
 
 
@@ -101,6 +102,36 @@ def test_a_wrong_target_and_an_error_are_reported_once(site):
     assert text.splitlines()[0] == "sampler 'no-sampler' (difrun-once) breaks the rule can_be_made:"
     for line in ("measured: ", "expected: ", "read on:  docs/plugins"):
         assert line in text
+
+
+def test_a_target_of_wrong_syntax_is_reported_once_with_its_line(site):
+    """By one rule, in all variants; no line of the standard library is named."""
+    declare(
+        site,
+        "difrun-torn",
+        "@hookimpl\ndef difrun_metrics():\n"
+        "    return [component('torn', 'torn', Scaled, requires={'real'})]\n\n\n"
+        "@hookimpl\ndef difrun_models():\n    return [component('torn', 'Torn', provides={'network'})]\n",
+        "def torn(samples:\n    return {}\n",
+    )
+    failed = [each for each in outcomes("difrun-torn").values() if each.status == "failed"]
+    failed = [each for each in failed if not each.case.id.startswith("distribution")]
+    assert sorted(each.case.id for each in failed) == ["metric:torn-can_be_made", "model:torn-can_be_made"]
+    for each in failed:
+        assert "difrun_torn_parts.py, line 1" in each.measured
+        assert "importlib" not in each.measured
+        assert "__init__.py" not in each.measured
+
+
+def test_a_refusal_is_reported_once(site):
+    """A dataset that cannot be made breaks the first rule that tries it; the others say so."""
+    install(site, "difrun-refused", "data", [Wrong("dataset", "refused")])
+    seen = outcomes("difrun-refused")
+    failed = [key for key, each in seen.items() if each.status == "failed" and key.startswith("dataset")]
+    assert failed == ["dataset:refused-is_decided_by_its_seed"]
+    assert seen["dataset:refused-has_moments"].text.startswith(
+        "as in dataset:refused-is_decided_by_its_seed: "
+    )
 
 
 def test_nothing_is_green_in_silence(site):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from difrun.data.classes import as_classes, class_named
 from difrun.data.condition import Condition
 from difrun.data.dataset import Dataset
 from difrun.data.files import read
@@ -69,18 +70,22 @@ def read_labels(dataset: Dataset, path: Path, n: int) -> Tensor | None:
         names = arrays.read_archive(path, ("y",)).get("y")
     except arrays.DamagedArray as error:
         raise DifrunError(f"{path}: its array y cannot be read: {error}.") from None
-    if names is None or names.ndim != 1 or names.dtype.kind not in "iuU":
+    if names is None:
         return None
-    if len(names) < n:
-        raise DifrunError(f"{path} holds {len(names)} classes for {n} samples; expected one for each.")
-    names = names[:n]
-    known = {name: number for number, name in enumerate(dataset.classes)}
-    unknown = sorted({str(name) for name in names.tolist()} - set(known))
-    if unknown:
+    names = as_classes(names, f"{path}, array y")
+    if names.ndim != 1 or len(names) < n:
         raise DifrunError(
-            f"{path}: samples of class '{unknown[0]}', which dataset '{dataset.name}' does not have."
+            f"{path} holds classes y of shape {names.shape} for {n} samples; expected one for each: ({n},)."
         )
-    return torch.tensor([known[str(name)] for name in names.tolist()])
+    texts = [
+        name.decode(errors="backslashreplace") if isinstance(name, bytes) else str(name) for name in names[:n]
+    ]
+    source = f"dataset '{dataset.name}'"
+    known = {text: class_named(source, dataset.classes, text.strip()) for text in set(texts)}
+    unknown = sorted(text for text, number in known.items() if number is None)
+    if unknown:
+        raise DifrunError(f"{path}: samples of class '{unknown[0]}', which {source} does not have.")
+    return torch.tensor([known[text] for text in texts])
 
 
 def _read_conditions(condition: Condition, path: Path, n: int) -> Tensor | None:
@@ -91,8 +96,13 @@ def _read_conditions(condition: Condition, path: Path, n: int) -> Tensor | None:
         values = arrays.read_archive(path, ("c",)).get("c")
     except arrays.DamagedArray as error:
         raise DifrunError(f"{path}: its array c cannot be read: {error}.") from None
-    if values is None or values.ndim == 0 or values.dtype.kind not in "iuf":
+    if values is None:
         return None
+    if values.ndim == 0 or values.dtype.kind not in "biuf":
+        raise DifrunError(
+            f"{path}: its array c holds {values.dtype} values of shape {values.shape}; conditions are numbers, one row "
+            "for each sample."
+        )
     if len(values) < n:
         raise DifrunError(f"{path} holds {len(values)} conditions for {n} samples; expected one for each.")
     return condition.encode(torch.from_numpy(values[:n].astype("float64")), f"{path}, array c")

@@ -17,6 +17,7 @@ from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.plugin.containment import restored
 from difrun.plugin.signatures import Lazy
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
@@ -159,20 +160,22 @@ def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dic
     start = time.perf_counter()
     facts = request.facts()
     counted = Counted(model)
-    samples = generate(
-        sampler,
-        counted,
-        request.n,
-        grid_times(request.grid, model, request.steps, sampler),
-        seed=seed_of(request.seed, "samples"),
-        chunk=request.chunk,
-        device=run.device,
-        noise=request.noise,
-        labels=labels,
-        watch=functools.partial(run.sample_report, chunks=-(-request.n // request.chunk)),
-    )
+    # Put back before the file is written, which another working folder would misplace.
+    with restored(run.note_change):
+        samples = generate(
+            sampler,
+            counted,
+            request.n,
+            grid_times(request.grid, model, request.steps, sampler),
+            seed=seed_of(request.seed, "samples"),
+            chunk=request.chunk,
+            device=run.device,
+            noise=request.noise,
+            labels=labels,
+            watch=functools.partial(run.sample_report, chunks=-(-request.n // request.chunk)),
+        )
     facts["evaluations"] = evaluations_per_sample(counted, request.n)
-    return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
+    return samples.detach().cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
 
 
 def evaluations_per_sample(counted: Counted, n: int) -> float:

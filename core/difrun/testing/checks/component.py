@@ -9,7 +9,7 @@ from difrun.options.attrs_fields import Field, GivenValue, build, fields, read
 from difrun.options.parsing import members
 from difrun.plugin.signatures import ON_OFFER, misfits, requires
 from difrun.testing.rules import ComponentUnderTest, check
-from difrun.testing.verdict import ensure, ensure_equal, ensure_refused
+from difrun.testing.verdict import Refused, ensure, ensure_equal, ensure_refused
 
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 
@@ -30,7 +30,8 @@ def has_a_summary_of_one_line(subject: ComponentUnderTest) -> None:
 def can_be_made(subject: ComponentUnderTest) -> None:
     """The target can be imported; a process, loss or sampler can be made of its default options, and is one."""
     _, wrong = subject.fault
-    ensure(not wrong, wrong, "a target that a run can load and call with its options")
+    if wrong:
+        raise Refused(wrong, "a target that a run can load and call with its options")
 
 
 @check("any")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from scipy import stats
 from torch import Tensor
 
 from difrun.data.dataset import Dataset
@@ -66,7 +67,8 @@ def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
 
     A pair counts as equal within a thousandth of the usual distance of a training example to its nearest one. The share
     of held-out examples with an equal one in training may exceed that among training examples, as data on few points
-    have, by 1 % and 5 standard errors; likewise that of 500 fresh examples. This rule is for real vectors.
+    have, by 1 % and 5 standard errors; likewise that of 500 fresh examples. Nor are they nearer on the whole than
+    training examples are to one another: Kolmogorov–Smirnov, p > 1e-7. This rule is for real vectors.
     """
     data = subject.made(seed=1)
     if "real" not in subject.entry.component.provides:
@@ -82,7 +84,8 @@ def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
         parts["fresh"] = data.fresh(500, torch.Generator().manual_seed(2))
     for name, part in parts.items():
         asked = part.flatten(1).double()
-        copies = torch.cat([torch.cdist(rows, train).amin(1) for rows in asked.split(500)]) <= near
+        distances = torch.cat([torch.cdist(rows, train).amin(1) for rows in asked.split(500)])
+        copies = distances <= near
         share = float(copies.double().mean())
         # Nearest neighbours are sought among all training examples, and those of training examples among some.
         allowed = min(1.0, twice * max(1.0, len(train) / len(some))) + 0.01
@@ -92,11 +95,19 @@ def holds_out_what_it_does_not_train_on(subject: ComponentUnderTest) -> None:
             f"{share:.1%} of the {name} examples are training examples, within {near:.2g}",
             f"at most {allowed:.1%}: {twice:.1%} of the training examples occur twice",
         )
+        if len(some) == len(train):
+            test = stats.ks_2samp(distances.numpy(), among.numpy(), alternative="greater", method="asymp")
+            ensure(
+                test.pvalue > 1e-7,
+                f"{name} examples are {distances.median():.3g} from the nearest training example, in the median; "
+                f"p = {test.pvalue:.2g}",
+                f"no nearer than these are to one another, {among.median():.3g}: p > 1e-07",
+            )
 
 
 @check("dataset")
 def draws_fresh_examples_by_its_generator(subject: ComponentUnderTest) -> None:
-    """`fresh(n, generator)` gives n examples; the generator alone decides which, and another seed gives others."""
+    """`fresh(n, generator)` gives n new examples; the generator alone decides which, and another seed gives others."""
     data = subject.made(seed=1)
     draws: dict[str, Callable[[int, Any], Any]] = {}
     if data.fresh is not None:
@@ -114,6 +125,19 @@ def draws_fresh_examples_by_its_generator(subject: ComponentUnderTest) -> None:
         ensure_different(first, other, f"{name} of seed 3", "other examples than those of seed 2")
         generator = torch.Generator().manual_seed(2)
         ensure_different(draw(50, generator), draw(50, generator), f"{name} drawn again", "new examples")
+        _ensure_new_rows(first, data.train, name)
+
+
+def _ensure_new_rows(drawn: Tensor, train: Tensor, name: str) -> None:
+    """Ensure that examples which are drawn together are no more often equal than training examples are."""
+    few = train[: len(drawn)]
+    equal, usual = (len(rows) - len(rows.flatten(1).unique(dim=0)) for rows in (drawn, few))
+    allowed = usual + 5 * max(1, usual) ** 0.5
+    ensure(
+        equal <= allowed,
+        f"{equal} of {len(drawn)} rows of {name} are copies of others",
+        f"at most {allowed:.0f}",
+    )
 
 
 @check("dataset")

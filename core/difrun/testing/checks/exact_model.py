@@ -5,6 +5,8 @@ from typing import Any
 import torch
 
 from difrun.data.dataset import Dataset
+from difrun.data.mixture import GaussianMixture
+from difrun.model.exact import ExactMixture
 from difrun.model.predictions import PREDICTIONS
 from difrun.process.base import ForwardProcess
 from difrun.testing.checks.process import spread_times
@@ -17,12 +19,17 @@ EXACT = {"exact"}
 
 def exact_model(subject: ComponentUnderTest, process: ForwardProcess) -> Any:
     """The exact model of two Gaussians, or of examples from them."""
+    data = kit_data()
+    return subject.made(process=process, dataset=data, shape=data.shape, classes=0)
+
+
+def kit_data() -> Dataset:
+    """50 examples of two Gaussians, with their distribution."""
     mixture = two_gaussians()
     draw = torch.Generator().manual_seed(1)
-    data = Dataset(
+    return Dataset(
         name="two", train=mixture.sample(50, draw), held_out=mixture.sample(20, draw), distribution=mixture
     )
-    return subject.made(process=process, dataset=data, shape=data.shape, classes=0)
 
 
 @check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
@@ -97,3 +104,40 @@ def predicts_each_row_by_itself(subject: ComponentUnderTest) -> None:
     alone = torch.cat([model.predict(x[i : i + 1], at, "x0") for i in range(5)])
     ensure_close(whole, alone, "x̂_0 of a batch, against that of each row", rtol=1e-9, atol=1e-9)
     ensure_equal(x, before, "x, after the prediction,")
+
+
+@check("model", provides=EXACT, alone_in=GAUSSIAN_RUN)
+def is_exact(subject: ComponentUnderTest) -> None:
+    """x̂_0 is that of the distribution of the data, or of its training examples, to 1e-6; likewise mean and variance.
+
+    The kit's data are two Gaussians, and 50 examples of them. The truth is Bayes' theorem over their parts.
+    """
+    process = subject.partners[0]
+    mixture = two_gaussians()
+    model, data = exact_model(subject, process), kit_data()
+    points = data.train.double()
+    few = GaussianMixture(
+        torch.full((50,), 0.02, dtype=torch.float64), points, torch.full((50,), 1e-12).double()
+    )
+    truths = {
+        "the distribution": ExactMixture(mixture, process),
+        "the training examples": ExactMixture(few, process),
+    }
+    off = dict.fromkeys(truths, 0.0)
+    for t in spread_times(process, 5):
+        at, x = process.at(t), process.sample(points[:8], t, 3)
+        got = model.predict(x, at, "x0")
+        for name, truth in truths.items():
+            off[name] = max(off[name], float((got - truth.predict(x, at, "x0")).abs().max()))
+    said = ", ".join(f"{gap:.3g} from that of {name}" for name, gap in off.items())
+    ensure(min(off.values()) <= 1e-6, f"x̂_0 on {name_of(process)} is off by {said}", "one of them, ± 1e-6")
+    of = min(off, key=off.__getitem__)
+    true = (
+        (mixture.mean, mixture.var)
+        if of == "the distribution"
+        else (points.mean(0), points.var(0, correction=0))
+    )
+    for name, value, right in zip(("mean", "var"), (model.mean, model.var), true, strict=True):
+        ensure_close(
+            torch.as_tensor(value).double(), right.double(), f"the {name} of the model", rtol=0.03, atol=1e-6
+        )

@@ -15,15 +15,15 @@ from difrun.testing.verdict import ensure, ensure_equal, ensure_refused, name_of
 def grid_times(subject: ComponentUnderTest, process: GaussianProcess, steps: int) -> list[float]:
     """The times of a grid, which may ask for the exact model of two Gaussians and for Euler's method."""
     model = Lazy(lambda: ExactMixture(two_gaussians(), process))
-    make = subject.made if steps else subject.make  # zero steps are refused whatever the options
+    make = subject.made if steps > 0 else subject.make  # zero steps are refused whatever the options
     return make(process=process, steps=steps, model=model, sampler=Euler())
 
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def runs_from_the_horizon_to_t_min(subject: ComponentUnderTest) -> None:
-    """It gives steps + 1 strictly decreasing Python numbers from T to t_min, for 1, 2, 7 and 50 steps."""
+    """It gives steps + 1 strictly decreasing Python numbers from T to t_min, for 1, 2, 3, 7, 50 and 200 steps."""
     for process in subject.vanishing:
-        for steps in (1, 2, 7, 50):
+        for steps in (1, 2, 3, 7, 50, 200):
             times = grid_times(subject, process, steps)
             where = f"{steps} steps on {name_of(process)}"
             ensure_equal(len(times), steps + 1, f"the number of times for {where}")
@@ -51,6 +51,7 @@ def is_the_same_every_time(subject: ComponentUnderTest) -> None:
 
 @check("grid", alone_in=GAUSSIAN_RUN)
 def refuses_zero_steps(subject: ComponentUnderTest) -> None:
-    """A grid of zero steps raises DifrunError."""
+    """A grid of zero steps, or of −1, raises DifrunError."""
     process = subject.partners[0]
-    ensure_refused(grid_times, subject, process, 0, what="a grid of 0 steps", says="step")
+    for steps in (0, -1):
+        ensure_refused(grid_times, subject, process, steps, what=f"a grid of {steps} steps", says="step")

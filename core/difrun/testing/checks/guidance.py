@@ -18,6 +18,7 @@ from difrun.testing.verdict import (
     ensure_close,
     ensure_equal,
     ensure_finite,
+    ensure_in_proportion,
     name_of,
 )
 from difrun.text import in_one_line
@@ -119,8 +120,20 @@ def predicts_what_it_says(subject: ComponentUnderTest) -> None:
 
 @check("guidance", alone_in=USABLE)
 def guides_each_row_by_itself(subject: ComponentUnderTest) -> None:
-    """The prediction for a row does not depend on the rows beside it, to 1e-5."""
+    """The prediction for a row does not depend on the rows beside it, nor on their times, to 1e-5."""
     here = world(subject)
+    times = torch.tensor(spread_times(here.process, 6), dtype=torch.float64)
+    x = torch.cat([here.x(float(t))[i : i + 1] for i, t in enumerate(times)])
+    together = of_rows(here.guided).predict(x, here.process.at(times, 2), "x0")
+    for i, t in enumerate(times):
+        own = of_rows(here.guided, LABELS[i : i + 1]).predict(x[i : i + 1], here.process.at(float(t)), "x0")
+        ensure_close(
+            together[i : i + 1],
+            own,
+            f"x̂_0 at t = {t:.6g} among other times, against that alone",
+            rtol=1e-5,
+            atol=1e-5,
+        )
     for t in spread_times(here.process, 3):
         at, x = here.process.at(t), here.x(t)
         whole = of_rows(here.guided).predict(x, at, "x0")
@@ -171,6 +184,19 @@ def guides_where_its_tensors_are(subject: ComponentUnderTest) -> None:
             ) from error
         raise RuleBroken(in_one_line(error), "tensors made on the device of x alone") from error
     ensure(got.is_meta, f"a prediction on '{got.device}'", "on 'meta', where x is")
+
+
+@check("guidance", alone_in=USABLE)
+def guides_in_the_precision_of_x(subject: ComponentUnderTest) -> None:
+    """In float64 a change of x by 1e-10 changes x̂_0 as one by 1e-7 does, in proportion, to 1 %."""
+    here = world(subject)
+    t = spread_times(here.process, 3)[1]
+    at, x = here.process.at(t), here.x(t)
+    plain = of_rows(here.guided).predict(x, at, "x0")
+    small, large = (
+        (of_rows(here.guided).predict(x + change, at, "x0") - plain) / change for change in (1e-10, 1e-7)
+    )
+    ensure_in_proportion(small, large, "a change by 1e-10")
 
 
 @check("guidance", alone_in=USABLE)

@@ -1,17 +1,19 @@
-"""Rules for losses of Gaussian processes: the times and the noise that they draw."""
+"""Rules for losses of Gaussian processes: the times and the noise that they draw, and what of them counts."""
 
 import inspect
 
 import torch
+from torch import Tensor
 
 from difrun.loss.base import Loss
 from difrun.model.exact import ExactMixture
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
-from difrun.testing.checks.loss import USABLE, data
-from difrun.testing.references import two_gaussians
+from difrun.testing.checks.loss import USABLE, data, network_model
+from difrun.testing.checks.process_distributions import ensure_independent, ensure_standard_normal
+from difrun.testing.references import Disturbed, Isotropic, two_gaussians
 from difrun.testing.rules import ComponentUnderTest, check
-from difrun.testing.verdict import NotTried, RuleBroken, ensure, ensure_close, name_of
+from difrun.testing.verdict import NotTried, RuleBroken, ensure, ensure_close, ensure_in_proportion, name_of
 
 BINS = 40
 COVERED = 0.85
@@ -75,3 +77,67 @@ def uses_the_noise_that_it_is_given(subject: ComponentUnderTest) -> None:
     if "t" in drawn and "x" in drawn:
         expected = process.diffuse(x0, noise, process.at(drawn["t"], x0.ndim))
         ensure_close(drawn["x"].double(), expected.double(), "x_t for the noise given", rtol=1e-9, atol=1e-9)
+
+
+@check("loss", alone_in=USABLE)
+def draws_noise_of_the_normal_law(subject: ComponentUnderTest) -> None:
+    """(x_t − μ − α(x_0 − μ))/σ is N(0, 1), another number for every row and coordinate: Kolmogorov–Smirnov, p > 1e-6.
+
+    With 10 000 examples; correlations of coordinates, and of neighbouring rows, are 0 ± 0.05.
+    """
+    loss, n = subject.make(), 10000
+    process = subject.partners[0]
+    x0 = data(n, torch.float64)
+    drawn = loss.draw(ExactMixture(two_gaussians(), process), x0, Generator(7))
+    if "t" not in drawn or "x" not in drawn:
+        raise NotTried("what it draws holds no times 't' and no 'x'")
+    at = process.at(drawn["t"].double(), x0.ndim)
+    centre = process.centre_like(x0)
+    z = (drawn["x"].double() - centre - at.alpha * (x0 - centre)) / at.sigma
+    ensure_standard_normal(z, "x_t")
+    ensure_independent(z, "the noise in x_t")
+
+
+@check("loss", alone_in=USABLE)
+def counts_every_coordinate(subject: ComponentUnderTest) -> None:
+    """An error of the model in one coordinate alone changes the loss, whichever it is; images count as vectors do.
+
+    The loss of images is that of the vectors of their pixels, to 1e-6.
+    """
+    loss, process = subject.make(), subject.partners[0]
+    model, x0 = ExactMixture(two_gaussians(), process), data(50, torch.float64)
+    best = loss(model, x0, Generator(3))
+    for column in range(2):
+        one = torch.nn.functional.one_hot(torch.tensor(column), 2).double()
+        other = loss(Disturbed(model, 0.3, lambda x, at, one=one: one.to(x).expand_as(x)), x0, Generator(3))
+        ensure(
+            not torch.equal(other, best), f"an error in coordinate {column + 1} has no effect", "another loss"
+        )
+    image, vector = Isotropic((2, 3, 3), process), Isotropic((18,), process)
+    pixels = 1 + torch.randn(20, 18, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    of_images = loss(image, pixels.reshape(20, 2, 3, 3), Generator(3))
+    ensure_close(of_images, loss(vector, pixels, Generator(3)), "the loss of images", rtol=1e-6, atol=1e-9)
+
+
+@check("loss", alone_in=USABLE)
+def computes_in_the_precision_of_its_examples(subject: ComponentUnderTest) -> None:
+    """In float64 an error of the model by 1e-9 changes the losses as one by 1e-6 does, in proportion, to 1 %."""
+    loss, process = subject.make(), subject.partners[0]
+    model, x0 = ExactMixture(two_gaussians(), process), data(50, torch.float64)
+    drawn = loss.draw(model, x0, Generator(3))
+
+    def losses(size: float) -> Tensor:
+        return loss.evaluate(Disturbed(model, size, lambda x, at: torch.ones_like(x)), drawn)
+
+    small, large = ((losses(size) - losses(-size)) / (2 * size) for size in (1e-9, 1e-6))
+    ensure_in_proportion(small, large, "an error by 1e-9")
+
+
+@check("loss", alone_in=USABLE)
+def computes_where_its_examples_are(subject: ComponentUnderTest) -> None:
+    """The losses of examples on the device "meta" are there, where a tensor made on the CPU raises."""
+    loss, process = subject.make(), subject.partners[0]
+    model = network_model(process).to("meta")
+    drawn = loss.draw(network_model(process), data(6), Generator(3))
+    drawn = {name: value.to("meta") for name, value in drawn.items()}
+    ensure(loss.evaluate(model, drawn).is_meta, "losses of examples on 'meta' are not there", "there")

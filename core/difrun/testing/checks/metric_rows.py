@@ -1,13 +1,15 @@
-"""Rules for metrics: every row counts, in any order, and their number does not."""
+"""Rules for metrics: every row counts, in any order."""
 
 import itertools
+import math
 
 import torch
 from torch import Tensor
 
-from difrun.testing.checks.metric import USABLE, draws, floors, measured
+from difrun.options.attrs_fields import values
+from difrun.testing.checks.metric import USABLE, draws, measured
 from difrun.testing.rules import ComponentUnderTest, check
-from difrun.testing.verdict import NotTried, ensure
+from difrun.testing.verdict import NotTried, ensure, shown
 
 
 def _spread(subject: ComponentUnderTest, a: Tensor, b: Tensor) -> dict[str, float]:
@@ -47,32 +49,102 @@ def ignores_the_order_of_rows(subject: ComponentUnderTest) -> None:
 def uses_every_row(subject: ComponentUnderTest) -> None:
     """Rows moved far out change its numbers, wherever among the samples they are; likewise among the reference.
 
-    A fifth of 200 rows is moved by 50 along a diagonal: the first, the middle or the last of them. Then every other row
-    is. A metric that asks for `reference` or `dataset`, and does not change with it, ignores it.
+    A fifth of 200 rows is moved by 50 along a diagonal: the first, the middle or the last of them. Likewise the last
+    fifth of 2000 rows, or of as many as the metric says that it compares (`reads`, `most`). A metric that asks for
+    `reference` or `dataset`, and does not change with it, ignores it.
+    """
+    asks = any(subject.entry.asks_for(name) for name in ("reference", "dataset"))
+    for n in (200, most_rows(subject)):
+        a, b = draws(2, n)
+        plain, fifth = measured(subject, a, b, stock=b), n // 5
+        places = {
+            "the first fifth": slice(0, fifth),
+            "the middle fifth": slice(2 * fifth, 3 * fifth),
+            "the last fifth": slice(n - fifth, n),
+        }
+        for what, rows in places.items():
+            if n > 200 and "last" not in what:
+                continue
+            for which in ("samples", "reference") if asks else ("samples",):
+                moved = (a if which == "samples" else b).clone()
+                moved[rows] += _far(fifth)
+                pair = (moved, b) if which == "samples" else (a, moved)
+                ensure(
+                    measured(subject, *pair, stock=b) != plain,
+                    f"{what} of {n} rows of the {which} has no effect",
+                    "every row to count",
+                )
+    if not asks:
+        raise NotTried("it asks for no reference")
+
+
+def _far(n: int) -> Tensor:
+    return 50 * (1 + torch.rand(n, 2, generator=torch.Generator().manual_seed(9)))
+
+
+def most_rows(subject: ComponentUnderTest) -> int:
+    """2000 rows, or as many as a metric says that it compares."""
+    option = getattr(subject.target, "most", "")
+    bound = values(subject.options).get(option) if option else None
+    return 2000 if bound is None else max(200, min(2000, int(bound)))
+
+
+@check("metric", alone_in=USABLE)
+def counts_every_row_once(subject: ComponentUnderTest) -> None:
+    """Single rows moved far out change its numbers, and equal rows count as often as they occur.
+
+    Of 12 single rows among 200, at least 9 have an effect if they are moved by 1000 along a diagonal, one way or the
+    other. Half of the rows is replaced by copies of the other half, in two ways.
     """
     a, b = draws(2, 200)
     plain = measured(subject, a, b)
-    places = {
-        "the first fifth": slice(0, 40),
-        "the middle fifth": slice(80, 120),
-        "the last fifth": slice(160, 200),
-    }
-    for what, rows in places.items():
-        moved = a.clone()
-        moved[rows] += 50 * (1 + torch.rand(40, 2, generator=torch.Generator().manual_seed(9)))
-        ensure(
-            measured(subject, moved, b) != plain, f"{what} of the samples has no effect", "every row to count"
-        )
-    if not any(subject.entry.asks_for(name) for name in ("reference", "dataset")):
-        raise NotTried("it asks for no reference")
-    for what, rows in places.items():
-        moved = b.clone()
-        moved[rows] += 50 * (1 + torch.rand(40, 2, generator=torch.Generator().manual_seed(9)))
-        ensure(
-            measured(subject, a, moved) != plain,
-            f"{what} of the reference has no effect",
-            "every row to count",
-        )
+    rows = range(7, 200, 17)
+    without = [
+        row for row in rows if all(measured(subject, _moved(a, row, by), b) == plain for by in (1e3, -1e3))
+    ]
+    text = f"{len(without)} of {len(rows)} single rows have no effect, such as row {without[0] if without else 0}"
+    ensure(len(without) <= len(rows) // 4, text, "every row to count")
+    first, few = a[:100], a[:50]
+    once, twice = (measured(subject, torch.cat((first, *more)), b) for more in ((first,), (few, few)))
+    ensure(
+        once != twice, "which of 100 rows occur twice or thrice among 200 has no effect", "copies to count"
+    )
+
+
+def _moved(x: Tensor, row: int, by: float) -> Tensor:
+    moved = x.clone()
+    moved[row] += by
+    return moved
+
+
+@check("metric", alone_in=USABLE)
+def sees_examples_far_out(subject: ComponentUnderTest) -> None:
+    """Of 1500 samples 9 % far out, to all sides, move a number out of its range between sets of one distribution.
+
+    By at least half of the width of that range, over 3 pairs of sets. A metric to which a tenth of the examples may be
+    lost, such as a distance of trimmed means, declares it (`reads`, `robust`).
+    """
+    if getattr(subject.target, "robust", False):
+        raise NotTried("it declares to be robust")
+    sets = draws(4, min(1500, most_rows(subject)))
+    same = [measured(subject, a, b) for a, b in itertools.pairwise(sets)]
+    spoilt = sets[0].clone()
+    rows = spoilt[::11]
+    angle = 2 * math.pi * torch.rand(len(rows), 1, generator=torch.Generator().manual_seed(16))
+    rows += 60 * torch.cat((angle.cos(), angle.sin()), 1)
+    texts = []
+    seen = measured(subject, spoilt, sets[1])
+    for name, value in seen.items():
+        low, high = (pick(each.get(name, math.nan) for each in same) for pick in (min, max))
+        beyond = 0.5 * (high - low)
+        if not low - beyond <= value <= high + beyond:
+            return
+        texts.append(f"{name} from {low - beyond:.4g} to {high + beyond:.4g}")
+    ensure(
+        False,
+        f"{shown(list(seen.values()))} with {len(rows)} of {len(spoilt)} samples far out",
+        f"a number outside {', '.join(texts)}; else declare `robust`",
+    )
 
 
 @check("metric", alone_in=USABLE)
@@ -99,27 +171,3 @@ def uses_every_column(subject: ComponentUnderTest) -> None:
                 f"column {column + 1} of the reference has no effect",
                 wanted,
             )
-
-
-@check("metric", alone_in=USABLE)
-def does_not_grow_with_the_number_of_rows(subject: ComponentUnderTest) -> None:
-    """For two unequal distributions 800 rows give the numbers of 200, within a factor 1.6 and 5 standard deviations.
-
-    A sum over rows in place of a mean, or a test statistic, grows with their number.
-    """
-    few, many = draws(6, 200), draws(6, 800)
-    values: dict[str, tuple[list[float], list[float]]] = {}
-    for k, sets in enumerate((few, many)):
-        for a, b in itertools.pairwise(sets):
-            for name, value in measured(subject, a.mean(0) + 2 * (a - a.mean(0)) + 1.0, b).items():
-                values.setdefault(name, ([], []))[k].append(value)
-    deviations = floors(subject, few)
-    for name, pair in values.items():
-        small, large = (torch.tensor(numbers, dtype=torch.float64) for numbers in pair)
-        bar = 5 * float(small.std() + large.std() + deviations[name][1]) / 2 + 1e-9
-        low, high = sorted((float(small.mean()) / 1.6, float(small.mean()) * 1.6))
-        ensure(
-            low - bar <= float(large.mean()) <= high + bar,
-            f"{name} is {float(large.mean()):.4g} for 800 rows",
-            f"{float(small.mean()):.4g}, as for 200, within a factor 1.6 and ± {bar:.2g}",
-        )

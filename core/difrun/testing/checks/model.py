@@ -82,13 +82,27 @@ def ensure_gradient(name: str, gradient: Tensor | None) -> None:
 
 @check("model", provides=NETWORK)
 def gives_what_it_gets(subject: ComponentUnderTest) -> None:
-    """F(x, c) is finite and has the shape and dtype of x, in float32 and after .double(), for c from −5 to 5."""
+    """F(x, c) is finite and has the shape and dtype of x, in float32 and after .double(), for c from −5 to 5.
+
+    An x whose numbers are in another order in memory, as a permuted view has them, gives what its copy gives.
+    """
     for network, x in networks(subject):
         for level in (-5.0, -0.5, 0.0, 5.0):
             output = network(x, torch.full((4,), level))
             ensure_equal(tuple(output.shape), tuple(x.shape), "the shape of the output")
             ensure_equal(output.dtype, x.dtype, "the dtype of the output")
             ensure_finite(output, f"the output at c = {level:g}")
+        apart = (
+            x.transpose(1, -1).contiguous().transpose(1, -1)
+        )  # the same numbers in another order in memory
+        same = network(x, torch.zeros(4))
+        ensure_close(
+            network(apart, torch.zeros(4)),
+            same,
+            "the output for an x that is a permuted view",
+            rtol=1e-5,
+            atol=1e-5,
+        )
         wide = network.double()(x.double(), torch.zeros(4).double()).dtype
         ensure_equal(wide, torch.float64, "the dtype of the output of network.double()")
 
@@ -217,13 +231,21 @@ def knows_its_condition(subject: ComponentUnderTest) -> None:
 
 @check("model", provides=NETWORK)
 def is_restored_by_its_state(subject: ComponentUnderTest) -> None:
-    """A network of other random numbers gives the same outputs with the state dict; so does a deep copy (the EMA)."""
+    """A network of other random numbers gives the same outputs with the state dict; so does a deep copy (the EMA).
+
+    One seed of torch gives one network.
+    """
     for network, x in networks(subject):
         level = torch.tensor(LEVELS)
         fresh = make_network(subject, tuple(x.shape[1:]), seed=7).eval()
         fresh.load_state_dict(network.state_dict())
         ensure_equal(fresh(x, level), network(x, level), "the output after loading the state dict")
         ensure_equal(copy.deepcopy(network)(x, level), network(x, level), "the output of a deep copy")
+        with global_randomness_untouched(but="torch"):
+            again = make_network(subject, tuple(x.shape[1:]), seed=7).state_dict()
+        first = make_network(subject, tuple(x.shape[1:]), seed=7).state_dict()
+        for name, value in first.items():
+            ensure_equal(again[name], value, f"{name} of a second network from one seed of torch")
 
 
 @check("model", provides=NETWORK)

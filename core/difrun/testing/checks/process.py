@@ -23,11 +23,14 @@ def spread_times(process: GaussianProcess, count: int) -> list[float]:
 
 @check("process", provides=GAUSSIAN)
 def marginals_start_at_the_data(subject: ComponentUnderTest) -> None:
-    """At t = 0 a sample is the data."""
+    """At t = 0 a sample is the data, and so is where a bridge leads."""
     process = subject.make()
     x0 = torch.tensor([[-1.5, 0.3], [0.0, 2.0]], dtype=torch.float64)
     ensure_close(process.sample(x0, 0.0, 1), x0, "x_t at t = 0", atol=1e-14)
     ensure_close(process.path(x0, [0.0], 1)[0], x0, "the path at t = 0", atol=1e-14)
+    at, start = process.centred().instants([0.5 * process.horizon, 0.0])
+    mean = process.centred().bridge(x0 + 1, x0, at, start).mean
+    ensure_close(mean, x0, "the mean of the bridge to t = 0", rtol=1e-12, atol=1e-12)
 
 
 @check("process", provides=GAUSSIAN)

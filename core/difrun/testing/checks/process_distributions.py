@@ -1,5 +1,7 @@
 """Rules for Gaussian processes: the distributions of their draws, tested with stated error bars."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from scipy import stats
@@ -7,6 +9,7 @@ from torch import Tensor
 
 from difrun.data.mixture import GaussianMixture
 from difrun.process.gaussian import GaussianProcess
+from difrun.randomness.generator import Generator
 from difrun.testing.checks.process import spread_times
 from difrun.testing.references import two_gaussians
 from difrun.testing.rules import ComponentUnderTest, check
@@ -35,6 +38,43 @@ def ensure_standard_normal(z: Tensor, what: str) -> None:
         f"{numbers.std():.4g}; Kolmogorov–Smirnov against N(0, 1): p = {p:.2g}",
         f"draws of N(0, 1): p > {P_VALUE:g}",
     )
+
+
+def ensure_independent(z: Tensor, what: str) -> None:
+    """Ensure that standard normal numbers (n, 2) have no correlation: of the columns, and of neighbouring rows."""
+    bar = 5 / len(z) ** 0.5
+    for where, first, second in (
+        ("the two coordinates", z[:, 0], z[:, 1]),
+        ("neighbouring rows", z[1:, 0], z[:-1, 0]),
+    ):
+        seen = float((first * second).mean())
+        ensure(abs(seen) <= bar, f"{what} of {where} has the correlation {seen:.3g}", f"0 ± {bar:.2g}")
+
+
+@check("process", provides=GAUSSIAN)
+def draws_another_number_for_each(subject: ComponentUnderTest) -> None:
+    """Sample, path, prior and bridge have noise of their own in every row and coordinate, whatever the rows beside it.
+
+    Correlations of 10 000 draws are 0 within 5 standard errors; 3 rows drawn alone are the first 3 of many.
+    """
+    process = subject.make()
+    late, early = 0.5 * process.horizon, 0.25 * process.horizon
+    x0 = torch.linspace(-1, 1, N, dtype=torch.float64).reshape(-1, 2)
+    at, to = process.centred().instants([late, early])
+    one = torch.ones_like(x0)
+    draws: dict[str, Callable[[Tensor], Tensor]] = {
+        "sample": lambda x: process.sample(x, late, 1),
+        "path": lambda x: process.path(x, [early, late], 1)[-1],
+        "prior": lambda x: process.prior(tuple(x.shape), mean=0.0, var=1.0, generator=1, dtype=x.dtype),
+        "bridge": lambda x: process.centred().bridge(x, x, at, to).sample(Generator(1)),
+    }
+    for name, draw in draws.items():
+        z = draw(one)
+        z = (z - z.mean(0)) / z.std(0).clamp_min(1e-300)
+        ensure_independent(z, f"the noise of {name}")
+        ensure_close(
+            draw(x0[:3]), draw(x0)[:3], f"{name} of 3 rows, against 3 of many", rtol=1e-9, atol=1e-12
+        )
 
 
 @check("process", provides=GAUSSIAN)

@@ -132,6 +132,11 @@ def takes_examples_of_any_shape(subject: ComponentUnderTest) -> None:
             if name != "density":
                 got = tuple(call(x0).shape[-len(shape) :])
                 ensure_equal(got, shape, f"the shape of {name} for examples of shape {shape}")
+        if len(shape) > 2:
+            for name in ("bridge", "convert"):
+                flat = calls(process)[name](x0.flatten(1))
+                what = f"{name} of images, against that of the vectors of their pixels,"
+                ensure_close(calls(process)[name](x0).flatten(1), flat, what, rtol=1e-5, atol=1e-6)
         half = 0.5 * process.horizon
         each = process.sample(x0, torch.full((shape[0],), half), 1)
         ensure_close(
@@ -162,6 +167,10 @@ def is_random_only_through_its_generator(subject: ComponentUnderTest) -> None:
         first = process.sample(x0, 0.5 * process.horizon, 1)
         second = process.sample(x0, 0.5 * process.horizon, 2)
         ensure_different(first, second, "a sample of seed 2", "another than that of seed 1")
+        first, second = (
+            process.euler_maruyama(x0, [0.5 * process.horizon], seed, substeps=4) for seed in (1, 2)
+        )
+        ensure_different(first, second, "a simulated path of seed 2", "another than that of seed 1")
         once, again = (
             process.sample(x0, 0.5 * process.horizon, torch.Generator().manual_seed(3)) for _ in range(2)
         )

@@ -6,14 +6,13 @@ import math
 import torch
 from scipy import stats
 
-from difrun.data.mixture import GaussianMixture
 from difrun.grid.fixed import logsnr
 from difrun.model.exact import ExactMixture
 from difrun.process.gaussian import GaussianProcess
 from difrun.randomness.generator import Generator
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import carry, integrate
-from difrun.testing.checks.sampler import USABLE, endpoint, exact, refuses_no_signal, start
+from difrun.testing.checks.sampler import USABLE, endpoint, exact, one_gaussian, refuses_no_signal, start
 from difrun.testing.references import NoNoise, ReferenceFlow, observed_order, two_gaussians
 from difrun.testing.rules import ComponentUnderTest, check
 from difrun.testing.verdict import NotTried, ensure, ensure_close, ensure_equal, ensure_finite, name_of, shown
@@ -136,7 +135,7 @@ def draws_noise_of_the_normal_law(subject: ComponentUnderTest) -> None:
     if not sampler.stochastic:
         raise NotTried("it is deterministic")
     process = subject.partners[0]
-    model = ExactMixture(GaussianMixture([1.0], [[1.0, -0.5]], [[[0.2, 0.0], [0.0, 0.5]]]), process)
+    model = one_gaussian(process)
     times = _one_step(process)
     x = torch.tensor([[0.3, -0.4]], dtype=torch.float64).expand(N, 2).clone()
     end = integrate(sampler, model, x, times, generator=11)

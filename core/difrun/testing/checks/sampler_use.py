@@ -1,32 +1,43 @@
 """Rules for the use of samplers of Gaussian processes: seeds, chunks, devices, shapes."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from difrun.grid.fixed import logsnr
-from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
 from difrun.sampler.integration import generate, integrate
 from difrun.testing.checks.sampler import USABLE, exact, refuses_no_signal, start
-from difrun.testing.references import Disturbed, ReferenceVP
+from difrun.testing.references import Disturbed, Isotropic, ReferenceVP, two_gaussians
 from difrun.testing.rules import ComponentUnderTest, check, global_randomness_untouched
-from difrun.testing.verdict import ensure, ensure_close, ensure_equal, ensure_finite, name_of
+from difrun.testing.verdict import (
+    ensure,
+    ensure_close,
+    ensure_equal,
+    ensure_finite,
+    ensure_in_proportion,
+    name_of,
+)
 
 
 @check("sampler", alone_in=USABLE)
 def repeats_itself(subject: ComponentUnderTest) -> None:
-    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change."""
+    """One seed gives one result, also after another run: a sampler keeps no state. Global states do not change.
+
+    Nor do the start, and the mean and variance of the model.
+    """
     sampler, model = subject.make(), exact(subject.partners[0])
     times = logsnr(model.process, 6)
     x = start(model, 5)
-    before = x.clone()
+    before, moments = x.clone(), [torch.as_tensor(value).clone() for value in (model.mean, model.var)]
     with global_randomness_untouched():
         first = integrate(sampler, model, x, times, generator=3)
         integrate(sampler, model, -x, times[1:], generator=4)
         again = integrate(sampler, model, x, times, generator=3)
     ensure_equal(x, before, "the start, after sampling,")
+    for name, value in zip(("mean", "var"), moments, strict=True):
+        ensure_equal(
+            torch.as_tensor(getattr(model, name)), value, f"the {name} of the model, after sampling,"
+        )
     ensure_equal(again, first, "the samples of one seed after another run")
     fresh = integrate(subject.make(), model, x, times, generator=3)
     ensure_equal(fresh, first, "the samples of one seed by a new sampler")
@@ -62,6 +73,25 @@ def takes_one_step_and_one_example(subject: ComponentUnderTest) -> None:
 
 
 @check("sampler", alone_in=USABLE)
+def computes_in_the_precision_of_its_samples(subject: ComponentUnderTest) -> None:
+    """In float64 a change of the start by 1e-10 changes the end as one by 1e-7 does, in proportion, to 1 %.
+
+    The start is halfway in λ, and two steps follow, with one seed. A sampler that rounds to float32 on the way loses
+    the smaller change.
+    """
+    sampler, model = subject.make(), exact(subject.partners[0])
+    times = logsnr(model.process, 6)[2:5]
+    x = model.process.sample(two_gaussians().sample(8, torch.Generator().manual_seed(1)), times[0], 2)
+
+    def end(change: float) -> Tensor:
+        return integrate(sampler, model, x + change, times, generator=3)
+
+    plain = end(0.0)
+    small, large = ((end(change) - plain) / change for change in (1e-10, 1e-7))
+    ensure_in_proportion(small, large, "a change by 1e-10")
+
+
+@check("sampler", alone_in=USABLE)
 def keeps_no_autograd_graph(subject: ComponentUnderTest) -> None:
     """Samples of a model with parameters need no gradient."""
     weight = torch.zeros(2, requires_grad=True, dtype=torch.float64)
@@ -89,24 +119,10 @@ class _Shifted(ReferenceVP):
 def takes_images(subject: ComponentUnderTest) -> None:
     """Examples may have any shape: images are sampled as the vectors of their pixels would be."""
     sampler = subject.make()
-    image, vector = _Isotropic((2, 3, 3)), _Isotropic((18,))
+    image, vector = Isotropic((2, 3, 3)), Isotropic((18,))
     times = logsnr(image.process, 5)
     images = integrate(sampler, image, start(image, 4), times, generator=Generator(2))
     vectors = integrate(sampler, vector, start(vector, 4), times, generator=Generator(2))
     ensure_close(
         images.flatten(1), vectors, "images, against the vectors of their pixels,", rtol=1e-9, atol=1e-10
     )
-
-
-class _Isotropic(ScoreModel):
-    """The exact model of N(1, ½) in every coordinate, for examples of any shape."""
-
-    kind = "x0"
-
-    def __init__(self, shape: tuple[int, ...]):
-        self.process, self.shape = ReferenceVP(), shape
-        self.mean, self.var = torch.ones(shape), torch.full(shape, 0.5)
-
-    def forward(self, x: Tensor, at: Any) -> Tensor:
-        gain = at.alpha * 0.5 / (at.alpha**2 * 0.5 + at.var)
-        return 1 + gain * (x - at.alpha)

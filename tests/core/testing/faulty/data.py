@@ -196,3 +196,53 @@ def one_class_held_out(*, seed):
     return Dataset(
         **made | {"held_out": made["held_out"][chosen], "held_out_labels": made["held_out_labels"][chosen]}
     )
+
+
+def near_copies(*, seed):
+    """Holds out training examples, moved by a fiftieth."""
+    made = parts(seed)
+    noise = torch.randn(300, 2, generator=torch_generator(seed, "noise"))
+    return Dataset(name="two", train=made["train"], held_out=made["train"][:300] + 0.02 * noise)
+
+
+def rounded(*, seed):
+    """Rounds the examples that it holds out."""
+    made = parts(seed)
+    return Dataset(**made | {"held_out": (10 * made["held_out"]).round() / 10})
+
+
+def clipped(*, seed):
+    """Clips its training examples."""
+    made = parts(seed)
+    return Dataset(**made | {"train": made["train"].clamp(-2.5, 2.5), "component_labels": None})
+
+
+def doubled_fresh(*, seed):
+    """Gives every fresh example twice."""
+
+    def fresh(n, generator):
+        return MIXTURE.sample((n + 1) // 2, generator).repeat(2, 1)[:n]
+
+    return Dataset(**parts(seed) | {"fresh": fresh})
+
+
+def refused():
+    """Cannot be made."""
+    return Dataset(name="none", train=torch.ones(4, 2), held_out=torch.ones(4, 2), entropy=1.0)
+
+
+def sorted_images(*, seed):
+    """Small images of two classes, sorted by class, many of whose pixels are 0."""
+    draw = torch_generator(seed, "images")
+    x = (torch.rand(300, 1, 4, 4, generator=draw) - 0.3).clamp_min(0)
+    labels = torch.arange(300) % 2
+    x = x * (1 + labels[:, None, None, None])
+    order = labels[:200].argsort()
+    return Dataset(
+        name="images",
+        train=x[:200][order],
+        held_out=x[200:],
+        labels=labels[:200][order],
+        held_out_labels=labels[200:],
+        classes=("dark", "bright"),
+    )

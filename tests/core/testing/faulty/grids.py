@@ -80,3 +80,13 @@ def rounded(process, steps):
 def lenient(process, steps):
     """Takes no step where none is asked for."""
     return linear(process, steps) if steps else [process.horizon]
+
+
+def capped(process, steps):
+    """Takes 100 steps at most."""
+    return linear(process, min(steps, 100))
+
+
+def backwards(process, steps):
+    """Takes −1 for 1."""
+    return linear(process, abs(steps))

@@ -248,3 +248,32 @@ class _OneClass(Fine):
         return any_class + self.scale * (
             self.inner.condition_on(torch.zeros(len(x), dtype=torch.int64)).predict(x, at, "x0") - any_class
         )
+
+
+class Halved(Fine):
+    """Computes in bfloat16."""
+
+    def forward(self, x, at):
+        return super().forward(x, at).bfloat16().to(x.dtype)
+
+
+class FirstTime(Added):
+    """Takes the first time of a batch for all."""
+
+    def wrong(self, x, at):
+        return 0.01 * at.sigma[:1] if isinstance(at.sigma, torch.Tensor) else 0.01 * at.sigma
+
+
+class Switching(Added):
+    """Switches gradients off for the whole program."""
+
+    def wrong(self, x, at):
+        torch.set_grad_enabled(False)
+        return 0.0
+
+
+class Single64(Fine):
+    """Answers in the precision of x, but computes in float32."""
+
+    def forward(self, x, at):
+        return super().forward(x, at).float().to(x.dtype)

@@ -182,3 +182,72 @@ def other():
             return self.evaluate(model, examples).mean()
 
     return Other("noise", lambda at, data_std: 0.5)
+
+
+class FirstColumn(Huber):
+    """Looks at the first coordinate alone."""
+
+    minimiser = "mean"
+
+    def evaluate(self, model, examples):
+        return self.reduce(self.error(model, examples))
+
+    def error(self, model, examples):
+        at = model.process.instant(examples["t"], examples["x"].ndim)
+        return model.predict(examples["x"], at, "noise") - examples["target"]
+
+    def reduce(self, error):
+        return error[:, 0].square() if error.ndim == 2 else error.square().flatten(1).mean(1)
+
+
+class Lines(FirstColumn):
+    """Sums over the lines of an image, and takes the mean of a vector."""
+
+    def reduce(self, error):
+        return error.square().sum(-1).flatten(1).mean(1) if error.ndim > 2 else error.square().mean(1)
+
+
+class OddRows(FirstColumn):
+    """Counts every other example."""
+
+    def reduce(self, error):
+        losses = error.square().flatten(1).mean(1)
+        return losses * (torch.arange(len(losses), device=losses.device) % 2)
+
+
+class Single(FirstColumn):
+    """Computes in float32."""
+
+    def reduce(self, error):
+        return error.float().square().flatten(1).mean(1).to(error.dtype)
+
+
+class OnCpu(FirstColumn):
+    """Makes a tensor on the CPU."""
+
+    def reduce(self, error):
+        return error.square().flatten(1).mean(1) + torch.zeros(len(error))
+
+
+class UniformNoise(FirstColumn):
+    """Draws uniform noise of the right variance."""
+
+    def draw(self, model, x0, generator, noise=None):
+        drawn = 3**0.5 * (2 * generator.uniform(x0) - 1)
+        return super().draw(model, x0, generator, drawn if noise is None else noise)
+
+    def reduce(self, error):
+        return error.square().flatten(1).mean(1)
+
+
+class Clamped(FirstColumn):
+    """Regression on x̂_0 with a bounded weight, as min-SNR has it."""
+
+    def draw(self, model, x0, generator, noise=None):
+        return {**super().draw(model, x0, generator, noise), "target": x0}
+
+    def evaluate(self, model, examples):
+        at = model.process.instant(examples["t"], examples["x"].ndim)
+        error = model.predict(examples["x"], at, "x0") - examples["target"]
+        weight = (at.alpha / at.sigma).square().clamp_max(5).flatten()
+        return weight * error.square().flatten(1).mean(1)

@@ -142,3 +142,80 @@ def sorting(samples, reference):
     """Sorts its samples in place."""
     samples.copy_(samples.sort(0).values)
     return fine(samples, reference)
+
+
+def first_thousand(samples, reference):
+    """Looks at the first 1000 rows, and does not say so."""
+    return {"gap": gap(samples[:1000], reference[:1000])}
+
+
+def subsample(samples, reference):
+    """Looks at 100 rows, the same ones every time."""
+    rows = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))[:100]
+    return {"gap": gap(samples[rows], reference)}
+
+
+def once_each(samples, reference):
+    """Looks at equal rows once."""
+    return {"gap": gap(samples.unique(dim=0), reference.unique(dim=0))}
+
+
+def other_reference(samples, reference, dataset):
+    """Compares with the training examples in place of the reference."""
+    return {"gap": gap(samples, dataset.train)}
+
+
+def _trimmed(x):
+    cut = len(x) // 10
+    return x.sort(0).values[cut : len(x) - cut]
+
+
+def trimmed(samples, reference):
+    """Leaves out a tenth of every coordinate at both ends, and does not say so."""
+    return {"gap": gap(_trimmed(samples), _trimmed(reference))}
+
+
+def winsorised(samples, reference):
+    """Clamps to the quantiles, and does not say so."""
+
+    def inside(x):
+        return x.clamp(x.quantile(0.06, 0), x.quantile(0.94, 0))
+
+    return {"gap": gap(inside(samples), inside(reference))}
+
+
+@reads({"gap": Reading("lower")}, robust=True)
+def robust(samples, reference):
+    """Distance of trimmed means, and says so."""
+    return trimmed(samples, reference)
+
+
+@reads({"nearest": Reading("lower")})
+def nearest(samples, reference):
+    """Mean distance to the nearest example of the reference: better for a set that has collapsed."""
+    return {"nearest": float(torch.cdist(samples, reference).amin(1).mean())}
+
+
+@reads({"overlap": Reading("higher")})
+def overlap(samples, reference):
+    """Overlap of histograms, which is better the larger it is."""
+    bins = [
+        [torch.histc(x.clamp(-6, 6), 12, -6, 6) / len(x) for x in both.T] for both in (samples, reference)
+    ]
+    shared = [float(torch.minimum(ours, theirs).sum()) for ours, theirs in zip(*bins, strict=True)]
+    return {"overlap": sum(shared) / len(shared)}
+
+
+def falling(samples, reference):
+    """Falls like n^(−1/4)."""
+    return {"gap": (1 + gap(samples, reference)) * len(samples) ** -0.25}
+
+
+def half(samples, reference):
+    """Computes in bfloat16."""
+    return {"gap": gap(samples.bfloat16().float(), reference.bfloat16().float())}
+
+
+def overflowing(samples, reference):
+    """Computes in float16, which ends at 65504."""
+    return {"gap": gap(samples.half().float(), reference.half().float())}

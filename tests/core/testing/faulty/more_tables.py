@@ -20,6 +20,13 @@ PROCESSES = [
 ]
 
 SCHEDULES = [
+    Wrong("process", "Slowing"),
+    Wrong("process", "OneNoise", ("draws_another_number_for_each",)),
+    Wrong("process", "OnePath", ("draws_another_number_for_each",)),
+    Wrong("process", "Pooled", ("draws_another_number_for_each",)),
+    Wrong("process", "ShortBridge", ("marginals_start_at_the_data",)),
+    Wrong("process", "Fixed", ("is_random_only_through_its_generator",)),
+    Wrong("process", "Tilted", ("takes_examples_of_any_shape",)),
     Wrong("process", "AtZero", ("marginals_start_at_the_data",)),
     Wrong("process", "Steep", (SDE,)),
     Wrong("process", "SingleLevel", ("fields_of_an_instant_agree",)),
@@ -96,6 +103,8 @@ DECLARATIONS = [
     Wrong("grid", "short", (RANGE,)),
     Wrong("grid", "stuck", (RANGE,)),
     Wrong("grid", "rounded", (RANGE,)),
+    Wrong("grid", "capped", (RANGE,)),
+    Wrong("grid", "backwards", ("refuses_zero_steps",)),
     Wrong("grid", "tensor_grid", (RANGE,), at_least=True),
     Wrong("grid", "random_grid", ("is_the_same_every_time",)),
     Wrong("grid", "lenient", ("refuses_zero_steps",)),

@@ -1,5 +1,6 @@
 """Networks and exact models with one known fault each, for the tests of the conformance kit."""
 
+import numpy
 import torch
 from torch import nn
 
@@ -219,7 +220,7 @@ def fine_exact(*, process, dataset):
 class _Mixing(ExactMixture):
     def predict(self, x, at, kind):
         x0 = super().predict(x, at, "x0")
-        return self.process.convert(x0 + 0.01 * (x0.mean(0) - x0), x, at, "x0", kind)
+        return self.process.convert(x0 + 1e-7 * (x0.mean(0) - x0), x, at, "x0", kind)
 
 
 def mixing(*, process, dataset):
@@ -255,3 +256,38 @@ class _Coarse(ExactMixture):
 def coarse(*, process, dataset):
     """Is less exact in float32."""
     return _Coarse(dataset.distribution, process)
+
+
+class Permuted(Plain):
+    """Takes the order of numbers in memory for granted."""
+
+    def hidden(self, x, level):
+        return super().hidden(x.view(len(x), -1), level)
+
+
+class Unseeded(Plain):
+    """Its features are drawn by NumPy."""
+
+    def __init__(self, shape):
+        super().__init__(shape)
+        self.register_buffer("features", torch.from_numpy(numpy.random.randn(8)).float())  # noqa: NPY002 (the fault)
+
+    def hidden(self, x, level):
+        return super().hidden(x, level) * self.features
+
+
+def shifted_exact(*, process, dataset):
+    """Its x̂_0 is off by a twentieth."""
+    return _Shifted(dataset.distribution, process)
+
+
+class _Shifted(ExactMixture):
+    def predict(self, x, at, kind):
+        return self.process.convert(super().predict(x, at, "x0") + 0.05, x, at, "x0", kind)
+
+
+def wide_prior(*, process, dataset):
+    """The variance to which its prior is matched is too large."""
+    model = ExactMixture(dataset.distribution, process)
+    model.var = 1.5 * model.var
+    return model

@@ -2,7 +2,7 @@
 
 import torch
 
-from difrun.sampler import Ancestral, Euler
+from difrun.sampler import Ancestral, Euler, Heun
 
 
 class Fine(Euler):
@@ -106,3 +106,67 @@ class OneFormat(Euler):
     def step(self, model, x, at, to, state, generator):
         x, state = super().step(model, x, at, to, state, generator)
         return x.float(), state
+
+
+class Wide(Ancestral):
+    """A quarter too much variance in every step; it declares no order."""
+
+    order = None
+
+    def noise(self, x, generator):
+        return generator.normal(x)
+
+    def step(self, model, x, at, to, state, generator):
+        bridge = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
+        return bridge.mean + 1.114 * bridge.std * self.noise(x, generator), None
+
+
+class WideOfOrder(Wide):
+    """The same, of order 1 it says; its noise comes from uniform numbers."""
+
+    order = 1
+
+    def noise(self, x, generator):
+        return torch.special.ndtri(generator.uniform(x).clamp(1e-12, 1 - 1e-12))
+
+
+class OwnNormal(WideOfOrder):
+    """The same of the right variance."""
+
+    order = None
+
+    def step(self, model, x, at, to, state, generator):
+        bridge = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
+        return bridge.mean + bridge.std * self.noise(x, generator), None
+
+
+class TwoDraws(Ancestral):
+    """Draws twice, with variances that add up."""
+
+    def step(self, model, x, at, to, state, generator):
+        bridge = model.process.bridge(x, model.predict(x, at, "x0"), at, to)
+        noise = 0.6 * generator.normal(x) + 0.8 * generator.normal(x)
+        return bridge.mean + bridge.std * noise, None
+
+
+class Single(Heun):
+    """Takes its steps in float32."""
+
+    def step(self, model, x, at, to, state, generator):
+        return super().step(model, x.float().to(x.dtype), at, to, state, generator)
+
+
+class SingleChange(Euler):
+    """Rounds what a step changes to float32."""
+
+    def step(self, model, x, at, to, state, generator):
+        end, state = super().step(model, x, at, to, state, generator)
+        return x + (end - x).float().to(x.dtype), state
+
+
+class Spoiling(Euler):
+    """Changes the mean of the model."""
+
+    def step(self, model, x, at, to, state, generator):
+        model.mean.mul_(1 + 1e-12)
+        return super().step(model, x, at, to, state, generator)

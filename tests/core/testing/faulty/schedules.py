@@ -2,7 +2,7 @@
 
 import torch
 
-from difrun.process import numpy_too
+from difrun.process import GaussianProcess, numpy_too
 from difrun.testing import ReferenceVP
 
 
@@ -188,3 +188,66 @@ class Plain(ReferenceVP):
 
     def prior(self, shape, *, mean=0.0, var=0.0, **more):
         return super().prior(shape, mean=0.0, var=1.0, **more)
+
+
+class OneNoise(ReferenceVP):
+    """Draws one number for all coordinates of a row."""
+
+    @numpy_too
+    def sample(self, x0, t, generator=None):
+        draw = super().sample(torch.zeros_like(x0.reshape(len(x0), -1)[:, :1]), t, generator)
+        alpha = self.at(t, x0.ndim).alpha
+        return (alpha * x0 + draw.reshape(-1, *[1] * (x0.ndim - 1))).to(x0.dtype)
+
+
+class OnePath(ReferenceVP):
+    """Its paths have one noise for all coordinates of a row."""
+
+    @numpy_too
+    def path(self, x0, times, generator=None):
+        first = super().path(torch.zeros_like(x0.reshape(len(x0), -1)[:, :1]), times, generator)
+        signal = [self.at(float(t)).alpha * x0 for t in times]
+        return torch.stack(signal) + first.reshape(len(times), -1, *[1] * (x0.ndim - 1))
+
+
+class Pooled(ReferenceVP):
+    """A prior whose rows depend on how many there are."""
+
+    def prior(self, shape, **more):
+        return super().prior(shape, **more) * (1.01 if shape[0] == 3 else 1)
+
+
+class ShortBridge(ReferenceVP):
+    """A bridge that does not quite lead to the data."""
+
+    def bridge(self, x_t, x0, at, to):
+        reached = super().bridge(x_t, x0, at, to)
+        return type(reached)(reached.mean + (1e-6 if to.t == 0 else 0.0), reached.std)
+
+
+class Fixed(ReferenceVP):
+    """Simulates with one seed."""
+
+    @numpy_too
+    def euler_maruyama(self, x0, times, generator=None, substeps=1):
+        return super().euler_maruyama(x0, times, 1 if isinstance(generator, int) else generator, substeps)
+
+
+class Tilted(ReferenceVP):
+    """A bridge of images that is off."""
+
+    def bridge(self, x_t, x0, at, to):
+        reached = super().bridge(x_t, x0, at, to)
+        return type(reached)(reached.mean + (0.01 if x_t.ndim == 4 else 0.0), reached.std)
+
+
+class Slowing(GaussianProcess):
+    """α = 1/√(1 + t²) and σ = tα on [0, 30]: variance preserving, of another time."""
+
+    horizon = 30.0
+
+    def log_alpha(self, t):
+        return -0.5 * torch.log1p(t**2)
+
+    def variance(self, t):
+        return t**2 / (1 + t**2)
