@@ -16,6 +16,9 @@ from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
 from difrun.text import counted, listed
 
+BEYOND = 0.01
+"""By which share of their range a condition may be beyond those of the training examples without a note."""
+
 LEAST = 1e-9
 """What is added to the variances of a Gaussian fitted to data, over their average."""
 
@@ -113,7 +116,7 @@ class Condition:
             condition: In the units of the model, (n, *shape).
         """
         low, high = self.train.amin(0), self.train.amax(0)
-        margin = 1e-5 * (high - low)
+        margin = BEYOND * (high - low)
         beyond = (condition < low - margin) | (condition > high + margin)
         if not bool(beyond.any()):
             return ""
@@ -123,7 +126,7 @@ class Condition:
         value, least, most = map(float, bounds)
         return (
             f"{coordinate_name(index, self.columns)} of the condition is {value:.4g}, and the training examples have "
-            f"{least:.4g} to {most:.4g}: the model has learned nothing there"
+            f"{least:.4g} to {most:.4g}: beyond them the model extrapolates"
         )
 
     def described(self) -> str:
