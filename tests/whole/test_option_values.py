@@ -181,6 +181,9 @@ KEYS = (
 
 
 @given(st.dictionaries(st.sampled_from(KEYS) | st.text(max_size=5), values, max_size=4))
+@example({"versions": {"": "9" * 5000}})
+@example({"versions": {"9" * 5000: 10**4000}})
+@example({"versions": {"difrun": "9" * 5000}})
 def test_a_whole_file_becomes_a_plan_or_is_refused(data):
     try:
         Plan.from_dict(data, registry(), "a.toml")

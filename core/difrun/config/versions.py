@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from difrun.errors import ConfigError
+from difrun.options.parsing import shown_briefly
 from difrun.plugin.known import install
 from difrun.plugin.registry import Registry
-from difrun.text import listed
+from difrun.text import clipped, listed
 
 READABLE = ("samples.npz", "metrics.json", "report.html", "model.safetensors")
 """Files of a run that other programs read."""
@@ -31,10 +32,11 @@ def version_notes(versions: Mapping[str, Any], registry: Registry, source: str) 
             continue
         plugin = installed.get(dist)
         if plugin is None or plugin.status != "ok":
-            raise ConfigError(_unusable(source, dist, str(version), "" if plugin is None else plugin.status))
+            status = "" if plugin is None else plugin.status
+            raise ConfigError(_unusable(source, clipped(dist), shown_briefly(version), status))
         if plugin.version != version:
             notes.append(
-                f"{source} was made with {dist} {version}; {plugin.version} is installed. Weights and samples can be "
+                f"{source} was made with {dist} {shown_briefly(version)}; {plugin.version} is installed. Weights and samples can be "
                 "used; what is computed anew may differ."
             )
     return notes
