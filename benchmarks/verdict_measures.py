@@ -2,8 +2,6 @@
 
 import math
 from functools import cache
-from itertools import pairwise
-from typing import Any
 
 import attrs
 import torch
@@ -11,51 +9,27 @@ from torch import Tensor
 from verdict_methods import Method
 
 from difrun.data import GaussianMixture
-from difrun.grid import logsnr
-from difrun.model import Counted, ExactMixture, ModelWrapper, ScoreModel
+from difrun.model import Counted, ExactMixture, ScoreModel
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator
 from difrun.sampler import integrate
 from difrun.testing import (
     ReferenceVP,
     affine_moments,
-    observed_order,
     probability_flow_endpoint,
     two_gaussians,
 )
 from difrun.testing.references import CountedNoise
 from difrun_ddpm.process import DDPM
 from difrun_diffusers.sampler import SchedulerSampler
-from difrun_diffusers.settings import SPACING
 from difrun_edm.process import EDM
 from difrun_flow.process import RectifiedFlow
 
-STARTS, GROUPS = 64, 8
-"""Trajectories of a deterministic method, in groups whose orders give the error bar."""
-
-STEPS = (20, 40, 80)
-WIDE = (40, 80, 160)
-"""Steps for orders above 2."""
+STARTS = 64
+"""Trajectories of a deterministic method."""
 
 OWN = 20
 """Steps on a scheduler's own grid."""
-
-
-@attrs.frozen
-class Order:
-    """An observed order with its error bar, and the error at 40 steps."""
-
-    value: float
-    bar: float
-    error: float
-
-
-@cache
-def _problem(process: GaussianProcess) -> tuple[ExactMixture, Tensor, Tensor]:
-    """Two Gaussians: the exact model, starts, and the ends of the flow from them."""
-    model = ExactMixture(two_gaussians(), process)
-    x = model.prior(STARTS, 0, dtype=torch.float64)
-    return model, x, probability_flow_endpoint(model, x)
 
 
 def one_gaussian(process: GaussianProcess) -> ExactMixture:
@@ -69,35 +43,6 @@ def rms(error: Tensor) -> float:
     return error.square().mean().sqrt().item()
 
 
-def sets_its_own_grid(method: Method) -> bool:
-    """Whether settings decide where the steps of the own grid lie, so that it takes no other grid."""
-    names = {setting.partition("=")[0] for setting in method.settings.split(",") if setting}
-    return bool(names & SPACING - {"final_sigmas_type"}) and method.package == "diffusers"
-
-
-def order_of(method: Method, process: GaussianProcess) -> Order:
-    """The order on grids of equal steps in log σ.
-
-    Deterministic: the slope of log error against log steps, over trajectories to the exact end of the flow; the bar is
-    the standard error over groups of trajectories. Stochastic: the slope of the error of mean and variance on one
-    Gaussian, which is computed exactly; the bar is half the range of its local slopes.
-    """
-    counts = WIDE if (method.claim or 1) > 2 else STEPS
-    if method.stochastic:
-        errors = [weak_error(method, process, logsnr(process, n)) for n in counts]
-        local = [math.log(a / b, 2) for a, b in pairwise(errors)]
-        return Order(observed_order(counts, errors), (max(local) - min(local)) / 2, errors[counts.index(40)])
-    model, x, exact = _problem(process)
-    gaps = [method.run(model, x, logsnr(process, n), None) - exact for n in counts]
-    errors = [rms(gap) for gap in gaps]
-    groups = [
-        observed_order(counts, [rms(part) for part in parts])
-        for parts in zip(*(gap.chunk(GROUPS) for gap in gaps), strict=True)
-    ]
-    bar = torch.tensor(groups).std().item() / GROUPS**0.5
-    return Order(observed_order(counts, errors), bar, errors[counts.index(40)])
-
-
 def weak_error(method: Method, process: GaussianProcess, times: list[float], upto: int = -1) -> float:
     """The exact error of mean and variance on one Gaussian, relative to the true ones, at one of the times."""
     model = one_gaussian(process)
@@ -107,7 +52,7 @@ def weak_error(method: Method, process: GaussianProcess, times: list[float], upt
         x = model.prior(n, generator, dtype=torch.float64, **start)
         if upto == -1:
             return method.run(model, x, times, generator)
-        return _states(method, model, x, times, generator)[upto]
+        return states_of(method, model, x, times, generator)[upto]
 
     counted = CountedNoise(1)
     run(counted, 1)
@@ -117,7 +62,7 @@ def weak_error(method: Method, process: GaussianProcess, times: list[float], upt
     return float(torch.cat([(got_mean - mean) / var.sqrt(), got_var / var - 1]).norm())
 
 
-def _states(
+def states_of(
     method: Method, model: ScoreModel, x: Tensor, times: list[float], generator: Generator | None
 ) -> list[Tensor]:
     """The states at all times."""
@@ -194,42 +139,7 @@ def _error(method: Method, process: GaussianProcess, times: list[float], upto: i
     exact = probability_flow_endpoint(model, x, times=(times[0], last))
     if times[upto] == 0:
         exact = model.predict(exact, process.at(last), "x0")
-    return rms(_states(method, model, x, times, None)[upto] - exact)
-
-
-class AtTimesteps(ModelWrapper):
-    """A model that is asked at the scheduler's timestep, a whole number where it rounds, in place of its level."""
-
-    def __init__(self, inner: ScoreModel, places: dict[float, float]):
-        super().__init__(inner)
-        self.places = places
-
-    def predict(self, x: Tensor, at: Any, kind: str) -> Tensor:
-        ratio = at.sigma / at.alpha
-        near = min(self.places, key=lambda known: abs(math.log(known / ratio)))
-        told = self.process.at(self.places[near] + 1)
-        return self.process.convert(self.inner.predict(x, told, "noise"), x, at, "noise", kind)
-
-
-def two_views(method: Method) -> tuple[Order, Order]:
-    """Orders before the last step on the own grid, with the network asked at the level and at the timestep."""
-    process = process_of("chain")
-    orders = []
-    for told in (False, True):
-        errors = []
-        for steps in STEPS:
-            schedule = method.sampler.own(process, steps)
-            calls = [call for step in schedule.calls for call in step]
-            places = {call.ratio: float(call.timestep) for call in calls}
-            model = ExactMixture(two_gaussians(), process)
-            asked = AtTimesteps(model, places) if told else model
-            times = [float(process.time_at(-math.log(r))) for r in schedule.ratios[:-1]]
-            x = model.prior(STARTS, 0, dtype=torch.float64, t=times[0])
-            exact = probability_flow_endpoint(model, x, times=(times[0], times[-1]))
-            last = 0.0 if schedule.ratios[-1] == 0 else float(process.time_at(-math.log(schedule.ratios[-1])))
-            errors.append(rms(_states(method, asked, x, [*times, last], None)[-2] - exact))
-        orders.append(Order(observed_order(STEPS, errors), 0.0, errors[1]))
-    return orders[0], orders[1]
+    return rms(states_of(method, model, x, times, None)[upto] - exact)
 
 
 def failures(method: Method) -> dict[str, list[int]]:

@@ -16,15 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import attrs
-from verdict_measures import (
-    REFERENCE,
-    failures,
-    order_of,
-    own_grid,
-    sets_its_own_grid,
-    two_views,
-)
+from verdict_measures import REFERENCE, failures, own_grid
 from verdict_methods import SOURCES, Method
+from verdict_orders import STEPS, WIDE, Order, order_of, sets_its_own_grid, two_views
 
 from difrun.errors import DifrunError
 
@@ -83,8 +77,14 @@ def _claim(row: dict[str, Any]) -> str:
 def _order(row: dict[str, Any]) -> tuple[str, str]:
     if "order" not in row:
         return ("–", "–") if "order_failure" not in row else ("fails", "–")
-    order = row["order"]
-    return f"{order['value']:.2f} ± {order['bar']:.2f}", f"{order['error']:.1e}"
+    order = Order(**row["order"])
+    first, last = order.steps
+    if order.measured:
+        usual = (WIDE if (row["claim"] or 1) > 2 else STEPS)[0]
+        finer = f" (from {first} to {last} steps)" if order.errors and first > usual else ""
+        return f"{order.value:.2f} ± {order.bar:.2f}{finer}", f"{order.error:.1e}"
+    shown = ", ".join(f"{error:.1e}" for error in order.errors)
+    return f"not measurable: up to {last} steps the errors fall as no power ({shown})", f"{order.error:.1e}"
 
 
 def _failures(row: dict[str, Any]) -> str:

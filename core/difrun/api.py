@@ -8,12 +8,15 @@ A plugin is a module named by an entry point of the group ``difrun``. Its hook i
         return [Component("leap", "my_package.leap:Leap", "One step of leapfrog", requires={"gaussian"})]
 """
 
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import attrs
 import pluggy
+
+from difrun.errors import OptionError
 
 hookspec = pluggy.HookspecMarker("difrun")
 hookimpl = pluggy.HookimplMarker("difrun")
@@ -33,6 +36,13 @@ KINDS = {
 MANY = ("guidance", "metric")
 """Kinds with any number of components per run."""
 
+MOST_OF_A_SUMMARY = 200
+"""The most characters of a summary, a name or a target."""
+
+MOST_WORDS = 50
+"""The most words that a component provides or requires."""
+
+_WORD = re.compile(r"[\w.+-]{1,60}")
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
@@ -62,7 +72,7 @@ def option(default: Any, help: str, *validators: Any, metavar: str | None = None
 
 
 def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) -> None:
-    """Raise ValueError if options were set that have no effect because of another choice.
+    """Raise OptionError if options were set that have no effect because of another choice.
 
     Call it in `__attrs_post_init__`. The message is ``{why} {names}; leave it out, or {instead}``::
 
@@ -77,15 +87,20 @@ def refuse_unused(options: Any, names: Iterable[str], why: str, instead: str) ->
     fields = attrs.fields_dict(type(options))
     changed = [name for name in names if getattr(options, name) != fields[name].default]
     if changed:
-        raise ValueError(
+        raise OptionError(
             f"{why} {' and '.join(changed)}; leave {'them' if len(changed) > 1 else 'it'} out, or {instead}"
         )
 
 
+def _plain(value: Any) -> Any:
+    """A text as exactly that: a class derived from str may compare, show and measure itself in any way."""
+    return str.__str__(value) if isinstance(value, str) else value
+
+
 def _matches(pattern: re.Pattern[str], example: str) -> Any:
     def check(_: Any, attribute: attrs.Attribute, value: Any) -> None:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ValueError(f"component {attribute.name} {value!r} is not of the form {example!r}")
+        if not isinstance(value, str) or len(value) > MOST_OF_A_SUMMARY or not pattern.fullmatch(value):
+            raise ValueError(f"component {attribute.name} {value!r:.100} is not of the form {example!r}")
 
     return check
 
@@ -93,15 +108,25 @@ def _matches(pattern: re.Pattern[str], example: str) -> Any:
 def _tokens(values: Iterable[str]) -> frozenset[str]:
     if isinstance(values, str):
         raise ValueError(f"provides and requires are sets of words: write {{{values!r}}}, not {values!r}")
-    words = frozenset(values)
-    if not all(isinstance(word, str) for word in words):
-        raise ValueError(f"provides and requires are sets of words, not {set(words)!r}")
+    words = frozenset(map(_plain, itertools.islice(values, MOST_WORDS + 1)))
+    for word in words:
+        if not isinstance(word, str) or not _WORD.fullmatch(word):
+            raise ValueError(
+                f"provides and requires are sets of words such as 'x0-distribution', and {word!r:.100} is none"
+            )
+    if len(words) > MOST_WORDS:
+        raise ValueError(f"provides and requires are sets of at most {MOST_WORDS} words")
     return words
 
 
 def _text(_: Any, attribute: attrs.Attribute, value: Any) -> None:
     if not isinstance(value, str):
-        raise ValueError(f"component {attribute.name} must be text, not {value!r}")
+        raise ValueError(f"component {attribute.name} must be text, not {value!r:.100}")
+    if len(value) > MOST_OF_A_SUMMARY or not value.isprintable():
+        raise ValueError(
+            f"component {attribute.name} must be one printable line of at most {MOST_OF_A_SUMMARY} characters, not "
+            f"{value!a:.100}"
+        )
 
 
 def _names_by_kind(_: Any, __: attrs.Attribute, value: Mapping[Any, Any]) -> None:
@@ -156,9 +181,9 @@ class Component:
         ValueError: If any of them does not have the right form.
     """
 
-    name: str = attrs.field(validator=_matches(_NAME, "my-sampler"))
-    target: str = attrs.field(validator=_matches(_TARGET, "package.module:Class"))
-    summary: str = attrs.field(validator=_text)
+    name: str = attrs.field(converter=_plain, validator=_matches(_NAME, "my-sampler"))
+    target: str = attrs.field(converter=_plain, validator=_matches(_TARGET, "package.module:Class"))
+    summary: str = attrs.field(converter=_plain, validator=_text)
     options: type = NoOptions
     provides: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)
     requires: frozenset[str] = attrs.field(default=frozenset(), converter=_tokens, kw_only=True)

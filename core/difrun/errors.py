@@ -14,14 +14,11 @@ class ConfigError(DifrunError):
     """A wrong name, option, value or combination, found before any work is done. Exit code 2."""
 
 
-def no_run(folder: Path | str, config: Path) -> ConfigError:
-    """Return the error for a folder without a run.toml, or for a file in the place of a folder."""
-    folder = Path(folder)
-    if folder.is_file() and (folder.parent / config.name).is_file():
-        return ConfigError(f"{folder} is a file of a run: give the folder, {folder.parent}.")
-    return ConfigError(
-        f"There is no run in {folder}: {config} does not exist. 'difrun run' prints the folder that it makes."
-    )
+class OptionError(ConfigError, ValueError):
+    """Options of a component that do not go together, or a value that one cannot have.
+
+    Options classes raise it. A run adds where the options were given.
+    """
 
 
 class Interrupted(DifrunError):
@@ -57,7 +54,10 @@ NO_MEMORY = (
 def out_of_memory(error: BaseException) -> bool:
     """Return whether an error means that memory ran out."""
     # Classes of torch are compared by name, because importing torch would slow down every error.
-    text = str(error).lower()
+    try:
+        text = str(error).lower()
+    except BaseException:  # the text is the work of whoever raises
+        text = ""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"

@@ -5,7 +5,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
-PLURALS = {"process": "processes", "loss": "losses"}
+MOST_OF_AN_ERROR = 1000
+"""The most characters of the text of an error that a message repeats."""
 
 
 def closest(word: str, known: Iterable[str]) -> str | None:
@@ -15,8 +16,11 @@ def closest(word: str, known: Iterable[str]) -> str | None:
     plain = {name.lower().replace("_", "-"): name for name in known}
     # If two letters of a short word are swapped, only half of it still matches.
     cutoff = 0.5 if len(word) <= 3 else 0.6
-    close = difflib.get_close_matches(word.lower().replace("_", "-"), plain, n=1, cutoff=cutoff)
-    return plain[close[0]] if close else None
+    word = word.lower().replace("_", "-")
+    close = difflib.get_close_matches(word, plain, n=5, cutoff=cutoff)
+    # Of several that are as close, the first in the alphabet.
+    likeness = [difflib.SequenceMatcher(None, name, word).ratio() for name in close]
+    return plain[min(zip((-ratio for ratio in likeness), close, strict=True))[1]] if close else None
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
@@ -36,9 +40,20 @@ def clipped(text: str, most: int = 100) -> str:
     return text if len(text) <= most else f"{text[:most]}... ({len(text)} characters)"
 
 
+def described(value: object) -> str:
+    """Return a value in one line of bounded length: an array by its type and shape, others as Python writes them."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    if dtype is not None and isinstance(shape, tuple) and shape and not isinstance(value, type):
+        return f"{type(value).__name__} of {dtype} with shape {tuple(shape)}"
+    try:
+        return clipped(" ".join(repr(value).split()))
+    except Exception:  # the text of an object is the work of its class
+        return f"an object of {type(value).__name__}"
+
+
 def plural(kind: str) -> str:
     """Return the plural of a kind: ``process`` -> ``processes``."""
-    return PLURALS.get(kind, kind + "s")
+    return kind + ("es" if kind.endswith("s") else "s")
 
 
 def counted(count: int, what: str) -> str:
@@ -57,5 +72,5 @@ def in_one_line(error: BaseException) -> str:
         text = str(error)
     except BaseException:  # the text is the work of whoever raises
         text = "(its text cannot be shown)"
-    text = " ".join(text.split())
+    text = clipped(" ".join(text.split()), MOST_OF_AN_ERROR)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -8,6 +8,7 @@ that follows from others (A → B beside A → C → B) is left out. The folders
 """
 
 import ast
+import re
 import tomllib
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -29,7 +30,7 @@ def layers() -> list[list[str]]:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     contracts = settings["tool"]["importlinter"]["contracts"]
     (contract,) = [contract for contract in contracts if contract["name"] == CONTRACT]
-    return [layer.split(" | ") for layer in contract["layers"]]
+    return [re.split(r" [|:] ", layer) for layer in contract["layers"]]
 
 
 def imports(tree: ast.AST) -> set[str]:

@@ -7,7 +7,7 @@ from torch import nn
 
 from difrun import draw
 from difrun.analysis import elbo, log_likelihood
-from difrun.data import Dataset, GaussianMixture, Scaling
+from difrun.data import Condition, Dataset, GaussianMixture, Scaling
 from difrun.data.casts import as_data, as_labels
 from difrun.draw.arrays import as_array
 from difrun.errors import DifrunError
@@ -230,7 +230,7 @@ def test_large_whole_numbers_keep_their_digits():
 
 
 def test_examples_too_large_for_float32_are_refused():
-    with pytest.raises(DifrunError, match=r"1e\+44 is too large for 32-bit numbers.*difrun\.data\.Scaling"):
+    with pytest.raises(DifrunError, match=r"too large for 32-bit numbers.*difrun\.data\.Scaling"):
         dataset(np.full((30, 2), 1e44))
 
 
@@ -279,3 +279,30 @@ def test_pictures_take_every_format():
         draw.data_and_samples(form(WHOLE), form(WHOLE))
     with pytest.raises(DifrunError, match="draw: expected real numbers"):
         draw.data_and_samples(WHOLE.astype(complex), WHOLE)
+
+
+@pytest.mark.parametrize(
+    ("offset", "scale", "why"), [(1.7e9, 1.0, "too far from 0"), (0.0, 1e-46, "too small")]
+)
+def test_examples_that_float32_does_not_tell_apart_are_refused(offset, scale, why):
+    """They became one number in silence, in a `Dataset` and in a `Condition`."""
+    x = offset + scale * WHOLE
+    for call in (dataset, lambda x: Condition(x, x)):
+        with pytest.raises(DifrunError, match=rf"{why}.* 32-bit numbers.*difrun\.data\.Scaling"):
+            call(x)
+
+
+def test_pictures_do_not_read_what_is_masked():
+    masked = np.ma.masked_array([1, 2, 3], [False, True, False])
+    np.testing.assert_array_equal(as_array(masked), [1, np.nan, 3])
+    assert as_array(torch._neg_view(torch.ones(2, dtype=torch.float64))).tolist() == [-1, -1]
+    with pytest.raises(DifrunError, match=r"draw: expected real numbers in a dense tensor, not .*on meta"):
+        as_array(torch.empty(3, device="meta"))
+
+
+@pytest.mark.parametrize(
+    "name", ["log_likelihood", "elbo", "measure", "sliced_w2", "w2", "energy", "Dataset.train"]
+)
+def test_tensors_without_numbers_are_refused(name):
+    with pytest.raises(DifrunError, match="a tensor on the device 'meta' has none"):
+        FUNCTIONS[name](torch.empty(40, 2, device="meta"))

@@ -16,6 +16,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from difrun.errors import DifrunError
+from difrun.plugin import get_registry
+from difrun.plugin.registered import Registered
 from difrun.storage import atomic
 
 SMALL = (
@@ -214,3 +217,13 @@ class References(HTMLParser):
 
     def handle_data(self, data):
         self.text.append(data)
+
+
+def processes_made_alone() -> list[Registered]:
+    """The installed processes that need no option: not that of a table, which has its own tests."""
+    found = []
+    for entry in get_registry().entries("process"):
+        with contextlib.suppress(DifrunError):
+            entry.load()()
+            found.append(entry)
+    return found

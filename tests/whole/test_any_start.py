@@ -9,13 +9,15 @@ from difrun.model import ExactMixture
 from difrun.plugin import get_registry
 from difrun.sampler import generate
 
+from .support import processes_made_alone
+
 REGISTRY = get_registry()
 MEAN, VAR = torch.tensor([1.5, -0.5]), torch.tensor([0.5, 0.1])
 LAW = GaussianMixture([1.0], MEAN[None].double(), VAR.diag()[None].double())
 """One Gaussian along the axes: its moments say all of x_t, so that a start from them is exact at any time."""
 
 N = 1500
-GAUSSIAN = [entry for entry in REGISTRY.entries("process") if "gaussian" in entry.component.provides]
+GAUSSIAN = [entry for entry in processes_made_alone() if "gaussian" in entry.component.provides]
 PAIRS = [
     (process, sampler)
     for process in GAUSSIAN
@@ -56,7 +58,7 @@ def test_two_times_are_one_step(process):
             assert ((x.mean(0) - MEAN).abs() < 5 * error + 1e-3).all(), (sampler, start)
 
 
-@pytest.mark.parametrize("process", REGISTRY.entries("process"), ids=lambda entry: entry.label)
+@pytest.mark.parametrize("process", processes_made_alone(), ids=lambda entry: entry.label)
 def test_noise_that_follows_no_path_is_refused(process):
     if "gaussian" in process.component.provides:
         pytest.skip("Gaussian processes have Brownian noise")

@@ -18,8 +18,10 @@ from difrun.testing import observed_order, probability_flow_endpoint, two_gaussi
 from difrun.testing.references import NoNoise
 from difrun.testing.rules import components_under_test
 
+from .support import processes_made_alone
+
 REGISTRY = get_registry()
-PROCESSES = [entry.label for entry in REGISTRY.entries("process") if "gaussian" in entry.component.provides]
+PROCESSES = [entry.label for entry in processes_made_alone() if "gaussian" in entry.component.provides]
 
 
 EXPECTED = {

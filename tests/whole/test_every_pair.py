@@ -21,7 +21,7 @@ from difrun.plugin import get_registry
 from difrun.sampler import generate
 from difrun.tuning import tune
 
-from .support import difrun
+from .support import difrun, processes_made_alone
 
 LAW = GaussianMixture([0.3, 0.7], [[-1.5, 0.5], [1.5, -0.5]], [0.16, 0.09])
 """Two modes so far apart (4 and 5 standard deviations from the line between them) that each sample tells its own."""
@@ -42,9 +42,7 @@ def fitting(kind, process):
     return [entry for entry in REGISTRY.entries(kind) if entry.label in names]
 
 
-PAIRS = [
-    (process, sampler) for process in REGISTRY.entries("process") for sampler in fitting("sampler", process)
-]
+PAIRS = [(process, sampler) for process in processes_made_alone() for sampler in fitting("sampler", process)]
 
 
 @functools.cache

@@ -6,17 +6,20 @@ from pathlib import Path
 from difrun.plugin.hooks import EVENTS, OFFERED
 from difrun.plugin.known import known_plugins
 
-FOLDERS = Path(__file__).resolve().parents[2] / "plugins"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_directory_lists_what_every_plugin_offers(monkeypatch):
     own = {
-        known.dist.removeprefix("difrun-"): known for known in known_plugins() if known.repository == "difrun"
+        ROOT / known.place.split(", ")[1]: known for known in known_plugins() if known.repository == "difrun"
     }
-    assert own.keys() == {path.parent.name for path in FOLDERS.glob("*/pyproject.toml")}
-    for name, known in own.items():
-        monkeypatch.syspath_prepend(FOLDERS / name)
-        module = importlib.import_module(f"difrun_{name}")
+    assert own.keys() == {
+        path.parent for place in ("plugins", "examples") for path in ROOT.glob(f"{place}/*/pyproject.toml")
+    }
+    for folder, known in own.items():
+        name = known.dist
+        monkeypatch.syspath_prepend(folder)
+        module = importlib.import_module(name.replace("-", "_"))
         offered = {
             kind: tuple(sorted(component.name for component in getattr(module, hook)()))
             for kind, hook in OFFERED.items()

@@ -85,6 +85,11 @@ def test_the_page_of_arguments_is_the_table():
     assert read("docs/arguments.md") == page, "the table has changed: run python docs/write_arguments.py"
 
 
+def test_the_page_of_plugins_is_the_directory():
+    page = runpy.run_path(str(ROOT / "docs" / "write_directory.py"))["page"]()
+    assert read("docs/directory.md") == page, "known.toml has changed: run python docs/write_directory.py"
+
+
 def test_the_pages_of_the_kinds_show_what_is_made_and_what_is_checked():
     """The packages of `difrun plugin new`, which tests/whole/test_scaffold.py runs, and the rules of the kit."""
     write = runpy.run_path(str(ROOT / "docs" / "write_plugin_pages.py"))
@@ -100,7 +105,7 @@ def test_the_pages_of_the_kinds_show_what_is_made_and_what_is_checked():
     listed = {
         rule for shown, _ in pages.values() for rule in re.findall(r"^\* `(\w+)`: ", shown, re.MULTILINE)
     }
-    assert {check.run.__name__ for check in CHECKS if check.kind in COMPONENTS} <= listed
+    assert {check.run.__name__ for check in CHECKS if check.kind in (*COMPONENTS, "logger")} <= listed
 
 
 def test_what_the_examples_import_is_stable_or_provisional(files_of):

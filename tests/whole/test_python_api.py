@@ -194,6 +194,34 @@ def test_a_run_shows_itself_in_one_line(by_command, tmp_path):
     )
 
 
+def test_a_run_shows_itself_in_a_notebook(by_command, monkeypatch):
+    """Its verdict and its numbers; its plan as a file; its report in a frame, or in the browser outside of Jupyter."""
+    run, opened = api.reopen(by_command), []
+    shown = run._repr_html_()
+    assert f"Run {by_command}: process ou" in shown
+    number = run.metrics["sliced-w2"]
+    assert f"<td>sliced-w2</td><td>{number['value']:.4g}</td><td>{number['floor']:.4g}</td>" in shown
+    assert "real data" in shown or "Too weak a test" in shown
+    assert repr(run.plan).startswith("<Plan process ou, dataset rings, model mlp, loss ")
+    assert "[process]" in run.plan._repr_html_()
+    monkeypatch.setattr("webbrowser.open", opened.append)
+    view = run.show()
+    assert opened == [run.folder.report.resolve().as_uri()]
+    monkeypatch.setattr("difrun.runs.report.notebook.in_notebook", lambda: True)
+    assert run.show() == view
+    assert len(opened) == 1
+    assert "srcdoc=" in view._repr_html_()
+    assert "sliced-w2" in view._repr_html_()
+
+
+def test_a_run_plays_its_film(by_command, tmp_path):
+    """One frame for each time of the grid, of the run's own noise."""
+    film = api.reopen(by_command).animate()
+    assert film.frames == 5 + 1
+    with pytest.raises(DifrunError, match="has no report yet"):
+        api.start(plan(), tmp_path / "new").show()
+
+
 @pytest.mark.parametrize(
     ("named", "options", "message"),
     [

@@ -1,10 +1,13 @@
 """`difrun.run` and what follows it, against the command; and what a run folder knows of classes and objects."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 
 import difrun as api
+from difrun.analysis.sample_density import density_of_samples
 from difrun.errors import ConfigError, DifrunError
 from difrun_ou.process import OrnsteinUhlenbeck
 
@@ -49,6 +52,62 @@ def test_more_samples_are_those_of_the_command(run, runs):
     assert torch.equal(drawn, api.sample(run.path, 30, "adams", 6, seed=run.plan.seed + 1))
     own_again = api.sample(run, seed=run.plan.seed)
     np.testing.assert_array_equal(own_again.numpy(), samples(run.path))
+
+
+@pytest.fixture(scope="module")
+def with_classes(runs):
+    with without_pictures():
+        labels = np.array(["one", "two"])[np.arange(len(X)) % 2]
+        return api.run(process="ou", dataset=(X, labels), out=runs / "classes", options=OPTIONS, **SMALL)
+
+
+def same_file(mine, command):
+    """Whether two files of samples hold the same arrays, `drawn` included."""
+    with np.load(mine) as one, np.load(command) as other:
+        assert sorted(one.files) == sorted(other.files)
+        for name in one.files:
+            np.testing.assert_array_equal(one[name], other[name])
+        return json.loads(str(one["drawn"]))
+
+
+def test_samples_are_written_as_the_command_writes_them(with_classes, runs):
+    """The same arrays in the same file, and the samples themselves besides."""
+    asked = {"sampler": "heun", "steps": 6, "label": "two"}
+    drawn = api.sample(with_classes, 30, out=runs / "mine.npz", **asked)
+    flags = ("--n", 30, "--sampler", "heun", "--steps", 6, "--label", "two", "--out", runs / "theirs.npz")
+    difrun("sample", with_classes.path, *flags)
+    told = same_file(runs / "mine.npz", runs / "theirs.npz")
+    assert (told["n"], told["evaluations"], told["label"]) == (30, 12, "two")
+    np.testing.assert_array_equal(drawn.numpy(), samples(runs, "mine.npz"))
+    assert "sliced-w2" in api.evaluate(with_classes, runs / "mine.npz")
+    with pytest.raises(DifrunError, match=r"out=.*mine\.npz already exists.*force=True"):
+        api.sample(with_classes, 30, out=runs / "mine.npz")
+    api.sample(with_classes, label=["one", "two", "two"], out=runs / "mine.npz", force=True)
+    with np.load(runs / "mine.npz") as file:
+        assert file["y"].tolist() == ["one", "two", "two"]
+    api.sample(with_classes, data=X[:2], at=0.5, out=runs / "varied.npz")
+    with np.load(runs / "varied.npz") as file:
+        assert json.loads(str(file["drawn"]))["at"] == 0.5
+    for wrong, message in (("x.csv", "ends in .npz"), ("none/x.npz", "there is no folder")):
+        with pytest.raises(DifrunError, match=message):
+            api.sample(with_classes, 30, out=runs / wrong)
+
+
+def test_the_likelihood_of_a_class_is_asked_for_by_its_name(with_classes):
+    """log p(x | class) is the density of the model conditioned on the number of the class, in the units of the data."""
+    dataset = with_classes.parts.dataset
+    x = torch.from_numpy(X[:4])
+    numbers = torch.tensor([dataset.class_number(name) for name in ("two", "one", "two", "two")])
+    of_class = with_classes.model.condition_on(numbers)
+    nats = density_of_samples(of_class, dataset.scaling.encode(x).float(), steps=5, probes=0)
+    expected = nats - float(dataset.scaling.scale.log().sum())
+    each = api.log_likelihood(with_classes, X[:4], label=["two", "one", "two", "two"], steps=5)
+    np.testing.assert_allclose(each, expected.numpy(), atol=1e-4)
+    all_two = api.log_likelihood(with_classes, X[:4], label="two", steps=5)
+    np.testing.assert_allclose(all_two[[0, 2, 3]], each[[0, 2, 3]], atol=1e-4)
+    assert abs(all_two[1] - each[1]) > 1e-3
+    with pytest.raises(DifrunError, match=r"no class 'three'.*2 classes: one, two"):
+        api.log_likelihood(with_classes, X[:4], label="three")
 
 
 def test_the_likelihood_is_in_the_units_of_the_data(run):
@@ -114,6 +173,20 @@ def test_conditions_are_given_as_numbers(runs):
         api.sample(run, 30, condition=c[:7])
     with pytest.raises(ConfigError, match="give label or condition"):
         api.sample(run, 30, condition=0.5, label=1)
+    assert torch.equal(api.sample(run, 30, condition=0.5, steps=4), drawn)
+    assert len(api.sample(run, condition=c[:7], steps=4)) == 7
+    for call in (api.sample, api.evaluate, api.compare):
+        with pytest.raises(DifrunError, match=r"^condition=a: 'a' is not a number"):
+            call(run, condition="a")
+    with pytest.raises(DifrunError, match="condition: 3 values; the condition of these data has 1 value"):
+        api.sample(run, condition=[[1, 2, 3]])
+    said = difrun("sample", run.path, "--condition", "a", code=1)
+    assert "--condition a: 'a' is not a number" in said
+    message = (
+        r"trained on examples of shape \(2,\) with a condition of 1 value.*neither classes nor a condition"
+    )
+    with pytest.raises(DifrunError, match=message):
+        api.run(start_from=run, dataset=X, out=runs / "other")
 
 
 def test_a_model_without_a_condition_refuses_one(run):

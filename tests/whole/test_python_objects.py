@@ -152,7 +152,9 @@ def test_the_command_opens_a_run_of_importable_classes_if_it_is_allowed_to(mine,
     monkeypatch.setattr(own, "_known", {})
     code, said = attempt("sample", folder, "--n", 5)
     assert code == 2
-    assert "difrun imports no code that a folder names unless you allow it: DIFRUN_IMPORT=mine" in said
+    assert (
+        "difrun imports no code that a folder or a flag names unless you allow it: DIFRUN_IMPORT=mine" in said
+    )
     allowed = {**support.environ(), "DIFRUN_IMPORT": "mine"}
     monkeypatch.setattr(support, "environ", lambda: allowed)
     difrun("sample", folder, "--n", 7, "--out", tmp_path / "seven.npz")

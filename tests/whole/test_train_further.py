@@ -141,8 +141,8 @@ def test_a_run_depends_on_the_other_only_until_it_trains(trained, tmp_path):
             "model 'mlp' that predicts edm, and this run model 'mlp' that predicts noise",
             1,
         ),
-        (("--model.width", "17"), "(--from) do not fit the network of this run", 1),
-        (("--model", "exact", "--dataset", "gmm"), "leave out --from", 1),
+        (("--model.width", "17"), "(--from, in Python start_from) do not fit the network of this run", 1),
+        (("--model", "exact", "--dataset", "gmm"), "leave --from, in Python start_from, out", 1),
         (("--train.start-from", "x"), "--from and --train.start-from are the same", 2),
     ],
 )

@@ -25,7 +25,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import wide
+from difrun.data.casts import wide, with_numbers
 from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
@@ -96,7 +96,7 @@ def log_likelihood(
     References:
         Hutchinson (1990); Grathwohl et al. (2019), arXiv 1810.01367, eq. 8: the estimate of the divergence.
     """
-    x = finite_data(x, "examples")
+    x = with_numbers(finite_data(x, "examples"), "examples")
     check_model(model, x)
     _check_numbers(steps, probes)
     d = x[:1].numel()

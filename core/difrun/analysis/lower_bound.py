@@ -23,7 +23,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from difrun.analysis.likelihood import check_model
-from difrun.data.casts import wide, wide_dtype
+from difrun.data.casts import wide, wide_dtype, with_numbers
 from difrun.data.checks import finite_data
 from difrun.errors import DifrunError
 from difrun.loss.times import TimeDistribution
@@ -97,7 +97,7 @@ def elbo(
         DifrunError: If the process is not Gaussian, x0 does not have the model's shape, `times` is below 1, or a result
             is not finite.
     """
-    x0 = finite_data(x0, "examples")
+    x0 = with_numbers(finite_data(x0, "examples"), "examples")
     check_model(model, x0)
     if times < 1:
         raise DifrunError(f"the bound needs at least 1 time per example, not {times}.")

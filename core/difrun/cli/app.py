@@ -5,6 +5,7 @@ from typing import Any
 import click
 
 from difrun import __version__
+from difrun.api import KINDS
 from difrun.cli.commands import (
     check,
     compare,
@@ -21,9 +22,11 @@ from difrun.cli.commands import (
     tune,
 )
 from difrun.cli.tell import tell
+from difrun.cli.unknown_flag import flag_for
 from difrun.errors import DifrunError
 from difrun.plugin.registry import get_registry
-from difrun.text import did_you_mean, listed
+from difrun.storage.run_folders import is_run
+from difrun.text import clipped, did_you_mean, listed, quoted
 
 OWN_FLAGS = ("--help", "--version")
 
@@ -32,8 +35,10 @@ class App(click.Group):
     """A group whose first argument may be an option of `run`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse the arguments; a first argument that is a flag is one of `run`."""
-        if args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
+        """Parse the arguments: a first argument that is a flag is one of `run`, and ``help run`` is ``run --help``."""
+        if args and args[0] == "help":
+            args = [*args[1:], "--help"]
+        elif args and args[0].startswith("-") and args[0] not in OWN_FLAGS:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -44,10 +49,14 @@ class App(click.Group):
         name = args[0]
         if name in self.commands or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
-        text = f"No such command '{name}'.{did_you_mean(name, self.commands)}"
-        if name in get_registry().names("process"):
-            text += f" To run this process: difrun --process {name}"
-        raise click.UsageError(text, ctx)
+        advice = did_you_mean(name, [*self.commands, "help"]).strip() or flag_for(
+            name, KINDS, get_registry(), before="difrun "
+        )
+        if is_run(name):
+            advice = (
+                f"It is the folder of a run: difrun resume {quoted(name)}, or difrun sample {quoted(name)}."
+            )
+        raise click.UsageError(f"No such command '{clipped(name)}'. {advice}".rstrip(), ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         """Complete the names of commands, and the flags of `run`."""
@@ -93,7 +102,7 @@ def warn_of_plugins() -> None:
     cls=App,
     invoke_without_command=True,
     epilog="'difrun --process ou' is short for 'difrun run --process ou'; with --help it lists the options "
-    "of that run. 'difrun list' shows what is installed.",
+    "of that run. 'difrun help run' is 'difrun run --help'. 'difrun list' shows what is installed.",
 )
 @click.version_option(__version__, prog_name="difrun", message="%(prog)s %(version)s")
 @click.pass_context

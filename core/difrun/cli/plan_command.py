@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 
+from difrun.api import KINDS
 from difrun.cli.flags import (
     NAMED,
     KindFlag,
@@ -22,13 +23,15 @@ from difrun.cli.flags import (
     stray_variables,
 )
 from difrun.cli.plan_builder import Offer, PlanBuilder
+from difrun.cli.refusals import refuse_repeated, refuse_unwritable
 from difrun.cli.tell import tell
-from difrun.cli.unknown_flag import advice_for_a_run, explain
+from difrun.cli.unknown_flag import advice_for_a_run, explain, flag_for
 from difrun.cli.written_flags import WrittenFlag, written_flags
 from difrun.config.settings import Settings, from_dict, read_file
-from difrun.errors import DifrunError, no_run
+from difrun.errors import DifrunError
 from difrun.plugin.registry import Registry, get_registry
-from difrun.text import clipped
+from difrun.storage.run_folders import CONFIG, is_run, no_run
+from difrun.text import clipped, quoted
 
 TITLES = {"train": "Training", "sample": "Sampling", "": "Run"}
 
@@ -66,6 +69,7 @@ class PlanCommand(click.Command):
         self.sections = dict(sections or {})
         self.new_seed = new_seed
         self.params = [*(KindFlag(kind) for kind in self.kinds), *self.params]
+        self.allow_extra_args = True  # so that the error for them can say which flag was left out
 
     def kinds_beside(self, ctx: click.Context, values: Mapping[str, Any]) -> tuple[str, ...]:
         """The kinds that flags may name beside the arguments on the command line."""
@@ -77,9 +81,9 @@ class PlanCommand(click.Command):
             path, folder = Path(values["config"]), None
         elif values.get("folder"):
             folder = Path(values["folder"])
-            path = folder / "run.toml"
+            path = folder / CONFIG
             if not os.path.lexists(path):
-                raise no_run(folder, path)
+                raise no_run(folder, self._flag_for(str(folder)))
         else:
             return Settings()
         return from_dict(read_file(path, within=folder), registry, source=str(path))
@@ -93,7 +97,7 @@ class PlanCommand(click.Command):
         # Help and completion go on as far as they can; help says what is wrong.
         ctx.meta.pop(BUILDER, None)
         ctx.meta[TOLERANT] = ctx.resilient_parsing or "--help" in args
-        _refuse_unwritable(args, ctx)
+        refuse_unwritable(args, ctx)
         own = [text for param in super().get_params(ctx) for text in param.opts + param.secondary_opts]
         ctx.meta[WRITTEN] = written_flags(get_registry(), self.kinds, self.sections, own, args)
         written = list(args)  # Click empties the list
@@ -106,6 +110,8 @@ class PlanCommand(click.Command):
             if len(said) <= MOST_WORDS:
                 raise
             raise click.UsageError(clipped(said, MOST_WORDS), error.ctx) from None
+        if rest and not ctx.resilient_parsing:
+            raise self._unexpected(ctx, rest[0])
         values = _take_flags(ctx, self.get_params(ctx))
         builder = ctx.meta[BUILDER]
         if builder is not None and not ctx.resilient_parsing:
@@ -124,7 +130,7 @@ class PlanCommand(click.Command):
             self._choose(ctx, values)
             order = self._hand_over(ctx, values, order)
             if not ctx.resilient_parsing:
-                _refuse_repeated(ctx, order)
+                refuse_repeated(ctx, order)
             return values, rest, order
 
         parser.parse_args = parse_and_choose  # type: ignore[method-assign]
@@ -183,11 +189,24 @@ class PlanCommand(click.Command):
         known = [text for param in self.get_params(ctx) for text in param.opts + param.secondary_opts]
         return click.NoSuchOption(flag, possibilities=difflib.get_close_matches(flag, known), ctx=ctx)
 
+    def _unexpected(self, ctx: click.Context, word: str) -> click.UsageError:
+        """The error for a word that follows no flag, and is no argument of the command."""
+        advice = self._flag_for(word)
+        if "config" in ctx.params and is_run(word):
+            run = quoted(word)
+            advice = f"To go on with this run: difrun resume {run}. To begin with its weights: --from {run}"
+        return click.UsageError(f"Got unexpected extra argument ({clipped(word)}). {advice}".rstrip(), ctx)
+
+    def _flag_for(self, word: str) -> str:
+        """Say which flag of this command takes a word; empty if none does."""
+        own = {text for param in self.params for text in param.opts}
+        return flag_for(word, [kind for kind in KINDS if f"--{kind}" in own], get_registry())
+
     def _with_advice(self, error: click.NoSuchOption, args: Sequence[str]) -> click.UsageError:
         """The error for an unknown flag of a command on a run, with what to do instead where another command has it."""
         if not any(param.name in ("folder", "runs") for param in self.params):
             return error
-        folder = next((word for word in args if (Path(word) / "run.toml").is_file()), "RUN")
+        folder = next((word for word in args if is_run(word)), "RUN")
         advice = advice_for_a_run(error.option_name, self.name or "", folder)
         if not advice:
             return error
@@ -251,20 +270,6 @@ class PlanCommand(click.Command):
                     formatter.write_dl(records, col_max=36)
 
 
-def _refuse_unwritable(args: Sequence[str], ctx: click.Context) -> None:
-    """Raise UsageError for characters that no shell gives, and no name of a file can have: NUL, halves of pairs."""
-    for number, word in enumerate(args):
-        try:
-            if "\0" not in word:
-                os.fsencode(word)
-                continue
-        except UnicodeEncodeError:
-            pass
-        flag, _, value = word.partition("=") if word.startswith("--") else ("", "", word)
-        name = flag or (args[number - 1] if number else "the command line")
-        raise click.UsageError(f"{name}: {value!a:.60} cannot be written as text.", ctx)
-
-
 def _kinds(ctx: click.Context, command: PlanCommand) -> tuple[str, ...]:
     return ctx.meta.get(FLAG_KINDS, command.kinds)
 
@@ -278,13 +283,3 @@ def _take_flags(ctx: click.Context, params: Iterable[click.Parameter]) -> dict[O
             if isinstance(param, OptionFlag) and value is not None:
                 values[param] = value
     return values
-
-
-def _refuse_repeated(ctx: click.Context, order: Sequence[click.Parameter]) -> None:
-    """Raise UsageError for a flag that is given twice, because the user has to say which value is meant."""
-    for param in dict.fromkeys(order):
-        takes_one = isinstance(param, click.Option) and not param.multiple
-        switch = getattr(param, "is_flag", False) and not isinstance(param, OptionFlag)
-        if takes_one and not switch and order.count(param) > 1:
-            flags = " / ".join(param.opts + param.secondary_opts)
-            raise click.UsageError(f"{flags} is given twice; give it once.", ctx)

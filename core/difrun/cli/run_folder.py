@@ -12,6 +12,7 @@ from difrun.cli.likelihood import likelihood_table
 from difrun.cli.output import metrics_table
 from difrun.cli.plan_builder import CommandRequest
 from difrun.cli.progress import Listener
+from difrun.cli.run_path import RunPath
 from difrun.errors import Interrupted
 from difrun.plugin.registry import get_registry
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 WHERE = ("device", "threads")
 QUIET = click.Option(["--quiet"], is_flag=True, help="Print results and errors only.")
-FOLDER = click.Argument(["folder"], metavar="RUN", type=click.Path(file_okay=False))
+FOLDER = click.Argument(["folder"], metavar="RUN", type=RunPath())
 
 
 def reopened(request: CommandRequest, folder: str, listener: Listener) -> "Run":

@@ -1,12 +1,14 @@
-"""Error messages for a flag that the chosen components do not have."""
+"""Error messages for a flag that the chosen components do not have, and for a word that belongs after a flag."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from difrun.api import MANY
+from difrun.builtin.options import FILE_SUFFIXES
 from difrun.cli.flags import OptionFlag, without_name
 from difrun.config.option_groups import OptionGroup
-from difrun.text import did_you_mean, listed
+from difrun.plugin.registry import Registry
+from difrun.text import closest, did_you_mean, listed, quoted
 
 Flags = Sequence[tuple[OptionGroup, Sequence[OptionFlag]]]
 """The flags of a run, by the part of it that they belong to."""
@@ -52,6 +54,29 @@ def advice_for_a_run(flag: str, command: str, folder: str) -> str:
         if part in parts and command != other:
             return f"It is an option of 'difrun {other} {folder}'."
     return ""
+
+
+def flag_for(word: str, kinds: Collection[str], registry: Registry, before: str = "") -> str:
+    """Say after which flag a word belongs that was written without one; empty if no flag takes it.
+
+    Args:
+        word: The word, such as ``heun``, ``moons.npy`` or a run folder.
+        kinds: The kinds that flags of the command name.
+        registry: The installed components.
+        before: What comes before the flag.
+    """
+    named = [kind for kind in kinds if word in registry.names(kind)]
+    if named:
+        flags = listed([f"{before}--{kind} {word}" for kind in named], " or ")
+        return f"{word} is the name of a {listed(named, ' and of a ')}: {flags}"
+    if "dataset" in kinds and Path(word).suffix.lower() in FILE_SUFFIXES:
+        return f"To read the examples from this file: {before}--dataset {quoted(word)}"
+    every = [name for kind in kinds for name in registry.names(kind)]
+    guess = closest(word, every)
+    if guess is None:
+        return ""
+    kind = next(kind for kind in kinds if guess in registry.names(kind))
+    return f"Did you mean '{before}--{kind} {guess}'?"
 
 
 def _ambiguous(flag: str, flags: Flags) -> str:

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Mapping
+from html import escape
 from typing import Any
 
 import attrs
@@ -23,7 +24,8 @@ from difrun.options.attrs_fields import GivenValue, Section, build, build_all, n
 from difrun.plugin.own import replaced
 from difrun.plugin.own_component import YOURS, Own
 from difrun.plugin.registry import Registered, Registry, get_registry
-from difrun.text import did_you_mean
+from difrun.report.card import card
+from difrun.text import described, did_you_mean
 
 
 @attrs.frozen
@@ -63,8 +65,14 @@ class ChosenComponent:
         # Weights that are random, as most are, need no line in run.toml.
         return written | (record(self.start) if self.start and self.start.weights else {})
 
+    @property
+    def is_off(self) -> bool:
+        """Whether it is a guidance with the values at which it leaves the model as it is (`Component.off`)."""
+        off = self.entry.component.off
+        return bool(off) and all(getattr(self.options, name) == value for name, value in off.items())
 
-@attrs.frozen
+
+@attrs.frozen(repr=False)
 class Plan:
     """All that a run depends on: the component of each kind, and the options of training, sampling and the run.
 
@@ -92,6 +100,21 @@ class Plan:
     defaulted: tuple[str, ...] = attrs.field(default=(), eq=False)
     notes: tuple[str, ...] = attrs.field(default=(), eq=False)
     loggers: Mapping[str, Any] = attrs.field(factory=dict, eq=False)
+
+    def __repr__(self) -> str:
+        chosen = ((kind, getattr(self, kind)) for kind in ORDER)
+        parts = [f"{kind} {component.name}" for kind, component in chosen if component is not None]
+        return (
+            f"<Plan {', '.join(parts)}; {self.sample.steps} steps, {self.sample.n} samples, seed {self.seed}>"
+        )
+
+    def _repr_html_(self) -> str:
+        return card(repr(self).strip("<>"), after=f"<pre>{escape(self.to_toml())}</pre>")
+
+    @property
+    def guides(self) -> tuple[ChosenComponent, ...]:
+        """The guidances that change the model; one that is off leaves no trace but its record."""
+        return tuple(chosen for chosen in self.guidance if not chosen.is_off)
 
     def components(self) -> list[ChosenComponent]:
         """Return every chosen component."""
@@ -243,7 +266,7 @@ def resolve(
     """
     for argument, value in (("named", named), ("options", options)):
         if value is not None and not isinstance(value, Mapping):
-            raise ConfigError(f"Invalid value for {argument}: expected a dict; got {value!r}.")
+            raise ConfigError(f"Invalid value for {argument}: expected a dict; got {described(value)}.")
     for section, inner in (options or {}).items():
         if not isinstance(inner, Mapping):
             raise ConfigError(_not_a_section(section, inner))

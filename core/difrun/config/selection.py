@@ -11,7 +11,7 @@ from difrun.options.attrs_fields import GivenValue, fields
 from difrun.plugin.compatibility import flattened, unmet_requirements
 from difrun.plugin.known import install
 from difrun.plugin.registry import Registered, Registry
-from difrun.text import did_you_mean, listed, plural
+from difrun.text import described, did_you_mean, listed, plural
 
 ORDER = ("process", "dataset", "model", "loss", "sampler", "grid")
 """Kinds with one component per run, in the order in which defaults are filled in."""
@@ -157,7 +157,9 @@ def lookup(registry: Registry, kind: str, wanted: Any) -> Registered:
         return wanted.value
     if not isinstance(wanted, GivenValue):
         if not isinstance(wanted, str):
-            raise ConfigError(f"Invalid value for {kind}: expected the name of a component; got {wanted!r}.")
+            raise ConfigError(
+                f"Invalid value for {kind}: expected the name of a component; got {described(wanted)}."
+            )
         return registry.get(kind, wanted)
     try:
         return registry.get(kind, wanted.value)

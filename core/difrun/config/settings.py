@@ -14,11 +14,11 @@ import attrs
 
 from difrun.api import KINDS, MANY
 from difrun.config.selection import ORDER, lookup
+from difrun.config.versions import version_notes
 from difrun.errors import ConfigError, DifrunError
 from difrun.options.attrs_fields import Field, GivenValue, Section, names_of, variable
 from difrun.options.parsing import shown_briefly
 from difrun.plugin import own
-from difrun.plugin.known import install
 from difrun.plugin.own_component import YOURS
 from difrun.plugin.registry import Registry
 from difrun.storage.regular import read_bounded
@@ -107,6 +107,9 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
     settings = Settings()
     known = [*TOP_KEYS, *ORDER, "guidance", "metrics", "train", "sample", "data", "versions", YOURS]
     known += registry.settings
+    # First of all: what is said of an absent plugin says more than that its components are not found.
+    if isinstance(data.get("versions"), Mapping):
+        settings.notes += version_notes(data["versions"], registry, source)
     for key, value in data.items():
         if key not in known:
             raise ConfigError(
@@ -121,10 +124,8 @@ def from_dict(data: Mapping[str, Any], registry: Registry, source: str = "run.to
             raise ConfigError(f"Invalid value for {key} in {source}: expected a table: {example}.")
         elif key == "metrics":
             _metrics(settings, registry, value, source)
-        elif key in ("data", YOURS):
+        elif key in ("data", YOURS, "versions"):
             pass  # the fingerprint of the examples, which `difrun.runs.folder.dataset` compares; what people read
-        elif key == "versions":
-            settings.notes += _version_notes(value, registry, source)
         else:
             for option, inner in value.items():
                 given = GivenValue(inner, f"{key}.{shown_briefly(option)} in {source}", "file")
@@ -200,31 +201,6 @@ def _is_installed(registry: Registry, name: str) -> bool:
     return own.is_path(name) or any(
         name in (entry.name, entry.qualified) for entry in registry.entries("metric")
     )
-
-
-def _version_notes(versions: Mapping[str, Any], registry: Registry, source: str) -> list[str]:
-    """One note for each plugin whose installed version is not the one that wrote the file."""
-    installed = {plugin.dist: plugin for plugin in registry.plugins}
-    notes = []
-    for dist, version in versions.items():
-        if dist in ("python", "torch"):
-            continue
-        plugin = installed.get(dist)
-        if plugin is None:
-            again = install(dist, str(version)) or f"install {dist} {version} from where you had it"
-            raise ConfigError(
-                f"{source} names plugin {dist} {version}, which is not installed.\nTo use the run: {again}\n"
-                "Without it, what the run has written can be read: samples.npz, metrics.json and report.html."
-            )
-        if plugin.status != "ok":
-            why = "broken: see 'difrun doctor'" if plugin.status == "broken" else "disabled by DIFRUN_PLUGINS"
-            raise ConfigError(f"{source} was made with {dist} {version}, which is {why}.")
-        if plugin.version != version:
-            notes.append(
-                f"{source} was made with {dist} {version}; {plugin.version} is installed. Weights and samples can be "
-                "used; what is computed anew may differ."
-            )
-    return notes
 
 
 def from_environ(environ: Mapping[str, str] | None = None) -> Settings:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from difrun.errors import DifrunError
@@ -41,23 +42,65 @@ def as_data(value: Any, what: str = "data") -> Tensor:
         what: What the numbers are, for the message.
 
     Raises:
-        DifrunError: If they are no real numbers, as complex ones and text, or are not stored densely.
+        DifrunError: If they are no real numbers, as complex ones and text, or are not stored densely; or if whole
+            numbers beyond 2⁵³ would be rounded until they are hardly told apart.
     """
     if not isinstance(value, Tensor):
         return _from_array(value, what)
-    if value.dtype in (torch.float32, torch.float64) and value.layout == torch.strided:
-        return value
-    if value.is_complex() or value.is_quantized or value.layout != torch.strided:
-        kind = (
-            f"a {str(value.layout).removeprefix('torch.')} tensor"
-            if value.layout != torch.strided
-            else value.dtype
-        )
+    dense = value.layout == torch.strided and not value.is_nested
+    if not dense or value.is_complex() or value.is_quantized:
+        layout = "nested" if value.is_nested else str(value.layout).removeprefix("torch.")
+        kind = value.dtype if dense else f"a {layout} tensor"
         raise DifrunError(f"{what}: expected real numbers in a dense tensor, not {kind}.")
+    value = value.resolve_neg()
+    if value.dtype in (torch.float32, torch.float64):
+        return value
     if value.is_floating_point() or value.dtype == torch.bool or value.is_meta or not value.numel():
         return value.float()
-    fits = int(value.min()) >= -EXACT and int(value.max()) <= EXACT
-    return value.float() if fits else wide(value)
+    return _from_whole_numbers(value, what)
+
+
+def data_on_cpu(value: Any, what: str = "data") -> Tensor:
+    """Return real numbers by `as_data` on the CPU, without a gradient.
+
+    Raises:
+        DifrunError: As `as_data`, or if a tensor on the device "meta" has a shape alone.
+    """
+    return with_numbers(as_data(value, what), what).detach().cpu()
+
+
+def with_numbers(x: Tensor, what: str = "data") -> Tensor:
+    """Return a tensor as it is; raises DifrunError for one on the device "meta", which has no numbers."""
+    if x.is_meta:
+        raise DifrunError(f"{what}: expected real numbers; a tensor on the device 'meta' has none.")
+    return x
+
+
+def _from_whole_numbers(value: Tensor, what: str) -> Tensor:
+    """Whole numbers as float32 if it holds all of them, else as float64."""
+    exact = value.double() if value.dtype in (torch.uint16, torch.uint32, torch.uint64) else value
+    if float(exact.min()) >= -EXACT and float(exact.max()) <= EXACT:
+        return value.float()
+    if value.dtype in (torch.int64, torch.uint64):
+        refuse_lost_digits(value.detach().cpu().numpy(), what)
+    return wide(value)
+
+
+def refuse_lost_digits(whole: NDArray, what: str) -> None:
+    """Raise DifrunError if whole numbers (N, *shape) that differ by little are rounded in float64.
+
+    It holds all of them up to 2⁵³. Times in nanoseconds are larger: 1.7·10¹⁸ is rounded to a multiple of 256.
+    """
+    if whole.ndim == 0 or whole.dtype.itemsize < 8 or not whole.size:
+        return
+    rows = whole.reshape(len(whole), -1)
+    for low, high in zip(rows.min(0).tolist(), rows.max(0).tolist(), strict=True):
+        size = max(abs(low), abs(high))
+        if size > 2**53 and low < high and (high - low) * 2**42 < size:
+            raise DifrunError(
+                f"{what}: whole numbers from {low} to {high} cannot be told apart in float64, in which difrun reads "
+                "data. Subtract the smallest of them, or give them in a larger unit."
+            )
 
 
 def _from_array(value: Any, what: str) -> Tensor:
@@ -67,6 +110,8 @@ def _from_array(value: Any, what: str) -> Tensor:
         raise DifrunError(f"{what}: expected an array of real numbers ({error}).") from None
     if array.dtype.kind not in "buif":
         raise DifrunError(f"{what}: expected real numbers, not {array.dtype} values.")
+    if array.dtype.kind in "iu":
+        refuse_lost_digits(array, what)
     narrow = array.dtype.kind == "f" and array.dtype.itemsize <= 4
     # A copy in the byte order of the machine, without the negative strides that torch does not have.
     return torch.from_numpy(np.array(array, dtype=np.float32 if narrow else np.float64, order="C"))
@@ -77,6 +122,27 @@ def _with_gaps(value: Any) -> Any:
     if value.dtype.kind in "bui":
         value = value.astype(np.float64)
     return value.filled(np.nan) if value.dtype.kind == "f" else value
+
+
+def as_any_array(value: Any, what: str) -> NDArray:
+    """Return values of any kind, numbers or text, as an array; a masked one stays masked.
+
+    Raises:
+        DifrunError: If they are no array.
+    """
+    try:
+        if isinstance(value, Tensor):
+            tensor = with_numbers(value, what).detach().cpu().resolve_neg()
+            narrow = tensor.is_floating_point() and tensor.itemsize < 4  # NumPy has no bfloat16
+            return (tensor.float() if narrow else tensor).numpy()
+        return np.asanyarray(value) if isinstance(value, np.ma.MaskedArray) else np.asarray(value)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise DifrunError(f"{what}: what is beside the examples is no array ({error}).") from None
+
+
+def has_eight_bits(data: Any) -> bool:
+    """Whether data are whole numbers of 8 bits, as pixels are."""
+    return (data.dtype == torch.uint8) if isinstance(data, Tensor) else np.asarray(data).dtype == np.uint8
 
 
 def as_labels(value: Any) -> Tensor:
@@ -91,6 +157,8 @@ def as_labels(value: Any) -> Tensor:
         array = np.asarray(value)
         if array.dtype.kind not in "iu":
             raise DifrunError(f"labels are whole numbers (int64), not {array.dtype}.")
+        if array.dtype.kind == "u" and array.size and int(array.max()) >= 2**63:
+            raise DifrunError(f"labels are whole numbers below 2^63 (int64), not {int(array.max())}.")
         return torch.from_numpy(array.astype(np.int64))
     if value.is_floating_point() or value.is_complex() or value.dtype == torch.bool:
         raise DifrunError(f"labels are whole numbers (int64), not {value.dtype}.")

@@ -1,13 +1,13 @@
 """Checks that examples can form a dataset: enough of them, of one shape, and finite."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from difrun.api import MIN_EXAMPLES
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, as_labels, data_on_cpu
 from difrun.errors import DifrunError
 from difrun.text import counted
 
@@ -93,15 +93,21 @@ def check_finite(examples: Tensor, source: str, columns: Sequence[str] = (), adv
     )
 
 
-def check_finite_as_float32(wide: Tensor, examples: Tensor) -> None:
-    """Raise `DifrunError` if finite examples in float64 are infinite in float32, in which a dataset holds them."""
-    for wide_part, part in zip(chunks(wide), chunks(examples), strict=True):
-        lost = part.isinf() & wide_part.isfinite()
-        if bool(lost.any()):
-            raise DifrunError(
-                f"{float(wide_part[lost][0]):g} is too large for 32-bit numbers, in which a dataset holds its "
-                "examples. Scale them, and give the dataset the scaling (`difrun.data.Scaling`)."
-            )
+def as_float32(wide: Tensor, what: str) -> Tensor:
+    """Return examples as float32, in which a dataset holds them.
+
+    Args:
+        wide: The examples, (N, *shape).
+        what: What they are, for the message.
+
+    Raises:
+        DifrunError: If float32 cannot hold them, or tell them apart (`check_resolution`).
+    """
+    if wide.dtype == torch.float64 and wide.ndim and len(wide) and bool(wide.isfinite().all()):
+        check_resolution(
+            wide, what, advice="Scale them, and give the dataset the scaling (`difrun.data.Scaling`)."
+        )
+    return wide.float()
 
 
 def check_resolution(
@@ -142,3 +148,40 @@ def coordinate_name(index: Sequence[int], columns: Sequence[str]) -> str:
     if len(index) == 1:
         return f"column '{columns[index[0]]}'" if columns else f"column {index[0] + 1}"
     return f"entry ({', '.join(str(i) for i in index)})"
+
+
+def check_types(dataset: Any, parts: Mapping[str, type]) -> None:
+    """Raise `DifrunError` if a field of a dataset that is no tensor has a wrong type.
+
+    Args:
+        dataset: A `difrun.data.Dataset` that is being made.
+        parts: Field -> the class that it must have, or be None.
+    """
+    for name in ("name", "fingerprint"):
+        if not isinstance(getattr(dataset, name), str):
+            raise DifrunError(f"the {name} of a dataset must be text, not {getattr(dataset, name)!r:.60}.")
+    source = f"dataset '{dataset.name}'"
+    for name in ("columns", "classes", "notes"):
+        value = getattr(dataset, name)
+        if not isinstance(value, tuple | list) or not all(isinstance(word, str) for word in value):
+            raise DifrunError(f"{source}: {name} must be a tuple of texts, not {value!r:.60}.")
+    for name in ("fresh", "fresh_labelled", "log_density"):
+        value = getattr(dataset, name)
+        if value is not None and not callable(value):
+            raise DifrunError(f"{source}: {name} must be a function, not {value!r:.60}.")
+    for name, kind in parts.items():
+        value = getattr(dataset, name)
+        if value is not None and not isinstance(value, kind):
+            raise DifrunError(
+                f"{source}: {name} must be a {kind.__module__}.{kind.__name__}, not {value!r:.60}."
+            )
+
+
+def stored_examples(value: Any) -> Tensor:
+    """Return examples as a dataset keeps them, float32 on the CPU. Raises DifrunError if they are no finite numbers."""
+    return as_float32(data_on_cpu(value, "examples of a dataset"), "examples of a dataset")
+
+
+def stored_labels(value: Any) -> Tensor:
+    """Return labels as a dataset keeps them, int64 on the CPU. Raises DifrunError if they are no whole numbers."""
+    return as_labels(value).cpu()

@@ -57,19 +57,13 @@ def class_number(source: str, classes: Sequence[str], name: str | int) -> int:
         DifrunError: If there is no such class, or several are meant; the message lists the classes.
     """
     text = str(name).strip()
-    if text in classes:
-        return classes.index(text)
     if not classes:
         raise DifrunError(f"there is no class {_quoted(text)}: the examples of {source} have no labels.")
-    value, values = _as_number(text), [_as_number(known) for known in classes]
-    alike = [index for index, other in enumerate(values) if value is not None and other == value]
-    if len(alike) == 1:
-        return alike[0]
+    named = class_named(source, classes, text)
+    if named is not None:
+        return named
     shown = ", ".join(classes[:20]) + (", ..." if len(classes) > 20 else "")
-    if alike:
-        meant = " or ".join(f"'{classes[index]}'" for index in alike)
-        raise DifrunError(f"class {_quoted(text)} of {source} may be {meant}: write the name as it stands.")
-    by_position = all(other is None for other in values)
+    by_position = all(_as_number(known) is None for known in classes)
     if by_position and text.isascii() and text.isdigit() and len(text) < 10 and int(text) < len(classes):
         return int(text)
     advice = (
@@ -78,6 +72,27 @@ def class_number(source: str, classes: Sequence[str], name: str | int) -> int:
     raise DifrunError(
         f"there is no class {_quoted(text)}: {source} has {len(classes)} classes: {shown}. {advice}"
     )
+
+
+def class_named(source: str, classes: Sequence[str], name: str) -> int | None:
+    """Return the number of the class of this name, or whose name is the same number; None if there is none.
+
+    Args:
+        source: Names the dataset in messages.
+        classes: The names of its classes.
+        name: The name.
+
+    Raises:
+        DifrunError: If the names of several classes are this number.
+    """
+    if name in classes:
+        return classes.index(name)
+    value = _as_number(name)
+    alike = [index for index, known in enumerate(classes) if value is not None and _as_number(known) == value]
+    if len(alike) > 1:
+        meant = " or ".join(f"'{classes[index]}'" for index in alike)
+        raise DifrunError(f"class {_quoted(name)} of {source} may be {meant}: write the name as it stands.")
+    return alike[0] if alike else None
 
 
 def _quoted(text: str) -> str:
@@ -92,6 +107,52 @@ def _as_number(text: str) -> Decimal | None:
     except InvalidOperation:
         return None
     return value if value.is_finite() else None
+
+
+def as_classes(values: NDArray, what: str) -> NDArray:
+    """Return names of classes, (N,): whole numbers, or text, which is empty where a value is missing.
+
+    Args:
+        values: Whole numbers of any format, text, or objects of these; (N, 1) is (N,). What a masked array masks, None
+            and NaN are missing.
+        what: How messages begin.
+
+    Raises:
+        DifrunError: If the values are neither.
+    """
+    if values.ndim == 2 and values.shape[1] == 1:
+        values = values[:, 0]
+    kind = values.dtype.kind
+    if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
+        values = np.array(values.tolist(), dtype=object)  # with None where it is masked
+    if values.dtype.kind in "biuUS" and not isinstance(values, np.ma.MaskedArray):
+        return values
+    if kind == "f" and can_be_classes(values):
+        # A missing value among whole numbers has made them floating-point numbers.
+        values = np.array(
+            [None if is_missing(value) else int(value) for value in values.flatten().tolist()], dtype=object
+        ).reshape(values.shape)
+    if values.dtype.kind not in "biuUSO":
+        raise DifrunError(f"{what}: labels are whole numbers or text, not {values.dtype} values.")
+    if values.dtype.kind != "O" or values.ndim != 1:
+        return np.asarray(values).astype(str)
+    return np.array(["" if is_missing(value) else str(value) for value in values.tolist()])
+
+
+def can_be_classes(values: NDArray) -> bool:
+    """Whether floating-point numbers are all whole, or missing, and float64 holds their neighbours, too."""
+    values = values.astype(np.float64)
+    return bool((np.isnan(values) | ((values == np.rint(values)) & (np.abs(values) < 2**53))).all())
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value of a column of objects stands for a missing one: None, NaN, or one that equals nothing."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither equal to itself nor different
+        return True
+    except ValueError:  # an array in a cell
+        return False
 
 
 def split_labels(names: NDArray, order: Tensor, held_out: int, source: str) -> dict[str, Any]:
@@ -150,8 +211,9 @@ def number_classes(names: NDArray, n: int, source: str) -> tuple[tuple[str, ...]
 
 def _sorted_names(names: NDArray) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """The distinct names in order, (K,), and the number of the name of each example, (n,)."""
-    if names.dtype.kind in "biuf":
-        distinct, numbers = np.unique(names.astype(np.int64), return_inverse=True)
+    if names.dtype.kind in "biu":
+        whole = names.astype(np.int64) if names.dtype.kind == "b" else names
+        distinct, numbers = np.unique(whole, return_inverse=True)
         return tuple(map(str, distinct.tolist())), numbers
     # Bytes of any encoding become text, and what is not UTF-8 stays distinct.
     text = (

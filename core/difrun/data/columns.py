@@ -1,6 +1,7 @@
 """Which column of a table has which task, and a table from named columns, as in .parquet files and DataFrames."""
 
 import math
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -9,13 +10,17 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from difrun.data.classes import as_classes, is_missing
 from difrun.data.source import Source
 from difrun.data.table import Table
 from difrun.errors import DifrunError
-from difrun.text import clipped, did_you_mean
+from difrun.text import clipped, did_you_mean, listed
 
 SHOWN = 500
 """The most characters of a list of columns in a message."""
+
+MOST_NAMED = 20
+"""The most columns that a message names one by one."""
 
 
 @attrs.frozen
@@ -137,56 +142,109 @@ class Header:
         return places
 
 
-def table_of_columns(header: Header, read: Callable[[int], NDArray], tasks: Tasks) -> Table:
+def is_unnamed(name: str) -> bool:
+    """Whether a column has no name, or what pandas and pyarrow call an index without one."""
+    return not name or re.fullmatch(r"Unnamed: \d+|__index_level_\d+__", name) is not None
+
+
+def which_columns(names: Sequence[str] | None, chosen: Sequence[int], index: int, source: Source) -> str:
+    """Return the question whether one of the chosen columns is an index, with the option for either answer.
+
+    Args:
+        names: The names of all columns; None where they have none.
+        chosen: The columns that would be read, from 0.
+        index: The one in question.
+        source: How options are written.
+    """
+
+    def called(j: int) -> str:
+        plain = names is not None and names[j] and "," not in names[j]
+        return names[j] if names is not None and (plain or source.form != "flag") else str(j + 1)
+
+    few, more = chosen[:MOST_NAMED], ["..."] if len(chosen) > MOST_NAMED else []
+    rest: Any = [called(j) for j in few if j != index] + more
+    every: Any = [str(j + 1) if source.form == "flag" else called(j) for j in few] + more
+    if source.form == "flag":
+        rest, every = shlex.quote(",".join(map(clipped, rest))), ",".join(every)
+    return (
+        f"Is it an index, or data? Name the columns to read: {source.option('columns', rest)} without it, "
+        f"{source.option('columns', every)} with it."
+    )
+
+
+def described(
+    rows: int,
+    layout: Sequence[str],
+    names: Sequence[str],
+    width: int,
+    tasks: Tasks,
+    text: Callable[[int], str],
+) -> str:
+    """Return what was read, in a sentence: a wrong guess shows in it.
+
+    Args:
+        rows: How many rows were read.
+        layout: How the file is laid out, in words.
+        names: The names of all columns; empty where they have none.
+        width: How many columns there are.
+        tasks: Which of them are read, and for what.
+        text: What the first row has in a column.
+    """
+    parts = [f"{rows} row{'' if rows == 1 else 's'} of {width} column{'' if width == 1 else 's'}", *layout]
+    read = (*tasks.examples, *tasks.condition, tasks.label)
+    left_out = [names[j] if names else f"column {j + 1}" for j in range(width) if j not in read]
+    if left_out:
+        parts.append(f"left out: {listed(map(clipped, left_out[:6]))}{', ...' if len(left_out) > 6 else ''}")
+
+    def first(columns: Sequence[int]) -> str:
+        cells = [clipped(f"{names[j]} = {text(j)}" if names else text(j)) for j in columns[:6]]
+        return ", ".join(cells) + (", ..." if len(columns) > 6 else "")
+
+    row = first(tasks.examples)
+    if tasks.condition:
+        row += f"; given {first(tasks.condition)}"
+    if tasks.label is not None:
+        row += f"; class {clipped(text(tasks.label))}"
+    return f"read {'; '.join(parts)}. First row: {row}"
+
+
+def table_of_columns(
+    header: Header, read: Callable[[int], NDArray], tasks: Tasks, asks: bool = False
+) -> Table:
     """Return the table of columns that are told apart by name.
 
     Args:
         header: The names of the columns.
         read: The values of a column, (N,); None and NaN are missing values.
         tasks: Which columns are read, and for what.
+        asks: Whether to ask about an index among them.
 
     Raises:
-        DifrunError: If a column is not numeric.
+        DifrunError: If a column is not numeric, or one without a name leaves open whether it is an index.
     """
-    label = tasks.label
+    label, chosen = tasks.label, tasks.examples
+    unnamed = [j for j in chosen if is_unnamed(header.names[j])] if asks and len(chosen) > 1 else []
+    if unnamed:
+        raise DifrunError(
+            f"{header.source}: column {unnamed[0] + 1} has no name of its own ('{header.names[unnamed[0]]}'). "
+            f"{which_columns(header.names, chosen, unnamed[0], header.source)}"
+        )
+    numbers = _numbers(header, read, chosen, suggest=label is None)
+    how = (
+        described(len(numbers), (), header.names, len(header.names), tasks, lambda j: str(read(j)[0]))
+        if len(numbers)
+        else ""
+    )
     return Table(
-        _numbers(header, read, tasks.examples, suggest=label is None),
-        tuple(header.names[j] for j in tasks.examples),
+        numbers,
+        tuple(header.names[j] for j in chosen),
         None
         if label is None
         else as_classes(read(label), f"{header.source}, column '{clipped(header.names[label])}'"),
-        (),
+        (how,) if how else (),
         _numbers(header, read, tasks.condition) if tasks.condition else None,
         tuple(header.names[j] for j in tasks.condition),
     )
-
-
-def as_classes(values: NDArray, what: str) -> NDArray:
-    """Return names of classes: whole numbers, or text, which is empty where a value is missing.
-
-    Raises:
-        DifrunError: If the values are neither.
-    """
-    if values.dtype.kind in "biuUS" or values.ndim != 1:
-        return values if values.dtype.kind in "biuUS" else values.astype(str)
-    if values.dtype.kind == "f" and bool((np.isnan(values) | (values == np.rint(values))).all()):
-        # A missing value among whole numbers has made them floating-point numbers.
-        values = np.array(
-            [None if is_missing(value) else int(value) for value in values.tolist()], dtype=object
-        )
-    if values.dtype.kind != "O":
-        raise DifrunError(f"{what}: labels are whole numbers or text, not {values.dtype} values.")
-    return np.array(["" if is_missing(value) else str(value) for value in values.tolist()])
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a value of a column of objects stands for a missing one: None, NaN, or one that equals nothing."""
-    try:
-        return value is None or bool(value != value)
-    except TypeError:  # pandas.NA is neither equal to itself nor different
-        return True
-    except ValueError:  # an array in a cell
-        return False
 
 
 def _numbers(

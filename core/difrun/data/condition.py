@@ -8,20 +8,23 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
-from difrun.data.checks import check_finite, coordinate_name
+from difrun.data.casts import data_on_cpu
+from difrun.data.checks import as_float32, check_finite, coordinate_name
 from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
 from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
 from difrun.text import counted, listed
 
+BEYOND = 0.01
+"""By which share of their range a condition may be beyond those of the training examples without a note."""
+
 LEAST = 1e-9
 """What is added to the variances of a Gaussian fitted to data, over their average."""
 
 
 def _numbers(value: Any) -> Tensor:
-    return as_data(value, "conditions of a dataset").detach().cpu().float()
+    return as_float32(data_on_cpu(value, "conditions of a dataset"), "conditions of a dataset")
 
 
 @attrs.frozen(eq=False)
@@ -89,7 +92,7 @@ class Condition:
         if tuple(values.shape[1:]) != self.shape:
             how = " Give it as an array in a .npy or .npz file." if len(self.shape) > 1 else ""
             raise DifrunError(
-                f"{source}: {_counted(values)}; the condition of these data has {self._described()}.{how}"
+                f"{source}: {_counted(values)}; the condition of these data has {self.values_in_words()}.{how}"
             )
         if bool(values.isinf().any()):
             raise DifrunError(f"{source}: a condition must be a finite number.")
@@ -113,7 +116,7 @@ class Condition:
             condition: In the units of the model, (n, *shape).
         """
         low, high = self.train.amin(0), self.train.amax(0)
-        margin = 1e-5 * (high - low)
+        margin = BEYOND * (high - low)
         beyond = (condition < low - margin) | (condition > high + margin)
         if not bool(beyond.any()):
             return ""
@@ -123,16 +126,17 @@ class Condition:
         value, least, most = map(float, bounds)
         return (
             f"{coordinate_name(index, self.columns)} of the condition is {value:.4g}, and the training examples have "
-            f"{least:.4g} to {most:.4g}: the model has learned nothing there"
+            f"{least:.4g} to {most:.4g}: beyond them the model extrapolates"
         )
 
     def described(self) -> str:
         """Return a sentence that says what the condition is."""
         if self.completes:
             return "Any of the columns may be given: training hides a random part of each row."
-        return f"Samples are drawn given a condition of {self._described()}."
+        return f"Samples are drawn given a condition of {self.values_in_words()}."
 
-    def _described(self) -> str:
+    def values_in_words(self) -> str:
+        """Return how many values a condition has, and their names: ``2 values: a, b``."""
         if len(self.shape) > 1:
             return f"shape {self.shape}"
         names = f": {listed(_clipped(self.columns))}" if self.columns else ""
@@ -140,6 +144,8 @@ class Condition:
 
 
 def _counted(values: Tensor) -> str:
+    if values.ndim < 2:
+        return "a single number" if values.ndim == 0 else f"{counted(len(values), 'number')} on one axis"
     if values.ndim != 2:
         return f"conditions of shape {tuple(values.shape[1:])}"
     return counted(values.shape[1], "value")

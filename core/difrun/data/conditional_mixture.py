@@ -15,7 +15,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.data.mixture import GaussianMixture
 from difrun.errors import DifrunError
 
@@ -90,7 +90,7 @@ class ConditionalMixture:
         Raises:
             DifrunError: If c has another width, or a component has no density in the known entries.
         """
-        c = as_data(condition, "a condition").detach().to("cpu", torch.float64).reshape(len(condition), -1)
+        c = data_on_cpu(condition, "a condition").double().reshape(len(condition), -1)
         if c.shape[1] != self.width:
             raise DifrunError(f"a condition of {c.shape[1]} entries; the mixture has {self.width}.")
         known = ~c.isnan()
@@ -128,7 +128,7 @@ class ConditionalMixture:
         Raises:
             DifrunError: If a coordinate of x is fixed by c, so that there is no density.
         """
-        points = as_data(x, "points").detach().to("cpu", torch.float64)
+        points = data_on_cpu(x, "points").double()
         log_p = torch.empty(len(points), dtype=torch.float64)
         for part in self.given(condition):
             if not bool((part.variances > 0).all()):

@@ -5,11 +5,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import attrs
 import numpy as np
 from numpy.typing import NDArray
 
-from difrun.data.columns import Header
+from difrun.data.columns import SHOWN, Header, described, is_unnamed, which_columns
 from difrun.data.csv_layout import (
     DELIMITERS,
     CsvOptions,
@@ -20,6 +19,7 @@ from difrun.data.csv_layout import (
     index_column,
     is_gap,
     is_number,
+    length_hint,
     refuse_decimal_commas,
     split_rows,
 )
@@ -27,7 +27,7 @@ from difrun.data.source import Source
 from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage.regular import open_regular
-from difrun.text import clipped, listed
+from difrun.text import clipped, counted
 
 
 def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -> Table:
@@ -44,7 +44,9 @@ def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -
     """
     options = options or CsvOptions(asks=False)
     source = Source(f"file '{path}'")
-    rows, delimiter = split_rows(_lines(path), options.decimal, source)
+    lines = _lines(path)
+    comments = sum(line.startswith("#") for line in lines)
+    rows, delimiter = split_rows(lines, options.decimal, source)
     if not rows:
         raise DifrunError(f"{source} is empty.")
     first = rows[0]
@@ -58,7 +60,7 @@ def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -
     header = has_header(rows, [*chosen, *conditions], options, source)
     names = tuple(cell or f"column {j}" for j, cell in enumerate(first.cells, 1)) if header else ()
     body = rows[1:] if header else rows
-    _refuse_index(first.cells if header else [""] * len(first.cells), body, chosen, options, source)
+    _refuse_index(first.cells if header else None, body, chosen, options, source)
     columns = tuple(names[j] for j in chosen) if header else ()
     numbers = _values(
         body,
@@ -70,13 +72,16 @@ def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -
         label_column is None,
     )
     labels = None if label_column is None else np.array([row.cells[label_column] for row in body])
-    how = _summary(body, names, chosen, conditions, label_column, delimiter, first)
+    width = len(first.cells)
+    layout = [f"separated by {DELIMITERS[delimiter]}"] * (width > 1)
+    layout += [f"names in line {first.line}" if header else "without names"]
+    layout += [f"without {counted(comments, 'line')} of comments (#)"] * (comments > 0)
     values, of_condition = numbers[:, : len(chosen)], numbers[:, len(chosen) :]
     return Table(
         values,
         columns,
         labels,
-        (how,) if len(body) else (),
+        (described(len(body), layout, names, width, tasks, body[0].cells.__getitem__),) if body else (),
         of_condition if conditions else None,
         tuple(names[j] for j in conditions) if header else (),
     )
@@ -92,29 +97,34 @@ def _lines(path: Path) -> list[str]:
         ) from None
 
 
-def _only(cells: Sequence[str], chosen: Sequence[int]) -> list[str]:
-    return [cells[j] for j in chosen if j < len(cells)]
-
-
 def _refuse_index(
-    names: Sequence[str], body: Sequence[Row], chosen: Sequence[int], options: CsvOptions, source: str
+    names: Sequence[str] | None,
+    body: Sequence[Row],
+    chosen: Sequence[int],
+    options: CsvOptions,
+    source: Source,
 ) -> None:
-    """Ask about a column without a name, or as pandas writes it, that counts the rows."""
-    if not options.asks or options.columns is not None:
+    """Ask about a column without a name, or as pandas writes it; where no column has a name, about one that counts."""
+    if not options.asks or options.columns is not None or len(chosen) < 2 or not body:
         return
-    place = index_column([attrs.evolve(row, cells=_only(row.cells, chosen)) for row in body])
-    if place is None:
+    counting = index_column(body, chosen)
+    if names is None:
+        j = counting
+    else:
+        unnamed = [j for j in chosen if is_unnamed(names[j])]
+        j = unnamed[0] if unnamed else None
+    if j is None:
         return
-    j = chosen[place]
-    if names[j] and not names[j].startswith("Unnamed:"):
-        return
-    rest = ",".join(names[k] if names[k] and "," not in names[k] else str(k + 1) for k in chosen if k != j)
-    every = ",".join(str(k + 1) for k in chosen)
-    raise DifrunError(
-        f"{source}: column {j + 1} has no name and counts the rows ({body[0].cells[j]}, {body[1].cells[j]}, ...). Is "
-        f"it an index, or data? Name the columns to read: --dataset.columns {shlex.quote(rest)} without it, "
-        f"--dataset.columns {every} with it."
-    )
+    cells = [row.cells[j] for row in body if j < len(row.cells)]
+    if not any(cells):
+        rest = ",".join(str(k + 1) for k in chosen if k != j)
+        raise DifrunError(
+            f"{source}: column {j + 1} has neither a name nor values. Leave it out: "
+            f"{source.option('columns', clipped(rest, SHOWN))}."
+        )
+    shown = ", ".join(map(clipped, cells[:2]))
+    what = f"has no name{' and counts the rows' if j == counting else ''} ({shown}, ...)"
+    raise DifrunError(f"{source}: column {j + 1} {what}. {which_columns(names, chosen, j, source)}")
 
 
 def _values(
@@ -127,18 +137,33 @@ def _values(
     without_labels: bool,
 ) -> NDArray[np.float64]:
     values = np.empty((len(body), len(chosen)))
+    shown = columns or _numbers(chosen)
     for i, row in enumerate(body):
         where = f"{source}, line {row.line}"
         if len(row.cells) != len(first.cells):
             raise DifrunError(
-                f"{where}: {len(row.cells)} values, but {len(first.cells)} in line {first.line}."
+                f"{where}: {counted(len(row.cells), 'value')}, but {len(first.cells)} in line {first.line}."
+                f"{length_hint(row, first)}"
             )
+        _refuse_points(row, chosen, shown, where)
         cells = [row.cells[j] for j in chosen]
         if options.gaps:
             cells = ["nan" if is_gap(cell) else cell for cell in cells]
         suggest = options.asks and without_labels
-        values[i] = _finite(cells, columns or _numbers(chosen), where, options, suggest, i == 0)
+        values[i] = _finite(cells, shown, where, options, suggest, i == 0)
     return values
+
+
+def _refuse_points(row: Row, chosen: Sequence[int], columns: Sequence[str | int], where: str) -> None:
+    """Raise DifrunError if a number has a point where the user says that commas are decimal signs."""
+    for j, column in zip(chosen, columns, strict=True) if row.pointed else ():
+        if j in row.pointed:
+            cell = row.cells[j]
+            raise DifrunError(
+                f"{where}, {_column_name(column)}: is '{clipped(cell)}' {clipped(cell.replace('.', ''))}? With "
+                "--dataset.decimal comma numbers have no points. Remove separators of thousands, or write decimals "
+                "with commas."
+            )
 
 
 def _numbers(chosen: Sequence[int]) -> tuple[int, ...]:
@@ -188,37 +213,3 @@ def _bad_cell(
 
 def _column_name(column: str | int) -> str:
     return f"column '{clipped(column)}'" if isinstance(column, str) else f"column {column}"
-
-
-def _summary(
-    body: Sequence[Row],
-    names: tuple[str, ...],
-    chosen: Sequence[int],
-    conditions: Sequence[int],
-    label_column: int | None,
-    delimiter: str,
-    first: Row,
-) -> str:
-    """What was read, in a sentence: a wrong guess shows in it."""
-    if not body:
-        return ""
-    cells = len(first.cells)
-    parts = [f"{len(body)} rows of {cells} column{'' if cells == 1 else 's'}"]
-    if cells > 1:
-        parts.append(f"separated by {DELIMITERS[delimiter]}")
-    parts.append(f"names in line {first.line}" if names else "without names")
-    left_out = [
-        names[j] if names else f"column {j + 1}"
-        for j in range(cells)
-        if j not in (*chosen, *conditions, label_column)
-    ]
-    if left_out:
-        parts.append(f"left out: {listed(map(clipped, left_out[:6]))}{', ...' if len(left_out) > 6 else ''}")
-    shown = [clipped(f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j]) for j in chosen[:6]]
-    row = f"{', '.join(shown)}{', ...' if len(chosen) > 6 else ''}"
-    if conditions:
-        given = [f"{names[j]} = {body[0].cells[j]}" if names else body[0].cells[j] for j in conditions[:6]]
-        row += f"; given {', '.join(given)}{', ...' if len(conditions) > 6 else ''}"
-    if label_column is not None:
-        row += f"; class {clipped(body[0].cells[label_column])}"
-    return f"read {'; '.join(parts)}. First row: {row}"

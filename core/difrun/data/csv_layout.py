@@ -1,8 +1,10 @@
 """How a .csv file is laid out: separator, decimal sign, header and index column; what is not certain is asked."""
 
 import csv
+import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 import attrs
@@ -18,6 +20,8 @@ LOOKED_AT = 200
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+", re.ASCII)
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _FRACTION = re.compile(r"\d+", re.ASCII)
 
 
@@ -50,10 +54,17 @@ class CsvOptions:
 
 @attrs.frozen
 class Row:
-    """A line with data: its number in the file, from 1, and its cells."""
+    """A line with data.
+
+    Attributes:
+        line: Its number in the file, from 1.
+        cells: Its cells; decimal commas have become points.
+        pointed: Where the decimal sign is the comma, the numbers with a point, from 0: 1.234 may be 1234.
+    """
 
     line: int
     cells: list[str]
+    pointed: tuple[int, ...] = ()
 
 
 def is_number(cell: str) -> bool:
@@ -83,6 +94,9 @@ def split_rows(lines: Sequence[str], decimal: str, source: str) -> tuple[list[Ro
     numbered = [(i, line) for i, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     texts = [line for _, line in numbered]
     candidates = [mark for mark in DELIMITERS if decimal != "comma" or mark != ","]
+    said = _SEPARATOR_LINE.fullmatch(texts[0].strip("\r\n ")) if texts else None
+    if said and said[1] in DELIMITERS:  # Excel's first line, which names the separator
+        numbered, texts, candidates = numbered[1:], texts[1:], [said[1]]
     delimiter = _delimiter(texts, candidates)
     rows, start = [], 0
     reader = csv.reader(texts, delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -96,7 +110,7 @@ def split_rows(lines: Sequence[str], decimal: str, source: str) -> tuple[list[Ro
             f"{source}, line {line}: this is no CSV ({error}). Check the quotes there."
         ) from None
     if decimal == "comma":
-        rows = [attrs.evolve(row, cells=[_with_point(cell) for cell in row.cells]) for row in rows]
+        rows = [_with_points(row) for row in rows]
     return rows, delimiter
 
 
@@ -116,9 +130,28 @@ def _delimiter(lines: Sequence[str], candidates: Sequence[str]) -> str:
     return max(reversed(candidates), key=outside_quotes.count)
 
 
+def _with_points(row: Row) -> Row:
+    """A row of numbers with decimal commas, with points in their place."""
+    pointed = tuple(j for j, cell in enumerate(row.cells) if "." in cell and is_number(cell))
+    return Row(row.line, [_with_point(cell) for cell in row.cells], pointed)
+
+
 def _with_point(cell: str) -> str:
     with_point = cell.replace(",", ".")
     return with_point if "." not in cell and is_number(with_point) else cell
+
+
+def length_hint(row: Row, first: Row) -> str:
+    """What to do about a row that has more cells than the first one; empty if nothing is known to help."""
+    if len(row.cells) == 2 * len(first.cells) and all(map(is_number, row.cells)):
+        return " If commas are decimal signs: --dataset.decimal comma."
+    if len(row.cells) != len(first.cells) + 1:
+        return ""
+    if not row.cells[-1]:
+        return " The line ends with a separator that the first one does not have."
+    if any(map(is_number, first.cells)):
+        return ""
+    return f" If the first column is an index, give it a name in line {first.line}."
 
 
 def refuse_decimal_commas(rows: Sequence[Row], delimiter: str, options: CsvOptions, source: str) -> None:
@@ -189,6 +222,11 @@ def _refuse_mixed(rows: Sequence[Row], text: Sequence[int], options: CsvOptions,
 
 def decimal_hint(cell: str, asks: bool) -> str:
     """What to do about a cell with a decimal comma; empty for another cell."""
+    if _THOUSANDS.fullmatch(cell):
+        groups, whole = cell.split(","), cell.replace(",", "")
+        either = f"Is it {whole}, or {'.'.join(groups)}?" if len(groups) == 2 else f"If it is {whole}:"
+        says = ", or say --dataset.decimal comma" if asks and len(groups) == 2 else ""
+        return f" {either} Write numbers without separators of thousands{says}."
     if "," not in cell or not is_number(cell.replace(",", ".", 1)):
         return ""
     return " Write decimals with a point" + (", or say --dataset.decimal comma." if asks else ".")
@@ -202,10 +240,14 @@ def gap_hint(cell: str, options: CsvOptions) -> str:
 
 
 def _could_be_names(rows: Sequence[Row], columns: Sequence[int]) -> bool:
-    """Whether a first row of numbers may be names: whole numbers that count, stand above decimals, or are far out."""
+    """Whether a first row of numbers may be names: equally spaced ones, or whole ones above decimals or far out."""
     first, rest = rows[0].cells, [row.cells for row in rows[1:]]
     values = [first[j] for j in columns]
-    if not rest or not all(map(_WHOLE.fullmatch, values)):
+    if not rest:
+        return False
+    if _rise_equally(values) and not any(_rise_equally(_only(cells, columns)) for cells in rest[:LOOKED_AT]):
+        return True
+    if not all(map(_WHOLE.fullmatch, values)):
         return False
     numbers = [int(value) for value in values if len(value) < 19]
     counting = numbers == list(range(numbers[0], numbers[0] + len(values))) if numbers else False
@@ -220,17 +262,30 @@ def _could_be_names(rows: Sequence[Row], columns: Sequence[int]) -> bool:
     return decimals or all(map(_far_from, values, columns_below))
 
 
+def _rise_equally(cells: Sequence[str]) -> bool:
+    """Whether at least three numbers rise in equal steps, as times and wavelengths in names of columns do."""
+    if len(cells) < 3 or not all(map(is_number, cells)):
+        return False
+    steps = [b - a for a, b in pairwise(map(float, cells))]
+    # Not of exactly one length: 0.1, 0.2, 0.30000000000000004.
+    return all(0 < step < math.inf for step in steps) and max(steps) - min(steps) < 1e-6 * min(steps)
+
+
+def _only(cells: Sequence[str], chosen: Sequence[int]) -> list[str]:
+    return [cells[j] for j in chosen if j < len(cells)]
+
+
 def _far_from(value: str, below: Sequence[str]) -> bool:
     """Whether a number is more than ten times as large as all numbers below it, as a year above measurements."""
     sizes = [abs(float(cell)) for cell in below if is_number(cell)]
     return len(sizes) > 1 and abs(float(value)) > 10 * max(sizes) > 0
 
 
-def index_column(rows: Sequence[Row]) -> int | None:
-    """The first column that counts the rows, each value the last one plus 1; None if none does or rows are few."""
-    if len(rows) < 20 or len(rows[0].cells) < 2:
+def index_column(rows: Sequence[Row], chosen: Sequence[int]) -> int | None:
+    """The first chosen column that counts the rows, each value the last plus 1; None if none does or rows are few."""
+    if len(rows) < 20:
         return None
-    for j in range(len(rows[0].cells)):
+    for j in chosen:
         cells = [row.cells[j] for row in rows if j < len(row.cells)]
         if len(cells) == len(rows) and all(_WHOLE.fullmatch(cell) and len(cell) < 19 for cell in cells):
             first = int(cells[0])

@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any
 
 import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
-from difrun.data.checks import check_examples, check_finite, check_finite_as_float32
+from difrun.data.checks import check_examples, check_finite, check_types, stored_examples, stored_labels
 from difrun.data.classes import check_labels, class_number
 from difrun.data.condition import Condition, gaussian_conditional
 from difrun.data.conditional_mixture import ConditionalMixture
+from difrun.data.described import as_html, one_line
 from difrun.data.mixture import GaussianMixture
 from difrun.data.moments import class_mean_and_variance, covariance, mean_and_variance
 from difrun.data.origin import Origin
@@ -20,19 +19,7 @@ from difrun.data.scaling import FAR_OUT, Scaling
 from difrun.errors import DifrunError
 
 
-def _labels(value: Any) -> Tensor:
-    return as_labels(value).cpu()
-
-
-def _examples(value: Any) -> Tensor:
-    wide_examples = as_data(value, "examples of a dataset").detach().cpu()
-    examples = wide_examples.float()
-    if examples is not wide_examples:
-        check_finite_as_float32(wide_examples, examples)
-    return examples
-
-
-@attrs.frozen(eq=False, slots=False, kw_only=True)
+@attrs.frozen(eq=False, slots=False, kw_only=True, repr=False)
 class Dataset:
     """Examples of a distribution, in the units that the model sees.
 
@@ -71,27 +58,38 @@ class Dataset:
     """
 
     name: str
-    train: Tensor = attrs.field(converter=_examples)
-    held_out: Tensor = attrs.field(converter=_examples)
+    train: Tensor = attrs.field(converter=stored_examples)
+    held_out: Tensor = attrs.field(converter=stored_examples)
     fresh: Callable[[int, torch.Generator], Tensor] | None = None
     distribution: GaussianMixture | None = None
     log_density: Callable[[Tensor], Tensor] | None = None
     entropy: float | None = None
     columns: tuple[str, ...] = ()
     scaling: Scaling | None = None
-    noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_examples))
-    labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
-    held_out_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    noise: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(stored_examples))
+    labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(stored_labels))
+    held_out_labels: Tensor | None = attrs.field(
+        default=None, converter=attrs.converters.optional(stored_labels)
+    )
     classes: tuple[str, ...] = ()
     fresh_labelled: Callable[[int, torch.Generator], tuple[Tensor, Tensor]] | None = None
-    component_labels: Tensor | None = attrs.field(default=None, converter=attrs.converters.optional(_labels))
+    component_labels: Tensor | None = attrs.field(
+        default=None, converter=attrs.converters.optional(stored_labels)
+    )
     condition: Condition | None = None
     conditional: ConditionalMixture | None = None
     notes: tuple[str, ...] = ()
     fingerprint: str = ""
     origin: Origin | None = None
 
+    def __repr__(self) -> str:
+        return one_line(self)
+
+    def _repr_html_(self) -> str:
+        return as_html(self)
+
     def __attrs_post_init__(self) -> None:
+        check_types(self, {"scaling": Scaling, "condition": Condition, "origin": Origin})
         source = f"dataset '{self.name}'"
         check_examples(self.train, source, self.columns)
         if self.held_out.shape[1:] != self.shape or len(self.held_out) == 0:

@@ -130,7 +130,7 @@ def read_labelled(path: Path, key: str | None, label: str | None, csv: CsvOption
         csv = csv or CsvOptions(asks=False)
         _refuse_csv_options(path, csv)
         if path.suffix.lower() == ".parquet":
-            return read_parquet(path, label, csv.columns, csv.condition)
+            return read_parquet(path, label, csv.columns, csv.condition, csv.asks)
         if path.suffix.lower() == ".npy" and label is not None:
             raise DifrunError(
                 f"file '{path}' holds one array, and no labels: --dataset.label {label} is for .npz, .csv and .parquet "
@@ -159,18 +159,18 @@ def _refuse_csv_options(path: Path, csv: CsvOptions) -> None:
 def _check_path(path: Path, key: str | None) -> None:
     """Raise `DifrunError` unless the path leads to a file of a known kind, which may have a key."""
     suffix = path.suffix.lower()
-    if suffix not in SUFFIXES:
-        raise DifrunError(f"file '{path}': expected a file that ends in {', '.join(SUFFIXES)}.")
-    if key is not None and suffix != ".npz":
-        raise DifrunError(
-            f"file '{path}' holds one array; --dataset.key {key} is for .npz files. Leave it out."
-        )
     if not path.exists():
         raise DifrunError(
             f"file '{path}' does not exist (looked in {path.absolute().parent}).{_similar(path)}"
         )
     if path.is_dir():
         raise DifrunError(f"'{path}' is a folder; expected a file that ends in {', '.join(SUFFIXES)}.")
+    if suffix not in SUFFIXES:
+        raise DifrunError(f"file '{path}': expected a file that ends in {', '.join(SUFFIXES)}.")
+    if key is not None and suffix != ".npz":
+        raise DifrunError(
+            f"file '{path}' holds one array; --dataset.key {key} is for .npz files. Leave it out."
+        )
 
 
 def _similar(path: Path) -> str:

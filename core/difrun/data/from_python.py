@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import as_data
-from difrun.data.columns import Header, as_classes, table_of_columns
+from difrun.data.casts import as_any_array, data_on_cpu, has_eight_bits
+from difrun.data.classes import as_classes
+from difrun.data.columns import Header, is_unnamed, table_of_columns
 from difrun.data.dataset import Dataset
 from difrun.data.scaled_rows import Scale
 from difrun.data.source import Source
@@ -145,21 +146,19 @@ def _apart(data: Any, source: Source) -> tuple[Any, Any, str]:
     """The examples, what is beside them (a DataFrame, an array, or None), and where that was given."""
     if isinstance(data, tuple) and len(data) == 2:
         examples, beside = data
-        return examples, beside if is_frame(beside) else _as_array(beside, source), "in the pair"
+        return examples, beside if is_frame(beside) else as_any_array(beside, source), "in the pair"
     if isinstance(data, torch.utils.data.Dataset) or _is_sequence_of_items(data):
         return *_items(data, source), "in the items of the data"
     return data, None, ""
 
 
-def _as_array(value: Any, source: Source) -> NDArray:
-    try:
-        return value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise DifrunError(f"{source}: what is beside the examples is no array ({error}).") from None
-
-
 def _of_frame(
-    data: Any, source: Source, labels: Any, columns: tuple[str, ...] | None, condition: Any
+    data: Any,
+    source: Source,
+    labels: Any = None,
+    columns: tuple[str, ...] | None = None,
+    condition: Any = None,
+    asks: bool = True,
 ) -> Table:
     names = _names_of(data)
     header = Header(tuple(map(str, names)), source, numbers=False)
@@ -175,7 +174,7 @@ def _of_frame(
             )
         return values
 
-    table = table_of_columns(header, read, tasks)
+    table = table_of_columns(header, read, tasks, asks and columns is None)
     return _with(
         table, None if label is not None else labels, None if given is not None else condition, source
     )
@@ -221,30 +220,31 @@ def _of_array(
             f"{source}: the text '{clipped(str(data))}' is no array of examples. A file is read by "
             "difrun.run(dataset=FILE), or difrun.data.files.file(path=FILE, seed=0)."
         )
-    values = as_data(data, source).detach().cpu().double().numpy()
+    values = data_on_cpu(data, source).double().numpy()
     if values.ndim == 0:
         raise DifrunError(f"{source}: a single number; expected an array of shape (N, columns).")
     if values.ndim == 1:
         values = values[:, None]
-    table = Table(values, columns or (), None, (), eight_bit=_has_eight_bits(data))
+    table = Table(values, columns or (), None, (), eight_bit=has_eight_bits(data))
     return _with(table, labels, condition, source)
-
-
-def _has_eight_bits(data: Any) -> bool:
-    """Whether data are whole numbers of 8 bits, as pixels are."""
-    return (data.dtype == torch.uint8) if isinstance(data, Tensor) else np.asarray(data).dtype == np.uint8
 
 
 def _with(table: Table, labels: Any, condition: Any, source: Source) -> Table:
     """The table with labels and conditions that are given as arrays."""
     if labels is not None:
-        names = as_classes(_as_array(labels, source), f"{source}, {source.option('label')}")
+        names = as_classes(as_any_array(labels, source), f"{source}, {source.option('label')}")
         table = attrs.evolve(table, labels=names)
     if condition is None:
         return table
     part = source.part("condition")
-    given = _of_frame(condition, part, None, None, None) if is_frame(condition) else None
-    values = given.values if given else as_data(condition, part).detach().cpu().double().numpy()
+    given = _of_frame(condition, part, asks=False) if is_frame(condition) else None
+    unnamed = [name for name in given.columns if is_unnamed(name)] if given else []
+    if unnamed and given and len(given.columns) > 1:
+        raise DifrunError(
+            f"{part}: a column has no name of its own ('{unnamed[0]}'). Is it an index, or data? Leave it out, or give "
+            "it a name."
+        )
+    values = given.values if given else data_on_cpu(condition, part).double().numpy()
     values = values[:, None] if values.ndim == 1 else values
     n = len(table.values)
     if values.ndim == 0 or len(values) != n:
@@ -255,7 +255,7 @@ def _with(table: Table, labels: Any, condition: Any, source: Source) -> Table:
         table,
         conditions=values,
         condition_columns=given.columns if given else (),
-        condition_eight_bit=given is None and _has_eight_bits(condition),
+        condition_eight_bit=given is None and has_eight_bits(condition),
     )
 
 
@@ -285,14 +285,14 @@ def _items(data: Any, source: Source) -> tuple[Tensor, NDArray | None]:
         firsts, labels = tuple(item[0] for item in items), None
     else:
         firsts, labels = tuple(items), None
-    examples = [as_data(first, source).detach().cpu() for first in firsts]
+    examples = [data_on_cpu(first, source) for first in firsts]
     if len({tuple(example.shape) for example in examples}) > 1:
         raise DifrunError(f"{source}: the items differ in shape; all examples must have one shape.")
     # Pixels of 8 bits stay what they are, so that they are scaled as pixels.
-    kind = torch.uint8 if all(map(_has_eight_bits, firsts)) else torch.float64
+    kind = torch.uint8 if all(map(has_eight_bits, firsts)) else torch.float64
     stacked = torch.stack([example.to(kind) for example in examples])
     beside = None
     if labels is not None:
         each = [label.detach().cpu().numpy() if isinstance(label, Tensor) else label for label in labels]
-        beside = _as_array(each, source)
+        beside = as_any_array(each, source)
     return stacked, beside

@@ -8,7 +8,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, wide
+from difrun.data.casts import as_data, data_on_cpu, wide
 from difrun.errors import DifrunError
 
 CHUNK = 2**22
@@ -16,7 +16,7 @@ CHUNK = 2**22
 
 
 def _float64(value: Any) -> Tensor:
-    return as_data(value, "parameters of a mixture").detach().to("cpu", torch.float64)
+    return data_on_cpu(value, "parameters of a mixture").double()
 
 
 @attrs.frozen(eq=False, slots=False)

@@ -8,11 +8,13 @@ import attrs
 import numpy as np
 from numpy.typing import NDArray
 
+from difrun.data.casts import refuse_lost_digits
+from difrun.data.classes import as_classes, can_be_classes
 from difrun.data.table import Table
 from difrun.errors import DifrunError
 from difrun.storage import arrays
 from difrun.storage.regular import open_regular
-from difrun.text import clipped
+from difrun.text import clipped, listed
 
 LABEL_KINDS = "biuUS"
 """The NumPy kinds of arrays that can be labels: whole numbers and text."""
@@ -40,7 +42,7 @@ def read_numpy(
         _as_numbers(loaded.examples, source),
         (),
         loaded.names,
-        (),
+        loaded.notes,
         None
         if conditions is None
         else _as_numbers(conditions, f"{source}: its array '{loaded.condition_key}'"),
@@ -51,12 +53,16 @@ def read_numpy(
 
 @attrs.frozen(eq=False)
 class _Loaded:
-    """What a file holds: examples, and the names of classes or the conditions, with the key of the latter."""
+    """What a file holds: examples, and the names of classes or the conditions, with the key of the latter.
+
+    And sentences on what was read and what was not, where the file holds more than one array.
+    """
 
     examples: NDArray
     names: NDArray | None = None
     conditions: NDArray | None = None
     condition_key: str = "c"
+    notes: tuple[str, ...] = ()
 
 
 def _load(path: Path, key: str | None, label: str | None, condition: tuple[str, ...] | None) -> _Loaded:
@@ -66,10 +72,16 @@ def _load(path: Path, key: str | None, label: str | None, condition: tuple[str, 
             if isinstance(loaded, np.ndarray):
                 return _Loaded(loaded)
             key = _choose_key(loaded.files, key, path)
-            examples, names = loaded[key], _labels(loaded, key, label, path)
+            examples = loaded[key]
             rows = len(examples) if examples.ndim else 0
+            names = (
+                _labels(loaded, key, label, path) if label else _found_labels(loaded, key, rows, condition)
+            )
             conditions = _conditions(loaded, key, condition, rows, names is not None, path)
-            return _Loaded(examples, names, conditions, condition[0] if condition else "c")
+            of_condition = (condition[0] if condition else "c") if conditions is not None else ""
+            of_names = (label or "y") if names is not None else ""
+            notes = _notes(loaded, key, examples.shape, of_names, of_condition)
+            return _Loaded(examples, names, conditions, of_condition, notes)
     except arrays.DamagedArray as error:
         if not _is_numpy(path):
             raise DifrunError(f"file '{path}' is not a {path.suffix} file, whatever its name says.") from None
@@ -99,25 +111,66 @@ def _choose_key(keys: list[str], key: str | None, path: Path) -> str:
     return "x"
 
 
-def _labels(loaded: Any, key: str, label: str | None, path: Path) -> NDArray | None:
-    """The array of the labels: the one that the user names, or else 'y' if it can hold labels."""
-    if label is None:
-        if "y" not in loaded.files or key == "y":
+def _found_labels(loaded: Any, key: str, rows: int, condition: tuple[str, ...] | None) -> NDArray | None:
+    """The array 'y', if it can hold one label for each example, and is not asked for as a condition."""
+    if "y" not in loaded.files or "y" in (key, *(condition or ())):
+        return None
+    names = _array(loaded, "y")
+    if names is None or names.dtype.kind not in LABEL_KINDS:
+        return None
+    return as_classes(names, "y") if names.ndim == 1 or names.shape == (rows, 1) else None
+
+
+def _array(loaded: Any, name: str) -> NDArray | None:
+    """An array of the file; None if it holds Python objects, which are not read."""
+    try:
+        return loaded[name]
+    except arrays.DamagedArray as error:
+        if "unpickled" in str(error):
             return None
-        names = loaded["y"]
-        return names if names.ndim == 1 and names.dtype.kind in LABEL_KINDS else None
+        raise
+
+
+def _notes(
+    loaded: Any, key: str, shape: tuple[int, ...], of_names: str, of_condition: str
+) -> tuple[str, ...]:
+    """What was read, and what not, of a file of several arrays; what may be meant for labels says how it is read."""
+    if len(loaded.files) < 2:
+        return ()
+    read = [f"the examples from array '{clipped(key)}', of shape {shape}"]
+    read += [f"their classes from '{clipped(of_names)}'"] * bool(of_names)
+    read += [f"their condition from '{clipped(of_condition)}'"] * bool(of_condition)
+    left_out = [name for name in loaded.files if name not in (key, of_names, of_condition)]
+    sentences = [f"read {listed(read)}"]
+    if left_out:
+        more = ", ..." if len(left_out) > 6 else ""
+        sentences[0] += f"; left out: {listed(map(clipped, left_out[:6]))}{more}"
+    if not of_names and not of_condition and shape:
+        sentences += [_why_left_out(loaded, name, shape[0]) for name in ("y", "c") if name in left_out]
+    return tuple(sentences)
+
+
+def _why_left_out(loaded: Any, name: str, rows: int) -> str:
+    """Why an array is not taken for labels or conditions, and what to do if it is meant as such."""
+    array = _array(loaded, name)
+    what = "Python objects" if array is None else f"{array.dtype} values of shape {array.shape}"
+    expected = "classes are whole numbers or text" if name == "y" else "conditions are numbers"
+    sentence = f"array '{name}' holds {what}, and is not read: {expected}, one for each example"
+    if array is None or not array.ndim or len(array) != rows or array.dtype.kind not in "fiub":
+        return sentence
+    if array.dtype.kind == "f" and array.size == rows and can_be_classes(array):
+        sentence += f". If these are classes: --dataset.label {name}"
+    return f"{sentence}. If these are conditions: --dataset.condition {name}"
+
+
+def _labels(loaded: Any, key: str, label: str, path: Path) -> NDArray:
+    """The array of the labels that the user names."""
     if label not in loaded.files or label == key:
         others = clipped(", ".join(name for name in loaded.files if name != key), 500) or "none"
         raise DifrunError(
             f"file '{path}' has no other array '{label}' (--dataset.label). Its other arrays: {others}."
         )
-    names = loaded[label]
-    is_whole = names.dtype.kind == "f" and bool((names == np.rint(names)).all())
-    if names.dtype.kind not in LABEL_KINDS and not is_whole:
-        raise DifrunError(
-            f"file '{path}': the array '{label}' holds {names.dtype} values; labels are whole numbers or text."
-        )
-    return names
+    return as_classes(loaded[label], f"file '{path}', array '{label}'")
 
 
 def _conditions(
@@ -150,4 +203,6 @@ def _as_numbers(array: NDArray, source: str) -> NDArray[np.float64]:
         raise DifrunError(f"{source} holds {kind}; expected real numbers.")
     if array.ndim == 0:
         raise DifrunError(f"{source} holds a single number; expected an array of shape (N, columns).")
+    if array.dtype.kind in "iu":
+        refuse_lost_digits(array, source)
     return (array[:, None] if array.ndim == 1 else array).astype(np.float64)

@@ -20,6 +20,7 @@ def read_parquet(
     label: str | None,
     columns: tuple[str, ...] | None,
     condition: tuple[str, ...] | None,
+    asks: bool = False,
 ) -> Table:
     """Read the examples of a .parquet file; nulls become NaN.
 
@@ -28,9 +29,11 @@ def read_parquet(
         label: The column of the classes, by name or number from 1; None: there are none.
         columns: The columns of the examples, by name or number; None: all others.
         condition: The columns of the condition, by name or number; None: there is none.
+        asks: Whether to ask about an index among the columns.
 
     Raises:
-        DifrunError: If pyarrow is not installed, the file is damaged, or a column is not numeric.
+        DifrunError: If pyarrow is not installed, the file is damaged, a column is not numeric, or it is not certain
+            whether one is an index.
     """
     try:
         import pyarrow
@@ -61,7 +64,7 @@ def read_parquet(
                 f"{source}: column '{clipped(header.names[j])}' cannot be read: {clipped(str(error), 300)}."
             ) from None
 
-    return table_of_columns(header, read, tasks)
+    return table_of_columns(header, read, tasks, asks and columns is None)
 
 
 def _refuse_expansion(metadata: Any, length: int, source: Source) -> None:

@@ -18,6 +18,9 @@ Scale = Literal["auto", "std", "robust", "pixels", "none"]
 BRIGHTEST = (1, 255, 65535)
 """The values that white may have: pixels are fractions, or whole numbers of 8 or 16 bits."""
 
+LEAST_CONTRAST = 1e-5
+"""The least difference between the darkest and the brightest pixel, of that between black and white."""
+
 
 @attrs.frozen(eq=False)
 class ScaledRows:
@@ -82,6 +85,11 @@ def _of_pixels(values: Tensor, source: Source) -> tuple[Scaling, tuple[str, ...]
             f"({source.option('scale', 'pixels')}). Numbers that have a scale of their own: "
             f"{source.option('scale', 'none')}."
         )
+    if high - low < LEAST_CONTRAST * white:
+        raise DifrunError(
+            f"{source}: as pixels from 0 to {white} ({source.option('scale', 'pixels')}), values from {low:.9g} to "
+            f"{high:.9g} are all alike. Numbers that have a scale of their own: {source.option('scale', 'std')}."
+        )
     middle = torch.full(values.shape[1:], white / 2, dtype=torch.float64)
     return Scaling(middle, middle, "pixels"), (
         f"pixels from 0 to {white} become −1 to 1 for the model; samples have 0 to {white} again",
@@ -103,6 +111,7 @@ def _measured(
     if robust or not len(wide):
         return scaling, ()
     index = tuple(wide[0].tolist())
+    _refuse_lost_bulk(train, scaling, ratio, source, columns)
     more = f" (and {len(wide) - 1} more coordinates)" if len(wide) > 1 else ""
     return scaling, (
         f"{coordinate_name(index, columns)}{more}: few values far out decide its standard deviation, "
@@ -110,6 +119,23 @@ def _measured(
         f"Scaled by the first, samples of the bulk come out too wide. Scale by the bulk with "
         f"{source.option('scale', 'robust')}, or remove those values.",
     )
+
+
+def _refuse_lost_bulk(
+    train: Tensor, scaling: Scaling, ratio: Tensor, source: Source, columns: Sequence[str]
+) -> None:
+    """Raise DifrunError if all values but a few far out are one number in float32, once the few decide the scale."""
+    bulk = 1 / ratio
+    middle = scaling.encode(train).abs().median(0).values
+    lost = bulk < 100 * torch.finfo(torch.float32).eps * middle
+    if bool(lost.any()):
+        index = tuple(lost.nonzero()[0].tolist())
+        raise DifrunError(
+            f"{source}: {coordinate_name(index, columns)} has values so far out (standard deviation "
+            f"{float(scaling.scale[index]):.3g}) that all others cannot be told apart beside them in 32-bit numbers, "
+            f"in which a model computes. Scale by the bulk with {source.option('scale', 'robust')}, or remove those "
+            "values."
+        )
 
 
 def _encoded(part: Tensor, scaling: Scaling, source: str, columns: Sequence[str]) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import as_data, wide_dtype
+from difrun.data.casts import as_data, data_on_cpu, wide_dtype, with_numbers
 from difrun.data.checks import coordinate_name
 from difrun.errors import DifrunError
 
@@ -52,7 +52,7 @@ class Scaling:
         Raises:
             DifrunError: If a coordinate is constant; the message names it.
         """
-        x = as_data(examples).detach().cpu().double().numpy()
+        x = data_on_cpu(examples).double().numpy()
         _refuse_constant(x, columns)
         shift, scale = _mean_and_std(x)
         return cls(torch.from_numpy(shift), torch.from_numpy(scale))
@@ -71,7 +71,7 @@ class Scaling:
         Raises:
             DifrunError: If a coordinate is constant; the message names it.
         """
-        x = as_data(examples).detach().cpu().double().numpy()
+        x = data_on_cpu(examples).double().numpy()
         _refuse_constant(x, columns)
         shift, scale = _median_and_bulk(x)
         mean, std = _mean_and_std(x)
@@ -82,7 +82,7 @@ class Scaling:
 
     def encode(self, x: Tensor) -> Tensor:
         """Map x from the user's units to the model's; returns float64 on the device of x, where it has that."""
-        x = as_data(x)
+        x = self._fitting(x)
         wide_x = x.detach().cpu().double()
         z = (wide_x - self.shift) / self.scale
         # The difference of two numbers near ±1e308 overflows; that of their halves does not.
@@ -94,11 +94,23 @@ class Scaling:
 
         What would be beyond the largest float64 becomes that.
         """
-        x = as_data(x)
+        x = self._fitting(x)
         wide_x = x.detach().cpu().double()
         y = self.shift + self.scale * wide_x
         halves = (self.shift / 2 + self.scale / 2 * wide_x).clamp(-LARGEST / 2, LARGEST / 2) * 2
         return _on_device_of(x, torch.where(y.isfinite() | ~wide_x.isfinite(), y, halves))
+
+    def _fitting(self, x: Tensor) -> Tensor:
+        """The numbers of x. Raises DifrunError if the scaling has coordinates that x does not have."""
+        x = with_numbers(as_data(x))
+        shape = tuple(self.shift.shape)
+        own = tuple(x.shape[max(0, x.ndim - len(shape)) :])
+        if len(own) < len(shape) or any(k not in (1, n) for k, n in zip(shape, own, strict=True)):
+            raise DifrunError(
+                f"data of shape {tuple(x.shape)} do not fit a scaling of examples of shape {shape}; expected "
+                f"(n, {', '.join(map(str, shape))})."
+            )
+        return x
 
 
 def far_out(examples: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor]:
@@ -112,7 +124,7 @@ def far_out(examples: Tensor, scaling: Scaling) -> tuple[Tensor, Tensor]:
         The ratio and the interquartile range/1.349, with the shape of one example; the ratio is 1 where the
         interquartile range is 0.
     """
-    _, bulk = _median_and_bulk(as_data(examples).detach().cpu().double().numpy())
+    _, bulk = _median_and_bulk(data_on_cpu(examples).double().numpy())
     scale = scaling.scale.numpy()
     ratio = np.divide(scale, bulk, out=np.ones_like(scale), where=bulk > 0)
     return torch.from_numpy(ratio), torch.from_numpy(bulk)
@@ -155,4 +167,7 @@ def _median_and_bulk(x: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArr
     """Median and interquartile range/1.349 of every coordinate of x, (N, *shape)."""
     exponent = _exponents(x)
     low, median, high = np.quantile(np.ldexp(x, -exponent), [0.25, 0.5, 0.75], axis=0)
-    return np.ldexp(median, exponent), np.ldexp((high - low) / NORMAL_IQR, exponent)
+    # Of values near ±1.7e308 the range is beyond the largest number.
+    with np.errstate(over="ignore"):
+        bulk = np.minimum(np.ldexp((high - low) / NORMAL_IQR, exponent), LARGEST)
+    return np.ldexp(median, exponent), bulk

@@ -1,5 +1,6 @@
 """How messages call a table of examples, and how they write the options by which it is read."""
 
+from collections.abc import Sequence
 from typing import Literal, Self
 
 Form = Literal["flag", "argument", "key"]
@@ -24,7 +25,7 @@ class Source(str):
         made.form = form
         return made
 
-    def option(self, name: str, value: str | None = None) -> str:
+    def option(self, name: str, value: str | Sequence[str] | None = None) -> str:
         """Return an option as the user writes it: ``--dataset.missing drop``, or ``missing='drop'``.
 
         Args:

@@ -21,14 +21,17 @@ def as_array(values: Any) -> Array:
         DifrunError: If it does not hold real numbers.
     """
     if hasattr(values, "detach"):
-        if values.is_complex() or str(values.layout) != "torch.strided":
+        if values.is_complex() or str(values.layout) != "torch.strided" or values.is_nested or values.is_meta:
             raise DifrunError(
                 f"draw: expected real numbers in a dense tensor, not {values.dtype}, {values.layout}"
+                f"{', nested' if values.is_nested else ''}, on {values.device}"
             )
         # To the CPU first, as not every device has float64; to float64 before NumPy, which has no bfloat16.
-        values = values.detach().cpu().double().numpy()
+        values = values.detach().cpu().double().resolve_neg().numpy()
     try:
         array = np.asarray(values)
+        if isinstance(values, np.ma.MaskedArray) and array.dtype.kind in "buif":
+            array = np.ma.filled(values.astype(np.float64), np.nan)  # the number under a mask is nobody's
     except ValueError as error:
         raise DifrunError(f"draw: expected an array of real numbers ({error})") from None
     if array.dtype.kind not in "buif":

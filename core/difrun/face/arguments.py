@@ -11,13 +11,13 @@ from difrun.config.plan import Plan, assemble
 from difrun.config.run_options import GeneralOptions, SampleOptions
 from difrun.config.selection import ORDER, choose
 from difrun.config.settings import section_of
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import ConfigError
 from difrun.listener import Listener
 from difrun.options.attrs_fields import GivenValue, names_of, values
 from difrun.plugin.own import replaced
 from difrun.plugin.registry import Registered, get_registry
-from difrun.text import listed
+from difrun.text import described, listed
 
 Options = Mapping[str, Any]
 """Options as ``{"process.theta": 0.5}``, the names of the command's flags without the dashes before them."""
@@ -66,7 +66,7 @@ def sections(options: Options | None, **plain: Any) -> Sections:
     """
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(
-            f"Invalid value for options: expected a dict such as {{'process.theta': 0.5}}; got {options!r}."
+            f"Invalid value for options: expected a dict such as {{'process.theta': 0.5}}; got {described(options)}."
         )
     found: Sections = {}
     for key, value in (options or {}).items():
@@ -119,7 +119,7 @@ def as_flag(condition: Any) -> str | None:
     """
     if condition is None or isinstance(condition, str | Path):
         return None if condition is None else str(condition)
-    rows = as_data(condition, "condition").double()
+    rows = data_on_cpu(condition, "condition").double()
     if rows.ndim > 1 and len(rows) != 1:
         raise ConfigError(
             "samples of a run are drawn given one condition, or a file of them; for an array of conditions c: "

@@ -10,7 +10,7 @@ from typing import Any
 from difrun.errors import ConfigError
 from difrun.face.arguments import Sections
 from difrun.options.parsing import python_number
-from difrun.text import listed
+from difrun.text import described, listed
 
 
 def level_of(at: Any) -> float:
@@ -21,7 +21,7 @@ def level_of(at: Any) -> float:
     """
     number = python_number(at)
     if isinstance(number, bool) or not isinstance(number, numbers.Real) or not math.isfinite(number):
-        raise ConfigError(f"Invalid value for at: expected a time, a number; got {at!r}.")
+        raise ConfigError(f"Invalid value for at: expected a time, a number; got {described(at)}.")
     return float(number)
 
 
@@ -39,7 +39,7 @@ def whole(name: str, value: Any, least: int) -> int:
     number = python_number(value)
     if isinstance(number, bool) or not isinstance(number, numbers.Integral) or number < least:
         raise ConfigError(
-            f"Invalid value for {name}: expected a whole number of at least {least}; got {value!r}."
+            f"Invalid value for {name}: expected a whole number of at least {least}; got {described(value)}."
         )
     return int(number)
 
@@ -60,7 +60,9 @@ def several_whole(name: str, value: Any, least: int) -> list[int]:
     """
     parts = [value] if is_whole(value) else value
     if isinstance(parts, str | bytes | dict) or not isinstance(parts, Iterable) or not list(parts):
-        raise ConfigError(f"Invalid value for {name}: expected a whole number, or several; got {value!r}.")
+        raise ConfigError(
+            f"Invalid value for {name}: expected a whole number, or several; got {described(value)}."
+        )
     return [whole(name, part, least) for part in parts]
 
 

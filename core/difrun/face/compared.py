@@ -23,10 +23,12 @@ from difrun.runs.compare import compare as comparing
 from difrun.runs.compare.compared_model import ComparedModel
 from difrun.runs.compare.results import Comparison
 from difrun.runs.run import Run
+from difrun.runs.stages.labels import ARGUMENTS, in_words
 
 _OF_OBJECTS = "those of a sampler or a grid come with an object of it, samplers=[Adaptive(rtol=1e-6)]"
 
 
+@in_words(ARGUMENTS)
 def compare(
     *models: Model | Plan,
     samplers: Sequence[Any] | Any = None,

@@ -1,24 +1,29 @@
 """`difrun.sample`: from noise to data, or from a level to data."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypedDict, Unpack, overload
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, with_numbers
 from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Options, given_kinds, sections
 from difrun.face.checks import count_of, level_of, refuse_other_options
+from difrun.face.saving import file_for, save
 from difrun.face.subject import Model, Subject, like
 from difrun.model.base import ScoreModel
+from difrun.model.wrappers import Counted
+from difrun.plugin.own_kinds import FixedTimes
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.stages import sampling
+from difrun.runs.stages.labels import ARGUMENTS, in_words
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import Begin, generate
-from difrun.sampler.level import check_level, from_data, from_states, times_from
+from difrun.sampler.level import beginning_at, check_level, from_data, from_states, times_from
 
 
 class Wishes(TypedDict, total=False):
@@ -34,6 +39,8 @@ class Wishes(TypedDict, total=False):
     dtype: torch.dtype
     options: Options | None
     dataset: Any
+    out: Path | str | None
+    force: bool
     listener: Heard
 
 
@@ -71,6 +78,7 @@ def sample(
     at: float | None = None,
     **wishes: Unpack[Wishes],
 ) -> Tensor: ...
+@in_words(ARGUMENTS)
 def sample(
     model: Model,
     n: int | None = None,
@@ -90,9 +98,11 @@ def sample(
     data: Any = None,
     at: float | None = None,
     dataset: Any = None,
+    out: Path | str | None = None,
+    force: bool = False,
     listener: Heard = None,
 ) -> Any:
-    """Draw samples: `difrun sample`, in memory.
+    """Draw samples: `difrun sample`.
 
     Sampling begins with noise at T, or at the level t = `at`: from states ``start`` that are at that level already, or
     from examples ``data``, to which the noise of that level is added first (image to image). A level is a time in
@@ -100,8 +110,8 @@ def sample(
 
     Args:
         model: A run, its folder, or a `ScoreModel`.
-        n: How many samples. None: as many as the run has, or one for each row of `start` or `data`. A single row of
-            these serves all n.
+        n: How many samples. None: as many as the run has, or one for each row of `start` or `data`, each label or each
+            row of conditions. A single row of these serves all n.
         sampler: A name, a class or an object; None takes that of the run, or the default.
         steps: Sampling steps; None takes those of the run, or the default.
         grid: A name, a function, or a list of times; None takes that of the run, or what suits the sampler.
@@ -118,6 +128,8 @@ def sample(
         data: Examples x_0 (n, *shape), in the units of the data.
         at: The level: the time t of `start`, or to which `data` are noised.
         dataset: The data of a score model, for guidances that ask for them.
+        out: A .npz file into which the samples are written too, as the command does.
+        force: Replace a file that is there.
         listener: Receives notes and progress, or a function that receives the notes.
 
     Returns:
@@ -128,6 +140,7 @@ def sample(
         ConfigError: If a name, a combination or an option does not work, or `start`, `data`, `at` do not go together.
         DifrunError: If the model cannot be sampled so, or a sample is not finite.
     """
+    file = None if out is None else file_for(out, force)
     own_steps = _steps_of(grid) if steps is None else steps
     given = sections(options, steps=own_steps, chunk=chunk, noise=noise, seed=seed)
     n = count_of(n, given)
@@ -150,13 +163,14 @@ def sample(
     plan = subject.plan
     new = subject.run is not None and "seed" not in given.get("", {})
     level = None if at is None else level_of(at)
-    begin, n = _beginning(subject, start, data, level, n)
+    begin, n = _beginning(subject, start, data, level, subject.count(n, label, condition))
     with subject.working():
         guided = subject.model()
         labels = subject.labels(guided, label, n, condition)
+        counted = Counted(guided)
         drawn = generate(
             sampler_of(subject),
-            guided,
+            counted,
             n,
             times_of(subject, guided, level),
             seed=seed_of(plan.seed + 1 if new else plan.seed, "samples"),
@@ -167,8 +181,11 @@ def sample(
             labels=labels,
             begin=begin,
             watch=watch_of(subject),
-        )
-    return like(subject.decode(drawn.cpu()), start if data is None else data)
+        ).cpu()
+    if file is not None:
+        seed = plan.seed + 1 if new else plan.seed
+        save(file, subject, drawn, labels, counted, seed=seed, label=label, condition=condition, at=level)
+    return like(subject.decode(drawn), start if data is None else data)
 
 
 def options_taken(model: Model, *plain: str) -> list[str]:
@@ -193,8 +210,9 @@ def sampler_of(subject: Subject) -> Sampler:
 def times_of(subject: Subject, model: ScoreModel, level: float | None) -> list[float]:
     """Return the times of the grid, from T or from a level."""
     plan, sampler = subject.plan, sampler_of(subject)
-    if level is None or level == model.process.horizon:
-        return grid_times(plan.grid, model, plan.sample.steps, sampler)
+    if level is None or level == model.process.horizon or isinstance(plan.grid.entry.load(), FixedTimes):
+        times = grid_times(plan.grid, model, plan.sample.steps, sampler)
+        return times if level is None else beginning_at(level, times)
 
     def grid(of: ScoreModel, steps: int) -> list[float]:
         return grid_times(plan.grid, of, steps, sampler)
@@ -225,7 +243,7 @@ def _beginning(
     if data is not None:
         rows = subject.encode(data, "data")
     else:
-        rows = as_data(start, "start")
+        rows = with_numbers(as_data(start, "start"), "start")
         shape = subject.base.process.state_shape(subject.base.shape)
         if tuple(rows.shape[1:]) != tuple(shape) or rows.ndim == 0 or not len(rows):
             raise DifrunError(

@@ -10,6 +10,7 @@ from difrun.face.arguments import Heard, Options, given_kinds, sections
 from difrun.face.checks import level_of, refuse_other_options
 from difrun.face.drawing import options_taken, sampler_of, times_of, watch_of
 from difrun.face.subject import Model, Subject, like
+from difrun.runs.stages.labels import ARGUMENTS, in_words
 from difrun.sampler import inversion
 from difrun.sampler.inversion import Inversion
 from difrun.sampler.level import check_level
@@ -41,6 +42,7 @@ def invert(
     steps: int = 50,
     **wishes: Unpack[InversionWishes],
 ) -> Inversion[Tensor]: ...
+@in_words(ARGUMENTS)
 def invert(
     model: Model,
     x0: Any,

@@ -26,8 +26,10 @@ from difrun.face.subject import Model, Subject, heard_by, like
 from difrun.model.base import ScoreModel
 from difrun.model.labels import check_labels
 from difrun.runs.stages import evaluation
+from difrun.runs.stages.labels import ARGUMENTS, in_words
 
 
+@in_words(ARGUMENTS)
 def evaluate(
     model: Model,
     samples: Any = None,
@@ -189,6 +191,7 @@ def log_likelihood(
     dataset: Any = None,
     listener: Heard = None,
 ) -> Tensor: ...
+@in_words(ARGUMENTS)
 def log_likelihood(
     model: Model,
     x: Any,

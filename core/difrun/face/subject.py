@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from difrun.config.plan import Plan, resolve
 from difrun.config.run_options import SampleOptions
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_data, as_labels, data_on_cpu, with_numbers
 from difrun.data.dataset import Dataset
 from difrun.data.toy import dataset_of_mixture
 from difrun.errors import ConfigError, DifrunError
@@ -24,12 +24,13 @@ from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.model.labels import labels_as_in_data
 from difrun.model.wrappers import innermost
+from difrun.options.parsing import python_number
 from difrun.runs.build import build_dataset, guided, instantiate
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context
 from difrun.runs.environment.threads import threads
 from difrun.runs.run import Run
-from difrun.runs.stages.labels import labels_of
+from difrun.runs.stages.labels import labels_of, rows_asked
 from difrun.text import quoted
 
 Model = Run | ScoreModel | Path | str
@@ -148,7 +149,7 @@ class Subject:
 
     def encode(self, x: Any, what: str = "examples") -> Tensor:
         """Return examples (n, *shape) in the units of the model. Raises DifrunError if they do not have its shape."""
-        tensor = as_data(x, what)
+        tensor = with_numbers(as_data(x, what), what)
         if tensor.ndim == 1 and tuple(self.base.shape) == (1,):
             tensor = tensor[:, None]
         if tuple(tensor.shape[1:]) != tuple(self.base.shape) or tensor.ndim == 0 or not len(tensor):
@@ -165,6 +166,17 @@ class Subject:
         """Return samples of the model in the units of the data."""
         return x if self.dataset is None else self.dataset.decode(x)
 
+    def count(self, n: int | None, label: Any, condition: Any) -> int | None:
+        """Return how many samples are asked for: n, or the number of labels or rows of conditions; None for neither."""
+        if n is not None:
+            return n
+        if isinstance(condition, str | Path):
+            return None if self.dataset is None else rows_asked(str(condition), self.dataset)
+        shape = np.shape(label if condition is None else condition)
+        row = () if condition is None else tuple(self.base.condition_shape or ())
+        listed_alone = row == (1,) and len(shape) == 1  # numbers of a condition of one, each a row
+        return shape[0] if (listed_alone or shape[1:] == row) and shape[:1] > (1,) else None
+
     def labels(self, model: ScoreModel, label: Any, n: int, condition: Any = None) -> Tensor | None:
         """Return the class or the condition of each of n samples: one for all, or one each; None where there are none.
 
@@ -179,22 +191,42 @@ class Subject:
         if label is None:
             asked = None if self.run is None else self.plan.sample
             return labels_as_in_data(model, n) if asked is None else labels_of(model, self._data(), asked, n)
+        label = python_number(label)
         if isinstance(label, str | int) and not isinstance(label, bool):
             if self.dataset is not None and self.dataset.classes:
                 return labels_of(model, self.dataset, SampleOptions(label=str(label)), n)
             label = [label] * n
-        if isinstance(label, list | tuple) and any(isinstance(name, str) for name in label):
-            if self.dataset is None:
-                raise DifrunError(
-                    "a model without data knows its classes by number: give label as a whole number."
-                )
-            label = [self.dataset.class_number(name) for name in label]
-        labels = as_labels(label)
+        labels = as_labels(self._numbers_of_classes(label))
         if labels.shape != (n,):
             raise DifrunError(
                 f"{n} samples take one label, or {n}; got an array of shape {tuple(labels.shape)}."
             )
         return labels
+
+    def _numbers_of_classes(self, label: Any) -> Any:
+        """Labels of rows as numbers of classes: each is compared with the names of the classes, as a single label is.
+
+        −1 stays what it is, any class.
+        """
+        if isinstance(label, Tensor):
+            with_numbers(label, "label")
+        each = label.flatten().tolist() if isinstance(label, np.ndarray | Tensor) else label
+        if not isinstance(each, list | tuple):
+            return label
+        each = [python_number(name) for name in each]
+        if not each or not all(isinstance(name, str | int) and not isinstance(name, bool) for name in each):
+            return label
+        classes = () if self.dataset is None else self.dataset.classes
+        if not classes:
+            if any(isinstance(name, str) for name in each):
+                raise DifrunError(
+                    "a model without data knows its classes by number: give label as a whole number."
+                )
+            return label
+        dataset, known = self._data(), {-1: -1} if "-1" not in classes else {}
+        known |= {name: dataset.class_number(name) for name in set(each) - set(known)}
+        numbers = np.array([known[name] for name in each])
+        return numbers.reshape(label.shape) if isinstance(label, np.ndarray | Tensor) else numbers
 
     def _data(self) -> Dataset:
         assert self.dataset is not None  # a run has data
@@ -212,9 +244,11 @@ class Subject:
             asked = labels_of(model, self.dataset, SampleOptions(condition=condition), n)
             assert asked is not None  # there is a condition
             return asked
-        rows = as_data(condition, "condition").double()
-        if tuple(rows.shape) == tuple(model.condition_shape):
-            rows = rows[None]
+        rows = data_on_cpu(condition, "condition").double()
+        if tuple(rows.shape) == tuple(model.condition_shape) or (
+            rows.ndim == 0 and tuple(model.condition_shape) == (1,)
+        ):
+            rows = rows.reshape(1, *model.condition_shape)
         elif rows.ndim == 1 and tuple(model.condition_shape) == (1,):
             rows = rows[:, None]
         if self.dataset is not None and self.dataset.condition is not None:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn import functional
 from typing_extensions import override
 
+from difrun.errors import DifrunError
 from difrun.loss.times import TimeDistribution, Uniform
 from difrun.model.base import ScoreModel
 from difrun.model.trainable import trainable
@@ -94,6 +95,11 @@ class Loss:
             The mean, () without a graph.
         """
         loss = self.mean(model, examples)
+        if not loss.requires_grad:
+            raise DifrunError(
+                "The loss does not depend on the weights: the network has none that are trained, detaches its output, "
+                "or computes it without gradients. Return an output that torch can differentiate."
+            )
         loss.backward()
         return loss.detach()
 

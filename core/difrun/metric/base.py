@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
+from difrun.data.casts import as_data, as_labels, with_numbers
 from difrun.data.dataset import Dataset
 from difrun.metric.calls import Metric, Numbers
 from difrun.metric.comparison import Comparison, comparison_for
@@ -139,7 +139,7 @@ def measure(
     if repeats < 2:
         raise ValueError(f"repeats must be at least 2 for a standard deviation, not {repeats}")
     # Of the precision of the data, which is float32.
-    samples = as_data(samples, "samples").float()
+    samples = with_numbers(as_data(samples, "samples"), "samples").float()
     if labels is not None and not (isinstance(labels, Tensor) and labels.is_floating_point()):
         labels = as_labels(labels)
     comparison = comparison_for(metric, samples, dataset, labels, seed, repeats, options)

@@ -11,7 +11,7 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import DifrunError
 
 
@@ -109,7 +109,7 @@ def _bins(most: int, bins: int) -> tuple[Tensor, Tensor]:
 
 def _cases(draws: Any, truth: Any) -> tuple[Tensor, Tensor]:
     """The draws (m, L, d) and the truth (m, d)."""
-    x, theta = as_data(draws, "draws").double(), as_data(truth, "the truth").double()
+    x, theta = data_on_cpu(draws, "draws").double(), data_on_cpu(truth, "the truth").double()
     if x.ndim < 3 or x.shape[:1] != theta.shape[:1] or x.shape[2:] != theta.shape[1:] or 0 in x.shape:
         raise DifrunError(
             f"draws of shape {tuple(x.shape)} for a truth of shape {tuple(theta.shape)}: expected (cases, draws, ...) "

@@ -1,5 +1,6 @@
 """One call of a metric: the values that it may ask for, and the numbers that it returns."""
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -20,6 +21,12 @@ A metric gets, by name, what its signature asks for: samples, reference, dataset
 """
 
 Numbers = dict[str, float]
+
+MOST_NUMBERS, MOST_OF_A_NAME = 5000, 100
+"""The most numbers that a metric may return, and the most characters in the name of one."""
+
+LARGEST = 1e100
+"""The largest number that a metric may return: squares of larger ones, and their sums, may overflow."""
 
 
 @attrs.frozen
@@ -52,11 +59,12 @@ def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict
     Returns:
         The values by the names that the signature of the metric has.
     """
+    # Copies: what one metric writes into them is no matter of the next one.
     offered: dict[str, Any] = {
-        "samples": of.points,
+        "samples": of.points.clone(),
         "dataset": dataset,
         "generator": generator,
-        "reference": of.reference,
+        "reference": None if of.reference is None else of.reference.clone(),
     }
     if of.conditions is not None:
         offered |= {"conditions": of.conditions, "reference_conditions": of.reference_conditions}
@@ -70,14 +78,36 @@ def on_offer(of: PointSet, dataset: Dataset, generator: torch.Generator) -> dict
 def finite_numbers(metric: Metric, returned: Any) -> Numbers:
     """Return what a metric returned as finite floats. Raises ValueError for anything else."""
     name = getattr(metric, "__qualname__", type(metric).__name__)
-    if not isinstance(returned, Mapping) or not returned or not all(isinstance(key, str) for key in returned):
+    keys = list(itertools.islice(returned, MOST_NUMBERS + 1)) if isinstance(returned, Mapping) else []
+    if not keys or not all(isinstance(key, str) for key in keys):
         raise ValueError(f"{name} must return a dict, name -> number; it returned {shown_briefly(returned)}")
+    if len(keys) > MOST_NUMBERS:
+        raise ValueError(f"{name} returned more than {MOST_NUMBERS} numbers")
     numbers = {}
-    for key, value in returned.items():
-        try:
-            numbers[key] = float(value)
-        except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: a tensor of several numbers
-            numbers[key] = math.nan
-        if not math.isfinite(numbers[key]):
-            raise ValueError(f"{name} returned {shown_briefly(value)} for {key}; expected a finite number")
+    for key in keys:
+        if not key or len(key) > MOST_OF_A_NAME or not key.isprintable():
+            raise ValueError(
+                f"{name} returned a number called {key!a:.100}; expected a name of 1 to {MOST_OF_A_NAME} printable "
+                "characters"
+            )
+        numbers[key] = _float(returned[key])
+        if not abs(numbers[key]) <= LARGEST:  # nor is NaN
+            raise ValueError(
+                f"{name} returned {_shown(returned[key])} for {key}; expected a finite number of at most "
+                f"{LARGEST:g}"
+            )
     return numbers
+
+
+def _shown(value: Any) -> str:
+    return f"the text {value!a:.100}" if isinstance(value, str | bytes) else shown_briefly(value)
+
+
+def _float(value: Any) -> float:
+    """A number as a float; NaN for what is none, such as text or a tensor of several numbers."""
+    if isinstance(value, Tensor):
+        value = value.detach()
+    try:
+        return math.nan if isinstance(value, str | bytes) else float(value)
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: a tensor of several numbers
+        return math.nan

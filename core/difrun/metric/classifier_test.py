@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import DifrunError
 from difrun.metric.base import Reading, reads
 
@@ -37,7 +37,7 @@ def c2st(
     References:
         Lopez-Paz and Oquab (2017), arXiv 1610.06545.
     """
-    parts = [as_data(part, "points").detach().cpu().float().flatten(1) for part in (samples, reference)]
+    parts = [data_on_cpu(part, "points").float().flatten(1) for part in (samples, reference)]
     n = min(max_points, *map(len, parts))
     if n < 20 or parts[0].shape[1] != parts[1].shape[1]:
         raise DifrunError(

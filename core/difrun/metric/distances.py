@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, data_on_cpu
 from difrun.errors import DifrunError
 from difrun.metric.base import Reading, reads
 
@@ -119,7 +119,11 @@ def joint_w2(
     """
     pairs = (
         torch.cat(
-            (as_data(x, "points").flatten(1), as_data(c, "conditions").flatten(1).nan_to_num(nan=0.0)), dim=1
+            (
+                data_on_cpu(x, "points").flatten(1),
+                data_on_cpu(c, "conditions").flatten(1).nan_to_num(nan=0.0),
+            ),
+            dim=1,
         )
         for x, c in ((samples, conditions), (reference, reference_conditions))
     )
@@ -251,14 +255,14 @@ def _radii(points: Tensor, k: int) -> Tensor:
 
 def _vectors(samples: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     """Both sets as rows on the CPU, in float64 if one of them is. Raises DifrunError unless they have one shape."""
-    samples, reference = as_data(samples, "samples"), as_data(reference, "the reference")
+    samples, reference = data_on_cpu(samples, "samples"), data_on_cpu(reference, "the reference")
     if samples.shape != reference.shape or samples.ndim < 2 or len(samples) < 2:
         raise DifrunError(
             f"a metric compares two sets of equal size; got shapes {tuple(samples.shape)} and "
             f"{tuple(reference.shape)}."
         )
     dtype = torch.promote_types(samples.dtype, reference.dtype)
-    a, b = (z.detach().cpu().to(dtype).flatten(1) for z in (samples, reference))
+    a, b = (z.to(dtype).flatten(1) for z in (samples, reference))
     if dtype == torch.float64:  # in the user's units, perhaps far from 0, where squares would lose the digits
         centre = a.mean(0)
         return a - centre, b - centre

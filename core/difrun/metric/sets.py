@@ -10,6 +10,7 @@ from torch import Tensor
 
 from difrun.data.dataset import Dataset
 from difrun.metric.calls import Metric, Numbers, PointSet, finite_numbers, on_offer
+from difrun.plugin.containment import restored
 from difrun.plugin.signatures import call
 from difrun.randomness.generator import torch_generator
 
@@ -78,5 +79,6 @@ class Comparison(ABC):
     def evaluate(self, index: int, point_set: PointSet) -> Numbers:
         """Call the metric with a set and the random numbers of a repetition."""
         generator = torch_generator(self.seed, "metric", index)
-        returned = call("metric", self.metric, on_offer(point_set, self.dataset, generator), self.options)
+        with restored():
+            returned = call("metric", self.metric, on_offer(point_set, self.dataset, generator), self.options)
         return finite_numbers(self.metric, returned)

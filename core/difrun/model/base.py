@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+from difrun.report.card import card
 
 if TYPE_CHECKING:
     from difrun.process.base import Randomness
@@ -69,6 +70,13 @@ class ScoreModel:
                 f"{type(self).__name__} must define forward(x, at) or predict(x, at, kind)"
             )
         return self.predict(x, at, self.kind)
+
+    def _repr_html_(self) -> str:
+        rows = [("process", self.process), ("shape", tuple(self.shape)), ("predicts", self.kind)]
+        network = getattr(self, "network", None)
+        if isinstance(network, torch.nn.Module):
+            rows.append(("weights", sum(weight.numel() for weight in network.parameters())))
+        return card(type(self).__name__, rows)
 
     def __call__(self, x: Tensor, at: Any) -> Tensor:
         """Predict `kind` at x: `forward`."""

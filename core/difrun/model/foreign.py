@@ -12,21 +12,19 @@ from difrun.model.conventions import Coefficients, Convention, TimeFunction
 from difrun.model.eval_mode import networks_of
 from difrun.model.foreign_arguments import (
     PARTS,
-    as_given_labels,
     as_keywords,
     as_moment,
     as_range,
     as_shape,
-    as_shares,
     as_std,
     check_network,
-    check_null,
     check_output,
     check_process,
     check_switches,
     refuse_wrong_arguments,
 )
 from difrun.model.foreign_check import check_model, checked_data
+from difrun.model.foreign_labels import as_given_labels, as_shares, check_null
 from difrun.model.foreign_model import Arguments, Call, ForeignModel
 
 if TYPE_CHECKING:

@@ -6,14 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data, as_labels
 from difrun.errors import ConfigError, DifrunError
+from difrun.model.argument_values import as_numbers, check_fits, invalid, is_whole
 from difrun.model.base import ScoreModel
-from difrun.model.labels import as_condition, check_labels
-from difrun.text import clipped, in_one_line
+from difrun.text import described, in_one_line
 
 PARTS = ("x", "time", "label")
 """What a network can be called with."""
@@ -27,16 +25,16 @@ def check_network(network: Any) -> None:
     if isinstance(network, ScoreModel):
         raise ConfigError("Invalid value for network: this is a score model already, and needs no wrapping.")
     if isinstance(network, type):
-        raise _invalid("network", "a network, not its class", network, f"Make one: {network.__name__}(...).")
+        raise invalid("network", "a network, not its class", network, f"Make one: {network.__name__}(...).")
     if not callable(network):
-        raise _invalid("network", "a torch.nn.Module or a function of tensors", network)
+        raise invalid("network", "a torch.nn.Module or a function of tensors", network)
 
 
 def check_process(process: Any) -> None:
     """Raise ConfigError unless this is a Gaussian process, the object itself."""
     bases = {f"{base.__module__}.{base.__qualname__}" for base in type(process).__mro__}
     if GAUSSIAN not in bases:
-        raise _invalid(
+        raise invalid(
             "process",
             "a Gaussian process, the object itself, such as TabulatedProcess.from_betas(betas)",
             process,
@@ -48,7 +46,7 @@ def check_switches(**switches: Any) -> None:
     """Raise ConfigError for a switch that is neither True nor False."""
     for name, value in switches.items():
         if not isinstance(value, bool | np.bool_):
-            raise _invalid(name, "True or False", value)
+            raise invalid(name, "True or False", value)
 
 
 def as_shape(name: str, shape: Any, example: str) -> tuple[int, ...]:
@@ -63,9 +61,9 @@ def as_shape(name: str, shape: Any, example: str) -> tuple[int, ...]:
         ConfigError: If it is none.
     """
     sizes = list(shape) if isinstance(shape, Sequence | np.ndarray) and not isinstance(shape, str) else None
-    if sizes is None or not all(_is_whole(size) and size >= 1 for size in sizes):
-        advice = f"Write ({shape},)." if _is_whole(shape) else ""
-        raise _invalid(name, f"a tuple of whole numbers of at least 1, such as {example}", shape, advice)
+    if sizes is None or not all(is_whole(size) and size >= 1 for size in sizes):
+        advice = f"Write ({shape},)." if is_whole(shape) else ""
+        raise invalid(name, f"a tuple of whole numbers of at least 1, such as {example}", shape, advice)
     return tuple(int(size) for size in sizes)
 
 
@@ -82,8 +80,8 @@ def refuse_wrong_arguments(arguments: Any, takes_label: bool) -> None:
             "" if takes_label else " Labels are passed to a network with classes=K or condition_shape=...."
         )
         raise ConfigError(
-            f"arguments={_shown(arguments)}: this network is called with {', '.join(needed)}, each once. Name them in "
-            "the order of its arguments, or map its keywords to them: {'sample': 'x', 'timestep': 'time'}."
+            f"arguments={described(arguments)}: this network is called with {', '.join(needed)}, each once. Name them "
+            "in the order of its arguments, or map its keywords to them: {'sample': 'x', 'timestep': 'time'}."
             + labels
         )
 
@@ -93,7 +91,7 @@ def as_keywords(keywords: Any, arguments: Any) -> dict[str, Any]:
     if keywords is None:
         return {}
     if not isinstance(keywords, Mapping) or not all(isinstance(key, str) for key in keywords):
-        raise _invalid("keywords", "a dict of keywords and values, such as {'return_dict': False}", keywords)
+        raise invalid("keywords", "a dict of keywords and values, such as {'return_dict': False}", keywords)
     if isinstance(arguments, Mapping):
         for key in keywords:
             if key in arguments:
@@ -106,7 +104,7 @@ def as_keywords(keywords: Any, arguments: Any) -> dict[str, Any]:
 def check_output(output: Any) -> None:
     """Raise ConfigError unless what takes the tensor out of an output is a function, or None."""
     if output is not None and not callable(output):
-        raise _invalid("output", "a function such as lambda out: out.sample", output)
+        raise invalid("output", "a function such as lambda out: out.sample", output)
 
 
 def as_std(data_std: Any, needed: bool) -> float | None:
@@ -121,9 +119,9 @@ def as_std(data_std: Any, needed: bool) -> float | None:
     """
     if data_std is None:
         return None
-    number = _numbers("data_std", data_std)
+    number = as_numbers("data_std", data_std)
     if number.ndim or not 0 < float(number) < math.inf:
-        raise _invalid("data_std", "a number above 0", data_std)
+        raise invalid("data_std", "a number above 0", data_std)
     if not needed:
         raise ConfigError(
             "data_std has no effect: it is σ_d of predicts='edm' and of input_scale='edm'. Leave it out, or say one of "
@@ -132,86 +130,13 @@ def as_std(data_std: Any, needed: bool) -> float | None:
     return float(number)
 
 
-def as_shares(classes: Any) -> tuple[float, ...]:
-    """Return the share of each class in the data, from their number or the shares; () without classes.
-
-    Raises:
-        ConfigError: If they are neither.
-    """
-    expected = "the number of classes, 0 for none, or the share of each in the data"
-    count = _item(classes)
-    if _is_whole(count) and count >= 0:
-        return (1 / int(count),) * int(count) if count else ()
-    if not isinstance(classes, Sequence | np.ndarray | Tensor):
-        raise _invalid("classes", expected, classes)
-    shares = _numbers("classes", classes).double()
-    total = float(shares.sum())
-    if shares.ndim != 1 or not len(shares) or bool((shares < 0).any()) or not abs(total - 1) < 1e-3:
-        raise _invalid("classes", f"{expected}, numbers of at least 0 whose sum is 1", classes)
-    return tuple((shares / total).tolist())
-
-
-def check_null(null: Any, shares: Sequence[float], condition_shape: tuple[int, ...] | None) -> None:
-    """Raise ConfigError unless what stands for no label is one for a network that takes labels, or None."""
-    if null is None:
-        return
-    if condition_shape is not None:
-        _check_fits("null", _numbers("null", null), condition_shape, "a condition")
-        return
-    if not shares:
-        raise ConfigError(
-            "null has no effect on a network without labels: say classes=K or condition_shape=..., or leave it out."
-        )
-    number = _item(null)
-    if not _is_whole(number):
-        raise _invalid("null", "a whole number, the label that stands for no class", null)
-    if 0 <= number < len(shares) and shares[int(number)] > 0:
-        raise ConfigError(
-            f"Invalid value for null: {number} is one of the {len(shares)} classes, 0 to {len(shares) - 1}, and cannot "
-            "stand for none. If it is no class of the data, give the share of each, with 0 for it, as classes."
-        )
-
-
-def as_given_labels(
-    labels: Any, rows: int | None, shares: Sequence[float], condition_shape: tuple[int, ...] | None
-) -> Tensor | None:
-    """Return the labels of the data, one for each example.
-
-    Args:
-        labels: Classes or conditions; None without.
-        rows: How many examples there are; None if the data are not given.
-        shares: The share of each class.
-        condition_shape: The shape of a condition; None for classes.
-
-    Raises:
-        DifrunError: If they do not fit the data or what the network takes.
-    """
-    if labels is None:
-        return None
-    if not shares and condition_shape is None:
-        raise ConfigError("labels are given for a network without: say classes=K, or condition_shape=....")
-    if rows is None:
-        raise ConfigError("labels are those of data: give data as well.")
-    if condition_shape is not None:
-        given = as_data(labels, "labels")
-        if given.ndim == 1 and condition_shape == (1,):
-            given = given[:, None]
-        found = as_condition(given, condition_shape)
-    else:
-        found = as_labels(labels)
-        check_labels(found, len(shares))
-    if len(found) != rows:
-        raise ConfigError(f"{rows} examples need {rows} labels; got {len(found)}.")
-    return found.cpu()
-
-
 def as_range(data_range: Any) -> tuple[float, float] | None:
     """Return the least and the largest value of the data. Raises ConfigError if they are not two rising numbers."""
     if data_range is None:
         return None
-    bounds = _numbers("data_range", data_range).double()
+    bounds = as_numbers("data_range", data_range).double()
     if bounds.shape != (2,) or not bool(bounds.isfinite().all()) or not bounds[0] < bounds[1]:
-        raise _invalid("data_range", "the least and the largest value, such as (-1, 1)", data_range)
+        raise invalid("data_range", "the least and the largest value, such as (-1, 1)", data_range)
     return float(bounds[0]), float(bounds[1])
 
 
@@ -227,12 +152,12 @@ def as_moment(name: str, moment: Any, shape: tuple[int, ...], least: float = -ma
     Raises:
         ConfigError: If it has another shape, is not finite, or is too small.
     """
-    found = _numbers(name, moment)
-    _check_fits(name, found, shape, "an example")
+    found = as_numbers(name, moment)
+    check_fits(name, found, shape, "an example")
     if not bool(found.isfinite().all()):
-        raise _invalid(name, "finite numbers", moment)
+        raise invalid(name, "finite numbers", moment)
     if bool((found < least).any()) or (least == 0 and not bool((found > 0).any())):
-        raise _invalid(name, "numbers above 0", moment)
+        raise invalid(name, "numbers above 0", moment)
     return found.float()
 
 
@@ -244,7 +169,7 @@ def checked_pair(pair: Any) -> tuple[Any, Any]:
     if not numeric or len(pair) != 2:
         raise DifrunError(
             "the function for `predicts` must return two numbers (a, b), of the prediction a·x0 + b·noise; it returned "
-            f"{_shown(pair)}."
+            f"{described(pair)}."
         )
     a, b = (part if isinstance(part, Tensor) else float(part) for part in pair)
     if not isinstance(a, Tensor) and not isinstance(b, Tensor) and a == b == 0:
@@ -269,44 +194,3 @@ def naming_function(name: str, function: Callable[..., Any], *given: Any) -> Any
             f"the function for `{name}` failed: {in_one_line(error)[:200]}. It gets an instant, with the fields t, "
             "alpha, sigma and lam."
         ) from error
-
-
-def _check_fits(name: str, found: Tensor, shape: tuple[int, ...], what: str) -> None:
-    try:
-        fits = torch.broadcast_shapes(tuple(found.shape), shape) == torch.Size(shape)
-    except RuntimeError:
-        fits = False
-    if not fits or found.ndim > len(shape):
-        raise ConfigError(
-            f"Invalid value for {name}: expected one number, or numbers of the shape {shape} of {what}; got the shape "
-            f"{tuple(found.shape)}."
-        )
-
-
-def _numbers(name: str, value: Any) -> Tensor:
-    try:
-        return as_data(value, name).detach().cpu()
-    except DifrunError as error:
-        raise ConfigError(f"Invalid value for {error}") from None
-
-
-def _item(value: Any) -> Any:
-    """What an array or a tensor of no dimensions holds; anything else as it is."""
-    return value.item() if isinstance(value, Tensor | np.ndarray) and not value.ndim else value
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
-
-
-def _invalid(name: str, expected: str, value: Any, advice: str = "") -> ConfigError:
-    got = f"the class {value.__name__}" if isinstance(value, type) else _shown(value)
-    return ConfigError(f"Invalid value for {name}: expected {expected}; got {got}. {advice}".rstrip())
-
-
-def _shown(value: Any) -> str:
-    """A value in one line of bounded length."""
-    try:
-        return clipped(" ".join(repr(value).split()))
-    except Exception:  # the text of an object is the work of its class
-        return f"an object of {type(value).__name__}"

@@ -17,10 +17,11 @@ import attrs
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import as_data, with_numbers
 from difrun.errors import DifrunError
 from difrun.model.foreign_model import ForeignModel
 from difrun.model.readings import advised, instant_near, log_error, noise_levels, other_readings
+from difrun.model.schedule_check import wrong_schedule
 from difrun.randomness.generator import Generator
 from difrun.text import in_one_line
 
@@ -50,7 +51,7 @@ def checked_data(data: Any, shape: tuple[int, ...], data_range: tuple[float, flo
     Raises:
         DifrunError: If they have another shape, are not finite, or lie outside the range.
     """
-    examples = as_data(data).detach()
+    examples = with_numbers(as_data(data)).detach()
     if tuple(examples.shape[1:]) != shape or len(examples) < 2:
         raise DifrunError(
             f"data of shape {tuple(examples.shape)}; expected (N, {', '.join(map(str, shape))}), N ≥ 2."
@@ -91,14 +92,20 @@ def check_model(model: ForeignModel, data: Tensor | None, labels: Tensor | None)
         if data is not None:
             trivial = sum(math.log(one.trivial / one.linear) for one in noised) / len(noised)
             allowed = max(trivial, math.log(CLEARLY))
-        if data is None and mine <= allowed:
+        if data is None and mine <= math.log(CLEARLY):
             return
         best, fits = advised(other_readings(asked, noised), blind=data is None)
-    factor = SUSPECT if mine > 0 else CLEARLY
+    factor = CLEARLY if data is None or mine <= 0 else SUSPECT
     if not (best < mine - math.log(factor) and best <= allowed):
         fits = ""
-    if not mine <= allowed:  # also where it is not finite
+    if not mine <= allowed or (data is None and fits):  # also where it is not finite
         raise DifrunError(_misfit(mine, data is None, fits, best))
+    if data is None:
+        return
+    with torch.no_grad():
+        doubt = "" if fits else wrong_schedule(asked, x0)
+    if doubt:
+        warnings.warn(doubt, stacklevel=3)
     _tell(mine, best, fits)
 
 
@@ -113,7 +120,7 @@ def _tell(mine: float, best: float, fits: str) -> None:
         warnings.warn(
             f"the network denoises these data less well than the best linear denoiser: its error is {_times(mine)}. "
             "Is it trained, and were these its data? No other reading of its output and times fits clearly better.",
-            stacklevel=5,
+            stacklevel=4,
         )
 
 
@@ -222,6 +229,11 @@ def _misfit(mine: float, blind: bool, fits: str, best: float) -> str:
     if fits:
         more = " Examples, as `data`, tell more." if blind else ""
         return f"{text} Read as {fits} it is {_times(best)}.{more} (check=False leaves this test out.)"
+    if blind:
+        return (
+            f"{text} Normal noise does not tell which other reading fits: give examples, as `data`. Is it trained, on "
+            "data of this mean and variance, and under this process? (check=False leaves this test out.)"
+        )
     return (
         f"{text} No other reading of its output and times fits: is it trained, on data of this mean and variance, and "
         "under this process? Give `data`, `mean` and `var` in its units. (check=False leaves this test out.)"

@@ -153,7 +153,19 @@ class NetworkModel(TrainableModel, ConditionalModel):
         return x
 
     def _output(self, x: Tensor, level: Tensor, label: Tensor | None) -> Tensor:
-        return self.network(x, level, *self._condition(x, label))
+        output = self.network(x, level, *self._condition(x, label))
+        # One of another shape may be broadcast, and train something else in silence.
+        if not isinstance(output, Tensor) or output.shape != x.shape or not output.is_floating_point():
+            found = (
+                f"{output.dtype}, {tuple(output.shape)}"
+                if isinstance(output, Tensor)
+                else type(output).__name__
+            )
+            raise DifrunError(
+                f"the network {type(self.network).__module__}.{type(self.network).__name__} must return a tensor of "
+                f"real numbers with the shape of its input, {tuple(x.shape)}; it returned {found}."
+            )
+        return output if output.dtype != torch.float64 else output.to(x.dtype)
 
     def _condition(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, ...]:
         """What the network gets beside x and its level: classes (n,) or conditions, if it knows any."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import attrs
+import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
@@ -15,6 +16,10 @@ from difrun.randomness.generator import Generator
 
 BETTER = 0.97
 """R below which a network knows more of the data than their mean and variance."""
+
+BLIND_BEST = 1.1
+"""The largest R of a reading that is advised without data, where R is at least 1; readings under which a network that
+says nothing has no more are not advised."""
 
 
 @attrs.frozen(eq=False)
@@ -45,6 +50,9 @@ def instant_near(model: ForeignModel, lam: float) -> Any:
         process.table_index(t)
     except DifrunError:
         return process.at(t)
+    if hasattr(process, "times"):  # a `TabulatedProcess`, whose entries may have any times
+        times = [float(entry) for entry in process.times if entry >= process.t_min * (1 - 1e-9)]
+        return process.at(min(times, key=lambda entry: abs(entry - t)))
     return process.at(min(max(round(t), math.ceil(process.t_min)), math.floor(process.horizon)))
 
 
@@ -55,7 +63,8 @@ def noise_levels(model: ForeignModel, x0: Tensor, levels: tuple[float, ...]) -> 
     made = []
     for k, lam in enumerate(levels):
         at = instant_near(model, lam - shift)
-        x = model.process.diffuse(x0, Generator(k, device=x0.device).normal(x0), at)
+        # Seed 0 makes the examples where no data are given.
+        x = model.process.diffuse(x0, Generator(k + 1, device=x0.device).normal(x0), at)
         centre = model.process.centre_like(x)
         gain = at.alpha * var / (at.alpha**2 * var + at.var)
         linear = mean + gain * (x - centre - at.alpha * (mean - centre))
@@ -91,7 +100,8 @@ class Reading:
         error: The mean of log R.
         changes: How many of kind, time and scale differ from those of the user.
         words: The reading as arguments of `difrun.wrap`.
-        flat: Whether a network that says nothing denoises as well as the best linear denoiser, as one read as edm does.
+        flat: Whether a network that says nothing denoises nearly as well as the best linear denoiser, as one does that
+            is read as edm, or as v of a process that preserves the variance.
     """
 
     error: float
@@ -110,14 +120,16 @@ def other_readings(model: ForeignModel, noised: list[Noised]) -> list[Reading]:
             except Exception:  # a time that the network, or the process, does not have
                 continue
             for kind_text, predicts in _kinds(model).items():
-                error = log_error(timed.reading(predicts=predicts), noised, outputs)
+                read = timed.reading(predicts=predicts)
+                error = log_error(read, noised, outputs)
                 changed = (
                     predicts != model.convention.predicts,
                     timed.convention.time != model.convention.time,
                     scaled is not model,
                 )
                 words = ", ".join(filter(None, (kind_text, time_text, scale_text)))
-                flat = predicts == "edm" and timed.convention.scale is None
+                silent = [torch.zeros_like(output) for output in outputs]
+                flat = log_error(read, noised, silent) < math.log(BLIND_BEST)
                 found.append(Reading(error, sum(changed), words, flat))
     return found
 
@@ -131,7 +143,9 @@ def advised(readings: list[Reading], blind: bool) -> tuple[float, str]:
     change one thing are named.
     """
     if blind:
-        readings = [one for one in readings if one.changes == 1 and not one.flat]
+        readings = [
+            one for one in readings if one.changes == 1 and not one.flat and one.error < math.log(BLIND_BEST)
+        ]
     else:
         readings = [one for one in readings if one.error < math.log(BETTER)]
     best = min((one.error for one in readings), default=math.inf)

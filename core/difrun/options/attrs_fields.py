@@ -35,6 +35,9 @@ from difrun.options.parsing import (
 )
 from difrun.text import did_you_mean, in_one_line, listed
 
+_ANY = (Exception, SystemExit, GeneratorExit)
+"""What the code of a plugin may raise; KeyboardInterrupt may be the user's."""
+
 
 @attrs.frozen
 class Section:
@@ -188,7 +191,7 @@ def build_all(
             instances.append(
                 cls(**{name: read_values[name] for name in names_of(cls) if name in read_values})
             )
-        except Exception as error:  # a plugin may check its options together, and what that raises is its own
+        except _ANY as error:  # a plugin may check its options together, and what that raises is its own
             sources = listed(item.source for item in items.values())
             text = f"Invalid options of {owner}: {_text(error)}."
             raise ConfigError(f"{text} Given: {sources}." if sources else text) from error
@@ -241,7 +244,7 @@ def read(field: Field, item: GivenValue) -> Any:
         raise invalid(item, f"expected a finite number; got {shown_briefly(value)}")
     try:
         _validate(field, value)
-    except Exception as error:  # a plugin may write a validator of its own
+    except _ANY as error:  # a plugin may write a validator of its own
         raise invalid(item, _text(error)) from error
     if any(isinstance(number, int) and number.bit_length() > 63 for number in items(value)):
         raise invalid(item, f"must be less than 2^63; got {shown_briefly(value)}")
@@ -257,7 +260,7 @@ def _validate(field: Field, value: Any) -> None:
         try:
             # attrs passes the instance to validators; those of options look at the value alone.
             each(None, field.attribute, value)
-        except Exception as error:
+        except _ANY as error:
             if not _range(each):
                 raise
             raise ValueError(f"must be {field.range}; got {shown_briefly(value)}") from error
@@ -290,7 +293,7 @@ def _range(validator: Any) -> str:
 _LONGEST = 500
 
 
-def _text(error: Exception) -> str:
+def _text(error: BaseException) -> str:
     if isinstance(error, ValueError | TypeError):
         text = str(error.args[0] if error.args else error).rstrip(".")
         return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text)} characters)"

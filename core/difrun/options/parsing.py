@@ -10,7 +10,7 @@ import typing
 from pathlib import Path
 from typing import Any, Literal
 
-from difrun.text import clipped, listed
+from difrun.text import clipped, described, listed
 
 MOST_FLOAT = 2**1023
 """Whole numbers up to this size are taken for a float; the largest float is nearly twice as large."""
@@ -201,7 +201,7 @@ def shown(value: Any) -> str:
 def shown_briefly(value: Any, most: int = 100) -> str:
     """Format a value for a message, without what goes on for pages."""
     try:
-        text = shown(value)
+        text = described(value) if getattr(value, "shape", ()) else shown(value)
     except RecursionError:
         text = "lists in lists in lists"
     return clipped(text, most)

@@ -1,4 +1,4 @@
-"""What a plugin must not change while it is imported: the streams, signals, and torch's defaults of this process."""
+"""Plugins must not change the process: what the code of one changes of it is put back and told."""
 
 import contextlib
 import io
@@ -9,72 +9,145 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-Snapshot = dict[str, tuple[Any, Callable[[Any], Any]]]
-"""What is watched -> its value, and the function that sets it."""
+from difrun.plugin import number_state
+from difrun.plugin.process_state import ALWAYS, AT_IMPORT, Kept
 
 
 @contextlib.contextmanager
-def contained(changed: Callable[[str], None] = lambda change: None) -> Iterator[None]:
+def contained(
+    changed: Callable[[str], None] = lambda change: None, *, at_import: bool = False
+) -> Iterator[None]:
     """Restore what the block changes of the process, and print on stderr what it prints on stdout.
 
     Args:
-        changed: Called with a sentence part, such as ``torch's default dtype to torch.float64``, for each change that
-            moves the numbers of other components.
+        changed: As for `restored`.
+        at_import: As for `restored`.
     """
-    streams = sys.stdout, sys.stderr, sys.stdin
-    had_torch = _has_torch()
-    before = _torch_defaults() if had_torch else {}
     # The shell reads stdout as completions, and other programs read it as JSON.
     completing = "_DIFRUN_COMPLETE" in os.environ
+    with (
+        restored(changed, at_import=at_import),
+        contextlib.redirect_stdout(io.StringIO() if completing else sys.stderr),
+    ):
+        yield
+
+
+@contextlib.contextmanager
+def restored(
+    changed: Callable[[str], None] = lambda change: None, *, at_import: bool = False
+) -> Iterator[None]:
+    """Restore what the block changes of the process.
+
+    Args:
+        changed: Called with a sentence part, such as ``torch's default dtype to torch.float64``, for each change that
+            moves the numbers or the files of others.
+        at_import: Whether the block imports a module, which has even less to change than a component at work.
+    """
+    watched = (*ALWAYS, *(AT_IMPORT if at_import else ()), *(number_state.seeds() if at_import else ()))
+    before: list[tuple[Kept, Any]] = [(kept, kept.now()) for kept in watched]
+    numbers = {kept.what: kept.now() for kept, _ in number_state.settings()}
     try:
-        with contextlib.redirect_stdout(io.StringIO() if completing else sys.stderr):
+        with _streams():
             yield
     finally:
-        sys.stdout, sys.stderr, sys.stdin = streams
-        if _has_torch() and not had_torch:
-            before = _as_torch_starts()
-        for name, (value, _) in _torch_defaults().items() if _has_torch() else ():
-            old, restore = before[name]
-            if value != old:
-                restore(old)
-                changed(f"{name} to {value}")
+        for kept, start in number_state.settings():
+            before.append((kept, numbers[kept.what] if kept.what in numbers else start()))
+        for kept, old in reversed(before):  # what torch's functions do comes before all that is read by them
+            text = kept.put_back(old)
+            if text:
+                changed(text)
 
 
-def _has_torch() -> bool:
-    """Whether torch is imported; not if its import failed half-way."""
-    return hasattr(sys.modules.get("torch"), "get_default_device")
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Give the process its streams back after the block, even if that closed or replaced them."""
+    streams = sys.stdin, sys.stdout, sys.stderr
+    were_open = [not getattr(stream, "closed", True) for stream in streams]
+    handles = [_copy(number) for number in range(3)]
+    try:
+        yield
+    finally:
+        for number, handle in enumerate(handles):
+            _reopen(number, handle)
+        again = [
+            _open_again(number, stream) if was_open else stream
+            for number, (stream, was_open) in enumerate(zip(streams, were_open, strict=True))
+        ]
+        sys.stdin, sys.stdout, sys.stderr = again
 
 
-def _torch_defaults() -> Snapshot:
-    import torch
-
-    return {
-        "torch's default dtype": (torch.get_default_dtype(), torch.set_default_dtype),
-        "torch's default device": (torch.get_default_device(), _set_device),
-        "torch's switch of gradients": (torch.is_grad_enabled(), torch.set_grad_enabled),
-        "torch's switch of deterministic algorithms": (
-            torch.are_deterministic_algorithms_enabled(),
-            torch.use_deterministic_algorithms,
-        ),
-    }
+def _copy(number: int) -> tuple[int, tuple[int, int]] | None:
+    """A second handle of stdin, stdout or stderr, and what it leads to; None if it is closed."""
+    try:
+        found = os.fstat(number)
+        return os.dup(number), (found.st_dev, found.st_ino)
+    except OSError:
+        return None
 
 
-def _as_torch_starts() -> Snapshot:
-    """The defaults of a torch that nobody has changed."""
-    import torch
+def _reopen(number: int, handle: tuple[int, tuple[int, int]] | None) -> None:
+    """Put a handle back that was closed, or that leads elsewhere: a file of the run could get its place."""
+    if handle is None:
+        return
+    copy, was = handle
+    with contextlib.suppress(OSError):
+        try:
+            found = os.fstat(number)
+            same = (found.st_dev, found.st_ino) == was
+        except OSError:
+            same = False
+        if not same:
+            os.dup2(copy, number)
+        os.close(copy)
 
-    start = (torch.float32, torch.device("cpu"), True, False)
-    return {
-        name: (value, restore)
-        for (name, (_, restore)), value in zip(_torch_defaults().items(), start, strict=True)
-    }
+
+def _open_again(number: int, stream: Any) -> Any:
+    """A stream of the process, opened anew if the block closed it."""
+    own = (sys.__stdin__, sys.__stdout__, sys.__stderr__)[number]
+    if not getattr(stream, "closed", False) or stream is not own:
+        return stream
+    try:
+        return open(number, "r" if number == 0 else "w", errors="replace", closefd=False)
+    except OSError:
+        return stream
 
 
-def _set_device(device: Any) -> None:
-    import torch
+class TookTooLong(BaseException):
+    """What is raised in code of a plugin that does not come to an end. No Exception: few handlers catch it."""
 
-    # None, not "cpu": a default device slows every call that makes a tensor.
-    torch.set_default_device(None if str(device) == "cpu" else device)
+
+@contextlib.contextmanager
+def limited(seconds: float) -> Iterator[None]:
+    """Raise TookTooLong in the block after so many seconds, and again after as many more if it is caught.
+
+    It ends what waits in Python: for a lock, a thread, a socket or a clock. There is no limit outside the main thread,
+    on systems without timers, and where another timer of the process runs.
+    """
+    if not _has_free_timer():
+        yield
+        return
+    over = False
+
+    def stop(number: int, frame: Any) -> None:
+        if not over:
+            raise TookTooLong
+
+    previous = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    try:
+        yield
+    finally:
+        over = True
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _has_free_timer() -> bool:
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        return False
+    return signal.getsignal(signal.SIGALRM) is signal.SIG_DFL and not any(
+        signal.getitimer(signal.ITIMER_REAL)
+    )
 
 
 @contextlib.contextmanager

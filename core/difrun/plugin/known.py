@@ -23,6 +23,7 @@ class KnownPlugin:
         repository: Where its source is: an address, or `OWN_REPOSITORY`.
         offers: Kind of component -> the names of its components.
         events: Whether it listens to events.
+        folder: Where it is in difrun's own repository, if it is an example there, and not published.
     """
 
     dist: str
@@ -30,12 +31,14 @@ class KnownPlugin:
     repository: str
     offers: Mapping[str, tuple[str, ...]]
     events: bool = False
+    folder: str = ""
 
     @property
     def place(self) -> str:
         """Where its source is, in words."""
         if self.repository == OWN_REPOSITORY:
-            return f"difrun's own repository, plugins/{self.dist.removeprefix('difrun-')}"
+            folder = self.folder or f"plugins/{self.dist.removeprefix('difrun-')}"
+            return f"difrun's own repository, {folder}"
         return self.repository
 
     def is_called(self, name: str) -> bool:
@@ -54,6 +57,7 @@ def known_plugins() -> tuple[KnownPlugin, ...]:
             entry["repository"],
             {kind: tuple(names) for kind, names in entry.get("offers", {}).items()},
             entry.get("events", False),
+            entry.get("folder", ""),
         )
         for dist, entry in tomllib.loads(text).items()
     )
@@ -61,8 +65,12 @@ def known_plugins() -> tuple[KnownPlugin, ...]:
 
 def install(dist: str, version: str = "") -> str:
     """Return the command that installs a plugin of the directory; empty for one that is not in it."""
-    known = any(plugin.dist == dist for plugin in known_plugins())
-    return f"pip install {dist}{f'=={version}' if version else ''}" if known else ""
+    for plugin in known_plugins():
+        if plugin.dist == dist:
+            if plugin.folder:
+                return f"pip install ./{plugin.folder}, in a checkout of difrun"
+            return f"pip install {dist}{f'=={version}' if version else ''}"
+    return ""
 
 
 def offering(name: str, kind: str | None = None) -> dict[str, str]:
@@ -74,6 +82,29 @@ def offering(name: str, kind: str | None = None) -> dict[str, str]:
     """
     found = {plugin.dist: _what(plugin, name, kind) for plugin in known_plugins()}
     return {dist: what for dist, what in found.items() if what}
+
+
+PLUGINS = "plugin"
+"""What `similar` takes in the place of a kind, for the names of plugins."""
+
+
+def similar(name: str, kind: str | None = None) -> dict[str, str]:
+    """Return the names that a misspelt one may stand for: each, as the user would write it -> the plugin that has it.
+
+    Args:
+        name: What the user wrote: the name of a component, ``dist:name``, or the name of a plugin.
+        kind: The kind of component that was looked for; None: any, or a plugin; `PLUGINS`: a plugin.
+    """
+    dist, colon, _ = name.rpartition(":")
+    words: dict[str, str] = {}
+    for plugin in known_plugins():
+        if kind in (None, PLUGINS) and not colon:
+            words |= dict.fromkeys((plugin.dist, plugin.dist.removeprefix("difrun-")), plugin.dist)
+        before = f"{dist if plugin.is_called(dist) else plugin.dist}:" if colon else ""
+        for each, names in plugin.offers.items():
+            if kind in (None, each):
+                words |= {f"{before}{component}": plugin.dist for component in names}
+    return words
 
 
 def _what(plugin: KnownPlugin, name: str, kind: str | None) -> str:

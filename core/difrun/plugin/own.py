@@ -190,8 +190,14 @@ def is_path(name: str) -> bool:
     return bool(_PATH.fullmatch(name))
 
 
-def by_path(registry: "Registry", kind: str, path: str) -> Registered:
-    """Return the component that run.toml calls ``module:Class``.
+def by_path(registry: "Registry", kind: str, path: str, guess: str = "") -> Registered:
+    """Return the component that run.toml, or a flag, calls ``module:Class``.
+
+    Args:
+        registry: The installed components.
+        kind: The kind of component.
+        path: What it is called.
+        guess: What messages say of the name of a component that may be meant.
 
     Raises:
         ConfigError: If it is an object, if its module may not be imported or cannot be, or if it is of another kind.
@@ -205,9 +211,10 @@ def by_path(registry: "Registry", kind: str, path: str) -> Registered:
     if path not in _known:
         if not _allowed(module):
             raise ConfigError(
-                f"{kind} '{path}' is no installed component but a class of the module {module}, and difrun imports no "
-                f"code that a folder names unless you allow it: {VARIABLE}={module}. In Python: "
-                f"difrun.reopen(FOLDER, {kind}={name})."
+                f"No {kind} is called '{path}': no installed plugin '{module}' has it.{guess} If {name} is a "
+                f"class or function of the module {module}, difrun imports no code that a folder or a flag names "
+                f"unless you allow it: {VARIABLE}={module}. In Python give it itself, {kind}={name}, to difrun.run or "
+                "difrun.reopen."
             )
         _known[path] = _imported(kind, module, name)
     entry, _ = own_entry(registry, kind, _known[path])

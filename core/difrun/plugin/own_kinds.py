@@ -6,7 +6,9 @@ Classes are recognised by their names, because this module imports neither torch
 import copy
 import functools
 import math
+import numbers
 from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
 from typing import Any
 
 from difrun.api import Component
@@ -29,7 +31,7 @@ SHOWN = {
     "sampler": "a difrun.sampler.Sampler",
     "dataset": "a difrun.data.Dataset",
     "guidance": "a function of a model",
-    "grid": "a function of a process and a number of steps, or a list of times",
+    "grid": "a function of a process and a number of steps, or a list of at least two times",
     "metric": "a function of samples and a reference",
 }
 
@@ -161,11 +163,16 @@ class FixedTimes:
     """A time grid that is a list of times.
 
     Args:
-        times: Strictly decreasing times, the first at most T.
+        times: Strictly decreasing times, the first at most T, in any form that `numbers_of` takes.
     """
 
     def __init__(self, times: Iterable[Any]) -> None:
-        self.times = [float(t) for t in times]
+        numbers = numbers_of(times)
+        if numbers is None:
+            raise ConfigError(
+                f"Invalid value for grid: expected a list of times; got {shown_briefly(times)}."
+            )
+        self.times = numbers
 
     def __call__(self, process: Any, steps: int) -> list[float]:
         """Return the times. Raises ValueError if they are not of so many steps, or begin beyond T."""
@@ -180,8 +187,32 @@ class FixedTimes:
 
 def are_times(thing: Any) -> bool:
     """Return whether something is a list of at least two numbers; an array or a tensor counts as one."""
-    if hasattr(thing, "tolist"):
-        thing = thing.tolist()
-    if not isinstance(thing, Sequence) or isinstance(thing, str) or len(thing) < 2:
-        return False
-    return all(isinstance(t, int | float) and math.isfinite(t) for t in thing)
+    return numbers_of(thing) is not None
+
+
+def numbers_of(thing: Any) -> list[float] | None:
+    """Return a list of at least two finite numbers, (n,) or (n, 1), as Python numbers; None if it is none.
+
+    Args:
+        thing: A sequence of numbers of any type, or an array or a tensor.
+    """
+    plain = _plain(thing)
+    if not isinstance(plain, Sequence) or isinstance(plain, str | bytes) or len(plain) < 2:
+        return None
+    found = []
+    for part in map(_plain, plain):
+        number = part[0] if isinstance(part, list | tuple) and len(part) == 1 else part
+        if isinstance(number, bool) or not isinstance(number, numbers.Real | Decimal):
+            return None
+        found.append(float(number))
+    return found if all(map(math.isfinite, found)) else None
+
+
+def _plain(thing: Any) -> Any:
+    """An array or a tensor as lists or a number; anything else as it is."""
+    if not hasattr(thing, "tolist"):
+        return thing
+    try:
+        return thing.tolist()
+    except (TypeError, NotImplementedError, RuntimeError):  # such as a tensor without numbers
+        return None

@@ -62,7 +62,7 @@ class Registered:
 
     def _load(self, module: str, attribute: str, interrupted: Callable[[], bool]) -> Any:
         try:
-            with contained(self._warn_of_change):
+            with contained(self._warn_of_change, at_import=True):
                 return getattr(importlib.import_module(module), attribute)
         except BaseException as error:
             if interrupted():

@@ -30,8 +30,8 @@ from difrun.plugin.packages import (
     Plugin,
     installed,
     names_of,
+    not_found,
     wanted_names,
-    where_from,
 )
 from difrun.plugin.registered import Registered
 from difrun.text import did_you_mean, in_one_line, listed
@@ -100,7 +100,7 @@ class Registry:
         """Import a plugin and add what it offers; note on its row what goes wrong."""
         with watching_for_interrupts() as interrupted:
             try:
-                with contained(plugin.changes.append):
+                with contained(plugin.changes.append, at_import=True):
                     self._add(plugin, load())
             # A plugin may raise anything, SystemExit included; `difrun doctor` must still run.
             except BaseException as error:
@@ -164,6 +164,10 @@ class Registry:
             groups.setdefault((entry.kind, entry.name), []).append(entry.qualified)
         return {pair: tuple(sorted(group)) for pair, group in groups.items() if len(group) > 1}
 
+    def listening(self, plugin: Plugin) -> list[tuple[str, Callable[..., Any]]]:
+        """The implementations of events of a plugin, each with its event."""
+        return self._listeners.functions_of(plugin)
+
     def listens(self, plugin: Plugin) -> bool:
         """Whether a plugin listens to any event."""
         return self._listeners.of(plugin)
@@ -200,11 +204,12 @@ class Registry:
             raise ConfigError(f"Several plugins offer {kind} '{name}': write {choices}.")
         if (kind, name) in self.given:
             return self.given[kind, name]
-        if own.is_path(name):
-            return own.by_path(self, kind, name)
-        text = f"No {kind} is called '{shown_briefly(name)}'.{did_you_mean(name, self.names(kind))}"
-        text += f" Installed: {listed(self.names(kind)) or 'none'}."
-        raise ConfigError(text + where_from(name, self.plugins, kind))
+        names = [entry.qualified if ":" in name else entry.label for entry in entries]
+        guess, where = not_found(name, names, self.plugins, kind)
+        if own.is_path(name) and not where:
+            return own.by_path(self, kind, name, guess)
+        text = f"No {kind} is called '{shown_briefly(name)}'.{guess}"
+        raise ConfigError(f"{text} Installed: {listed(self.names(kind)) or 'none'}.{where}")
 
     def formats(self) -> list[Registered]:
         """The formats in which the model of a run can be written, by name."""
@@ -219,9 +224,9 @@ class Registry:
             choices = listed([entry.qualified for entry in named], last=" or ")
             raise ConfigError(f"Several plugins offer format '{name}': write {choices}.")
         known = [entry.name for entry in self.formats()]
+        guess, where = not_found(name, known, self.plugins, "format")
         raise ConfigError(
-            f"There is no format '{shown_briefly(name)}'.{did_you_mean(name, known)} Installed: {listed(known)}."
-            + where_from(name, self.plugins, "format")
+            f"There is no format '{shown_briefly(name)}'.{guess} Installed: {listed(known)}.{where}"
         )
 
     def compatible(self, kind: str, chosen: Mapping[str, Any]) -> list[str]:
@@ -239,6 +244,10 @@ class Registry:
             for entry in self.entries(kind)
             if not unmet_requirements(self, {**others, kind: entry})
         ]
+
+    def for_trial(self, report: Callable[[str], None]) -> "Registry":
+        """The same components and listeners, with another `report`. A listener that raises is dropped there alone."""
+        return attrs.evolve(self, report=report, listeners=self._listeners.copy())
 
     def hears(self, event: str) -> bool:
         """Whether a plugin listens to an event."""

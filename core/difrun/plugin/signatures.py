@@ -139,7 +139,13 @@ def call(
                 raise DifrunError(_owned(owner, text))
         if parameter.kind is parameter.POSITIONAL_ONLY:
             positional.append(keywords.pop(parameter.name, parameter.default))
-    return target(*positional, **keywords)
+    returned = target(*positional, **keywords)
+    if inspect.iscoroutine(returned):
+        returned.close()  # or Python warns that it was never awaited
+        raise DifrunError(
+            _owned(owner, f"`{_name(target)}` is an async function, and {_article(kind)} is none.")
+        )
+    return returned
 
 
 def misfits(kind: str, target: Callable[..., Any], options: Iterable[str] = ()) -> list[str]:

@@ -1,8 +1,9 @@
 """Forward processes: how data become noise, and the bridge that leads back."""
 
 from difrun.process.arrays import numpy_too
-from difrun.process.base import Distribution, ForwardProcess, Randomness
-from difrun.process.gaussian import GaussianProcess, Normal
+from difrun.process.base import ForwardProcess, Randomness
+from difrun.process.distribution import Distribution, Normal
+from difrun.process.gaussian import GaussianProcess
 from difrun.process.schedule import Instant, Schedule
 
 __all__ = [

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
+from difrun.process.distribution import Distribution
 from difrun.randomness.generator import Generator
 
 if TYPE_CHECKING:
@@ -16,19 +17,6 @@ if TYPE_CHECKING:
 
 Randomness = Generator | torch.Generator | int | None
 """What users may pass where random numbers are drawn: a generator, a seed, or None for a fresh seed."""
-
-
-class Distribution(Protocol):
-    """A distribution of tensors, as returned by `ForwardProcess.bridge`."""
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean, of the shape of a sample."""
-        ...
-
-    def sample(self, generator: Generator) -> Tensor:
-        """Draw one sample, of the shape of `mean`."""
-        ...
 
 
 class ForwardProcess:

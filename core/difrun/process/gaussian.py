@@ -1,8 +1,8 @@
 r"""Gaussian processes: x_t = μ + α(t)(x_0 − μ) + σ(t) ε, with everything that follows from α and σ in closed form."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -12,25 +12,15 @@ from difrun.model.base import ScoreModel
 from difrun.model.predictions import PREDICTIONS, conversion, mix
 from difrun.process.arrays import numpy_too
 from difrun.process.base import Randomness
+from difrun.process.distribution import Normal
 from difrun.process.forward import ForwardSimulation, alpha_ratio
 from difrun.process.schedule import Instant
 from difrun.process.times import one_time
 from difrun.randomness.generator import Generator
+from difrun.report.card import card
 
 if TYPE_CHECKING:
     from difrun.guidance.conditioned import LogLikelihoodFunction, Scale
-
-
-@attrs.frozen(eq=False)
-class Normal:
-    """The distribution N(mean, std²), independent in every coordinate."""
-
-    mean: Tensor
-    std: Any
-
-    def sample(self, generator: Generator) -> Tensor:
-        """Draw one sample, of the shape of `mean`."""
-        return self.mean + self.std * generator.normal(self.mean)
 
 
 class GaussianProcess(ForwardSimulation):
@@ -157,6 +147,14 @@ class GaussianProcess(ForwardSimulation):
             for part in points.split(rows)
         ]
         return (torch.cat(log_p) + log_norm).exp()
+
+    def _repr_html_(self) -> str:
+        rows = []
+        for t in self.display_times(6):
+            at = self.at(t)
+            snr = (at.alpha / at.sigma) ** 2 if at.sigma else math.inf
+            rows.append([f"{value:.4g}" for value in (t, at.alpha, at.sigma, snr)])
+        return card(repr(self), rows, ("t", "α", "σ", "α²/σ²"))
 
     @override
     def display_times(self, count: int) -> list[float]:

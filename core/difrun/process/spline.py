@@ -65,7 +65,7 @@ class MonotoneSpline:
         """Find the x with y(x) = y, for y in float64 on the CPU, clipped to the ends of the curve."""
         start, _, rise, left, right = self._tables(self.y)
         y = y.clamp(start[0], start[-1])
-        k = (torch.searchsorted(start, y.contiguous(), right=True) - 1).clamp(0, len(rise) - 1)
+        k = (torch.searchsorted(start, y.detach().contiguous(), right=True) - 1).clamp(0, len(rise) - 1)
         w = (y - start[k]) / rise[k]
         bend = w * (left[k] + right[k] - 2)
         a, b = 1 - left[k] + bend, left[k] - bend

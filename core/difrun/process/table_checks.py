@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from difrun.data.casts import as_data
+from difrun.data.casts import data_on_cpu
 from difrun.errors import DifrunError
 
 
@@ -16,7 +16,7 @@ def as_table(values: Any, name: str) -> Tensor:
     Raises:
         DifrunError: If they are not finite real numbers on one axis, or there are none.
     """
-    table = as_data(values, name).detach().double().cpu()
+    table = data_on_cpu(values, name).double()
     if table.ndim != 1 or not len(table):
         raise DifrunError(
             f"{name} is a table of N numbers, of shape (N,); got one of shape {tuple(table.shape)}."

@@ -23,6 +23,7 @@ from typing_extensions import override
 
 from difrun.data.casts import CastCache
 from difrun.errors import DifrunError
+from difrun.process.clock import Clock
 from difrun.process.gaussian import GaussianProcess
 from difrun.process.noise_curve import NoiseCurve
 from difrun.process.schedule import LAM_FORGOTTEN
@@ -34,7 +35,8 @@ Scale = Literal["preserving", "exploding", "straight", "free"]
 class TabulatedProcess(GaussianProcess):
     r"""A Gaussian process through a table of (α, σ), exact at t = 1 ... N and smooth in between.
 
-    Time runs from 0 (data) to T = N. The process of a network trained elsewhere is made by one of
+    Time runs from 0 (data) to T = N, or to the last of `times`. The process of a network trained elsewhere is made by
+    one of
 
         TabulatedProcess.from_betas(betas)                    α_n² = ᾱ_n = ∏_{m≤n} (1 − β_m), σ_n² = 1 − ᾱ_n
         TabulatedProcess.from_alphas_cumprod(alphas_cumprod)  ᾱ itself
@@ -50,19 +52,30 @@ class TabulatedProcess(GaussianProcess):
             t = 1 ... N − 1.
         scale: The law of α² + σ² between the entries. None takes the first one in the table above that they obey.
         noise_floor: The ratio σ/α at which training and sampling end; None takes that of the first noisy entry.
+        times: The time of each entry, increasing from data to noise; None is 1 ... N.
 
     Attributes:
-        alphas: α at t = 0 ... N, (N + 1,) float64.
-        sigmas: σ at t = 0 ... N, (N + 1,) float64.
+        alphas: α at the data and the entries, (N + 1,) float64.
+        sigmas: σ at the data and the entries, (N + 1,) float64.
+        times: Their times, (N + 1,) float64, from 0.
         scale: The law of α² + σ².
 
     Raises:
         DifrunError: If the table has fewer than two noisy entries, is not finite, does not lose signal at every entry
-            (σ/α must increase), or does not obey the scale.
+            (σ/α must increase), or does not obey the scale; or if `times` do not increase from 0.
     """
 
+    _clock: Clock | None = None
+    """The place in the table at any time; None where that is the time."""
+
     def __init__(
-        self, alpha: Any, sigma: Any, *, scale: Scale | None = None, noise_floor: float | None = None
+        self,
+        alpha: Any,
+        sigma: Any,
+        *,
+        scale: Scale | None = None,
+        noise_floor: float | None = None,
+        times: Any = None,
     ):
         alphas, sigmas = as_table(alpha, "alpha"), as_table(sigma, "sigma")
         if len(alphas) != len(sigmas):
@@ -71,6 +84,10 @@ class TabulatedProcess(GaussianProcess):
             )
         u = log_snr_form(alphas, sigmas)
         self._start(u, alphas, sigmas, scale, noise_floor)
+        if times is not None:
+            self._clock = Clock.of_entries(times, len(alphas), begins_with_data=not self.table_start)
+            self.times = self._clock.times
+            self.horizon = float(self.times[-1])
 
     def _start(
         self, u: Tensor, alphas: Tensor, sigmas: Tensor, scale: Scale | None, noise_floor: float | None
@@ -85,6 +102,7 @@ class TabulatedProcess(GaussianProcess):
         self.scale = _law(alphas, sigmas) if scale is None else scale
         refuse_bad_scale(self.scale, alphas, sigmas, get_args(Scale))
         self.horizon = float(len(u) - 1)
+        self.times = torch.arange(len(u), dtype=torch.float64)
         self.alphas, self.sigmas = alphas, sigmas
         self.curve = NoiseCurve(u, root=self.scale != "preserving")
         self.noise_floor = float((sigmas / alphas)[1]) if noise_floor is None else float(noise_floor)
@@ -192,49 +210,59 @@ class TabulatedProcess(GaussianProcess):
 
     @override
     def table_index(self, t: Any) -> Any:
-        return self.horizon - t if self._index_falls else t - self.table_start
+        place = self._place(t if isinstance(t, Tensor) else torch.tensor(t, dtype=torch.float64))
+        index = len(self.times) - 1 - place if self._index_falls else place - self.table_start
+        return index if isinstance(t, Tensor) else float(index)
 
     @override
     def log_alpha(self, t: Tensor) -> Tensor:
         if self.scale == "exploding":
             return torch.zeros_like(t)
+        n = self._place(t)
         if self.scale == "preserving":
-            return -0.5 * self.curve(t)
+            return -0.5 * self.curve(n)
         return (
-            self.alpha(t).log() if self.scale == "straight" else 0.5 * (self._log_square(t) - self.curve(t))
+            self.alpha(t).log() if self.scale == "straight" else 0.5 * (self._log_square(n) - self.curve(n))
         )
 
     @override
     def alpha(self, t: Tensor) -> Tensor:
         if self.scale == "exploding":
             return torch.ones_like(t)
-        signal = self.curve.signal(t)
+        n = self._place(t)
+        signal = self.curve.signal(n)
         if self.scale == "preserving":
             return signal
         if self.scale == "straight":
-            return signal / (signal + self.curve.noise(t))
-        return signal * (0.5 * self._log_square(t)).exp()
+            return signal / (signal + self.curve.noise(n))
+        return signal * (0.5 * self._log_square(n)).exp()
 
     @override
     def variance(self, t: Tensor) -> Tensor:
+        n = self._place(t)
         if self.scale == "exploding":
-            return torch.expm1(self.curve(t))
+            return torch.expm1(self.curve(n))
         if self.scale == "preserving":
-            return self.curve.noise_var(t)
-        noise = self.curve.noise(t)
+            return self.curve.noise_var(n)
+        noise = self.curve.noise(n)
         if self.scale == "straight":
-            return (noise / (self.curve.signal(t) + noise)) ** 2
-        return noise**2 * self._log_square(t).exp()
+            return (noise / (self.curve.signal(n) + noise)) ** 2
+        return noise**2 * self._log_square(n).exp()
 
     @override
     def _time_at(self, target: Tensor) -> Tensor:
-        return self.curve.inverse(torch.logaddexp(torch.zeros_like(target), -2 * target))
+        place = self.curve.inverse(torch.logaddexp(torch.zeros_like(target), -2 * target))
+        return place if self._clock is None else self._clock.time(place)
 
-    def _log_square(self, t: Tensor) -> Tensor:
-        """Log S²(t) on the cubic spline through its values at the entries."""
-        (pieces,) = self._casts.like(t, lambda: (self._pieces,))
-        start = t.detach().floor().clamp(0, len(pieces) - 1)
-        c, h = pieces[start.long()], t - start
+    def _place(self, t: Tensor) -> Tensor:
+        """The place in the table at time t: 0 for the data, N for the last entry."""
+        return t if self._clock is None else self._clock.place(t)
+
+    def _log_square(self, n: Tensor) -> Tensor:
+        """Log S² at a place, on the cubic spline through its values at the entries."""
+        (pieces,) = self._casts.like(n, lambda: (self._pieces,))
+        start = n.detach().floor().clamp(0, len(pieces) - 1)
+        c, h = pieces[start.long()], n - start
         return ((c[..., 0] * h + c[..., 1]) * h + c[..., 2]) * h + c[..., 3]
 
     @cached_property

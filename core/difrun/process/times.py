@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,9 @@ import torch
 from torch import Tensor
 
 from difrun.errors import DifrunError
+
+MOST_TIMES = 10**6 + 1
+"""The most times of one sampling: a million steps."""
 
 
 def as_time(t: Any, ndim: int | None = None, dtype: torch.dtype | None = None) -> float | Tensor:
@@ -79,11 +82,15 @@ def decreasing(times: Iterable[Any]) -> list[float]:
     if isinstance(times, (Tensor, np.ndarray)):
         if times.ndim > 1 and math.prod(times.shape) != len(times):
             raise DifrunError(f"sampling times have the shape (steps + 1,), not {tuple(times.shape)}")
+        if isinstance(times, Tensor) and times.is_meta:
+            raise DifrunError("sampling times are numbers, which a tensor on the device 'meta' does not have")
         times = times.reshape(-1).tolist()
     try:
-        ts = [_number(t) for t in times]
+        ts = [_number(t) for t in islice(times, MOST_TIMES + 1)]
     except TypeError as error:  # it is not even a sequence
         raise DifrunError(f"sampling times are a sequence of numbers; got {times!r:.60}") from error
+    if len(ts) > MOST_TIMES:
+        raise DifrunError(f"sampling times: there are more than {MOST_TIMES}")
     if len(ts) < 2 or any(not later < t for t, later in pairwise(ts)):
         shown = ", ".join(f"{t:g}" for t in ts[:4]) + (", ..." if len(ts) > 4 else "")
         raise DifrunError(f"sampling times must strictly decrease over at least one step, not [{shown}]")
@@ -94,6 +101,6 @@ def _number(t: Any) -> float:
     if not isinstance(t, (str, bytes, bool, np.bool_)):
         try:
             return float(t)
-        except (TypeError, ValueError, RuntimeError):  # the last is torch's, of a tensor of several numbers
+        except (TypeError, ValueError, OverflowError, RuntimeError):  # the last: a tensor of several numbers
             pass
     raise DifrunError(f"a time is a number; got {t!r:.60}")

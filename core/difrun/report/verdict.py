@@ -1,13 +1,17 @@
-"""What metrics and their floors say about samples: which metric is worst, and how far from its floor it is."""
+"""What metrics and their floors say about samples: whether they can be told from data, and what may help."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from difrun.report.floors import (
+    ERRORS,
     Number,
     alone,
     at_floor,
+    combined_sd,
+    departure,
     factor,
     has_exact,
     least,
@@ -17,17 +21,26 @@ from difrun.report.floors import (
 from difrun.text import listed
 
 WEAK = 1.5
-"""A test that cannot detect samples this many times worse than the floor is said to have little power."""
+"""A test that cannot detect samples this many times worse than the floor is said to be weak."""
+
+FEW = 100
+"""Fewer samples than this are a weak test where no number has a ratio to its floor, which would tell its power."""
+
+CLOSE = 1.25
+"""The `factor` below which samples that can be told from the data are called close to them."""
+
+CLOSE_TO_EXACT = 0.02
+"""The same for a number whose exact value is known: its difference, as a fraction of that."""
 
 FAR = {"higher": 1.25, "lower": 5.0}
 """The `factor` from which samples are far from the data: shares fall by a fifth, distances are five times the floor."""
 
 
 def verdict(metrics: Mapping[str, Number]) -> str:
-    """Say how samples compare with data, the worst number first; empty where there is no metric.
+    """Say whether samples can be told from real data, by which number, and how sharp that test was.
 
     The floor is the same number between two sets of real data. Numbers are ranked by `factor`, and `at_floor` says
-    which of them are off their floor.
+    which of them are off their floor. Empty where there is no metric.
     """
     if not metrics:
         return ""
@@ -40,34 +53,53 @@ def verdict(metrics: Mapping[str, Number]) -> str:
         name, number = next(iter(metrics.items()))
         return f"{names[name]} is {text(number['value'])}."
     off = [name for name, number in judged.items() if not at_floor(number)]
-    if not off:
-        return _all_at_floor(judged, names)
-    if len(judged) == 1:
-        return f"{_stands(off[0], names, judged)}{_side(judged[off[0]])}."
-    return _worst_first(off, judged, names)
+    return _told_apart(off, judged, names) if off else _not_told_apart(judged, names)
 
 
-def _all_at_floor(judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
-    """The verdict if every number is at its floor."""
+def _not_told_apart(judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
+    """The verdict if every number is at its floor: what that is worth comes first if it is worth little."""
     if len(judged) > 1:
-        marks = _marks(judged.values())
-        text = f"All {len(judged)} numbers are at their {marks}, within two standard deviations."
+        every = "both" if len(judged) == 2 else f"all {len(judged)}"
+        found = f"{every} numbers are at their {_marks(judged.values())}"
     else:
-        (name, number), *_ = judged.items()
-        near = "within two standard deviations of it" if times(number) else "not distinguishable from it"
-        text = f"{_stands(name, names, judged)}, {near}."
-    return f"{text}{_weakness(judged, names)}"
+        found = _stands(next(iter(judged)), names, judged)
+    sharpest = _sharpest(judged)
+    number = judged[sharpest]
+    limit, n = least(number), number.get("n")
+    samples = f"{n:.0f} samples" if n else ""
+    subject = "it" if len(judged) == 1 else f"the sharpest, {names[sharpest]},"
+    if limit is None:
+        if n and n < FEW:
+            return f"Too weak a test to tell: only {samples} were compared, and {found}. Draw more (--n)."
+        edge = ERRORS * combined_sd(number)
+        seen = f"a difference of {text(float(f'{edge:.1g}'))}" if edge > 0 else "any difference"
+    elif limit >= WEAK:
+        few = f"with {samples} " if samples else ""
+        return (
+            f"Too weak a test to tell: {few}{subject} shows a difference only {_beyond(number, limit)} its floor; "
+            f"{found}. More samples (--n) or another metric tell more."
+        )
+    else:
+        seen = f"a difference {_beyond(number, limit)} its floor"
+    return f"The samples cannot be told from real data: {found}. {subject[0].upper()}{subject[1:]} would show {seen}."
 
 
-def _worst_first(off: list[str], judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
+def _told_apart(off: list[str], judged: Mapping[str, Number], names: Mapping[str, str]) -> str:
     """The verdict if the numbers in `off` are off their floors, the worst of them first."""
     worst, *others = sorted(off, key=lambda name: -factor(judged[name]))
-    sentences = [f"Worst: {_stands(worst, names, judged)}{_side(judged[worst])}."]
+    if any(is_far(judged[name]) for name in off):
+        head = "The samples are far from real data"
+    elif all(_is_close(judged[name]) for name in off):
+        head = "The samples are close to real data, but can be told from them"
+    else:
+        head = "The samples can be told from real data"
+    sentences = [f"{head}: {_stands(worst, names, judged)}{_side(judged[worst])}."]
     if others:
         marks = _marks([judged[name] for name in others])
         brief = [f"{names[name]} {times(judged[name])}".rstrip() for name in others]
         sentences.append(f"Also off their {marks}: {listed(brief, ' and ')}.")
-    fine = [name for name in judged if name not in off]
+    worse = set(off)
+    fine = [name for name in judged if name not in worse]
     if fine:
         numbers = [judged[name] for name in fine]
         marks = f"its {_marks(numbers, single=True)}" if len(fine) == 1 else f"their {_marks(numbers)}"
@@ -77,28 +109,43 @@ def _worst_first(off: list[str], judged: Mapping[str, Number], names: Mapping[st
     return " ".join(sentences)
 
 
-def suggestion(metrics: Mapping[str, Number], training: int, sampling: int) -> str:
-    """Say what may help if samples of a trained model are far from the data; empty if they are not.
+def is_far(number: Number) -> bool:
+    """Whether a number is off its floor and its `factor` is at least `FAR`."""
+    bound = FAR.get(number.get("better") or "", math.inf)
+    return not at_floor(number) and ratio(number) is not None and factor(number) >= bound
 
-    Samples are far if a number is off its floor and its `factor` is at least `FAR`.
+
+def _is_close(number: Number) -> bool:
+    if has_exact(number):
+        return abs(departure(number)) <= CLOSE_TO_EXACT * abs(number["exact"])
+    return ratio(number) is not None and factor(number) < CLOSE
+
+
+def suggestion(
+    metrics: Mapping[str, Number], training: int | None, sampling: int, prior_is_off: bool = False
+) -> str:
+    """Say what may help if samples are far from the data (`is_far`); empty if they are not.
 
     Args:
         metrics: The numbers in metrics.json.
-        training: The number of training steps.
+        training: The number of training steps; None for a model that needs none.
         sampling: The number of sampling steps.
+        prior_is_off: Whether sampling starts from a prior that is visibly another law than that of x_T.
     """
-    far = any(
-        not at_floor(number)
-        and ratio(number) is not None
-        and factor(number) >= FAR.get(number.get("better") or "", math.inf)
-        for number in metrics.values()
-        if not math.isnan(value_of(number, "floor"))
-    )
-    if not far:
+    judged = [number for number in metrics.values() if not math.isnan(value_of(number, "floor"))]
+    if not any(map(is_far, judged)):
         return ""
+    if prior_is_off:
+        return (
+            "The first cause to remove is the prior: sampling starts from noise that is unlike x_T, in which much of "
+            "the data is left. A larger T, or stronger noise at T, mends that; training and more steps do not."
+        )
+    steps = f"more sampling steps (--steps, {sampling} here) or another sampler"
+    if training is None:
+        return f"Nothing was trained, so it is {steps} that can help: 'difrun compare RUN --sampler all' shows which."
     return (
-        f"Samples this far from the data usually need longer training (--train.steps, {training} here), more sampling "
-        f"steps (--steps, {sampling} here) or another sampler: 'difrun compare RUN --sampler all' shows which."
+        f"Samples this far from the data usually need longer training (--train.steps, {training} here), {steps}: "
+        "'difrun compare RUN --sampler all' shows which."
     )
 
 
@@ -157,21 +204,16 @@ def text(value: Any) -> str:
     return f"{mantissa}·10{raised}"
 
 
-def _weakness(metrics: Mapping[str, Number], names: Mapping[str, str]) -> str:
-    """A warning if not even the sharpest number would detect samples that are `WEAK` times worse; else empty."""
-    smallest_ratio = {
-        name: smallest for name, number in metrics.items() if (smallest := least(number)) is not None
-    }
-    if not smallest_ratio or min(smallest_ratio.values()) < WEAK:
-        return ""
-    name = min(smallest_ratio, key=lambda name: smallest_ratio[name])
-    high = metrics[name].get("better") == "higher"
-    limit = 1 / smallest_ratio[name] if high else smallest_ratio[name]
-    which = "it" if len(metrics) == 1 else f"{names[name]}, the sharpest,"
-    return (
-        f" This test has little power: {which} tells samples from data only {'below' if high else 'above'} "
-        f"{text(float(f'{limit:.2g}'))}× the floor. More samples (--n) or another metric tell more."
-    )
+def _sharpest(judged: Mapping[str, Number]) -> str:
+    """The number that would show the smallest fault: by its ratio to the floor, or else the first."""
+    powers = {name: limit for name, number in judged.items() if (limit := least(number)) is not None}
+    return min(powers, key=lambda name: powers[name]) if powers else next(iter(judged))
+
+
+def _beyond(number: Number, limit: float) -> str:
+    """``above 1.2×``, or ``below 0.83×`` where higher is better."""
+    high = number.get("better") == "higher"
+    return f"{'below' if high else 'above'} {text(float(f'{1 / limit if high else limit:.3g}'))}×"
 
 
 def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) -> str:
@@ -187,7 +229,8 @@ def _stands(name: str, names: Mapping[str, str], metrics: Mapping[str, Number]) 
     away = (number["value"] - number["floor"]) / sd
     where = "above" if away >= 0 else "below"
     far = text(float(f"{abs(away):.2g}"))
-    return f"{names[name]} is {value}, {far} standard deviations {where} its floor {floor}"
+    unit = "deviation" if far == "1" else "deviations"
+    return f"{names[name]} is {value}, {far} standard {unit} {where} its floor {floor}"
 
 
 def _beside_exact(number: Number) -> str:
@@ -201,7 +244,9 @@ def _beside_exact(number: Number) -> str:
     if not sd > 0:
         return f"{near}, its exact value {far}"
     where = "above" if value >= exact else "below"
-    return f"{near}, {text(float(f'{gap / sd:.2g}'))} standard errors {where} its exact value {far}"
+    errors = text(float(f"{gap / sd:.2g}"))
+    unit = "error" if errors == "1" else "errors"
+    return f"{near}, {errors} standard {unit} {where} its exact value {far}"
 
 
 def _marks(numbers: Iterable[Number], single: bool = False) -> str:
@@ -218,6 +263,5 @@ def short_names(metrics: Iterable[str]) -> dict[str, str]:
     """Shorten density-coverage.density to density, and the like, where no other number has that name."""
     metrics = list(metrics)
     last = [name.rpartition(".")[2] for name in metrics]
-    return {
-        name: short if last.count(short) == 1 else name for name, short in zip(metrics, last, strict=True)
-    }
+    how_often = Counter(last)
+    return {name: short if how_often[short] == 1 else name for name, short in zip(metrics, last, strict=True)}

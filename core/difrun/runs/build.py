@@ -1,5 +1,6 @@
 """Make the objects that a plan names: process, data, model and loss."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import attrs
 import torch
 from torch import nn
+from torch.nn.parameter import UninitializedParameter
 
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.data.dataset import Dataset
@@ -15,9 +17,11 @@ from difrun.guidance.context import Context
 from difrun.loss.base import Loss
 from difrun.model.base import MOST_CORRELATED, ScoreModel
 from difrun.model.conditional import ConditionalModel
+from difrun.options.parsing import shown_briefly
 from difrun.plugin.registry import Registered
 from difrun.process.base import ForwardProcess
 from difrun.process.gaussian import GaussianProcess
+from difrun.process.times import decreasing
 from difrun.randomness.generator import seed_of
 from difrun.sampler.base import Sampler
 from difrun.text import in_one_line
@@ -95,8 +99,8 @@ def _component_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> A
     return instantiate(
         plan.model,
         shape=process.state_shape(dataset.shape),
-        classes=_trained_classes(plan, dataset),
-        condition_shape=_trained_condition(plan, dataset),
+        classes=trained_classes(plan, dataset),
+        condition_shape=trained_condition(plan, dataset),
         dataset=dataset,
         process=process,
     )
@@ -110,7 +114,7 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     takes_classes = plan.model.entry.asks_for("classes")
     takes_condition = plan.model.entry.asks_for("condition_shape")
     _refuse_dropout_without_labels(plan, dataset, takes_classes or takes_condition)
-    condition_shape = _trained_condition(plan, dataset)
+    condition_shape = trained_condition(plan, dataset)
     if condition_shape is not None and not takes_condition:
         raise DifrunError(
             f"model '{plan.model.name}' takes no condition, and dataset '{dataset.name}' has one. Choose a model that "
@@ -124,10 +128,15 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
         raise DifrunError(
             f"{plan.model.entry} did not return a torch.nn.Module, which a component that provides 'network' must."
         )
+    if any(isinstance(p, UninitializedParameter) for p in network.parameters()):
+        raise DifrunError(
+            f"{plan.model.entry} has lazy layers, whose sizes are not known before they are called. Give their sizes: "
+            "torch.nn.Linear(in, out) in the place of torch.nn.LazyLinear(out)."
+        )
     options = {} if plan.model.prediction is None else {"predicts": plan.model.prediction.predicts}
     with naming_component(plan.process.entry):
         model = process.denoiser(network, shape=dataset.shape, mean=dataset.mean, var=dataset.var, **options)
-    if takes_classes and _trained_classes(plan, dataset):
+    if takes_classes and trained_classes(plan, dataset):
         if not isinstance(model, ConditionalModel):
             raise DifrunError(
                 f"{plan.process.entry} made a model that cannot be asked for classes; it must be a "
@@ -146,12 +155,12 @@ def _network_model(plan: Plan, process: ForwardProcess, dataset: Dataset) -> Sco
     return model
 
 
-def _trained_classes(plan: Plan, dataset: Dataset) -> int:
+def trained_classes(plan: Plan, dataset: Dataset) -> int:
     """The number of classes to train on; 0 for training without labels."""
     return len(dataset.classes) if plan.train.label_dropout < 1 else 0
 
 
-def _trained_condition(plan: Plan, dataset: Dataset) -> tuple[int, ...] | None:
+def trained_condition(plan: Plan, dataset: Dataset) -> tuple[int, ...] | None:
     """The shape of the condition to train on; None for training without one."""
     trained = dataset.condition is not None and plan.train.label_dropout < 1
     return dataset.condition.shape if trained and dataset.condition is not None else None
@@ -210,7 +219,11 @@ def grid_times(
         steps: The number of steps.
         sampler: The sampler that takes the steps; None if no sampler does, as for a likelihood bound.
     """
-    return instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
+    times = instantiate(grid, process=model.process, steps=steps, model=model, sampler=sampler)
+    try:
+        return decreasing(times)
+    except DifrunError as error:
+        raise DifrunError(f"{grid.entry} failed: {error}") from error
 
 
 def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
@@ -226,7 +239,25 @@ def instantiate(chosen: ChosenComponent, **offered: Any) -> Any:
         raise DifrunError(
             f"{chosen.entry} returned {_described(made)}; expected a {expected.__module__}.{expected.__name__}."
         )
+    if chosen.kind == "sampler":
+        _refuse_wrong_attributes(chosen.entry, made)
+    horizon = getattr(made, "horizon", None) if chosen.kind == "process" else 1.0
+    if not isinstance(horizon, int | float) or not 0 < horizon < math.inf:
+        raise DifrunError(
+            f"{chosen.entry}: its horizon is {shown_briefly(horizon)}; expected a finite number above 0."
+        )
     return made
+
+
+def _refuse_wrong_attributes(entry: Registered, sampler: Any) -> None:
+    """Raise DifrunError if what a sampler says of itself is of another type than `Sampler` declares."""
+    kinds = {"order": int | None, "evaluations": int | None, "stochastic": bool, "inverts": bool}
+    for name, expected in kinds.items():
+        value = getattr(sampler, name)
+        fits = isinstance(value, expected) and (expected is bool or not isinstance(value, bool))
+        if not fits or (isinstance(value, int) and value < 0):
+            wanted = "yes or no (bool)" if expected is bool else "a whole number of at least 0, or None"
+            raise DifrunError(f"{entry}: its attribute {name} is {shown_briefly(value)}; expected {wanted}.")
 
 
 def _described(made: Any) -> str:

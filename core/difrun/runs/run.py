@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from torch import Tensor
@@ -19,6 +19,10 @@ from difrun.runs.state import RunState
 from difrun.storage.regular import resolved
 from difrun.text import quoted
 from difrun.tuning.result import Tuning
+
+if TYPE_CHECKING:
+    from difrun.draw import Film
+    from difrun.runs.report.notebook import ReportView
 
 
 @attrs.define(eq=False, repr=False)
@@ -166,7 +170,7 @@ class Run(RunState):
         if n is None:
             n = labels.rows_asked(condition, self.parts.dataset) or self.plan.sample.n
         request = SampleRequest(n, sampler, grid, steps, seed, chunk, noise, label, guidance, condition)
-        with self._writing_beside(self.folder.samples if out is None else Path(out)):
+        with self.writing_beside(self.folder.samples if out is None else Path(out)):
             path = sampling.output_path(self, request, None if out is None else Path(out), force)
             sampling.draw_into(path, self, request)
         return path
@@ -225,7 +229,7 @@ class Run(RunState):
         Returns:
             The metrics, and the file that they are written to: ``NAME.metrics.json`` beside ``NAME.npz``.
         """
-        with self._writing_beside(Path(path)):
+        with self.writing_beside(Path(path)):
             chosen = self.plan.metrics if metrics is None else metrics
             return evaluation.evaluate_file(self, Path(path), chosen, n, named=metrics is not None)
 
@@ -259,8 +263,25 @@ class Run(RunState):
         self._need_model()
         return self._report(redraw=True)
 
+    def show(self) -> "ReportView":
+        """Show the report, in the notebook or else in the browser. Raises DifrunError if it is not written yet."""
+        from difrun.runs.report.notebook import show
+
+        return show(self)
+
+    def animate(self) -> "Film":
+        """Return the film of the sampler, which a notebook plays. Raises DifrunError if the data have none."""
+        from difrun.runs.report.notebook import animate
+
+        return animate(self)
+
+    def _repr_html_(self) -> str:
+        from difrun.runs.report.notebook import html_of
+
+        return html_of(self)
+
     @contextlib.contextmanager
-    def _writing_beside(self, file: Path) -> Iterator[None]:
+    def writing_beside(self, file: Path) -> Iterator[None]:
         """Hold the lock of the run folder if `file` is in it; no lock if not."""
         inside = resolved(file.parent) == resolved(self.path)
         with lock.hold_lock(self.path) if inside else contextlib.nullcontext():

@@ -1,8 +1,6 @@
 """The state of a run: its plan, its folder, its components, and its results so far."""
 
 import contextlib
-import math
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import torch
 from difrun.analysis.signal import Signal, signal_at_horizon
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.errors import DifrunError, Interrupted
-from difrun.listener import Listener
+from difrun.listener import Listener, Pace
 from difrun.model.base import ScoreModel
 from difrun.plugin.registry import get_registry
 from difrun.plugin.signatures import Lazy
@@ -55,7 +53,7 @@ class RunState:
     _facts: dict[str, Any] = attrs.field(factory=dict)
     _guided: tuple[object, ScoreModel] | None = None
     _is_told: bool = False
-    _sample_step_told: float = -math.inf
+    _sample_steps: Pace = attrs.field(init=False, factory=lambda: Pace(SAMPLE_STEP_SECONDS, at_once=True))
 
     def __repr__(self) -> str:
         plan = self.plan
@@ -131,6 +129,10 @@ class RunState:
         except DifrunError:
             return {}
 
+    def note_change(self, what: str) -> None:
+        """Say that a component changed what belongs to the whole process; `restored` has put it back."""
+        self.listener.note(f"code of this run changed {what}; that is restored")
+
     def stop_if_asked(self, text: str = "Stopped; the trained model is saved.") -> None:
         """Raise Interrupted if the user asked to stop, once training is over."""
         if self.listener.stopping():
@@ -139,10 +141,8 @@ class RunState:
     def sample_report(self, done: int, total: int, chunks: int = 1) -> None:
         """Report how many of the steps of all chunks are done. Raises Interrupted if the user asked to stop."""
         self.listener.sample(done // chunks, total // chunks)
-        now = time.monotonic()
-        if done == total or now - self._sample_step_told >= SAMPLE_STEP_SECONDS:
-            self._sample_step_told = now
-            self.tell("difrun_sample_step", step=done, steps=total)
+        if done == total or self._sample_steps.is_due():
+            self._sample_steps.timed(self.tell, "difrun_sample_step", step=done, steps=total)
         self.stop_if_asked()
 
     def likelihood_report(self, done: int, total: int) -> None:
@@ -172,16 +172,16 @@ class RunState:
 
     @property
     def suggestion(self) -> str:
-        """What may help if the samples of a trained model are far from the data; empty if they are not.
+        """What may help if the samples are far from the data; empty if they are not.
 
         It is also empty if a class, condition or guidance was asked for: such samples are not meant to be like all.
         """
         sample = self.plan.sample
-        if (
-            self.trainer is None
-            or self.plan.guidance
-            or sample.label is not None
-            or sample.condition is not None
-        ):
+        if self.plan.guides or sample.label is not None or sample.condition is not None:
             return ""
-        return suggestion(self.metrics, self.trainer.step, self.plan.sample.steps)
+        return suggestion(
+            self.metrics,
+            None if self.trainer is None else self.trainer.step,
+            sample.steps,
+            prior_is_off=self.signal is not None and self.signal.is_large,
+        )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from difrun.model.base import ScoreModel
 from difrun.randomness.generator import Generator
+from difrun.report.card import card
 
 
 class Sampler:
@@ -38,6 +39,20 @@ class Sampler:
     ends_at_data: bool = False
     inverts: bool = False
     accuracy: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            ("order", "none declared" if self.order is None else self.order),
+            (
+                "evaluations in a step",
+                "as many as it takes" if self.evaluations is None else self.evaluations,
+            ),
+            ("random numbers", "yes" if self.stochastic else "none"),
+        ]
+        return card(repr(self).strip("<>"), rows)
 
     def evaluations_in(self, steps: int) -> int | None:
         """Return how often the model is called on a grid.

@@ -282,14 +282,17 @@ def _not_a_pair(sampler: Sampler, result: Any) -> str:
 
 
 def _is_like(moved: Any, x: Tensor) -> bool:
-    return isinstance(moved, Tensor) and moved.shape == x.shape and moved.dtype == x.dtype
+    kinds = [(t.shape, t.dtype, t.device.type, t.layout) for t in (moved, x) if isinstance(t, Tensor)]
+    return len(kinds) == 2 and kinds[0] == kinds[1]
 
 
 def _not_like(sampler: Sampler, moved: Any, x: Tensor) -> str:
-    returned = f"{moved.dtype}, {tuple(moved.shape)}" if isinstance(moved, Tensor) else type(moved).__name__
+    def shown(t: Any) -> str:
+        return f"{t.dtype}, {tuple(t.shape)}, {t.device}" if isinstance(t, Tensor) else type(t).__name__
+
     return (
-        f"The step of sampler {_name(sampler)} must return x with the shape and the dtype that it got, "
-        f"{x.dtype}, {tuple(x.shape)}; it returned {returned}."
+        f"The step of sampler {_name(sampler)} must return x with the shape, the dtype and the device that it got, "
+        f"{shown(x)}; it returned {shown(moved)}."
     )
 
 

@@ -3,6 +3,7 @@
 A time grid belongs to a process and begins at its T. A grid from a level is that of the same process with T = t.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,11 +76,11 @@ def times_from(grid: Grid, model: ScoreModel, steps: int, level: float) -> list[
         steps + 1 times. For a process that is not Gaussian they are the last ones of a grid on all of [t_min, T].
 
     Raises:
-        DifrunError: If the level is not in (t_min, T].
+        DifrunError: If the level is not in (t_min, T], or the grid begins elsewhere.
     """
     check_level(model.process, level)
     if isinstance(model.process, GaussianProcess):
-        return list(grid(UpToLevel(model, level), steps))
+        return beginning_at(level, list(grid(UpToLevel(model, level), steps)))
     for count in range(steps, MOST_TRIED * steps + 1):
         below = [t for t in grid(model, count) if t < level * (1 - 1e-9)]
         if len(below) >= steps:
@@ -87,6 +88,15 @@ def times_from(grid: Grid, model: ScoreModel, steps: int, level: float) -> list[
     raise DifrunError(
         f"this grid has no {steps} times below t = {level:g}. Take fewer steps, a later level or another grid."
     )
+
+
+def beginning_at(level: float, times: list[float]) -> list[float]:
+    """Return times; raises DifrunError unless the first is the level, at which the states are."""
+    if not math.isclose(times[0], level, rel_tol=1e-6):
+        raise DifrunError(
+            f"sampling begins at = {level:g}, and the grid at {times[0]:g}: both must be the same time."
+        )
+    return times
 
 
 def check_level(process: ForwardProcess, level: float) -> None:

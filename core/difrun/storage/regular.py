@@ -93,7 +93,7 @@ def _kind(mode: int) -> str:
 
 def size(count: int) -> str:
     """Return a number of bytes in words, such as ``64 MB``."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:
             return f"{count / factor:.3g} {unit}"
     return f"{count} bytes"

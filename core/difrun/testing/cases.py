@@ -13,22 +13,21 @@ import torch
 
 from difrun.api import KINDS
 from difrun.errors import ConfigError, DifrunError
-from difrun.plugin.known import install
-from difrun.plugin.packages import Plugin, canonical, installed, names_of
+from difrun.plugin.packages import Plugin, canonical, installed, names_of, not_installed
 from difrun.plugin.registry import Registered, Registry
 from difrun.testing import checks
 from difrun.testing.rules import CHECKS, Check, ComponentUnderTest, components_under_test
 from difrun.testing.verdict import NotTried, Refused, RuleBroken, place
-from difrun.text import did_you_mean, in_one_line, listed
+from difrun.text import in_one_line
 
 for module in pkgutil.iter_modules(checks.__path__):
     importlib.import_module(f"{checks.__name__}.{module.name}")
 
-READ_ON = {kind: f"docs/plugins/{kind}.md" for kind in KINDS}
+READ_ON = {kind: f"docs/plugins/{kind}.md" for kind in (*KINDS, "logger")}
 """Kind -> the page that says more."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class InstalledPackage:
     """An installed package under test.
 
@@ -73,9 +72,16 @@ class Case:
     def who(self) -> str:
         """What is checked, in words."""
         if isinstance(self.subject, InstalledPackage):
-            return f"the distribution {self.subject.name}"
+            return f"the {self.check.kind} {self.subject.name}"
         entry = self.subject.entry
         return f"{entry.kind} '{self.subject.label}' ({entry.plugin.dist})"
+
+    @property
+    def called(self) -> str:
+        """The name of the component; of a logger, that of its plugin."""
+        if isinstance(self.subject, InstalledPackage):
+            return self.subject.plugins[0].name
+        return self.subject.entry.name
 
 
 @attrs.frozen
@@ -100,7 +106,7 @@ class Outcome:
 
 
 def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
-    """All cases of a distribution, and the number of its components.
+    """All cases of a distribution, and the number of its components, a logger among them.
 
     Args:
         dist: The distribution.
@@ -109,40 +115,39 @@ def collect(dist: str, against: Iterable[str] = ()) -> tuple[list[Case], int]:
     Raises:
         DifrunError: If the distribution is not installed, is broken or offers no component.
     """
-    dist, *others = (_installed(name) for name in (dist, *against))
+    dist, *others = map(distribution_of, (dist, *against))
     registry = Registry.discover(only=[dist, *others], strict=True)
     entries = [entry for entry in registry.entries() if canonical(entry.plugin.dist) == dist]
     package = InstalledPackage(dist, registry, entries)
-    if not entries and not any(registry.listens(plugin) for plugin in package.plugins):
+    listens = any(registry.listens(plugin) for plugin in package.plugins)
+    if not entries and not listens:
         raise DifrunError(f"the distribution {dist} offers no component, and listens to no event")
     cases = [
         Case(f"distribution-{check.name}", check, package)
         for check in CHECKS
         if check.kind == "distribution" and _applies(check, dist)
     ]
+    if listens:
+        cases += [Case(f"logger-{check.name}", check, package) for check in CHECKS if check.kind == "logger"]
     for entry in entries:
         for subject in components_under_test(entry, registry, tuple(others)):
             cases += [
                 Case(f"{entry.kind}:{subject.label}-{rule.name}", rule, subject)
                 for rule in rules_for(subject)
             ]
-    return cases, len(entries)
+    return cases, len(entries) + listens
 
 
-def _installed(name: str) -> str:
-    """The distribution that is installed under a name, or whose plugin has it. Raises ConfigError if there is none."""
+def distribution_of(name: str) -> str:
+    """Return the distribution of a name, or of the plugin of that name. Raises ConfigError if none is installed."""
     plugins = [plugin for plugin, _ in installed()]
     if canonical(name) == "difrun":
         return "difrun"
     for plugin in plugins:
         if canonical(name) in names_of(plugin):
             return canonical(plugin.dist)
-    known = sorted({"difrun", *(plugin.dist for plugin in plugins)})
-    commands = filter(None, (install(dist) for dist in (name, f"difrun-{name}")))
-    raise ConfigError(
-        f"The plugin '{name}' is not installed.{did_you_mean(name, known)} Installed: {listed(known)}."
-        + "".join(f"\nTo install it: {command}" for command in commands)
-    )
+    plugins.append(Plugin("difrun", "difrun", "", "difrun.builtin"))
+    raise ConfigError(f"The plugin '{name}' is not installed.{not_installed(name, plugins)}")
 
 
 def rules_for(subject: ComponentUnderTest) -> list[Check]:

@@ -87,6 +87,6 @@ def _only(cases: list[Case], names: set[str], dist: str) -> list[Case]:
     return [
         case
         for case in cases
-        if case.check.kind in ("any", "distribution")
+        if case.check.kind in ("any", "distribution", "logger")
         or (isinstance(case.subject, ComponentUnderTest) and case.subject.entry.name in names)
     ]

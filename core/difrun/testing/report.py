@@ -38,16 +38,16 @@ def summary(outcomes: Sequence[Outcome]) -> list[str]:
 
 def as_record(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as JSON can hold it."""
-    subject = outcome.case.subject
-    component = (
-        {}
-        if isinstance(subject, InstalledPackage)
-        else {"kind": subject.entry.kind, "name": subject.entry.name, "variant": subject.variant}
-    )
+    subject, rule = outcome.case.subject, outcome.case.check
+    component = {}
+    if not isinstance(subject, InstalledPackage):
+        component = {"kind": subject.entry.kind, "name": subject.entry.name, "variant": subject.variant}
+    elif rule.kind == "logger":
+        component = {"kind": "logger", "name": outcome.case.called, "variant": ""}
     return {
         **component,
-        "rule": outcome.case.check.name,
-        "says": outcome.case.check.sentence,
+        "rule": rule.name,
+        "says": rule.sentence,
         "status": outcome.status,
         "seconds": round(outcome.seconds, 3),
         **(

@@ -40,7 +40,8 @@ class Check:
     Attributes:
         run: A function that raises `RuleBroken` if a component breaks the rule, and `NotTried` if it has nothing to
             try. The first sentence of its docstring states the rule.
-        kind: The kind of component that the rule is for, "any" for all kinds, or "distribution".
+        kind: The kind of component that the rule is for, "any" for all kinds, "logger" for what listens to events, or
+            "distribution".
         provides: The rule is for components that provide all of these capabilities.
         alone_in: The rule is for components that require none but these capabilities, and those of the Gaussian
             processes of their own distribution; None: any.

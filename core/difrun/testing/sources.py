@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from difrun.errors import ConfigError
-from difrun.plugin.packages import GROUP, canonical
+from difrun.plugin.packages import GROUP, canonical, installed, names_of
 from difrun.text import in_one_line
 
 
@@ -23,14 +23,17 @@ def installed_from(text: str) -> Iterator[str]:
     is preferred to an installed distribution of the same name.
 
     Args:
-        text: The name of an installed distribution, or a folder.
+        text: The name of an installed distribution, a folder, or the pyproject.toml in it.
 
     Raises:
         ConfigError: If the folder holds no package of difrun.
     """
     folder = Path(text)
+    if folder.name == "pyproject.toml":
+        folder = folder.parent
     if not (folder.is_dir() and (folder / "pyproject.toml").is_file()):
-        if os.sep in text or text.startswith("."):
+        is_name = not (os.sep in text or text.startswith(".") or folder.is_file())
+        if not is_name or (folder.is_dir() and not _is_installed(text)):
             raise ConfigError(f"There is no package in {text}: expected a folder with a pyproject.toml.")
         yield canonical(text)
         return
@@ -42,6 +45,12 @@ def installed_from(text: str) -> Iterator[str]:
         _write_metadata(Path(site), project, points)
         with _first_on_path([site, str(_root(folder, modules))], modules):
             yield canonical(name)
+
+
+def _is_installed(name: str) -> bool:
+    return canonical(name) == "difrun" or any(
+        canonical(name) in names_of(plugin) for plugin, _ in installed()
+    )
 
 
 def _project(folder: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError
+from difrun.listener import Pace
 from difrun.loss.base import Loss
 from difrun.training.batches import Batches, TrainedModel, private_randomness, seeder
 from difrun.training.network_state import Snapshot, copy_by_name, restore, weights_and_buffers
@@ -98,8 +100,7 @@ class Trainer:
         self._raw: Tensor | None = None
         self._window: list[Tensor] = []
         changing = [self.flat.weights, self.adam.count, *self.adam.vectors.values()]
-        self._good = Snapshot([*changing, *self.network.buffers()])
-        self._good_step = 0
+        self._good, self._good_step = Snapshot([*changing, *self.network.buffers()]), 0
 
     def run(
         self,
@@ -113,7 +114,7 @@ class Trainer:
         """Train until `options.steps` are done, or `options.stop_at` of them, or `options.minutes` have passed.
 
         Args:
-            report: Called about twice a second and at the end.
+            report: Called about twice a second and at the end; less often where it is slow.
             stopping: Asked before every step; True ends the run and sets `stopped`.
             save: Called with the trainer; if it fails (OSError, DifrunError), `note` says so and training goes on.
             save_steps: Steps between two calls of `save`; 0 is never.
@@ -128,8 +129,8 @@ class Trainer:
         self.flat.attach()
         self._keep()
         before, first, last = self.seconds, self.step, self.last
-        start = reported = saved = time.perf_counter()
-        reported_step = first
+        start = saved = time.perf_counter()
+        reported_step, pace = first, Pace(REPORT_SECONDS)
         self.network.train()
         try:
             with private_randomness(self._device), torch.enable_grad():
@@ -142,12 +143,11 @@ class Trainer:
                     self.seconds = before + now - start
                     if len(self._window) >= CHECK_STEPS:
                         self._check()
-                    if report is not None and now - reported >= REPORT_SECONDS:
-                        self._report(report, (self.step - first) / (now - start))
-                        reported, reported_step = now, self.step
+                    if report is not None and pace.is_due():
+                        rate = (self.step - first) / (now - start)
+                        reported_step = self._report(partial(pace.timed, report), rate)
                     by_step = save_steps and self.step % save_steps == 0
-                    by_clock = save_minutes and now - saved >= 60 * save_minutes
-                    if save is not None and (by_step or by_clock):
+                    if save is not None and (by_step or (save_minutes and now - saved >= 60 * save_minutes)):
                         self._save(save)
                         saved = time.perf_counter()
                 self._check()
@@ -171,16 +171,16 @@ class Trainer:
         return min(self.options.steps, self.options.stop_at or self.options.steps)
 
     def _time_is_up(self) -> bool:
-        minutes = self.options.minutes
-        return minutes is not None and self.seconds >= 60 * minutes
+        return self.options.minutes is not None and self.seconds >= 60 * self.options.minutes
 
-    def _report(self, report: ReportProgress, rate: float) -> None:
+    def _report(self, report: ReportProgress, rate: float) -> int:
         self._check()
         left = (self.last - self.step) / rate
         if self.options.minutes is not None:
             left = min(left, max(0.0, 60 * self.options.minutes - self.seconds))
         # A mean since the last report would depend on the clock, and give one step two losses.
         report(self.step, self.last, float(self.losses[-CHECK_STEPS:].mean()), rate, left)
+        return self.step
 
     def _save(self, save: Callable[["Trainer"], Any]) -> None:
         self._check()

@@ -2,6 +2,7 @@
 
 from difrun.api import Component, hookimpl
 from difrun_ddpm.options import DDIMOptions, DDPMOptions, DDPMSamplerOptions, IntegerOptions, NoiseOptions
+from difrun_ddpm.tabulated_options import TabulatedOptions
 
 
 @hookimpl
@@ -15,7 +16,15 @@ def difrun_processes() -> list[Component]:
             provides={"continuous", "gaussian", "ode", "sde", "chain"},
             requires={"real"},
             prefers={"loss": "noise"},
-        )
+        ),
+        Component(
+            "tabulated",
+            "difrun_ddpm.tabulated:tabulated",
+            "x_t = α x_0 + σ ε through a table of α and σ made elsewhere",
+            TabulatedOptions,
+            provides={"continuous", "gaussian", "ode", "sde"},
+            requires={"real"},
+        ),
     ]
 
 

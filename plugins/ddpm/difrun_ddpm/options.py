@@ -7,8 +7,9 @@ import attrs
 from attrs.validators import ge, in_, le, lt
 
 from difrun.api import GaussianOptions, option, refuse_unused
-from difrun.errors import DifrunError
-from difrun_ddpm.table import TABLES, as_numbers, from_data_to_noise, read_table
+from difrun.errors import DifrunError, OptionError
+from difrun_ddpm.table import TABLES, as_numbers, from_data_to_noise, refuse_wrong
+from difrun_ddpm.table_file import read_table
 
 Schedule = Literal["linear", "cosine", "scaled-linear"]
 Times = Literal["uniform", "log-snr"]
@@ -33,7 +34,7 @@ class DDPMOptions(GaussianOptions):
     )
     betas: tuple[float, ...] | Path = option(
         (),
-        "A table β_1 ... β_N made elsewhere, in place of a schedule: a .npy, .csv or .json file.",
+        "A table β_1 ... β_N made elsewhere, in place of a schedule: a .npy, .npz, .csv, .txt or .json file.",
         metavar="FILE",
     )
     alphas_cumprod: tuple[float, ...] | Path = option(
@@ -56,7 +57,7 @@ class DDPMOptions(GaussianOptions):
             self._take(given)
             return
         if self.terminal_signal is not None and self.steps < 2:
-            raise ValueError("terminal_signal needs a chain of at least 2 steps")
+            raise OptionError("terminal_signal needs a chain of at least 2 steps")
         if self.schedule == "cosine":
             refuse_unused(
                 self,
@@ -65,18 +66,18 @@ class DDPMOptions(GaussianOptions):
                 "choose schedule linear or scaled-linear",
             )
         if self.beta_end < self.beta_start:
-            raise ValueError(
+            raise OptionError(
                 f"beta_end = {self.beta_end:g} must not be smaller than beta_start = {self.beta_start:g}"
             )
         if self.rescale and self.schedule == "cosine":
-            raise ValueError(
+            raise OptionError(
                 "rescale is for the linear and the scaled-linear schedule; the cosine schedule ends in noise at any N"
             )
 
     def _take(self, given: list[str]) -> None:
         """Take the numbers of a table, not its file, which may change; N is how many there are."""
         if len(given) > 1:
-            raise ValueError("betas, alphas_cumprod and sigmas are forms of one table; give one of them")
+            raise OptionError("betas, alphas_cumprod and sigmas are forms of one table; give one of them")
         (name,) = given
         schedule = ("schedule", "beta_start", "beta_end", "rescale")
         refuse_unused(self, schedule, "a table has no", f"leave {name} out")
@@ -84,22 +85,23 @@ class DDPMOptions(GaussianOptions):
         if name == "sigmas":
             numbers = from_data_to_noise(numbers)
         if len(numbers) < 2:
-            raise ValueError(f"{name} must have at least 2 numbers")
+            raise OptionError(f"{name} must have at least 2 numbers")
         if self.steps not in (len(numbers), attrs.fields(DDPMOptions).steps.default):
-            raise ValueError(f"{name} has {len(numbers)} numbers, which is N; leave out steps, {self.steps}")
+            raise OptionError(f"{name} has {len(numbers)} numbers, which is N; leave out steps, {self.steps}")
+        refuse_wrong(name, numbers)
         # The class is frozen for its users; these are its own last touches.
         object.__setattr__(self, name, numbers)
         object.__setattr__(self, "steps", len(numbers))
 
 
 def _numbers(table: Any, name: str) -> tuple[float, ...]:
-    """The entries of a table, from its file or as they are given. Raises ValueError if there are none."""
+    """The entries of a table, from its file or as they are given. Raises OptionError if there are none."""
     if not isinstance(table, Path):
         return as_numbers(table, name)
     try:
         return read_table(table, name)
     except DifrunError as error:
-        raise ValueError(str(error)) from error
+        raise OptionError(str(error)) from error
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ from difrun.errors import DifrunError
 from difrun.process import GaussianProcess
 from difrun.process.noise_curve import NoiseCurve
 from difrun.process.schedule import LAM_FORGOTTEN
-from difrun.process.table_checks import as_table, log_snr_form, variance_steps
+from difrun.process.table_checks import as_table
 from difrun_ddpm.options import DDPMOptions
 
 Value = TypeVar("Value")
@@ -73,7 +73,7 @@ class DDPM(GaussianProcess, DDPMOptions):
         """The table β_1 ... β_N that the chain has, with shape (N,), float64.
 
         Raises:
-            DifrunError: If the table that was given is none, or its signal cannot be moved to `terminal_signal`.
+            DifrunError: If the signal of a table cannot be moved to `terminal_signal`.
         """
         return _outside_inference(self._variances)
 
@@ -151,7 +151,6 @@ class DDPM(GaussianProcess, DDPMOptions):
             return betas_of_ratios(as_table(self.sigmas, "sigmas"))
         if self.alphas_cumprod:
             return betas_of(as_table(self.alphas_cumprod, "alphas_cumprod"))
-        variance_steps(self.betas)  # refuses what is no table of β
         return as_table(self.betas, "betas")
 
     def _scheduled(self) -> Tensor:
@@ -189,27 +188,13 @@ def ending_with(betas: Tensor, signal: float) -> Tensor:
 
 
 def betas_of(alphas_cumprod: Tensor) -> Tensor:
-    """Return β_n = 1 − ᾱ_n/ᾱ_{n−1} of a table, (N,) float64.
-
-    Raises:
-        DifrunError: If ᾱ is not below 1 and strictly decreasing, or is 0 before the last entry.
-    """
-    if not bool(((alphas_cumprod >= 0) & (alphas_cumprod < 1)).all()):
-        raise DifrunError("alphas_cumprod must lie below 1 and not below 0; it begins with ᾱ_1 = 1 − β_1.")
-    log_snr_form(alphas_cumprod.sqrt(), (1 - alphas_cumprod).sqrt(), "alphas_cumprod must strictly decrease")
+    """Return β_n = 1 − ᾱ_n/ᾱ_{n−1} of a table, (N,) float64."""
     before = torch.cat([torch.ones(1, dtype=torch.float64), alphas_cumprod[:-1]])
     return (before - alphas_cumprod) / before
 
 
 def betas_of_ratios(sigmas: Tensor) -> Tensor:
-    """Return β_n = (r_n² − r_{n−1}²)/(1 + r_n²) of a table of r = σ/α, (N,) float64.
-
-    Raises:
-        DifrunError: If r is not above 0 and strictly increasing.
-    """
-    if not bool((sigmas > 0).all()):
-        raise DifrunError("sigmas must be above 0; a 0 for the data themselves may stand at one end alone.")
-    log_snr_form(torch.ones_like(sigmas), sigmas, "sigmas must strictly increase")
+    """Return β_n = (r_n² − r_{n−1}²)/(1 + r_n²) of a table of r = σ/α, (N,) float64."""
     before = torch.cat([torch.zeros(1, dtype=torch.float64), sigmas[:-1]])
     return (sigmas - before) * (sigmas + before) / (1 + sigmas**2)
 

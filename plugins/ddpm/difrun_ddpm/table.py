@@ -1,33 +1,24 @@
-"""The file of a schedule made elsewhere: one table of β, ᾱ or σ/α, read without torch."""
+"""A schedule made elsewhere: one table of β, ᾱ or σ/α, or of α and σ, checked without torch."""
 
-import csv
-import json
-import math
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
-from difrun.errors import DifrunError
-from difrun.storage.regular import open_regular, read_bounded
+from difrun.errors import OptionError
+from difrun_ddpm.table_file import is_number
 
 TABLES = ("betas", "alphas_cumprod", "sigmas")
-"""The options that take a table."""
-
-SUFFIXES = (".npy", ".csv", ".json")
-"""The files that a table is read from."""
-
-MOST = 64 * 2**20
-"""The most bytes of a file: a table of a million entries has fewer."""
+"""The options of the chain that take a table."""
 
 
 def as_numbers(values: Any, name: str) -> tuple[float, ...]:
     """Return the entries of an array, a tensor or a sequence.
 
     Raises:
-        ValueError: If it has another shape than (N,), or entries that are no real numbers.
+        OptionError: If it has another shape than (N,), or entries that are no real numbers.
     """
     listed = values.tolist() if hasattr(values, "tolist") else list(values)
-    if not isinstance(listed, list) or not all(_is_number(value) for value in listed):
-        raise ValueError(f"{name} must be N real numbers, of shape (N,)")
+    if not isinstance(listed, list) or not all(is_number(value) for value in listed):
+        raise OptionError(f"{name} must be N real numbers, of shape (N,)")
     return tuple(float(value) for value in listed)
 
 
@@ -37,111 +28,55 @@ def from_data_to_noise(sigmas: tuple[float, ...]) -> tuple[float, ...]:
     return rising[1:] if rising and rising[0] == 0 else rising
 
 
-def read_table(path: Path, name: str) -> tuple[float, ...]:
-    """Read the entries of a table, from data to noise.
+def refuse_wrong(name: str, numbers: Sequence[float]) -> None:
+    """Raise OptionError unless numbers are a table of β, ᾱ or σ/α, from data to noise.
 
     Args:
-        path: A .npy file with an array (N,); a .csv file with a line for each entry, and one column or a first line of
-            names among which is the name of the table; a .json file with a list, or an object with a list under that
-            name.
-        name: The table that is read, "betas", "alphas_cumprod" or "sigmas".
-
-    Raises:
-        DifrunError: If there is no such file, or no such table in it.
+        name: One of `TABLES`.
+        numbers: The entries, at least 2.
     """
-    readers = {".npy": _from_npy, ".csv": _from_csv, ".json": _from_json}
-    reader = readers.get(path.suffix.lower())
-    if reader is None:
-        raise DifrunError(
-            f"a table is a {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]} file, not {path.name!r}"
+    {"betas": _refuse_betas, "alphas_cumprod": _refuse_products, "sigmas": _refuse_ratios}[name](numbers)
+
+
+def _refuse_betas(betas: Sequence[float]) -> None:
+    wrong = [k for k, beta in enumerate(betas) if not (0 < beta < 1 or (beta == 1 and k == len(betas) - 1))]
+    if wrong:
+        raise OptionError(
+            "betas must lie above 0 and below 1 (the last may be 1, which leaves no signal); entry "
+            f"{wrong[0]} is {betas[wrong[0]]:g}. Is it a table of alphas_cumprod, or in another unit?"
         )
-    try:
-        numbers = reader(path, name)
-    except FileNotFoundError:
-        raise DifrunError(f"there is no file {path}") from None
-    except OSError as error:
-        raise DifrunError(f"cannot read {path}: {error.strerror or error}") from error
-    if not numbers:
-        raise DifrunError(f"{path} holds no numbers")
-    return tuple(numbers)
-
-
-def _from_npy(path: Path, _: str) -> list[float]:
-    from difrun.storage import arrays  # imports NumPy, which nothing else here needs
-
-    try:
-        with open_regular(path, MOST) as stream:
-            array = arrays.load(stream)
-    except arrays.DamagedArray as error:
-        raise DifrunError(f"{path} is no array of numbers ({error})") from None
-    if isinstance(array, arrays.Archive) or array.ndim != 1 or array.dtype.kind not in "iuf":
-        raise DifrunError(f"{path} must hold one array of N numbers, of shape (N,)")
-    return array.astype(float).tolist()
-
-
-def _from_json(path: Path, wanted: str) -> list[float]:
-    try:
-        content = json.loads(read_bounded(path, MOST))
-    except (ValueError, RecursionError) as error:
-        raise DifrunError(f"{path} is no JSON file ({error})") from None
-    if isinstance(content, dict):
-        names = [name for name in content if _name(name) == wanted]
-        if not names:
-            raise DifrunError(_no_such_table(path, wanted, list(content), "key"))
-        content = content[names[0]]
-    if not isinstance(content, list) or not all(_is_number(value) for value in content):
-        raise DifrunError(f"{path} must hold a list of numbers")
-    return [float(value) for value in content]
-
-
-def _from_csv(path: Path, wanted: str) -> list[float]:
-    try:
-        text = read_bounded(path, MOST).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DifrunError(f"{path} is no text in UTF-8") from None
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    first = lines[0] if lines else ""
-    separator = next((sign for sign in ";\t," if sign in first), ",")
-    rows = [[cell.strip() for cell in row] for row in csv.reader(lines, delimiter=separator)]
-    if not rows:
-        return []
-    column = 0
-    if not all(_as_number(cell) is not None for cell in rows[0]):
-        names = rows.pop(0)
-        places = [k for k, name in enumerate(names) if _name(name) == wanted]
-        if not places and len(names) > 1:
-            raise DifrunError(_no_such_table(path, wanted, names, "column"))
-        column = places[0] if places else 0
-    elif len(rows[0]) > 1:
-        raise DifrunError(
-            f"{path} has {len(rows[0])} columns without names; give a table one column, or a first line of names with "
-            f"'{wanted}' among them"
+    if betas[0] > 0.5 and _first_fall([-beta for beta in betas]) is None:
+        raise OptionError(
+            f"betas begin with {betas[0]:g} and decrease, as alphas_cumprod do: give them as alphas_cumprod"
         )
-    numbers = []
-    for k, row in enumerate(rows, start=1):
-        number = _as_number(row[column]) if column < len(row) else None
-        if number is None:
-            raise DifrunError(f"{path}: entry {k} of the table is no number")
-        numbers.append(number)
-    return numbers
 
 
-def _no_such_table(path: Path, wanted: str, names: list[str], what: str) -> str:
-    found = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-    return f"{path} has no {what} '{wanted}' (its {what}s: {found})"
+def _refuse_products(products: Sequence[float]) -> None:
+    if not all(0 <= product < 1 for product in products):
+        raise OptionError("alphas_cumprod must lie below 1 and not below 0; it begins with ᾱ_1 = 1 − β_1")
+    _refuse_order("alphas_cumprod must strictly decrease", [-product for product in products])
 
 
-def _name(name: str) -> str:
-    """A name as options write it in Python: alphas-cumprod is alphas_cumprod."""
-    return name.strip().lower().replace("-", "_")
+def _refuse_ratios(ratios: Sequence[float]) -> None:
+    if not all(ratio > 0 for ratio in ratios):
+        raise OptionError("sigmas must be above 0; a 0 for the data themselves may stand at one end alone")
+    _refuse_order("sigmas must strictly increase", ratios)
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _refuse_order(rule: str, rising: Sequence[float]) -> None:
+    """Raise OptionError unless numbers strictly increase."""
+    k = _first_fall(rising)
+    if k is None:
+        return
+    reversed_ = _first_fall(rising[::-1]) is None
+    advice = (
+        "It runs from noise to data: reverse it"
+        if reversed_
+        else "Tables computed in float32 may repeat a value near the data; compute them in float64"
+    )
+    raise OptionError(f"{rule}, from data to noise; it does not from entry {k} to entry {k + 1}. {advice}")
 
 
-def _as_number(cell: str) -> float | None:
-    try:
-        return float(cell)
-    except ValueError:
-        return None
+def _first_fall(rising: Sequence[float]) -> int | None:
+    """The first k with y_{k+1} ≤ y_k; None if numbers strictly increase."""
+    return next((k for k in range(len(rising) - 1) if not rising[k + 1] > rising[k]), None)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.errors import ConfigError, DifrunError
+from difrun.errors import ConfigError, DifrunError, OptionError
 from difrun.grid import logsnr
 from difrun.model import ExactMixture, NetworkModel
 from difrun.options import build
@@ -152,10 +152,21 @@ LINES = "\n".join(map(repr, BETAS.tolist()))
         ("table.csv", f"# of a paper\n{LINES}\n"),
         ("table.csv", f"beta\n{LINES}\n"),
         ("table.csv", "n;betas\n" + "\n".join(f"{n};{b!r}" for n, b in enumerate(BETAS.tolist())) + "\n"),
+        ("table.txt", f"# betas\n{LINES}\n"),
+        ("table.txt", "n betas\n" + "\n".join(f"{n} {b!r}" for n, b in enumerate(BETAS.tolist())) + "\n"),
         ("table.json", json.dumps(BETAS.tolist())),
         ("table.json", json.dumps({"name": "mine", "betas": BETAS.tolist()})),
     ],
-    ids=["npy", "csv", "csv with a name", "csv with columns", "json", "json with keys"],
+    ids=[
+        "npy",
+        "csv",
+        "csv with a name",
+        "csv with columns",
+        "txt",
+        "txt with columns",
+        "json",
+        "json with keys",
+    ],
 )
 def test_a_table_is_read_from_a_file_and_its_numbers_are_recorded(tmp_path, name, content):
     options = from_file(write(tmp_path, name, content))
@@ -196,7 +207,9 @@ def test_a_table_of_sigmas_is_the_chain_of_the_same_ratios(tmp_path, sigmas):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("table.txt", "0.1", r"a .npy, .csv or .json file, not 'table.txt'"),
+        ("table.pt", "0.1", r"a .npy, .npz, .csv, .txt or .json file, not 'table.pt'"),
+        ("table.txt", "0.1\n1.5\n", "entry 1 is 1.5"),
+        ("table.csv", "betas\n0.9\n0.5\n", "give them as alphas_cumprod"),
         ("table.csv", "a,b\n1,2\n", "has no column 'betas' .its columns: a, b."),
         ("table.csv", "1,2\n3,4\n", "2 columns without names.*'betas' among them"),
         ("table.csv", "betas\n0.1\nx\n", "entry 2 of the table is no number"),
@@ -215,6 +228,9 @@ def test_a_file_without_a_table_is_refused_in_words(tmp_path, name, content, mes
 
 
 def test_a_missing_file_and_a_pickle_are_refused(tmp_path):
+    for missing in ("none.txt", "none"):  # it is missing, whatever its suffix
+        with pytest.raises(ConfigError, match=rf"there is no file .*{missing}"):
+            from_file(tmp_path / missing)
     with pytest.raises(ConfigError, match=r"there is no file .*none\.csv"):
         from_file(tmp_path / "none.csv")
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
@@ -234,7 +250,7 @@ def test_a_missing_file_and_a_pickle_are_refused(tmp_path):
     ],
 )
 def test_options_that_contradict_a_table_are_errors(given, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(OptionError, match=message):
         DDPM(**given)
 
 

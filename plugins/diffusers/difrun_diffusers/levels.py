@@ -170,6 +170,9 @@ def ready(scheduler: Any) -> Any:
         scheduler.set_begin_index(0)
     if hasattr(scheduler, "is_scale_input_called"):
         scheduler.is_scale_input_called = True
+    if hasattr(scheduler, "_sigma_broadcast"):
+        # A level without axes goes with samples on any device, while that of the class must be on theirs.
+        scheduler._sigma_broadcast = lambda sigma, sample: sigma.reshape(())
     if hasattr(scheduler, "noise_sampler"):
         scheduler.noise_sampler = brownian
     return scheduler

@@ -1,5 +1,6 @@
 """Load a folder of diffusers as a score model."""
 
+import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from torch import Tensor
 
 from difrun.data import Dataset
 from difrun.errors import DifrunError
+from difrun.model.base import MOST_CORRELATED
 from difrun.process import GaussianProcess
 from difrun.text import in_one_line, quoted
+from difrun_diffusers.clipping import Clip, clip_of
 from difrun_diffusers.folder import Part, found_folder, parts_of, read_json, refuse_pickled
 from difrun_diffusers.model import Ask, DiffusersModel, Straight, Table
 
@@ -20,7 +23,11 @@ PREDICTS = {"epsilon": "noise", "v_prediction": "v", "sample": "x0", "flow_predi
 
 
 def load(
-    folder: str | Path, *, prompts: Sequence[str] = (), process: GaussianProcess | None = None
+    folder: str | Path,
+    *,
+    prompts: Sequence[str] = (),
+    process: GaussianProcess | None = None,
+    clip: bool = True,
 ) -> DiffusersModel:
     """Load a network of diffusers with the schedule and the prediction type of its scheduler's configuration.
 
@@ -30,6 +37,8 @@ def load(
         prompts: For a text-conditional network: the texts that become its classes 0, 1, ...; a row without a class gets
             the empty text.
         process: The process to sample with; None is the network's own.
+        clip: Whether x̂_0 is clipped as the scheduler's configuration says (`clip_sample`, `thresholding`). Noise, score
+            and velocity are then those of the clipped x̂_0. Guidance is applied after it.
 
     Returns:
         The model. Its `table` is the process of the scheduler, and `decode` makes images of latents.
@@ -50,14 +59,28 @@ def load(
             )
         vae = _pretrained(diffusers, parts["vae"])
     ask, classes, knows_any = _ask(network, parts, prompts)
-    model = DiffusersModel(network, ask, table, _shape(network), predicts=predicts, process=process, vae=vae)
+    model = DiffusersModel(
+        network,
+        ask,
+        table,
+        _shape(network),
+        predicts=predicts,
+        process=process,
+        vae=vae,
+        clip=clip_in(parts["scheduler"]) if clip else None,
+    )
     if classes:
         model.set_classes((1 / classes,) * classes, knows_any=knows_any)
     return model
 
 
 def diffusers_model(
-    *, process: GaussianProcess, dataset: Dataset, folder: str | None = None, prompts: tuple[str, ...] = ()
+    *,
+    process: GaussianProcess,
+    dataset: Dataset,
+    folder: str | None = None,
+    prompts: tuple[str, ...] = (),
+    clip: bool = True,
 ) -> DiffusersModel:
     """Make the component `diffusers`: the network of a folder, under the process of the run.
 
@@ -70,7 +93,7 @@ def diffusers_model(
             "model 'diffusers' needs --model.folder, a folder of diffusers or OWNER/NAME of the hub; with --process "
             "diffusers it is the folder of the process."
         )
-    model = load(folder, prompts=prompts, process=process)
+    model = load(folder, prompts=prompts, process=process, clip=clip)
     if model.vae is not None:
         raise DifrunError(
             f"{folder} works on latents of an autoencoder. Runs compare samples with data, and do not decode: use "
@@ -82,6 +105,14 @@ def diffusers_model(
             f"shape {dataset.shape}. Choose data of that shape (channels, height, width)."
         )
     model.mean, model.var = dataset.mean, dataset.var
+    if dataset.train[0].numel() <= MOST_CORRELATED:
+        # As for a network of difrun: samplers then need not integrate the linear part of the flow.
+        model.cov = dataset.cov
+    if model.clip is not None:
+        network: Any = model.network
+        network.notes = (
+            f"the scheduler of {folder} {model.clip}, and so does this model; --model.no-clip leaves it as it is.",
+        )
     return model
 
 
@@ -132,6 +163,15 @@ def schedule_of(part: Part, *, noise_floor: float | None = None) -> tuple[Straig
         Table.from_alphas_cumprod(scheduler.alphas_cumprod.double(), noise_floor=noise_floor),
         PREDICTS[kind],
     )
+
+
+def clip_in(part: Part) -> Clip | None:
+    """Return what the scheduler of a folder does to x̂_0; None for nothing."""
+    cls = getattr(diffusers, part.cls)
+    # A configuration also keeps settings of the class that it was made from, which this one does not read.
+    known = inspect.signature(cls.__init__).parameters
+    config = cls.from_config(read_json(part.path / "scheduler_config.json")).config
+    return clip_of({name: config[name] for name in known if name in config})
 
 
 def _shape(network: Any) -> tuple[int, ...]:

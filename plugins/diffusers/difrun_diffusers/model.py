@@ -11,8 +11,10 @@ from typing_extensions import override
 from difrun.data.casts import as_data
 from difrun.model import ConditionalModel
 from difrun.model.labels import for_rows
+from difrun.model.predictions import coefficients
 from difrun.process import GaussianProcess
 from difrun.process.tabulated import TabulatedProcess
+from difrun_diffusers.clipping import Clip, is_left
 
 Ask = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 """Called with the network's input (n, ...), its timesteps (n,) and the labels (n,), −1 for none."""
@@ -35,10 +37,12 @@ class DiffusersModel(ConditionalModel):
         predicts: What it predicts: "noise", "x0", "v", or "straight" for the velocity of a rectified flow.
         process: The process of the run; None is the table.
         vae: The autoencoder, where the network works on latents.
+        clip: What is done with x̂_0 before anything else is computed from it; None for nothing.
 
     Attributes:
         network: The network, in evaluation mode.
         table: The process of its training.
+        clip: What is done with x̂_0, or None.
         vae: The autoencoder, or None.
     """
 
@@ -52,6 +56,7 @@ class DiffusersModel(ConditionalModel):
         predicts: str,
         process: GaussianProcess | None = None,
         vae: Any = None,
+        clip: Clip | None = None,
     ):
         self.network = network
         self.ask = ask
@@ -60,6 +65,7 @@ class DiffusersModel(ConditionalModel):
         self.shape = tuple(shape)
         self.predicts = predicts
         self.vae = vae
+        self.clip = clip
         self.mean, self.var = torch.zeros(self.shape), torch.ones(self.shape)
 
     @property
@@ -80,10 +86,25 @@ class DiffusersModel(ConditionalModel):
     def forward(self, x: Tensor, at: Any) -> Tensor:
         x = as_data(x)
         if self.process is self.table:
-            return self._asked(x, at.t)
+            return self._clipped(self._asked(x, at.t), x, at)
         here = self.table.at(self._time_of(at), x.ndim if isinstance(at.t, Tensor) else None)
         inner = (x - self.process.centre_like(x)) * ((here.alpha + here.sigma) / (at.alpha + at.sigma))
-        return self.table.convert(self._asked(inner, here.t), inner, here, self.predicts, "noise")
+        output = self._clipped(self._asked(inner, here.t), inner, here)
+        return self.table.convert(output, inner, here, self.predicts, "noise")
+
+    def _clipped(self, output: Tensor, x: Tensor, here: Any) -> Tensor:
+        """The network's prediction, moved to that of the clipped x̂_0, so that all kinds agree; else as it is."""
+        if self.clip is None or is_left():
+            return output
+        if not isinstance(here.sigma, Tensor) and not (
+            here.sigma and (here.alpha or self.predicts != "noise")
+        ):
+            return output  # nothing is known of x̂_0, or nothing follows from it
+        x0 = self.table.convert(output, x, here, self.predicts, "x0")
+        change = torch.where(x0.isfinite(), self.clip(x0) - x0, 0)
+        # In c·x̂_0 + d·ε̂, ε̂ = (x − α x̂_0)/σ. Where nothing is clipped the change is 0, and no digit is lost.
+        c, d = coefficients(self.predicts, here)
+        return output + (c - d * here.alpha / here.sigma) * change
 
     def _time_of(self, at: Any) -> Any:
         """The time of the table with the level of an instant."""

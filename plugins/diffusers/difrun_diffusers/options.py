@@ -57,6 +57,10 @@ class FolderOptions:
     prompts: tuple[str, ...] = option(
         (), "For a network of texts: the texts that are its classes 0, 1, ...", metavar="TEXT,..."
     )
+    clip: bool = option(
+        True,
+        "Clip x̂_0 as the folder's scheduler does (its settings clip_sample and thresholding), if it does.",
+    )
 
 
 @attrs.frozen

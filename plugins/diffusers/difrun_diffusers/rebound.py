@@ -32,12 +32,13 @@ def drawing_from(generator: Generator, like: Tensor) -> Iterator[None]:
         _current.source = before
 
 
-def draw(shape: Any = None, *_: Any, **__: Any) -> Tensor:
-    """Take the place of `randn_tensor`: N(0, 1) in the shape of the sample."""
+def draw(shape: Any = None, *_: Any, device: Any = None, **__: Any) -> Tensor:
+    """Take the place of `randn_tensor`: N(0, 1) in the shape of the sample, on its device or another."""
     generator, like = _current.source
     if shape is not None and tuple(shape) != tuple(like.shape):
         raise RuntimeError(f"a scheduler drew noise of shape {tuple(shape)} for samples {tuple(like.shape)}")
-    return generator.normal(like)
+    noise = generator.normal(like)
+    return noise if device is None else noise.to(device)
 
 
 def brownian(sigma: Any, sigma_next: Any) -> Tensor:

@@ -4,6 +4,7 @@ import copy
 import math
 import warnings
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
@@ -17,6 +18,7 @@ from difrun.model import ScoreModel
 from difrun.process import GaussianProcess
 from difrun.randomness import Generator
 from difrun.sampler import Sampler
+from difrun_diffusers.clipping import left_to
 from difrun_diffusers.levels import Call, Schedule, coordinates, own_schedule
 from difrun_diffusers.options import SchedulerOptions
 from difrun_diffusers.rebound import drawing_from, rebound
@@ -45,12 +47,14 @@ class State:
 
     Attributes:
         schedule: What was made for the grid.
+        asked: The instants at which each step calls the model.
         scheduler: The scheduler with its history.
         k: The number of steps done.
         last_x0: The last x̂_0, for the scheduler that is told it.
     """
 
     schedule: Schedule
+    asked: Sequence[Sequence[Any]]
     scheduler: Any
     k: int = 0
     last_x0: Tensor | None = None
@@ -70,7 +74,7 @@ class SchedulerSampler(SchedulerOptions, Sampler):
     def __attrs_post_init__(self) -> None:
         self.built_and_stepped  # noqa: B018 (refuses settings at once)
 
-    @property
+    @cached_property
     def built_and_stepped(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """The settings of the constructor and of a step."""
         return split(self.entry, self.settings)
@@ -79,6 +83,11 @@ class SchedulerSampler(SchedulerOptions, Sampler):
     def order(self) -> int | None:  # type: ignore[override]
         """The order that the scheduler claims."""
         built, stepped = self.built_and_stepped
+        if (
+            self.entry.cls == "SASolverScheduler"
+        ):  # a corrector raises the order of its predictor by 1 at most
+            predictor, corrector = built.get("predictor_order", 2), built.get("corrector_order", 2)
+            return int(min(corrector, predictor + 1) if corrector else predictor)
         chosen = built.get("solver_order", stepped.get("order"))
         if chosen is None:
             return self.entry.order
@@ -119,22 +128,28 @@ class SchedulerSampler(SchedulerOptions, Sampler):
 
     @override
     def prepare(self, model: ScoreModel, instants: Sequence[Any]) -> State:
-        ratios = [at.sigma / at.alpha if at.alpha else math.inf for at in instants]
+        ratios = [_ratio(at) for at in instants]
         self._refuse_no_signal(ratios[0])
         schedule = self._own_if_it_is(model.process, ratios)
         if schedule is None:
             schedule = schedule_on(self.entry, self.built_and_stepped[0], model.process, ratios)
-        return State(schedule, schedule.scheduler)
+        return State(schedule, _asked(schedule, model.process, instants), schedule.scheduler)
 
     def _refuse_no_signal(self, ratio: float) -> None:
         """Raise DifrunError if the scheduler would divide by the α at the start, which is 0."""
-        predicts = dict(self.built_and_stepped[0]).get("prediction_type", self.entry.output or "epsilon")
-        if math.isinf(ratio) and self.entry.frame != "flow" and predicts in ("epsilon", "score"):
-            raise DifrunError(
-                f"{self.entry.cls} divides by the signal α, and this process has none left at its end. Take a sampler "
-                "diffusers-flow-..., a process with some signal at its end, or another prediction_type in "
-                "--sampler.settings."
-            )
+        if math.isfinite(ratio) or self.entry.frame == "flow":
+            return
+        predicts = self.built_and_stepped[0].get("prediction_type", self.entry.output or "epsilon")
+        if self.entry.frame == "ve":  # its state is x/α
+            advice = "or a process with some signal at its end"
+        elif predicts in ("epsilon", "score"):
+            advice = "a process with some signal at its end, or another prediction_type in --sampler.settings"
+        else:
+            return
+        raise DifrunError(
+            f"{self.entry.cls} divides by the signal α, and this process has none left at its end. Take a sampler "
+            f"diffusers-flow-..., {advice}."
+        )
 
     def _own_if_it_is(self, process: GaussianProcess, ratios: Sequence[float]) -> Schedule | None:
         """The scheduler's own grid, if these are its levels."""
@@ -154,13 +169,13 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         scheduler = _copied(state.scheduler, x.dtype == torch.float64)
         z = x * _factor(schedule, k, at)
         last_x0 = state.last_x0
-        with drawing_from(generator, z), warnings.catch_warnings():
+        with drawing_from(generator, z), left_to(scheduler), warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # NumPy functions on tensors, in DEIS
-            for call in schedule.calls[k]:
-                output = self._output(model, z, call, schedule, (at, to), scheduler).to(x.dtype)
+            for call, here in zip(schedule.calls[k], state.asked[k], strict=True):
+                output = self._output(model, z, call.ratio, here, schedule, scheduler).to(x.dtype)
                 z, last_x0 = self._call(scheduler, output, call, z, schedule, k, last_x0)
                 z = z.to(x.dtype)
-        return z / _factor(schedule, k + 1, to), State(schedule, scheduler, k + 1, last_x0)
+        return z / _factor(schedule, k + 1, to), State(schedule, state.asked, scheduler, k + 1, last_x0)
 
     def _call(
         self,
@@ -181,7 +196,11 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         if table == "score-sde-ve":
             return scheduler.step_pred(output, call.timestep, z, return_dict=False, **more)[0], None
         if table == "wuerstchen":
-            return scheduler.step(output, call.timestep.expand(len(z)), z, return_dict=False, **more)[0], None
+            # Its step needs timesteps of a batch on the device of the samples, and reads one of them back.
+            times = call.timestep.expand(len(z))
+            return scheduler.step(output.cpu(), times, z.cpu(), return_dict=False, **more)[0].to(
+                z.device
+            ), None
         if table == "unclip":
             times = scheduler.timesteps
             more = {**more, "prev_timestep": times[k + 1] if k + 1 < len(times) else torch.tensor(-1)}
@@ -191,19 +210,18 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         self,
         model: ScoreModel,
         z: Tensor,
-        call: Call,
+        ratio: float,
+        here: Any,
         schedule: Schedule,
-        ends: tuple[Any, Any],
         scheduler: Any,
     ) -> Tensor:
-        """What the scheduler's network would predict at z."""
-        here = _instant(model, call.ratio, ends)
-        a, s = coordinates(schedule.frame, call.ratio)
-        x = z * ((here.alpha + here.sigma) / (a + s)) if not _is_one(here, a, s) else z
+        """What the scheduler's network would predict at z, whose level is a ratio σ/α."""
+        a, s = coordinates(schedule.frame, ratio)
+        x = z if _is_of(schedule.frame, here) else z * ((here.alpha + here.sigma) / (a + s))
         kind = self.entry.output or scheduler.config.get("prediction_type", "epsilon")
         if kind == "preconditioned":
             x0 = model.predict(x, here, "x0")
-            sigma = torch.tensor(call.ratio, dtype=z.dtype)
+            sigma = torch.tensor(ratio, dtype=z.dtype)
             skip = scheduler.precondition_outputs(z, torch.zeros_like(z), sigma)
             return (x0 - skip) / scheduler.precondition_outputs(0 * z, torch.ones_like(z), sigma)
         if kind == "flow_prediction":
@@ -229,27 +247,45 @@ class SchedulerSampler(SchedulerOptions, Sampler):
         )
 
 
-def _instant(model: ScoreModel, ratio: float, ends: tuple[Any, Any]) -> Any:
-    """The instant of a level: an end of the step, or one in between."""
-    for end in ends:
-        if _same(ratio, end.sigma / end.alpha if end.alpha else math.inf):
-            return end
-    return model.process.at(model.process.time_at(-math.log(ratio)))
+def _asked(schedule: Schedule, process: GaussianProcess, instants: Sequence[Any]) -> list[list[Any]]:
+    """The instant of every call, step by step: an end of the step, or one in between."""
+    ends = [
+        [next((at for at in instants[k : k + 2] if _same(call.ratio, _ratio(at))), None) for call in calls]
+        for k, calls in enumerate(schedule.calls)
+    ]
+    middles = [
+        call.ratio
+        for calls, known in zip(schedule.calls, ends, strict=True)
+        for call, end in zip(calls, known, strict=True)
+        if end is None
+    ]
+    # All of them at once, because the inverse of λ(t) is a search for some processes.
+    lam = -torch.tensor(middles, dtype=torch.float64).log()
+    between = iter(process.instants(process.time_at(lam).tolist()) if middles else [])
+    return [[next(between) if end is None else end for end in known] for known in ends]
+
+
+def _ratio(at: Any) -> float:
+    """The level σ/α of an instant."""
+    return at.sigma / at.alpha if at.alpha else math.inf
 
 
 def _same(one: float, other: float) -> bool:
     return one == other or math.isclose(one, other, rel_tol=CLOSE)
 
 
-def _is_one(at: Any, a: float, s: float) -> bool:
-    """Whether a state of the process is one of the scheduler, up to the rounding of its table."""
-    return math.isclose(at.alpha, a, rel_tol=CLOSE) and math.isclose(at.sigma, s, rel_tol=CLOSE)
+def _is_of(frame: str, at: Any) -> bool:
+    """Whether a state of the process is one of the scheduler; its table may be rounded, the process is not."""
+    total = {"vp": at.alpha**2 + at.var, "ve": at.alpha, "flow": at.alpha + at.sigma}[frame]
+    return math.isclose(total, 1, abs_tol=1e-9)
 
 
 def _factor(schedule: Schedule, k: int, at: Any) -> float:
     """The factor that makes a state of the process one of the scheduler."""
+    if _is_of(schedule.frame, at):
+        return 1.0
     a, s = coordinates(schedule.frame, schedule.ratios[k])
-    return 1.0 if _is_one(at, a, s) else (a + s) / (at.alpha + at.sigma)
+    return (a + s) / (at.alpha + at.sigma)
 
 
 def _copied(scheduler: Any, wide: bool) -> Any:

@@ -4,8 +4,13 @@ import diffusers
 import pytest
 import torch
 
+from difrun.errors import DifrunError
+from difrun.grid import logsnr
 from difrun.guidance.classifier_free import Extrapolated
+from difrun.model import ExactMixture
 from difrun.sampler import integrate
+from difrun.testing import two_gaussians
+from difrun.testing.references import ReferenceFlow
 from difrun_diffusers import load, samplers
 from difrun_diffusers.grid import scheduler_grid
 
@@ -128,3 +133,20 @@ def test_stable_diffusion_with_guidance(tmp_path):
     torch.testing.assert_close(shown, pictures, rtol=0, atol=1e-4)
     other = through_difrun(model.condition_on(torch.tensor([0])), "DDIM", latents)
     assert (other - got).abs().max() > 1e-3 * expected.abs().max(), "the text makes no difference"
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("EulerDiscrete", ("prediction_type=v_prediction",)),
+        ("EDMEuler", ()),
+        ("CosineDPMSolverMultistep", ()),
+        ("DDIM", ()),
+    ],
+)
+def test_a_start_without_signal_is_refused_where_the_scheduler_divides_by_it(name, settings):
+    model = ExactMixture(two_gaussians(), ReferenceFlow())
+    sampler = getattr(samplers, name)(settings=settings)
+    times = logsnr(model.process, 3)
+    with pytest.raises(DifrunError, match=rf"{name}Scheduler divides by the signal α"):
+        integrate(sampler, model, torch.zeros(1, 2), times, generator=1)

@@ -7,10 +7,13 @@ import torch
 
 import difrun
 from difrun.errors import DifrunError
+from difrun.grid import logsnr
 from difrun.process.tabulated import TabulatedProcess
-from difrun.sampler import integrate
+from difrun.sampler import Adams, integrate
 from difrun_diffusers import load, samplers
 from difrun_diffusers.grid import scheduler_grid
+from difrun_diffusers.loading import diffusers_model
+from difrun_diffusers.of_folder import folder_process
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
@@ -62,6 +65,20 @@ def test_pipelines_load_it_and_sample_what_difrun_samples(exported, name):
         got = integrate(sampler, model, x, times, generator=generator)
         seen = (got / 2 + 0.5).clamp(0, 1).permute(0, 2, 3, 1)
         torch.testing.assert_close(seen, torch.from_numpy(shown), rtol=0, atol=2e-5)
+
+
+def test_our_sampler_gives_for_the_folder_what_it_gives_for_the_run(exported):
+    """The moments of the data, their covariance included, help the default sampler for both."""
+    run, out = exported
+    dataset, trained_model = run.parts.dataset, run.parts.model
+    of_folder = diffusers_model(process=folder_process(folder=str(out)), dataset=dataset)
+    assert of_folder.principal is not None
+    times = logsnr(trained_model.process, STEPS)
+    x = trained_model.prior(2, 0)
+    torch.testing.assert_close(of_folder.prior(2, 0), x)
+    expected = integrate(Adams(), trained_model, x, times)
+    got = integrate(Adams(), of_folder, x, times)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-4 * expected.abs().max().item())
 
 
 def test_what_a_pipeline_cannot_hold_is_refused(exported, tmp_path):

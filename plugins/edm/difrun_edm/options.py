@@ -4,6 +4,7 @@ import attrs
 from attrs.validators import ge, gt, le, optional
 
 from difrun.api import GaussianOptions, option, refuse_unused
+from difrun.errors import OptionError
 
 
 @attrs.frozen
@@ -16,7 +17,7 @@ class EDMOptions(GaussianOptions):
 
     def __attrs_post_init__(self) -> None:
         if self.sigma_max <= self.noise_floor:
-            raise ValueError(
+            raise OptionError(
                 f"sigma_max = {self.sigma_max:g} must be larger than noise_floor = {self.noise_floor:g}"
             )
 
@@ -56,4 +57,4 @@ class HeunOptions:
                 "choose s_churn above 0",
             )
         if self.s_tmin >= self.s_tmax:
-            raise ValueError(f"s_tmin = {self.s_tmin:g} must be less than s_tmax = {self.s_tmax:g}")
+            raise OptionError(f"s_tmin = {self.s_tmin:g} must be less than s_tmax = {self.s_tmax:g}")

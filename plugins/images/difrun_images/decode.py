@@ -21,8 +21,15 @@ REMARKS = {
     "deep": "of 16 bits: reduced to 8",
     "damaged": "read although Pillow warns of damage in them, such as in their EXIF",
     "cmyk": "in CMYK: turned into RGB by Pillow, without a colour profile",
+    "profile": "with a colour profile other than sRGB, which is not applied: their numbers are taken for sRGB",
 }
 """What is told of images that are not read as they are; each after a number of images."""
+
+SPREAD = {"L;2": 85, "L;4": 17}
+"""By how much Pillow multiplies greys of 2 and 4 bits, so that white is 255."""
+
+PHOTOMETRIC = 262
+"""The tag of a TIFF file that says whether 0 is white."""
 
 DAMAGED = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, IndexError, KeyError, TypeError),
@@ -112,14 +119,23 @@ def _opaque(file: Image.Image, image_format: ImageFormat, remarks: list[str]) ->
     """The first frame, upright, in grey or RGB, without transparency; or why it has no such pixels."""
     if getattr(file, "n_frames", 1) > 1:
         remarks.append("frames")
+    raw = _raw_mode(file)
+    refusal = _scale_transparent_grey(file, raw)
+    if refusal:
+        return refusal
+    white_is_zero = file.format == "TIFF" and getattr(file, "tag_v2", {}).get(PHOTOMETRIC) == 0
     image = ImageOps.exif_transpose(file)
     if image.mode.startswith("I;16") or (image.mode == "I" and file.format in ("PNG", "PPM")):
         remarks.append("deep")
-        image = _eight_bits(image)
+        image = _eight_bits(image, white_is_zero)
+    elif ";16" in raw:  # of several channels, of which Pillow reads the upper 8 bits
+        remarks.append("deep")
     elif image.mode in ("I", "F"):
         return f"its pixels are {'whole' if image.mode == 'I' else 'real'} numbers of 32 bits; save it with 8 or 16"
     if image.mode == "CMYK":
         remarks.append("cmyk")
+    elif not _is_srgb(image.info.get("icc_profile")):
+        remarks.append("profile")
     mode = "L" if image_format.grey else "RGB"
     if not image.has_transparency_data:
         return image.convert(mode)
@@ -131,9 +147,41 @@ def _opaque(file: Image.Image, image_format: ImageFormat, remarks: list[str]) ->
     return Image.alpha_composite(background, image).convert(mode)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _raw_mode(file: Image.Image) -> str:
+    """How the pixels lie in a file that is open and not read yet, such as "RGB;16B"; empty if Pillow does not say."""
+    tile = getattr(file, "tile", None)
+    arguments = tile[0][3] if tile else ()
+    parts = arguments if isinstance(arguments, tuple) else (arguments,)
+    raw = next((part for part in parts if isinstance(part, str)), "")
+    depth = next((part for part in parts if type(part) is int), 0) if file.format == "PPM" else 0
+    return f"{raw};16" if depth > 255 else raw
+
+
+def _scale_transparent_grey(file: Image.Image, raw: str) -> str:
+    """Let the transparent colour of a PNG file be one of its pixels as Pillow reads them; why not, if it cannot be.
+
+    Pillow spreads pixels of 2 and 4 bits over 0 to 255, and leaves the transparent one as it is.
+    """
+    transparent = file.info.get("transparency")
+    if raw in SPREAD and isinstance(transparent, int):
+        file.info["transparency"] = transparent * SPREAD[raw]
+    if raw.startswith("RGB;16") and isinstance(transparent, tuple):
+        return (
+            "its transparent colour has 16 bits per channel, which Pillow does not read: save it with alpha"
+        )
+    return ""
+
+
+def _is_srgb(profile: bytes | None) -> bool:
+    """Whether a colour profile is that of sRGB, or there is none; its name is text of one or of two bytes each."""
+    return not profile or any("sRGB".encode(coding) in profile for coding in ("ascii", "utf-16-be"))
+
+
+def _eight_bits(image: Image.Image, white_is_zero: bool) -> Image.Image:
     """An image of 16-bit greys, rounded to 8 bits; the grey that a PNG file calls transparent stays so."""
     values = np.asarray(image).astype(np.uint32)
+    if white_is_zero:  # as some TIFF files have it, which Pillow heeds up to 8 bits
+        values = 65535 - values
     grey = Image.fromarray(((values + 128) // 257).clip(0, 255).astype(np.uint8))
     transparent = image.info.get("transparency")
     if not isinstance(transparent, int):

@@ -175,6 +175,7 @@ def difrun_guidances() -> list[Component]:
             "difrun_ising.lattice.magnetisation:magnetisation",
             "Spins given the sign of their magnetisation",
             MagnetisationOptions,
+            off={"scale": 0.0},
             requires={"spins", "discrete", "x0-distribution"},
         )
     ]

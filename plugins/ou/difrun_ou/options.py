@@ -6,6 +6,7 @@ import attrs
 from attrs.validators import ge, gt, in_, le
 
 from difrun.api import GaussianOptions, option, refuse_unused
+from difrun.errors import OptionError
 
 Schedule = Literal["linear", "cosine"]
 Times = Literal["uniform", "log-snr", "log-normal"]
@@ -62,7 +63,7 @@ class VEOptions(GaussianOptions):
 
     def __attrs_post_init__(self) -> None:
         if self.sigma_max <= self.sigma_min:
-            raise ValueError(
+            raise OptionError(
                 f"sigma_max = {self.sigma_max:g} must be larger than sigma_min = {self.sigma_min:g}"
             )
 

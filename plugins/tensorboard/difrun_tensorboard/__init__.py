@@ -66,9 +66,9 @@ def difrun_picture(file: Path, title: str, caption: str, step: int) -> None:
 
 @hookimpl
 def difrun_run_finished(work: str) -> None:
-    LOG.end(work, succeeded=True)
+    LOG.end(work, "finished")
 
 
 @hookimpl
-def difrun_run_failed(work: str) -> None:
-    LOG.end(work, succeeded=False)
+def difrun_run_failed(work: str, stopped: bool) -> None:
+    LOG.end(work, "stopped" if stopped else "failed")

@@ -1,7 +1,8 @@
 """The log of the work that is under way. TensorBoard is imported when a log is begun, and not before."""
 
+import contextlib
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 TRAINING = ("run", "resume", "train")
 """The work that begins a session of training."""
+
+
+STATUS = {"finished": "STATUS_SUCCESS", "failed": "STATUS_FAILURE", "stopped": "STATUS_UNKNOWN"}
+"""How a run ended -> what the table of hyper-parameters says of it."""
 
 
 class Log:
@@ -39,21 +44,32 @@ class Log:
             step: Training steps done so far. What the log has of later steps is no longer shown: they are done again.
             options: Where the log goes and what is in it.
         """
-        self.end(work, succeeded=False)
+        self.end(work)
         if not options.log:
             return
         self.options = options
         self.home = (
             folder / "tensorboard" if options.folder is None else options.folder / folder.resolve().name
         )
-        if work in TRAINING:
-            self.writer.begin_session(step)
-        if work in TRAINING or work == "compare":
-            self.writer.hyperparameters(hyperparameters, str(folder.resolve()))
+        with self.writing() as writer:
+            if work in TRAINING:
+                writer().begin_session(step)
+            if work in TRAINING or work == "compare":
+                writer().hyperparameters(hyperparameters, str(folder.resolve()))
 
-    @property
-    def writer(self) -> "Writer":
-        """The writer, made when there is something to write: to draw samples alone leaves no file."""
+    @contextlib.contextmanager
+    def writing(self) -> "Iterator[Callable[[], Writer]]":
+        """Give the block what makes the writer: to draw samples alone leaves no file.
+
+        Where nothing can be written, as on a full disk, the log ends: one error is enough.
+        """
+        try:
+            yield self._opened
+        except BaseException:
+            self.home = self._writer = None
+            raise
+
+    def _opened(self) -> "Writer":
         from difrun_tensorboard.writer import Writer
 
         assert self.home is not None
@@ -64,9 +80,10 @@ class Log:
     def numbers(self, numbers: Mapping[str, Any], step: int) -> None:
         """Write numbers by their tags; what is None or no number is left out."""
         if self.home is not None:
-            for tag, value in numbers.items():
-                if isinstance(value, int | float) and not math.isinf(value):
-                    self.writer.number(tag, float(value), step)
+            with self.writing() as writer:
+                for tag, value in numbers.items():
+                    if isinstance(value, int | float) and not math.isinf(value):
+                        writer().number(tag, float(value), step)
 
     def row(self, row: Mapping[str, Any]) -> None:
         """Write a row of a comparison: a curve for each metric and sampler, over the number of sampling steps."""
@@ -77,16 +94,18 @@ class Log:
     def picture(self, file: Path, title: str, caption: str, step: int) -> None:
         """Keep a picture under the name of its file, with its title and caption."""
         if self.home is not None and self.options.pictures:
-            self.writer.picture(f"pictures/{file.stem}", file.read_bytes(), title, caption, step)
+            with self.writing() as writer:
+                writer().picture(f"pictures/{file.stem}", file.read_bytes(), title, caption, step)
 
-    def end(self, work: str, *, succeeded: bool) -> None:
+    def end(self, work: str, status: str = "") -> None:
         """End the log, if one is open.
 
-        That a run has failed or was stopped is not written: TensorBoard reads the first such entry alone, and would not
-        see that the run was finished later.
+        Args:
+            work: What ends.
+            status: How a run ended, a key of `STATUS`; empty: it is not known.
         """
         writer, self._writer, self.home = self._writer, None, None
         if writer is not None:
-            if work in TRAINING and succeeded:
-                writer.finished()
+            if work in TRAINING and status:
+                writer.ended(STATUS[status])
             writer.close()

@@ -17,6 +17,10 @@ FLUSH_SECONDS = 5
 """How long an event may wait before it is in the file."""
 
 
+ENDED = ".ended"
+"""What ends the name of the file that says how a run ended."""
+
+
 class Writer:
     """One event file in a folder, which may hold those of earlier sessions.
 
@@ -25,26 +29,39 @@ class Writer:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._file = EventFileWriter(str(folder), flush_secs=FLUSH_SECONDS)
 
     def begin_session(self, step: int) -> None:
-        """Training goes on after a step: TensorBoard then drops what earlier sessions have logged of later steps."""
+        """Training goes on after a step: TensorBoard then drops what earlier sessions have logged of later steps.
+
+        How an earlier session has ended is no longer true. TensorBoard keeps the first end that it reads, so the file
+        that says it is removed.
+        """
+        for earlier in self._folder.glob(f"*{ENDED}"):
+            earlier.unlink()
         self._add(Event(session_log=SessionLog(status=SessionLog.START)), step + 1)
 
     def hyperparameters(self, values: Mapping[str, int | float | bool | str], trial: str) -> None:
         """Write the hyper-parameters; runs of one trial stand in one row, as if only their seeds differed."""
         self._add(Event(summary=summary_v2.hparams_pb(dict(values), trial_id=trial)), 0)
 
-    def finished(self) -> None:
-        """Write that the run is finished, for the table of hyper-parameters."""
-        status = Status.Value("STATUS_SUCCESS")
-        end = HParamsPluginData(session_end_info=SessionEndInfo(status=status, end_time_secs=time.time()))
+    def ended(self, status: str) -> None:
+        """Write how the run ended, for the table of hyper-parameters, into a file of its own.
+
+        Args:
+            status: The name of the status, such as ``STATUS_SUCCESS``.
+        """
+        info = SessionEndInfo(status=Status.Value(status), end_time_secs=time.time())
+        end = HParamsPluginData(session_end_info=info)
         value = Summary.Value(
             tag=metadata.SESSION_END_INFO_TAG,
             metadata=metadata.create_summary_metadata(end),
             tensor=metadata.NULL_TENSOR,
         )
-        self._add(Event(summary=Summary(value=[value])), 0)
+        file = EventFileWriter(str(self._folder), filename_suffix=ENDED)
+        file.add_event(Event(summary=Summary(value=[value]), wall_time=time.time()))
+        file.close()
 
     def number(self, tag: str, value: float, step: int) -> None:
         """Write one point of a curve."""

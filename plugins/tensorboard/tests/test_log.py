@@ -1,5 +1,6 @@
 """What TensorBoard's own reader finds in the log of a run."""
 
+import errno
 import json
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 from tensorboard.plugins.hparams.api_pb2 import Status
+from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
 import difrun
-from difrun.errors import Interrupted
+from difrun.errors import DifrunError, Interrupted
+from difrun.plugin import registry
 from difrun.runs.stages.likelihood import LikelihoodRequest
 from difrun.testing import ReferenceVP
 from difrun_tensorboard.log import Log
@@ -135,6 +138,40 @@ def test_hyper_parameters_and_how_the_run_ended(finished):
     assert end.status == Status.Value("STATUS_SUCCESS")
 
 
+def status(folder):
+    """What TensorBoard's reader finds of the end of a run; None if it finds none."""
+    log = read(folder / "tensorboard")
+    if metadata.SESSION_END_INFO_TAG not in log.PluginTagToContent(metadata.PLUGIN_NAME):
+        return None
+    content = log.SummaryMetadata(metadata.SESSION_END_INFO_TAG).plugin_data.content
+    return Status.Name(metadata.parse_session_end_info_plugin_data(content).status)
+
+
+def test_a_run_that_failed_and_is_resumed_is_told_by_its_last_end(tmp_path, patch, monkeypatch):
+    """TensorBoard keeps the first end that it reads: that of the failure must be gone when the run goes on."""
+
+    class Looks(difrun.Listener):
+        found = "not asked"
+
+        def stopping(self):
+            self.found = status(folder) if self.found == "not asked" else self.found
+            return False
+
+    folder, looks = tmp_path / "run", Looks()
+    with monkeypatch.context() as broken:
+        broken.setattr("difrun.runs.stages.evaluation.evaluate_run", lambda *args, **more: 1 / 0)
+        with pytest.raises(DifrunError):
+            difrun.run(out=folder, options=OPTIONS | {"train.steps": 3}, **PARTS)
+    assert status(folder) == "STATUS_FAILURE"
+    with pytest.raises(Interrupted):
+        difrun.resume(folder, process=PARTS["process"], listener=StopsAtStep(0))
+    assert status(folder) == "STATUS_UNKNOWN"
+    difrun.resume(folder, process=PARTS["process"], listener=looks)
+    assert looks.found is None
+    assert status(folder) == "STATUS_SUCCESS"
+    assert len(list((folder / "tensorboard").glob("*.ended"))) == 1
+
+
 def test_options_choose_the_folder_and_what_is_logged(finished, tmp_path):
     options = {"tensorboard.folder": tmp_path / "logs", "tensorboard.pictures": False, "train.steps": 3}
     run = difrun.run(out=tmp_path / "one", options=OPTIONS | options, **PARTS)
@@ -178,11 +215,37 @@ def test_what_is_done_again_after_a_kill_is_logged_once(tmp_path):
         log.begin("resume", tmp_path, {}, begin, TensorBoardOptions())
         for step in steps:
             log.numbers({"train/loss": value}, step)
-    log.end("resume", succeeded=True)
+    log.end("resume", "finished")
     assert curve(read(tmp_path / "tensorboard"), "train/loss") == (
         list(range(1, 16)),
         [1.0] * 10 + [2.0] * 5,
     )
+
+
+@pytest.mark.parametrize("where", ["at the beginning", "later"])
+def test_a_log_that_cannot_be_written_is_told_once_and_the_run_goes_on(tmp_path, patch, monkeypatch, where):
+    """A file in the place of the folder, then a disk that is full from the tenth entry on.
+
+    What raises is not called again, so this process finds its loggers anew.
+    """
+    monkeypatch.setattr(registry, "_cached", None)
+    if where == "later":
+        left, write = [9], EventFileWriter.add_event
+
+        def full(self, event):
+            left[0] -= 1
+            if left[0] < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            write(self, event)
+
+        monkeypatch.setattr(EventFileWriter, "add_event", full)
+    else:
+        (tmp_path / "logs").write_text("")
+    options = {"tensorboard.folder": tmp_path / "logs", "train.steps": 20}
+    with pytest.warns(RuntimeWarning) as warned:
+        run = difrun.run(out=tmp_path / "run", options=OPTIONS | options, **PARTS)
+    assert len([each for each in warned if "difrun-tensorboard failed" in str(each.message)]) == 1
+    assert "energy" in run.metrics
 
 
 def test_the_command_starts_without_tensorboard():

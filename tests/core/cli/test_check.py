@@ -8,7 +8,11 @@ from collections import Counter
 import pytest
 from click.testing import CliRunner
 
+from difrun.cli import main
 from difrun.cli.app import app
+from difrun.cli.commands.check import check
+from difrun.cli.commands.new_plugin import new
+from difrun.cli.scaffold.kinds import KINDS
 from difrun.errors import ConfigError
 from difrun.testing.rules import CHECKS
 
@@ -104,11 +108,61 @@ def test_parts_are_chosen_by_kind_and_name(package):
     assert told["passed"] == sum(each["status"] == "passed" for each in told["checks"]) > 8
     for arguments, words in (
         (("--name", "evn"), "offers no component called 'evn'. Did you mean 'even'?"),
-        (("--kind", "sampler"), "offers no sampler. It offers grid"),
+        (("--kind", "sampler"), "difrun-small offers no sampler. It offers grid 'even', grid 'short'."),
+        (("--kind", "loggers"), "difrun-small offers no logger. It offers grid 'even', grid 'short'."),
+        (("--kind", "discrete-process"), "difrun-small offers no discrete-process."),
+        (("--name", "quite-other"), "called 'quite-other'. It offers grid 'even', grid 'short'."),
     ):
         error = run(folder, *arguments).exception
         assert isinstance(error, ConfigError)
         assert words in str(error)
+
+
+def test_the_kinds_are_those_of_a_new_plugin(package):
+    """`--kind` takes the same words as `difrun plugin new`, in the singular and the plural."""
+    kinds = {command: parameter.type.kinds for command, parameter in _kind_parameters()}
+    assert kinds["check"] == kinds["new"] == KINDS
+    result = run(package("src") / "pyproject.toml", "--kind", "grids", "--name", "even", "--json")
+    assert json.loads(result.output)["failed"] == 0
+
+
+def _kind_parameters():
+    for command in (check, new):
+        yield from ((command.name, each) for each in command.params if each.name == "kind")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("check", "difrun-nowhere"), 2, "The plugin 'difrun-nowhere' is not installed."),
+        (
+            ("check", "no/where"),
+            2,
+            "There is no package in no/where: expected a folder with a pyproject.toml.",
+        ),
+        (("check", "x", "--kind", "grd"), 2, "there is no kind 'grd'. Did you mean 'grid'?"),
+        (("check",), 2, "Missing argument 'DIST_OR_PATH'."),
+        (("plugins", "nowhere"), 2, "No plugin is called 'nowhere'."),
+        (("plugins", "nowhere", "--strange"), 2, "No such option"),
+    ],
+)
+def test_an_error_is_json_where_json_is_asked_for(arguments, code, said, capsys):
+    """On stdout, with the exit code that the command ends with; nothing on stderr."""
+    with pytest.raises(SystemExit) as stopped:
+        main([*arguments, "--json"])
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert stopped.value.code == told["exit_code"] == code
+    assert said in told["error"]
+    assert err == ""
+
+
+def test_an_empty_folder_with_the_name_of_no_plugin_is_no_package(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "small").mkdir()
+    assert "There is no package in small: expected a folder with a pyproject.toml." in str(
+        run("small").exception
+    )
 
 
 def test_every_entry_of_the_json_has_the_same_form(package):
@@ -118,6 +172,7 @@ def test_every_entry_of_the_json_has_the_same_form(package):
         "distribution",
         "version",
         "seconds",
+        "notes",
         "passed",
         "failed",
         "not_tried",

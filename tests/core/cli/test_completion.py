@@ -1,7 +1,12 @@
 """What TAB offers, and the script that `difrun completion` prints."""
 
+import subprocess
+import sys
+
 import pytest
 from click.shell_completion import ShellComplete
+
+import difrun
 
 
 @pytest.fixture
@@ -62,3 +67,30 @@ def offered(*arguments, incomplete=""):
 
     complete = ShellComplete(app, {}, "difrun", "_DIFRUN_COMPLETE")
     return [item.value for item in complete.get_completions(list(arguments), incomplete)]
+
+
+def test_tab_offers_the_runs_that_there_are(tab, tmp_path, monkeypatch):
+    for name in ("runs/a", "runs/b"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "run.toml").touch()
+    monkeypatch.chdir(tmp_path)
+    for command in ("sample", "resume", "compare"):
+        assert tab(command, incomplete="runs/") == ["runs/a", "runs/b"]
+    assert tab("run", "--from", incomplete="runs/b") == ["runs/b"]
+    assert tab("sample", incomplete="nowhere") == ["nowhere"]  # any folder, which the shell completes
+
+
+def test_the_module_is_the_command(site):
+    for arguments in (["--version"], ["help", "rnu"]):
+        asked = subprocess.run(
+            [sys.executable, "-m", "difrun", *arguments], env=site.environ(), capture_output=True, text=True
+        )
+        assert asked.returncode == (2 if "rnu" in arguments else 0)
+        assert ("Did you mean 'run'?" in asked.stderr) == ("rnu" in arguments)
+        assert asked.stdout == ("" if "rnu" in arguments else f"difrun {difrun.__version__}\n")
+
+
+def test_help_is_a_command_too(toy, call):
+    assert call("help") == call("--help")
+    assert call("help", "sample") == call("sample", "--help")
+    assert "Usage: difrun run" in call("help", "run", "--process", "toy")[1]

@@ -1,9 +1,12 @@
 """`difrun plugin new`: which names it takes, and what it says of those that it does not."""
 
+import ast
 import errno
 import functools
+import json
 import keyword
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -30,12 +33,18 @@ def _written(folder: Path) -> list[Path]:
         (("none", "--kind", "grid"), "'none' has a meaning of its own"),
         (("heun", "--kind", "sampler"), "sampler 'heun' (difrun) exists already: choose another name."),
         (("difrun-toy", "--kind", "sampler"), "The plugin difrun-toy is installed already"),
+        (("edm", "--kind", "metric"), "difrun-edm is the name of another plugin"),
         (("coin", "--kind", "discrete-process"), "process 'coin' (difrun-toy) exists already"),
         (("hop", "--kind", "samplr"), "there is no kind 'samplr'. Did you mean 'sampler'?"),
         (("hop",), "Missing option '--kind'"),
         (("hop", "--kind", "loss", "--out", "here"), "here exists already: choose another folder with --out"),
         (("hop", "--kind", "loss", "--out", "no/where"), "There is no folder no to put where into"),
         (("hop", "--kind", "loss", "--author", "a\nb"), "The author is one line"),
+        (
+            ("hop", "--kind", "loss", "--summary", "Hop"),
+            "The summary is one line of 8 to 110 printable characters",
+        ),
+        (("hop", "--kind", "loss", "--summary", "a line\nand another"), "The summary is one line"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_words(toy, call, in_folder, tmp_path, arguments, message):
@@ -128,6 +137,38 @@ def test_no_name_hides_what_the_package_uses(kind, name):
             starts = (f"class {names.object}(", f"def {names.object}(")
             defined = [line for line in text.splitlines() if line.startswith(starts)]
             assert len(defined) <= 1, path
+
+
+SUMMARY = 'Steps of "equal" weight, as \\ and ü'
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_summary_stands_wherever_that_of_the_template_would(kind):
+    """And is text there, whatever characters it has; a full stop at its end is left out."""
+    files = files_of(names_for("quux", kind, Registry()), summary=f" {SUMMARY}. ")
+    plain = files_of(names_for("quux", kind, Registry()))
+    told = KINDS[kind].summary
+    assert [path for path, text in plain.items() if told in text] == [
+        path for path in plain if plain[path] != files[path]
+    ]
+    assert tomllib.loads(files["pyproject.toml"])["project"]["description"] == SUMMARY
+    assert f"{SUMMARY}, for difrun." in files["README.md"]
+    declared = ast.parse(files["difrun_quux/__init__.py"])
+    assert ast.get_docstring(declared).startswith(SUMMARY)
+    texts = [node.value for node in ast.walk(declared) if isinstance(node, ast.Constant)]
+    assert (SUMMARY in texts) == (kind != "logger")
+
+
+def test_a_summary_that_is_still_that_of_the_template_is_told(toy, call, in_folder):
+    """In `difrun check`; of one's own, nothing is said."""
+    for name, summary in (("hop", ""), ("skip", "A grid of my own")):
+        _, out, _ = call("plugin", "new", name, "--kind", "grid", "--summary", summary)
+        assert ("say what it does in place of: Equal steps in a root of t" in out) == (not summary)
+        _, out, _ = call("check", f"difrun-{name}", "--name", name, "--json")
+        (note,) = json.loads(out)["notes"] or [""]
+        assert note.startswith("The summary of grid 'hop' (difrun-hop) is still that of the template") == (
+            not summary
+        )
 
 
 def test_the_requirement_of_the_core_ends_at_the_next_minor_version(monkeypatch):

@@ -169,7 +169,8 @@ def test_the_end_is_a_table_and_the_report(toy, call, work):
         "sliced-w2                 0.05 ± 0.0023  0.04 ± 0.01           1.25",
         "density-coverage.density  0.9            1                      0.9",
         *note,
-        "Worst: density is 0.9, 0.9× its floor 1. Not distinguishable from its floor: sliced-w2.",
+        "The samples are close to real data, but can be told from them: density is 0.9, 0.9× its floor 1. Not "
+        "distinguishable from its floor: sliced-w2.",
         f"Report: {Path('runs/toy-1/report.html')}",
     ]
     work.suggestion = "Train longer."

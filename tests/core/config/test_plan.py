@@ -175,7 +175,7 @@ def test_every_resolved_value_is_written(registry):
         (
             "[versions]\ndifrun-gone = '1.0'",
             r"^run\.toml names plugin difrun-gone 1\.0, which is not installed\.\nTo use the run: install difrun-gone "
-            r"1\.0 from where you had it\nWithout it, what the run has written can be read: samples\.npz, ",
+            r"1\.0 from where you had it$",
         ),
     ],
 )
@@ -187,12 +187,12 @@ def test_wrong_files_are_refused_by_key(registry, text, message):
 def test_the_version_of_an_absent_plugin_is_the_one_to_install(registry, monkeypatch):
     entry = known.KnownPlugin("difrun-gone", "Gone.", "https://gone.example", {})
     monkeypatch.setattr(known, "known_plugins", lambda: (entry,))
-    with pytest.raises(ConfigError, match=r"\nTo use the run: pip install difrun-gone==1\.0\nWithout it, "):
+    with pytest.raises(ConfigError, match=r"\nTo use the run: pip install difrun-gone==1\.0$"):
         Plan.from_dict({"versions": {"difrun-gone": "1.0"}}, registry)
 
 
 def test_an_import_path_is_refused_and_imports_nothing(registry):
-    with pytest.raises(ConfigError, match="imports no code that a folder names"):
+    with pytest.raises(ConfigError, match="imports no code that a folder or a flag names"):
         Plan.from_dict({"process": {"name": "os:system"}}, registry)
 
 

@@ -181,6 +181,7 @@ def test_asked_conditions_that_do_not_fit_are_refused():
     assert condition(completes=True).encode(asked, "it").isnan().tolist() == [[False, True]]
     assert "finite" in error(condition().encode, torch.full((1, 2), math.inf), "it")
     assert condition().outside(torch.tensor([[1.0, 2.0]])) == ""
+    assert condition().outside(torch.tensor([[4.02, 2.0]])) == ""  # by half a percent of 0 to 4
     assert "column 'a' of the condition is 9, and the training examples have 0 to 4" in condition().outside(
         torch.tensor([[9.0, 2.0]])
     )

@@ -41,7 +41,7 @@ CSV_ERRORS = [
     ("a,b\n1,2\n3,x4\n", "line 3, column 'b': 'x4' is not a number."),
     ("1,2\n3,\n", "line 2, column 2: the value is missing."),
     ("1,2\n\n3,4,5\n", "line 3: 3 values, but 2 in line 1."),
-    ("a,b\n1,2\n3\n", "line 3: 1 values, but 2 in line 1."),
+    ("a,b\n1,2\n3\n", "line 3: 1 value, but 2 in line 1."),
     ("a,b\n1,2\n3,nan\n", "line 3, column 'b': nan. Remove or fill that row."),
     ("1,2\n-inf,0\n", "line 2, column 1: -inf. Remove or fill that row."),
     ("a,2\n3,4\n", "line 1, column 1: 'a' is not a number."),
@@ -82,6 +82,8 @@ HEADERS_OF_NUMBERS = {
     "years above decimals and counts": ("2019,2020", "1.5,1"),
     "years above counts": ("2019,2020", "3,1"),
     "sizes above decimals": ("10\t200", "1e-3\t.5"),
+    "hundreds above counts": ("100,200,300", "57,3,91"),
+    "times above decimals": ("0.0,0.1,0.2,0.30000000000000004", "0.5,1.5,0.2,-3"),
 }
 
 
@@ -113,6 +115,11 @@ def test_rows_of_numbers_that_are_like_the_others_are_data(write, text):
     assert values.tolist() == [[float(cell) for cell in line.split(",")] for line in text.split()]
 
 
+def test_a_row_that_rises_equally_as_others_do_is_data(write):
+    rows = ["1.5,2.5,3.5", "4,5.25,6.5", "0,1,7"]
+    assert read_labelled(write("my.csv", "\n".join(rows)), None, None).values.shape == (3, 3)
+
+
 def indexed(name: str, first: int = 0) -> list[str]:
     return [f"{name},a,b", *(f"{first + i},{i * i}.5,{-i}" for i in range(25))]
 
@@ -133,6 +140,53 @@ def test_a_column_without_a_name_that_counts_rows_is_asked_about(write, name):
         "\n".join(line.split(",", 1)[0] + "," + line.split(",", 1)[1] for line in indexed("", 1)[1:])
     )
     assert "column 1 has no name and counts the rows (1, 2, ...)" in error(file, seed=0, path=path)
+
+
+@pytest.mark.parametrize(
+    "index", [range(25, 0, -1), [7 * i % 25 for i in range(25)], [f"{i}.0" for i in range(25)], [0, 1] * 13]
+)
+def test_any_column_without_a_name_is_asked_about_beside_named_ones(write, index):
+    """Backwards, shuffled, as decimals, repeated: rows that were sorted, split or joined keep their index."""
+    rows = [f"{i},{j}.5" for j, i in enumerate(index)]
+    said = error(read_labelled, write("my.csv", [",a", *rows]), None, None)
+    assert f"column 1 has no name ({rows[0].split(',')[0]}, " in said
+    assert "--dataset.columns a without it, --dataset.columns 1,2 with it" in said
+    table = read_labelled(write("my.csv", [",a", *rows]), None, None, CsvOptions(columns=("a",)))
+    assert table.values[:, 0].tolist() == [j + 0.5 for j in range(len(rows))]
+
+
+def test_columns_and_rows_that_do_not_fit_say_what_may_be_meant(write):
+    said = error(read_labelled, write("my.csv", ["a,b,", "1,2,", "3,4,"]), None, None)
+    assert "column 3 has neither a name nor values. Leave it out: --dataset.columns 1,2." in said
+    for rows, hint in {
+        ("a,b", "1,2,", "3,4,"): "3 values, but 2 in line 1. The line ends with a separator",
+        ("a,b", "7,1.5,2", "8,3,4"): "If the first column is an index, give it a name in line 1.",
+        ("price", "1,50", "2,75"): "If commas are decimal signs: --dataset.decimal comma.",
+    }.items():
+        assert hint in error(read_labelled, write("my.csv", list(rows)), None, None)
+
+
+def test_thousands_are_not_taken_for_decimals(write):
+    """1,500 may be 1500 or 1.5; 1.500 is no number where the comma is the decimal sign."""
+    said = error(read_labelled, write("my.csv", 'a;b\n"1,500";2\n'), None, None)
+    assert "Is it 1500, or 1.500? Write numbers without separators of thousands, or say" in said
+    said = error(read_labelled, write("my.csv", 'a;b\n"-1,500,000";2\n'), None, None)
+    assert "If it is -1500000: Write numbers without separators of thousands." in said
+    path = write("my.csv", "a;kind\n1,5;v1.0\n1.500;v2.0\n")
+    said = error(read_labelled, path, None, "kind", CsvOptions(decimal="comma"))
+    assert "line 3, column 'a': is '1.500' 1500? With --dataset.decimal comma numbers have no points" in said
+    path.write_text("a;kind\n1,5;1.0\n2,25;2.0\n")  # names of classes are no numbers
+    table = read_labelled(path, None, "kind", CsvOptions(decimal="comma"))
+    assert (table.values.tolist(), table.labels.tolist()) == ([[1.5], [2.25]], ["1.0", "2.0"])
+
+
+def test_the_line_of_excel_names_the_separator_and_comments_are_counted(write):
+    table = read_labelled(write("my.csv", "sep=;\na;b\n#1;2\n3;4\n"), None, None)
+    assert (table.columns, table.values.tolist()) == (("a", "b"), [[3, 4]])
+    assert (
+        "read 1 row of 2 columns; separated by semicolons; names in line 2; without 1 line of comments (#)"
+        in (table.notes[0])
+    )
 
 
 def test_a_named_column_that_counts_rows_is_data_and_shown(write):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from difrun.data import Dataset
 from difrun.errors import DifrunError
 
 from .support import dataset, generator, numbered
@@ -80,3 +81,26 @@ def test_the_first_value_that_is_not_finite_is_named(value):
     held_out[3, 1, 0] = float(value)
     with pytest.raises(DifrunError, match=rf"held-out examples: {value} in row 4, entry \(1, 0\)"):
         dataset(train=torch.ones(25, 2, 2), held_out=held_out, columns=())
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("name", 5, "the name of a dataset must be text, not 5."),
+        ("fingerprint", b"x", "the fingerprint of a dataset must be text, not b'x'."),
+        ("columns", "ab", "columns must be a tuple of texts, not 'ab'."),
+        ("notes", (3,), "notes must be a tuple of texts, not (3,)."),
+        ("classes", {"a"}, "classes must be a tuple of texts"),
+        ("fresh", 3, "fresh must be a function, not 3."),
+        ("log_density", 3, "log_density must be a function, not 3."),
+        ("scaling", 3, "scaling must be a difrun.data.scaling.Scaling, not 3."),
+        ("origin", "x", "origin must be a difrun.data.origin.Origin, not 'x'."),
+        ("condition", [1], "condition must be a difrun.data.condition.Condition, not [1]."),
+    ],
+)
+def test_fields_of_another_type_are_refused_by_name(field, value, said):
+    x = torch.randn(60, 2, generator=generator())
+    fields = {"name": "mine", "train": x[:40], "held_out": x[40:], field: value}
+    with pytest.raises(DifrunError) as refused:
+        Dataset(**fields)
+    assert said in str(refused.value)

@@ -71,7 +71,8 @@ def test_missing_files(tmp_path, write):
         error(file, seed=0)
         == "dataset 'file' needs a file: --dataset.path FILE, or --dataset FILE for short."
     )
-    assert error(read, tmp_path / "x.txt").endswith(
+    assert "x.txt' does not exist" in error(read, tmp_path / "x.txt")
+    assert error(read, write("x.txt", "1,2")).endswith(
         "expected a file that ends in .npy, .npz, .csv, .parquet."
     )
     (tmp_path / "folder.npy").mkdir()

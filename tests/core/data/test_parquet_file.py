@@ -56,7 +56,9 @@ def test_columns_of_any_name_and_type_are_read_or_refused_in_words(tmp_path):
     for name in ("..", "", "a.b", "/", "a[0]", "a\nb", "b"):
         table = pyarrow.Table.from_arrays([pyarrow.array(column) for column in X.T], names=[name, "b"])
         pyarrow.parquet.write_table(table, path)
-        assert file(seed=0, path=path).columns == (name, "b")
+        # A column without a name may be an index, which is asked about.
+        chosen = None if name else ("1", "2")
+        assert file(seed=0, path=path, columns=chosen).columns == (name, "b")
         if name == "b":
             with pytest.raises(
                 DifrunError, match=r"has 2 columns 'b' \(--dataset.columns\). Give the number"
@@ -95,3 +97,15 @@ def test_a_small_file_may_not_claim_all_memory(tmp_path):
     assert path.stat().st_size < 10**6
     with pytest.raises(DifrunError, match=r"x.parquet' claims 320 MB in a file of"):
         file(seed=0, path=path)
+
+
+def test_a_table_says_what_was_read_and_asks_about_an_index(tmp_path):
+    path = write(tmp_path / "x.parquet", a=X[:, 0], b=X[:, 1], kind=KIND)
+    note = f"read 50 rows of 3 columns; left out: b. First row: a = {X[0, 0]}; class {KIND[0]}"
+    assert file(seed=0, path=path, label="kind", columns=("a",)).notes[0] == note
+    path = write(tmp_path / "y.parquet", a=X[:, 0], __index_level_0__=np.arange(50))
+    with pytest.raises(
+        DifrunError, match=r"column 2 has no name of its own .*--dataset.columns a without it"
+    ):
+        file(seed=0, path=path)
+    assert file(seed=0, path=path, columns=("1", "2")).shape == (2,)

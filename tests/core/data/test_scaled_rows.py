@@ -87,3 +87,20 @@ def test_what_is_no_pixel_is_refused(values):
         DifrunError, match=r"are no pixels, which are from 0 to 1, 255 or 65535 \(scale='pixels'\)"
     ):
         as_dataset(values, scale="pixels")
+
+
+def test_a_bulk_that_few_values_far_out_make_one_number_is_refused():
+    """Beside 1e200, or at e^{8z}, standardised values of the bulk are equal in float32; of 1e5 it is told."""
+    z = np.random.default_rng(0).normal(size=300)
+    for column in (np.where(np.arange(300) == 7, 1e200, z), np.exp(8 * z)):
+        said = error(as_dataset, column)
+        assert "column 1 has values so far out" in said
+        assert "Scale by the bulk with scale='robust', or remove those values." in said
+    assert "few values far out decide" in as_dataset(np.where(np.arange(300) == 7, 1e5, z)).notes[0]
+    bulk = as_dataset(np.exp(8 * z), scale="robust")
+    assert len(bulk.train.unique()) > 0.97 * len(bulk.train)
+
+
+@pytest.mark.parametrize("pixels", [np.full((30, 2), 3.0), 1e-300 * np.arange(60).reshape(30, 2)])
+def test_pixels_that_are_all_alike_are_refused(pixels):
+    assert "are all alike" in error(as_dataset, pixels, scale="pixels")

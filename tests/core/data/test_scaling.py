@@ -112,3 +112,22 @@ def test_a_column_mostly_of_one_value_is_scaled_by_its_deviation():
     scaling = Scaling.robust(raw)
     assert float(scaling.scale) == pytest.approx(float(raw.std(0, correction=0)))
     assert float(scaling.shift) == pytest.approx(float(raw.mean()))
+
+
+@pytest.mark.parametrize("shape", [(5,), (5, 1), (5, 3), (2, 5), ()])
+def test_data_of_another_shape_are_refused_and_not_repeated(shape):
+    scaling = Scaling(torch.tensor([1.0, 2.0]), torch.tensor([3.0, 4.0]))
+    for call in (scaling.encode, scaling.decode):
+        with pytest.raises(DifrunError, match=r"do not fit a scaling of examples of shape \(2,\)"):
+            call(torch.ones(shape))
+    assert scaling.encode(torch.ones(5, 2)).tolist() == [[0.0, -0.25]] * 5
+
+
+def test_the_bulk_of_the_largest_numbers_is_a_number():
+    """The interquartile range of ±1.7e308 is beyond the largest: they all became 0."""
+    x = torch.tensor([[-1.7e308], [1.7e308]] * 20, dtype=torch.float64)
+    scaling = Scaling.robust(x)
+    assert bool(scaling.scale.isfinite().all())
+    z = scaling.encode(x)
+    assert float(z[1] - z[0]) > 1
+    assert torch.equal(scaling.decode(z), x)

@@ -1,6 +1,9 @@
 """Samples from a level, against the closed form of a Gaussian: given states, and data that are noised first."""
 
+import json
 import math
+from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from difrun.data import GaussianMixture
 from difrun.errors import ConfigError, DifrunError
 from difrun.grid import rho
 from difrun.model import ExactMixture
+from difrun.randomness.generator import seed_of
 from difrun.sampler import Adaptive, Heun, generate
 from difrun.testing import ReferenceVP
 
@@ -179,3 +183,69 @@ def test_what_is_no_model_is_refused():
         difrun.sample(torch.nn.Linear(2, 2), 5)
     with pytest.raises(ConfigError, match="There is no run in"):
         difrun.sample("gone", 5)
+
+
+def test_samples_of_a_model_alone_are_written_without_units(tmp_path):
+    """A file has x, how it was drawn with the evaluations that were counted, and no more."""
+    drawn = difrun.sample(MODEL, 7, "heun", 5, out=tmp_path / "x.npz")
+    with np.load(tmp_path / "x.npz") as file:
+        np.testing.assert_array_equal(file["x"], drawn.numpy())
+        told = json.loads(str(file["drawn"]))
+        assert file.files == ["x", "columns", "drawn"]
+    assert told == {"n": 7, "seed": 0, "sampler": "heun", "grid": "pilot", "steps": 5, "evaluations": 10}
+
+
+TIMES = rho(VP, 5)
+FORMS = {
+    "tuple": tuple(TIMES),
+    "(n, 1)": np.array(TIMES)[:, None],
+    "big-endian": np.array(TIMES, dtype=">f8"),
+    "tensor with a gradient": torch.tensor(TIMES, dtype=torch.float64, requires_grad=True),
+    "tensors": [torch.tensor(t, dtype=torch.float64) for t in TIMES],
+    "decimals": [Decimal(t) for t in TIMES],
+    "fractions": [Fraction(t) for t in TIMES],
+    "lists": [[t] for t in TIMES],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_times_of_a_grid_come_in_any_form(form):
+    drawn = difrun.sample(MODEL, 20, "heun", grid=FORMS[form], seed=1, **WIDE)
+    torch.testing.assert_close(drawn, generate(Heun(), MODEL, 20, TIMES, seed=seed_of(1, "samples"), **WIDE))
+
+
+def test_whole_numbers_are_times_of_a_grid():
+    drawn = [
+        difrun.sample(MODEL, 9, "heun", grid=grid, **WIDE) for grid in ([3, 1, 0], torch.tensor([3, 1, 0]))
+    ]
+    assert torch.equal(*drawn)
+    assert bool(drawn[0].isfinite().all())
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        [4.0], [4.0, math.nan, 0.1], [math.inf, 0.1], ["4", "0.1"], [True, False], np.ones((1, 3)), {4.0, 0.1},
+        np.ma.masked_array([4.0, 1.0, 0.1], [False, True, False]), torch.empty(3, device="meta"), [4.0 + 0j, 0.1],
+    ],
+)  # fmt: skip
+def test_what_is_no_list_of_times_is_refused(times):
+    with pytest.raises(ConfigError, match=r"Invalid value for grid: .* a list of at least two times"):
+        difrun.sample(MODEL, 9, "heun", grid=times)
+    with pytest.raises(DifrunError, match="times"):
+        generate(Heun(), MODEL, 9, torch.empty(3, device="meta"))
+
+
+@pytest.mark.parametrize("times", [[1.0, 0.5, 0.0], [VP.horizon, 1.0, 0.0]])
+def test_a_grid_that_begins_elsewhere_than_the_states_is_refused(times):
+    """Its first step was taken from the states as if they were at its own first time."""
+    for at in (LEVEL, VP.horizon if times[0] < VP.horizon else 1.0):
+        for wishes in ({"start": states()}, {"data": states()}):
+            with pytest.raises(
+                DifrunError, match=rf"sampling begins at = .*, and the grid at {times[0]:g}: both"
+            ):
+                difrun.sample(MODEL, grid=times, at=at, **wishes)
+    x = states()
+    whole = difrun.sample(MODEL, sampler="heun", grid=[LEVEL, 0.5 * LEVEL, 0.0], start=x, at=LEVEL, **WIDE)
+    half = difrun.sample(MODEL, sampler="heun", grid=[LEVEL, 0.0], start=x, at=LEVEL, **WIDE)
+    assert (whole - half).abs().max() > 1e-3

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import difrun
-from difrun.data import GaussianMixture
+from difrun.data import Dataset, GaussianMixture
 from difrun.errors import ConfigError, DifrunError
 from difrun.listener import Listener
 from difrun.model import ExactMixture
@@ -209,6 +209,36 @@ def test_the_classes_of_given_samples_are_heeded():
     assert measured([0] * 200) == measured(0)
     with pytest.raises(DifrunError, match="there is no class '2': dataset 'array' has 2 classes"):
         measured(2)
+
+
+def test_labels_of_rows_are_compared_with_names_as_a_single_one_is():
+    """Classes "1" and "0": [1, 1] drew class number 1, which is "0"."""
+    mixture, classes = two_classes()
+    model = ExactMixture(mixture, VP, classes)
+    y = torch.arange(2).repeat(60)
+    x = mixture.sample(120, torch.Generator().manual_seed(0)).float()
+    named = Dataset(
+        name="odd",
+        train=x[:100],
+        held_out=x[100:],
+        labels=y[:100],
+        held_out_labels=y[100:],
+        classes=("1", "0"),
+    )
+
+    def drawn(label):
+        return difrun.sample(model, 4, "heun", 5, label=label, seed=4, dataset=named)
+
+    for forms in (1, "1", "01", np.int64(1), [1] * 4, ("1.0",) * 4, np.array([1] * 4), torch.tensor([1] * 4)):
+        same(drawn(forms), drawn("1"))
+    assert not torch.equal(drawn("1"), drawn("0"))
+    same(drawn([1, 0, 1, 0])[::2], drawn("1")[::2])
+    same(drawn([1, 0, 1, 0])[1::2], drawn("0")[1::2])
+    same(drawn([-1] * 4), difrun.sample(model, 4, "heun", 5, seed=4))  # any class
+    with pytest.raises(DifrunError, match="there is no class '2'"):
+        drawn([0, 2, 0, 2])
+    with pytest.raises(DifrunError, match="label: expected real numbers; a tensor on the device 'meta'"):
+        drawn(torch.ones(4, dtype=torch.int64, device="meta"))
 
 
 def test_the_likelihood_gives_its_guidances_the_data():

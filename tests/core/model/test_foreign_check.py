@@ -52,16 +52,31 @@ def test_a_wrong_reading_is_refused_and_the_right_one_is_named(name, predicts, t
     [
         ("noise, index from 0", "x0", "index", "predicts='noise', time='index'"),
         ("noise, index from 0", "noise", lambda at: at.t / 1000, "predicts='noise', time='index'"),
-        ("v, log-snr", "noise", "log-snr", "predicts='v', time='log-snr'"),
         ("score, 1000 t", "score", "t", "time=lambda at: 1000 . at.t"),
-        ("F of EDM", "noise", "sigma", "predicts='edm', time='sigma'"),
+        ("v, log-snr", "noise", "log-snr", "predicts='v', time='log-snr'"),
+        ("F of EDM", "noise", "c-noise", "predicts='edm', time='c-noise'"),
     ],
 )
 def test_without_data_gross_misfits_are_refused(name, predicts, time, suggestion):
-    """There is a suggestion if one change is enough."""
+    """There is a suggestion if one change is enough, and the reading is no worse than a right one."""
     process, network, _, _, options = CASES[name]
     with pytest.raises(DifrunError, match=f"normal noise in the place of data.*{suggestion}"):
         difrun.wrap(network, process, (2,), predicts, time, mean=MIXTURE.mean, var=MIXTURE.var, **options)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_reading_of_an_untrained_network_is_recommended(seed):
+    """It says nearly nothing, which denoises by itself where it is read as v, x_0 or the straight velocity."""
+    torch.manual_seed(seed)
+    layers = torch.nn.Sequential(torch.nn.Linear(3, 64), torch.nn.SiLU(), torch.nn.Linear(64, 2))
+
+    def network(x, n):
+        return layers(torch.cat([x, n[:, None] / 1000], 1))
+
+    for given in ({}, {"data": DATA}):
+        with pytest.raises(DifrunError, match=r"does not denoise.*[Ii]s it trained") as caught:
+            difrun.wrap(network, CHAIN, (2,), "noise", "index", **given)
+        assert "Read as" not in str(caught.value)
 
 
 def test_an_untrained_network_and_data_of_another_kind_are_told():
@@ -73,8 +88,11 @@ def test_an_untrained_network_and_data_of_another_kind_are_told():
         linear = at.sigma / (at.alpha**2 * DATA.var(0) + at.var) * (x - at.alpha * DATA.mean(0))
         return linear + 0.45 * torch.sin(7 * x)
 
-    with pytest.warns(UserWarning, match=r"less well than the best linear denoiser: its error is 1\.\d"):
+    with pytest.warns(
+        UserWarning, match=r"less well than the best linear denoiser: its error is 1\.\d"
+    ) as told:
         difrun.wrap(weak, VP, (2,), "noise", "t", data=DATA)
+    assert told[0].filename == __file__  # the line of the user's
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 import signal
 import sys
+import threading
+import warnings
 
 import pytest
 
 from difrun.config.plan import assemble
 from difrun.config.selection import choose
 from difrun.errors import ConfigError
-from difrun.plugin import Registry, registry
+from difrun.plugin import Registry, events, registry
+from difrun.plugin.signatures import Lazy
 
 LOG = """
     import sys
@@ -81,6 +84,55 @@ def test_ctrl_c_waits_until_all_have_heard(loaded):
         found.emit("difrun_run_started", work="run")
 
 
+@pytest.mark.parametrize(
+    "hanging",
+    [
+        "import queue; q = queue.Queue(); q.put(1); q.join()",
+        "import threading; threading.Event().wait()",
+        "import time; time.sleep(600)",
+        """
+        import threading
+        while True:
+            try:
+                threading.Event().wait()
+            except Exception:
+                pass""",
+    ],
+)
+def test_a_logger_that_hangs_is_stopped_and_left_out(loaded, monkeypatch, hanging):
+    """A flush that waits for a thread that has died, for example. The others hear the event all the same."""
+    monkeypatch.setattr(events, "MOST_SECONDS", 0.1)
+    reported, found = [], loaded(log(before=hanging))
+    found.report = reported.append
+    for _ in range(2):
+        found.emit("difrun_run_started", work="run")
+        found.emit("difrun_run_failed", work="run", folder="here")
+    assert sys.modules["difrun_log1"].heard == []
+    assert sys.modules["difrun_log2"].heard == [("run", None), "here"] * 2
+    words = "difrun_run_started of difrun-log1 was stopped after 0.1 s; the plugin hears no more events"
+    assert reported == [words]
+    assert signal.getsignal(signal.SIGALRM) is signal.SIG_DFL
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
+
+
+def test_a_timer_of_the_process_is_left_alone(loaded, monkeypatch):
+    """And outside the main thread there is none."""
+    monkeypatch.setattr(events, "MOST_SECONDS", 0.05)
+    found, rung = loaded(log(before="import time; time.sleep(0.1)")), []
+    previous = signal.signal(signal.SIGALRM, lambda number, frame: rung.append(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        found.emit("difrun_run_started", work="run")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    thread = threading.Thread(target=lambda: found.emit("difrun_run_started", work="run"))
+    thread.start()
+    thread.join()
+    assert rung == [signal.SIGALRM]
+    assert sys.modules["difrun_log1"].heard == [("run", None)] * 2
+
+
 def test_what_a_logger_changes_of_the_process_is_put_back(loaded, capsys):
     import torch
 
@@ -150,3 +202,54 @@ def test_what_a_logger_offers_is_listed(toy):
     assert "logger log1  (listens to events)" in listed
     assert "--log1.every INT" in listed
     assert "listens to events" in toy.difrun("plugins", DIFRUN_PLUGINS="log1").stdout
+
+
+STEPS = """
+    from difrun.api import hookimpl
+
+    seen = []
+
+    @hookimpl
+    def difrun_train_step(step, loss):
+        {first}
+        seen.append((step, loss))
+"""
+
+
+def test_events_reach_every_listener_and_one_that_raises_is_reported_once(site):
+    site.add("difrun-log1", STEPS.format(first="raise OSError('disk is full')"))
+    site.add("difrun-log2", STEPS.format(first="pass"))
+    registry = Registry.discover(only="log1,log2")
+    messages = []
+    registry.report = messages.append
+    for step in (1, 2):
+        registry.emit("difrun_train_step", step=step, steps=2, loss=0.5, rate=9.0)
+    assert sys.modules["difrun_log2"].seen == [(1, 0.5), (2, 0.5)]
+    assert messages == [
+        "difrun_train_step of difrun-log1 failed and is not called again: OSError: disk is full"
+    ]
+
+
+def test_a_listener_that_raises_warns_by_default(site):
+    site.add("difrun-log1", STEPS.format(first="raise OSError('disk is full')"))
+    registry = Registry.discover(only="log1")
+    with pytest.warns(RuntimeWarning, match="disk is full"):
+        registry.emit("difrun_train_step", step=1, steps=2, loss=0.5, rate=9.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        registry.emit("difrun_train_step", step=2, steps=2, loss=0.5, rate=9.0)
+    with pytest.raises(NameError, match="Did you mean 'difrun_train_step'"):
+        registry.emit("difrun_trainstep")
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_a_listener_writes_into_its_values_reaches_nobody_else(loaded, lazy):
+    spoil = "config['seed'] = 7; config['train'].clear()"
+    first = log(before=spoil).replace("(work, settings):", "(work, settings, config):")
+    second = log(before="heard.append(config)").replace("(work, settings):", "(work, settings, config):")
+    config = {"seed": 1, "train": {"steps": 5}}
+    loaded(first, second).emit(
+        "difrun_run_started", work="run", config=Lazy(lambda: config) if lazy else config
+    )
+    assert sys.modules["difrun_log2"].heard[0] == {"seed": 1, "train": {"steps": 5}}
+    assert config == {"seed": 1, "train": {"steps": 5}}

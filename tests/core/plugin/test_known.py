@@ -8,7 +8,7 @@ import pytest
 
 from difrun.plugin.hooks import OFFERED
 from difrun.plugin.known import install, known_plugins, offering
-from difrun.plugin.packages import Plugin, where_from
+from difrun.plugin.packages import Plugin, not_found, where_from
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -18,7 +18,8 @@ def test_the_directory_is_well_formed():
     tables = tomllib.loads(text)
     assert list(tables) == sorted(tables)
     for dist, table in tables.items():
-        assert table.keys() <= {"summary", "repository", "offers", "events"}, dist
+        assert table.keys() <= {"summary", "repository", "folder", "offers", "events"}, dist
+        assert "folder" not in table or table["repository"] == "difrun", dist
         assert table["repository"] == "difrun" or table["repository"].startswith("https://"), dist
         assert table["summary"].strip(), dist
         assert "\n" not in table["summary"], dist
@@ -29,13 +30,14 @@ def test_the_directory_is_well_formed():
 
 
 def test_the_plugins_of_this_repository_are_in_it_with_their_summary():
-    folders = {f"difrun-{path.parent.name}": path for path in ROOT.glob("plugins/*/pyproject.toml")}
+    files = [*ROOT.glob("plugins/*/pyproject.toml"), *ROOT.glob("examples/*/pyproject.toml")]
+    projects = {path: tomllib.loads(path.read_text(encoding="utf-8"))["project"] for path in files}
+    folders = {project["name"]: path for path, project in projects.items()}
     own = {plugin.dist: plugin for plugin in known_plugins() if plugin.repository == "difrun"}
     assert own.keys() == folders.keys()
     for dist, path in folders.items():
-        assert own[dist].summary == tomllib.loads(path.read_text(encoding="utf-8"))["project"]["description"]
-        assert own[dist].place == f"difrun's own repository, plugins/{path.parent.name}"
-        assert (ROOT / own[dist].place.split(", ")[1]).is_dir()
+        assert own[dist].summary == projects[path]["description"]
+        assert own[dist].place == f"difrun's own repository, {path.parent.relative_to(ROOT).as_posix()}"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,12 @@ def test_the_plugins_of_this_repository_are_in_it_with_their_summary():
         ("difrun-edm:edm", "loss", "\nLoss 'edm' is in difrun-edm: pip install difrun-edm"),
         ("difrun-ou:edm", "loss", ""),
         ("difrun_edm", None, "\nWhat 'difrun_edm' offers is in difrun-edm: pip install difrun-edm"),
+        (
+            "sscs",
+            "sampler",
+            "\nSampler 'sscs' is in difrun-cld: pip install ./examples/critically-damped-langevin, in a checkout of "
+            "difrun",
+        ),
         ("no-such", None, ""),
     ],
 )
@@ -74,3 +82,43 @@ def test_only_what_is_in_the_directory_has_a_command():
     assert install("difrun-edm", "0.1.0") == "pip install difrun-edm==0.1.0"
     assert install("difrun-nowhere") == ""
     assert offering("no-such") == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "said"),
+    [
+        ("dpmpp-2n", "sampler", " Did you mean 'dpmpp-2m' of difrun-edm (pip install difrun-edm)?"),
+        (
+            "difrun-edm:dpmpp-2n",
+            "sampler",
+            " Did you mean 'difrun-edm:dpmpp-2m' of difrun-edm (pip install difrun-edm)?",
+        ),
+        ("edm:dpmpp-2n", "sampler", " Did you mean 'edm:dpmpp-2m' of difrun-edm (pip install difrun-edm)?"),
+        ("difrun-edn:edm", "loss", " Did you mean 'difrun-edm:edm' of difrun-edm (pip install difrun-edm)?"),
+        (
+            "tensorbord",
+            None,
+            " Did you mean 'tensorboard' of difrun-tensorboard (pip install difrun-tensorboard)?",
+        ),
+        ("difrun-tensorbord", None, " Did you mean 'difrun-tensorboard' (pip install difrun-tensorboard)?"),
+        ("heunn", "sampler", " Did you mean 'heun'?"),
+        ("dpmpp-2n", "grid", ""),
+        ("no-such-thing", None, ""),
+    ],
+)
+def test_a_misspelt_name_of_an_absent_plugin_is_guessed(name, kind, said):
+    assert not_found(name, ["heun", "euler"], [], kind) == (said, "")
+
+
+def test_what_is_installed_is_guessed_without_a_command():
+    edm = Plugin("edm", "difrun-edm", "0.1.0", "difrun_edm")
+    assert not_found("dpmpp-2n", ["heun", "dpmpp-2m"], [edm], "sampler") == (" Did you mean 'dpmpp-2m'?", "")
+    edm.status = "disabled"
+    assert not_found("dpmpp-2n", ["heun"], [edm], "sampler") == (
+        " Did you mean 'dpmpp-2m' of difrun-edm, which is disabled by DIFRUN_PLUGINS?",
+        "",
+    )
+    assert not_found("dpmpp-2m", ["heun"], [edm], "sampler") == (
+        "",
+        "\nThe plugin difrun-edm is disabled by DIFRUN_PLUGINS.",
+    )

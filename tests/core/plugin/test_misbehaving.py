@@ -4,10 +4,14 @@ import json
 import signal
 import sys
 
+import attrs
 import pytest
 
-from difrun.api import Component
+from difrun.api import Component, option
+from difrun.errors import ConfigError, DifrunError
+from difrun.options.attrs_fields import build
 from difrun.plugin import Registry
+from difrun.plugin.signatures import call
 
 HOOK = """
     from difrun.api import Component, hookimpl
@@ -155,8 +159,6 @@ def test_what_the_module_of_a_component_changes_of_torch_is_restored_too(site, a
         ("METADATA", "", "have no name or no version"),
         ("METADATA", "Metadata-Version: 2.1\nName: difrun-odd\n", "have no name or no version"),
         ("entry_points.txt", "[difrun]\nodd\n", "entry_points.txt cannot be read"),
-        ("entry_points.txt", "[difrun]\nodd = \n", ""),
-        ("entry_points.txt", "[difrun]\nodd = a b c:::\n", ""),
         ("entry_points.txt", "[difrun]\n", "has no entry in the group difrun"),
     ],
 )
@@ -181,6 +183,12 @@ def test_entry_points_that_are_no_text_are_left_alone(site, add):
     [
         ({"summary": 3}, "component summary must be text, not 3"),
         ({"provides": {1, 2}}, "sets of words"),
+        ({"provides": {"two words"}}, "sets of words such as 'x0-distribution', and 'two words' is none"),
+        ({"requires": {""}}, "sets of words such as 'x0-distribution', and '' is none"),
+        ({"provides": (str(k) for k in range(10**6))}, "sets of at most 50 words"),
+        ({"summary": "one\ntwo"}, "one printable line of at most 200 characters"),
+        ({"summary": "s" * 10**6}, "one printable line of at most 200 characters"),
+        ({"name": "a" * 1000}, "is not of the form 'my-sampler'"),
         ({"requires": "gaussian"}, "sets of words"),
         ({"prefers": {"sampler": 3}}, "prefers maps a kind of component to a name"),
         ({"prefers": {"samplr": "heun"}}, "prefers maps a kind of component to a name"),
@@ -192,6 +200,62 @@ def test_entry_points_that_are_no_text_are_left_alone(site, add):
 def test_declarations_of_the_wrong_type_are_refused(arguments, reason):
     with pytest.raises(ValueError, match=reason):
         Component(**{"name": "odd", "target": "x:X", "summary": "Odd.", **arguments})
+
+
+def test_texts_of_a_class_of_the_plugins_own_become_texts():
+    class Odd(str):
+        __hash__ = None
+
+        def __eq__(self, other):
+            raise KeyboardInterrupt
+
+        def __len__(self):
+            return -3
+
+    odd = Component(Odd("odd"), Odd("x:X"), Odd("Odd."))
+    assert [type(text) for text in (odd.name, odd.target, odd.summary)] == [str, str, str]
+    assert (odd.name, odd.target, odd.summary) == ("odd", "x:X", "Odd.")
+
+
+@pytest.mark.parametrize(
+    ("inside", "reason"),
+    [
+        (
+            "return [type('Long', (), {'__repr__': lambda self: 'x' * 10**7})()]",
+            "difrun_samplers returned xxx",
+        ),
+        ("raise ValueError('x' * 10**7)", "ValueError: xxx"),
+    ],
+)
+def test_what_goes_on_for_pages_is_cut(add, inside, reason):
+    found = row(add(inside=inside))
+    assert reason in found.error
+    assert len(found.error) < 1200
+
+
+def test_an_async_function_is_named(recwarn):
+    async def walk(k=1): ...
+
+    with pytest.raises(DifrunError, match="`walk` is an async function, and a sampler is none"):
+        call("sampler", walk, {}, {})
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("place", ["validator", "rule"])
+def test_options_whose_check_raises_systemexit_are_refused_in_words(place):
+    def leave(*_):
+        raise SystemExit(3)
+
+    @attrs.frozen
+    class Options:
+        k: int = option(3, "Any.", *((leave,) if place == "validator" else ()))
+
+        def __attrs_post_init__(self):
+            if place == "rule":
+                leave()
+
+    with pytest.raises(ConfigError, match="SystemExit: 3"):
+        build(Options, {"k": 4}, "sampler 'odd'")
 
 
 def test_a_hook_that_never_ends_is_cut_off(add):

@@ -1,7 +1,6 @@
 """Discovery, quarantine, names and clashes."""
 
 import sys
-import warnings
 
 import pytest
 
@@ -256,44 +255,6 @@ def test_formats_are_found_by_name_and_are_no_components_of_a_run(site):
     assert registry.format("difrun-scissors:paper").plugin.dist == "difrun-scissors"
     with pytest.raises(ConfigError, match=r"Several plugins offer format 'paper'.*difrun-scissors:paper"):
         registry.format("paper")
-
-
-EVENTS = """
-    from difrun.api import hookimpl
-
-    seen = []
-
-    @hookimpl
-    def difrun_train_step(step, loss):
-        {first}
-        seen.append((step, loss))
-"""
-
-
-def test_events_reach_every_listener_and_one_that_raises_is_reported_once(site):
-    site.add("difrun-log1", EVENTS.format(first="raise OSError('disk is full')"))
-    site.add("difrun-log2", EVENTS.format(first="pass"))
-    registry = Registry.discover(only="log1,log2")
-    messages = []
-    registry.report = messages.append
-    for step in (1, 2):
-        registry.emit("difrun_train_step", step=step, steps=2, loss=0.5, rate=9.0)
-    assert sys.modules["difrun_log2"].seen == [(1, 0.5), (2, 0.5)]
-    assert messages == [
-        "difrun_train_step of difrun-log1 failed and is not called again: OSError: disk is full"
-    ]
-
-
-def test_a_listener_that_raises_warns_by_default(site):
-    site.add("difrun-log1", EVENTS.format(first="raise OSError('disk is full')"))
-    registry = Registry.discover(only="log1")
-    with pytest.warns(RuntimeWarning, match="disk is full"):
-        registry.emit("difrun_train_step", step=1, steps=2, loss=0.5, rate=9.0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        registry.emit("difrun_train_step", step=2, steps=2, loss=0.5, rate=9.0)
-    with pytest.raises(NameError, match="Did you mean 'difrun_train_step'"):
-        registry.emit("difrun_trainstep")
 
 
 def test_refresh_sees_a_plugin_installed_later(site):

@@ -31,6 +31,15 @@ def free():
     return TabulatedProcess(np.exp(-NUMBERS / 30), NUMBERS / 20)
 
 
+UNEVEN = 4 * (NUMBERS / 40) ** 1.5
+"""Times of 40 entries, closer together near the data."""
+
+
+def timed():
+    """A table of α = e^−t, σ² = 1 − e^−2t with the times of its entries."""
+    return TabulatedProcess(np.exp(-UNEVEN), np.sqrt(-np.expm1(-2 * UNEVEN)), times=UNEVEN)
+
+
 TABLES = {
     "betas": lambda: TabulatedProcess.from_betas(BETAS),
     "alphas_cumprod": lambda: TabulatedProcess.from_alphas_cumprod(BAR[::20]),
@@ -39,6 +48,7 @@ TABLES = {
     "falling": lambda: TabulatedProcess.from_sigmas([*SIGMAS[::-1], 0.0]),
     "straight": lambda: TabulatedProcess.from_sigmas(np.linspace(0, 1, 33), scale="straight"),
     "free": free,
+    "timed": timed,
 }
 
 
@@ -130,6 +140,49 @@ def test_a_fine_table_approaches_the_process_it_was_taken_from():
         errors.append(float((-2 * process.log_alpha(middle) - exact).abs().max()))
     assert errors[1] < errors[0] / 4
     assert errors[2] < errors[1] / 4
+
+
+def test_entries_have_their_own_times():
+    """α and σ at the given times are the entries to 1e-12, an index is counted in entries, and T is the last time."""
+    process = timed()
+    instants = process.instants([0.0, *UNEVEN])
+    np.testing.assert_allclose([at.alpha for at in instants], [1, *np.exp(-UNEVEN)], rtol=1e-12)
+    np.testing.assert_allclose(
+        [at.var for at in instants], [0, *-np.expm1(-2 * UNEVEN)], rtol=1e-11, atol=1e-15
+    )
+    assert process.horizon == UNEVEN[-1]
+    assert process.t_min == pytest.approx(UNEVEN[0], rel=1e-9)
+    assert [process.table_index(t) for t in UNEVEN] == pytest.approx(np.arange(40), abs=1e-12)
+    # Between entries it is the process that the table was taken from, but for the error of interpolation.
+    between = torch.linspace(0.3, 3.9, 57, dtype=torch.float64)
+    torch.testing.assert_close(process.at(between).alpha, (-between).exp(), rtol=3e-4, atol=0)
+    torch.testing.assert_close(process.at(between).f, -torch.ones_like(between), rtol=0.02, atol=0)
+    even = TabulatedProcess(*(table[1:] for table in _even(41)), times=np.linspace(0, 4, 41)[1:])
+    rows = TabulatedProcess(*_even(41), times=np.linspace(0, 4, 41))
+    for t in (0.1, 1.23, 3.99):
+        assert even.at(t).alpha == pytest.approx(math.exp(-t), rel=1e-4)
+        assert rows.at(t).alpha == pytest.approx(even.at(t).alpha, rel=1e-14)
+        assert even.at(float(np.float32(t))).f == pytest.approx(-1, abs=1e-2)
+
+
+def _even(n):
+    t = np.linspace(0, 4, n)
+    return np.exp(-t), np.sqrt(-np.expm1(-2 * t))
+
+
+@pytest.mark.parametrize(
+    ("times", "message"),
+    [
+        (UNEVEN[:-1], "times has 39 entries, and the table 40"),
+        (UNEVEN - UNEVEN[0], "the first entry has noise and the time 0"),
+        (UNEVEN[::-1], "times must strictly increase"),
+    ],
+)
+def test_times_that_are_none_of_the_table_are_refused(times, message):
+    with pytest.raises(DifrunError, match=message):
+        TabulatedProcess(np.exp(-UNEVEN), np.sqrt(-np.expm1(-2 * UNEVEN)), times=times)
+    with pytest.raises(DifrunError, match=r"whose time is 0; it has the time 0\.1"):
+        TabulatedProcess(*_even(4), times=[0.1, 1, 2, 3])
 
 
 def test_indices_count_in_the_order_of_the_table():

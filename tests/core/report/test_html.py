@@ -2,7 +2,6 @@
 
 import base64
 import os
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
@@ -12,46 +11,9 @@ from difrun.errors import DifrunError
 from difrun.report import html
 from difrun.report.html import Picture, ReportContext
 
+from .page import Page
+
 NASTY = "</code></pre><script>alert('x')</script><img src=x onerror=alert(1)> & \"quoted\" {{ 7 * 7 }}"
-
-
-class Page(HTMLParser):
-    """What a browser would see: tags with attributes, and the text below each id or class."""
-
-    VOID = frozenset({"meta", "link", "img", "br"})
-
-    def __init__(self, html: str):
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.texts: list[str] = []
-        self.open: list[str] = []
-        self.code: list[str] = []
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append((tag, dict(attrs)))
-        if tag not in self.VOID:
-            self.open.append(tag)
-        if tag == "code":
-            self.code.append("")
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        if "code" in self.open:
-            self.code[-1] += data
-        self.texts.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.texts).split())
-
-    def all(self, tag):
-        return [attrs for name, attrs in self.tags if name == tag]
 
 
 @pytest.fixture(scope="module")
@@ -147,8 +109,8 @@ def test_text_is_escaped(context):
 def test_the_page_says_what_it_was_given(context):
     page = Page(html.render(context))
     assert (
-        "Worst: sliced-w2 is 0.025, 1.2× its floor 0.021. Not distinguishable from its floor: energy."
-        in page.text
+        "The samples are close to real data, but can be told from them: sliced-w2 is 0.025, 1.2× its floor 0.021. Not "
+        "distinguishable from its floor: energy." in page.text
     )
     assert (
         "sliced-w2 Distance between the samples & the data 0.0246 ± 0.0012 0.0205 ± 0.001 1.2× 10 000"
@@ -190,31 +152,36 @@ def test_empty_parts_are_left_out():
     assert "nothing yet" in page.text
 
 
+TOLD = "The samples can be told from real data"
+CLOSE = "The samples are close to real data, but can be told from them"
+ALIKE = "The samples cannot be told from real data"
+
+
 @pytest.mark.parametrize(
     ("metric", "sentence"),
     [
-        ({"value": 0.024, "floor": 0.02, "floor_sd": 0.001}, "m is 0.024, 1.2× its floor 0.02."),
+        ({"value": 0.024, "floor": 0.02, "floor_sd": 0.001}, f"{CLOSE}: m is 0.024, 1.2× its floor 0.02."),
         (
             {"value": 0.0219, "floor": 0.02, "floor_sd": 0.001},
-            "m is 0.022, 1.1× its floor 0.02, within two standard deviations of it.",
+            f"{ALIKE}: m is 0.022, 1.1× its floor 0.02. It would show a difference above 1.1× its floor.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0018, "floor": 0.02, "floor_sd": 0.001},  # 2 hypot = 0.00412
-            "m is 0.024, 1.2× its floor 0.02, within two standard deviations of it.",
+            f"{ALIKE}: m is 0.024, 1.2× its floor 0.02. It would show a difference above 1.21× its floor.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0017, "floor": 0.02, "floor_sd": 0.001},
-            "m is 0.024, 1.2× its floor 0.02.",
+            f"{CLOSE}: m is 0.024, 1.2× its floor 0.02.",
         ),
         (
             {"value": 0.024, "value_sd": 0.0021, "floor": 0.02},
-            "m is 0.024, 1.2× its floor 0.02, within two standard deviations of it.",
+            f"{ALIKE}: m is 0.024, 1.2× its floor 0.02. It would show a difference above 1.21× its floor.",
         ),
-        ({"value": 0.024, "floor": 0.02}, "m is 0.024, 1.2× its floor 0.02."),
-        ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, "m is 5, 250× its floor 0.02."),
+        ({"value": 0.024, "floor": 0.02}, f"{CLOSE}: m is 0.024, 1.2× its floor 0.02."),
+        ({"value": 5.0, "floor": 0.02, "floor_sd": 0.001}, f"{TOLD}: m is 5, 250× its floor 0.02."),
         (
             {"value": 0.5, "floor": -0.1, "floor_sd": 0.1},
-            "m is 0.5, 6 standard deviations above its floor −0.1.",
+            f"{TOLD}: m is 0.5, 6 standard deviations above its floor −0.1.",
         ),
         ({"value": 0.5, "floor": None}, "m is 0.5."),
         ({"value": float("nan"), "floor": 0.1}, "m: not a finite number. Look at the samples."),

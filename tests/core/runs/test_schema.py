@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 
@@ -110,3 +111,9 @@ def test_text_that_is_no_json(tmp_path, data, said):
 def test_numbers_of_64_bits_are_read():
     for number in (0, -(2**63), 2**63 - 1, 1.5):
         assert parse_json(json.dumps([number])) == [number]
+
+
+def test_more_keys_than_anybody_measures_are_refused():
+    many = {"metrics": {f"m{index}": {"value": 1.0} for index in range(10_001)}}
+    with pytest.raises(DifrunError, match="metrics: expected at most 10000 keys, found 10001"):
+        structure(Metrics, many, Path("metrics.json"))

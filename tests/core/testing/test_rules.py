@@ -7,6 +7,7 @@ import pytest
 from difrun.testing.cases import attempt, collect
 from difrun.testing.rules import CHECKS, VP, ComponentUnderTest
 
+from .faulty.loggers import HEARD, RULES, START
 from .faulty.more_tables import HOOK, NEEDS, PACKAGES
 from .faulty.tables import TABLES
 from .faulty.wrong import install
@@ -71,6 +72,17 @@ def test_each_wrong_package_breaks_its_rule_and_no_other(site, monkeypatch, pack
     assert seen == {package.rule} - {""}
 
 
+@pytest.mark.parametrize("name", HEARD)
+def test_each_wrong_logger_breaks_its_rule_and_no_other(site, name):
+    """And the right one breaks none. The rules for distributions have packages of their own."""
+    site.add(f"difrun-{name}", START + HEARD[name], requires=NEEDS)
+    tried = [case for case in collect(f"difrun-{name}")[0] if case.check.kind == "logger"]
+    assert len(tried) == 3
+    assert {case.check.name for case in tried if attempt(case).status == "failed"} == {
+        RULES.get(name, "")
+    } - {""}
+
+
 def test_every_rule_alone_catches_a_wrong_component(capsys):
     """The table, as the tests above verify it row by row: rule, wrong components, and what else catches them."""
     rows = defaultdict(list)
@@ -79,6 +91,8 @@ def test_every_rule_alone_catches_a_wrong_component(capsys):
             rows[wrong.rules[0]].append((wrong.subject, wrong.rules[1:], wrong.at_least))
     for package in (each for each in PACKAGES if each.rule):
         rows[package.rule].append((f"package:{package.name}", (), False))
+    for name, rule in RULES.items():
+        rows[rule].append((f"logger:{name}", (), False))
     count = sum(map(len, rows.values()))
     with capsys.disabled():
         print(f"\n{count} wrong components\n{'rule':45} {'wrong component':32} also caught by")

@@ -205,7 +205,8 @@ def test_reports_cover_every_step_once(monkeypatch):
 def test_reported_loss_is_the_mean_of_the_last_check_block_whatever_the_clock_says(monkeypatch, tick):
     """Two machines report at different steps; what they say of the last one is the same number."""
     now = iter(range(10**6))
-    monkeypatch.setattr(trainer_module.time, "perf_counter", lambda: tick * next(now))
+    for clock in ("perf_counter", "monotonic"):
+        monkeypatch.setattr(trainer_module.time, clock, lambda: tick * next(now))
     seen: list[tuple] = []
     ours = trainer(Net(), steps=123)
     ours.run(report=lambda *values: seen.append(values))

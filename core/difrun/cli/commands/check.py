@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from difrun.api import KINDS
 from difrun.cli.kind_type import KindType
+from difrun.cli.scaffold.kinds import KINDS
 from difrun.errors import ConfigError
 from difrun.text import counted, did_you_mean, listed
 
@@ -37,14 +37,15 @@ def check(
     """Check what a plugin offers against exact references: the conformance kit, without pytest.
 
     DIST_OR_PATH is an installed distribution, such as difrun-ou, or a folder with the pyproject.toml of a package,
-    which need not be installed. Exit code 1 if a rule is broken.
+    which need not be installed. KIND is one of those of 'difrun plugin new'. Exit code 1 if a rule is broken.
     """
-    from difrun.testing.cases import collect
+    from difrun.testing.cases import collect, distribution_of
     from difrun.testing.report import STATUSES, as_record, summary
     from difrun.testing.sources import installed_from
 
     with installed_from(dist) as found:
         cases, components = collect(found, against)
+        found = distribution_of(found)
         version = importlib.metadata.version(found)
         chosen = _chosen(cases, kind, name, found)
         if not as_json:
@@ -53,16 +54,16 @@ def check(
             )
         start = time.perf_counter()
         outcomes = list(_attempts(chosen, quiet=as_json))
-    seconds = time.perf_counter() - start
+    seconds, notes = time.perf_counter() - start, _of_templates(cases)
     counts: Counter[str] = Counter(outcome.status for outcome in outcomes)
     if as_json:
-        about = {"distribution": found, "version": version, "seconds": round(seconds, 3)}
+        about = {"distribution": found, "version": version, "seconds": round(seconds, 3), "notes": notes}
         numbers = {status.replace(" ", "_"): counts[status] for status in STATUSES}
         click.echo(
             json.dumps({**about, **numbers, "checks": [as_record(each) for each in outcomes]}, indent=2)
         )
     else:
-        click.echo("\n".join(summary(outcomes)))
+        click.echo("\n".join([*summary(outcomes), *notes]))
     if counts["failed"]:
         ctx.exit(1)
 
@@ -71,26 +72,41 @@ def _chosen(cases: "list[Case]", kind: str | None, name: str | None, dist: str) 
     """The cases of a kind and a name; all of them, with those of the package, if neither is given."""
     if kind is None and name is None:
         return cases
-    from difrun.testing.rules import ComponentUnderTest
-
-    of_components = [
-        (case, case.subject.entry) for case in cases if isinstance(case.subject, ComponentUnderTest)
-    ]
-    entries: dict[str, set[str]] = {}
-    for _, entry in of_components:
-        entries.setdefault(entry.kind, set()).add(entry.name)
-    chosen = [
-        case for case, entry in of_components if kind in (None, entry.kind) and name in (None, entry.name)
-    ]
+    offered = [(case, words) for case in cases if (words := _kinds_of(case))]
+    of_kind = [(case, words) for case, words in offered if kind is None or kind in words]
+    chosen = [case for case, _ in of_kind if name in (None, case.called)]
     if not chosen:
-        known = sorted(set().union(*(names for each, names in entries.items() if kind in (None, each))))
+        known = sorted({case.called for case, _ in of_kind})
         what = kind or "component"
         called = "" if name is None else f" called '{name}'.{did_you_mean(name, known)}"
-        offers = f"{dist} offers no {what}{called or '.'}"
-        raise ConfigError(
-            f"{offers} It offers {listed(f'{each} {sorted(names)}' for each, names in entries.items())}."
-        )
+        everything = dict.fromkeys(f"{words[0]} '{case.called}'" for case, words in offered)
+        offers = f" It offers {listed(everything)}." if everything else ""
+        raise ConfigError(f"{dist} offers no {what}{called or '.'}{offers}")
     return chosen
+
+
+def _of_templates(cases: "list[Case]") -> list[str]:
+    """A sentence for each component whose summary is still that of the template of `difrun plugin new`."""
+    from difrun.testing.rules import ComponentUnderTest
+
+    of_templates = {kind.summary for kind in KINDS.values()}
+    entries = [case.subject.entry for case in cases if isinstance(case.subject, ComponentUnderTest)]
+    return [
+        f"The summary of {who} is still that of the template, '{summary}'. Say what yours does, in its declaration, "
+        "pyproject.toml and README.md."
+        for who, summary in dict.fromkeys((str(entry), entry.component.summary) for entry in entries)
+        if summary in of_templates
+    ]
+
+
+def _kinds_of(case: "Case") -> tuple[str, ...]:
+    """What --kind may call the subject of a case; none for the package as a whole."""
+    from difrun.testing.rules import ComponentUnderTest
+
+    if not isinstance(case.subject, ComponentUnderTest):
+        return ("logger",) if case.check.kind == "logger" else ()
+    kind, provides = case.subject.entry.kind, case.subject.entry.component.provides
+    return (kind, "discrete-process") if kind == "process" and "discrete" in provides else (kind,)
 
 
 def _attempts(cases: "list[Case]", quiet: bool) -> "Iterable[Outcome]":

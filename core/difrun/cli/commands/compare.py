@@ -13,6 +13,7 @@ from difrun.cli.flags import NAMED, named_by_flags
 from difrun.cli.plan_builder import CommandRequest, PlanBuilder
 from difrun.cli.plan_command import PlanCommand
 from difrun.cli.run_folder import QUIET, WHERE, work
+from difrun.cli.run_path import RunPath
 from difrun.config.selection import find
 from difrun.config.settings import Settings
 from difrun.errors import ConfigError, DifrunError
@@ -151,7 +152,7 @@ compare = CompareCommand(
     "compare",
     callback=_compare,
     params=[
-        click.Argument(["runs"], metavar="[RUN]...", nargs=-1, type=click.Path(file_okay=False)),
+        click.Argument(["runs"], metavar="[RUN]...", nargs=-1, type=RunPath()),
         click.Option(
             ["--sampler"],
             type=Names("sampler"),

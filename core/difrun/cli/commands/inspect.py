@@ -16,9 +16,9 @@ from difrun.config.settings import section_of
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import Field, Section, fields
 from difrun.plugin.hooks import OFFERED
-from difrun.plugin.packages import where_from
+from difrun.plugin.packages import not_found
 from difrun.plugin.registry import Plugin, Registered, Registry, get_registry
-from difrun.text import did_you_mean, listed, plural
+from difrun.text import listed, plural
 
 
 def _complete_any(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:
@@ -75,10 +75,8 @@ def show(name: str) -> None:
     entries = [entry for entry in registry.entries() if name in (entry.name, entry.qualified)]
     if not entries:
         known = [entry.label for entry in registry.entries()]
-        raise ConfigError(
-            f"No component is called '{name}'.{did_you_mean(name, known)} 'difrun list' shows all."
-            + where_from(name, registry.plugins)
-        )
+        guess, where = not_found(name, known, registry.plugins)
+        raise ConfigError(f"No component is called '{name}'.{guess} 'difrun list' shows all.{where}")
     click.echo("\n\n".join(_described(registry, entry) for entry in entries))
 
 
@@ -146,8 +144,8 @@ def plugins(name: str | None, as_json: bool, matrix: bool, known: bool) -> None:
         chosen = [plugin for plugin in chosen if name in (plugin.dist, plugin.name)]
         if not chosen:
             names = [word for plugin in registry.plugins for word in (plugin.dist, plugin.name)]
-            text = f"No plugin is called '{name}'.{did_you_mean(name, names)}"
-            raise ConfigError(text + where_from(name, registry.plugins))
+            guess, where = not_found(name, names, registry.plugins)
+            raise ConfigError(f"No plugin is called '{name}'.{guess}{where}")
     if matrix:
         click.echo(_matrix(registry, {plugin.dist for plugin in chosen}))
     elif as_json:

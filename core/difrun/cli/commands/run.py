@@ -13,6 +13,7 @@ from difrun.cli.plan_builder import CommandRequest
 from difrun.cli.plan_command import PlanCommand
 from difrun.cli.progress import Listener
 from difrun.cli.run_folder import QUIET, show_results
+from difrun.cli.run_path import RunPath
 from difrun.config.settings import Settings
 from difrun.errors import ConfigError
 from difrun.options.attrs_fields import GivenValue
@@ -123,7 +124,7 @@ run = RunCommand(
         click.Option(
             ["--from", "weights"],
             metavar="RUN",
-            type=click.Path(),
+            type=RunPath(),
             help="Begin with the weights of an earlier run, and with its names and options where no others are given: "
             "train on other data, or for longer.",
         ),

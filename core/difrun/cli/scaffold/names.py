@@ -11,6 +11,7 @@ import attrs
 
 from difrun.cli.scaffold.kinds import KINDS, NewKind
 from difrun.errors import ConfigError
+from difrun.plugin.known import known_plugins
 from difrun.plugin.packages import canonical
 from difrun.plugin.registry import Registry
 
@@ -116,5 +117,9 @@ def _refuse_taken(names: Names, registry: Registry) -> None:
             raise ConfigError(f"{entry} exists already: choose another name.")
     if names.dist in {canonical(plugin.dist) for plugin in registry.plugins}:
         raise ConfigError(f"The plugin {names.dist} is installed already: choose another name.")
+    if any(known.dist == names.dist for known in known_plugins()):
+        raise ConfigError(
+            f"{names.dist} is the name of another plugin ('difrun plugins --known'): choose another name."
+        )
     if importlib.util.find_spec(names.package) is not None:
         raise ConfigError(f"A Python package {names.package} exists already: choose another name.")

@@ -23,16 +23,22 @@ _HIDDEN = {"github": ".github", "gitignore": ".gitignore"}
 """Names that templates have without their dot, because packaging tools leave out what is hidden."""
 
 
-def files_of(names: Names, author: str = "") -> dict[str, str]:
+def files_of(names: Names, author: str = "", summary: str = "") -> dict[str, str]:
     """Return the files of a new plugin: path in its folder -> text.
 
     Args:
         names: What it is called.
         author: Who has written it, for the licence; empty: its authors.
+        summary: What it does, in one line; empty: what the templates do.
 
     Raises:
-        ConfigError: If the author is not one line of text.
+        ConfigError: If the author or the summary is not one line of text, or the summary is too short or too long.
     """
+    summary = summary.strip().removesuffix(".") or names.of_kind.summary
+    if not summary.isprintable() or not 8 <= len(summary) <= 110:
+        raise ConfigError(
+            "The summary is one line of 8 to 110 printable characters that says what the plugin does."
+        )
     author = author.strip() or f"The {names.dist} authors"
     if not author.isprintable() or len(author) > 200:
         raise ConfigError("The author is one line of at most 200 printable characters.")
@@ -43,8 +49,8 @@ def files_of(names: Names, author: str = "") -> dict[str, str]:
         lstrip_blocks=True,
         autoescape=False,
     )
-    environment.filters["quoted"] = _quoted
-    values = _values(names, author)
+    environment.filters |= {"quoted": _quoted, "in_docstring": lambda text: _quoted(text)[1:-1]}
+    values = _values(names, author, summary)
     root = resources.files(__package__).joinpath("templates")
     files = {}
     for folder in ("common", names.kind.replace("-", "_")):
@@ -87,7 +93,7 @@ def _umask() -> int:
     return mask
 
 
-def _values(names: Names, author: str) -> dict[str, Any]:
+def _values(names: Names, author: str, summary: str) -> dict[str, Any]:
     """What the templates may name."""
     kind = names.of_kind
     major, minor = __version__.split(".")[:2]
@@ -101,7 +107,7 @@ def _values(names: Names, author: str) -> dict[str, Any]:
         "module": kind.module,
         "object": names.object,
         "options": names.options,
-        "summary": kind.summary,
+        "summary": summary,
         "kind_in_words": names.kind.replace("-", " "),
         "example": kind.command.format(name=names.name),
         "what_it_shows": textwrap.fill(kind.outcome.format(name=names.name), 110),
@@ -129,5 +135,5 @@ def _placed(path: str, names: Names) -> str:
 
 
 def _quoted(value: Any) -> str:
-    """A text or a list of texts as TOML writes it, which is as JSON does."""
+    """A text or a list of texts as TOML and Python write it, which is as JSON does."""
     return json.dumps(value, ensure_ascii=False)

@@ -6,16 +6,21 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from difrun.analysis.reference import Distance
 from difrun.errors import DifrunError
+from difrun.report.card import card, paragraphs
 from difrun.report.floors import at_floor, factor, has_exact
 from difrun.report.verdict import short_names, times
+from difrun.report.verdict import text as written
 from difrun.storage import atomic
 from difrun.text import listed
+
+if TYPE_CHECKING:
+    import pandas
 
 Numbers = Mapping[str, Mapping[str, Any]]
 
@@ -104,6 +109,30 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison {self.path}: {len(self.rows)} rows>"
+
+    def _repr_html_(self) -> str:
+        records = self.records()
+        head = [
+            key
+            for key in (records[0] if records else ())
+            if any(row[key] not in (None, "") for row in records)
+        ]
+        rows = [["" if row[key] is None else written(row[key]) for key in head] for row in records]
+        return card(repr(self).strip("<>"), rows, head, paragraphs(*self.best(), self.nearest(), *self.notes))
+
+    def frame(self) -> "pandas.DataFrame":
+        """Return the rows (`records`) as a pandas.DataFrame.
+
+        Raises:
+            DifrunError: If pandas is not installed.
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise DifrunError(
+                "a DataFrame needs pandas: pip install pandas. records() gives the same rows as dicts."
+            ) from None
+        return pandas.DataFrame(self.records())
 
     def names(self) -> list[str]:
         """Return the names of the numbers of all metrics, in the order of the rows."""

@@ -11,6 +11,7 @@ from difrun.config.plan import Plan
 from difrun.errors import DifrunError, Interrupted, StoppedByUser, out_of_memory
 from difrun.plugin.own_component import Own
 from difrun.plugin.registry import Registered
+from difrun.storage.atomic import advice
 from difrun.text import in_one_line, quoted
 
 
@@ -19,20 +20,36 @@ def blame_plugin(plan: Plan) -> Iterator[None]:
     """Turn an unexpected error in a plugin's code into a DifrunError that names the component."""
     try:
         yield
-    except (DifrunError, OSError):
+    except DifrunError:
         raise
     except BaseException as error:
-        if is_by_user(error):
+        named = named_fault(error, [chosen.entry for chosen in plan.components()])
+        if named is None:
             raise
-        entry = culprit(error, [chosen.entry for chosen in plan.components()])
-        if entry is None or out_of_memory(error):
-            raise
-        if isinstance(entry, Own):
-            raise DifrunError(f"{entry} failed: {where(error)}.") from error
-        raise DifrunError(
-            f"{entry} failed: {where(error)}.\nThis is a fault of {entry.plugin.dist} {entry.plugin.version}: "
-            "'difrun doctor --load' looks for more of them, and DIFRUN_DEBUG=1 shows the traceback."
-        ) from error
+        raise named from error
+
+
+def named_fault(error: BaseException, entries: Iterable[Registered]) -> DifrunError | None:
+    """Return what a component raised as an error that names it; None if it is the user's, the core's or the memory's.
+
+    A file that cannot be read or written may be the user's: then the component is named, and not blamed.
+    """
+    if is_by_user(error) or out_of_memory(error):
+        return None
+    entry = culprit(error, entries)
+    if entry is None:
+        return None
+    if isinstance(error, OSError) and error.filename is None and not _raised_in(error, entry):
+        return None  # a stream of the command, for example
+    if isinstance(error, OSError) and error.filename is not None:
+        reason = f"{entry}: {error.filename}: {error.strerror or type(error).__name__}."
+        return DifrunError(f"{reason} {advice(error)}".rstrip())
+    if isinstance(entry, Own):
+        return DifrunError(f"{entry} failed: {where(error)}.")
+    return DifrunError(
+        f"{entry} failed: {where(error)}.\nThis is a fault of {entry.plugin.dist} {entry.plugin.version}: "
+        "'difrun doctor --load' looks for more of them, and DIFRUN_DEBUG=1 shows the traceback."
+    )
 
 
 @contextmanager
@@ -56,7 +73,7 @@ def is_by_user(error: BaseException) -> bool:
     Where the command line answers signals, they raise `StoppedByUser`, and a plain KeyboardInterrupt is raised by code.
     """
     if not isinstance(error, KeyboardInterrupt):
-        return isinstance(error, GeneratorExit)
+        return False
     return isinstance(error, StoppedByUser) or signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
@@ -77,6 +94,12 @@ def culprit(error: BaseException, entries: Iterable[Registered]) -> Registered |
             if suspects:
                 return suspects[0]
     return None
+
+
+def _raised_in(error: BaseException, entry: Registered) -> bool:
+    """Whether the innermost function is defined in the package of a component."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and _package(_module_of_code(frames[-1])) == _package(entry.component.target)
 
 
 def where(error: BaseException) -> str:

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+from difrun.plugin.containment import restored
 from difrun.runs.environment import faults
 from difrun.runs.environment.threads import threads
 from difrun.runs.folder import lock
@@ -28,6 +29,7 @@ def with_run_environment(work: str) -> Callable[[Method], Method]:
             with (
                 self.told(work),
                 threads(count if isinstance(count, int) else None),
+                restored(self.note_change),
                 faults.blame_plugin(self.plan),
             ):
                 return method(self, *args, **kwargs)

@@ -110,6 +110,7 @@ class Drawn:
     noise: Any = key(text)
     label: Any = key(text)
     condition: Any = key(text)
+    at: Any = key(number)
     guidance: Any = key(list_of(table, "objects"))
 
 

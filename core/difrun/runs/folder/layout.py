@@ -15,7 +15,7 @@ from torch import Tensor
 
 from difrun.config.plan import Plan
 from difrun.config.settings import read_file
-from difrun.errors import ConfigError, DifrunError, no_run
+from difrun.errors import ConfigError, DifrunError
 from difrun.plugin.own import with_given
 from difrun.plugin.registry import Registry
 from difrun.runs.folder.contents import Metrics
@@ -23,6 +23,7 @@ from difrun.runs.folder.schema import read_json, structure
 from difrun.storage import atomic
 from difrun.storage.arrays import DamagedArray, read_archive
 from difrun.storage.regular import MOST_TEXT, open_regular, read_bounded, refuse_outside
+from difrun.storage.run_folders import no_run
 from difrun.text import quoted
 
 PATTERNS = ("samples-*-n*-seed*-*.npz", "samples*.metrics.json", "guidance-*.safetensors")
@@ -183,7 +184,7 @@ class Folder:
                     f"There is no run in {path}: it was being made when its process ended. Start it again, with "
                     "'difrun run' and the same --out."
                 )
-            raise no_run(path, folder.config)
+            raise no_run(path)
         folder.refuse_strange_files()
         folder.stamp()
         return folder

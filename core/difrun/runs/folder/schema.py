@@ -92,11 +92,13 @@ def list_of(inner: Expectation, what: str) -> Expectation:
     return check
 
 
-def table_of(inner: Expectation) -> Expectation:
-    """Return the expectation of an object all of whose values are as `inner` expects."""
+def table_of(inner: Expectation, most: int = 10_000) -> Expectation:
+    """Return the expectation of an object of at most `most` keys, all of whose values are as `inner` expects."""
 
     def check(key: str, value: Any) -> None:
         table(key, value)
+        if len(value) > most:
+            raise Misfit(key, f"at most {most} keys", len(value))
         for name, item in value.items():
             inner(f"{key}.{name}" if key else str(name), item)
 

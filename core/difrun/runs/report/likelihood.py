@@ -92,6 +92,8 @@ def _with_error(value: float, error: float) -> str:
     """``1.234 ± 0.005``, to two digits of the error."""
     if not error > 0:
         return number(float(f"{value:.5g}"))
+    if not (math.isfinite(value) and 1e-9 < error < 1e9 and abs(value) < 1e15):
+        return f"{number(float(f'{value:.5g}'))} ± {error:.2g}"
     places = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{places}f} ± {error:.{places}f}".replace("-", "−")
 

@@ -18,6 +18,7 @@ from difrun.options.attrs_fields import values
 from difrun.plugin.signatures import Lazy, refuse_misfit
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import naming_component
+from difrun.runs.environment import faults
 from difrun.runs.stages import sample_file, sampling
 from difrun.runs.stages.suited_metrics import kind_of, needs, suited_metrics
 from difrun.storage import atomic
@@ -78,6 +79,12 @@ def measure_all(
             if strict:
                 raise
             run.listener.note(f"metric {chosen.name} is left out: {error}")
+            continue
+        except BaseException as error:  # the samples are drawn: they are not lost to one metric
+            fault = None if strict else faults.named_fault(error, [chosen.entry])
+            if fault is None:
+                raise
+            run.listener.note(f"metric {chosen.name} is left out: {fault}")
             continue
         if floors is not None:
             floors.setdefault(chosen.name, numbers)

@@ -1,10 +1,14 @@
 """The classes or conditions of samples: those that the user asks for, else those of the data."""
 
+import contextlib
 import functools
 import hashlib
+from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Protocol
 
+import attrs
 import torch
 from torch import Tensor
 
@@ -21,6 +25,42 @@ from difrun.options.parsing import shown_briefly
 from difrun.storage import arrays
 from difrun.storage.regular import open_regular
 from difrun.text import listed
+
+
+@attrs.frozen
+class Words:
+    """What messages call a class, a condition and the number of samples: flags of the command, or arguments.
+
+    Attributes:
+        label: The class.
+        condition: The condition.
+        n: The number of samples.
+        join: What stands between such a word and its value.
+    """
+
+    label: str = "--label"
+    condition: str = "--condition"
+    n: str = "--n"
+    join: str = " "
+
+    def value(self, word: str, text: str) -> str:
+        """Return ``--label cat`` or ``label=cat``."""
+        return f"{word}{self.join}{shown_briefly(text)}"
+
+
+FLAGS, ARGUMENTS = Words(), Words("label", "condition", "n", "=")
+
+_words: ContextVar[Words] = ContextVar("words", default=FLAGS)
+
+
+@contextlib.contextmanager
+def in_words(words: Words) -> Iterator[None]:
+    """Let messages about what is asked for use these words in the block, or in the function that it decorates."""
+    token = _words.set(words)
+    try:
+        yield
+    finally:
+        _words.reset(token)
 
 
 class Asked(Protocol):
@@ -60,16 +100,18 @@ def _labels_asked(model: ScoreModel, dataset: Dataset, asked: Asked, n: int) -> 
     """The class or condition of each of n samples that the user asks for."""
     if asked.condition is not None:
         if asked.label is not None:
+            words = _words.get()
             raise DifrunError(
-                "--label and --condition cannot be used together: data have classes or a condition."
+                f"{words.label} and {words.condition} cannot be used together: data have classes or a condition."
             )
         return _condition_of(model, dataset, asked.condition, n)
     assert asked.label is not None
     number = dataset.class_number(asked.label)
     if not model.classes:
+        words = _words.get()
         raise DifrunError(
-            f"--label {asked.label}: the model of this run was trained without labels. Train one with labels: a model "
-            "that takes them, such as mlp, and --train.label-dropout 0.1."
+            f"{words.value(words.label, asked.label)}: the model of this run was trained without labels. Train one "
+            "with labels: a model that takes them, such as mlp, and --train.label-dropout 0.1."
         )
     return torch.full((n,), number)
 
@@ -86,9 +128,10 @@ def _say_nothing(labels: Tensor) -> bool:
 
 def _condition_of(model: ScoreModel, dataset: Dataset, text: str, n: int) -> Tensor:
     """The condition of each of n samples that the user asks for, in the units of the model."""
-    source = f"--condition {shown_briefly(text)}"
+    words = _words.get()
+    source = words.value(words.condition, text)
     if dataset.condition is None:
-        hint = " They have classes: --label." if dataset.classes else ""
+        hint = f" They have classes: {words.label}." if dataset.classes else ""
         raise DifrunError(f"{source}: the examples of dataset '{dataset.name}' have no condition.{hint}")
     if model.condition_shape is None:
         raise DifrunError(
@@ -100,8 +143,8 @@ def _condition_of(model: ScoreModel, dataset: Dataset, text: str, n: int) -> Ten
         return condition[:1].expand(n, *condition.shape[1:]).clone()
     if len(condition) != n:
         raise DifrunError(
-            f"{source} has {len(condition)} rows for {n} samples; give one row for each, --n {len(condition)}, or one "
-            "row for all."
+            f"{source} has {len(condition)} rows for {n} samples; give one row for each, "
+            f"{words.n}{words.join}{len(condition)}, or one row for all."
         )
     return condition
 
@@ -115,7 +158,8 @@ def rows_asked(condition: str | None, dataset: Dataset) -> int | None:
     """Return the number of rows of a file of conditions; None for values, which hold for all samples."""
     if condition is None or not is_file(condition) or dataset.condition is None:
         return None
-    return len(_values(condition, dataset.condition, f"--condition {shown_briefly(condition)}"))
+    words = _words.get()
+    return len(_values(condition, dataset.condition, words.value(words.condition, condition)))
 
 
 def identity(condition: str) -> str:
@@ -126,7 +170,9 @@ def identity(condition: str) -> str:
         with open_regular(condition) as stream:
             return hashlib.sha256(stream.read()).hexdigest()
     except OSError as error:
-        raise DifrunError(f"--condition {condition} cannot be read: {error.strerror or error}.") from None
+        words = _words.get()
+        source = words.value(words.condition, condition)
+        raise DifrunError(f"{source} cannot be read: {error.strerror or error}.") from None
 
 
 def note(listener: Listener, dataset: Dataset, asked: Asked, labels: Tensor | None) -> None:
@@ -134,7 +180,8 @@ def note(listener: Listener, dataset: Dataset, asked: Asked, labels: Tensor | No
 
     And say if what was asked for has no effect.
     """
-    flag = "--label" if asked.label is not None else "--condition"
+    words = _words.get()
+    flag = words.label if asked.label is not None else words.condition
     if labels is None and (asked.label is not None or asked.condition is not None):
         listener.note(
             f"{flag} has no effect: guidance of this strength draws from all the data, whatever is asked for"
@@ -142,7 +189,9 @@ def note(listener: Listener, dataset: Dataset, asked: Asked, labels: Tensor | No
     elif asked.label is not None:
         name = dataset.classes[dataset.class_number(asked.label)]
         if name != asked.label.strip():
-            listener.note(f"--label {asked.label} is class '{name}' of dataset '{dataset.name}'")
+            listener.note(
+                f"{words.value(words.label, asked.label)} is class '{name}' of dataset '{dataset.name}'"
+            )
     elif asked.condition is not None and dataset.condition is not None and labels is not None:
         text = dataset.condition.outside(labels)
         if text:
@@ -188,7 +237,7 @@ def _read_once(
     try:
         table = read_labelled(path, key, None, csv=CsvOptions(asks=False, names=names, gaps=True))
     except DifrunError as error:
-        raise DifrunError(f"--condition: {error}") from None
+        raise DifrunError(f"{_words.get().condition}: {error}") from None
     values = torch.from_numpy(table.values)
     if len(values) == 0:
         raise DifrunError(f"{source} holds no rows.")

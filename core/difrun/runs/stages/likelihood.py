@@ -199,7 +199,7 @@ def _of_paths(run: "Run", request: LikelihoodRequest) -> Content:
     content: Content = {"n": len(x), "dimensions": d, "steps": plan.sample.steps, "log_scale": 0.0}
     content["nll_bound"] = _mean(-bound, d)
     # Guided samples are meant to have another distribution than the data, so a gap to the data would say nothing.
-    if dataset.log_density is not None and dataset.entropy is not None and not plan.guidance:
+    if dataset.log_density is not None and dataset.entropy is not None and not plan.guides:
         content["entropy"] = _both_units(dataset.entropy, 0.0, d)
         content["gap_bound"] = _mean(dataset.log_density(x) - bound, d)
         seen = dataset.train[: len(x)]

@@ -4,13 +4,11 @@ import copy
 import functools
 import hashlib
 import json
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import numpy as np
 from torch import Tensor
 
 from difrun.config.plan import ChosenComponent, Plan
@@ -19,16 +17,17 @@ from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
+from difrun.plugin.containment import restored
 from difrun.plugin.signatures import Lazy
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times, instantiate
 from difrun.runs.folder.contents import Drawn
 from difrun.runs.folder.schema import fitting, in_place, parse_json, record
 from difrun.runs.stages import labels as stage_labels
+from difrun.runs.stages import sample_file
 from difrun.runs.stages.labels import labels_of
 from difrun.sampler.base import Sampler
 from difrun.sampler.integration import generate
-from difrun.storage import atomic
 from difrun.text import listed, quoted
 
 if TYPE_CHECKING:
@@ -161,27 +160,35 @@ def draw(run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dic
     start = time.perf_counter()
     facts = request.facts()
     counted = Counted(model)
-    samples = generate(
-        sampler,
-        counted,
-        request.n,
-        grid_times(request.grid, model, request.steps, sampler),
-        seed=seed_of(request.seed, "samples"),
-        chunk=request.chunk,
-        device=run.device,
-        noise=request.noise,
-        labels=labels,
-        watch=functools.partial(run.sample_report, chunks=-(-request.n // request.chunk)),
-    )
-    evaluations = round(counted.examples / request.n, 1)
-    facts["evaluations"] = int(evaluations) if evaluations.is_integer() else evaluations
-    return samples.cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
+    # Put back before the file is written, which another working folder would misplace.
+    with restored(run.note_change):
+        samples = generate(
+            sampler,
+            counted,
+            request.n,
+            grid_times(request.grid, model, request.steps, sampler),
+            seed=seed_of(request.seed, "samples"),
+            chunk=request.chunk,
+            device=run.device,
+            noise=request.noise,
+            labels=labels,
+            watch=functools.partial(run.sample_report, chunks=-(-request.n // request.chunk)),
+        )
+    facts["evaluations"] = evaluations_per_sample(counted, request.n)
+    return samples.detach().cpu(), labels, facts | {"seconds": round(time.perf_counter() - start, 3)}
+
+
+def evaluations_per_sample(counted: Counted, n: int) -> float:
+    """Return the mean number of evaluations that n samples took, to one decimal; whole if it is."""
+    evaluations = round(counted.examples / n, 1)
+    return int(evaluations) if evaluations.is_integer() else evaluations
 
 
 def draw_into(path: Path, run: "Run", request: SampleRequest) -> tuple[Tensor, Tensor | None, dict[str, Any]]:
     """Draw samples, write them into a file, and return what `draw` does."""
     samples, labels, facts = draw(run, request)
-    write(path, samples, labels, run.parts.dataset, request, facts)
+    drawn = {"n": request.n, "seed": request.seed, **facts}
+    sample_file.write(path, samples, labels, run.parts.dataset, drawn)
     run.tell("difrun_sampled", file=path, n=request.n, facts=Lazy(lambda: copy.deepcopy(facts)))
     return samples, labels, facts
 
@@ -201,59 +208,14 @@ def _note_accuracy(run: "Run", request: SampleRequest, sampler: Sampler) -> None
 
 def output_path(run: "Run", request: SampleRequest, out: Path | None, force: bool) -> Path:
     """Return where more samples go. Raises DifrunError, before any is drawn, if they cannot go there."""
-    if out is None:
-        path = run.path / request.file_name(run.model)
-        if path.exists() and not force:
-            raise DifrunError(
-                f"{path} already holds these samples. Draw others with another --seed, or draw these again with "
-                "--force."
-            )
-        return path
-    if out.suffix != ".npz":
-        raise DifrunError(f"--out {out}: samples are written as .npz; give a name that ends in .npz.")
-    if not out.parent.is_dir():
-        raise DifrunError(f"--out {out}: there is no folder {out.parent}. Make it first.")
-    if out.exists() and not force:
-        raise DifrunError(f"--out {out} already exists. Choose another name, or replace it with --force.")
-    return out
-
-
-def write(
-    path: Path,
-    samples: Tensor,
-    labels: Tensor | None,
-    dataset: Dataset,
-    request: SampleRequest,
-    facts: dict[str, Any],
-) -> None:
-    """Write an .npz file of samples.
-
-    Its arrays are x, the samples in the user's units; "columns", their names, if there are any; y, the classes as the
-    user names them, whole numbers if all of them are, else text; c, the conditions in the user's units, NaN where
-    nothing was given; and "drawn", which says how they were drawn. The time
-    taken is left out, so that equal samples make equal files.
-
-    Args:
-        path: The file.
-        samples: In the units of the model, (n, ...).
-        labels: Their classes (n,) or conditions (n, ...), if any.
-        dataset: The data of the run.
-        request: The request for the samples.
-        facts: The facts that `draw` returns.
-    """
-    arrays: dict[str, Any] = {"x": dataset.decode(samples).numpy()}
-    if dataset.columns:
-        arrays["columns"] = np.array(dataset.columns)
-    if labels is not None and dataset.condition is not None:
-        arrays["c"] = dataset.condition.decode(labels).numpy()
-    elif labels is not None:
-        names = np.array(dataset.classes)[labels.numpy()]
-        # Only names that a whole number gives back: not 02, and not ², which Python calls a digit.
-        whole = all(re.fullmatch(r"0|-?[1-9][0-9]{0,17}", name) for name in dataset.classes)
-        arrays["y"] = names.astype(np.int64) if whole else names
-    drawn = {key: value for key, value in facts.items() if key != "seconds"}
-    arrays["drawn"] = np.array(json.dumps({"n": request.n, "seed": request.seed, **drawn}))
-    atomic.write_npz(path, **arrays)
+    if out is not None:
+        return sample_file.checked_path(out, force, "--out ", "--force")
+    path = run.path / request.file_name(run.model)
+    if path.exists() and not force:
+        raise DifrunError(
+            f"{path} already holds these samples. Draw others with another --seed, or draw these again with --force."
+        )
+    return path
 
 
 def recorded_facts(run: "Run", request: SampleRequest) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The training of a run, its saved state, and its number of threads."""
 
+import contextlib
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -9,12 +10,14 @@ import torch
 from torch import Tensor
 
 from difrun.config.plan import Plan
+from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError, Interrupted
 from difrun.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
-from difrun.runs.build import Components, build
+from difrun.runs.build import Components, build, build_dataset, trained_classes, trained_condition
 from difrun.runs.environment.threads import fastest
+from difrun.runs.folder import dataset as stored
 from difrun.runs.folder.contents import training_forms
 from difrun.runs.folder.layout import Folder
 from difrun.runs.folder.schema import damaged, fitting
@@ -26,6 +29,8 @@ from difrun.training.trainer import Trainer
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run
+
+FROM = "--from, in Python start_from"
 
 MOST_ON_DEVICE = 4 * 10**9
 """The most bytes of examples that are moved to the device of training. More stay in memory or in their file."""
@@ -117,10 +122,40 @@ def initial_trainer(plan: Plan, parts: Components, device: torch.device, listene
             trainer.start_from(weights)
         except DifrunError as error:
             raise DifrunError(
-                f"The weights of {plan.train.start_from} (--from) do not fit the network of this run: {error} Data of "
-                "another shape or number of classes, or other options of the model, need a network of their own."
+                f"The weights of {plan.train.start_from} ({FROM}) do not fit the network of this run: "
+                + _other_data(plan, parts.dataset, str(error))
             ) from error
     return trainer
+
+
+def _other_data(plan: Plan, dataset: Dataset, misfit: str) -> str:
+    """What an earlier run was trained on that these data have not; where that is the same, the tensors that differ."""
+    earlier = None
+    with contextlib.suppress(Exception):  # its data may be gone
+        folder = Folder.open(plan.train.start_from or Path())
+        trained = folder.plan(get_registry())
+        examples = stored.load(folder) or build_dataset(trained)
+        earlier = _trained_on(trained, examples)
+    mine = _trained_on(plan, dataset)
+    if earlier in (None, mine):
+        return (
+            f"{misfit} Data of another shape or number of classes, or other options of the model, need a network of "
+            "their own."
+        )
+    return (
+        f"it was trained on {earlier}, and this run has {mine}. Take data of the same kind, or a network of their own: "
+        f"leave {FROM}, out."
+    )
+
+
+def _trained_on(plan: Plan, dataset: Dataset) -> str:
+    """What a network learns from: the shape of the examples, and what they are given with."""
+    given = "neither classes nor a condition"
+    if trained_classes(plan, dataset):
+        given = f"{len(dataset.classes)} classes"
+    if dataset.condition is not None and trained_condition(plan, dataset):
+        given = f"a condition of {dataset.condition.values_in_words()}"
+    return f"examples of shape {dataset.shape} with {given}"
 
 
 def _earlier_weights(plan: Plan) -> dict[str, Tensor] | None:
@@ -130,16 +165,16 @@ def _earlier_weights(plan: Plan) -> dict[str, Tensor] | None:
         return None
     if plan.loss is None:
         raise DifrunError(
-            f"Model {plan.model.name!r} is exact and has no weights to begin with: leave out --from."
+            f"Model {plan.model.name!r} is exact and has no weights to begin with: leave {FROM}, out."
         )
     folder = Folder.open(path)
     earlier = folder.plan(get_registry())
     if not folder.weights.is_file():
-        raise DifrunError(f"{path} holds no weights to begin with (--from): it has not been trained.")
+        raise DifrunError(f"{path} holds no weights to begin with ({FROM}): it has not been trained.")
     mine, theirs = (_network_of(each) for each in (plan, earlier))
     if mine != theirs:
         raise DifrunError(
-            f"{path} (--from) has {theirs}, and this run {mine}. Name the same model as that run has."
+            f"{path} ({FROM}) has {theirs}, and this run {mine}. Name the same model as that run has."
         )
     return read_tensors(folder.weights)[0]
 

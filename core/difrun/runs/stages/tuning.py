@@ -56,7 +56,7 @@ def improve(
         DifrunError: If the run has a guidance, or its process is not Gaussian.
     """
     provides = run.plan.process.entry.component.provides
-    if not {"gaussian", "ode"} <= provides or run.plan.guidance:
+    if not {"gaussian", "ode"} <= provides or run.plan.guides:
         raise DifrunError(
             "Tuning needs the probability flow of a model without guidance on a Gaussian process, which "
             f"{run.path} does not have."

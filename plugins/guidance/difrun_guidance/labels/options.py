@@ -6,6 +6,7 @@ import attrs
 from attrs.validators import ge, gt, le
 
 from difrun.api import option, refuse_unused
+from difrun.errors import OptionError
 
 
 @attrs.frozen
@@ -25,7 +26,7 @@ class CfgOptions:
 
     def __attrs_post_init__(self) -> None:
         if not self.low < self.high:
-            raise ValueError(f"low = {self.low:g} must be below high = {self.high:g}")
+            raise OptionError(f"low = {self.low:g} must be below high = {self.high:g}")
 
 
 @attrs.frozen

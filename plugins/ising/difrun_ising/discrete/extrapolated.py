@@ -41,6 +41,12 @@ class Extrapolated(Guided):
         self.both: Any = model.condition_on(torch.cat((labels, any_class)))
         self.model, self.strength = model, scale
 
+    @property
+    @override
+    def couples_all(self) -> bool:
+        """As its parts: the networks of the classes are taken to be as local as any."""
+        return self.inner.couples_all or self.unconditional.couples_all
+
     @override
     def condition_on(self, labels: Tensor) -> Self:
         return type(self)(self.model, labels, self.strength)

@@ -66,6 +66,12 @@ class Guided(DiscreteModel, ModelWrapper):
         super().__init__(model)
         self.log_likelihood, self.scale, self.first_order = log_likelihood, scale, first_order
 
+    @property
+    @override
+    def couples_all(self) -> bool:
+        """True, as the likelihood may depend on all sites together; but not where it has no weight."""
+        return self.scale != 0 or self.inner.couples_all
+
     @override
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         at = visible(at)

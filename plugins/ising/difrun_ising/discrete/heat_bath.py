@@ -1,5 +1,6 @@
 """Heat-bath sweeps after the steps of another sampler."""
 
+import math
 from typing import Any
 
 import attrs
@@ -31,7 +32,8 @@ class HeatBath(Sampler, HeatBathOptions):
     Two classes are the sublattices; with an odd side above 1 there are three, as a torus needs. No two sites of a class
     are neighbours, so at t = 0 a sweep leaves the distribution of a lattice unchanged, whatever its sides. At t > 0 the
     sites of a class still depend on each other a little, given the others; with more classes they lie further apart,
-    and the error falls.
+    and the error falls. A guidance by a likelihood, such as that of the magnetisation, may couple all sites: every site
+    is a class of its own then, and a sweep takes as many evaluations as there are sites.
 
     The cavity distribution is as good as the model. At little noise, where a site's own value is nearly certain, a
     network hardly learns it, and sweeps may harm.
@@ -87,11 +89,20 @@ def sweep(model: Any, x: Tensor, at: Any, generator: Generator, classes: int = 2
     """One heat-bath sweep of x = x_t at its own level, one class of sites after the other."""
     process = model.process
     sites = process.sites(x.shape)[1:]
-    classes = class_count(sites, classes)
-    colour = colouring(sites, classes, x.device)
-    for turn in range(classes):
+    colour, count = sweep_classes(model, sites, classes, x.device)
+    for turn in range(count):
         chosen = colour == turn
         conditional = Sites(process.marginal(model.cavity(x, at, chosen), at), process, x.dtype)
         drawn = conditional.sample(generator)
         x = torch.where(chosen.reshape(*sites, *(1,) * (x.ndim - 1 - len(sites))), drawn, x)
     return x
+
+
+def sweep_classes(
+    model: Any, sites: tuple[int, ...], classes: int, device: torch.device | str = "cpu"
+) -> tuple[Tensor, int]:
+    """Return the class of every site in a sweep, (*sites), and their number: a `colouring`, or each site by itself."""
+    if getattr(model, "couples_all", False):
+        count = math.prod(sites)
+        return torch.arange(count, device=device).reshape(sites), count
+    return colouring(sites, classes, device), class_count(sites, classes)

@@ -30,6 +30,11 @@ class DiscreteModel(ScoreModel):
     kind = "x0"
     process: "DiscreteProcess"
 
+    @property
+    def couples_all(self) -> bool:
+        """Whether any two sites may depend on each other, given the rest: then a sweep draws one at a time."""
+        return False
+
     def x0_distribution(self, x: Tensor, at: Instant) -> Tensor:
         """p(x_0 = k | x_t) for every site and category: (n, *sites, K), float64."""
         raise NotImplementedError

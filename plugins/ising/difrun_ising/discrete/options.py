@@ -107,7 +107,8 @@ class HeatBathOptions:
     sweeps: int = option(1, "Heat-bath sweeps after a step.", ge(1), le(10**6))
     classes: int = option(
         2,
-        "Classes of sites that are drawn in turn; 2: the even and the odd sites, 3 with an odd side.",
+        "Classes of sites that are drawn in turn; 2: the even and the odd sites, 3 with an odd side; with a guidance "
+        "that couples all sites, every site.",
         ge(2),
         le(10_000),
     )

@@ -33,7 +33,9 @@ def exact(dataset: Dataset) -> Mapping[str, float]:
         "energy": Reading(ratio=False, meaning="mean energy per spin, ⟨E⟩/N"),
         "heat-capacity": Reading(ratio=False, meaning="heat capacity per spin, β² Var E/N"),
         "abs-magnetisation": Reading(ratio=False, meaning="⟨|m|⟩, m = M/N"),
-        "susceptibility": Reading(ratio=False, meaning="N⟨m²⟩"),
+        "susceptibility": Reading(
+            ratio=False, meaning="N(⟨m²⟩ − ⟨m⟩²); ⟨m⟩ is 0 where there is known to be no field"
+        ),
         "binder": Reading(ratio=False, meaning="Binder's ratio 1 − ⟨m⁴⟩/(3⟨m²⟩²)"),
         "energy-error": Reading("lower", True, "|energy per spin − its exact value|"),
         "energy-tv": Reading("lower", True, "total variation of P(E) from the exact distribution"),
@@ -63,7 +65,8 @@ def exact(dataset: Dataset) -> Mapping[str, float]:
 def lattice(samples: Tensor, dataset: Dataset, *, generator: torch.Generator) -> dict[str, float]:
     r"""Moments and correlations of lattices, and the distances of P(E) and P(M) from the exact distributions.
 
-    - energy, heat-capacity β² Var E/N, abs-magnetisation ⟨|m|⟩, susceptibility N⟨m²⟩, and Binder's ratio.
+    - energy, heat-capacity β² Var E/N, abs-magnetisation ⟨|m|⟩, susceptibility N(⟨m²⟩ − ⟨m⟩²) in units of
+      1/β, and Binder's ratio.
     - c1, c2, ...: C(r) = ⟨s_0 s_r⟩ along an axis (`Lattice.correlation`), at the distances of `distances`.
     - energy-tv and magnetisation-tv, where the exact distributions are known (`moments.has_distributions`: up to 10x10
       on a torus): ½ Σ |share − probability| over the values of M, and of −J Σ_<ij> s_i s_j, which without a field is E.
@@ -112,9 +115,11 @@ def _moments(samples: Tensor, geometry: Lattice, *, known: bool) -> dict[str, fl
     values = {"energy": energy.mean().item()}
     if known:
         values["heat-capacity"] = geometry.beta**2 * geometry.spins * energy.var().item()
+    symmetric = known and geometry.beta * geometry.field == 0
+    mean = 0.0 if symmetric else m.mean().item()
     return values | {
         "abs-magnetisation": m.abs().mean().item(),
-        "susceptibility": geometry.spins * m.square().mean().item(),
+        "susceptibility": geometry.spins * (m.square().mean().item() - mean**2),
         "binder": binder(m),
     }
 

@@ -120,6 +120,18 @@ def test_runs_are_guided_and_gaussian_processes_are_not(tmp_path, monkeypatch, c
     assert not {"entropy", "gap_bound", "gap_train"} & set(
         found
     )  # which would be those of the distribution without the sign
+    # A guidance that is off leaves no trace: the numbers and the bits are those of the run without it.
+    runs = {"off": ("--guidance", "magnetisation", "--guidance.scale", "0"), "none": ()}
+    for name, guidance in runs.items():
+        difrun("--process", "ising", "--model", "exact-spins", *guidance, *small, "--out", tmp_path / name)
+    off, none = (json.loads((tmp_path / n / "metrics.json").read_text("utf-8")) for n in runs)
+    assert {"entropy", "gap_bound", "gap_train"} <= set(none["likelihood"])
+    assert {**off["likelihood"], "seconds": 0} == {**none["likelihood"], "seconds": 0}
+    with (
+        np.load(tmp_path / "off" / "samples.npz") as one,
+        np.load(tmp_path / "none" / "samples.npz") as other,
+    ):
+        assert np.array_equal(one["x"], other["x"])
     capsys.readouterr()
     difrun("--dataset", "rings", "--guidance", "magnetisation", "--out", tmp_path / "no", code=2)
     said = " ".join(capsys.readouterr().err.split())

@@ -16,7 +16,7 @@ from difrun_ising.lattice.exact.transfer import transfer_matrix
 from difrun_ising.lattice.lattice import Lattice
 from difrun_ising.lattice.metrics import lattice, memorisation
 
-from ..support import TABLES
+from ..support import TABLES, distribution
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +47,20 @@ def test_exact_samples_have_the_exact_values_within_their_errors(dataset):
     assert found["energy-error"]["value"] < 5 * 0.28 / math.sqrt(5000)
     learnt = found["memorisation"]
     assert abs(learnt["value"] - learnt["floor"]) < 5 * learnt["floor_sd"]
+
+
+def test_the_susceptibility_in_a_field_is_that_of_the_fluctuations():
+    """N(⟨m²⟩ − ⟨m⟩²) of the 512 states of a torus of 3x3, by enumeration; N⟨m²⟩ is seven times that."""
+    data = ising(seed=0, size=(3, 3), beta=0.5, field=0.4, n=200, held_out=200)
+    s, _, p, _ = distribution(data.lattice)
+    m = s.double().sum((1, 2)) / 9
+    truth = 9 * ((p * m**2).sum() - (p * m).sum() ** 2).item()
+    assert 9 * (p * m**2).sum().item() > 7 * truth
+    x = data.fresh(4000, torch.Generator().manual_seed(2))
+    found = measure(lattice, x, data, seed=0)["susceptibility"]
+    assert found["exact"] == pytest.approx(truth, rel=1e-9)
+    assert found["value"] == pytest.approx(truth, abs=4 * found["value_sd"])
+    assert found["value_sd"] < 0.1 * truth
 
 
 def test_lattices_learnt_by_heart_are_seen(dataset):
