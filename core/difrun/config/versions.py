@@ -36,8 +36,8 @@ def version_notes(versions: Mapping[str, Any], registry: Registry, source: str) 
             raise ConfigError(_unusable(source, clipped(dist), shown_briefly(version), status))
         if plugin.version != version:
             notes.append(
-                f"{source} was made with {dist} {shown_briefly(version)}; {plugin.version} is installed. Weights and samples can be "
-                "used; what is computed anew may differ."
+                f"{source} was made with {dist} {shown_briefly(version)}; {plugin.version} is installed. Weights and "
+                "samples can be used; what is computed anew may differ."
             )
     return notes
 
