@@ -22,8 +22,8 @@ from difrun.config.plan import assemble
 from difrun.config.selection import choose
 from difrun.data import ConditionalMixture
 from difrun.data.dataset import Dataset
-from difrun.listener import Listener
 from difrun.metric import expected_coverage, rank_p_values, ranks
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.runs.build import build, grid_times, instantiate
 from difrun.runs.stages.training import new_trainer

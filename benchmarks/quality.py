@@ -28,8 +28,8 @@ from difrun.data import GaussianMixture
 from difrun.grid import rho
 from difrun.model import Counted, ExactMixture
 from difrun.sampler import Adams, Euler, Heun, Sampler, integrate
-from difrun.tuning import pilot, tune
-from difrun.tuning.search import solve
+from difrun.sampler.tuning import pilot, tune
+from difrun.sampler.tuning.search import solve
 from difrun_edm.dpmpp import Multistep2
 from difrun_edm.process import EDM
 

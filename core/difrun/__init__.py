@@ -22,7 +22,7 @@ _HOME = {
     "refresh": "difrun.plugin.registry",
     "start": "difrun.runs",
     "reopen": "difrun.face.opening",
-    "Listener": "difrun.listener",
+    "Listener": "difrun.plugin.listener",
     "run": "difrun.face.running",
     "resume": "difrun.face.running",
     "sample": "difrun.face.drawing",
@@ -65,8 +65,8 @@ if TYPE_CHECKING:
     from difrun.face.measuring import evaluate, log_likelihood
     from difrun.face.opening import reopen
     from difrun.face.running import resume, run
-    from difrun.listener import Listener
     from difrun.model.foreign import wrap
+    from difrun.plugin.listener import Listener
     from difrun.plugin.registry import get_registry, refresh
     from difrun.runs.opening import start
 

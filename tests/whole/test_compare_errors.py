@@ -6,7 +6,7 @@ import pytest
 
 import difrun as package
 from difrun.errors import ConfigError, Interrupted
-from difrun.listener import Listener
+from difrun.plugin.listener import Listener
 
 from .comparisons import GMM, lines_of, rows_of
 from .support import difrun, paused

@@ -15,8 +15,8 @@ from difrun.api import hookimpl
 from difrun.errors import DifrunError, Interrupted
 from difrun.runs.report import standard_pictures
 from difrun.runs.stages.likelihood import LikelihoodRequest
+from difrun.sampler.tuning.result import Tuning
 from difrun.training.schedule import learning_rate
-from difrun.tuning.result import Tuning
 
 from .recorder import events, listening, logger, values
 from .support import assert_same_result

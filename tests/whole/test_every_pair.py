@@ -19,7 +19,7 @@ from difrun.data import GaussianMixture
 from difrun.model import Counted, ExactMixture
 from difrun.plugin import get_registry
 from difrun.sampler import generate
-from difrun.tuning import tune
+from difrun.sampler.tuning import tune
 
 from .support import difrun, processes_made_alone
 

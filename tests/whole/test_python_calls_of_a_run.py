@@ -6,8 +6,8 @@ import torch
 
 import difrun as api
 from difrun.errors import ConfigError, DifrunError, Interrupted
-from difrun.listener import Listener
-from difrun.tuning.search import tune as search
+from difrun.plugin.listener import Listener
+from difrun.sampler.tuning.search import tune as search
 
 from .python_calls import OPTIONS, SMALL, X
 from .support import samples, without_pictures
@@ -38,7 +38,7 @@ class Hearing(Listener):
 @pytest.fixture
 def quick_tuning(monkeypatch):
     monkeypatch.setattr("difrun.runs.stages.tuning.tune", lambda *a, **k: search(*a, trajectories=16, **k))
-    monkeypatch.setattr("difrun.tuning.search.SELECTION_TRAJECTORIES", 32)
+    monkeypatch.setattr("difrun.sampler.tuning.search.SELECTION_TRAJECTORIES", 32)
 
 
 def test_a_listener_hears_an_open_run_in_a_call_and_not_after(run, quick_tuning):

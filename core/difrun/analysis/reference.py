@@ -17,7 +17,7 @@ from difrun.model.base import ScoreModel
 from difrun.model.eval_mode import in_eval_mode
 from difrun.sampler.adams import Adams
 from difrun.sampler.integration import Watch, integrate
-from difrun.tuning.pilot_grid import pilot
+from difrun.sampler.tuning.pilot_grid import pilot
 
 FINE_STEPS = 200
 """Steps of the coarser solution; the one that is returned takes twice as many."""

@@ -96,7 +96,7 @@ def difrun_samplers() -> list[Component]:
         ),
         Component(
             "tuned",
-            "difrun.tuning.tuned:Tuned",
+            "difrun.sampler.tuning.tuned:Tuned",
             "The weights that 'difrun tune' found for this model",
             requires=flow | {"tuned"},
             prefers={"grid": "tuned"},
@@ -132,14 +132,14 @@ def difrun_grids() -> list[Component]:
         Component("logsnr", "difrun.grid.fixed:logsnr", "Equal steps in log(α/σ)", requires={"gaussian"}),
         Component(
             "tuned",
-            "difrun.tuning.tuned:tuned",
+            "difrun.sampler.tuning.tuned:tuned",
             "The steps that 'difrun tune' found for this model",
             provides={"tuned"},
             requires={"gaussian", "ode", "tuned"},
         ),
         Component(
             "pilot",
-            "difrun.tuning.pilot_grid:pilot",
+            "difrun.sampler.tuning.pilot_grid:pilot",
             "More steps where the trajectories of this model bend",
             requires={"gaussian", "ode"},
         ),

@@ -13,8 +13,8 @@ from difrun.config.selection import ORDER, choose
 from difrun.config.settings import section_of
 from difrun.data.casts import data_on_cpu
 from difrun.errors import ConfigError
-from difrun.listener import Listener
 from difrun.options.attrs_fields import GivenValue, names_of, values
+from difrun.plugin.listener import Listener
 from difrun.plugin.own import replaced
 from difrun.plugin.registry import Registered, get_registry
 from difrun.text import described, listed

@@ -12,10 +12,10 @@ from difrun.face.arguments import Heard, Options, Sections, altered, as_flag, li
 from difrun.face.checks import a_path, a_seed, maybe_whole, refuse_other_options, several_whole
 from difrun.face.opening import check_place, reopen
 from difrun.face.subject import Model, Subject
-from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import build
 from difrun.plugin import own_kinds
+from difrun.plugin.listener import Listener
 from difrun.plugin.own import is_name, own_entry
 from difrun.plugin.registry import get_registry
 from difrun.runs.build import Components

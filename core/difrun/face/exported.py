@@ -6,7 +6,7 @@ from typing import Any
 
 from difrun.face.arguments import listening
 from difrun.face.checks import a_path
-from difrun.listener import Listener
+from difrun.plugin.listener import Listener
 from difrun.runs.exporting import DEFAULT, export_run
 from difrun.runs.opening import reopen
 from difrun.runs.run import Run

@@ -11,8 +11,8 @@ from difrun.face.drawing import watch_of
 from difrun.face.opening import reopen
 from difrun.face.subject import Model, Subject, heard_by
 from difrun.runs.run import Run
-from difrun.tuning.result import Tuning
-from difrun.tuning.search import tune as search
+from difrun.sampler.tuning.result import Tuning
+from difrun.sampler.tuning.search import tune as search
 
 
 @overload
@@ -52,7 +52,7 @@ def tune(
         model: A run, its folder, or a `ScoreModel`, on a Gaussian process.
         steps: The number of steps to tune for, 2 to 60, or several.
         coefficients: Tune the weights of the method too, not the grid alone.
-        iterations: Iterations of L-BFGS, in tens; see `difrun.tuning.tune`.
+        iterations: Iterations of L-BFGS, in tens; see `difrun.sampler.tuning.tune`.
         seed: The seed of the noise; a run takes its own.
         listener: Receives notes and progress, or a function that receives the notes.
 

@@ -19,12 +19,12 @@ from difrun.errors import ConfigError, DifrunError
 from difrun.face.arguments import Heard, Sections, altered, listening
 from difrun.face.data import GivenData
 from difrun.face.opening import reopen
-from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.exact import ExactMixture
 from difrun.model.labels import labels_as_in_data
 from difrun.model.wrappers import innermost
 from difrun.options.parsing import python_number
+from difrun.plugin.listener import Listener
 from difrun.runs.build import build_dataset, guided, instantiate
 from difrun.runs.environment import faults
 from difrun.runs.environment.context import guidance_context

@@ -44,7 +44,7 @@ class ScoreModel:
         kind: What `forward` returns, one of `difrun.model.PREDICTIONS` for Gaussian processes.
         cov: Covariance (d, d) of the data, float64 on the CPU, over the d coordinates of a flattened example; None
             where it is not known or d is large.
-        tunings: Number of steps -> the `difrun.tuning.Tuning` found for this model.
+        tunings: Number of steps -> the `difrun.sampler.tuning.Tuning` found for this model.
     """
 
     process: Any

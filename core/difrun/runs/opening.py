@@ -15,8 +15,8 @@ from difrun.config.selection import lookup
 from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
-from difrun.listener import Listener
 from difrun.options.attrs_fields import build as options
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.runs.build import Components, build, build_dataset, grid_times, guided
 from difrun.runs.environment import faults

@@ -12,9 +12,9 @@ from difrun.config.selection import choose
 from difrun.data.dataset import Dataset
 from difrun.errors import ConfigError, DifrunError
 from difrun.guidance.context import Context
-from difrun.listener import Listener
 from difrun.metric.calls import PointSet, on_offer
 from difrun.model.labels import proportional_labels
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import Registered, Registry
 from difrun.plugin.signatures import PICTURES, call, requires
 from difrun.randomness.generator import torch_generator

@@ -16,9 +16,9 @@ from difrun.runs.folder import lock
 from difrun.runs.stages import evaluation, labels, length, likelihood, sampling, training, tuning
 from difrun.runs.stages.sampling import SampleRequest
 from difrun.runs.state import RunState
+from difrun.sampler.tuning.result import Tuning
 from difrun.storage.regular import resolved
 from difrun.text import quoted
-from difrun.tuning.result import Tuning
 
 if TYPE_CHECKING:
     from difrun.draw import Film
@@ -240,7 +240,7 @@ class Run(RunState):
         Args:
             steps: The number of steps.
             free_weights: Optimise the weights of the method as well as the grid.
-            iterations: See `difrun.tuning.tune`.
+            iterations: See `difrun.sampler.tuning.tune`.
 
         Raises:
             DifrunError: If the run is not trained, has a guidance, or its process is not Gaussian.

@@ -11,8 +11,8 @@ import torch
 from difrun.analysis.signal import Signal, signal_at_horizon
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.errors import DifrunError, Interrupted
-from difrun.listener import Listener, Pace
 from difrun.model.base import ScoreModel
+from difrun.plugin.listener import Listener, Pace
 from difrun.plugin.registry import get_registry
 from difrun.plugin.signatures import Lazy
 from difrun.report.verdict import suggestion

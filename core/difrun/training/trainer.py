@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from difrun.config.run_options import TrainOptions
 from difrun.errors import DifrunError
-from difrun.listener import Pace
 from difrun.loss.base import Loss
+from difrun.plugin.listener import Pace
 from difrun.training.batches import Batches, TrainedModel, private_randomness, seeder
 from difrun.training.network_state import Snapshot, copy_by_name, restore, weights_and_buffers
 from difrun.training.optimizer import Adam, FlatParameters

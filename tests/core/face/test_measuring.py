@@ -11,8 +11,8 @@ from difrun.face import few_steps
 from difrun.metric.distances import sliced_w2
 from difrun.model import ExactMixture
 from difrun.sampler import Adaptive, Sampler
+from difrun.sampler.tuning.search import tune as search
 from difrun.testing import ReferenceVP
-from difrun.tuning.search import tune as search
 
 VP = ReferenceVP()
 WEIGHTS, MEANS, VARIANCES = [0.3, 0.7], [[-1.0, 0.0], [1.0, 0.5]], [0.2, 0.3]
@@ -70,7 +70,7 @@ def test_a_comparison_takes_names_classes_and_objects(tmp_path):
 
 def test_tuning_serves_the_model_it_was_made_for(monkeypatch):
     monkeypatch.setattr(few_steps, "search", lambda *a, **k: search(*a, trajectories=16, **k))
-    monkeypatch.setattr("difrun.tuning.search.SELECTION_TRAJECTORIES", 32)
+    monkeypatch.setattr("difrun.sampler.tuning.search.SELECTION_TRAJECTORIES", 32)
     found = difrun.tune(MODEL, [3, 4], iterations=1)
     assert list(found) == [3, 4]
     assert list(MODEL.tunings) == [3, 4]

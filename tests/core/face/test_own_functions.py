@@ -7,8 +7,8 @@ from torch import nn
 import difrun
 from difrun.data import GaussianMixture
 from difrun.model import ExactMixture
+from difrun.sampler.tuning.pilot_grid import pilot
 from difrun.testing import ReferenceVP
-from difrun.tuning.pilot_grid import pilot
 
 VP = ReferenceVP()
 NARROW = ExactMixture(GaussianMixture([1.0], [[0.5, -1.0]], [0.04]), VP)

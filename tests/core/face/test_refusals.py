@@ -7,8 +7,8 @@ import torch
 import difrun
 from difrun.data import Dataset, GaussianMixture
 from difrun.errors import ConfigError, DifrunError
-from difrun.listener import Listener
 from difrun.model import ExactMixture
+from difrun.plugin.listener import Listener
 from difrun.sampler import Adaptive
 from difrun.testing import ReferenceFlow, ReferenceVP, two_classes
 

@@ -11,8 +11,8 @@ from difrun.analysis import elbo, log_likelihood
 from difrun.analysis.reference import endpoint
 from difrun.model import Counted, ModelWrapper, NetworkModel, networks_of
 from difrun.sampler import Adams, Ancestral, Heun, Sampler, generate, integrate
+from difrun.sampler.tuning import pilot, tune
 from difrun.testing import ReferenceVP
-from difrun.tuning import pilot, tune
 
 PROCESS = ReferenceVP()
 TIMES = [1.0, 0.5, 0.2, 0.05]

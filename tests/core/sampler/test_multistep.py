@@ -16,6 +16,7 @@ from difrun.runs.build import grid_times
 from difrun.sampler import Adams, Euler, Exponential, Heun, integrate
 from difrun.sampler.gaussian_frame import GaussianFrame, PrincipalFrame, gaussian_frame
 from difrun.sampler.multistep import coefficients
+from difrun.sampler.tuning import pilot
 from difrun.testing import (
     ReferenceFlow,
     ReferenceVE,
@@ -24,7 +25,6 @@ from difrun.testing import (
     probability_flow_endpoint,
     two_gaussians,
 )
-from difrun.tuning import pilot
 
 NODES = [-1.3, -0.7, -0.4, 0.1]
 

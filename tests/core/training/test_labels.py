@@ -12,9 +12,9 @@ from difrun.model import (
     proportional_labels,
 )
 from difrun.sampler import Heun, generate
+from difrun.sampler.tuning import pilot
 from difrun.testing import ReferenceVP
 from difrun.training import Batches, Trainer
-from difrun.tuning import pilot
 
 
 def labelled_trainer(data, *, classes=True, loss=None, seed=11, **given):

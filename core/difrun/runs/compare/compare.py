@@ -13,10 +13,10 @@ from torch import Tensor
 from difrun.config.plan import ChosenComponent, Plan
 from difrun.config.run_options import Threads
 from difrun.errors import ConfigError, DifrunError, Interrupted
-from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.wrappers import Counted
 from difrun.options.parsing import python_number
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import grid_times

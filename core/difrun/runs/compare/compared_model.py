@@ -12,10 +12,10 @@ from difrun.config.run_options import Threads
 from difrun.config.selection import lookup, refusal
 from difrun.config.settings import section_of
 from difrun.errors import ConfigError, DifrunError
-from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.options.attrs_fields import build as options
 from difrun.plugin.compatibility import unmet_requirements
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import Registered, get_registry
 from difrun.runs.build import Components, build, guided
 from difrun.runs.environment import faults

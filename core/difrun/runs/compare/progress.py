@@ -8,7 +8,7 @@ from typing import Any
 
 from difrun.config.plan import Plan
 from difrun.errors import Interrupted
-from difrun.listener import Listener
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.plugin.signatures import Lazy
 from difrun.runs.environment.telling import hyperparameters, told

@@ -6,7 +6,7 @@ import torch
 
 from difrun.data.dataset import Dataset
 from difrun.guidance.context import Context
-from difrun.listener import Listener
+from difrun.plugin.listener import Listener
 
 
 def guidance_context(

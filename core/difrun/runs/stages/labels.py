@@ -18,10 +18,10 @@ from difrun.data.csv_layout import CsvOptions, is_gap, is_number
 from difrun.data.dataset import Dataset
 from difrun.data.files import read_labelled
 from difrun.errors import DifrunError
-from difrun.listener import Listener
 from difrun.model.base import ScoreModel
 from difrun.model.labels import labels_as_in_data
 from difrun.options.parsing import shown_briefly
+from difrun.plugin.listener import Listener
 from difrun.storage import arrays
 from difrun.storage.regular import open_regular
 from difrun.text import listed

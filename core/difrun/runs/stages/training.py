@@ -12,7 +12,7 @@ from torch import Tensor
 from difrun.config.plan import Plan
 from difrun.data.dataset import Dataset
 from difrun.errors import DifrunError, Interrupted
-from difrun.listener import Listener
+from difrun.plugin.listener import Listener
 from difrun.plugin.registry import get_registry
 from difrun.randomness.generator import seed_of
 from difrun.runs.build import Components, build, build_dataset, trained_classes, trained_condition

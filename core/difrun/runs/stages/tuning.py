@@ -11,10 +11,10 @@ from difrun.plugin.signatures import Lazy
 from difrun.runs.folder.contents import tunings
 from difrun.runs.folder.layout import Folder
 from difrun.runs.folder.schema import fitting, read_json
+from difrun.sampler.tuning.result import Tuning
+from difrun.sampler.tuning.search import tune
 from difrun.storage import atomic
 from difrun.text import quoted
-from difrun.tuning.result import Tuning
-from difrun.tuning.search import tune
 
 if TYPE_CHECKING:
     from difrun.runs.run import Run
@@ -49,7 +49,7 @@ def improve(
         run: A trained run.
         steps: The number of steps.
         free_weights: Tune the weights of the method as well as the grid.
-        iterations: See `difrun.tuning.tune`.
+        iterations: See `difrun.sampler.tuning.tune`.
         watch: Called with the number of iterations that are done, and their total number.
 
     Raises:

@@ -6,7 +6,7 @@ import torch
 from difrun.model import ExactMixture, ScoreModel
 from difrun.process import GaussianProcess
 from difrun.sampler import Adams, generate
-from difrun.tuning import pilot
+from difrun.sampler.tuning import pilot
 from difrun_guidance.measurements.methods import LinearMMPS
 
 from .problems import (

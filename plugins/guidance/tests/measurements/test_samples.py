@@ -9,7 +9,7 @@ from difrun.grid import logsnr, rho
 from difrun.metric.distances import sliced_w2
 from difrun.model import ExactMixture
 from difrun.sampler import Adams, Adaptive, Ancestral, Euler, Heun, generate
-from difrun.tuning import pilot
+from difrun.sampler.tuning import pilot
 from difrun_guidance.measurements.exact_posterior import Exact
 from difrun_guidance.measurements.methods import LinearDPS, LinearMMPS, LinearPiGDM
 

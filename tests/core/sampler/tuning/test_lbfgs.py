@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from difrun.tuning.lbfgs import DAMPING, minimise, preconditioner
+from difrun.sampler.tuning.lbfgs import DAMPING, minimise, preconditioner
 
 GENERATOR = torch.Generator().manual_seed(0)
 

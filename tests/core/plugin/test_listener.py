@@ -3,7 +3,7 @@
 import pytest
 
 from difrun import listener
-from difrun.listener import Pace
+from difrun.plugin.listener import Pace
 
 
 @pytest.fixture

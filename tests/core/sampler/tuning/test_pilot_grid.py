@@ -10,12 +10,12 @@ from tests.core.mixtures import ring
 from difrun.data import GaussianMixture
 from difrun.model import MLP, ExactMixture, NetworkModel
 from difrun.sampler import Adams
+from difrun.sampler.tuning import pilot
+from difrun.sampler.tuning.pilot_grid import FLOOR, PERTURBED, STEPS, _pilot_of, _step_density
 from difrun.testing import (
     ReferenceVE,
     ReferenceVP,
 )
-from difrun.tuning import pilot
-from difrun.tuning.pilot_grid import FLOOR, PERTURBED, STEPS, _pilot_of, _step_density
 
 CLOCKS = np.linspace(4.0, 0.0, STEPS + 1)
 

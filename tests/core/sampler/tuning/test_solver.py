@@ -5,11 +5,11 @@ import math
 import torch
 
 from difrun.model import ExactMixture
+from difrun.sampler.tuning import pilot
+from difrun.sampler.tuning import solver as module
+from difrun.sampler.tuning.search import fine_solution
+from difrun.sampler.tuning.solver import Solver
 from difrun.testing import ReferenceVE, two_gaussians
-from difrun.tuning import pilot
-from difrun.tuning import solver as module
-from difrun.tuning.search import fine_solution
-from difrun.tuning.solver import Solver
 
 
 class Poisoned(Solver):

@@ -13,8 +13,8 @@ sees one direction, and differs much between trajectories; the root of A proved 
 dimensions.
 
 This grid is optimal in the limit of many steps, and good for few steps and for other samplers. For `adams` it is
-refined from 13 to 49 steps, where that method is of order 4 (`difrun.tuning.refine`). This uses the slopes of the fine
-trajectories and costs no evaluation.
+refined from 13 to 49 steps, where that method is of order 4 (`difrun.sampler.tuning.refine`). This uses the slopes of
+the fine trajectories and costs no evaluation.
 """
 
 import math
@@ -38,7 +38,7 @@ from difrun.sampler.adams import Adams
 from difrun.sampler.base import Sampler
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.integration import carry, integrate
-from difrun.tuning.refine import ReferenceTrajectories
+from difrun.sampler.tuning.refine import ReferenceTrajectories
 
 TRAJECTORIES = 64
 STEPS = 160

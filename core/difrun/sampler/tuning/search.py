@@ -1,7 +1,7 @@
 r"""Tuning: the time grid, and the weights, with which few evaluations of a given model have the least error.
 
 The sampler `adams` is y_{i+1} = y_i + Σ_j w_ij q_j on a grid of clocks φ_0 < ... < φ_n (`difrun.sampler.multistep`). It
-can be differentiated with respect to the increments of φ and to the weights (`difrun.tuning.solver`). Both are
+can be differentiated with respect to the increments of φ and to the weights (`difrun.sampler.tuning.solver`). Both are
 optimised by L-BFGS on the distance e to a fine solution from the same noise, in the pseudo-Huber norm √(‖e‖²/d + c²) −
 c, so that a few trajectories near a separatrix do not dominate.
 
@@ -29,9 +29,9 @@ from difrun.randomness.generator import Generator, seed_of
 from difrun.sampler.adams import Adams
 from difrun.sampler.integration import integrate
 from difrun.sampler.multistep import Change, Frame, StepWeights
-from difrun.tuning.pilot_grid import pilot
-from difrun.tuning.result import Candidate, Tuning
-from difrun.tuning.solver import Solver
+from difrun.sampler.tuning.pilot_grid import pilot
+from difrun.sampler.tuning.result import Candidate, Tuning
+from difrun.sampler.tuning.solver import Solver
 
 FINE_STEPS = 200
 """Steps of the fine solution, which counts as exact."""

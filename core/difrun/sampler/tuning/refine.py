@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from difrun.sampler.multistep import Frame, coefficients, combined, weights
-from difrun.tuning.lbfgs import minimise
+from difrun.sampler.tuning.lbfgs import minimise
 
 POINTS = 6
 """Grid points through which slopes and their integrals are interpolated."""

@@ -11,10 +11,10 @@ from difrun.data import GaussianMixture
 from difrun.model import ExactMixture
 from difrun.sampler import Adams, Heun, integrate
 from difrun.sampler.gaussian_frame import GaussianFrame, PrincipalFrame
+from difrun.sampler.tuning import pilot
+from difrun.sampler.tuning.pilot_grid import COORDINATES, REFINED, STEPS, _pilot_of, _project
+from difrun.sampler.tuning.refine import ReferenceTrajectories
 from difrun.testing import ReferenceVE, ReferenceVP
-from difrun.tuning import pilot
-from difrun.tuning.pilot_grid import COORDINATES, REFINED, STEPS, _pilot_of, _project
-from difrun.tuning.refine import ReferenceTrajectories
 
 CLOCKS = torch.linspace(-1.5, -0.1, 81, dtype=torch.float64)
 PLACES = torch.tensor([0.0, 21.3, 47.8, 80.0], dtype=torch.float64)
@@ -187,7 +187,7 @@ def test_slopes_of_many_coordinates_are_projected(monkeypatch):
     distribution = GaussianMixture([0.25] * 4, 0.2 * torch.randn(4, 300, generator=random), [0.01] * 4)
     grids = []
     for coordinates in (COORDINATES, 300):
-        monkeypatch.setattr("difrun.tuning.pilot_grid.COORDINATES", coordinates)
+        monkeypatch.setattr("difrun.sampler.tuning.pilot_grid.COORDINATES", coordinates)
         model = ExactMixture(distribution, ReferenceVE())
         grids.append(torch.tensor(pilot(model, 20, Adams())))
         assert _pilot_of(model).slopes.shape == (STEPS + 1, 64, coordinates)

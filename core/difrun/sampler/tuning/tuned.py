@@ -15,7 +15,7 @@ from difrun.text import listed
 
 
 def tuning_for(model: ScoreModel, steps: int) -> Any:
-    """Return the `difrun.tuning.Tuning` of a model for a number of steps.
+    """Return the `difrun.sampler.tuning.Tuning` of a model for a number of steps.
 
     Raises:
         DifrunError: If the model is not tuned for that number; the message says which are and what to do.

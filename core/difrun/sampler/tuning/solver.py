@@ -13,8 +13,8 @@ from difrun.model.wrappers import Centred
 from difrun.sampler.adams import Adams
 from difrun.sampler.gaussian_frame import GaussianFrame, gaussian_frame
 from difrun.sampler.multistep import MEMORY, altered, combined, weights
-from difrun.tuning.lbfgs import minimise
-from difrun.tuning.result import Candidate
+from difrun.sampler.tuning.lbfgs import minimise
+from difrun.sampler.tuning.result import Candidate
 
 HUBER = 0.05
 """Constant c of the pseudo-Huber norm, in standard deviations of the data."""

@@ -14,11 +14,11 @@ from difrun.grid import cosine, linear
 from difrun.model import MLP, ExactMixture, NetworkModel, proportional_labels
 from difrun.randomness import seed_of
 from difrun.sampler import Adams, integrate
+from difrun.sampler.tuning import Tuning, pilot, tune
+from difrun.sampler.tuning.search import fine_solution, solve
+from difrun.sampler.tuning.solver import Solver
+from difrun.sampler.tuning.tuned import Tuned, tuned
 from difrun.testing import ReferenceVE, ReferenceVP, two_gaussians
-from difrun.tuning import Tuning, pilot, tune
-from difrun.tuning.search import fine_solution, solve
-from difrun.tuning.solver import Solver
-from difrun.tuning.tuned import Tuned, tuned
 
 
 class MovedVP(ReferenceVP):
@@ -159,9 +159,9 @@ def test_default_numbers_of_trajectories_and_iterations(monkeypatch, shape, step
         raise Enough(len(training[0]), iterations)
 
     monkeypatch.setattr(
-        "difrun.tuning.search.fine_solution", lambda model, n, seed: (torch.zeros(n), torch.zeros(n))
+        "difrun.sampler.tuning.search.fine_solution", lambda model, n, seed: (torch.zeros(n), torch.zeros(n))
     )
-    monkeypatch.setattr("difrun.tuning.search._search", search)
+    monkeypatch.setattr("difrun.sampler.tuning.search._search", search)
     with pytest.raises(Enough) as raised:
         tune(SimpleNamespace(shape=shape), steps, free_weights=free)
     assert raised.value.args == expected
@@ -183,8 +183,8 @@ def test_the_candidate_nearest_on_other_trajectories_is_selected(monkeypatch):
         requested.append((n, seed))
         return fine_solution(model, n, seed)
 
-    monkeypatch.setattr("difrun.tuning.search.fine_solution", record)
-    monkeypatch.setattr("difrun.tuning.search._search", lambda *arguments: candidates)
+    monkeypatch.setattr("difrun.sampler.tuning.search.fine_solution", record)
+    monkeypatch.setattr("difrun.sampler.tuning.search._search", lambda *arguments: candidates)
     tuning = tune(model, 5, trajectories=64)
     assert tuning.times == good
     assert tuning.before > 1.5 * tuning.error
