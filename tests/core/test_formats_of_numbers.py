@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-from difrun import draw
 from difrun.analysis import elbo, log_likelihood
 from difrun.data import Condition, Dataset, GaussianMixture, Scaling
 from difrun.data.casts import as_data, as_labels
@@ -18,33 +17,8 @@ from difrun.sampler import generate, integrate
 from difrun.sampler.fixed_step import Heun
 from difrun.testing import ReferenceVP
 
-WHOLE = np.random.default_rng(0).integers(-3, 4, (40, 2)).astype(np.float64)
-"""Whole numbers, which every format below holds exactly."""
+from .number_formats import ARRAYS, TENSORS, WHOLE
 
-TENSORS = {
-    "int64": lambda x: torch.from_numpy(x).long(),
-    "int32": lambda x: torch.from_numpy(x).int(),
-    "int16": lambda x: torch.from_numpy(x).short(),
-    "int8": lambda x: torch.from_numpy(x).to(torch.int8),
-    "half": lambda x: torch.from_numpy(x).half(),
-    "bfloat16": lambda x: torch.from_numpy(x).bfloat16(),
-    "transposed": lambda x: torch.from_numpy(x.T.copy()).float().T,
-    "every second": lambda x: torch.from_numpy(x.repeat(2, 0)).float()[::2],
-    "expanded": lambda x: torch.from_numpy(x).float()[:, :, None].expand(-1, -1, 3)[:, :, 1],
-    "with a gradient": lambda x: torch.from_numpy(x).float().requires_grad_(),
-}
-ARRAYS = {
-    "big-endian float64": lambda x: x.astype(">f8"),
-    "big-endian float32": lambda x: x.astype(">f4"),
-    "big-endian int32": lambda x: x.astype(">i4"),
-    "float16": lambda x: x.astype(np.float16),
-    "long double": lambda x: x.astype(np.longdouble),
-    "int8": lambda x: x.astype(np.int8),
-    "backwards": lambda x: x[::-1].copy()[::-1],
-    "Fortran order": np.asfortranarray,
-    "read-only": lambda x: np.frombuffer(x.tobytes()).reshape(x.shape),
-    "lists": lambda x: x.tolist(),
-}
 REFUSED = {
     "complex tensor": torch.from_numpy(WHOLE).to(torch.complex64),
     "complex array": WHOLE.astype(np.complex128),
@@ -274,13 +248,6 @@ def test_samples_are_computed_in_float32_or_float64(dtype):
         generate(Heun(), ExactMixture(MIXTURE, PROCESS), 4, [1.0, 0.5], dtype=dtype)
 
 
-def test_pictures_take_every_format():
-    for form in (*TENSORS.values(), *ARRAYS.values()):
-        draw.data_and_samples(form(WHOLE), form(WHOLE))
-    with pytest.raises(DifrunError, match="draw: expected real numbers"):
-        draw.data_and_samples(WHOLE.astype(complex), WHOLE)
-
-
 @pytest.mark.parametrize(
     ("offset", "scale", "why"), [(1.7e9, 1.0, "too far from 0"), (0.0, 1e-46, "too small")]
 )
@@ -290,14 +257,6 @@ def test_examples_that_float32_does_not_tell_apart_are_refused(offset, scale, wh
     for call in (dataset, lambda x: Condition(x, x)):
         with pytest.raises(DifrunError, match=rf"{why}.* 32-bit numbers.*difrun\.data\.Scaling"):
             call(x)
-
-
-def test_pictures_do_not_read_what_is_masked():
-    masked = np.ma.masked_array([1, 2, 3], [False, True, False])
-    np.testing.assert_array_equal(as_array(masked), [1, np.nan, 3])
-    assert as_array(torch._neg_view(torch.ones(2, dtype=torch.float64))).tolist() == [-1, -1]
-    with pytest.raises(DifrunError, match=r"draw: expected real numbers in a dense tensor, not .*on meta"):
-        as_array(torch.empty(3, device="meta"))
 
 
 @pytest.mark.parametrize(

@@ -154,8 +154,7 @@ class Run(RunState):
             steps: Sampling steps.
             seed: Seed of the samples.
             chunk: How many are drawn at a time.
-            out: The file; None takes one in the run folder, named after everything that the samples depend on
-                (`sampling.SampleRequest.file_name`).
+            out: The file; None takes one in the run folder, with a name of its own (`SampleRequest.file_name`).
             force: Replace a file that is there.
             noise: Noise of a stochastic sampler, "fresh" or "brownian".
             label: The class to draw, by name or number; None draws all, if the model knows any.

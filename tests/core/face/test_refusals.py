@@ -8,7 +8,6 @@ import difrun
 from difrun.data import Dataset, GaussianMixture
 from difrun.errors import ConfigError, DifrunError
 from difrun.model import ExactMixture
-from difrun.plugin.listener import Listener
 from difrun.sampler import Adaptive
 from difrun.testing import ReferenceFlow, ReferenceVP, two_classes
 
@@ -277,35 +276,3 @@ def test_a_guidance_of_the_model_alone_needs_no_data():
     torch.testing.assert_close(drawn, right, atol=1e-4, rtol=1e-4)
     plain = difrun.sample(model, 40, "heun", 6, grid="rho", label=1, dtype=torch.float64)
     assert (drawn - plain).abs().max() > 0.01
-
-
-class Impatient(Listener):
-    """A user who stops the work as soon as some of it is done."""
-
-    def __init__(self):
-        self.done = []
-
-    def sample(self, done, total):
-        self.done.append((done, total))
-
-    def stopping(self):
-        return bool(self.done)
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda heard: difrun.sample(MODEL, 5, listener=heard),
-        lambda heard: difrun.invert(MODEL, X, listener=heard),
-        lambda heard: difrun.log_likelihood(MODEL, X, steps=3, listener=heard),
-        lambda heard: difrun.tune(MODEL, 2, iterations=1, listener=heard),
-        lambda heard: difrun.evaluate(MODEL, n=20, listener=heard),
-        lambda heard: difrun.compare(MODEL, n=20, listener=heard),
-    ],
-)
-def test_a_user_who_stops_is_heard(call, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    heard = Impatient()
-    with pytest.raises(DifrunError, match="Stopped"):
-        call(heard)
-    assert len(heard.done) == 1

@@ -101,7 +101,8 @@ def test_a_comparison_is_a_table(comparison):
 
 
 def test_a_comparison_is_a_data_frame(comparison):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     table = comparison.frame()
     assert isinstance(table, pandas.DataFrame)
     assert table["sampler"].tolist() == ["heun", "heun", "euler", "euler"]
