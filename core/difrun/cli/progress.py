@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-from difrun import listener
 from difrun.cli import signals
 from difrun.cli.tell import tell
+from difrun.plugin import listener
 
 LINE_EVERY = 5.0  # seconds between progress lines where there is no terminal
 REDRAW_EVERY = 0.1  # and between two states of the live line
