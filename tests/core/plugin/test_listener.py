@@ -2,7 +2,7 @@
 
 import pytest
 
-from difrun import listener
+from difrun.plugin import listener
 from difrun.plugin.listener import Pace
 
 
