@@ -46,7 +46,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path, make, what):
 def test_a_file_that_is_too_large_is_refused_before_it_is_read(tmp_path):
     with open(tmp_path / "x", "wb") as file:
         file.truncate(10**12)
-    assert refusal(tmp_path / "x") == f"{tmp_path / 'x'} is 1e+03 GB; expected at most 67.1 MB."
+    assert refusal(tmp_path / "x") == f"{tmp_path / 'x'} is 1 TB; expected at most 67.1 MB."
     with pytest.raises(DifrunError, match="expected at most"):  # more than the memory of any machine of today
         open_regular(tmp_path / "x")
 

@@ -51,7 +51,11 @@ def test_each_wrong_component_breaks_its_rule_and_no_other(site, monkeypatch, pa
             else set(wrong.rules) == seen[wrong.subject]
         )
     }
-    assert wrong_verdicts == {}
+    told = [
+        f"{name}: missing {rules - found}, more {found - rules}"
+        for name, (rules, found) in wrong_verdicts.items()
+    ]
+    assert not told, "\n".join(told)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
