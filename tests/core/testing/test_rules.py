@@ -5,12 +5,12 @@ from collections import defaultdict
 import pytest
 
 from difrun.testing.cases import attempt, collect
-from difrun.testing.rules import CHECKS, VP, ComponentUnderTest
+from difrun.testing.rules import CHECKS
 
 from .faulty.loggers import HEARD, RULES, START
 from .faulty.more_tables import HOOK, NEEDS, PACKAGES
 from .faulty.tables import TABLES
-from .faulty.wrong import install
+from .faulty.trial import OF_SAMPLERS, assert_each_breaks_its_rule
 
 ENOUGH = 120
 """Wrong components that there are at least."""
@@ -18,44 +18,9 @@ ENOUGH = 120
 OF_ANY_KIND = ("any", "none", "distribution")
 
 
-def broken(dist):
-    """Component, or "distribution" -> rules that it breaks, in any of its variants."""
-    found = {}
-    for case in collect(dist)[0]:
-        subject = "distribution"
-        if not case.id.startswith("distribution-"):
-            subject = f"{case.subject.entry.kind}:{case.subject.entry.name}"
-        rules = found.setdefault(subject, set())
-        outcome = attempt(case)
-        if outcome.status == "failed":
-            assert outcome.measured
-            assert outcome.expected
-            assert case.check.sentence in outcome.text
-            rules.add(case.check.name)
-    return found
-
-
-@pytest.mark.parametrize("parts", TABLES)
+@pytest.mark.parametrize("parts", [parts for parts in TABLES if parts not in OF_SAMPLERS])
 def test_each_wrong_component_breaks_its_rule_and_no_other(site, monkeypatch, parts):
-    """And a right one breaks none. To save time, components are tried with the kit's first process alone."""
-    monkeypatch.setattr(ComponentUnderTest, "partners", [VP])
-    table = TABLES[parts]
-    install(site, f"difrun-wrong-{parts}", parts, table)
-    seen = broken(f"difrun-wrong-{parts}")
-    wrong_verdicts = {
-        wrong.subject: (set(wrong.rules), seen[wrong.subject])
-        for wrong in table
-        if not (
-            set(wrong.rules) <= seen[wrong.subject]
-            if wrong.at_least
-            else set(wrong.rules) == seen[wrong.subject]
-        )
-    }
-    told = [
-        f"{name}: missing {rules - found}, more {found - rules}"
-        for name, (rules, found) in wrong_verdicts.items()
-    ]
-    assert not told, "\n".join(told)
+    assert_each_breaks_its_rule(site, monkeypatch, parts)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
