@@ -116,7 +116,10 @@ def test_every_pair_draws_from_the_distribution_of_the_data(process, sampler):
 
 
 def test_the_matrix_prints_what_is_covered():
-    """``difrun plugins --matrix`` says yes for the pairs above, and for no others."""
+    """``difrun plugins --matrix`` says yes for the pairs that fit, and for no others; those above are among them.
+
+    A process that needs an option, such as the file of a table, is tried by the tests of its plugin.
+    """
     header, *rows = [line.split() for line in difrun("plugins", "--matrix").splitlines()]
     said = {
         (process, row[0])
@@ -124,8 +127,14 @@ def test_the_matrix_prints_what_is_covered():
         for process, answer in zip(header[1:], row[1:], strict=True)
         if answer == "yes"
     }
-    assert said == {(process.label, sampler.label) for process, sampler in PAIRS}
-    assert len(said) > 6
+    every = [
+        (process, each) for process in REGISTRY.entries("process") for each in fitting("sampler", process)
+    ]
+    assert said == {(process.label, sampler.label) for process, sampler in every}
+    alone = {process.label for process in processes_made_alone()}
+    tried = {(process.label, sampler.label) for process, sampler in PAIRS}
+    assert {pair for pair in said if pair[0] in alone} == tried
+    assert len(tried) > 6
 
 
 def test_show_names_what_can_meet_in_a_whole_run():

@@ -44,7 +44,7 @@ def test_it_is_listed_with_its_plugin(difrun, site, tmp_path):
 def test_show_gives_its_formula_and_what_it_works_with(difrun, site, tmp_path):
     text = difrun("show", "ab2", cwd=tmp_path, path=site).stdout
     assert "y_s = y_t + h [u_t + h/(2h') (u_t − u')]" in text
-    assert re.search(r"processes +ddpm, edm, flow, ou, ve, vp\n", text)
+    assert re.search(r"processes +ddpm, edm, flow, ou, tabulated, ve, vp\n", text)
 
 
 def test_it_runs_by_name(difrun, site, tmp_path):
