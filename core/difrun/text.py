@@ -2,7 +2,7 @@
 
 import difflib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 MOST_OF_AN_ERROR = 1000
@@ -33,6 +33,11 @@ def listed(words: Iterable[str], last: str = ", ") -> str:
     """Join words to ``a, b, c``, or with `last` = " or " to ``a, b or c``."""
     items = list(words)
     return ", ".join(items) if len(items) < 2 else ", ".join(items[:-1]) + last + items[-1]
+
+
+def few(words: Sequence[str]) -> str:
+    """Join the first words of many: ``a, b, c, d, e, and 7 more``; all of them if they are at most six."""
+    return listed(words if len(words) <= 6 else [*words[:5], f"and {len(words) - 5} more"])
 
 
 def clipped(text: str, most: int = 100) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from difrun.text import described
+from difrun.text import described, few
 
 
 class Loud:
@@ -30,3 +30,9 @@ class Loud:
 )
 def test_a_value_is_described_in_one_line(value, text):
     assert described(value) == text
+
+
+def test_of_many_words_the_first_are_named():
+    assert few("abc") == "a, b, c"
+    assert few("abcdef") == "a, b, c, d, e, f"
+    assert few("abcdefg") == "a, b, c, d, e, and 2 more"

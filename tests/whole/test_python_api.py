@@ -218,8 +218,11 @@ def test_a_run_plays_its_film(by_command, tmp_path):
     """One frame for each time of the grid, of the run's own noise."""
     film = api.reopen(by_command).animate()
     assert film.frames == 5 + 1
+    new = api.start(plan(), tmp_path / "new")
     with pytest.raises(DifrunError, match="has no report yet"):
-        api.start(plan(), tmp_path / "new").show()
+        new.show()
+    with pytest.raises(DifrunError, match="has not been trained to the end"):
+        new.animate()
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from difrun.data.classes import as_classes, is_missing
 from difrun.data.source import Source
 from difrun.data.table import Table
 from difrun.errors import DifrunError
-from difrun.text import clipped, did_you_mean, listed
+from difrun.text import clipped, counted, did_you_mean, listed
 
 SHOWN = 500
 """The most characters of a list of columns in a message."""
@@ -172,7 +172,7 @@ def which_columns(names: Sequence[str] | None, chosen: Sequence[int], index: int
     )
 
 
-def described(
+def what_was_read(
     rows: int,
     layout: Sequence[str],
     names: Sequence[str],
@@ -190,7 +190,7 @@ def described(
         tasks: Which of them are read, and for what.
         text: What the first row has in a column.
     """
-    parts = [f"{rows} row{'' if rows == 1 else 's'} of {width} column{'' if width == 1 else 's'}", *layout]
+    parts = [f"{counted(rows, 'row')} of {counted(width, 'column')}", *layout]
     read = (*tasks.examples, *tasks.condition, tasks.label)
     left_out = [names[j] if names else f"column {j + 1}" for j in range(width) if j not in read]
     if left_out:
@@ -231,7 +231,7 @@ def table_of_columns(
         )
     numbers = _numbers(header, read, chosen, suggest=label is None)
     how = (
-        described(len(numbers), (), header.names, len(header.names), tasks, lambda j: str(read(j)[0]))
+        what_was_read(len(numbers), (), header.names, len(header.names), tasks, lambda j: str(read(j)[0]))
         if len(numbers)
         else ""
     )

@@ -1,7 +1,6 @@
 """The condition c of examples: numbers beside x, given which samples are drawn; or some coordinates of x itself."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -14,7 +13,7 @@ from difrun.data.conditional_mixture import ConditionalMixture
 from difrun.data.mixture import GaussianMixture
 from difrun.data.scaling import Scaling
 from difrun.errors import DifrunError
-from difrun.text import counted, listed
+from difrun.text import counted, few
 
 BEYOND = 0.01
 """By which share of their range a condition may be beyond those of the training examples without a note."""
@@ -139,7 +138,7 @@ class Condition:
         """Return how many values a condition has, and their names: ``2 values: a, b``."""
         if len(self.shape) > 1:
             return f"shape {self.shape}"
-        names = f": {listed(_clipped(self.columns))}" if self.columns else ""
+        names = f": {few(self.columns)}" if self.columns else ""
         return f"{self.size} value{'' if self.size == 1 else 's'}{names}"
 
 
@@ -149,10 +148,6 @@ def _counted(values: Tensor) -> str:
     if values.ndim != 2:
         return f"conditions of shape {tuple(values.shape[1:])}"
     return counted(values.shape[1], "value")
-
-
-def _clipped(names: Sequence[str]) -> list[str]:
-    return [*names] if len(names) <= 6 else [*names[:5], f"and {len(names) - 5} more"]
 
 
 def all_equal(conditions: Tensor) -> bool:

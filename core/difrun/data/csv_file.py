@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from difrun.data.columns import SHOWN, Header, described, is_unnamed, which_columns
+from difrun.data.columns import SHOWN, Header, is_unnamed, what_was_read, which_columns
 from difrun.data.csv_layout import (
     DELIMITERS,
     CsvOptions,
@@ -81,7 +81,7 @@ def read_csv(path: Path, label: str | None, options: CsvOptions | None = None) -
         values,
         columns,
         labels,
-        (described(len(body), layout, names, width, tasks, body[0].cells.__getitem__),) if body else (),
+        (what_was_read(len(body), layout, names, width, tasks, body[0].cells.__getitem__),) if body else (),
         of_condition if conditions else None,
         tuple(names[j] for j in conditions) if header else (),
     )

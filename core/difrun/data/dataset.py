@@ -11,11 +11,11 @@ from difrun.data.checks import check_examples, check_finite, check_types, stored
 from difrun.data.classes import check_labels, class_number
 from difrun.data.condition import Condition, gaussian_conditional
 from difrun.data.conditional_mixture import ConditionalMixture
-from difrun.data.described import as_html, one_line
 from difrun.data.mixture import GaussianMixture
 from difrun.data.moments import class_mean_and_variance, covariance, mean_and_variance
 from difrun.data.origin import Origin
 from difrun.data.scaling import FAR_OUT, Scaling
+from difrun.data.summary import as_html, one_line
 from difrun.errors import DifrunError
 
 

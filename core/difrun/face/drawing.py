@@ -162,6 +162,7 @@ def sample(
         )
     plan = subject.plan
     new = subject.run is not None and "seed" not in given.get("", {})
+    drawn_with = plan.seed + 1 if new else plan.seed
     level = None if at is None else level_of(at)
     begin, n = _beginning(subject, start, data, level, subject.count(n, label, condition))
     with subject.working():
@@ -173,7 +174,7 @@ def sample(
             counted,
             n,
             times_of(subject, guided, level),
-            seed=seed_of(plan.seed + 1 if new else plan.seed, "samples"),
+            seed=seed_of(drawn_with, "samples"),
             chunk=plan.sample.chunk,
             device=subject.device,
             dtype=dtype,
@@ -183,8 +184,9 @@ def sample(
             watch=watch_of(subject),
         ).cpu()
     if file is not None:
-        seed = plan.seed + 1 if new else plan.seed
-        save(file, subject, drawn, labels, counted, seed=seed, label=label, condition=condition, at=level)
+        save(
+            file, subject, drawn, labels, counted, seed=drawn_with, label=label, condition=condition, at=level
+        )
     return like(subject.decode(drawn), start if data is None else data)
 
 

@@ -37,9 +37,8 @@ def wrong_schedule(model: ForeignModel, x0: Tensor) -> str:
         model: The model, which denoises.
         x0: Its data, (n, *shape).
     """
-    try:
-        errors = _errors(model, x0)
-    except Exception:  # a time that the network, or a function of the user's, does not have
+    errors = _errors(model, x0)
+    if errors is None:
         return ""
     means = errors.mean(1)
     best, own = int(means.argmin()), SHIFTS.index(0.0)
@@ -58,14 +57,18 @@ def wrong_schedule(model: ForeignModel, x0: Tensor) -> str:
     )
 
 
-def _errors(model: ForeignModel, x0: Tensor) -> Tensor:
-    """R of each example at every shift, averaged over the levels: (len(SHIFTS), n)."""
+def _errors(model: ForeignModel, x0: Tensor) -> Tensor | None:
+    """R of each example at every shift, averaged over the levels, (len(SHIFTS), n); None if a call fails."""
     low, high = model.process.lam_range
     sums = torch.zeros(len(SHIFTS), len(x0), device=x0.device)
     noised = noise_levels(model, x0, LEVELS)
     for one in noised:
         for k, shift in enumerate(SHIFTS):
             to = instant_near(model, min(max(one.at.lam + shift, low), high))
-            guess = model.read(model.output(one.x, to), one.x, one.at, "x0")
+            try:
+                output = model.output(one.x, to)
+            except Exception:  # a time that the network, or a function of the user's, does not have
+                return None
+            guess = model.read(output, one.x, one.at, "x0")
             sums[k] += (guess - one.x0).square().flatten(1).mean(1) / one.linear
     return sums / len(noised)

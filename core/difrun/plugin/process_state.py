@@ -185,15 +185,11 @@ def _restore_root_logger(before: tuple[list[Any], int, int]) -> None:
     root.manager._clear_cache()
 
 
-def _restore_limit_of_digits(before: int) -> None:
-    sys.set_int_max_str_digits(before)
-
-
 ALWAYS = (
     Kept("the working folder", os.getcwd, os.chdir),
     Kept("the environment", lambda: dict(os.environ), _restore_environment, _change_of_environment),
     Kept("Python's recursion limit", sys.getrecursionlimit, sys.setrecursionlimit),
-    Kept("Python's limit of digits", sys.get_int_max_str_digits, _restore_limit_of_digits),
+    Kept("Python's limit of digits", sys.get_int_max_str_digits, sys.set_int_max_str_digits),
     Kept(
         "the filters of warnings",
         _errors_from_warnings,

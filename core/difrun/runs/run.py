@@ -77,8 +77,7 @@ class Run(RunState):
     def finish(self) -> "Run":
         """Stop training: sample, evaluate and report with the weights that are saved.
 
-        run.toml, metrics.json and the report record where training ended. A new run from that run.toml ends at the
-        same step, because of ``stop_at`` in ``[train]``.
+        The files record where training ended (``stop_at`` in ``[train]``), and a new run from run.toml ends there too.
 
         Raises:
             DifrunError: If no weights are saved.
@@ -269,9 +268,10 @@ class Run(RunState):
         return show(self)
 
     def animate(self) -> "Film":
-        """Return the film of the sampler, which a notebook plays. Raises DifrunError if the data have none."""
+        """Return the film of the sampler, which a notebook plays. Raises DifrunError if there is none."""
         from difrun.runs.report.notebook import animate
 
+        self._need_model()
         return animate(self)
 
     def _repr_html_(self) -> str:

@@ -27,7 +27,7 @@ from difrun.runs.folder.contents import DatasetText, example_forms
 from difrun.runs.folder.layout import Folder
 from difrun.runs.folder.schema import damaged, fitting, parse_json, structure
 from difrun.storage.tensors import read_tensors, write_tensors
-from difrun.text import listed
+from difrun.text import few
 
 _SCALED = {
     "std": "mean 0 and variance 1",
@@ -265,7 +265,7 @@ def describe(dataset: Dataset) -> str:
         return ""
     n, held_out = len(dataset.train) + len(dataset.held_out), len(dataset.held_out)
     if len(dataset.shape) == 1:
-        names = f" ({listed(_clipped(dataset.columns))})" if dataset.columns else ""
+        names = f" ({few(dataset.columns)})" if dataset.columns else ""
         what = f"{n} rows of {dataset.shape[0]} column{'' if dataset.shape[0] == 1 else 's'}{names}"
     else:
         what = f"{n} examples of shape {dataset.shape}"
@@ -277,12 +277,8 @@ def describe(dataset: Dataset) -> str:
         )
     classes = ""
     if dataset.classes:
-        classes = f" {len(dataset.classes)} classes: {listed(_clipped(dataset.classes))}."
+        classes = f" {len(dataset.classes)} classes: {few(dataset.classes)}."
     given = "" if dataset.condition is None else f" {dataset.condition.described()}"
     return (
         f"{dataset.name}: {what}, {n - held_out} to train on and {held_out} held out.{classes}{given}{scaled}"
     )
-
-
-def _clipped(columns: tuple[str, ...]) -> list[str]:
-    return [*columns] if len(columns) <= 6 else [*columns[:5], f"and {len(columns) - 5} more"]

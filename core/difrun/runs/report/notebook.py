@@ -87,7 +87,6 @@ def animate(run: "Run") -> Film:
     made: dict[str, Any] = {drawing.stem: drawing.draw for drawing in DatasetPictures(run, left_out).drawings}
     film = made["reverse"]() if "reverse" in made else None
     if not isinstance(film, Film):
-        raise DifrunError(
-            f"dataset '{run.parts.dataset.name}' has no film. Its pictures are in {run.path}; run.show() shows them."
-        )
+        why = f"dataset '{run.parts.dataset.name}' has no film" if not left_out else left_out[0]
+        raise DifrunError(f"{why}. The pictures of the run are in {run.path}; run.show() shows them.")
     return film

@@ -3,13 +3,10 @@
 from typing import TYPE_CHECKING
 
 from difrun.report.card import card, paragraphs
-from difrun.text import listed
+from difrun.text import few, listed
 
 if TYPE_CHECKING:
     from difrun.data.dataset import Dataset
-
-MOST_NAMES = 6
-"""Names of columns or classes that are written out."""
 
 
 def one_line(dataset: "Dataset") -> str:
@@ -46,12 +43,7 @@ def _names(dataset: "Dataset") -> list[tuple[str, str]]:
     """The names of columns, classes and conditions, where there are any, each as one text."""
     condition = "" if dataset.condition is None else f"of shape {dataset.condition.shape}"
     return [
-        ("columns", _few(dataset.columns)),
-        ("classes", _few(dataset.classes)),
+        ("columns", few(dataset.columns)),
+        ("classes", few(dataset.classes)),
         ("condition", condition),
     ]
-
-
-def _few(names: tuple[str, ...]) -> str:
-    shown = list(names[:MOST_NAMES])
-    return listed([*shown, f"and {len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else shown)
