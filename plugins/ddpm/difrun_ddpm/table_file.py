@@ -59,8 +59,8 @@ def read_columns(path: Path, wanted: str) -> Columns:
         DifrunError: If there is no such file, or it holds no table.
     """
     readers = {
-        ".npy": _from_npy,
-        ".npz": _from_npz,
+        ".npy": _from_numpy,
+        ".npz": _from_numpy,
         ".csv": _from_text,
         ".txt": _from_text,
         ".json": _from_json,
@@ -114,16 +114,8 @@ def spelled(name: str) -> str:
     return name.strip().lower().replace("-", "_")
 
 
-def _from_npy(path: Path, _: str) -> Columns:
-    return {UNNAMED: _loaded(path)[UNNAMED]}
-
-
-def _from_npz(path: Path, _: str) -> Columns:
-    return _loaded(path)
-
-
-def _loaded(path: Path) -> dict[str, list[Any]]:
-    """The arrays of numbers of a .npy or .npz file that have one axis."""
+def _from_numpy(path: Path, _: str) -> Columns:
+    """The arrays of numbers that have one axis. Whether a file is an archive, its content decides, not its name."""
     from difrun.storage import arrays  # imports NumPy, which nothing else here needs
 
     try:
@@ -152,7 +144,7 @@ def _from_json(path: Path, _: str) -> Columns:
     except (ValueError, RecursionError) as error:
         raise DifrunError(f"{path} is no JSON file ({error})") from None
     if isinstance(content, dict):
-        return {name: cells for name, cells in content.items() if isinstance(cells, list)} or {"nothing": []}
+        return {name: cells for name, cells in content.items() if isinstance(cells, list)}
     if not isinstance(content, list) or not all(is_number(value) for value in content):
         raise DifrunError(f"{path} must hold a list of numbers")
     return {UNNAMED: content}

@@ -216,6 +216,7 @@ def test_a_table_of_sigmas_is_the_chain_of_the_same_ratios(tmp_path, sigmas):
         ("table.csv", "# nothing\n", "holds no numbers"),
         ("table.json", "{", "is no JSON file"),
         ("table.json", '{"alphas": [1]}', "has no key 'betas'"),
+        ("table.json", '{"alphas": 3}', "holds no numbers"),
         ("table.json", '["a"]', "a list of numbers"),
         ("table.npy", BETAS[:, None], r"of shape \(N,\)"),
         ("table.npy", np.array([0.1]), "at least 2 numbers"),
@@ -225,6 +226,14 @@ def test_a_file_without_a_table_is_refused_in_words(tmp_path, name, content, mes
     with pytest.raises(ConfigError, match=message) as caught:
         from_file(write(tmp_path, name, content))
     assert "--process.betas" in str(caught.value)
+
+
+def test_an_archive_under_the_name_of_an_array_is_read_as_what_it_is(tmp_path):
+    np.savez(tmp_path / "table.npz", betas=BETAS)
+    (tmp_path / "table.npz").rename(tmp_path / "table.npy")
+    assert from_file(tmp_path / "table.npy").betas == tuple(BETAS)
+    with pytest.raises(ConfigError, match=r"has no column 'sigmas' .its columns: betas."):
+        from_file(tmp_path / "table.npy", "sigmas")
 
 
 def test_a_missing_file_and_a_pickle_are_refused(tmp_path):
